@@ -1,0 +1,289 @@
+//! The configuration: TOML in, a [`Config`] that cannot be wrong out.
+//!
+//! Every mistake is reported in one go, with its place and a remedy and without the value.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::document::FieldMap;
+use crate::model::{KeyId, Settings, SourceId};
+use crate::retry::Limits;
+
+/// Everything the program is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `[flashback]`.
+    pub flashback: FlashbackConfig,
+    /// `[state]`.
+    pub state: StateConfig,
+    /// `[schedule]` resync: push again even when unchanged.
+    pub resync: Duration,
+    /// `[retry]` initial, max, give_up_after.
+    pub retry: Limits,
+    /// `[retry]` refused: until a refused write is tried again.
+    pub refused: Duration,
+    /// `[verify]`, checked; carried out from a later version on.
+    pub verify: VerifyConfig,
+    /// `[http]` listen.
+    pub http_listen: SocketAddr,
+    /// `[log]`.
+    pub log: LogConfig,
+    /// `[sources.…]`.
+    pub sources: BTreeMap<SourceId, SourceConfig>,
+    /// `[keys.…]`, the disabled ones too.
+    pub keys: BTreeMap<KeyId, KeyConfig>,
+}
+
+/// `[flashback]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlashbackConfig {
+    /// Without a trailing slash.
+    pub base_url: String,
+    /// `[flashback.auth]`.
+    pub auth: FlashbackAuth,
+}
+
+/// The three ways to sign in to Flashback.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FlashbackAuth {
+    /// A bearer token.
+    Token(SecretRef),
+    /// `POST /user/login`.
+    Login {
+        /// Not secret.
+        email: ValueRef,
+        /// The password.
+        password: SecretRef,
+    },
+    /// `POST /user/refresh`; the next token is written back to this file.
+    RefreshToken(PathBuf),
+}
+
+/// Where a secret is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum SecretRef {
+    /// `{ env = "NAME" }`.
+    Env(String),
+    /// `{ file = "PATH" }`.
+    File(PathBuf),
+    /// `{ credential = "NAME" }`.
+    Credential(String),
+    /// `{ source = "ID", path = "…", field = "…" }`.
+    Source {
+        /// The source.
+        source: SourceId,
+        /// The path in it.
+        path: String,
+        /// The field; where left out, the only one.
+        field: Option<String>,
+    },
+}
+
+/// A setting that is no secret: a plain string or a reference.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ValueRef {
+    /// Written in the configuration.
+    Plain(String),
+    /// Kept elsewhere.
+    Ref(SecretRef),
+}
+
+/// `[state]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateConfig {
+    /// The SQLite file.
+    pub path: PathBuf,
+}
+
+/// `[verify]`, or a key's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerifyConfig {
+    /// `before = "provider"`.
+    pub before_provider: bool,
+    /// `after = "flashback"`.
+    pub after_flashback: bool,
+    /// `grace`.
+    pub grace: Duration,
+    /// `on_failure = "rollback"` rather than `"hold"`.
+    pub rollback: bool,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// `None`: pretty on a terminal, JSON elsewhere.
+    pub format: Option<LogFormat>,
+    /// A level, or directives as tracing-subscriber's `EnvFilter` reads them.
+    pub level: String,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One object a line.
+    Json,
+    /// For people.
+    Pretty,
+}
+
+/// `[sources.…]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceConfig {
+    /// Calls a second, failures and retries included.
+    pub max_rps: f64,
+    /// Checked; carried out from a later version on.
+    pub acknowledge: bool,
+    /// What it is and how to reach it.
+    pub kind: SourceKind,
+}
+
+/// The kinds of source.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SourceKind {
+    /// HashiCorp Vault or OpenBao.
+    Vault(VaultConfig),
+    /// AWS Secrets Manager.
+    Aws(AwsConfig),
+    /// A directory of files.
+    File {
+        /// The directory.
+        dir: PathBuf,
+    },
+}
+
+/// `type = "vault"`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VaultConfig {
+    /// Scheme, host and port, without a path.
+    pub address: String,
+    /// The namespace.
+    pub namespace: Option<String>,
+    /// Where the KV engine is mounted, without slashes at its ends.
+    pub mount: String,
+    /// 1 or 2.
+    pub kv_version: KvVersion,
+    /// A PEM file of certificate authorities.
+    pub ca_file: Option<PathBuf>,
+    /// How to sign in.
+    pub auth: VaultAuth,
+}
+
+/// The two KV engines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KvVersion {
+    /// Without versions.
+    V1,
+    /// With versions.
+    V2,
+}
+
+/// `[sources.….auth]` of a Vault. `mount` is where the method is mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VaultAuth {
+    /// `method = "token"`.
+    Token {
+        /// The token.
+        token: SecretRef,
+    },
+    /// `method = "approle"`.
+    AppRole {
+        /// Default `approle`.
+        mount: String,
+        /// Not secret.
+        role_id: ValueRef,
+        /// The secret id; a role can do without one.
+        secret_id: Option<SecretRef>,
+    },
+    /// `method = "kubernetes"`.
+    Kubernetes {
+        /// Default `kubernetes`.
+        mount: String,
+        /// The role.
+        role: String,
+        /// The service account's token; default: the file Kubernetes mounts in every pod.
+        jwt: SecretRef,
+    },
+    /// `method = "jwt"`.
+    Jwt {
+        /// Default `jwt`.
+        mount: String,
+        /// The role; the method's default role where left out.
+        role: Option<String>,
+        /// The token.
+        jwt: SecretRef,
+    },
+    /// `method = "userpass"`.
+    Userpass {
+        /// Default `userpass`.
+        mount: String,
+        /// Not secret.
+        username: ValueRef,
+        /// The password.
+        password: SecretRef,
+    },
+    /// `method = "cert"`.
+    Cert {
+        /// Default `cert`.
+        mount: String,
+        /// The certificate role; any that matches where left out.
+        role: Option<String>,
+        /// A PEM file with the certificate and its chain.
+        cert_file: PathBuf,
+        /// A PEM file with the private key.
+        key_file: PathBuf,
+    },
+}
+
+/// `type = "aws-secrets-manager"`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AwsConfig {
+    /// The region; the SDK's chain finds one where left out.
+    pub region: Option<String>,
+    /// A profile of the shared configuration files.
+    pub profile: Option<String>,
+    /// A role to assume.
+    pub assume_role_arn: Option<String>,
+    /// The external id that role wants.
+    pub external_id: Option<String>,
+    /// Another endpoint.
+    pub endpoint_url: Option<String>,
+}
+
+/// `[keys.…]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyConfig {
+    /// What it is in Flashback.
+    pub settings: Settings,
+    /// The source it comes from.
+    pub source: SourceId,
+    /// Where in the source.
+    pub path: String,
+    /// Which fields are the credentials.
+    pub fields: FieldMap,
+    /// When it is looked at.
+    pub check: Check,
+    /// Its own `verify`, or the general one.
+    pub verify: VerifyConfig,
+    /// Whether it is looked at at all.
+    pub enabled: bool,
+}
+
+/// When to look.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Check {
+    /// Every so often.
+    Every(Duration),
+    /// At the times a cron line names.
+    Cron(CronLine),
+}
+
+/// A cron line, known to be one and to fire some day.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CronLine {
+    /// Six fields, seconds first.
+    pub expression: String,
+    /// Whose clock it goes by.
+    pub timezone: chrono_tz::Tz,
+}

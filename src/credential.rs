@@ -1,0 +1,183 @@
+//! Where the rotator's own credentials come from.
+//!
+//! A reference is resolved each time it is needed, so that a file which was rotated is picked up
+//! without a restart. Errors name the place, never what was found there.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use zeroize::Zeroize;
+
+use crate::secret::Secret;
+
+/// A credential that can be fetched when it is needed.
+#[async_trait]
+pub trait Credential: Send + Sync {
+    /// Fetches the value as it is now.
+    ///
+    /// # Errors
+    /// [`CredentialError`], which names the place and not the value.
+    async fn fetch(&self) -> Result<Secret, CredentialError>;
+}
+
+/// A credential that cannot be had.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CredentialError {
+    /// The environment variable is not set, or empty, or not UTF-8.
+    #[error("the environment variable {name} is not set, or is empty")]
+    Env {
+        /// Its name.
+        name: String,
+    },
+    /// The file cannot be used.
+    #[error("cannot read {}: {reason}", path.display())]
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// The operating system's words, or ours.
+        reason: String,
+    },
+    /// `{ credential = … }` outside a systemd unit.
+    #[error(
+        "$CREDENTIALS_DIRECTORY is not set, so the credential `{name}` cannot be found: it is set by systemd for LoadCredential="
+    )]
+    NoCredentialsDirectory {
+        /// The credential's name.
+        name: String,
+    },
+    /// The source that holds it has it not, or cannot be read.
+    #[error("source `{source_id}`, path `{path}`: {reason}")]
+    Source {
+        /// The source's id.
+        source_id: String,
+        /// The path in it.
+        path: String,
+        /// What the source said.
+        reason: String,
+    },
+}
+
+/// `{ env = "NAME" }`.
+pub struct FromEnv(pub String);
+
+#[async_trait]
+impl Credential for FromEnv {
+    async fn fetch(&self) -> Result<Secret, CredentialError> {
+        match std::env::var(&self.0) {
+            Ok(text) if !text.is_empty() => Ok(Secret::new(text)),
+            _ => Err(CredentialError::Env {
+                name: self.0.clone(),
+            }),
+        }
+    }
+}
+
+/// `{ file = "PATH" }`; loses one trailing newline.
+pub struct FromFile(pub PathBuf);
+
+#[async_trait]
+impl Credential for FromFile {
+    async fn fetch(&self) -> Result<Secret, CredentialError> {
+        read_file(&self.0).await
+    }
+}
+
+/// `{ credential = "NAME" }`: a file in `$CREDENTIALS_DIRECTORY` (systemd.exec(5)).
+pub struct FromSystemd(pub String);
+
+#[async_trait]
+impl Credential for FromSystemd {
+    async fn fetch(&self) -> Result<Secret, CredentialError> {
+        let Some(directory) = std::env::var_os("CREDENTIALS_DIRECTORY") else {
+            return Err(CredentialError::NoCredentialsDirectory {
+                name: self.0.clone(),
+            });
+        };
+        read_file(&Path::new(&directory).join(&self.0)).await
+    }
+}
+
+/// A text that is no secret, where the configuration allows one.
+pub struct Plain(pub String);
+
+#[async_trait]
+impl Credential for Plain {
+    async fn fetch(&self) -> Result<Secret, CredentialError> {
+        Ok(Secret::new(self.0.clone()))
+    }
+}
+
+/// A credential shared by those who need it.
+pub type SharedCredential = Arc<dyn Credential>;
+
+async fn read_file(path: &Path) -> Result<Secret, CredentialError> {
+    let fail = |reason: String| CredentialError::File {
+        path: path.to_owned(),
+        reason,
+    };
+    let bytes = tokio::fs::read(path)
+        .await
+        .map_err(|error| fail(error.to_string()))?;
+    let mut text = String::from_utf8(bytes).map_err(|error| {
+        error.into_bytes().zeroize();
+        fail("it is not UTF-8 text".to_owned())
+    })?;
+    trim_one_newline(&mut text);
+    if text.is_empty() {
+        return Err(fail("it is empty".to_owned()));
+    }
+    Ok(Secret::new(text))
+}
+
+/// Takes one `\n` or `\r\n` off the end: editors and `echo` add it, and no key has it.
+pub fn trim_one_newline(text: &mut String) {
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_is_read_anew_each_time_and_loses_one_newline() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("token");
+        let credential = FromFile(path.clone());
+        for (written, expected) in [
+            ("one\n", "one"),
+            ("two\r\n", "two"),
+            ("three\n\n", "three\n"),
+        ] {
+            std::fs::write(&path, written).expect("written");
+            assert_eq!(credential.fetch().await.expect("read").expose(), expected);
+        }
+        for unusable in ["", "\n"] {
+            std::fs::write(&path, unusable).expect("written");
+            let error = credential.fetch().await.expect_err("empty").to_string();
+            assert!(
+                error.contains("token") && error.contains("empty"),
+                "{error}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_missing_place_is_named() {
+        let error = FromEnv("NO_SUCH_VARIABLE_HERE".into())
+            .fetch()
+            .await
+            .expect_err("unset");
+        assert!(error.to_string().contains("NO_SUCH_VARIABLE_HERE"));
+        let error = FromFile("/no/such/file".into())
+            .fetch()
+            .await
+            .expect_err("absent");
+        assert!(error.to_string().contains("/no/such/file"));
+    }
+}

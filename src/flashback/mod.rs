@@ -1,0 +1,168 @@
+//! The target: Flashback's AI LLM configurations.
+//!
+//! [`Flashback`] is what the engine needs of it. The client checks every answer against the
+//! contract: a 2xx whose body is not what the API promises is an error, never a success.
+
+pub mod client;
+pub mod sandbox;
+pub mod session;
+pub mod wire;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::lane::Failure;
+use crate::model::{AiLlmId, Settings, WorkspaceId};
+use crate::retry::Class;
+use crate::secret::Credentials;
+
+/// A configuration as the list shows it. Credentials are never in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its id.
+    pub id: AiLlmId,
+    /// Its settings. An `ai_type` unknown to this program leaves it out of the list.
+    pub settings: Settings,
+}
+
+/// The operations the rotator needs.
+#[async_trait]
+pub trait Flashback: Send + Sync {
+    /// `GET /ai/llm?workspaceId=…`: the configurations of one workspace that the caller can see.
+    ///
+    /// # Errors
+    /// [`FlashbackError`].
+    async fn list(&self, workspace: &WorkspaceId) -> Result<Vec<Listed>, FlashbackError>;
+
+    /// `POST /ai/llm`.
+    ///
+    /// # Errors
+    /// [`FlashbackError`]. After one that [may have written](FlashbackError::may_have_written),
+    /// the configuration may exist.
+    async fn create(
+        &self,
+        settings: &Settings,
+        credentials: &Credentials,
+    ) -> Result<AiLlmId, FlashbackError>;
+
+    /// `PUT /ai/llm/{id}` with every field.
+    ///
+    /// # Errors
+    /// [`FlashbackError`].
+    async fn update(
+        &self,
+        id: &AiLlmId,
+        settings: &Settings,
+        credentials: &Credentials,
+    ) -> Result<(), FlashbackError>;
+
+    /// Signs in, for `check --connect` and `/readyz`: a line that says how.
+    ///
+    /// # Errors
+    /// [`FlashbackError`].
+    async fn sign_in(&self) -> Result<String, FlashbackError>;
+}
+
+/// A call that did not do what it should. Never holds a credential: Flashback's own words are
+/// scrubbed of what was sent before they get here.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FlashbackError {
+    /// No usable answer: no connection, a time-out, 429, 502 to 504.
+    #[error("{what}")]
+    Unavailable {
+        /// For people.
+        what: String,
+        /// For metrics: an HTTP status or a word.
+        status: String,
+        /// What it asked callers to wait.
+        retry_after: Option<Duration>,
+    },
+    /// This call failed and may work when repeated: 408, 425, 500, an answer that is not the
+    /// contract's, a connection lost before the answer, `{"success": false}` in a 200.
+    #[error("{what}")]
+    Faulty {
+        /// For people.
+        what: String,
+        /// For metrics.
+        status: String,
+        /// What it asked callers to wait.
+        retry_after: Option<Duration>,
+    },
+    /// The rotator's own credentials were refused or could not be had.
+    #[error("cannot sign in to Flashback: {what}")]
+    SignIn {
+        /// For people.
+        what: String,
+        /// For metrics.
+        status: String,
+    },
+    /// 404: there is no such configuration, or no such endpoint.
+    #[error("Flashback does not know it (404): {what}")]
+    NotFound {
+        /// For people.
+        what: String,
+    },
+    /// 400, 403 and any other 4xx: it will not work until somebody changes something.
+    #[error("Flashback refused it ({status}): {what}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// For people: its message, scrubbed.
+        what: String,
+    },
+    /// Flashback is away; the call was not made.
+    #[error("Flashback is held back after a failure")]
+    HeldBack {
+        /// When to come back.
+        retry_in: Duration,
+    },
+}
+
+impl FlashbackError {
+    /// Whether a write that ended so may have happened all the same.
+    pub fn may_have_written(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::Faulty { .. })
+    }
+}
+
+impl Failure for FlashbackError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Unavailable { retry_after, .. } => Class::Outage {
+                retry_after: *retry_after,
+            },
+            Self::Faulty { retry_after, .. } => Class::Transient {
+                retry_after: *retry_after,
+            },
+            Self::SignIn { .. } => Class::Outage { retry_after: None },
+            Self::HeldBack { retry_in } => Class::Outage {
+                retry_after: Some(*retry_in),
+            },
+            Self::NotFound { .. } | Self::Refused { .. } => Class::Refused,
+        }
+    }
+
+    fn status(&self) -> String {
+        match self {
+            Self::Unavailable { status, .. }
+            | Self::Faulty { status, .. }
+            | Self::SignIn { status, .. } => status.clone(),
+            Self::NotFound { .. } => "404".to_owned(),
+            Self::Refused { status, .. } => status.to_string(),
+            Self::HeldBack { .. } => "held_back".to_owned(),
+        }
+    }
+
+    fn timed_out(after: Duration) -> Self {
+        Self::Unavailable {
+            what: format!("no answer within {}", humantime::format_duration(after)),
+            status: "timeout".to_owned(),
+            retry_after: None,
+        }
+    }
+
+    fn held_back(retry_in: Duration) -> Self {
+        Self::HeldBack { retry_in }
+    }
+}

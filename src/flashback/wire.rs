@@ -1,0 +1,1 @@
+//! The API's shapes, as they are on the wire.

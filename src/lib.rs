@@ -1,0 +1,33 @@
+//! flashback-rotator keeps the LLM provider keys in Flashback in step with the stores where they
+//! are rotated.
+//!
+//! A rotation travels through the modules in this order, one way:
+//!
+//! 1. [`scheduler`] wakes a key. A wake-up says *look*, never *what changed*.
+//! 2. [`engine`] observes: a [`source`] is asked for the version, the [`store`] for the record.
+//! 3. [`reconcile`] turns observation, record and time into the next step, and does nothing else.
+//! 4. [`engine`] carries the step out: it reads the secret or writes it into [`flashback`], with
+//!    the intent recorded before a write and the outcome after it.
+//!
+//! Underneath: [`model`] and [`secret`] are the nouns, [`document`] takes credentials out of what
+//! a store holds, [`lane`] is the one way to call an outside service, [`retry`] says what a failure
+//! means, [`credential`] where the rotator's own credentials come from. Around it: [`config`],
+//! [`daemon`], [`http`], [`telemetry`] and the commands in [`cli`].
+
+pub mod cli;
+pub mod config;
+pub mod credential;
+pub mod daemon;
+pub mod document;
+pub mod engine;
+pub mod flashback;
+pub mod http;
+pub mod lane;
+pub mod model;
+pub mod reconcile;
+pub mod retry;
+pub mod scheduler;
+pub mod secret;
+pub mod source;
+pub mod store;
+pub mod telemetry;

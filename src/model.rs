@@ -1,0 +1,406 @@
+//! The nouns everything else speaks of: plain data, without I/O, clocks or secrets.
+//!
+//! Nothing here holds a secret value. What identifies one is its [`Version`] in the store and
+//! its [`Fingerprint`](crate::secret::Fingerprint), a keyed digest.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::secret::Fingerprint;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Takes the text as it is; the configuration has checked its form.
+            pub fn new(text: impl AsRef<str>) -> Self {
+                Self(Arc::from(text.as_ref()))
+            }
+
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &*self.0)
+            }
+        }
+    };
+}
+
+id! {
+    /// The name of a `[keys.…]` table: what commands, logs and metrics call a key.
+    KeyId
+}
+id! {
+    /// The name of a `[sources.…]` table.
+    SourceId
+}
+id! {
+    /// The id Flashback gave an AI LLM configuration (`aiLlmId` in its API).
+    AiLlmId
+}
+id! {
+    /// A Flashback workspace.
+    WorkspaceId
+}
+
+/// The provider kinds Flashback's API knows (`AiType` in its schema).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum AiType {
+    /// OpenAI.
+    Openai,
+    /// Google Gemini.
+    Google,
+    /// Anthropic.
+    Anthropic,
+    /// Amazon Bedrock: the credentials are a pair, access key id and secret access key.
+    Aws,
+    /// Anything else that speaks OpenAI's protocol.
+    Other,
+}
+
+impl AiType {
+    /// The name as the API spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Openai => "OPENAI",
+            Self::Google => "GOOGLE",
+            Self::Anthropic => "ANTHROPIC",
+            Self::Aws => "AWS",
+            Self::Other => "OTHER",
+        }
+    }
+}
+
+/// Which generation of a secret a store holds.
+///
+/// Opaque and compared for equality only: a store can be rolled back or re-created, so a version
+/// has no order. What stands behind an `@` makes two versions of the same number differ (KV 2
+/// numbers start again at 1 after a metadata delete) and is not shown to people.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Version(Arc<str>);
+
+impl Version {
+    /// A version the store itself identifies, such as AWS's version id.
+    pub fn new(text: impl AsRef<str>) -> Self {
+        Self(Arc::from(text.as_ref()))
+    }
+
+    /// A numbered version, told apart from an earlier life of the same number by `created`.
+    pub fn numbered(number: u64, created: &str) -> Self {
+        Self::new(format!("{number}@{created}"))
+    }
+
+    /// The version of a store that has none: the keyed digest of what it holds.
+    pub fn of_fingerprint(fingerprint: &Fingerprint) -> Self {
+        Self::new(format!(
+            "fp-{}@{}",
+            fingerprint.short(),
+            fingerprint.to_hex()
+        ))
+    }
+
+    /// The whole text, as the state store keeps it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What people see: the part before the `@`.
+    pub fn label(&self) -> &str {
+        self.0.split('@').next().unwrap_or(&self.0)
+    }
+
+    /// The number of a [numbered](Self::numbered) version.
+    pub fn number(&self) -> Option<u64> {
+        self.label().parse().ok()
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Version({})", &*self.0)
+    }
+}
+
+/// What a look at a store found. Never a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observation {
+    /// A version that can be read.
+    Present {
+        /// Which one.
+        version: Version,
+        /// When the store says it was written; `propagation_seconds` starts there.
+        written_at: Option<DateTime<Utc>>,
+    },
+    /// Nothing that could be pushed. The live key stays as it is.
+    Missing(Missing),
+}
+
+/// Why a store has nothing to push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// No secret at that path.
+    NotFound,
+    /// The latest version was deleted (it may be undeleted).
+    Deleted,
+    /// The latest version was destroyed.
+    Destroyed,
+    /// The secret exists but holds no value yet: the middle of a rotation.
+    NoValueYet,
+}
+
+impl Missing {
+    /// A clause for people.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::NotFound => "the store has no secret at this path",
+            Self::Deleted => "the latest version is deleted in the store",
+            Self::Destroyed => "the latest version is destroyed in the store",
+            Self::NoValueYet => "the store holds no value yet",
+        }
+    }
+}
+
+/// What a key's configuration in Flashback should look like, besides its credentials.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Settings {
+    /// Where it lives. A configuration cannot move between workspaces.
+    pub workspace_id: WorkspaceId,
+    /// Unique in the workspace.
+    pub name: String,
+    /// The provider.
+    pub ai_type: AiType,
+    /// The provider's base URL.
+    pub endpoint: String,
+}
+
+/// What the state store remembers of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Whose record it is.
+    pub key: KeyId,
+    /// The configuration in Flashback, once known.
+    pub ai_llm_id: Option<AiLlmId>,
+    /// What Flashback is known to hold.
+    pub live: Option<Live>,
+    /// A write that was begun and whose outcome is not known.
+    pub intent: Option<Intent>,
+    /// A write that was refused and waits for a change, or for its time.
+    pub refusal: Option<Refusal>,
+    /// A version that may not be pushed by itself, and why.
+    pub held: Option<Held>,
+    /// The version the store was last seen to hold.
+    pub seen: Option<Version>,
+    /// The last look's doings, for people.
+    pub look: LookNote,
+}
+
+impl Record {
+    /// The record of a key nothing is known of.
+    pub fn new(key: KeyId) -> Self {
+        Self {
+            key,
+            ai_llm_id: None,
+            live: None,
+            intent: None,
+            refusal: None,
+            held: None,
+            seen: None,
+            look: LookNote::default(),
+        }
+    }
+}
+
+/// What Flashback is known to hold for a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Live {
+    /// The version whose value it is.
+    pub version: Version,
+    /// The keyed digest of the credentials.
+    pub fingerprint: Fingerprint,
+    /// The settings they were written with.
+    pub settings: Settings,
+    /// When Flashback answered.
+    pub pushed_at: DateTime<Utc>,
+}
+
+/// A write begun: recorded before the request leaves, cleared by its outcome.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// What is being written.
+    pub version: Version,
+    /// Its keyed digest.
+    pub fingerprint: Fingerprint,
+    /// With which settings.
+    pub settings: Settings,
+    /// How.
+    pub action: Action,
+    /// When it was begun.
+    pub at: DateTime<Utc>,
+}
+
+/// A write Flashback refused for good (400, 403).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// What was refused.
+    pub version: Version,
+    /// With which settings.
+    pub settings: Settings,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Flashback's words, without any value.
+    pub error: String,
+}
+
+/// A version that is not pushed by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Which one.
+    pub version: Version,
+    /// Why.
+    pub reason: String,
+}
+
+/// The trace the last look left; lost in a crash without harm.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LookNote {
+    /// When the key was last looked at.
+    pub checked_at: Option<DateTime<Utc>>,
+    /// When it will be looked at next.
+    pub next_at: Option<DateTime<Utc>>,
+    /// What stands in the way, if anything does.
+    pub problem: Option<Problem>,
+}
+
+/// What stands in the way of a key being in step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Its kind, which decides the state shown.
+    pub kind: ProblemKind,
+    /// For people; never a value.
+    pub error: String,
+}
+
+/// The kinds of [`Problem`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemKind {
+    /// The store has nothing to push.
+    Missing,
+    /// The stored secret cannot be used.
+    Malformed,
+    /// The store could not be read.
+    Source,
+    /// Flashback refused, or could not be reached.
+    Flashback,
+}
+
+/// What is done to Flashback, in the words of `plan` and `sync`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// `POST /ai/llm`.
+    Create,
+    /// `PUT /ai/llm/{id}` on the configuration on record.
+    Update,
+    /// `PUT` on one that was there under the key's name.
+    Adopt,
+    /// Nothing: it is in step.
+    None,
+    /// Nothing: the version is held.
+    Hold,
+    /// Nothing could be decided or done.
+    Error,
+}
+
+impl Action {
+    /// The word used in JSON, tables and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Adopt => "adopt",
+            Self::None => "none",
+            Self::Hold => "hold",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// One line of the audit trail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryRow {
+    /// When it ended.
+    pub at: DateTime<Utc>,
+    /// The key.
+    pub key: KeyId,
+    /// The store it comes from.
+    pub source: SourceId,
+    /// Flashback's name for it at the time.
+    pub name: String,
+    /// The configuration written.
+    pub ai_llm_id: Option<AiLlmId>,
+    /// What was live before.
+    pub previous_version: Option<Version>,
+    /// What was written.
+    pub version: Version,
+    /// How.
+    pub action: Action,
+    /// Whether it worked.
+    pub outcome: Outcome,
+    /// From the first request to the answer.
+    pub elapsed: Duration,
+    /// What confirmed that the key works, where anything did.
+    pub verified_by: Option<String>,
+    /// Why it was done.
+    pub reason: String,
+    /// What went wrong; never a value.
+    pub error: Option<String>,
+}
+
+/// How a change ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Flashback has it.
+    Succeeded,
+    /// Flashback has it not.
+    Failed,
+}
+
+impl Outcome {
+    /// The word used in JSON and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What to do about a failure, and how long to wait before the next try.
+//!
+//! This is the one file that names the `backoff` crate, which is used as a generator of intervals
+//! only: its own retry loop obeys `Retry-After` without a cap and knows no cancellation. Nothing
+//! here sleeps; a wait is a wake-up that the scheduler arms, and the next try begins with a fresh
+//! look, so that what is pushed after an outage is the newest key and not the one that failed.
+
+use std::time::Duration;
+
+use backoff::backoff::Backoff as _;
+use backoff::exponential::{ExponentialBackoff, ExponentialBackoffBuilder};
+use tokio::time::Instant;
+
+/// What a caller does about a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// The service as a whole is away or asks for quiet: hold back every call to it.
+    Outage {
+        /// How long the service asked callers to wait.
+        retry_after: Option<Duration>,
+    },
+    /// This call failed and may work if it is repeated.
+    Transient {
+        /// How long the service asked callers to wait.
+        retry_after: Option<Duration>,
+    },
+    /// Repeating it changes nothing until somebody changes something.
+    Refused,
+}
+
+/// The statuses of an HTTP answer that are worth a repetition, by design: 408, 425, 429 and 5xx.
+/// 429 and the gateway statuses speak for the whole service.
+pub fn class_of_status(status: u16, retry_after: Option<Duration>) -> Class {
+    match status {
+        429 | 502..=504 => Class::Outage { retry_after },
+        408 | 425 | 500..=599 => Class::Transient { retry_after },
+        _ => Class::Refused,
+    }
+}
+
+/// The limits of one round of tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The first wait, before jitter.
+    pub initial: Duration,
+    /// No wait grows past this.
+    pub max: Duration,
+    /// When a round is given up; the next begins with the next look.
+    pub give_up_after: Duration,
+}
+
+/// The longest `Retry-After` that is obeyed. A service that asks for more is asked again after
+/// this, so that a nonsensical header cannot stop a key for good.
+pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(15 * 60);
+
+/// One round of tries: exponential growth with full jitter, a deadline, a count.
+#[derive(Debug)]
+pub struct Round {
+    limits: Limits,
+    intervals: ExponentialBackoff<backoff::SystemClock>,
+    started: Instant,
+    attempts: u32,
+}
+
+impl Round {
+    /// Begins a round now.
+    pub fn begin(limits: Limits) -> Self {
+        // With a randomization factor of 1 the crate draws from [0, 2·interval): halving what it
+        // gives is full jitter over [0, interval).
+        let intervals = ExponentialBackoffBuilder::new()
+            .with_initial_interval(limits.initial)
+            .with_max_interval(limits.max)
+            .with_multiplier(2.0)
+            .with_randomization_factor(1.0)
+            .with_max_elapsed_time(None)
+            .build();
+        Self {
+            limits,
+            intervals,
+            started: Instant::now(),
+            attempts: 1,
+        }
+    }
+
+    /// The number of the try under way, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.attempts
+    }
+
+    /// The wait before the next try, or `None` where the round is over.
+    pub fn next_wait(&mut self, retry_after: Option<Duration>) -> Option<Duration> {
+        let drawn = self.intervals.next_backoff().unwrap_or(self.limits.max) / 2;
+        let floor = self.limits.initial / 10;
+        let mut wait = drawn.clamp(floor, self.limits.max);
+        if let Some(asked) = retry_after {
+            // What the service asked for is a floor; the draw on top keeps callers apart.
+            wait = asked.min(LONGEST_RETRY_AFTER) + drawn.min(self.limits.initial);
+        }
+        if self.started.elapsed() + wait > self.limits.give_up_after {
+            return None;
+        }
+        self.attempts += 1;
+        Some(wait)
+    }
+}
+
+/// Reads a `Retry-After` header: seconds, or an HTTP date (RFC 9110, section 10.2.3).
+pub fn parse_retry_after(text: &str, now: std::time::SystemTime) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        initial: Duration::from_millis(500),
+        max: Duration::from_secs(30),
+        give_up_after: Duration::from_secs(300),
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn a_round_grows_is_capped_and_ends() {
+        let mut round = Round::begin(LIMITS);
+        let mut waits = Vec::new();
+        while let Some(wait) = round.next_wait(None) {
+            assert!(wait <= LIMITS.max, "{wait:?}");
+            waits.push(wait);
+            tokio::time::advance(wait).await;
+        }
+        assert!(waits.len() >= 10, "{} tries", waits.len());
+        assert!(waits[0] <= LIMITS.initial, "{:?}", waits[0]);
+        assert!(waits.iter().sum::<Duration>() <= LIMITS.give_up_after);
+        assert_eq!(round.attempt() as usize, waits.len() + 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn retry_after_is_a_floor_with_a_cap() {
+        let limits = Limits {
+            give_up_after: Duration::from_secs(86_400),
+            ..LIMITS
+        };
+        let mut round = Round::begin(limits);
+        let wait = round
+            .next_wait(Some(Duration::from_secs(7)))
+            .expect("within the round");
+        assert!(
+            wait >= Duration::from_secs(7) && wait <= Duration::from_secs(8),
+            "{wait:?}"
+        );
+        let wait = round
+            .next_wait(Some(Duration::from_secs(1_000_000)))
+            .expect("within the round");
+        assert!(wait <= LONGEST_RETRY_AFTER + LIMITS.initial, "{wait:?}");
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:30 GMT").expect("a date");
+        let parse = |text| parse_retry_after(text, now);
+        assert_eq!(parse("120"), Some(Duration::from_secs(120)));
+        assert_eq!(
+            parse("Sun, 06 Nov 1994 08:49:37 GMT"),
+            Some(Duration::from_secs(7))
+        );
+        assert_eq!(parse("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(parse("soon"), None);
+    }
+
+    #[test]
+    fn statuses_have_a_class() {
+        assert!(matches!(class_of_status(429, None), Class::Outage { .. }));
+        assert!(matches!(class_of_status(503, None), Class::Outage { .. }));
+        assert!(matches!(
+            class_of_status(500, None),
+            Class::Transient { .. }
+        ));
+        assert!(matches!(
+            class_of_status(408, None),
+            Class::Transient { .. }
+        ));
+        assert!(matches!(
+            class_of_status(425, None),
+            Class::Transient { .. }
+        ));
+        assert!(matches!(class_of_status(400, None), Class::Refused));
+    }
+}

@@ -1,0 +1,193 @@
+//! What the rotator remembers between looks and restarts.
+//!
+//! The contract every store keeps, in prose:
+//!
+//! - **Never a value.** Ids, versions, fingerprints, times and outcomes only.
+//! - **Durable before it returns.** When [`Store::save`] has returned, a power cut does not undo
+//!   it. The engine relies on that between an intent and its push.
+//! - **Whole or not at all.** A record and its history row are one transaction.
+//! - **Looks are cheap.** [`Store::note_look`] may be gathered and written later; losing the last
+//!   second of it in a crash is harmless.
+//! - **One writer.** A store that cannot be shared refuses the second process; readers and
+//!   requests go beside the one that works.
+
+pub mod sqlite;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{HistoryRow, KeyId, LookNote, Record};
+use crate::secret::Fingerprinter;
+
+/// A state store.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// The maker of fingerprints, with the key this store keeps.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn fingerprinter(&self) -> Result<Fingerprinter, StoreError>;
+
+    /// Every record there is.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn load_all(&self) -> Result<Vec<Record>, StoreError>;
+
+    /// One key's record; a new one where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn load(&self, key: &KeyId) -> Result<Record, StoreError>;
+
+    /// Writes a record, and a line of the audit trail with it. Durable when it returns.
+    /// The record's [`LookNote`] is written too.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing was written then.
+    async fn save(&self, record: &Record, row: Option<&HistoryRow>) -> Result<(), StoreError>;
+
+    /// Leaves a note of a look. It is written within a second or so, with others, and at the
+    /// latest by [`flush`](Self::flush).
+    fn note_look(&self, key: &KeyId, note: LookNote);
+
+    /// Writes what [`note_look`](Self::note_look) gathered.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn flush(&self) -> Result<(), StoreError>;
+
+    /// The audit trail, oldest first; the last `limit` rows of it where one is given.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn history(
+        &self,
+        key: Option<&KeyId>,
+        limit: Option<u32>,
+    ) -> Result<Vec<HistoryRow>, StoreError>;
+
+    /// Hands a request to the process that works on this state.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn submit(&self, request: &Request) -> Result<RequestId, StoreError>;
+
+    /// The oldest request nobody has taken, now taken. One that was taken by a process that died
+    /// before answering is given out again by the next process that opens the store.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn take_request(&self) -> Result<Option<(RequestId, Request)>, StoreError>;
+
+    /// Says how far a request has come.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn report_progress(&self, id: RequestId, done: u32, total: u32)
+    -> Result<(), StoreError>;
+
+    /// Answers a request with one JSON document.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn answer(&self, id: RequestId, answer: &str) -> Result<(), StoreError>;
+
+    /// Where a request stands. An answered one is forgotten with this call.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn request_state(&self, id: RequestId) -> Result<RequestState, StoreError>;
+}
+
+/// The number of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RequestId(pub i64);
+
+/// What one process asks of the one that works.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Request {
+    /// One pass now.
+    Sync {
+        /// Which keys; all of them where empty.
+        keys: Vec<KeyId>,
+        /// Push unchanged and refused ones too.
+        force: bool,
+    },
+}
+
+/// How far a [`Request`] has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestState {
+    /// Nobody has taken it.
+    Waiting,
+    /// It is being worked on.
+    Working {
+        /// Keys done.
+        done: u32,
+        /// Keys in all.
+        total: u32,
+    },
+    /// Done: the answer, a JSON document.
+    Answered(String),
+}
+
+/// How long unanswered requests are kept.
+pub const REQUEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A state store that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Another process works on this state.
+    #[error(
+        "the state {place} is in use by another process{}: stop that one, or give this one a state of its own in [state] url",
+        holder.as_ref().map(|holder| format!(" ({holder})")).unwrap_or_default()
+    )]
+    Locked {
+        /// Where the state is.
+        place: String,
+        /// What the other one says of itself.
+        holder: Option<String>,
+    },
+    /// It was written by a newer version of this program.
+    #[error(
+        "the state {place} was written by a newer flashback-rotator (schema {found}, this one knows {known}): install that version again, or give this one a state of its own"
+    )]
+    Newer {
+        /// Where the state is.
+        place: String,
+        /// The schema found.
+        found: i64,
+        /// The newest schema known.
+        known: i64,
+    },
+    /// It cannot be read as a state store.
+    #[error(
+        "the state {place} is damaged or is not a state store: {reason}. Move it away and start again: the configurations in Flashback are then adopted by name, and each key is pushed once"
+    )]
+    Corrupt {
+        /// Where the state is.
+        place: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// It cannot be opened, or not be written.
+    #[error("cannot use the state {place}: {reason}")]
+    Unusable {
+        /// Where the state is.
+        place: String,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// One operation failed.
+    #[error("the state {place} failed: {reason}")]
+    Failed {
+        /// Where the state is.
+        place: String,
+        /// What is wrong.
+        reason: String,
+    },
+}

@@ -1,0 +1,53 @@
+//! The names of what is logged: one event for one fact, in the field `event`.
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        $($(#[$doc])* pub const $name: &str = $text;)*
+
+        /// Every name there is.
+        pub const ALL: &[&str] = &[$($text),*];
+    };
+}
+
+events! {
+    /// The daemon is up.
+    STARTED = "started";
+    /// It was told to stop and finishes what is in flight.
+    STOPPING = "stopping";
+    /// It is about to exit.
+    STOPPED = "stopped";
+    /// A new configuration is in force.
+    CONFIG_RELOADED = "config_reloaded";
+    /// A new configuration is broken; the old one goes on.
+    CONFIG_REJECTED = "config_rejected";
+    /// The store holds another version than before.
+    ROTATION_DETECTED = "rotation_detected";
+    /// A write to Flashback begins.
+    PUSH_STARTED = "push_started";
+    /// Flashback has it.
+    PUSH_SUCCEEDED = "push_succeeded";
+    /// It failed and will be tried again.
+    PUSH_RETRYING = "push_retrying";
+    /// It failed and is given up for now.
+    PUSH_FAILED = "push_failed";
+    /// A configuration was made.
+    CONFIG_CREATED = "config_created";
+    /// A configuration of the key's name was there and is now the key's.
+    CONFIG_ADOPTED = "config_adopted";
+    /// The configuration on record is gone from Flashback.
+    CONFIG_MISSING = "config_missing";
+    /// A source, or Flashback, does not answer.
+    SOURCE_UNAVAILABLE = "source_unavailable";
+    /// It answers again.
+    SOURCE_RECOVERED = "source_recovered";
+    /// The store has nothing to push.
+    SECRET_MISSING = "secret_missing";
+    /// What the store holds cannot be a key.
+    SECRET_MALFORMED = "secret_malformed";
+    /// The rotator signed in somewhere.
+    SIGNED_IN = "signed_in";
+    /// The rotator could not sign in.
+    SIGN_IN_FAILED = "sign_in_failed";
+    /// An unchanged key was pushed again because `resync` was due.
+    DRIFT_REPAIRED = "drift_repaired";
+}

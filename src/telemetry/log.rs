@@ -1,0 +1,1 @@
+//! The log: its format and the floor under its levels.

@@ -1,0 +1,5 @@
+//! What is told to the outside: log lines, event names, metrics.
+
+pub mod event;
+pub mod log;
+pub mod metrics;
