@@ -1,0 +1,12 @@
+//! Every integration test in one binary, so that the crate is linked once: one module for each
+//! promise, against real servers and the real binary. `tests/run` runs them.
+
+mod support;
+
+mod config;
+mod flashback;
+mod source_aws;
+mod source_file;
+mod source_vault;
+mod store;
+mod tidy;

@@ -1,0 +1,89 @@
+//! What the tests share: real servers on free ports, temporary directories, waiting for a
+//! condition.
+
+use std::future::Future;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a condition may take before a test gives up. Far more than any needs: it is only
+/// reached when the condition will never hold.
+pub const LONG: Duration = Duration::from_secs(60);
+
+/// The virtual environment with the test servers.
+pub fn venv() -> PathBuf {
+    let path = std::env::var_os("FLASHBACK_ROTATOR_TEST_VENV").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv"),
+        PathBuf::from,
+    );
+    assert!(
+        path.join("bin/python3").exists(),
+        "no test servers in {}: run the tests with `tests/run`, which installs them",
+        path.display()
+    );
+    path
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// Polls until `condition` gives a value.
+///
+/// # Panics
+/// After [`LONG`], naming `what`.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut condition: impl FnMut() -> F,
+) -> T {
+    let deadline = Instant::now() + LONG;
+    loop {
+        if let Some(value) = condition().await {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "{what}: not within {LONG:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A server that ends with the test, however the test ends.
+pub struct Server {
+    leash: Child,
+}
+
+impl Server {
+    /// Starts `command` on the leash; its output goes to `log`.
+    pub fn start(command: &Command, log: &Path) -> Self {
+        let out = std::fs::File::create(log).expect("a log file");
+        let mut leash = Command::new(venv().join("bin/python3"));
+        leash
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/leash.py"))
+            .arg(command.get_program())
+            .args(command.get_args())
+            .stdin(Stdio::piped())
+            .stdout(out.try_clone().expect("a second handle"))
+            .stderr(out);
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => leash.env(name, value),
+                None => leash.env_remove(name),
+            };
+        }
+        if let Some(directory) = command.get_current_dir() {
+            leash.current_dir(directory);
+        }
+        Self {
+            leash: leash.spawn().expect("the server starts"),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.leash.stdin.take());
+        let _ = self.leash.wait();
+    }
+}
