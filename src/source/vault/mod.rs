@@ -1,1 +1,295 @@
 //! HashiCorp Vault and OpenBao.
+//!
+//! A look costs one request for a key's metadata, which exposes no value. Where a policy denies
+//! metadata, the look is a read of the data, and metadata is tried again now and then. KV 1 has
+//! no versions: the keyed digest of what it holds stands for one.
+//!
+//! [`wire`] sends requests, [`refusal`] says what an answer that is no success means, [`kv`] what
+//! the engines hold, [`sign_in`] knows the methods, [`session`] keeps a token, [`lease`] knows when
+//! it ends.
+
+mod kv;
+mod lease;
+mod refusal;
+mod session;
+mod sign_in;
+mod wire;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+use url::Url;
+
+use crate::config::{KvVersion, VaultConfig};
+use crate::lane::Lane;
+use crate::model::{Observation, SourceId, Version};
+use crate::secret::Fingerprinter;
+use crate::source::{Reading, Source, SourceError};
+use kv::{Engine, check_path};
+use session::{Keeper, Token};
+pub use sign_in::VaultCredentials;
+
+/// How long a denial of metadata is remembered: policies change.
+const DENIED_FOR: Duration = Duration::from_secs(60 * 60);
+
+/// A KV engine of a Vault or an OpenBao.
+pub struct VaultSource {
+    id: SourceId,
+    engine: Engine,
+    kv: KvVersion,
+    fingerprinter: Fingerprinter,
+    keeper: Arc<Keeper>,
+    tending: OnceLock<AbortHandle>,
+    /// The paths whose metadata was denied while their data was not: to which token, and when.
+    denied: Mutex<HashMap<String, (u64, Instant)>>,
+}
+
+impl VaultSource {
+    /// Takes the settings as they are; nothing is read or called before the first look, so that a
+    /// file that is not there yet delays nothing. `ca_file`, where given, replaces the system's
+    /// authorities.
+    ///
+    /// # Errors
+    /// [`SourceError::Invalid`] where the address, the mount or the namespace cannot be one.
+    pub fn new(
+        id: SourceId,
+        config: VaultConfig,
+        credentials: VaultCredentials,
+        fingerprinter: Fingerprinter,
+        lane: Lane,
+    ) -> Result<Self, SourceError> {
+        let address = checked_address(&config.address)?;
+        check_path(&config.mount).map_err(|_| invalid("`mount` cannot be a mount's path"))?;
+        let namespace = config
+            .namespace
+            .map(|name| name.trim_matches('/').to_owned())
+            .filter(|name| !name.is_empty());
+        if let Some(name) = &namespace
+            && !name.chars().all(|c| c.is_ascii_graphic())
+        {
+            return Err(invalid("`namespace` has characters no namespace can have"));
+        }
+        let engine = Engine {
+            mount: config.mount,
+            namespace: namespace.clone(),
+        };
+        let keeper = Keeper::new(
+            id.clone(),
+            address,
+            namespace,
+            config.ca_file,
+            credentials,
+            lane,
+        );
+        Ok(Self {
+            id,
+            engine,
+            kv: config.kv_version,
+            fingerprinter,
+            keeper: Arc::new(keeper),
+            tending: OnceLock::new(),
+            denied: Mutex::default(),
+        })
+    }
+
+    /// A token, which is tended from the first time on.
+    async fn token(&self) -> Result<Arc<Token>, SourceError> {
+        self.tending.get_or_init(|| {
+            let keeper = Arc::clone(&self.keeper);
+            tokio::spawn(async move { keeper.tend().await }).abort_handle()
+        });
+        self.keeper.token().await
+    }
+
+    /// The token to ask once more with, where `error` comes of `token` being dead.
+    async fn successor(
+        &self,
+        token: &Token,
+        error: Option<&SourceError>,
+    ) -> Result<Option<Arc<Token>>, SourceError> {
+        match error {
+            Some(SourceError::Denied { .. }) => self.keeper.doubt(token).await,
+            _ => Ok(None),
+        }
+    }
+
+    async fn look_with(&self, token: &Token, path: &str) -> Result<Observation, SourceError> {
+        if self.kv == KvVersion::V1 {
+            let reading = self.read_with(token, path, None).await?;
+            return Ok(observation(reading));
+        }
+        if !self.metadata_denied(path, token) {
+            match self
+                .engine
+                .look_at_metadata(&self.keeper, token, path)
+                .await
+            {
+                Err(SourceError::Denied { .. }) => {}
+                other => {
+                    self.denials().remove(path);
+                    return other;
+                }
+            }
+        }
+        let reading = match self.read_with(token, path, None).await {
+            Err(SourceError::Denied { status, .. }) => {
+                self.denials().remove(path);
+                return Err(self.both_denied(path, status));
+            }
+            other => other?,
+        };
+        self.denials()
+            .entry(path.to_owned())
+            .or_insert_with(|| (token.generation, Instant::now()));
+        Ok(observation(reading))
+    }
+
+    async fn read_with(
+        &self,
+        token: &Token,
+        path: &str,
+        number: Option<u64>,
+    ) -> Result<Reading, SourceError> {
+        let (engine, keeper) = (&self.engine, &self.keeper);
+        match self.kv {
+            KvVersion::V1 => {
+                engine
+                    .read_unversioned(keeper, token, path, &self.fingerprinter)
+                    .await
+            }
+            KvVersion::V2 => engine.read_version(keeper, token, path, number).await,
+        }
+    }
+
+    fn metadata_denied(&self, path: &str, token: &Token) -> bool {
+        let mut denials = self.denials();
+        let denied = denials.get(path).is_some_and(|(generation, at)| {
+            *generation == token.generation && at.elapsed() < DENIED_FOR
+        });
+        if !denied {
+            denials.remove(path);
+        }
+        denied
+    }
+
+    fn both_denied(&self, path: &str, status: String) -> SourceError {
+        let mount = &self.engine.mount;
+        let metadata = self.engine.needs(&format!("{mount}/metadata/{path}"));
+        SourceError::Denied {
+            what: format!(
+                "the token's policies lack {metadata}, and `read` on `{mount}/data/{path}` ({status})"
+            ),
+            status,
+        }
+    }
+
+    fn denials(&self) -> MutexGuard<'_, HashMap<String, (u64, Instant)>> {
+        self.denied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Source for VaultSource {
+    fn id(&self) -> &SourceId {
+        &self.id
+    }
+
+    async fn look(&self, path: &str) -> Result<Observation, SourceError> {
+        check_path(path)?;
+        let token = self.token().await?;
+        let result = self.look_with(&token, path).await;
+        match self.successor(&token, result.as_ref().err()).await? {
+            Some(fresh) => self.look_with(&fresh, path).await,
+            None => result,
+        }
+    }
+
+    async fn read(&self, path: &str, version: &Version) -> Result<Reading, SourceError> {
+        check_path(path)?;
+        let token = self.token().await?;
+        let result = self.read_with(&token, path, version.number()).await;
+        match self.successor(&token, result.as_ref().err()).await? {
+            Some(fresh) => self.read_with(&fresh, path, version.number()).await,
+            None => result,
+        }
+    }
+
+    async fn connect(&self) -> Result<String, SourceError> {
+        let method = self.keeper.method();
+        let mut token = self.token().await?;
+        let mut about = self.keeper.look_up(&token).await?;
+        if about.is_none()
+            && let Some(fresh) = self.keeper.doubt(&token).await?
+        {
+            token = fresh;
+            about = self.keeper.look_up(&token).await?;
+        }
+        let Some(about) = about else {
+            return Ok(format!(
+                "signed in by {method}, with a token that may not look itself up"
+            ));
+        };
+        let policies = about.policies.unwrap_or_default().join(", ");
+        let life = match about.ttl {
+            0 => "never expires".to_owned(),
+            seconds => {
+                let life = humantime::format_duration(Duration::from_secs(seconds));
+                format!("lives {life}")
+            }
+        };
+        Ok(format!(
+            "signed in by {method} as {} with the policies {policies}; the token {life}",
+            about.display_name
+        ))
+    }
+}
+
+impl Drop for VaultSource {
+    fn drop(&mut self) {
+        if let Some(tending) = self.tending.get() {
+            tending.abort();
+        }
+    }
+}
+
+fn observation(reading: Reading) -> Observation {
+    match reading {
+        Reading::Present {
+            version,
+            written_at,
+            ..
+        } => Observation::Present {
+            version,
+            written_at,
+        },
+        Reading::Missing(missing) => Observation::Missing(missing),
+    }
+}
+
+/// Scheme, host and port: vaultrs drops a path, and what looks like credentials in an address
+/// would end in messages.
+fn checked_address(address: &str) -> Result<String, SourceError> {
+    let url = Url::parse(address).map_err(|_| invalid("`address` is not a URL"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(invalid("`address` must begin with https:// or http://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(invalid("`address` cannot hold credentials"));
+    }
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return Err(invalid(
+            "`address` must be a scheme, a host and a port, without a path",
+        ));
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+fn invalid(what: &str) -> SourceError {
+    SourceError::Invalid {
+        what: what.to_owned(),
+    }
+}

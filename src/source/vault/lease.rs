@@ -1,0 +1,146 @@
+//! How long a token lives and when to do something about it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The wait after a renewal that failed, at most.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// A token's life.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lease {
+    /// What it was given at first, which each renewal asks for again; `None` where it never ends.
+    full: Option<Duration>,
+    ends: Option<Instant>,
+    due: Option<Instant>,
+    renewable: bool,
+}
+
+impl Lease {
+    /// Of a token that was asked for at `from` and lives for `seconds`; 0 is for ever, as the
+    /// root token does.
+    pub fn new(from: Instant, seconds: u64, renewable: bool) -> Self {
+        let full = (seconds > 0).then(|| Duration::from_secs(seconds));
+        let ends = full.and_then(|life| from.checked_add(life));
+        Self {
+            full,
+            ends,
+            due: ends.map(|_| from + two_thirds(full.unwrap_or_default())),
+            renewable,
+        }
+    }
+
+    /// Of a token that somebody else made and that lived for `seconds` then: a renewal asks for
+    /// the life it had at first.
+    pub fn adopted(from: Instant, left: u64, first: u64, renewable: bool) -> Self {
+        let lease = Self::new(from, left, renewable);
+        let full = lease.full.map(|left| left.max(Duration::from_secs(first)));
+        Self { full, ..lease }
+    }
+
+    /// After a renewal that gave `seconds`. Where that is less than was asked for, the end of all
+    /// renewals is near, and the next thing due is a new token. `None` where nothing was given.
+    pub fn renewed(&self, from: Instant, seconds: u64, renewable: bool) -> Option<Self> {
+        if seconds == 0 {
+            return None;
+        }
+        let full = self.full?;
+        let given = Self::new(from, seconds, renewable);
+        Some(Self {
+            full: self.full,
+            renewable: renewable && seconds >= full.as_secs(),
+            ..given
+        })
+    }
+
+    /// After an attempt that failed: a quarter of what is left, but not before `quiet` is over.
+    /// Nothing is due of a token that is past its end: whoever needs one next signs in.
+    pub fn postponed(&self, quiet: Duration, now: Instant) -> Self {
+        let left = self
+            .ends
+            .map_or(LONGEST_WAIT, |ends| ends.saturating_duration_since(now));
+        let shortest = Duration::from_secs(1);
+        let wait = (left / 4).clamp(shortest, LONGEST_WAIT).max(quiet);
+        let wait = wait.mul_f64(1.0 + rand::random::<f64>() / 10.0);
+        Self {
+            due: self.lives(now).then(|| now + wait),
+            ..*self
+        }
+    }
+
+    /// What a renewal asks for; `None` where a renewal is not to be had.
+    pub fn increment(&self) -> Option<Duration> {
+        self.full.filter(|_| self.renewable)
+    }
+
+    /// What the token was given at first.
+    pub fn full(&self) -> Option<Duration> {
+        self.full
+    }
+
+    /// When to renew or replace it.
+    pub fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Whether it can be used.
+    pub fn lives(&self, now: Instant) -> bool {
+        self.ends.is_none_or(|ends| now < ends)
+    }
+}
+
+/// Around two thirds, drawn so that many daemons started together do not renew together.
+fn two_thirds(life: Duration) -> Duration {
+    life.mul_f64(0.60 + rand::random::<f64>() / 10.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: u64 = 3600;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_due_at_two_thirds_and_lives_to_its_end() {
+        let now = Instant::now();
+        let lease = Lease::new(now, HOUR, true);
+        let due = lease.due().expect("due") - now;
+        assert!(due >= Duration::from_secs(2160) && due < Duration::from_secs(2520));
+        assert!(lease.lives(now + Duration::from_secs(HOUR - 1)));
+        assert!(!lease.lives(now + Duration::from_secs(HOUR)));
+        let forever = Lease::new(now, 0, false);
+        assert!(
+            forever.due().is_none() && forever.lives(now + Duration::from_secs(u64::MAX >> 20))
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shorter_renewal_is_the_last() {
+        let now = Instant::now();
+        let lease = Lease::new(now, HOUR, true);
+        let again = lease.renewed(now, HOUR, true).expect("renewed");
+        assert_eq!(again.increment(), Some(Duration::from_secs(HOUR)));
+        let last = again.renewed(now, HOUR - 1, true).expect("renewed");
+        assert_eq!(last.increment(), None, "a new token is next");
+        assert!(last.due().is_some());
+        assert!(again.renewed(now, 0, true).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failed_attempt_is_repeated_until_the_end() {
+        let now = Instant::now();
+        let mut lease = Lease::new(now, HOUR, true);
+        let mut at = lease.due().expect("due");
+        let mut tries = 0;
+        loop {
+            lease = lease.postponed(Duration::from_secs(5), at);
+            let Some(next) = lease.due() else { break };
+            assert!(next >= at + Duration::from_secs(5) && next <= at + Duration::from_secs(66));
+            at = next;
+            tries += 1;
+        }
+        assert!(tries >= 15, "{tries}");
+        assert!(!lease.lives(at));
+    }
+}

@@ -1,0 +1,189 @@
+//! What Vault's refusals mean.
+//!
+//! Vault's error texts can quote what was sent to it, so none is passed on. Where one is known, it
+//! is told in our own words.
+
+use serde::Deserialize;
+
+use super::wire::Answer;
+use crate::retry::{Class, class_of_status};
+use crate::source::SourceError;
+
+/// The body of an answer that is not a success. A missing secret has an empty list of errors.
+#[derive(Default, Deserialize)]
+struct Refusal {
+    errors: Option<Vec<String>>,
+    warnings: Option<Vec<String>>,
+}
+
+/// Texts of Vault and OpenBao that say more than a status, and our words for them. Found in the
+/// sources of both (`vault/request_handling.go`, `vault/router.go`, `builtin/credential/*`).
+const KNOWN: &[(&str, &str)] = &[
+    ("vault is sealed", "it is sealed"),
+    ("barrier is sealed", "it is sealed"),
+    ("not initialized", "it is not initialized"),
+    ("no handler for route", "nothing is mounted there"),
+    ("unsupported path", "nothing is mounted there"),
+    ("namespace not found", "there is no such namespace"),
+    (
+        "invalid role or secret id",
+        "the role id or the secret id is wrong, used up or expired",
+    ),
+    (
+        "invalid secret id",
+        "the secret id is wrong, used up or expired",
+    ),
+    ("invalid role id", "the role id is wrong"),
+    ("invalid role name", "there is no such role"),
+    ("could not be found", "there is no such role"),
+    (
+        "invalid username or password",
+        "the user name or the password is wrong",
+    ),
+    (
+        "user is locked",
+        "the user is locked out after too many failures",
+    ),
+    ("not authorized", "the role does not allow this identity"),
+    (
+        "invalid audience",
+        "the token has another audience than the role wants",
+    ),
+    ("claim", "the token's claims are not those the role wants"),
+    ("token is expired", "the JWT has expired"),
+    ("is expired", "the JWT has expired"),
+    (
+        "signature",
+        "the JWT's signature does not match the method's keys",
+    ),
+    (
+        "failed to match all constraints",
+        "no certificate role matches the client's certificate",
+    ),
+    (
+        "invalid certificate",
+        "no certificate role matches the client's certificate",
+    ),
+    (
+        "client certificate must be supplied",
+        "no client certificate reached it: does a proxy end TLS in between?",
+    ),
+    ("missing client token", "no token was sent"),
+    (
+        "upgrading from non-versioned",
+        "the mount is being upgraded to KV 2",
+    ),
+];
+
+impl Refusal {
+    fn of(answer: &Answer) -> Self {
+        answer.json().unwrap_or_default()
+    }
+
+    fn says(&self, text: &str) -> bool {
+        let lists = [&self.errors, &self.warnings];
+        lists
+            .into_iter()
+            .flatten()
+            .flatten()
+            .any(|line| line.to_ascii_lowercase().contains(text))
+    }
+
+    fn in_our_words(&self) -> Option<&'static str> {
+        KNOWN
+            .iter()
+            .find(|(text, _)| self.says(text))
+            .map(|(_, words)| *words)
+    }
+}
+
+/// What a 404 without a version in it means.
+pub(super) enum Absent {
+    /// No secret at this path.
+    Secret,
+    /// No engine at the mount, or no such namespace; the words say which.
+    Engine(&'static str),
+    /// The engine there is the other KV version.
+    IsVersioned,
+    /// Not Vault's answer.
+    Foreign,
+}
+
+/// Tells the kinds of 404 apart.
+pub(super) fn absent(answer: &Answer) -> Absent {
+    let refusal = Refusal::of(answer);
+    if refusal.says("versioned k/v secrets engine") {
+        return Absent::IsVersioned;
+    }
+    match (refusal.in_our_words(), &refusal.errors) {
+        (Some(words), _) => Absent::Engine(words),
+        (None, Some(errors)) if errors.is_empty() => Absent::Secret,
+        _ => Absent::Foreign,
+    }
+}
+
+/// The error of an answer that is neither a success nor one its caller knows. `asked` is a clause:
+/// "reading `secret/metadata/llm/openai`".
+pub(super) fn unexpected(answer: &Answer, asked: &str) -> SourceError {
+    let code = answer.status;
+    let status = code.to_string();
+    if let 300..=399 = code {
+        let place = answer.redirect.as_deref().unwrap_or("another address");
+        return SourceError::Unavailable {
+            what: format!(
+                "{asked}: redirected to {place} ({code}), where the token is not sent: point `address` at the active node or at a load balancer in front of it"
+            ),
+            status,
+            retry_after: None,
+        };
+    }
+    let words = match Refusal::of(answer).in_our_words() {
+        Some(words) => format!("{asked}: {words} ({code})"),
+        None => match code {
+            429 => format!("{asked}: a rate limit quota was reached (429)"),
+            503 => format!("{asked}: it is sealed, in standby or in maintenance (503)"),
+            _ => format!("{asked}: status {code}"),
+        },
+    };
+    match class_of_status(code, answer.retry_after) {
+        Class::Outage { retry_after } => SourceError::Unavailable {
+            what: words,
+            status,
+            retry_after,
+        },
+        Class::Transient { .. } | Class::Refused => SourceError::Protocol {
+            what: words,
+            status,
+        },
+    }
+}
+
+/// A refusal of one path: which permission it takes.
+pub(super) fn denied(answer: &Answer, needs: &str) -> SourceError {
+    SourceError::Denied {
+        what: format!("the token's policies lack {needs} ({})", answer.status),
+        status: answer.status.to_string(),
+    }
+}
+
+/// Whether a status says that the token, or its policies, are not enough. Vault answers 403 to
+/// both; 401 comes from proxies that guard it.
+pub(super) fn is_denial(status: u16) -> bool {
+    matches!(status, 401 | 403)
+}
+
+/// The error of a sign-in that was answered without a token.
+pub(super) fn sign_in_refused(answer: &Answer, asked: &str) -> SourceError {
+    let code = answer.status;
+    let words = Refusal::of(answer).in_our_words();
+    match code {
+        400..=407 | 409..=411 | 413..=424 | 426..=428 => SourceError::SignIn {
+            what: match words {
+                Some(words) => format!("{asked}: {words} ({code})"),
+                None => format!("{asked}: refused ({code})"),
+            },
+            status: code.to_string(),
+        },
+        _ => unexpected(answer, asked),
+    }
+}

@@ -1,0 +1,335 @@
+//! The ways to get a token.
+//!
+//! Credentials are fetched anew for each sign-in, so that a file that was rotated is picked up.
+//! This is the one file of the source that exposes them; vaultrs takes them as plain `String`s,
+//! which are dropped with the request and cannot be wiped.
+
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use http::HeaderValue;
+use rustify::endpoint::Endpoint;
+use rustify::enums::{RequestMethod, RequestType, ResponseType};
+use rustify::errors::ClientError;
+use serde::Serialize;
+use vaultrs::api::EndpointMiddleware;
+use vaultrs::api::auth::approle::requests::LoginWithApproleRequest;
+use vaultrs::api::auth::kubernetes::requests::LoginWithKubernetesRequest;
+use vaultrs::api::auth::oidc::requests::JWTLoginRequest;
+use vaultrs::api::auth::userpass::requests::LoginRequest;
+use zeroize::Zeroizing;
+
+use super::wire::{Answer, Wire};
+use crate::config::{SecretRef, ValueRef, VaultAuth};
+use crate::credential::SharedCredential;
+use crate::source::SourceError;
+
+/// How a Vault source signs in: [`VaultAuth`] with its references resolved.
+pub enum VaultCredentials {
+    /// A token that somebody else made.
+    Token {
+        /// The token.
+        token: SharedCredential,
+    },
+    /// AppRole.
+    AppRole {
+        /// Where the method is mounted.
+        mount: String,
+        /// Not secret.
+        role_id: SharedCredential,
+        /// A role can do without one.
+        secret_id: Option<SharedCredential>,
+    },
+    /// A Kubernetes service account.
+    Kubernetes {
+        /// Where the method is mounted.
+        mount: String,
+        /// The role.
+        role: String,
+        /// The service account's token.
+        jwt: SharedCredential,
+    },
+    /// A JWT.
+    Jwt {
+        /// Where the method is mounted.
+        mount: String,
+        /// The method's default role where left out.
+        role: Option<String>,
+        /// The token.
+        jwt: SharedCredential,
+    },
+    /// A user name and a password.
+    Userpass {
+        /// Where the method is mounted.
+        mount: String,
+        /// Not secret.
+        username: SharedCredential,
+        /// The password.
+        password: SharedCredential,
+    },
+    /// A client certificate; its files are read at each sign-in.
+    Cert {
+        /// Where the method is mounted.
+        mount: String,
+        /// Any that matches where left out.
+        role: Option<String>,
+        /// The certificate and its chain, in PEM.
+        cert_file: PathBuf,
+        /// The private key, in PEM.
+        key_file: PathBuf,
+    },
+}
+
+/// What signing in takes, fetched and checked.
+pub(super) enum Login {
+    /// A token that is there.
+    Token(String),
+    /// A request for one.
+    Request(LoginCall),
+}
+
+/// The requests for a token.
+pub(super) enum LoginCall {
+    AppRole(LoginWithApproleRequest),
+    Kubernetes(LoginWithKubernetesRequest),
+    Jwt(JWTLoginRequest),
+    Userpass(LoginRequest),
+    Cert(CertLogin),
+}
+
+/// The certificate method's login. vaultrs' own sends the role as `cert_name`, which Vault does
+/// not read: it is `name`, and optional
+/// (<https://developer.hashicorp.com/vault/api-docs/auth/cert#login-with-tls-certificate-method>).
+#[derive(Serialize)]
+pub(super) struct CertLogin {
+    #[serde(skip)]
+    mount: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+}
+
+#[async_trait]
+impl Endpoint for CertLogin {
+    type Response = ();
+    const REQUEST_BODY_TYPE: RequestType = RequestType::JSON;
+    const RESPONSE_BODY_TYPE: ResponseType = ResponseType::JSON;
+
+    fn path(&self) -> String {
+        format!("/auth/{}/login", self.mount)
+    }
+
+    fn method(&self) -> RequestMethod {
+        RequestMethod::POST
+    }
+
+    fn body(&self) -> Result<Option<Vec<u8>>, ClientError> {
+        rustify::http::build_body(self, Self::REQUEST_BODY_TYPE).map(Some)
+    }
+}
+
+impl VaultCredentials {
+    /// Resolves the references in `auth` with the two functions.
+    pub fn resolve(
+        auth: &VaultAuth,
+        secret: &dyn Fn(&SecretRef) -> SharedCredential,
+        value: &dyn Fn(&ValueRef) -> SharedCredential,
+    ) -> Self {
+        match auth.clone() {
+            VaultAuth::Token { token } => Self::Token {
+                token: secret(&token),
+            },
+            VaultAuth::AppRole {
+                mount,
+                role_id,
+                secret_id,
+            } => Self::AppRole {
+                mount,
+                role_id: value(&role_id),
+                secret_id: secret_id.as_ref().map(secret),
+            },
+            VaultAuth::Kubernetes { mount, role, jwt } => Self::Kubernetes {
+                mount,
+                role,
+                jwt: secret(&jwt),
+            },
+            VaultAuth::Jwt { mount, role, jwt } => Self::Jwt {
+                mount,
+                role,
+                jwt: secret(&jwt),
+            },
+            VaultAuth::Userpass {
+                mount,
+                username,
+                password,
+            } => Self::Userpass {
+                mount,
+                username: value(&username),
+                password: secret(&password),
+            },
+            VaultAuth::Cert {
+                mount,
+                role,
+                cert_file,
+                key_file,
+            } => Self::Cert {
+                mount,
+                role,
+                cert_file,
+                key_file,
+            },
+        }
+    }
+
+    /// The method's name in the configuration.
+    pub fn method(&self) -> &'static str {
+        match self {
+            Self::Token { .. } => "token",
+            Self::AppRole { .. } => "approle",
+            Self::Kubernetes { .. } => "kubernetes",
+            Self::Jwt { .. } => "jwt",
+            Self::Userpass { .. } => "userpass",
+            Self::Cert { .. } => "cert",
+        }
+    }
+
+    /// What is asked for, in an error: "signing in at `auth/approle`".
+    pub(super) fn asked(&self) -> String {
+        match self {
+            Self::Token { .. } => "looking the token up".to_owned(),
+            Self::AppRole { mount, .. }
+            | Self::Kubernetes { mount, .. }
+            | Self::Jwt { mount, .. }
+            | Self::Userpass { mount, .. }
+            | Self::Cert { mount, .. } => format!("signing in at `auth/{mount}`"),
+        }
+    }
+
+    /// Fetches what the next sign-in takes.
+    pub(super) async fn prepare(&self) -> Result<Login, SourceError> {
+        let call = match self {
+            Self::Token { token } => return word(token, "the token").await.map(Login::Token),
+            Self::AppRole {
+                mount,
+                role_id,
+                secret_id,
+            } => LoginCall::AppRole(LoginWithApproleRequest {
+                mount: mount.clone(),
+                role_id: word(role_id, "the role id").await?,
+                secret_id: match secret_id {
+                    Some(secret_id) => word(secret_id, "the secret id").await?,
+                    None => String::new(),
+                },
+            }),
+            Self::Kubernetes { mount, role, jwt } => {
+                LoginCall::Kubernetes(LoginWithKubernetesRequest {
+                    mount: mount.clone(),
+                    role: role.clone(),
+                    jwt: word(jwt, "the JWT").await?,
+                })
+            }
+            Self::Jwt { mount, role, jwt } => LoginCall::Jwt(JWTLoginRequest {
+                mount: mount.clone(),
+                role: role.clone(),
+                jwt: word(jwt, "the JWT").await?,
+            }),
+            Self::Userpass {
+                mount,
+                username,
+                password,
+            } => LoginCall::Userpass(LoginRequest {
+                mount: mount.clone(),
+                username: user_name(username).await?,
+                password: fetch(password).await?.as_str().to_owned(),
+            }),
+            Self::Cert { mount, role, .. } => LoginCall::Cert(CertLogin {
+                mount: mount.clone(),
+                name: role.clone(),
+            }),
+        };
+        Ok(Login::Request(call))
+    }
+
+    /// The client's certificate and key, where this method has them.
+    pub(super) async fn identity(&self) -> Result<Option<Zeroizing<Vec<u8>>>, SourceError> {
+        let Self::Cert {
+            cert_file,
+            key_file,
+            ..
+        } = self
+        else {
+            return Ok(None);
+        };
+        let mut pem = Zeroizing::new(read(cert_file).await?);
+        let key = Zeroizing::new(read(key_file).await?);
+        pem.reserve_exact(key.len() + 1);
+        pem.push(b'\n');
+        pem.extend_from_slice(&key);
+        Ok(Some(pem))
+    }
+}
+
+impl LoginCall {
+    /// Sends it.
+    pub(super) async fn send(
+        self,
+        wire: &Wire,
+        middle: &EndpointMiddleware,
+    ) -> Result<Answer, SourceError> {
+        match self {
+            Self::AppRole(request) => wire.call(middle, request).await,
+            Self::Kubernetes(request) => wire.call(middle, request).await,
+            Self::Jwt(request) => wire.call(middle, request).await,
+            Self::Userpass(request) => wire.call(middle, request).await,
+            Self::Cert(request) => wire.call(middle, request).await,
+        }
+    }
+}
+
+/// Reads a file that a sign-in takes.
+pub(super) async fn read(path: &Path) -> Result<Vec<u8>, SourceError> {
+    tokio::fs::read(path).await.map_err(|error| {
+        let path = path.display();
+        unusable(format!("cannot read {path}: {error}"))
+    })
+}
+
+async fn fetch(credential: &SharedCredential) -> Result<Zeroizing<String>, SourceError> {
+    match credential.fetch().await {
+        Ok(secret) => Ok(Zeroizing::new(secret.expose().to_owned())),
+        Err(error) => Err(unusable(error.to_string())),
+    }
+}
+
+/// A credential that has no white space. What surrounds it is an editor's; vaultrs panics on a
+/// token with a line break in it.
+async fn word(credential: &SharedCredential, name: &str) -> Result<String, SourceError> {
+    let text = fetch(credential).await?;
+    let word = text.trim();
+    if word.is_empty() {
+        return Err(unusable(format!("{name} is empty")));
+    }
+    if word.contains(char::is_whitespace) || HeaderValue::from_str(word).is_err() {
+        return Err(unusable(format!(
+            "{name} has white space or control characters in it"
+        )));
+    }
+    Ok(word.to_owned())
+}
+
+/// A user name, which goes into the request's path.
+async fn user_name(credential: &SharedCredential) -> Result<String, SourceError> {
+    let name = word(credential, "the user name").await?;
+    if name.contains('/') || matches!(name.as_str(), "." | "..") || name.len() > 1024 {
+        return Err(unusable(
+            "the user name cannot be one of Vault's".to_owned(),
+        ));
+    }
+    Ok(name)
+}
+
+fn unusable(what: String) -> SourceError {
+    SourceError::SignIn {
+        what,
+        status: "credential".to_owned(),
+    }
+}
