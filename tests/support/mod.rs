@@ -1,6 +1,8 @@
 //! What the tests share: real servers on free ports, temporary directories, waiting for a
 //! condition.
 
+pub mod openbao;
+
 use std::future::Future;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

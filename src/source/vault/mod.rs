@@ -117,6 +117,12 @@ impl VaultSource {
         }
     }
 
+    async fn vet(&self, fresh: &Token, error: Option<&SourceError>) {
+        if let Some(SourceError::Denied { .. }) = error {
+            self.keeper.vet(fresh).await;
+        }
+    }
+
     async fn look_with(&self, token: &Token, path: &str) -> Result<Observation, SourceError> {
         if self.kv == KvVersion::V1 {
             let reading = self.read_with(token, path, None).await?;
@@ -202,20 +208,25 @@ impl Source for VaultSource {
         check_path(path)?;
         let token = self.token().await?;
         let result = self.look_with(&token, path).await;
-        match self.successor(&token, result.as_ref().err()).await? {
-            Some(fresh) => self.look_with(&fresh, path).await,
-            None => result,
-        }
+        let Some(fresh) = self.successor(&token, result.as_ref().err()).await? else {
+            return result;
+        };
+        let result = self.look_with(&fresh, path).await;
+        self.vet(&fresh, result.as_ref().err()).await;
+        result
     }
 
     async fn read(&self, path: &str, version: &Version) -> Result<Reading, SourceError> {
         check_path(path)?;
+        let number = version.number();
         let token = self.token().await?;
-        let result = self.read_with(&token, path, version.number()).await;
-        match self.successor(&token, result.as_ref().err()).await? {
-            Some(fresh) => self.read_with(&fresh, path, version.number()).await,
-            None => result,
-        }
+        let result = self.read_with(&token, path, number).await;
+        let Some(fresh) = self.successor(&token, result.as_ref().err()).await? else {
+            return result;
+        };
+        let result = self.read_with(&fresh, path, number).await;
+        self.vet(&fresh, result.as_ref().err()).await;
+        result
     }
 
     async fn connect(&self) -> Result<String, SourceError> {

@@ -209,11 +209,15 @@ impl Keeper {
             return Ok(None);
         }
         self.session.send_replace(None);
-        let fresh = self.sign_in(&mut turn).await?;
-        if self.look_up(&fresh).await?.is_none() {
+        self.sign_in(&mut turn).await.map(Some)
+    }
+
+    /// After a 403 to a token that has just been made: whether it can be asked about. Where it
+    /// cannot, the next refusals are put down to policy.
+    pub async fn vet(&self, fresh: &Token) {
+        if let Ok(None) = self.look_up(fresh).await {
             fresh.trust(BLIND);
         }
-        Ok(Some(fresh))
     }
 
     /// What Vault says of `token`; `None` where it refuses to say, which it does of a dead one.
@@ -411,12 +415,10 @@ impl Keeper {
                     ),
                     status: status.to_string(),
                 }),
-                _ => Err(unexpected(&answer, &self.credentials.asked())),
+                _ => Err(sign_in_refused(&answer, &self.credentials.asked())),
             }
         };
-        let about = self.call_gently("lookup_self", call).await?;
-        token.trust(KNOWN_GOOD);
-        Ok(about)
+        self.call_gently("lookup_self", call).await
     }
 
     fn granted(&self, answer: &Answer) -> Result<Grant, SourceError> {
