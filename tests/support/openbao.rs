@@ -162,6 +162,17 @@ impl OpenBao {
         )
     }
 
+    /// Opens it again after `PUT sys/seal`, with the key that it wrote into its log when it started.
+    pub async fn unseal(&self) {
+        let log = std::fs::read_to_string(self.directory.path().join("server.log")).expect("a log");
+        let key = log
+            .lines()
+            .find_map(|line| line.strip_prefix("Unseal Key: "))
+            .expect("an unseal key");
+        self.ok("PUT", "sys/unseal", json!({"key": key.trim()}))
+            .await;
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}/v1/{path}", self.address)
     }

@@ -238,19 +238,18 @@ fn origin(url: &Url) -> (String, Option<String>, Option<u16>) {
 fn reason(error: &reqwest::Error) -> Option<String> {
     let mut cause = error.source();
     while let Some(error) = cause {
-        let inner = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref)
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        if let Some(tls) = inner.or_else(|| error.downcast_ref::<rustls::Error>()) {
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
             return Some(format!("TLS: {tls}"));
         }
-        if let Some(error) = error.downcast_ref::<std::io::Error>()
-            && error.raw_os_error().is_some()
-        {
-            return Some(error.to_string());
+        let Some(io) = error.downcast_ref::<std::io::Error>() else {
+            cause = error.source();
+            continue;
+        };
+        if io.raw_os_error().is_some() {
+            return Some(io.to_string());
         }
-        cause = error.source();
+        // `source` of an I/O error skips the very error that it wraps.
+        cause = io.get_ref().map(|inner| inner as &(dyn Error + 'static));
     }
     None
 }
