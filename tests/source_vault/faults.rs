@@ -208,6 +208,8 @@ async fn a_quota_holds_the_source_back() {
     let bao = OpenBao::shared().await;
     bao.mount_kv("kv-quota", 2).await;
     bao.put_kv2("kv-quota", PATH, json!({"key": "sk-1"})).await;
+    let headers = json!({"enable_rate_limit_response_headers": true});
+    bao.ok("POST", "sys/quotas/config", headers).await;
     let quota = json!({"path": "kv-quota", "rate": 1, "interval": "2s"});
     bao.ok("POST", "sys/quotas/rate-limit/kv-quota", quota)
         .await;

@@ -216,6 +216,30 @@ async fn denied_metadata_is_made_up_for_by_the_data() {
 }
 
 #[tokio::test]
+async fn a_new_token_tries_metadata_again() {
+    let bao = OpenBao::shared().await;
+    bao.mount_kv("kv-retry", 2).await;
+    bao.put_kv2("kv-retry", PATH, json!({"key": "sk-1"})).await;
+    let grant = async |place: &str| {
+        let rules = format!("path \"kv-retry/{place}/*\" {{ capabilities = [\"read\"] }}");
+        bao.write_policy("kv-retry", &rules).await;
+    };
+    grant("data").await;
+    let ids = bao
+        .app_role("kv-retry", json!({"token_policies": "kv-retry"}))
+        .await;
+    let bench = Bench::new(config(&bao.address, "kv-retry"), app_role("kv-retry", &ids));
+    let version = bench.version(PATH).await;
+    grant("metadata").await;
+    let leases = "sys/leases/revoke-prefix/auth/kv-retry/login";
+    bao.ok("POST", leases, json!({})).await;
+    assert_eq!(bench.version(PATH).await, version);
+    let reads = bench.calls("read_data");
+    assert_eq!(bench.version(PATH).await, version);
+    assert_eq!(bench.calls("read_data"), reads, "metadata is enough again");
+}
+
+#[tokio::test]
 async fn a_refused_path_names_the_permission_and_costs_no_sign_in() {
     let bao = OpenBao::shared().await;
     bao.mount_kv("kv-none", 2).await;

@@ -33,7 +33,7 @@ async fn with_role(name: &str, role: serde_json::Value) -> (&'static OpenBao, Be
 
 #[tokio::test]
 async fn a_token_is_renewed_while_no_key_is_due() {
-    let (_, bench) = with_role("life-renew", json!({"token_ttl": "3s"})).await;
+    let (_, bench) = with_role("life-renew", json!({"token_ttl": "6s"})).await;
     bench.source.connect().await.expect("signed in");
     eventually("three renewals", || async {
         (bench.calls("renew_self") >= 3).then_some(())
@@ -45,12 +45,12 @@ async fn a_token_is_renewed_while_no_key_is_due() {
 
 #[tokio::test]
 async fn a_token_at_the_end_of_all_renewals_is_replaced_before_it_dies() {
-    let role = json!({"token_ttl": "2s", "token_max_ttl": "4s"});
+    let role = json!({"token_ttl": "4s", "token_max_ttl": "8s"});
     let (_, bench) = with_role("life-max", role).await;
     bench.source.connect().await.expect("signed in");
-    eventually("two more sign-ins", || async {
+    eventually("another sign-in", || async {
         bench.look(PATH).await;
-        (bench.calls("login") >= 3).then_some(())
+        (bench.calls("login") >= 2).then_some(())
     })
     .await;
     assert!(bench.calls("renew_self") >= 1);
@@ -68,6 +68,32 @@ async fn a_token_that_cannot_be_renewed_is_replaced() {
     .await;
     assert_eq!(bench.calls("renew_self"), 0);
     assert_eq!(bench.value(PATH).await, "sk-1");
+}
+
+#[tokio::test]
+async fn an_outage_at_the_time_of_renewal_costs_no_token() {
+    let bao = OpenBao::start().await;
+    bao.put_kv2("secret", PATH, json!({"key": "sk-1"})).await;
+    let rules = "path \"secret/*\" { capabilities = [\"read\"] }";
+    bao.write_policy("reader", rules).await;
+    let role = json!({"token_policies": "reader", "token_ttl": "20s"});
+    let ids = bao.app_role("approle", role).await;
+    let bench = Bench::new(config(&bao.address, "secret"), app_role("approle", &ids));
+    bench.look(PATH).await;
+    bao.ok("PUT", "sys/seal", json!({})).await;
+    eventually("a renewal that fails", || async {
+        (bench.calls("renew_self") >= 1).then_some(())
+    })
+    .await;
+    bao.unseal().await;
+    eventually("a renewal that works", || async {
+        let text = bench.metrics.render();
+        text.contains("operation=\"renew_self\",status=\"ok\"")
+            .then_some(())
+    })
+    .await;
+    assert_eq!(eventually_value(&bench, PATH).await, "sk-1");
+    assert_eq!(bench.calls("login"), 1);
 }
 
 #[tokio::test]
@@ -102,13 +128,6 @@ async fn a_token_that_may_not_look_itself_up_makes_no_storm() {
     let role = json!({"token_no_default_policy": true});
     let (_, bench) = with_role("life-blind", role).await;
     assert_eq!(bench.value(PATH).await, "sk-1");
-    let denied = Version::numbered(1, "x");
-    let elsewhere = Bench::new(
-        config(&OpenBao::shared().await.address, "secret"),
-        token("none"),
-    );
-    let error = elsewhere.source.read("x", &denied).await.expect_err("no");
-    assert!(matches!(error, SourceError::SignIn { .. }), "{error}");
     let said = bench.source.connect().await.expect("signed in");
     assert!(said.contains("may not look itself up"), "{said}");
     let bao = OpenBao::shared().await;
@@ -151,7 +170,7 @@ async fn a_rotated_token_is_picked_up_when_the_old_one_is_refused() {
 #[tokio::test]
 async fn a_token_of_seconds_that_somebody_else_made_is_renewed() {
     let bao = mount("life-own").await;
-    let parameters = json!({"policies": ["life-own"], "ttl": "3s", "renewable": true});
+    let parameters = json!({"policies": ["life-own"], "ttl": "6s", "renewable": true});
     let bench = Bench::new(
         config(&bao.address, "life-own"),
         token(&bao.create_token(parameters).await),

@@ -14,8 +14,9 @@ use vaultrs::api::kv2::responses::{
     ReadSecretMetadataResponse, SecretMetadata, SecretVersionMetadata,
 };
 
+use super::keeper::Keeper;
 use super::refusal::{Absent, absent, denied, is_denial, unexpected};
-use super::session::{Keeper, Token};
+use super::token::Token;
 use super::wire::Answer;
 use crate::document::Document;
 use crate::model::{Missing, Observation, Version};

@@ -4,15 +4,16 @@
 //! metadata, the look is a read of the data, and metadata is tried again now and then. KV 1 has
 //! no versions: the keyed digest of what it holds stands for one.
 //!
-//! [`wire`] sends requests, [`refusal`] says what an answer that is no success means, [`kv`] what
-//! the engines hold, [`sign_in`] knows the methods, [`session`] keeps a token, [`lease`] knows when
-//! it ends.
+//! `wire` sends requests, `refusal` says what an answer that is no success means, `kv` what the
+//! engines hold, `sign_in` knows the methods, `token` is what they give, `lease` knows when it ends,
+//! and `keeper` keeps one that works.
 
+mod keeper;
 mod kv;
 mod lease;
 mod refusal;
-mod session;
 mod sign_in;
+mod token;
 mod wire;
 
 use std::collections::HashMap;
@@ -29,8 +30,10 @@ use crate::lane::Lane;
 use crate::model::{Observation, SourceId, Version};
 use crate::secret::Fingerprinter;
 use crate::source::{Reading, Source, SourceError};
+use keeper::Keeper;
 use kv::{Engine, check_path};
-use session::{Keeper, Token};
+use token::Token;
+
 pub use sign_in::VaultCredentials;
 
 /// How long a denial of metadata is remembered: policies change.

@@ -18,7 +18,7 @@ use rustify::errors::ClientError;
 use serde::de::DeserializeOwned;
 use url::Url;
 use vaultrs::api::EndpointMiddleware;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::retry::parse_retry_after;
 use crate::source::SourceError;
@@ -252,9 +252,4 @@ fn reason(error: &reqwest::Error) -> Option<String> {
         cause = io.get_ref().map(|inner| inner as &(dyn Error + 'static));
     }
     None
-}
-
-/// Wipes the token that vaultrs keeps as a plain `String` in its middleware.
-pub(super) fn wipe(middle: &mut EndpointMiddleware) {
-    middle.token.zeroize();
 }

@@ -1,4 +1,4 @@
-//! A token and its life: acquired when it is first needed, renewed before it ends, replaced when
+//! Keeps a token that works: acquired when it is first needed, renewed before it ends, replaced when
 //! it cannot be renewed or has died.
 //!
 //! One thing happens to the token at a time ([`Keeper::turn`]), and everybody who waited for that
@@ -7,11 +7,9 @@
 //! many refused keys make one question.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use rustify::endpoint::Endpoint;
-use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use vaultrs::api::EndpointMiddleware;
@@ -20,7 +18,8 @@ use vaultrs::api::token::requests::{LookupTokenSelfRequest, RenewTokenSelfReques
 use super::lease::Lease;
 use super::refusal::{is_denial, sign_in_refused, unexpected};
 use super::sign_in::{self, Login, VaultCredentials};
-use super::wire::{Answer, Certificates, Wire, wipe};
+use super::token::{About, Grant, Granted, LookedUp, Token};
+use super::wire::{Answer, Certificates, Wire};
 use crate::lane::{Failure, Lane};
 use crate::model::SourceId;
 use crate::retry::Class;
@@ -34,79 +33,11 @@ const KNOWN_GOOD: Duration = Duration::from_secs(10);
 /// it is replaced, but no more often than this.
 const BLIND: Duration = Duration::from_secs(5 * 60);
 
-/// A token and the client it is used with.
-pub(super) struct Token {
-    /// Tells tokens apart without comparing them.
-    pub generation: u64,
-    wire: Wire,
-    middle: EndpointMiddleware,
-    /// Until when a 403 is put down to policy without asking.
-    trusted_until: Mutex<Option<Instant>>,
-}
-
-impl Token {
-    /// Sends a request with this token.
-    pub async fn call<E: Endpoint>(&self, request: E) -> Result<Answer, SourceError> {
-        self.wire.call(&self.middle, request).await
-    }
-
-    fn trust(&self, time: Duration) {
-        *self.trusted() = Some(Instant::now() + time);
-    }
-
-    fn is_trusted(&self) -> bool {
-        self.trusted().is_some_and(|until| Instant::now() < until)
-    }
-
-    fn trusted(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.trusted_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Token {
-    fn drop(&mut self) {
-        wipe(&mut self.middle);
-    }
-}
-
 /// The token in use and the life it has left.
 #[derive(Clone)]
 struct Session {
     token: Arc<Token>,
     lease: Lease,
-}
-
-/// What a login gives, inside `auth`.
-#[derive(Deserialize)]
-struct Granted {
-    auth: Option<Grant>,
-}
-
-#[derive(Deserialize)]
-struct Grant {
-    client_token: String,
-    lease_duration: u64,
-    renewable: bool,
-}
-
-#[derive(Deserialize)]
-struct LookedUp {
-    data: About,
-}
-
-/// What Vault says of a token.
-#[derive(Deserialize)]
-pub(super) struct About {
-    /// Seconds left; 0 for a token that never expires.
-    pub ttl: u64,
-    /// Seconds it was given at first.
-    creation_ttl: u64,
-    renewable: Option<bool>,
-    /// Null where it has none.
-    pub policies: Option<Vec<String>>,
-    pub display_name: String,
 }
 
 /// Keeps the token of one source fresh.
@@ -354,18 +285,10 @@ impl Keeper {
             namespace: self.namespace.clone(),
         };
         let asked_at = Instant::now();
-        let token = |middle| {
-            Arc::new(Token {
-                generation,
-                wire: wire.clone(),
-                middle,
-                trusted_until: Mutex::default(),
-            })
-        };
         match login {
             Login::Token(text) => {
                 middle.token = text;
-                let token = token(middle);
+                let token = Arc::new(Token::new(generation, wire, middle));
                 let about = self.recognise(&token).await?;
                 let lease = Lease::adopted(
                     asked_at,
@@ -380,10 +303,10 @@ impl Keeper {
                     let answer = request.send(&wire, &middle).await?;
                     self.granted(&answer)
                 };
-                let grant = self.call_gently("login", call).await?;
-                middle.token = grant.client_token;
+                let mut grant = self.call_gently("login", call).await?;
+                middle.token = std::mem::take(&mut grant.client_token);
                 let lease = Lease::new(asked_at, grant.lease_duration, grant.renewable);
-                let token = token(middle);
+                let token = Arc::new(Token::new(generation, wire, middle));
                 Ok(Session { token, lease })
             }
         }

@@ -1,0 +1,103 @@
+//! A token, and what Vault says when it gives one or is asked about one.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustify::endpoint::Endpoint;
+use serde::Deserialize;
+use tokio::time::Instant;
+use vaultrs::api::EndpointMiddleware;
+use zeroize::Zeroize;
+
+use super::wire::{Answer, Wire};
+use crate::source::SourceError;
+
+/// A token and the client it is used with.
+pub(super) struct Token {
+    /// Tells tokens apart without comparing them.
+    pub generation: u64,
+    wire: Wire,
+    /// Holds the token as a plain `String`, as vaultrs wants it; wiped on drop.
+    middle: EndpointMiddleware,
+    /// Until when a 403 is put down to policy without asking.
+    trusted_until: Mutex<Option<Instant>>,
+}
+
+impl Token {
+    pub fn new(generation: u64, wire: Wire, middle: EndpointMiddleware) -> Self {
+        Self {
+            generation,
+            wire,
+            middle,
+            trusted_until: Mutex::default(),
+        }
+    }
+
+    /// Sends a request with this token.
+    pub async fn call<E: Endpoint>(&self, request: E) -> Result<Answer, SourceError> {
+        self.wire.call(&self.middle, request).await
+    }
+
+    /// Puts a 403 down to policy for a while.
+    pub fn trust(&self, time: Duration) {
+        *self.trusted() = Some(Instant::now() + time);
+    }
+
+    /// Whether a 403 is put down to policy now.
+    pub fn is_trusted(&self) -> bool {
+        self.trusted().is_some_and(|until| Instant::now() < until)
+    }
+
+    fn trusted(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.trusted_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.middle.token.zeroize();
+    }
+}
+
+/// The answer to a login or a renewal.
+#[derive(Deserialize)]
+pub(super) struct Granted {
+    pub auth: Option<Grant>,
+}
+
+/// A token given. vaultrs' own type is not used: it prints the token, and refuses answers that
+/// lack fields nobody needs here.
+#[derive(Deserialize)]
+pub(super) struct Grant {
+    pub client_token: String,
+    /// In seconds; 0 for a token that never expires.
+    pub lease_duration: u64,
+    pub renewable: bool,
+}
+
+impl Drop for Grant {
+    fn drop(&mut self) {
+        self.client_token.zeroize();
+    }
+}
+
+/// The answer to a look at a token.
+#[derive(Deserialize)]
+pub(super) struct LookedUp {
+    pub data: About,
+}
+
+/// What Vault says of a token. Its answer holds the token too, which is not read.
+#[derive(Deserialize)]
+pub(super) struct About {
+    /// Seconds left; 0 for a token that never expires.
+    pub ttl: u64,
+    /// Seconds it was given at first.
+    pub creation_ttl: u64,
+    pub renewable: Option<bool>,
+    /// Null where it has none.
+    pub policies: Option<Vec<String>>,
+    pub display_name: String,
+}
