@@ -7,7 +7,8 @@
 //!   it. The engine relies on that between an intent and its push.
 //! - **Whole or not at all.** A record and its history row are one transaction.
 //! - **Looks are cheap.** [`Store::note_look`] may be gathered and written later; losing the last
-//!   second of it in a crash is harmless.
+//!   seconds of it in a crash is harmless.
+//! - **To the microsecond.** Times and durations are kept no finer.
 //! - **One writer.** A store that cannot be shared refuses the second process; readers and
 //!   requests go beside the one that works.
 
@@ -49,8 +50,8 @@ pub trait Store: Send + Sync {
     /// [`StoreError`]; nothing was written then.
     async fn save(&self, record: &Record, row: Option<&HistoryRow>) -> Result<(), StoreError>;
 
-    /// Leaves a note of a look. It is written within a second or so, with others, and at the
-    /// latest by [`flush`](Self::flush).
+    /// Leaves a note of a look. It is written within a second or so, with others (within ten where
+    /// they are hundreds), and at the latest by [`flush`](Self::flush).
     fn note_look(&self, key: &KeyId, note: LookNote);
 
     /// Writes what [`note_look`](Self::note_look) gathered.

@@ -1,1 +1,320 @@
 //! The log: its format and the floor under its levels.
+//!
+//! Two filters stand before it. The user's says how much this program tells of itself. The floor
+//! below it belongs to the program: what dependencies log can hold what they were given, a
+//! request's body or a parsed answer, so that no level a user sets lets it through.
+
+use std::io::IsTerminal as _;
+use std::panic::PanicHookInfo;
+
+use chrono::Local;
+use tracing::level_filters::LevelFilter;
+use tracing::{Subscriber, error};
+use tracing_subscriber::filter::{EnvFilter, Targets};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::layer::{Layer, SubscriberExt as _};
+use tracing_subscriber::registry::Registry;
+use tracing_subscriber::reload;
+
+use crate::config::LogFormat;
+
+/// What may say more than a warning.
+const OWN: &str = "flashback_rotator";
+
+/// What may say nothing: their errors were seen to hold the body of an answer, and they are
+/// reported by the source that had them. Prefixes: `aws_` is the whole SDK.
+const SILENT: [&str; 3] = ["aws_", "rustify", "vaultrs"];
+
+/// A log that cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The level is none.
+    #[error(
+        "[log] level is neither off, error, warn, info, debug or trace, nor directives such as `info,flashback_rotator::engine=debug`"
+    )]
+    Level,
+    /// It was set up before.
+    #[error("the log is set up already")]
+    Already,
+}
+
+/// Changes the level of the log while it is in use.
+#[derive(Clone)]
+pub struct Handle(reload::Handle<EnvFilter, Registry>);
+
+impl Handle {
+    /// Takes another level.
+    ///
+    /// # Errors
+    /// [`LogError::Level`]; the old one stays in force then.
+    pub fn set_level(&self, level: &str) -> Result<(), LogError> {
+        let filter = parse_level(level)?;
+        // It fails only where the subscriber is gone, and then there is no log.
+        let _ = self.0.reload(filter);
+        Ok(())
+    }
+}
+
+/// Sends the log of this process to standard error (standard output is for documents), and panics
+/// into the log. Without a `format` it is pretty on a terminal and JSON elsewhere.
+///
+/// # Errors
+/// [`LogError`].
+pub fn init(format: Option<LogFormat>, level: &str) -> Result<Handle, LogError> {
+    let terminal = std::io::stderr().is_terminal();
+    let format = format.unwrap_or(match terminal {
+        true => LogFormat::Pretty,
+        false => LogFormat::Json,
+    });
+    let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    let (subscriber, handle) = build(format, colours, parse_level(level)?, std::io::stderr);
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::Already)?;
+    std::panic::set_hook(Box::new(report_panic));
+    Ok(handle)
+}
+
+/// Reads a level, or directives in the form of tracing-subscriber's `EnvFilter`. What no directive
+/// names is logged from `info` on.
+///
+/// # Errors
+/// [`LogError::Level`].
+pub fn parse_level(level: &str) -> Result<EnvFilter, LogError> {
+    let mut directives = level.split(',').map(str::trim);
+    // `EnvFilter` takes a bare word that is no level for the name of a module, and silences
+    // everything else: a typing error would end the log.
+    let (levels, others): (Vec<_>, Vec<_>) = directives
+        .by_ref()
+        .partition(|directive| directive.parse::<LevelFilter>().is_ok());
+    let well_formed = |directive: &&str| directive.contains(['=', '[', ']', '}']);
+    if level.trim().is_empty() || levels.len() > 1 || !others.iter().all(well_formed) {
+        return Err(LogError::Level);
+    }
+    let base = levels.first().copied().unwrap_or("info");
+    let base = base.parse::<LevelFilter>().map_err(|_| LogError::Level)?;
+    EnvFilter::builder()
+        .with_default_directive(base.into())
+        .parse(others.join(","))
+        .map(|filter| filter.add_directive(base.into()))
+        .map_err(|_| LogError::Level)
+}
+
+fn build<W>(
+    format: LogFormat,
+    colours: bool,
+    filter: EnvFilter,
+    writer: W,
+) -> (impl Subscriber + Send + Sync, Handle)
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let (filter, handle) = reload::Layer::new(filter);
+    // A log that cannot be written is no reason to stop, and standard error is no place to say so.
+    let lines = tracing_subscriber::fmt::layer()
+        .log_internal_errors(false)
+        .with_ansi(colours)
+        .with_writer(writer);
+    let lines = match format {
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .boxed(),
+        LogFormat::Pretty => lines
+            .compact()
+            .with_target(false)
+            .with_timer(TimeOfDay)
+            .boxed(),
+    };
+    let subscriber = tracing_subscriber::registry()
+        .with(filter)
+        .with(floor())
+        .with(lines);
+    (subscriber, Handle(handle))
+}
+
+fn floor() -> Targets {
+    Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target(OWN, LevelFilter::TRACE)
+        .with_targets(SILENT.map(|target| (target, LevelFilter::OFF)))
+}
+
+/// Where, and in which thread. The message of a panic can hold a value.
+fn report_panic(panic: &PanicHookInfo<'_>) {
+    let location = panic.location().map(ToString::to_string);
+    let thread = std::thread::current();
+    error!(
+        location = location.as_deref().unwrap_or("unknown"),
+        thread = thread.name().unwrap_or("unnamed"),
+        "the program panicked: this is a bug"
+    );
+}
+
+/// The time for people who watch: the date is today's.
+struct TimeOfDay;
+
+impl FormatTime for TimeOfDay {
+    fn format_time(&self, line: &mut Writer<'_>) -> std::fmt::Result {
+        write!(line, "{}", Local::now().format("%H:%M:%S%.3f"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+    use serde_json::Value;
+    use tracing::{debug, info, info_span, trace, warn};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Lines {
+        fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+
+        fn take(&self) -> String {
+            String::from_utf8(std::mem::take(&mut *self.lock())).expect("text")
+        }
+    }
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(format: LogFormat, level: &str, talk: impl FnOnce(&Handle)) -> String {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let filter = parse_level(level).expect("a level");
+        let (subscriber, handle) = build(format, false, filter, move || writer.clone());
+        tracing::subscriber::with_default(subscriber, || talk(&handle));
+        lines.take()
+    }
+
+    #[test]
+    fn a_line_is_one_flat_object() {
+        let text = logged(LogFormat::Json, "info", |_| {
+            let _span = info_span!("outer", noise = 1).entered();
+            info!(
+                event = "started",
+                key = "a",
+                elapsed_ms = 12,
+                "up\nand well"
+            );
+        });
+        let line: Value = serde_json::from_str(&text).expect("one object");
+        assert_eq!(text.lines().count(), 1, "{text}");
+        let mut fields: Vec<_> = line.as_object().expect("an object").keys().collect();
+        fields.sort();
+        let expected = [
+            "elapsed_ms",
+            "event",
+            "key",
+            "level",
+            "message",
+            "target",
+            "timestamp",
+        ];
+        assert_eq!(fields, expected);
+        assert_eq!(line["elapsed_ms"], 12);
+        assert_eq!(line["message"], "up\nand well");
+        let time = line["timestamp"].as_str().expect("text");
+        assert!(time.ends_with('Z'), "{time}");
+        chrono::DateTime::parse_from_rfc3339(time).expect("a time");
+    }
+
+    #[test]
+    fn no_level_lifts_the_floor() {
+        for level in ["trace", "hyper=trace,aws_config=trace,vaultrs=trace,trace"] {
+            let text = logged(LogFormat::Json, level, |_| {
+                trace!(target: "hyper::proto", "canary");
+                debug!(target: "reqwest::connect", "canary");
+                info!(target: "tokio_postgres", "canary");
+                error!(target: "rustify::client", "canary");
+                error!(target: "vaultrs::api", "canary");
+                warn!(target: "aws_config::sts", "canary");
+                warn!(target: "tokio_cron_scheduler", "a dependency's warning");
+                trace!("our own");
+            });
+            assert!(!text.contains("canary"), "{level}: {text}");
+            assert!(text.contains("a dependency's warning"), "{level}: {text}");
+            assert!(text.contains("our own"), "{level}: {text}");
+        }
+    }
+
+    #[test]
+    fn the_level_can_be_changed() {
+        let text = logged(
+            LogFormat::Pretty,
+            "flashback_rotator::other=debug",
+            |handle| {
+                info!("one");
+                debug!("hidden");
+                handle.set_level("debug").expect("a level");
+                debug!("two");
+                handle.set_level("verbose").expect_err("no level");
+                debug!("three");
+                handle.set_level("off").expect("a level");
+                error!("hidden");
+            },
+        );
+        let words: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.split_whitespace().last())
+            .collect();
+        assert_eq!(words, ["one", "two", "three"], "{text}");
+    }
+
+    #[test]
+    fn what_is_no_level_is_refused() {
+        for level in [
+            "",
+            " ",
+            "verbose",
+            "info,debug",
+            "info,engine",
+            "a=b=c",
+            "a=loud",
+        ] {
+            let refused = parse_level(level).expect_err(level).to_string();
+            assert!(refused.contains("[log] level"), "{refused}");
+        }
+        for level in [
+            "INFO",
+            " warn ",
+            "info,flashback_rotator::engine=debug",
+            "off",
+        ] {
+            parse_level(level).expect(level);
+        }
+    }
+
+    #[test]
+    fn a_panic_is_a_line_without_its_message() {
+        let text = logged(LogFormat::Json, "info", |_| {
+            let before = std::panic::take_hook();
+            std::panic::set_hook(Box::new(report_panic));
+            let panicked = std::panic::catch_unwind(|| panic!("canary"));
+            std::panic::set_hook(before);
+            panicked.expect_err("it panicked");
+        });
+        let line: Value = serde_json::from_str(&text).expect("one object");
+        assert_eq!(line["level"], "ERROR");
+        let location = line["location"].as_str().expect("a place");
+        assert!(location.contains("log.rs"), "{location}");
+        assert!(!text.contains("canary"), "{text}");
+    }
+}

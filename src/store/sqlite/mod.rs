@@ -1,1 +1,212 @@
 //! The state in one SQLite file.
+//!
+//! One thread owns the connection and does one job after the other; the callers wait for its
+//! answers without holding up the runtime. The file is in WAL mode: whoever reads beside the working
+//! process does not hold it up either, and what [`Store::save`] has written is on the disk when it
+//! returns (`synchronous = FULL`). Notes of looks are written without that.
+
+mod columns;
+mod desk;
+mod lock;
+mod open;
+mod place;
+mod requests;
+mod rows;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use chrono::Utc;
+use tokio::sync::oneshot;
+
+use self::desk::{Desk, Job, Notes, work_through};
+use self::place::Place;
+use super::{Request, RequestId, RequestState, Store, StoreError};
+use crate::model::{HistoryRow, KeyId, LookNote, Record};
+use crate::secret::Fingerprinter;
+
+/// A state file that is open. When it is dropped, the last notes are written and the lock is free.
+pub struct Sqlite {
+    place: Place,
+    notes: Notes,
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sqlite {
+    /// Opens the state at `path` to work on it, and makes it where there is none. `holder` is
+    /// what a second process is told of this one: "flashback-rotator run, pid 123".
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] where another process works on it, and every other [`StoreError`] but
+    /// [`StoreError::Failed`].
+    pub fn open(path: &Path, holder: &str) -> Result<Self, StoreError> {
+        let place = Place::new(path);
+        open::create(&place)?;
+        let lock = lock::take(&place, holder)?;
+        let mut desk = Desk::new(open::working(&place)?, path, holder);
+        desk.give_out_again(Utc::now())
+            .map_err(|error| place.explain(&error))?;
+        Self::start(place, desk, Some(lock))
+    }
+
+    /// Opens the state at `path` beside the process that works on it, to read it and to hand that
+    /// process a request. `None` where there is no state yet; nothing is made then.
+    ///
+    /// # Errors
+    /// [`StoreError`], but not [`StoreError::Locked`].
+    pub fn open_beside(path: &Path) -> Result<Option<Self>, StoreError> {
+        let place = Place::new(path);
+        let Some(connection) = open::beside(&place)? else {
+            return Ok(None);
+        };
+        let desk = Desk::new(connection, path, "");
+        Self::start(place, desk, None).map(Some)
+    }
+
+    /// What the process that works on the state at `path` says of itself; `None` where none does.
+    pub fn holder(path: &Path) -> Option<String> {
+        lock::holder(&Place::new(path))
+    }
+
+    fn start(place: Place, mut desk: Desk, lock: Option<File>) -> Result<Self, StoreError> {
+        let (jobs, received) = channel();
+        let notes = desk.notes();
+        let thread = std::thread::Builder::new()
+            .name("state".to_owned())
+            .spawn(move || {
+                work_through(&received, &mut desk);
+                // The file is closed before another process may open it.
+                drop(desk);
+                drop(lock);
+            })
+            .map_err(|error| place.unusable(format!("no thread for it: {error}")))?;
+        Ok(Self {
+            place,
+            notes,
+            jobs: Some(jobs),
+            thread: Some(thread),
+        })
+    }
+
+    /// Has `work` done by the thread. It is done even if the caller stops waiting.
+    async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Desk) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let gone = || self.place.failed("its thread has ended; restart");
+        let (answer, answered) = oneshot::channel();
+        let job = Job::Work(Box::new(move |desk| {
+            let _ = answer.send(work(desk));
+        }));
+        let jobs = self.jobs.as_ref().ok_or_else(gone)?;
+        jobs.send(job).map_err(|_| gone())?;
+        let result = answered.await.map_err(|_| gone())?;
+        result.map_err(|error| self.place.explain(&error))
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn fingerprinter(&self) -> Result<Fingerprinter, StoreError> {
+        self.ask(|desk| desk.fingerprint_key().map(Fingerprinter::new))
+            .await
+    }
+
+    async fn load_all(&self) -> Result<Vec<Record>, StoreError> {
+        self.ask(Desk::load_all).await
+    }
+
+    async fn load(&self, key: &KeyId) -> Result<Record, StoreError> {
+        let key = key.clone();
+        self.ask(move |desk| desk.load(&key)).await
+    }
+
+    async fn save(&self, record: &Record, row: Option<&HistoryRow>) -> Result<(), StoreError> {
+        let (record, row) = (record.clone(), row.cloned());
+        // The record's note is newer than one left before; one left from now on is newer still.
+        let older = self.notes.take(&record.key);
+        self.ask(move |desk| {
+            let saved = desk.save(&record, row.as_ref());
+            if let (Err(_), Some(note)) = (&saved, older) {
+                desk.notes().put_back([(record.key, note)].into());
+            }
+            saved
+        })
+        .await
+    }
+
+    fn note_look(&self, key: &KeyId, note: LookNote) {
+        if self.notes.leave(key, note)
+            && let Some(jobs) = &self.jobs
+        {
+            // Without its thread the store answers everything else with an error.
+            let _ = jobs.send(Job::Noted);
+        }
+    }
+
+    async fn flush(&self) -> Result<(), StoreError> {
+        self.ask(Desk::write_notes).await
+    }
+
+    async fn history(
+        &self,
+        key: Option<&KeyId>,
+        limit: Option<u32>,
+    ) -> Result<Vec<HistoryRow>, StoreError> {
+        let key = key.cloned();
+        self.ask(move |desk| desk.history(key.as_ref(), limit))
+            .await
+    }
+
+    async fn submit(&self, request: &Request) -> Result<RequestId, StoreError> {
+        let request = request.clone();
+        self.ask(move |desk| desk.submit(&request, Utc::now()))
+            .await
+    }
+
+    async fn take_request(&self) -> Result<Option<(RequestId, Request)>, StoreError> {
+        self.ask(|desk| desk.take_request(Utc::now())).await
+    }
+
+    async fn report_progress(
+        &self,
+        id: RequestId,
+        done: u32,
+        total: u32,
+    ) -> Result<(), StoreError> {
+        self.ask(move |desk| desk.report_progress(id, done, total))
+            .await
+    }
+
+    async fn answer(&self, id: RequestId, answer: &str) -> Result<(), StoreError> {
+        let answer = answer.to_owned();
+        self.ask(move |desk| desk.answer(id, &answer)).await
+    }
+
+    async fn request_state(&self, id: RequestId) -> Result<RequestState, StoreError> {
+        self.ask(move |desk| desk.request_state(id))
+            .await?
+            .ok_or_else(|| {
+                self.place.failed(format!(
+                    "it knows no request {}: one is forgotten when its answer was fetched, or after a day",
+                    id.0
+                ))
+            })
+    }
+}

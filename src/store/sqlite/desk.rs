@@ -1,0 +1,259 @@
+//! What the store's own thread does: one connection, one job after the other.
+
+use std::collections::{BTreeMap, HashMap};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rusqlite::ffi::SQLITE_READONLY_DBMOVED;
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
+
+use super::rows::{history_row, look, looks, put_history, put_look, put_record, record};
+use crate::model::{HistoryRow, KeyId, LookNote, Record};
+
+/// How long notes are gathered before they are written.
+const GATHER: Duration = Duration::from_secs(1);
+
+/// The same where they are many: nearly every page of the table is written each time then, so
+/// that writing often costs the disk and tells nobody more.
+const GATHER_MANY: Duration = Duration::from_secs(10);
+
+/// From how many notes in one writing on they are many.
+const MANY: usize = 256;
+
+/// The notes of looks that are not written yet, at most one for each key.
+#[derive(Clone, Default)]
+pub(super) struct Notes(Arc<Mutex<HashMap<KeyId, LookNote>>>);
+
+impl Notes {
+    /// Whether this is the first one since they were taken out.
+    pub(super) fn leave(&self, key: &KeyId, note: LookNote) -> bool {
+        let mut notes = self.lock();
+        let first = notes.is_empty();
+        notes.insert(key.clone(), note);
+        first
+    }
+
+    pub(super) fn take(&self, key: &KeyId) -> Option<LookNote> {
+        self.lock().remove(key)
+    }
+
+    /// Puts notes back that were not written, behind those left since.
+    pub(super) fn put_back(&self, notes: HashMap<KeyId, LookNote>) {
+        let mut current = self.lock();
+        for (key, note) in notes {
+            current.entry(key).or_insert(note);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<KeyId, LookNote>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Something for the thread to do.
+pub(super) enum Job {
+    /// This, now.
+    Work(Box<dyn FnOnce(&mut Desk) + Send>),
+    /// Write the notes before long.
+    Noted,
+}
+
+/// Does the jobs until nobody can send one any more, then writes the last notes.
+pub(super) fn work_through(jobs: &Receiver<Job>, desk: &mut Desk) {
+    let mut due: Option<Instant> = None;
+    loop {
+        let job = match due {
+            None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(at) => jobs.recv_timeout(at.saturating_duration_since(Instant::now())),
+        };
+        match job {
+            Ok(Job::Work(work)) => work(desk),
+            Ok(Job::Noted) => due = due.or_else(|| Some(Instant::now() + desk.gather)),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if due.is_some_and(|at| at <= Instant::now()) {
+            // What cannot be written now is kept and tried again; the next save has the error.
+            due = match desk.write_notes() {
+                Ok(()) => None,
+                Err(_) => Some(Instant::now() + GATHER_MANY),
+            };
+        }
+    }
+    let _ = desk.write_notes();
+}
+
+/// The connection and what goes with it.
+pub(super) struct Desk {
+    pub(super) connection: Connection,
+    /// Who takes requests, for people.
+    pub(super) holder: String,
+    /// `PRAGMA data_version` when there was last no request to take.
+    pub(super) no_request_since: Option<i64>,
+    path: PathBuf,
+    /// Device and inode of the file that was opened.
+    identity: Option<(u64, u64)>,
+    notes: Notes,
+    gather: Duration,
+}
+
+impl Desk {
+    pub(super) fn new(connection: Connection, path: &Path, holder: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            identity: identity(path),
+            connection,
+            holder: holder.to_owned(),
+            no_request_since: None,
+            notes: Notes::default(),
+            gather: GATHER,
+        }
+    }
+
+    /// The same notes, for whoever leaves them.
+    pub(super) fn notes(&self) -> Notes {
+        self.notes.clone()
+    }
+
+    pub(super) fn fingerprint_key(&mut self) -> rusqlite::Result<[u8; 32]> {
+        self.connection.query_row(
+            "SELECT value FROM meta WHERE name = 'fingerprint_key'",
+            [],
+            |row| row.get(0),
+        )
+    }
+
+    pub(super) fn load_all(&mut self) -> rusqlite::Result<Vec<Record>> {
+        let transaction = self.connection.transaction()?;
+        let mut records = BTreeMap::new();
+        let mut statement = transaction.prepare_cached("SELECT * FROM keys")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let record = record(row)?;
+            records.insert(record.key.clone(), record);
+        }
+        let mut statement = transaction.prepare_cached("SELECT * FROM looks")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (key, note) = look(row)?;
+            entry(&mut records, &key).look = note;
+        }
+        for (key, note) in self.notes.lock().iter() {
+            entry(&mut records, key).look = note.clone();
+        }
+        Ok(records.into_values().collect())
+    }
+
+    pub(super) fn load(&mut self, key: &KeyId) -> rusqlite::Result<Record> {
+        let transaction = self.connection.transaction()?;
+        let mut found = transaction
+            .prepare_cached("SELECT * FROM keys WHERE key = ?1")?
+            .query_row([key.as_str()], record)
+            .optional()?
+            .unwrap_or_else(|| Record::new(key.clone()));
+        let written = transaction
+            .prepare_cached("SELECT * FROM looks WHERE key = ?1")?
+            .query_row([key.as_str()], look)
+            .optional()?;
+        let noted = self.notes.lock().get(key).cloned();
+        if let Some(note) = noted.or(written.map(|(_, note)| note)) {
+            found.look = note;
+        }
+        Ok(found)
+    }
+
+    pub(super) fn save(
+        &mut self,
+        record: &Record,
+        row: Option<&HistoryRow>,
+    ) -> rusqlite::Result<()> {
+        let transaction = self.write()?;
+        put_record(&transaction, record)?;
+        put_look(&mut looks(&transaction)?, &record.key, &record.look)?;
+        if let Some(row) = row {
+            put_history(&transaction, row)?;
+        }
+        transaction.commit()
+    }
+
+    /// Without waiting for the disk: the next save does that for all that came before it.
+    pub(super) fn write_notes(&mut self) -> rusqlite::Result<()> {
+        let notes = std::mem::take(&mut *self.notes.lock());
+        if notes.is_empty() {
+            return Ok(());
+        }
+        let written = self.put_notes(&notes);
+        match &written {
+            Ok(()) if notes.len() > MANY => self.gather = GATHER_MANY,
+            Ok(()) => self.gather = GATHER,
+            Err(_) => self.notes.put_back(notes),
+        }
+        written
+    }
+
+    fn put_notes(&mut self, notes: &HashMap<KeyId, LookNote>) -> rusqlite::Result<()> {
+        self.connection
+            .pragma_update(None, "synchronous", "NORMAL")?;
+        let put = self.put_notes_in_one(notes);
+        self.connection.pragma_update(None, "synchronous", "FULL")?;
+        put
+    }
+
+    fn put_notes_in_one(&mut self, notes: &HashMap<KeyId, LookNote>) -> rusqlite::Result<()> {
+        let transaction = self.write()?;
+        let mut statement = looks(&transaction)?;
+        for (key, note) in notes {
+            put_look(&mut statement, key, note)?;
+        }
+        drop(statement);
+        transaction.commit()
+    }
+
+    pub(super) fn history(
+        &mut self,
+        key: Option<&KeyId>,
+        limit: Option<u32>,
+    ) -> rusqlite::Result<Vec<HistoryRow>> {
+        let limit = limit.map_or(-1, i64::from);
+        let mut found = match key {
+            Some(key) => self
+                .connection
+                .prepare_cached("SELECT * FROM history WHERE key = ?1 ORDER BY id DESC LIMIT ?2")?
+                .query_map(params![key.as_str(), limit], history_row)?
+                .collect::<Result<Vec<_>, _>>()?,
+            None => self
+                .connection
+                .prepare_cached("SELECT * FROM history ORDER BY id DESC LIMIT ?1")?
+                .query_map([limit], history_row)?
+                .collect::<Result<Vec<_>, _>>()?,
+        };
+        found.reverse();
+        Ok(found)
+    }
+
+    /// A transaction that writes takes its place at once: one that reads first and then finds
+    /// another writer would have to begin again. In WAL mode SQLite does not look whether the file
+    /// is still under its name, and what is written to one that is not would be lost.
+    pub(super) fn write(&mut self) -> rusqlite::Result<Transaction<'_>> {
+        if identity(&self.path) != self.identity {
+            let moved = rusqlite::ffi::Error::new(SQLITE_READONLY_DBMOVED);
+            return Err(rusqlite::Error::SqliteFailure(moved, None));
+        }
+        self.connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+    }
+}
+
+fn entry<'a>(records: &'a mut BTreeMap<KeyId, Record>, key: &KeyId) -> &'a mut Record {
+    records
+        .entry(key.clone())
+        .or_insert_with(|| Record::new(key.clone()))
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let found = path.metadata().ok()?;
+    Some((found.dev(), found.ino()))
+}

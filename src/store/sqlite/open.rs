@@ -1,0 +1,117 @@
+//! How a connection comes about: the file, its permissions, its settings.
+
+use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::place::Place;
+use super::schema;
+use crate::store::StoreError;
+
+/// How long one process waits for another's write to end. Writes here take milliseconds.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// What the write-ahead log is cut back to after a checkpoint, in bytes.
+const LOG_LIMIT: i64 = 8 << 20;
+
+/// Makes an empty file that only this user can read, where there is none.
+pub(super) fn create(place: &Place) -> Result<(), StoreError> {
+    let directory = match place.path().parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    match directory.metadata() {
+        Ok(found) if found.is_dir() => {}
+        Ok(_) => {
+            return Err(place.unusable(format!("{} is not a directory", directory.display())));
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(place.unusable(format!(
+                "the directory {} does not exist: create it for this user, or set [state] url",
+                directory.display()
+            )));
+        }
+        Err(error) => return Err(place.unusable(format!("{}: {error}", directory.display()))),
+    }
+    let created = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(place.path());
+    match created {
+        // The name must be as durable as what will be written under it.
+        Ok(_) => File::open(directory)
+            .and_then(|directory| directory.sync_all())
+            .map_err(|error| place.unusable(format!("{}: {error}", directory.display()))),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => is_a_file(place).map(|_| ()),
+        Err(error) => Err(place.unusable(format!(
+            "it cannot be created ({error}): give this user write permission on {}",
+            directory.display()
+        ))),
+    }
+}
+
+/// Whether there is a file. Something else under its name is an error.
+pub(super) fn is_a_file(place: &Place) -> Result<bool, StoreError> {
+    match place.path().metadata() {
+        Ok(found) if found.is_file() => Ok(true),
+        Ok(_) => Err(place.unusable("it is not a file")),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(place.unusable(error.to_string())),
+    }
+}
+
+/// The connection of the process that works on the state, which holds the lock.
+pub(super) fn working(place: &Place) -> Result<Connection, StoreError> {
+    let mut connection = connect(place)?;
+    // Whose file it is comes before anything that writes to it.
+    schema::is_there(&connection, place)?;
+    let explain = |error| place.explain(&error);
+    let mode: String = connection
+        .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+        .map_err(explain)?;
+    if !mode.eq_ignore_ascii_case("wal") {
+        return Err(place.unusable(
+            "its file system cannot share memory between processes: put it on a local disk",
+        ));
+    }
+    schema::migrate(&mut connection, place)?;
+    let verdict: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(explain)?;
+    if verdict != "ok" {
+        return Err(place.corrupt("SQLite finds it malformed"));
+    }
+    Ok(connection)
+}
+
+/// A connection beside a working process; `None` where there is no state yet.
+pub(super) fn beside(place: &Place) -> Result<Option<Connection>, StoreError> {
+    if !is_a_file(place)? {
+        return Ok(None);
+    }
+    let connection = connect(place)?;
+    Ok(schema::is_there(&connection, place)?.then_some(connection))
+}
+
+fn connect(place: &Place) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connect = || -> rusqlite::Result<Connection> {
+        let connection = Connection::open_with_flags(place.path(), flags)?;
+        connection.busy_timeout(BUSY)?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.pragma_update(None, "trusted_schema", false)?;
+        connection.query_row(
+            &format!("PRAGMA journal_size_limit = {LOG_LIMIT}"),
+            [],
+            |_| Ok(()),
+        )?;
+        Ok(connection)
+    };
+    connect().map_err(|error| place.explain(&error))
+}

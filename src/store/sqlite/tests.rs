@@ -1,0 +1,118 @@
+//! What can only be seen from inside.
+
+use chrono::{TimeDelta, Utc};
+
+use super::*;
+use crate::store::{REQUEST_LIFE, Request};
+
+fn opened() -> (tempfile::TempDir, Sqlite) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = Sqlite::open(&directory.path().join("state.db"), "a test").expect("opened");
+    (directory, store)
+}
+
+fn everything() -> Request {
+    Request::Sync {
+        keys: Vec::new(),
+        force: false,
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_named_and_harms_nothing() {
+    let (_directory, store) = opened();
+    let mut record = Record::new(KeyId::new("a"));
+    store.save(&record, None).await.expect("saved");
+    let pages =
+        |sql: &'static str| store.ask(|desk| desk.connection.query_row(sql, [], |_| Ok(())));
+    pages("PRAGMA max_page_count = 1").await.expect("set");
+    record.held = Some(crate::model::Held {
+        version: crate::model::Version::new("v1"),
+        reason: "x".repeat(100_000),
+    });
+    let note = LookNote {
+        checked_at: Some(Utc::now()),
+        ..LookNote::default()
+    };
+    store.note_look(&record.key, note.clone());
+    let error = store.save(&record, None).await.expect_err("full");
+    assert!(matches!(error, StoreError::Unusable { .. }), "{error}");
+    assert!(error.to_string().contains("the disk is full"), "{error}");
+    let kept = store.load(&record.key).await.expect("read");
+    assert_eq!((kept.held, kept.look), (None, note), "and the note is kept");
+    pages("PRAGMA max_page_count = 100000").await.expect("set");
+    store.save(&record, None).await.expect("saved again");
+}
+
+#[tokio::test]
+async fn notes_that_cannot_be_written_are_kept() {
+    let (_directory, store) = opened();
+    let key = KeyId::new("a");
+    let read_only =
+        |on| store.ask(move |desk| desk.connection.pragma_update(None, "query_only", on));
+    read_only(true).await.expect("set");
+    store.note_look(&key, LookNote::default());
+    let error = store.flush().await.expect_err("not written");
+    assert!(error.to_string().contains("write permission"), "{error}");
+    assert_eq!(store.load_all().await.expect("read").len(), 1);
+    read_only(false).await.expect("set");
+    store.flush().await.expect("written");
+    assert!(store.notes.take(&key).is_none());
+}
+
+#[tokio::test]
+async fn nothing_is_asked_of_the_tables_while_nobody_writes() {
+    let (directory, store) = opened();
+    let quiet = || store.ask(|desk| Ok(desk.no_request_since));
+    assert_eq!(quiet().await.expect("asked"), None);
+    assert_eq!(store.take_request().await.expect("asked"), None);
+    assert!(quiet().await.expect("asked").is_some());
+    let beside = Sqlite::open_beside(&directory.path().join("state.db"))
+        .expect("beside")
+        .expect("a state");
+    beside.submit(&everything()).await.expect("submitted");
+    assert!(store.take_request().await.expect("taken").is_some());
+    assert_eq!(store.take_request().await.expect("asked"), None);
+    store.submit(&everything()).await.expect("submitted");
+    assert_eq!(quiet().await.expect("asked"), None);
+}
+
+#[tokio::test]
+async fn old_requests_and_unknown_ones_are_cleared_away() {
+    let (_directory, store) = opened();
+    let long_ago = Utc::now() - TimeDelta::from_std(REQUEST_LIFE).expect("a span") * 2;
+    let old = store
+        .ask(move |desk| desk.submit(&everything(), long_ago))
+        .await
+        .expect("submitted");
+    let fresh = store.submit(&everything()).await.expect("submitted");
+    assert!(store.request_state(old).await.is_err(), "forgotten");
+    store
+        .ask(|desk| {
+            desk.connection.execute(
+                "UPDATE requests SET request = '{\"command\": \"dance\"}'",
+                [],
+            )
+        })
+        .await
+        .expect("changed");
+    assert_eq!(store.take_request().await.expect("asked"), None);
+    let state = store.request_state(fresh).await.expect("known");
+    assert!(
+        matches!(&state, RequestState::Answered(text) if text.contains("error")),
+        "{state:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_job_that_panics_ends_in_an_error_and_not_in_a_wait() {
+    let (_directory, store) = opened();
+    let panics: Result<(), _> = store.ask(|_| panic!("on purpose")).await;
+    for error in [
+        panics.expect_err("gone"),
+        store.flush().await.expect_err("gone"),
+    ] {
+        assert!(matches!(error, StoreError::Failed { .. }), "{error}");
+    }
+    store.note_look(&KeyId::new("a"), LookNote::default());
+}

@@ -1,0 +1,146 @@
+//! The state store: durable, whole or not at all, never a value, one that works at a time.
+
+mod contract;
+mod crash;
+mod file;
+mod model;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeZone as _, Utc};
+use flashback_rotator::model::{
+    Action, AiLlmId, AiType, Held, HistoryRow, Intent, KeyId, Live, LookNote, Outcome, Problem,
+    ProblemKind, Record, Refusal, Settings, SourceId, Version, WorkspaceId,
+};
+use flashback_rotator::secret::{Fingerprint, Fingerprinter};
+use flashback_rotator::store::Store;
+use flashback_rotator::store::sqlite::Sqlite;
+
+/// A kind of store, as the contract is tried on it.
+#[async_trait]
+trait Kind: Send + Sync {
+    /// Opens the state to work on it.
+    async fn open(&self) -> Box<dyn Store>;
+    /// Opens it beside the one that works.
+    async fn beside(&self) -> Box<dyn Store>;
+}
+
+/// A state file in a directory of its own.
+struct File {
+    directory: tempfile::TempDir,
+}
+
+impl File {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        Self { directory }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("state.db")
+    }
+
+    fn works(&self) -> Sqlite {
+        Sqlite::open(&self.path(), "the test").expect("the state opens")
+    }
+}
+
+#[async_trait]
+impl Kind for File {
+    async fn open(&self) -> Box<dyn Store> {
+        Box::new(self.works())
+    }
+
+    async fn beside(&self) -> Box<dyn Store> {
+        let store = Sqlite::open_beside(&self.path()).expect("it opens beside");
+        Box::new(store.expect("there is a state"))
+    }
+}
+
+fn key(name: &str) -> KeyId {
+    KeyId::new(name)
+}
+
+fn at(second: i64) -> DateTime<Utc> {
+    Utc.timestamp_opt(1_800_000_000 + second, 123_456_000)
+        .single()
+        .expect("a time")
+}
+
+fn fingerprint(text: &str) -> Fingerprint {
+    Fingerprinter::new([7; 32]).bytes(text.as_bytes())
+}
+
+fn settings(name: &str) -> Settings {
+    Settings {
+        workspace_id: WorkspaceId::new("workspace-1"),
+        name: name.to_owned(),
+        ai_type: AiType::Anthropic,
+        endpoint: "https://provider.example/v1".to_owned(),
+    }
+}
+
+fn note(second: i64, problem: Option<&str>) -> LookNote {
+    LookNote {
+        checked_at: Some(at(second)),
+        next_at: Some(at(second + 30)),
+        problem: problem.map(|error| Problem {
+            kind: ProblemKind::Source,
+            error: error.to_owned(),
+        }),
+    }
+}
+
+/// A record with something in every place.
+fn full(name: &str, turn: i64) -> Record {
+    let version = Version::numbered(u64::try_from(turn).expect("a number"), "2026-11-21");
+    Record {
+        key: key(name),
+        ai_llm_id: Some(AiLlmId::new(format!("ai-{name}"))),
+        live: Some(Live {
+            version: version.clone(),
+            fingerprint: fingerprint("live"),
+            settings: settings(name),
+            pushed_at: at(turn),
+        }),
+        intent: Some(Intent {
+            version: version.clone(),
+            fingerprint: fingerprint("intent"),
+            settings: settings("Zo\u{eb}'s \"key\"\n"),
+            action: Action::Adopt,
+            at: at(turn),
+        }),
+        refusal: Some(Refusal {
+            version: version.clone(),
+            settings: settings(name),
+            at: at(turn),
+            error: "refused".to_owned(),
+        }),
+        held: Some(Held {
+            version: version.clone(),
+            reason: "by hand".to_owned(),
+        }),
+        seen: Some(version),
+        look: note(turn, Some("away")),
+    }
+}
+
+fn row(name: &str, turn: i64) -> HistoryRow {
+    HistoryRow {
+        at: at(turn),
+        key: key(name),
+        source: SourceId::new("vault"),
+        name: name.to_owned(),
+        ai_llm_id: Some(AiLlmId::new("ai-1")),
+        previous_version: (turn > 0).then(|| Version::new(format!("v{}", turn - 1))),
+        version: Version::new(format!("v{turn}")),
+        action: Action::Update,
+        outcome: Outcome::Failed,
+        elapsed: Duration::from_micros(1_234_567),
+        verified_by: None,
+        reason: "the store holds another version".to_owned(),
+        error: Some("500".to_owned()),
+    }
+}
