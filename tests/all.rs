@@ -5,6 +5,7 @@ mod support;
 
 mod config;
 mod flashback;
+mod http;
 mod source_aws;
 mod source_file;
 mod source_vault;

@@ -1,1 +1,174 @@
 //! Health, metrics and status over HTTP.
+//!
+//! The listener may be open to a network, so that whoever connects is bounded: in number, in the
+//! time to say what is wanted, in its size, and in the time a connection lives. Nothing is read but
+//! the head of a request, and nothing here changes anything.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::map_response;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Connections at once; the next one waits in the kernel's queue.
+const CONNECTIONS: usize = 256;
+
+/// How long a client may take over the head of a request, or over its next one.
+const HEAD_TIME: Duration = Duration::from_secs(5);
+
+/// The largest head of a request, in bytes.
+const HEAD_SIZE: usize = 16 << 10;
+
+/// How long a connection lives. It bounds a client that does not read its answer; one that is well
+/// connects again.
+const CONNECTION_LIFE: Duration = Duration::from_secs(60);
+
+/// How long answers may take, and how long one under way is waited for at the end.
+const ANSWER_TIME: Duration = Duration::from_secs(5);
+
+/// What is to be seen from outside.
+#[async_trait]
+pub trait Eyes: Send + Sync {
+    /// Whether the engine makes progress.
+    fn live(&self) -> bool;
+
+    /// Whether everything was looked at once.
+    ///
+    /// # Errors
+    /// What is still missing, a line each.
+    fn ready(&self) -> Result<(), Vec<String>>;
+
+    /// The text of `/metrics`, as [`Metrics::render`](crate::telemetry::metrics::Metrics::render)
+    /// makes it.
+    fn metrics(&self) -> String;
+
+    /// What `status --json` prints.
+    ///
+    /// # Errors
+    /// Why it cannot be told, for people.
+    async fn status(&self) -> Result<serde_json::Value, String>;
+}
+
+/// Answers on `listener` until `stop`, then lets the answers under way be finished. It returns
+/// then, and not before.
+pub async fn serve(listener: TcpListener, eyes: Arc<dyn Eyes>, stop: CancellationToken) {
+    let routes = routes(eyes);
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let connections = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = accept(&listener, &places) => accepted,
+        };
+        let (stream, place) = accepted;
+        let (routes, stop) = (routes.clone(), stop.clone());
+        connections.spawn(async move {
+            converse(stream, routes, stop).await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    connections.close();
+    connections.wait().await;
+}
+
+/// The next connection, and its place among [`CONNECTIONS`].
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> (TcpStream, OwnedSemaphorePermit) {
+    let place = places
+        .clone()
+        .acquire_owned()
+        .await
+        .expect("the semaphore is never closed");
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return (stream, place),
+            // The client is gone, or there are no file descriptors left: the next try is as good
+            // as any, but not at once.
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+async fn converse(stream: TcpStream, routes: Router, stop: CancellationToken) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_buf_size(HEAD_SIZE)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+    tokio::pin!(connection);
+    // How it ends is the client's business.
+    tokio::select! {
+        _ = &mut connection => return,
+        () = stop.cancelled() => {}
+        () = tokio::time::sleep(CONNECTION_LIFE) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = tokio::time::timeout(ANSWER_TIME, connection).await;
+}
+
+fn routes(eyes: Arc<dyn Eyes>) -> Router {
+    Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/status", get(status))
+        .fallback((StatusCode::NOT_FOUND, "there is no such page\n"))
+        .method_not_allowed_fallback((StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n"))
+        .layer(map_response(guard))
+        .with_state(eyes)
+}
+
+/// What is told holds for now, and is what it says it is.
+async fn guard(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+async fn livez(State(eyes): State<Arc<dyn Eyes>>) -> Response {
+    match eyes.live() {
+        true => "alive\n".into_response(),
+        false => unavailable("the engine makes no progress\n".to_owned()),
+    }
+}
+
+async fn readyz(State(eyes): State<Arc<dyn Eyes>>) -> Response {
+    match eyes.ready() {
+        Ok(()) => "ready\n".into_response(),
+        Err(reasons) => unavailable(reasons.iter().map(|reason| format!("{reason}\n")).collect()),
+    }
+}
+
+async fn metrics(State(eyes): State<Arc<dyn Eyes>>) -> Response {
+    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(CONTENT_TYPE, OPEN_METRICS)], eyes.metrics()).into_response()
+}
+
+async fn status(State(eyes): State<Arc<dyn Eyes>>) -> Response {
+    match tokio::time::timeout(ANSWER_TIME, eyes.status()).await {
+        Ok(Ok(document)) => Json(document).into_response(),
+        Ok(Err(reason)) => unavailable(format!("{reason}\n")),
+        Err(_) => unavailable("the state does not answer\n".to_owned()),
+    }
+}
+
+fn unavailable(text: String) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+}

