@@ -116,3 +116,21 @@ async fn a_job_that_panics_ends_in_an_error_and_not_in_a_wait() {
     }
     store.note_look(&KeyId::new("a"), LookNote::default());
 }
+
+#[tokio::test]
+async fn records_wait_for_the_disk_also_after_notes_did_not() {
+    let (_directory, store) = opened();
+    let number = |sql: &'static str| {
+        store.ask(move |desk| {
+            desk.connection
+                .query_row(sql, [], |row| row.get::<_, i64>(0))
+        })
+    };
+    for _ in 0..2 {
+        let full = number("PRAGMA synchronous").await.expect("read");
+        assert_eq!(full, 2, "FULL");
+        store.note_look(&KeyId::new("a"), LookNote::default());
+        store.flush().await.expect("written");
+    }
+    assert_eq!(number("PRAGMA foreign_keys").await.expect("read"), 1);
+}
