@@ -1,6 +1,8 @@
 //! What the tests share: real servers on free ports, temporary directories, waiting for a
 //! condition.
 
+pub mod aws;
+pub mod lanes;
 pub mod openbao;
 
 use std::future::Future;

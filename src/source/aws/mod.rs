@@ -1,1 +1,219 @@
 //! AWS Secrets Manager.
+//!
+//! The version of a secret is the id of the one that carries the staging label `AWSCURRENT`,
+//! wherever the label is moved, backwards too. `AWSPENDING` is a rotation under way and is not
+//! looked at. A look is `DescribeSecret`, which never carries a value.
+//!
+//! `endpoint_url` is Secrets Manager's alone: a private (VPC) endpoint serves one service, so
+//! signing in through it would fail. STS goes where the SDK's own settings say
+//! (`AWS_ENDPOINT_URL_STS`, `AWS_ENDPOINT_URL`, or `services` in the profile).
+
+mod error;
+mod session;
+
+use std::future::Future;
+
+use async_trait::async_trait;
+use aws_config::{BehaviorVersion, ConfigLoader};
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
+use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
+use chrono::{DateTime, Utc};
+use zeroize::Zeroize;
+
+use self::error::{Answer, Call};
+use self::session::{Session, Sessions};
+use super::{Reading, Source, SourceError};
+use crate::config::AwsConfig;
+use crate::document::{Document, Malformed};
+use crate::lane::Lane;
+use crate::model::{Missing, Observation, SourceId, Version};
+
+const CURRENT: &str = "AWSCURRENT";
+
+/// A `type = "aws-secrets-manager"` source.
+pub struct AwsSource {
+    id: SourceId,
+    lane: Lane,
+    sessions: Sessions,
+}
+
+impl AwsSource {
+    /// Takes the settings. Nothing is read or called until the first look, so that credentials
+    /// which cannot be had delay no start.
+    pub fn new(id: SourceId, config: AwsConfig, lane: Lane) -> Self {
+        Self::with_loader(id, config, lane, || {
+            aws_config::defaults(BehaviorVersion::v2026_01_12())
+        })
+    }
+
+    /// As [`new`](Self::new), where the SDK's own settings (credentials, profile files, endpoints)
+    /// begin from `loader` and not from the process's environment. It is asked again whenever the
+    /// credentials were refused.
+    pub fn with_loader(
+        id: SourceId,
+        config: AwsConfig,
+        lane: Lane,
+        loader: impl Fn() -> ConfigLoader + Send + Sync + 'static,
+    ) -> Self {
+        let sessions = Sessions::new(&id, config, Box::new(loader));
+        Self { id, lane, sessions }
+    }
+
+    /// Makes one call through the lane. Where the credentials are refused they are loaded anew
+    /// and the request is repeated, once: the chain remembers the profile files it has read, and
+    /// they may have been rotated since.
+    async fn ask<T, E, F>(
+        &self,
+        call: Call<'_>,
+        send: impl Fn(Client) -> F + Send + Sync,
+    ) -> Result<Answer<T>, SourceError>
+    where
+        T: Send,
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+        F: Future<Output = Result<T, SdkError<E>>> + Send,
+    {
+        let attempt = async |session: &Session| {
+            let answer = send(session.client())
+                .await
+                .map(Answer::Value)
+                .or_else(|error| call.explain(&error));
+            self.sessions.note(answer.as_ref().err());
+            answer
+        };
+        self.lane
+            .call(call.operation, async {
+                let (session, fresh) = self.sessions.get().await?;
+                let answer = attempt(&session).await;
+                if !matches!(answer, Err(SourceError::SignIn { .. })) {
+                    return answer;
+                }
+                self.sessions.forget(&session).await;
+                if fresh {
+                    return answer;
+                }
+                let (session, _) = self.sessions.get().await?;
+                attempt(&session).await
+            })
+            .await
+    }
+
+    async fn describe(&self, path: &str) -> Result<Answer<DescribeSecretOutput>, SourceError> {
+        let call = Call {
+            operation: "DescribeSecret",
+            path,
+        };
+        self.ask(call, |client| {
+            client.describe_secret().secret_id(path).send()
+        })
+        .await
+    }
+
+    /// Why a version could not be read: one more look tells a secret that went away from a
+    /// version without a value, for which AWS gives the same answer.
+    async fn why_unreadable(&self, path: &str, asked: &Version) -> Result<Reading, SourceError> {
+        Ok(Reading::Missing(match self.look(path).await? {
+            Observation::Missing(missing) => missing,
+            Observation::Present { version, .. } if version == *asked => Missing::NoValueYet,
+            // Versions without a label are deleted by AWS in its own time.
+            Observation::Present { .. } => Missing::Destroyed,
+        }))
+    }
+}
+
+#[async_trait]
+impl Source for AwsSource {
+    fn id(&self) -> &SourceId {
+        &self.id
+    }
+
+    /// `written_at` is the secret's `LastChangedDate`, which moves with the label: the time a
+    /// version became current, or a later change of the secret's settings. The answer has no
+    /// time of a version's own.
+    async fn look(&self, path: &str) -> Result<Observation, SourceError> {
+        match self.describe(path).await? {
+            Answer::Value(secret) => Ok(observe(&secret)),
+            Answer::NotFound => Ok(Observation::Missing(Missing::NotFound)),
+            Answer::WrongState => Ok(Observation::Missing(Missing::Deleted)),
+        }
+    }
+
+    async fn read(&self, path: &str, version: &Version) -> Result<Reading, SourceError> {
+        let call = Call {
+            operation: "GetSecretValue",
+            path,
+        };
+        let answer = self
+            .ask(call, |client| {
+                client
+                    .get_secret_value()
+                    .secret_id(path)
+                    .version_id(version.as_str())
+                    .send()
+            })
+            .await?;
+        match answer {
+            Answer::Value(value) => take(value, version),
+            Answer::NotFound | Answer::WrongState => self.why_unreadable(path, version).await,
+        }
+    }
+
+    async fn connect(&self) -> Result<String, SourceError> {
+        self.lane
+            .call("credentials", async {
+                let (session, _) = self.sessions.get().await?;
+                let result = session.sign_in().await;
+                if result.is_err() {
+                    self.sessions.forget(&session).await;
+                }
+                result
+            })
+            .await
+    }
+}
+
+fn observe(secret: &DescribeSecretOutput) -> Observation {
+    if secret.deleted_date().is_some() {
+        return Observation::Missing(Missing::Deleted);
+    }
+    let current = secret
+        .version_ids_to_stages()
+        .into_iter()
+        .flatten()
+        .find(|(_, stages)| stages.iter().any(|stage| stage == CURRENT));
+    match current {
+        Some((id, _)) => Observation::Present {
+            version: Version::new(id),
+            written_at: secret.last_changed_date().and_then(time),
+        },
+        None => Observation::Missing(Missing::NoValueYet),
+    }
+}
+
+fn take(value: GetSecretValueOutput, version: &Version) -> Result<Reading, SourceError> {
+    let GetSecretValueOutput {
+        secret_string,
+        secret_binary,
+        created_date,
+        ..
+    } = value;
+    if let Some(text) = secret_string {
+        return Ok(Reading::Present {
+            version: version.clone(),
+            written_at: created_date.as_ref().and_then(time),
+            document: Document::from_text(text),
+        });
+    }
+    match secret_binary {
+        Some(bytes) => {
+            bytes.into_inner().zeroize();
+            Err(SourceError::Malformed(Malformed::Binary))
+        }
+        None => Ok(Reading::Missing(Missing::NoValueYet)),
+    }
+}
+
+fn time(at: &aws_sdk_secretsmanager::primitives::DateTime) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp(at.secs(), at.subsec_nanos())
+}

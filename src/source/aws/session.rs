@@ -1,0 +1,264 @@
+//! Signing in to AWS: the SDK's standard chain, watched.
+
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use aws_config::retry::RetryConfig;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{ConfigLoader, Region, SdkConfig};
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::config::{IdentityCache, StalledStreamProtectionConfig};
+use tokio::sync::Mutex;
+
+use super::error::no_credentials;
+use crate::config::AwsConfig;
+use crate::model::SourceId;
+use crate::source::SourceError;
+use crate::telemetry::event;
+
+/// What the rotator calls itself in CloudTrail when it assumes a role.
+const SESSION_NAME: &str = "flashback-rotator";
+
+/// The longest any link of the chain may take: an instance-metadata endpoint that is not there
+/// costs several attempts of a second each.
+const SIGN_IN_TIMEOUT: Duration = Duration::from_secs(6);
+
+type Loader = Box<dyn Fn() -> ConfigLoader + Send + Sync>;
+
+/// The client in use, made when it is first needed and again when its credentials were refused.
+pub(super) struct Sessions {
+    config: AwsConfig,
+    loader: Loader,
+    current: Mutex<Option<Arc<Session>>>,
+    standing: Arc<Standing>,
+}
+
+/// A client and the credentials behind it.
+pub(super) struct Session {
+    client: Client,
+    provider: SharedCredentialsProvider,
+    described: String,
+}
+
+impl Sessions {
+    pub(super) fn new(id: &SourceId, config: AwsConfig, loader: Loader) -> Self {
+        let method = match &config.assume_role_arn {
+            Some(_) => "assume_role",
+            None => "standard_chain",
+        };
+        Self {
+            config,
+            loader,
+            current: Mutex::new(None),
+            standing: Arc::new(Standing {
+                service: id.to_string(),
+                method,
+                state: StdMutex::new((Stand::Unknown, None)),
+            }),
+        }
+    }
+
+    /// The session, and whether it was made for this call. Callers who come while it is made wait
+    /// for it.
+    pub(super) async fn get(&self) -> Result<(Arc<Session>, bool), SourceError> {
+        let mut current = self.current.lock().await;
+        if let Some(session) = &*current {
+            return Ok((session.clone(), false));
+        }
+        let session = self.load().await;
+        if let Err(error) = &session {
+            self.standing.refused(error);
+        }
+        let session = Arc::new(session?);
+        *current = Some(session.clone());
+        Ok((session, true))
+    }
+
+    /// Drops a session whose credentials were refused, unless it was replaced already.
+    pub(super) async fn forget(&self, session: &Arc<Session>) {
+        let mut current = self.current.lock().await;
+        if current.as_ref().is_some_and(|it| Arc::ptr_eq(it, session)) {
+            *current = None;
+        }
+    }
+
+    /// Learns from the outcome of a call whether the credentials were taken.
+    pub(super) fn note(&self, error: Option<&SourceError>) {
+        match error {
+            Some(error @ SourceError::SignIn { .. }) => self.standing.refused(error),
+            // AWS looks at the policy after the signature.
+            None | Some(SourceError::Denied { .. }) => self.standing.accepted(),
+            // Nothing is known of the credentials.
+            Some(_) => {}
+        }
+    }
+
+    async fn load(&self) -> Result<Session, SourceError> {
+        let base = self.load_base().await;
+        let (Some(region), Some(chain)) = (base.region(), base.credentials_provider()) else {
+            return Err(SourceError::SignIn {
+                what: "no AWS region: set `region` in the source's table, or AWS_REGION".to_owned(),
+                status: "no_region".to_owned(),
+            });
+        };
+        let inner = match &self.config.assume_role_arn {
+            Some(role) => {
+                let mut provider = AssumeRoleProvider::builder(role).session_name(SESSION_NAME);
+                if let Some(id) = &self.config.external_id {
+                    provider = provider.external_id(id);
+                }
+                SharedCredentialsProvider::new(provider.configure(&base).build().await)
+            }
+            None => chain,
+        };
+        let provider = SharedCredentialsProvider::new(Watched {
+            inner,
+            standing: self.standing.clone(),
+        });
+        let mut settings = aws_sdk_secretsmanager::config::Builder::from(&base)
+            .credentials_provider(provider.clone());
+        if let Some(url) = &self.config.endpoint_url {
+            settings = settings.endpoint_url(url);
+        }
+        let by = match &self.config.assume_role_arn {
+            Some(role) => format!("as {role}"),
+            None => "with the standard credential chain".to_owned(),
+        };
+        Ok(Session {
+            client: Client::from_conf(settings.build()),
+            provider,
+            described: format!("{by}, region {region}"),
+        })
+    }
+
+    /// The SDK's own retries are off: the scheduler arms the next try, under one budget.
+    async fn load_base(&self) -> SdkConfig {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(3))
+            .operation_attempt_timeout(Duration::from_secs(8))
+            .operation_timeout(Duration::from_secs(15))
+            .build();
+        // The watch on the chain ends first, and says what happened.
+        let cache = IdentityCache::lazy()
+            .load_timeout(SIGN_IN_TIMEOUT + Duration::from_secs(2))
+            .build();
+        let mut loader = (self.loader)()
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts)
+            // An answer is small and read whole within the attempt's time.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .identity_cache(cache);
+        if let Some(region) = &self.config.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        if let Some(profile) = &self.config.profile {
+            loader = loader.profile_name(profile);
+        }
+        loader.load().await
+    }
+}
+
+impl Session {
+    pub(super) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// Fetches credentials and says how.
+    pub(super) async fn sign_in(&self) -> Result<String, SourceError> {
+        let credentials = self
+            .provider
+            .provide_credentials()
+            .await
+            .map_err(|error| no_credentials(&error))?;
+        Ok(match credentials.account_id() {
+            Some(account) => format!("{}, account {}", self.described, account.as_str()),
+            None => self.described.clone(),
+        })
+    }
+}
+
+/// The chain with a limit of time, and an eye on when it fails.
+#[derive(Debug)]
+struct Watched {
+    inner: SharedCredentialsProvider,
+    standing: Arc<Standing>,
+}
+
+impl ProvideCredentials for Watched {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            let loading = self.inner.provide_credentials();
+            let loaded = tokio::time::timeout(SIGN_IN_TIMEOUT, loading)
+                .await
+                .unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(SIGN_IN_TIMEOUT)));
+            match &loaded {
+                Ok(credentials) => self.standing.loaded(credentials.expiry()),
+                Err(error) => self.standing.refused(&no_credentials(error)),
+            }
+            loaded
+        })
+    }
+}
+
+/// Whether the credentials are good, so that each change is logged once.
+#[derive(Debug)]
+struct Standing {
+    service: String,
+    method: &'static str,
+    state: StdMutex<(Stand, Option<SystemTime>)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stand {
+    Unknown,
+    Good,
+    Refused,
+}
+
+impl Standing {
+    fn loaded(&self, expiry: Option<SystemTime>) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).1 = expiry;
+    }
+
+    fn accepted(&self) {
+        let Some(expiry) = self.change(Stand::Good) else {
+            return;
+        };
+        let ttl_seconds = expiry
+            .and_then(|at| at.duration_since(SystemTime::now()).ok())
+            .map(|ttl| ttl.as_secs());
+        tracing::info!(
+            event = event::SIGNED_IN,
+            service = self.service,
+            method = self.method,
+            ttl_seconds,
+            "signed in to AWS"
+        );
+    }
+
+    fn refused(&self, error: &SourceError) {
+        if self.change(Stand::Refused).is_some() {
+            tracing::warn!(
+                event = event::SIGN_IN_FAILED,
+                service = self.service,
+                method = self.method,
+                error = %error,
+                "cannot sign in to AWS"
+            );
+        }
+    }
+
+    /// Takes note, and gives the credentials' expiry where this is news.
+    fn change(&self, to: Stand) -> Option<Option<SystemTime>> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = state.0 != to;
+        state.0 = to;
+        news.then_some(state.1)
+    }
+}

@@ -1,1 +1,0 @@
-//! A directory of files, one a secret.

@@ -1,0 +1,321 @@
+//! Opening one file below a directory: never outside it, never a device, never half of it.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use zeroize::Zeroize;
+
+use crate::credential::trim_one_newline;
+use crate::document::Malformed;
+use crate::source::SourceError;
+
+/// The largest file that is read: what a Kubernetes Secret can hold at most.
+const LARGEST: u64 = 1024 * 1024;
+
+/// The waits between tries at a file that was not found, or changed under the reader. Following
+/// links is not one step: while a mount is swapped, the old target may go away on the way to it.
+const PAUSES: [Duration; 4] = [
+    Duration::from_millis(1),
+    Duration::from_millis(2),
+    Duration::from_millis(4),
+    Duration::from_millis(8),
+];
+
+/// Where a secret is.
+pub(super) struct Place {
+    dir: Arc<PathBuf>,
+    path: PathBuf,
+}
+
+/// What a file held.
+pub(super) struct Content {
+    /// Without one trailing newline.
+    pub(super) text: String,
+    /// Which file it was.
+    pub(super) stamp: Stamp,
+}
+
+/// What tells one state of a file from the next without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+/// Why a try gave nothing.
+enum Fault {
+    /// The directory is not there.
+    NoDirectory,
+    /// The file is not there.
+    NoFile,
+    /// It changed while it was read.
+    Torn,
+    /// Trying again changes nothing.
+    Failed(SourceError),
+}
+
+/// The directory itself, with every link followed.
+pub(super) fn root(dir: &Path) -> Result<PathBuf, SourceError> {
+    patiently(|| real_root(dir)).map_err(|fault| failed(fault, dir))
+}
+
+impl Place {
+    /// Below `dir`, at `path`: one or more plain names.
+    ///
+    /// # Errors
+    /// [`SourceError::Invalid`] for a path that could lead elsewhere.
+    pub(super) fn new(dir: Arc<PathBuf>, path: &str) -> Result<Self, SourceError> {
+        let relative = Path::new(path);
+        let mut parts = relative.components();
+        let plain = parts.clone().next().is_some()
+            && parts.all(|part| matches!(part, Component::Normal(_)))
+            && !path.contains('\0');
+        if !plain {
+            return Err(invalid(
+                path,
+                "is not a path below the source's directory: write it without `..` and without a leading `/`",
+            ));
+        }
+        Ok(Self {
+            dir,
+            path: relative.to_owned(),
+        })
+    }
+
+    /// Reads the file whole; `None` where there is none.
+    pub(super) fn read(&self) -> Result<Option<Content>, SourceError> {
+        self.found(patiently(|| self.read_once()))
+    }
+
+    /// Looks which file is there, without opening it; `None` where there is none.
+    pub(super) fn stamp(&self) -> Result<Option<Stamp>, SourceError> {
+        self.found(patiently(|| Ok(self.resolve()?.1)))
+    }
+
+    fn found<T>(&self, result: Result<T, Fault>) -> Result<Option<T>, SourceError> {
+        match result {
+            Ok(found) => Ok(Some(found)),
+            Err(Fault::NoFile) => Ok(None),
+            Err(fault) => Err(failed(fault, &self.dir)),
+        }
+    }
+
+    /// Follows every link, stays inside, and lets only a regular file through: opening a device
+    /// can have effects of its own.
+    fn resolve(&self) -> Result<(PathBuf, Stamp), Fault> {
+        // From the real directory on: a directory that is itself swapped stays one and the same.
+        let root = real_root(&self.dir)?;
+        let full = fs::canonicalize(root.join(&self.path)).map_err(|error| self.fault(&error))?;
+        if !full.starts_with(&root) {
+            return Err(self.invalid("leads out of the source's directory by a symbolic link"));
+        }
+        let metadata = fs::symlink_metadata(&full).map_err(|error| self.fault(&error))?;
+        self.check(&metadata)?;
+        Ok((full, Stamp::of(&metadata)))
+    }
+
+    fn read_once(&self) -> Result<Content, Fault> {
+        let (full, _) = self.resolve()?;
+        // NOFOLLOW: the path has no links left, unless somebody put one there just now.
+        // NONBLOCK: the same of a FIFO, whose opening would wait for a writer.
+        let flags =
+            OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let mut file = match rustix::fs::open(&full, flags, Mode::empty()) {
+            Ok(descriptor) => File::from(descriptor),
+            Err(Errno::LOOP) => return Err(Fault::Torn),
+            Err(errno) => return Err(self.fault(&errno.into())),
+        };
+        let before = file.metadata().map_err(|error| self.fault(&error))?;
+        self.check(&before)?;
+        let mut bytes = self.bytes(&mut file, before.len())?;
+        let after = file.metadata().map_err(|error| self.fault(&error))?;
+        let stamp = Stamp::of(&before);
+        if stamp != Stamp::of(&after) || bytes.len() as u64 != before.len() {
+            bytes.zeroize();
+            return Err(Fault::Torn);
+        }
+        let mut text = String::from_utf8(bytes).map_err(|error| {
+            error.into_bytes().zeroize();
+            Fault::Failed(SourceError::Malformed(Malformed::Binary))
+        })?;
+        trim_one_newline(&mut text);
+        Ok(Content { text, stamp })
+    }
+
+    /// Reads all of it, into a buffer that need not grow: growing leaves copies behind.
+    fn bytes(&self, file: &mut File, size: u64) -> Result<Vec<u8>, Fault> {
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
+        match file.take(LARGEST + 1).read_to_end(&mut bytes) {
+            Ok(_) => Ok(bytes),
+            Err(error) => {
+                bytes.zeroize();
+                Err(self.fault(&error))
+            }
+        }
+    }
+
+    fn check(&self, metadata: &Metadata) -> Result<(), Fault> {
+        if metadata.is_dir() {
+            Err(self.invalid("is a directory: a secret is a file"))
+        } else if !metadata.is_file() {
+            Err(self.invalid("is not a regular file"))
+        } else if metadata.len() > LARGEST {
+            Err(self.invalid("is larger than 1 MiB: that is no key"))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn fault(&self, error: &io::Error) -> Fault {
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Fault::NoFile,
+            _ => Fault::Failed(refused(&self.path, error)),
+        }
+    }
+
+    fn invalid(&self, what: &str) -> Fault {
+        Fault::Failed(invalid(&self.path.to_string_lossy(), what))
+    }
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// Whether the file had been left alone for `quiet` at `at`, by both of its times: tools that
+    /// copy set the one, and only the kernel the other.
+    pub(super) fn settled_at(&self, at: SystemTime, quiet: Duration) -> bool {
+        let last = system_time(self.modified).max(system_time(self.changed));
+        last.is_some_and(|last| at.duration_since(last).is_ok_and(|age| age >= quiet))
+    }
+
+    /// The time of modification; `None` where it is before 1970.
+    pub(super) fn modified(&self) -> Option<SystemTime> {
+        system_time(self.modified)
+    }
+}
+
+fn system_time((seconds, nanoseconds): (i64, i64)) -> Option<SystemTime> {
+    let since = Duration::new(seconds.try_into().ok()?, nanoseconds.try_into().ok()?);
+    SystemTime::UNIX_EPOCH.checked_add(since)
+}
+
+/// Tries again where a swap under way could explain the failure.
+fn patiently<T>(attempt: impl Fn() -> Result<T, Fault>) -> Result<T, Fault> {
+    for pause in PAUSES {
+        match attempt() {
+            Err(Fault::NoDirectory | Fault::NoFile | Fault::Torn) => std::thread::sleep(pause),
+            settled => return settled,
+        }
+    }
+    attempt()
+}
+
+fn real_root(dir: &Path) -> Result<PathBuf, Fault> {
+    let real = fs::canonicalize(dir).and_then(|root| Ok((fs::metadata(&root)?.is_dir(), root)));
+    match real {
+        Ok((true, root)) => Ok(root),
+        Ok((false, _)) => Err(Fault::NoDirectory),
+        Err(error) => Err(match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Fault::NoDirectory,
+            _ => Fault::Failed(refused(dir, &error)),
+        }),
+    }
+}
+
+fn failed(fault: Fault, dir: &Path) -> SourceError {
+    match fault {
+        Fault::Failed(error) => error,
+        Fault::NoDirectory | Fault::NoFile => SourceError::Unavailable {
+            what: format!("there is no directory {}", dir.display()),
+            status: "no_directory".to_owned(),
+            retry_after: None,
+        },
+        Fault::Torn => SourceError::Protocol {
+            what: "the file changed each time it was read".to_owned(),
+            status: "torn".to_owned(),
+        },
+    }
+}
+
+fn refused(path: &Path, error: &io::Error) -> SourceError {
+    let path = path.display();
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => SourceError::Denied {
+            what: format!("the rotator's user may not read `{path}`"),
+            status: "denied".to_owned(),
+        },
+        _ if Errno::from_io_error(error) == Some(Errno::LOOP) => SourceError::Invalid {
+            what: format!("`{path}` is a circle of symbolic links"),
+        },
+        _ if Errno::from_io_error(error) == Some(Errno::NAMETOOLONG) => SourceError::Invalid {
+            what: format!("`{path}` is longer than a path can be"),
+        },
+        kind => SourceError::Unavailable {
+            what: format!("cannot read `{path}`: {kind}"),
+            status: "io".to_owned(),
+            retry_after: None,
+        },
+    }
+}
+
+fn invalid(path: &str, what: &str) -> SourceError {
+    SourceError::Invalid {
+        what: format!("`{}` {what}", path.escape_debug()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_trusted_once_both_of_its_times_are_old() {
+        let stamp = |modified: i64, changed: i64| Stamp {
+            device: 1,
+            inode: 2,
+            size: 3,
+            modified: (modified, 500_000_000),
+            changed: (changed, 0),
+        };
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
+        let trusted = |stamp: Stamp| stamp.settled_at(at, Duration::from_secs(2));
+        assert!(trusted(stamp(990, 990)));
+        assert!(trusted(stamp(997, 998)));
+        assert!(!trusted(stamp(998, 990)), "written 1.5 s ago");
+        assert!(!trusted(stamp(990, 999)), "its time was put back");
+        assert!(!trusted(stamp(2_000, 990)), "a clock that runs ahead");
+    }
+
+    #[test]
+    fn what_the_system_refuses_is_told_apart() {
+        let of = |errno: Errno| refused(Path::new("team/key"), &errno.into());
+        assert!(matches!(of(Errno::ACCESS), SourceError::Denied { .. }));
+        assert!(matches!(of(Errno::LOOP), SourceError::Invalid { .. }));
+        assert!(matches!(
+            of(Errno::NAMETOOLONG),
+            SourceError::Invalid { .. }
+        ));
+        assert!(matches!(of(Errno::IO), SourceError::Unavailable { .. }));
+        assert!(matches!(of(Errno::MFILE), SourceError::Unavailable { .. }));
+        for errno in [Errno::ACCESS, Errno::LOOP, Errno::IO] {
+            assert!(of(errno).to_string().contains("team/key"));
+        }
+    }
+}

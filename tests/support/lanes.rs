@@ -1,0 +1,80 @@
+//! Lanes for tests that speak to a source or a store without the daemon around it.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use flashback_rotator::lane::{Lane, Outages, Terms};
+use flashback_rotator::retry::Limits;
+use flashback_rotator::telemetry::metrics::Metrics;
+
+/// A lane without a call budget, that goes to see after an outage almost at once.
+pub fn lane(service: &str) -> Lane {
+    Bench::new(service, Duration::from_secs(30)).lane
+}
+
+/// A lane, and what it tells of itself.
+pub struct Bench {
+    /// The lane.
+    pub lane: Lane,
+    /// Its metrics.
+    pub metrics: Arc<Metrics>,
+    /// Its outages.
+    pub reports: Arc<Reports>,
+}
+
+impl Bench {
+    /// A lane as [`lane`] gives it, with this limit to a call's time.
+    pub fn new(service: &str, timeout: Duration) -> Self {
+        let retry = Limits {
+            initial: Duration::from_millis(10),
+            max: Duration::from_millis(50),
+            give_up_after: Duration::from_secs(300),
+        };
+        let terms = Terms {
+            max_rps: None,
+            timeout,
+            retry,
+        };
+        let metrics = Arc::new(Metrics::new());
+        let reports = Arc::new(Reports::default());
+        Self {
+            lane: Lane::new(service, terms, metrics.clone(), reports.clone()),
+            metrics,
+            reports,
+        }
+    }
+}
+
+/// The calls that a lane's metrics count for an operation and a status.
+pub fn calls(metrics: &Metrics, operation: &str, status: &str) -> u64 {
+    let labels = format!("operation=\"{operation}\",status=\"{status}\"}} ");
+    let text = metrics.render();
+    let counts = text.lines().filter_map(|line| line.split_once(&*labels));
+    counts
+        .map(|(_, count)| count.parse::<u64>().expect("a count"))
+        .sum()
+}
+
+/// What a lane said of its service.
+#[derive(Default)]
+pub struct Reports(Mutex<Vec<String>>);
+
+impl Reports {
+    /// Everything so far.
+    pub fn all(&self) -> Vec<String> {
+        self.0.lock().expect("not poisoned").clone()
+    }
+
+    fn push(&self, text: String) {
+        self.0.lock().expect("not poisoned").push(text);
+    }
+}
+
+impl Outages for Reports {
+    fn unavailable(&self, _: &str, error: &str, _: Duration) {
+        self.push(format!("unavailable: {error}"));
+    }
+    fn recovered(&self, _: &str, _: Duration) {
+        self.push("recovered".to_owned());
+    }
+}
