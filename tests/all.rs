@@ -7,6 +7,8 @@ mod config;
 mod flashback;
 mod http;
 mod source_aws;
+mod source_aws_faults;
+mod source_aws_sign_in;
 mod source_file;
 mod source_vault;
 mod store;

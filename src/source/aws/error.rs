@@ -53,10 +53,10 @@ impl Call<'_> {
                 "connect",
             )),
             SdkError::ServiceError(answer) => {
-                let code = answer.err().code().and_then(plain).unwrap_or_default();
+                let code = answer.err().code().and_then(plain);
                 self.answered(code, answer.raw())
             }
-            SdkError::ResponseError(answer) => self.answered("", answer.raw()),
+            SdkError::ResponseError(answer) => self.answered(None, answer.raw()),
             _ => Err(SourceError::Invalid {
                 what: format!(
                     "the {} request for `{}` cannot be made: check `region` and `endpoint_url`",
@@ -66,8 +66,13 @@ impl Call<'_> {
         }
     }
 
-    fn answered<T>(&self, code: &str, raw: &HttpResponse) -> Result<Answer<T>, SourceError> {
+    fn answered<T>(
+        &self,
+        code: Option<&str>,
+        raw: &HttpResponse,
+    ) -> Result<Answer<T>, SourceError> {
         let Self { operation, path } = self;
+        let code = code.unwrap_or_default();
         let number = raw.status().as_u16();
         let status = number.to_string();
         Err(match code {
@@ -85,6 +90,11 @@ impl Call<'_> {
                 status,
             },
             "AccessDeniedException" | "AccessDenied" => SourceError::Denied {
+                what: self.permission(),
+                status,
+            },
+            // A gateway or an endpoint's policy in front of AWS.
+            "" if number == 403 => SourceError::Denied {
                 what: self.permission(),
                 status,
             },
@@ -189,6 +199,7 @@ fn is_sign_in(code: &str) -> bool {
         "ExpiredToken"
             | "ExpiredTokenException"
             | "RequestExpired"
+            | "InvalidToken"
             | "UnrecognizedClientException"
             | "InvalidClientTokenId"
             | "InvalidAccessKeyId"
@@ -227,25 +238,28 @@ fn plain(word: &str) -> Option<&str> {
 /// What broke a connection: the operating system's kind of error, or the TLS library's words
 /// about a certificate.
 fn broken(error: &(dyn Error + 'static)) -> String {
-    let Some(cause) = find::<io::Error>(error) else {
-        return "no connection".to_owned();
-    };
-    match cause.get_ref().and_then(|inner| inner.downcast_ref()) {
-        Some(tls) => {
-            let tls: &rustls::Error = tls;
-            format!("the TLS handshake failed: {tls}")
-        }
-        None => cause.kind().to_string(),
+    if let Some(tls) = find::<rustls::Error>(error) {
+        return format!("the TLS handshake failed: {tls}");
+    }
+    let causes = chain(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
+    match causes.last() {
+        Some(cause) => cause.kind().to_string(),
+        None => "no connection".to_owned(),
     }
 }
 
 fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
+    chain(error).find_map(|cause| cause.downcast_ref())
+}
+
+/// An error and its causes. What an `io::Error` wraps is one of them, although its `source` skips
+/// over it.
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| {
+        let error: &'a (dyn Error + 'static) = *error;
+        match error.downcast_ref().and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
         }
-        next = error.source();
-    }
-    None
+    })
 }

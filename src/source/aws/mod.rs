@@ -75,26 +75,29 @@ impl AwsSource {
         F: Future<Output = Result<T, SdkError<E>>> + Send,
     {
         let attempt = async |session: &Session| {
-            let answer = send(session.client())
+            send(session.client())
                 .await
                 .map(Answer::Value)
-                .or_else(|error| call.explain(&error));
-            self.sessions.note(answer.as_ref().err());
-            answer
+                .or_else(|error| call.explain(&error))
+        };
+        let signed_in = async {
+            let (session, fresh) = self.sessions.get().await?;
+            let answer = attempt(&session).await;
+            if !matches!(answer, Err(SourceError::SignIn { .. })) {
+                return answer;
+            }
+            self.sessions.forget(&session).await;
+            if fresh {
+                return answer;
+            }
+            let (session, _) = self.sessions.get().await?;
+            attempt(&session).await
         };
         self.lane
             .call(call.operation, async {
-                let (session, fresh) = self.sessions.get().await?;
-                let answer = attempt(&session).await;
-                if !matches!(answer, Err(SourceError::SignIn { .. })) {
-                    return answer;
-                }
-                self.sessions.forget(&session).await;
-                if fresh {
-                    return answer;
-                }
-                let (session, _) = self.sessions.get().await?;
-                attempt(&session).await
+                let answer = signed_in.await;
+                self.sessions.note(answer.as_ref().err());
+                answer
             })
             .await
     }
@@ -163,11 +166,11 @@ impl Source for AwsSource {
         self.lane
             .call("credentials", async {
                 let (session, _) = self.sessions.get().await?;
-                let result = session.sign_in().await;
-                if result.is_err() {
+                let signed_in = session.sign_in().await;
+                if signed_in.is_err() {
                     self.sessions.forget(&session).await;
                 }
-                result
+                signed_in
             })
             .await
     }

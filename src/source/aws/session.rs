@@ -68,11 +68,7 @@ impl Sessions {
         if let Some(session) = &*current {
             return Ok((session.clone(), false));
         }
-        let session = self.load().await;
-        if let Err(error) = &session {
-            self.standing.refused(error);
-        }
-        let session = Arc::new(session?);
+        let session = Arc::new(self.load().await?);
         *current = Some(session.clone());
         Ok((session, true))
     }
@@ -180,7 +176,7 @@ impl Session {
     }
 }
 
-/// The chain with a limit of time, and an eye on when it fails.
+/// The chain with a limit of time, and an eye on how long its credentials last.
 #[derive(Debug)]
 struct Watched {
     inner: SharedCredentialsProvider,
@@ -197,9 +193,8 @@ impl ProvideCredentials for Watched {
             let loaded = tokio::time::timeout(SIGN_IN_TIMEOUT, loading)
                 .await
                 .unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(SIGN_IN_TIMEOUT)));
-            match &loaded {
-                Ok(credentials) => self.standing.loaded(credentials.expiry()),
-                Err(error) => self.standing.refused(&no_credentials(error)),
+            if let Ok(credentials) = &loaded {
+                self.standing.loaded(credentials.expiry());
             }
             loaded
         })
