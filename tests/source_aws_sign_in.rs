@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use aws_config::profile::profile_file::{ProfileFileKind, ProfileFiles};
 use aws_config::{BehaviorVersion, ConfigLoader};
 use flashback_rotator::config::AwsConfig;
 use flashback_rotator::model::{Observation, SourceId};
@@ -19,7 +18,12 @@ use crate::support::aws::{Aws, BOTH, Emulator, REGION, administrator, loader_at}
 use crate::support::lanes::lane;
 
 /// The standard chain, reading this profile file and no other; instance metadata is nowhere.
+#[expect(
+    deprecated,
+    reason = "the names in their place are in a crate that the SDK keeps for itself"
+)]
 fn chain(file: &Path) -> ConfigLoader {
+    use aws_config::profile::profile_file::{ProfileFileKind, ProfileFiles};
     let files = ProfileFiles::builder()
         .with_file(ProfileFileKind::Config, file)
         .build();

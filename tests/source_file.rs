@@ -259,7 +259,7 @@ async fn what_is_no_secret_file_is_refused_and_never_hangs() {
 async fn a_file_that_may_not_be_read_is_denied() {
     let directory = directory(&[("key", "value")]);
     let file = directory.path().join("key");
-    fs::set_permissions(&file, fs::Permissions::from_mode(0)).expect("set");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).expect("set");
     let readable = fs::read(&file).is_ok();
     let source = source(directory.path());
     if readable {
