@@ -137,14 +137,7 @@ async fn a_refused_role_is_said_so() {
         .respond_with(ResponseTemplate::new(403).set_body_string(refused))
         .mount(&sts)
         .await;
-    let config = AwsConfig {
-        assume_role_arn: Some("arn:aws:iam::000000000000:role/r".to_owned()),
-        ..AwsConfig::default()
-    };
-    let url = sts.uri();
-    let source = AwsSource::with_loader(SourceId::new("aws"), config, lane("aws"), move || {
-        loader_at(&url).credentials_provider(administrator())
-    });
+    let source = assuming(&sts);
     let error = look(&source, "any").await.expect_err("refused");
     is_sign_in(&error, "AccessDenied");
     assert!(!format!("{error:?}").contains("canary"), "{error:?}");
@@ -163,6 +156,48 @@ async fn web_identity_works() {
     let profile = Profile::new(aws.url(), &lines);
     let source = profile.source(AwsConfig::default());
     source.look("web/identity").await.expect("looked");
+}
+
+#[tokio::test]
+async fn instance_metadata_works() {
+    let aws = Aws::shared(Emulator::Ministack).await;
+    aws.create("instance/metadata", "value").await;
+    let lines = [("ec2_metadata_service_endpoint", aws.url())];
+    let profile = Profile::new(aws.url(), &lines);
+    let source = profile.source(AwsConfig::default());
+    source.look("instance/metadata").await.expect("looked");
+}
+
+#[tokio::test]
+async fn an_answer_of_sts_that_is_not_the_protocols_shows_nothing_of_itself() {
+    for body in [
+        "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>a</AccessKeyId>\
+         <SecretAccessKey>canary</SecretAccessKey><SessionToken>canary</SessionToken>\
+         <Expiration>canary</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>",
+        "canary",
+    ] {
+        let sts = MockServer::start().await;
+        Mock::given(method("POST"))
+            .respond_with(ResponseTemplate::new(200).set_body_string(body))
+            .mount(&sts)
+            .await;
+        let source = assuming(&sts);
+        let error = look(&source, "any").await.expect_err("unusable");
+        is_sign_in(&error, "no usable answer");
+        assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+    }
+}
+
+/// A source that assumes a role at this STS.
+fn assuming(sts: &MockServer) -> AwsSource {
+    let config = AwsConfig {
+        assume_role_arn: Some("arn:aws:iam::000000000000:role/r".to_owned()),
+        ..AwsConfig::default()
+    };
+    let url = sts.uri();
+    AwsSource::with_loader(SourceId::new("aws"), config, lane("aws"), move || {
+        loader_at(&url).credentials_provider(administrator())
+    })
 }
 
 #[tokio::test]

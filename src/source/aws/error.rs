@@ -48,10 +48,13 @@ impl Call<'_> {
             SdkError::DispatchFailure(failure) if failure.is_timeout() => {
                 Err(unavailable("no answer in time", "timeout"))
             }
-            SdkError::DispatchFailure(_) => Err(unavailable(
-                format!("cannot reach AWS Secrets Manager: {}", broken(error)),
-                "connect",
-            )),
+            SdkError::DispatchFailure(_) => {
+                let why = broken(error).unwrap_or_else(|| "no connection".to_owned());
+                Err(unavailable(
+                    format!("cannot reach AWS Secrets Manager: {why}"),
+                    "connect",
+                ))
+            }
             SdkError::ServiceError(answer) => {
                 let code = answer.err().code().and_then(plain);
                 self.answered(code, answer.raw())
@@ -157,7 +160,10 @@ pub(super) fn no_credentials(error: &CredentialsError) -> SourceError {
                 "refused",
             ),
             None => (
-                format!("AWS credentials cannot be loaded: {}", broken(other)),
+                format!(
+                    "AWS credentials cannot be loaded: {}",
+                    broken(other).as_deref().unwrap_or("whoever gives them (STS, a metadata endpoint, a token file) gave no usable answer")
+                ),
                 "credentials",
             ),
         },
@@ -235,17 +241,14 @@ fn plain(word: &str) -> Option<&str> {
     (fits && word.chars().all(is_word)).then_some(word)
 }
 
-/// What broke a connection: the operating system's kind of error, or the TLS library's words
-/// about a certificate.
-fn broken(error: &(dyn Error + 'static)) -> String {
+/// What broke a connection: the TLS library's words about a certificate, or the operating
+/// system's kind of error.
+fn broken(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(tls) = find::<rustls::Error>(error) {
-        return format!("the TLS handshake failed: {tls}");
+        return Some(format!("the TLS handshake failed: {tls}"));
     }
     let causes = chain(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
-    match causes.last() {
-        Some(cause) => cause.kind().to_string(),
-        None => "no connection".to_owned(),
-    }
+    causes.last().map(|cause| cause.kind().to_string())
 }
 
 fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
