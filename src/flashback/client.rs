@@ -1,1 +1,159 @@
 //! The client of Flashback's API.
+//!
+//! Every request goes through the lane and is authorised by the session. A 401 signs in again once
+//! and repeats the request; a second one is the sign-in's failure and not the key's.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use reqwest::Method;
+
+use super::exchange::{Call, Exchange};
+use super::session::{Access, Session};
+use super::wire::{self, Odd};
+use super::{Flashback, FlashbackError, Listed};
+use crate::lane::Lane;
+use crate::model::{AiLlmId, Settings, WorkspaceId};
+use crate::secret::{Credentials, Secret};
+
+pub use super::session::Auth;
+
+/// Flashback, over HTTP.
+pub struct Client {
+    exchange: Arc<Exchange>,
+    session: Session,
+}
+
+impl Client {
+    /// Makes a client of the API at `base_url`; nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`FlashbackError::Unavailable`] where `base_url` is no HTTP address, or the machine has no
+    /// CA certificates.
+    pub fn new(base_url: &str, auth: Auth, lane: Arc<Lane>) -> Result<Self, FlashbackError> {
+        let exchange = Arc::new(Exchange::new(base_url, lane)?);
+        let session = Session::new(auth, Arc::clone(&exchange));
+        Ok(Self { exchange, session })
+    }
+
+    /// Makes a call with the access of the moment.
+    async fn send<T>(
+        &self,
+        operation: &'static str,
+        call: &Call<'_>,
+        read: impl Fn(&[u8]) -> Result<T, Odd> + Sync,
+    ) -> Result<T, FlashbackError> {
+        let access = self.session.access().await?;
+        match self
+            .attempt(operation, call, &access, Chance::First, &read)
+            .await
+        {
+            Err(FlashbackError::Refused { status: 401, .. }) => {}
+            other => return other,
+        }
+        let access = self.session.renewed(&access).await?;
+        self.attempt(operation, call, &access, Chance::Last, &read)
+            .await
+    }
+
+    async fn attempt<T>(
+        &self,
+        operation: &'static str,
+        call: &Call<'_>,
+        access: &Arc<Access>,
+        chance: Chance,
+        read: &(impl Fn(&[u8]) -> Result<T, Odd> + Sync),
+    ) -> Result<T, FlashbackError> {
+        let exchange = async {
+            match self.exchange.send(call, Some(&access.token), read).await {
+                Err(FlashbackError::Refused { status: 401, what }) => Err(match chance {
+                    Chance::First => self.session.refused(access).await,
+                    Chance::Last => {
+                        let what = format!("a fresh access token was refused (401): {what}");
+                        self.session.give_up(access, &what)
+                    }
+                }),
+                other => other,
+            }
+        };
+        self.exchange.lane.call(operation, exchange).await
+    }
+}
+
+/// What a 401 leads to.
+#[derive(Clone, Copy)]
+enum Chance {
+    /// To another sign-in.
+    First,
+    /// To an error.
+    Last,
+}
+
+fn secrets(credentials: &Credentials) -> Vec<&Secret> {
+    credentials
+        .key
+        .iter()
+        .chain([&credentials.secret])
+        .collect()
+}
+
+#[async_trait]
+impl Flashback for Client {
+    async fn list(&self, workspace: &WorkspaceId) -> Result<Vec<Listed>, FlashbackError> {
+        let call = Call {
+            workspace: Some(workspace.as_str()),
+            ..Call::new(Method::GET, &["ai", "llm"])
+        };
+        self.send("list", &call, |body| wire::read_list(body, workspace))
+            .await
+    }
+
+    async fn create(
+        &self,
+        settings: &Settings,
+        credentials: &Credentials,
+    ) -> Result<AiLlmId, FlashbackError> {
+        let call = Call {
+            body: Some(wire::create_body(settings, credentials)),
+            sent: secrets(credentials),
+            ..Call::new(Method::POST, &["ai", "llm"])
+        };
+        self.send("create", &call, wire::read_created).await
+    }
+
+    async fn update(
+        &self,
+        id: &AiLlmId,
+        settings: &Settings,
+        credentials: &Credentials,
+    ) -> Result<(), FlashbackError> {
+        let path = ["ai", "llm", id.as_str()];
+        let call = Call {
+            body: Some(wire::update_body(settings, credentials)),
+            sent: secrets(credentials),
+            ..Call::new(Method::PUT, &path)
+        };
+        self.send("update", &call, wire::read_updated).await
+    }
+
+    /// A login proves itself. A bearer token is tried on the list, whose answer is not read: to be
+    /// known is enough, and a list may be long.
+    async fn sign_in(&self) -> Result<String, FlashbackError> {
+        if self.session.method() != "token" {
+            self.session.access().await?;
+            return Ok(format!("signed in ({})", self.session.method()));
+        }
+        let call = Call {
+            status_only: true,
+            ..Call::new(Method::GET, &["ai", "llm"])
+        };
+        let tried = self.send("list", &call, |_| Ok(())).await;
+        match tried {
+            Ok(())
+            | Err(FlashbackError::Refused { status: 403, .. } | FlashbackError::NotFound { .. }) => {
+                Ok("the token was accepted".to_owned())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -4,7 +4,10 @@
 //! contract: a 2xx whose body is not what the API promises is an error, never a success.
 
 pub mod client;
+mod exchange;
+mod refresh_file;
 pub mod sandbox;
+mod scrub;
 pub mod session;
 pub mod wire;
 

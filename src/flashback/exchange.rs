@@ -1,0 +1,301 @@
+//! One request and its answer: what every call to Flashback has in common.
+//!
+//! An answer is a value only where it is a 2xx whose body the caller's reader accepts; everything
+//! else becomes a [`FlashbackError`] here, with the server's words scrubbed.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::{Method, Response, StatusCode, Url};
+use zeroize::Zeroizing;
+
+use super::FlashbackError;
+use super::wire::{self, Odd};
+use crate::lane::Lane;
+use crate::retry::{Class, class_of_status, parse_retry_after};
+use crate::secret::Secret;
+
+/// Connecting takes no longer than this; the lane limits the whole call.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long an unused connection is kept.
+const IDLE: Duration = Duration::from_secs(60);
+/// The longest answer that is read. A list of 10,000 configurations is about 4 MiB.
+const LONGEST_ANSWER: usize = 16 << 20;
+/// The longest error that is read.
+const LONGEST_ERROR: usize = 64 << 10;
+
+/// The way requests go out.
+pub(super) struct Exchange {
+    client: reqwest::Client,
+    base: Url,
+    /// What every call goes through.
+    pub lane: Arc<Lane>,
+}
+
+/// One request.
+pub(super) struct Call<'a> {
+    /// The method.
+    pub method: Method,
+    /// The path's segments behind `base_url`, not encoded.
+    pub path: &'a [&'a str],
+    /// `workspaceId` in the query.
+    pub workspace: Option<&'a str>,
+    /// JSON.
+    pub body: Option<Bytes>,
+    /// The secrets in the body, which an answer must not show.
+    pub sent: Vec<&'a Secret>,
+    /// The answer's status is enough: its body is not read.
+    pub status_only: bool,
+}
+
+impl<'a> Call<'a> {
+    /// A request without a body.
+    pub fn new(method: Method, path: &'a [&'a str]) -> Self {
+        Self {
+            method,
+            path,
+            workspace: None,
+            body: None,
+            sent: Vec::new(),
+            status_only: false,
+        }
+    }
+}
+
+impl Exchange {
+    pub fn new(base_url: &str, lane: Arc<Lane>) -> Result<Self, FlashbackError> {
+        let base = Url::parse(base_url)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+            .filter(|url| url.query().is_none() && url.fragment().is_none())
+            .filter(|url| url.username().is_empty() && url.password().is_none())
+            .ok_or_else(|| {
+                unusable("base_url is not an http:// or https:// address without query and user")
+            })?;
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("flashback-rotator/", env!("CARGO_PKG_VERSION")))
+            // A bearer token must not follow a redirect to another host.
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT)
+            .pool_idle_timeout(IDLE)
+            .build()
+            .map_err(|error| unusable(&format!("no HTTP client: {}", root_cause(&error))))?;
+        Ok(Self { client, base, lane })
+    }
+
+    /// Makes the call and reads its answer.
+    pub async fn send<T>(
+        &self,
+        call: &Call<'_>,
+        bearer: Option<&Secret>,
+        read: impl Fn(&[u8]) -> Result<T, Odd> + Sync,
+    ) -> Result<T, FlashbackError> {
+        let answer = self.head(call, bearer).await?;
+        let sent = all_sent(call, bearer);
+        let body = match call.status_only {
+            true => Zeroizing::default(),
+            false => body_of(answer, LONGEST_ANSWER)
+                .await
+                .map_err(|unread| unread.into_error(&sent))?,
+        };
+        read(&body).map_err(|odd| match odd {
+            Odd::NotTheContract(what) => faulty(
+                format!("Flashback answered with success, but {what}"),
+                "bad_answer",
+            ),
+            Odd::Unsuccessful(words) => faulty(
+                format!(
+                    "Flashback answered `success: false`: {}",
+                    wire::scrubbed(&words, &sent)
+                ),
+                "unsuccessful",
+            ),
+        })
+    }
+
+    /// Makes the call as far as a 2xx; what else comes is an error.
+    async fn head(
+        &self,
+        call: &Call<'_>,
+        bearer: Option<&Secret>,
+    ) -> Result<Response, FlashbackError> {
+        let sent = all_sent(call, bearer);
+        let mut request = self
+            .client
+            .request(call.method.clone(), self.address(call)?);
+        if let Some(token) = bearer {
+            let value = wire::bearer(token).ok_or_else(|| FlashbackError::SignIn {
+                what: "the token holds a character that cannot be in a header: is it one line?"
+                    .to_owned(),
+                status: "credential".to_owned(),
+            })?;
+            request = request.header(AUTHORIZATION, value);
+        }
+        if let Some(body) = &call.body {
+            request = request
+                .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+                .body(body.clone());
+        }
+        let answer = request.send().await.map_err(|error| {
+            if error.is_connect() {
+                FlashbackError::Unavailable {
+                    what: format!(
+                        "no connection to {}: {}",
+                        self.base.authority(),
+                        wire::scrubbed(&root_cause(&error), &sent)
+                    ),
+                    status: "connect".to_owned(),
+                    retry_after: None,
+                }
+            } else {
+                lost(&error, &sent)
+            }
+        })?;
+        if answer.status().is_success() {
+            Ok(answer)
+        } else {
+            Err(refusal(answer, &sent).await)
+        }
+    }
+
+    fn address(&self, call: &Call<'_>) -> Result<Url, FlashbackError> {
+        if let Some(segment) = call.path.iter().find(|text| !wire::fits_a_path(text)) {
+            let what = format!(
+                "an id of {} characters that no path can hold",
+                segment.len()
+            );
+            return Err(FlashbackError::NotFound { what });
+        }
+        let mut address = self.base.clone();
+        address
+            .path_segments_mut()
+            .expect("an http address has a path")
+            .pop_if_empty()
+            .extend(call.path);
+        if let Some(workspace) = call.workspace {
+            address
+                .query_pairs_mut()
+                .append_pair("workspaceId", workspace);
+        }
+        Ok(address)
+    }
+}
+
+fn all_sent<'a>(call: &Call<'a>, bearer: Option<&'a Secret>) -> Vec<&'a Secret> {
+    call.sent.iter().copied().chain(bearer).collect()
+}
+
+/// What a status outside 2xx means.
+async fn refusal(answer: Response, sent: &[&Secret]) -> FlashbackError {
+    let status = answer.status();
+    let retry_after = answer
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| parse_retry_after(text, SystemTime::now()));
+    if status.is_redirection() {
+        return FlashbackError::Refused {
+            status: status.as_u16(),
+            what: "it is a redirect, and none is followed: base_url must be the final address"
+                .to_owned(),
+        };
+    }
+    let words = body_of(answer, LONGEST_ERROR)
+        .await
+        .ok()
+        .and_then(|body| wire::error_words(&body))
+        .map_or_else(
+            || "it gives no reason".to_owned(),
+            |words| wire::scrubbed(&words, sent),
+        );
+    if status == StatusCode::NOT_FOUND {
+        return FlashbackError::NotFound { what: words };
+    }
+    let code = status.as_u16();
+    match class_of_status(code, retry_after) {
+        Class::Outage { retry_after } => FlashbackError::Unavailable {
+            what: format!("Flashback answered {code}: {words}"),
+            status: code.to_string(),
+            retry_after,
+        },
+        Class::Transient { retry_after } => FlashbackError::Faulty {
+            what: format!("Flashback answered {code}: {words}"),
+            status: code.to_string(),
+            retry_after,
+        },
+        Class::Refused => FlashbackError::Refused {
+            status: code,
+            what: words,
+        },
+    }
+}
+
+enum Unread {
+    TooLong,
+    Lost(reqwest::Error),
+}
+
+impl Unread {
+    fn into_error(self, sent: &[&Secret]) -> FlashbackError {
+        match self {
+            Self::TooLong => faulty(
+                format!("the answer is longer than {} MiB", LONGEST_ANSWER >> 20),
+                "bad_answer",
+            ),
+            Self::Lost(error) => lost(&error, sent),
+        }
+    }
+}
+
+/// Reads a body of at most `limit` bytes into memory that is wiped: it may hold tokens.
+async fn body_of(mut answer: Response, limit: usize) -> Result<Zeroizing<Vec<u8>>, Unread> {
+    let stated = answer.content_length().unwrap_or(0);
+    let room = usize::try_from(stated).map_err(|_| Unread::TooLong)?;
+    if room > limit {
+        return Err(Unread::TooLong);
+    }
+    let mut body = Zeroizing::new(Vec::with_capacity(room.max(4096)));
+    while let Some(chunk) = answer.chunk().await.map_err(Unread::Lost)? {
+        if body.len() + chunk.len() > limit {
+            return Err(Unread::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// The connection ended after the request began to leave: it may have been carried out.
+fn lost(error: &reqwest::Error, sent: &[&Secret]) -> FlashbackError {
+    let cause = wire::scrubbed(&root_cause(error), sent);
+    faulty(
+        format!("the connection was lost before the answer: {cause}"),
+        "lost",
+    )
+}
+
+fn faulty(what: String, status: &str) -> FlashbackError {
+    FlashbackError::Faulty {
+        what,
+        status: status.to_owned(),
+        retry_after: None,
+    }
+}
+
+fn unusable(what: &str) -> FlashbackError {
+    FlashbackError::Unavailable {
+        what: what.to_owned(),
+        status: "setup".to_owned(),
+        retry_after: None,
+    }
+}
+
+/// The innermost cause; the outer ones repeat it and show the whole address.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,445 @@
+//! The platform behind the API: its configurations, its accounts, its rules. No HTTP here, no
+//! faults, and no credential: digests stand for them.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::{Duration, Instant, SystemTime};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::switches::Switches;
+use super::{Account, Options};
+use crate::flashback::wire;
+use crate::model::AiType;
+use crate::secret::Secret;
+
+/// The SHA-256 of a text in hexadecimal digits: how the sandbox names secrets.
+pub fn sha256_hex(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What an operation answers.
+pub(super) struct Answer {
+    pub status: u16,
+    pub body: Value,
+}
+
+impl Answer {
+    pub fn ok(body: Value) -> Self {
+        Self { status: 200, body }
+    }
+
+    pub fn error(status: u16, code: &str, message: &str) -> Self {
+        let body = json!({"success": false, "message": message, "error_code": code});
+        Self { status, body }
+    }
+
+    fn not_found() -> Self {
+        Self::error(404, "NOT_FOUND", "AI LLM configuration not found")
+    }
+
+    fn bad(message: &str) -> Self {
+        Self::error(400, "VALIDATION_ERROR", message)
+    }
+}
+
+/// A configuration as the sandbox shows it to the curious.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Shown {
+    /// Its id.
+    pub ai_llm_id: String,
+    /// Its workspace.
+    pub workspace_id: String,
+    /// Its name.
+    pub name: String,
+    /// The provider.
+    pub ai_type: AiType,
+    /// The provider's address.
+    pub endpoint: String,
+    /// The SHA-256 of its `key`, where it has one.
+    pub key_sha256: Option<String>,
+    /// The SHA-256 of its `secret`.
+    pub secret_sha256: String,
+    /// How many writes it has seen, its creation included.
+    pub writes: u64,
+    /// Whether its credentials were validated since they were written.
+    pub validated: bool,
+    /// The repositories that use it.
+    pub repositories: Vec<String>,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+}
+
+impl Shown {
+    /// As the API shows it: no secret, the key masked.
+    fn listed(&self) -> Value {
+        let created = self.created_at.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let repos = self.repositories.iter().enumerate().map(|(index, name)| {
+            json!({"id": format!("{}-{index}", self.ai_llm_id), "name": name, "createdAt": created})
+        });
+        json!({
+            "id": self.ai_llm_id,
+            "orgId": "sandbox-organisation",
+            "workspaceId": self.workspace_id,
+            "userId": "sandbox-user",
+            "name": self.name,
+            "aiType": self.ai_type,
+            "endpoint": self.endpoint,
+            "key": self.key_sha256.as_ref().map(|_| "********"),
+            "createdAt": created,
+            "repos": repos.collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// Everything the sandbox remembers.
+pub(super) struct Platform {
+    token: Option<Secret>,
+    account: Option<Account>,
+    workspaces: Option<BTreeSet<String>>,
+    configurations: Vec<Shown>,
+    places: HashMap<String, usize>,
+    created: u64,
+    access: HashMap<String, Instant>,
+    refresh: HashSet<String>,
+}
+
+impl Platform {
+    pub fn new(options: Options) -> Self {
+        Self {
+            token: options.token,
+            account: options.account,
+            workspaces: options.workspaces,
+            configurations: Vec::new(),
+            places: HashMap::new(),
+            created: 0,
+            access: HashMap::new(),
+            refresh: HashSet::new(),
+        }
+    }
+
+    /// Whether a bearer may call.
+    pub fn admits(&self, bearer: Option<&str>) -> bool {
+        let Some(bearer) = bearer.filter(|text| !text.is_empty()) else {
+            return false;
+        };
+        let anyone = self.token.is_none() && self.account.is_none();
+        anyone
+            || self.token.as_ref().is_some_and(|t| wire::is(t, bearer))
+            || self
+                .access
+                .get(bearer)
+                .is_some_and(|end| Instant::now() < *end)
+    }
+
+    pub fn list(&self, workspace: Option<&str>) -> Answer {
+        if let Some(workspace) = workspace
+            && let Err(refusal) = self.enter(workspace)
+        {
+            return refusal;
+        }
+        let here = |shown: &&Shown| workspace.is_none_or(|id| shown.workspace_id == id);
+        let shown = self.configurations.iter().filter(here);
+        let listed: Vec<_> = shown.map(Shown::listed).collect();
+        Answer::ok(json!({"success": true, "aiLlms": listed}))
+    }
+
+    pub fn available(&self) -> Answer {
+        let shown = self.configurations.iter().rev().filter(|c| c.validated);
+        let listed: Vec<_> = shown.map(Shown::listed).collect();
+        Answer::ok(json!({"success": true, "aiLlms": listed}))
+    }
+
+    pub fn create(&mut self, body: &Map<String, Value>, switches: &Switches) -> Answer {
+        self.try_create(body, switches)
+            .unwrap_or_else(|refusal| refusal)
+    }
+
+    fn try_create(
+        &mut self,
+        body: &Map<String, Value>,
+        switches: &Switches,
+    ) -> Result<Answer, Answer> {
+        let fields = Fields::read(body)?;
+        let workspace = text(body, "workspaceId")?.ok_or_else(|| lacks("workspaceId"))?;
+        let name = fields.name.ok_or_else(|| lacks("name"))?;
+        let ai_type = fields.ai_type.ok_or_else(|| lacks("aiType"))?;
+        let endpoint = fields.endpoint.ok_or_else(|| lacks("endpoint"))?;
+        let secret_sha256 = fields.secret_sha256.ok_or_else(|| lacks("secret"))?;
+        self.enter(workspace)?;
+        self.unique(workspace, name, None)?;
+        takes(switches, &secret_sha256)?;
+        self.created += 1;
+        // In the form of the real ones, and the same in every run.
+        let ai_llm_id = format!("5a4db0c5-0000-4000-8000-{:012x}", self.created);
+        self.places
+            .insert(ai_llm_id.clone(), self.configurations.len());
+        self.configurations.push(Shown {
+            ai_llm_id: ai_llm_id.clone(),
+            workspace_id: workspace.to_owned(),
+            name: name.to_owned(),
+            ai_type,
+            endpoint: endpoint.to_owned(),
+            key_sha256: fields.key_sha256,
+            secret_sha256,
+            writes: 1,
+            validated: false,
+            repositories: Vec::new(),
+            created_at: Utc::now(),
+        });
+        Ok(written(&ai_llm_id, "created"))
+    }
+
+    pub fn update(&mut self, id: &str, body: &Map<String, Value>, switches: &Switches) -> Answer {
+        self.try_update(id, body, switches)
+            .unwrap_or_else(|refusal| refusal)
+    }
+
+    fn try_update(
+        &mut self,
+        id: &str,
+        body: &Map<String, Value>,
+        switches: &Switches,
+    ) -> Result<Answer, Answer> {
+        let place = *self.places.get(id).ok_or_else(Answer::not_found)?;
+        let workspace = self.configurations[place].workspace_id.clone();
+        self.enter(&workspace)?;
+        let fields = Fields::read(body)?;
+        if let Some(name) = fields.name {
+            self.unique(&workspace, name, Some(place))?;
+        }
+        if let Some(secret) = &fields.secret_sha256 {
+            takes(switches, secret)?;
+        }
+        let configuration = &mut self.configurations[place];
+        configuration.writes += 1;
+        if let Some(name) = fields.name {
+            name.clone_into(&mut configuration.name);
+        }
+        if let Some(ai_type) = fields.ai_type {
+            configuration.ai_type = ai_type;
+        }
+        if let Some(endpoint) = fields.endpoint {
+            endpoint.clone_into(&mut configuration.endpoint);
+        }
+        if fields.key_sha256.is_some() || fields.secret_sha256.is_some() {
+            configuration.validated = false;
+        }
+        if let Some(key) = fields.key_sha256 {
+            configuration.key_sha256 = Some(key);
+        }
+        if let Some(secret) = fields.secret_sha256 {
+            configuration.secret_sha256 = secret;
+        }
+        Ok(written(id, "updated"))
+    }
+
+    pub fn delete(&mut self, id: &str) -> Answer {
+        let Some(place) = self.places.get(id) else {
+            return Answer::not_found();
+        };
+        if !self.configurations[*place].repositories.is_empty() {
+            let message = "The configuration is in use by a repository";
+            return Answer::error(403, "IN_USE", message);
+        }
+        self.remove(id);
+        Answer::ok(json!({"success": true, "message": "AI LLM configuration deleted successfully"}))
+    }
+
+    pub fn validate(&mut self, id: &str, switches: &Switches) -> Answer {
+        let Some(place) = self.places.get(id) else {
+            return Answer::not_found();
+        };
+        let configuration = &mut self.configurations[*place];
+        let valid = !switches
+            .refused_secrets
+            .contains(&configuration.secret_sha256);
+        configuration.validated = valid;
+        let message = if valid {
+            "AI LLM configuration validated successfully. Connection established and credentials verified."
+        } else {
+            "Validation failed: Invalid API key or endpoint unreachable. Error: 401 Unauthorized"
+        };
+        Answer::ok(json!({"success": valid, "message": message}))
+    }
+
+    pub fn login(&mut self, body: Option<&Map<String, Value>>, switches: &Switches) -> Answer {
+        let field = |name| body.and_then(|body| body.get(name)).and_then(Value::as_str);
+        let good = match (field("email"), field("password"), &self.account) {
+            (Some(email), Some(password), Some(account)) => {
+                wire::is(&account.email, email) && wire::is(&account.password, password)
+            }
+            // With a token and no account there is nobody to log in.
+            (Some(_), Some(_), None) => self.token.is_none(),
+            _ => false,
+        };
+        if good {
+            self.issue(switches)
+        } else {
+            Answer::error(401, "INVALID_CREDENTIALS", "Invalid email or password")
+        }
+    }
+
+    pub fn refresh(&mut self, body: Option<&Map<String, Value>>, switches: &Switches) -> Answer {
+        let field = |name| body.and_then(|body| body.get(name));
+        let token = match (field("refreshToken"), field("refresh_token")) {
+            (Some(one), Some(other)) if one != other => None,
+            (one, other) => one.or(other).and_then(Value::as_str),
+        };
+        if token.is_some_and(|token| self.refresh.remove(token)) {
+            self.issue(switches)
+        } else {
+            Answer::error(401, "INVALID_REFRESH_TOKEN", "Invalid refresh token")
+        }
+    }
+
+    fn issue(&mut self, switches: &Switches) -> Answer {
+        let life = Duration::from_millis(switches.token_life_ms);
+        let now = Instant::now();
+        self.access.retain(|_, end| now < *end);
+        let access = fresh("access");
+        self.access.insert(access.clone(), now + life);
+        let expires = SystemTime::now() + life;
+        let since = expires.duration_since(SystemTime::UNIX_EPOCH);
+        let expires = u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX);
+        Answer::ok(json!({
+            "success": true,
+            "accessToken": access,
+            "refreshToken": self.issue_refresh(),
+            "expiresAt": expires,
+        }))
+    }
+
+    pub fn issue_refresh(&mut self) -> String {
+        let token = fresh("refresh");
+        self.refresh.insert(token.clone());
+        token
+    }
+
+    pub fn revoke_access(&mut self) {
+        self.access.clear();
+    }
+
+    pub fn revoke_refresh(&mut self) {
+        self.refresh.clear();
+    }
+
+    pub fn replace_token(&mut self, token: Option<Secret>) {
+        self.token = token;
+    }
+
+    pub fn shown(&self) -> Vec<Shown> {
+        self.configurations.clone()
+    }
+
+    pub fn remove(&mut self, id: &str) -> bool {
+        let Some(place) = self.places.remove(id) else {
+            return false;
+        };
+        self.configurations.remove(place);
+        for later in self.places.values_mut().filter(|later| **later > place) {
+            *later -= 1;
+        }
+        true
+    }
+
+    pub fn attach(&mut self, id: &str, repository: &str) -> bool {
+        let place = self.places.get(id);
+        if let Some(place) = place {
+            self.configurations[*place]
+                .repositories
+                .push(repository.to_owned());
+        }
+        place.is_some()
+    }
+
+    fn enter(&self, workspace: &str) -> Result<(), Answer> {
+        match &self.workspaces {
+            Some(known) if !known.contains(workspace) => {
+                let message = "You have no access to this workspace";
+                Err(Answer::error(403, "FORBIDDEN", message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn unique(&self, workspace: &str, name: &str, except: Option<usize>) -> Result<(), Answer> {
+        let mut others = self.configurations.iter().enumerate();
+        let taken = others.any(|(place, other)| {
+            other.name == name && other.workspace_id == workspace && Some(place) != except
+        });
+        if taken {
+            let message = "An AI LLM configuration with this name already exists in the workspace";
+            return Err(Answer::error(400, "DUPLICATE_NAME", message));
+        }
+        Ok(())
+    }
+}
+
+fn fresh(kind: &str) -> String {
+    format!("sandbox-{kind}-{:032x}", rand::random::<u128>())
+}
+
+fn written(id: &str, what: &str) -> Answer {
+    let message = format!("AI LLM configuration {what} successfully");
+    Answer::ok(json!({"success": true, "aiLlmId": id, "message": message}))
+}
+
+fn takes(switches: &Switches, secret_sha256: &str) -> Result<(), Answer> {
+    if switches.refuse_writes && switches.refused_secrets.contains(secret_sha256) {
+        return Err(Answer::bad(
+            "The provider does not accept these credentials",
+        ));
+    }
+    Ok(())
+}
+
+/// The fields that both writes know, checked; `None` where left out.
+struct Fields<'a> {
+    name: Option<&'a str>,
+    ai_type: Option<AiType>,
+    endpoint: Option<&'a str>,
+    key_sha256: Option<String>,
+    secret_sha256: Option<String>,
+}
+
+impl<'a> Fields<'a> {
+    fn read(body: &'a Map<String, Value>) -> Result<Self, Answer> {
+        let name = text(body, "name")?;
+        if name == Some("") {
+            return Err(Answer::bad("name must not be empty"));
+        }
+        let ai_type = text(body, "aiType")?
+            .map(|text| serde_json::from_value(Value::from(text)))
+            .transpose()
+            .map_err(|_| {
+                Answer::bad("aiType must be one of OPENAI, GOOGLE, ANTHROPIC, AWS, OTHER")
+            })?;
+        let endpoint = text(body, "endpoint")?;
+        if endpoint.is_some_and(|text| url::Url::parse(text).is_err()) {
+            return Err(Answer::bad("endpoint must be a valid URL"));
+        }
+        Ok(Self {
+            name,
+            ai_type,
+            endpoint,
+            key_sha256: text(body, "key")?.map(sha256_hex),
+            secret_sha256: text(body, "secret")?.map(sha256_hex),
+        })
+    }
+}
+
+fn text<'a>(body: &'a Map<String, Value>, field: &str) -> Result<Option<&'a str>, Answer> {
+    match body.get(field) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(Answer::bad(&format!("{field} must be a string"))),
+    }
+}
+
+fn lacks(field: &str) -> Answer {
+    Answer::bad(&format!("{field} is required"))
+}
