@@ -1,1 +1,6 @@
-//! (in preparation)
+//! The client of Flashback and the sandbox, held against each other and against the contract.
+
+mod contract;
+mod faults;
+mod sandbox;
+mod sign_in;

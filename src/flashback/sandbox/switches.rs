@@ -74,8 +74,9 @@ pub struct Rule {
     /// To so many and then no more; without end where left out.
     #[serde(default)]
     pub next: Option<u64>,
+    /// How many requests it was asked about since it was set.
     #[serde(skip)]
-    seen: u64,
+    pub seen: u64,
 }
 
 fn unavailable() -> u16 {
