@@ -2,6 +2,20 @@
 //!
 //! Every mistake is reported in one go, with its place and a remedy and without the value.
 
+mod assemble;
+mod feasible;
+mod findings;
+mod form;
+mod load;
+mod mask;
+mod reference;
+mod report;
+mod schema;
+mod setting;
+mod syntax;
+mod tables;
+mod tree;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,6 +24,11 @@ use std::time::Duration;
 use crate::document::FieldMap;
 use crate::model::{KeyId, Settings, SourceId};
 use crate::retry::Limits;
+
+pub use load::{Digest, Loaded, digest, load, locate};
+pub use reference::REFERENCE;
+pub use report::{Mistake, Report};
+pub use schema::schema;
 
 /// Everything the program is told.
 #[derive(Clone, Debug)]

@@ -1,0 +1,53 @@
+//! Whether what is asked can be done: a look costs a request, and a source has a budget.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use chrono::Utc;
+
+use super::form::time::parse_cron;
+use super::{Check, Config, CronLine};
+use crate::model::SourceId;
+
+/// Each source that cannot be asked as often as its keys' checks want, in one sentence with the
+/// figures.
+pub(super) fn warnings(config: &Config) -> Vec<String> {
+    let mut periods: HashMap<&CronLine, Duration> = HashMap::new();
+    let mut asked: BTreeMap<&SourceId, (usize, f64)> = BTreeMap::new();
+    for key in config.keys.values().filter(|key| key.enabled) {
+        let period = match &key.check {
+            Check::Every(interval) => *interval,
+            Check::Cron(line) => *periods.entry(line).or_insert_with(|| period_of(line)),
+        };
+        let (keys, rate) = asked.entry(&key.source).or_default();
+        *keys += 1;
+        *rate += period.as_secs_f64().recip();
+    }
+    let too_much = asked.into_iter().filter_map(|(id, (keys, rate))| {
+        let budget = config.sources.get(id)?.max_rps;
+        (rate > budget).then(|| describe(id, keys, rate, budget))
+    });
+    too_much.collect()
+}
+
+fn describe(id: &SourceId, keys: usize, rate: f64, budget: f64) -> String {
+    #[allow(clippy::cast_precision_loss)] // nobody has 2^53 keys
+    let round = keys as f64 / budget;
+    format!(
+        "source `{id}`: {keys} keys as often as asked need {} requests/s, and its max_rps is {budget}: a round over all of them takes {} s, so changes are seen later than the checks say. Raise max_rps if the source bears it, or check less often",
+        rate.ceil(),
+        round.ceil(),
+    )
+}
+
+/// The time between the next two firings of a cron line.
+fn period_of(line: &CronLine) -> Duration {
+    let now = Utc::now().with_timezone(&line.timezone);
+    let gap = parse_cron(&line.expression).ok().and_then(|cron| {
+        let first = cron.find_next_occurrence(&now, false).ok()?;
+        let second = cron.find_next_occurrence(&first, false).ok()?;
+        (second - first).to_std().ok()
+    });
+    // A line that fires once and never again costs nothing worth a warning.
+    gap.unwrap_or(Duration::MAX)
+}

@@ -1,0 +1,197 @@
+//! Finds the files, reads them, and makes one configuration of them.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use super::assemble::{assemble, default_state};
+use super::findings::Findings;
+use super::report::Report;
+use super::tree::Tree;
+use super::{Config, feasible, reference};
+
+/// Where the configuration is when nothing says otherwise.
+const DEFAULT_PATH: &str = "/etc/flashback-rotator/config.toml";
+
+/// The environment variable that names it.
+const VARIABLE: &str = "FLASHBACK_ROTATOR_CONFIG";
+
+/// A configuration that can be used.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What it says.
+    pub config: Config,
+    /// The files it was read from, in the order they were merged.
+    pub files: Vec<PathBuf>,
+    /// What works, but not as it may be meant to: for the log and for `check`.
+    pub warnings: Vec<String>,
+    /// The digest of the files, to be compared with a later [`digest`].
+    pub digest: Digest,
+}
+
+/// A digest over the names and the content of the files.
+pub type Digest = [u8; 32];
+
+/// Where the configuration is: what `--config` says, else what `$FLASHBACK_ROTATOR_CONFIG` says,
+/// else `/etc/flashback-rotator/config.toml`.
+pub fn locate(path: Option<&Path>) -> PathBuf {
+    let named = std::env::var_os(VARIABLE).filter(|name| !name.is_empty());
+    path.map(Path::to_owned)
+        .or_else(|| named.map(PathBuf::from))
+        .unwrap_or_else(|| PathBuf::from(DEFAULT_PATH))
+}
+
+/// Reads the configuration at [`locate`]`(path)`: a file, or a directory whose `*.toml` are merged
+/// in the order of their names.
+///
+/// # Errors
+/// The report of every mistake there is.
+pub fn load(path: Option<&Path>) -> Result<Loaded, Report> {
+    let at = locate(path);
+    let mut findings = Findings::default();
+    let reference = reference::tree(&mut findings);
+    let mut tree = Tree::default();
+    let contents = read_files(&at, path.is_some(), &mut findings);
+    let digest = digest_of(&contents);
+    let mut files = Vec::new();
+    for (file, bytes) in contents {
+        if let Some(text) = utf8(&file, bytes, &mut findings) {
+            let more = findings.add_file(&file, &text);
+            tree.merge(more, "", &mut findings);
+        }
+        files.push(file);
+    }
+    if findings.is_hopeless() {
+        // There is nothing to look for mistakes in.
+        return Err(findings.into_report());
+    }
+    let state = default_state(std::env::var_os("STATE_DIRECTORY").as_deref());
+    let config = assemble(&tree, &reference, state, &mut findings);
+    if let Some(config) = &config {
+        for warning in feasible::warnings(config) {
+            findings.warn(None, warning);
+        }
+    }
+    let Some(config) = config else {
+        if findings.is_clean() {
+            findings
+                .unreadable(
+                    at,
+                    "a default is missing from the reference configuration".to_owned(),
+                )
+                .help("this is a fault of the program, not of your file: please report it");
+        }
+        return Err(findings.into_report());
+    };
+    Ok(Loaded {
+        config,
+        files,
+        warnings: findings.finish()?,
+        digest,
+    })
+}
+
+/// The digest of the files as they are now: it differs from [`Loaded::digest`] once one of them
+/// has changed, come or gone. The content counts, not the time or the inode: Kubernetes swaps a
+/// symbolic link, editors replace the file.
+///
+/// # Errors
+/// The operating system's, where a file or the directory cannot be read.
+pub fn digest(path: &Path) -> io::Result<Digest> {
+    let mut contents = Vec::new();
+    for file in list(path)? {
+        let bytes = std::fs::read(&file)?;
+        contents.push((file, bytes));
+    }
+    Ok(digest_of(&contents))
+}
+
+fn digest_of(contents: &[(PathBuf, Vec<u8>)]) -> Digest {
+    let mut hash = Sha256::new();
+    for (file, bytes) in contents {
+        for part in [file.as_os_str().as_encoded_bytes(), bytes] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+    }
+    hash.finalize().into()
+}
+
+/// The files of a configuration: the one, or those of the directory by name.
+fn list(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !std::fs::metadata(path)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        let file = entry?.path();
+        let name = file.file_name().unwrap_or_default();
+        let is_hidden = name.as_encoded_bytes().starts_with(b".");
+        // A symbolic link is followed: Kubernetes mounts every file as one.
+        if file.extension() == Some(OsStr::new("toml")) && !is_hidden && file.is_file() {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read_files(at: &Path, by_hand: bool, findings: &mut Findings) -> Vec<(PathBuf, Vec<u8>)> {
+    let files = match list(at) {
+        Ok(files) if files.is_empty() => {
+            findings
+                .unreadable(
+                    at.to_owned(),
+                    "the directory has no `*.toml` in it".to_owned(),
+                )
+                .help(
+                    "put at least one file there; `config/examples/` has one for each common case",
+                );
+            return Vec::new();
+        }
+        Ok(files) => files,
+        Err(error) => {
+            report_unreadable(at, &error, by_hand, findings);
+            return Vec::new();
+        }
+    };
+    let mut contents = Vec::new();
+    for file in files {
+        match std::fs::read(&file) {
+            Ok(bytes) => contents.push((file, bytes)),
+            Err(error) => report_unreadable(&file, &error, by_hand, findings),
+        }
+    }
+    contents
+}
+
+fn report_unreadable(at: &Path, error: &io::Error, by_hand: bool, findings: &mut Findings) {
+    let found = match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file or directory".to_owned(),
+        _ => format!("the configuration cannot be read: {error}"),
+    };
+    let help = match (error.kind(), by_hand) {
+        (io::ErrorKind::PermissionDenied, _) => {
+            "let the user this runs as read it".to_owned()
+        }
+        (_, true) => "check the path given with `--config`; `config/examples/` has a file for each common case".to_owned(),
+        (_, false) => format!(
+            "name it with `--config PATH` or in `${VARIABLE}`, or put it at `{DEFAULT_PATH}`; `config/examples/` has a file for each common case"
+        ),
+    };
+    findings.unreadable(at.to_owned(), found).help(help);
+}
+
+fn utf8(file: &Path, bytes: Vec<u8>, findings: &mut Findings) -> Option<String> {
+    let text = String::from_utf8(bytes);
+    if let Err(error) = &text {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        findings
+            .unreadable(file.to_owned(), format!("line {line} is not UTF-8 text"))
+            .help("save the file as UTF-8");
+    }
+    text.ok()
+}

@@ -1,0 +1,139 @@
+//! The JSON Schema of the configuration, for completion and checks in editors.
+//!
+//! It is made from the same list of settings the reading goes by; `config/schema.json` is a copy
+//! that a test keeps in step.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::setting::{Described, Need, Settings, Shape};
+use super::{REFERENCE, tables};
+
+/// The schema, in JSON Schema draft 2020-12.
+pub fn schema() -> Json {
+    let mut writer = Writer {
+        shared: Map::new(),
+        defaults: toml::from_str(REFERENCE).ok(),
+    };
+    let mut schema = writer.table(tables::ALL, "");
+    let Json::Object(top) = &mut schema else {
+        return schema;
+    };
+    // [flashback] can be left out as far as its own defaults go, but not its sign-in.
+    top.insert("required".into(), json!(["flashback"]));
+    top.insert(
+        "$schema".into(),
+        json!("https://json-schema.org/draft/2020-12/schema"),
+    );
+    top.insert("title".into(), json!("flashback-rotator"));
+    top.insert("$defs".into(), Json::Object(writer.shared));
+    schema
+}
+
+struct Writer {
+    shared: Map<String, Json>,
+    defaults: Option<toml::Table>,
+}
+
+impl Writer {
+    fn table(&mut self, settings: Settings, path: &str) -> Json {
+        let mut properties = Map::new();
+        for setting in settings {
+            let schema = self.setting(*setting, path);
+            properties.insert(setting.name().to_owned(), schema);
+        }
+        let required: Vec<_> = settings
+            .iter()
+            .filter(|setting| setting.need() == Need::Required)
+            .map(|setting| setting.name())
+            .collect();
+        let mut table = json!({
+            "type": "object",
+            "properties": properties,
+            "additionalProperties": false,
+        });
+        if !required.is_empty() {
+            table["required"] = json!(required);
+        }
+        table
+    }
+
+    fn setting(&mut self, setting: &dyn Described, path: &str) -> Json {
+        let path = match path {
+            "" => setting.name().to_owned(),
+            path => format!("{path}.{}", setting.name()),
+        };
+        let mut schema = self.shape(setting.shape(), &path);
+        schema["description"] = json!(setting.about().trim());
+        if setting.need() == Need::Default
+            && matches!(setting.shape(), Shape::Leaf(_))
+            && let Some(default) = self.default(&path)
+        {
+            schema["default"] = default;
+        }
+        schema
+    }
+
+    fn shape(&mut self, shape: &Shape, path: &str) -> Json {
+        match shape {
+            Shape::Leaf(schema) => schema(),
+            Shape::Table(settings) => self.table(settings, path),
+            Shape::Ids(inner) => json!({
+                "type": "object",
+                "propertyNames": { "pattern": "^[A-Za-z0-9._-]{1,100}$" },
+                "additionalProperties": self.shape(inner, &format!("{path}.*")),
+            }),
+            Shape::Variants { by, of } => {
+                let variants = of.iter().map(|(word, settings)| {
+                    let mut table = self.table(settings, &format!("{path}.{by}={word}"));
+                    let about = table["properties"][by]["description"].take();
+                    table["properties"][by] = json!({ "const": word, "description": about });
+                    table
+                });
+                json!({ "type": "object", "oneOf": variants.collect::<Vec<_>>() })
+            }
+            Shape::OneOf(all) => {
+                let ways = all.iter().map(|settings| self.table(settings, path));
+                json!({ "type": "object", "oneOf": ways.collect::<Vec<_>>() })
+            }
+            Shape::TextOr(other) => json!({
+                "anyOf": [{ "type": "string", "minLength": 1 }, self.shape(other, path)],
+            }),
+            Shape::Shared(name, inner) => {
+                if !self.shared.contains_key(*name) {
+                    let schema = self.shape(inner, path);
+                    self.shared.insert((*name).to_owned(), schema);
+                }
+                json!({ "$ref": format!("#/$defs/{name}") })
+            }
+        }
+    }
+
+    /// The reference's value at `path`, in which `*` is any table and `name=word` one where
+    /// the setting `name` is `word`.
+    fn default(&self, path: &str) -> Option<Json> {
+        let mut places = vec![toml::Value::Table(self.defaults.clone()?)];
+        for step in path.split('.') {
+            places = places
+                .iter()
+                .flat_map(|place| follow(place, step))
+                .collect();
+        }
+        serde_json::to_value(places.first()?).ok()
+    }
+}
+
+fn follow(place: &toml::Value, step: &str) -> Vec<toml::Value> {
+    let Some(table) = place.as_table() else {
+        return Vec::new();
+    };
+    if step == "*" {
+        return table.values().cloned().collect();
+    }
+    match step.split_once('=') {
+        None => table.get(step).cloned().into_iter().collect(),
+        Some((name, word)) => {
+            let is_it = table.get(name).and_then(toml::Value::as_str) == Some(word);
+            is_it.then(|| place.clone()).into_iter().collect()
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! `[sources.….auth]` of a Vault.
+
+use std::path::PathBuf;
+
+use super::{Form, Look, Need, Setting, Settings, Shape, settings};
+use crate::config::form::{self, Choice, TEXT, place, secret};
+use crate::config::setting::{Described, Reader, list};
+use crate::config::tree::Tree;
+use crate::config::{SecretRef, ValueRef, VaultAuth};
+
+#[derive(Clone, Copy)]
+pub(in crate::config) enum Method {
+    Token,
+    AppRole,
+    Kubernetes,
+    Jwt,
+    Userpass,
+    Cert,
+}
+
+const METHODS: Choice<Method> = &[
+    ("token", Method::Token),
+    ("approle", Method::AppRole),
+    ("kubernetes", Method::Kubernetes),
+    ("jwt", Method::Jwt),
+    ("userpass", Method::Userpass),
+    ("cert", Method::Cert),
+];
+
+const METHOD_FORM: Form<Method> = Form {
+    shape: Shape::Leaf(|| form::words(METHODS)),
+    read: |look| look.choice(METHODS),
+};
+
+settings! {
+    /// The auth method: token, approle, kubernetes, jwt, userpass or cert.
+    METHOD: Method = "method", Required, METHOD_FORM;
+    /// Where the method is mounted.
+    MOUNT: String = "mount", Default, place::MOUNT;
+    /// The token.
+    TOKEN: SecretRef = "token", Required, secret::SECRET;
+    /// The role's id. Not secret: a plain text or a reference.
+    ROLE_ID: ValueRef = "role_id", Required, secret::VALUE;
+    /// The secret id; a role that is bound to addresses can do without one.
+    SECRET_ID: SecretRef = "secret_id", Optional, secret::SECRET;
+    /// The role to sign in as.
+    ROLE: String = "role", Required, TEXT;
+    /// The role to sign in as. Default: the one the method is configured with.
+    ANY_ROLE: String = "role", Optional, TEXT;
+    /// The service account's token. Default: the file Kubernetes mounts in every pod.
+    POD_JWT: SecretRef = "jwt", Default, secret::SECRET;
+    /// The token to sign in with.
+    JWT: SecretRef = "jwt", Required, secret::SECRET;
+    /// The user. Not secret: a plain text or a reference.
+    USERNAME: ValueRef = "username", Required, secret::VALUE;
+    /// The user's password.
+    PASSWORD: SecretRef = "password", Required, secret::SECRET;
+    /// A PEM file with the client certificate and its chain.
+    CERT_FILE: PathBuf = "cert_file", Required, place::PATH;
+    /// A PEM file with the certificate's private key.
+    KEY_FILE: PathBuf = "key_file", Required, place::PATH;
+}
+
+const BY_METHOD: &[(&str, Settings)] = &[
+    ("token", &[&METHOD, &TOKEN]),
+    ("approle", &[&METHOD, &MOUNT, &ROLE_ID, &SECRET_ID]),
+    ("kubernetes", &[&METHOD, &MOUNT, &ROLE, &POD_JWT]),
+    ("jwt", &[&METHOD, &MOUNT, &ANY_ROLE, &JWT]),
+    ("userpass", &[&METHOD, &MOUNT, &USERNAME, &PASSWORD]),
+    ("cert", &[&METHOD, &MOUNT, &ANY_ROLE, &CERT_FILE, &KEY_FILE]),
+];
+
+/// How to sign in to a Vault.
+pub(in crate::config) const AUTH: Form<VaultAuth> = Form {
+    shape: Shape::Variants {
+        by: "method",
+        of: BY_METHOD,
+    },
+    read,
+};
+
+/// Reads the table; `look.default` is the reference configuration's `[sources]`.
+pub(in crate::config) fn read(look: &mut Look<'_>) -> Option<VaultAuth> {
+    let examples = look.default;
+    let mut table = look.table("`[sources.ID.auth]` and its settings below it")?;
+    table.default = None;
+    let Some(method) = table.get(&METHOD) else {
+        table.only(ALL);
+        return None;
+    };
+    let word = table.tree.text(METHOD.name)?;
+    let settings = BY_METHOD.iter().find(|(name, _)| *name == word)?.1;
+    report_strangers(&mut table, word, settings);
+    table.default = examples.and_then(|tree| example(tree, word));
+    read_method(&mut table, method)
+}
+
+fn read_method(table: &mut Reader<'_, '_>, method: Method) -> Option<VaultAuth> {
+    // Everything is read before anything is missed, so that every mistake is found.
+    Some(match method {
+        Method::Token => VaultAuth::Token {
+            token: table.get(&TOKEN)?,
+        },
+        Method::AppRole => {
+            let (mount, role_id) = (table.get(&MOUNT), table.get(&ROLE_ID));
+            VaultAuth::AppRole {
+                secret_id: table.get(&SECRET_ID),
+                mount: mount?,
+                role_id: role_id?,
+            }
+        }
+        Method::Kubernetes => {
+            let (mount, role, jwt) = (table.get(&MOUNT), table.get(&ROLE), table.get(&POD_JWT));
+            VaultAuth::Kubernetes {
+                mount: mount?,
+                role: role?,
+                jwt: jwt?,
+            }
+        }
+        Method::Jwt => {
+            let (mount, role, jwt) = (table.get(&MOUNT), table.get(&ANY_ROLE), table.get(&JWT));
+            VaultAuth::Jwt {
+                mount: mount?,
+                role,
+                jwt: jwt?,
+            }
+        }
+        Method::Userpass => {
+            let (mount, username) = (table.get(&MOUNT), table.get(&USERNAME));
+            let password = table.get(&PASSWORD);
+            VaultAuth::Userpass {
+                mount: mount?,
+                username: username?,
+                password: password?,
+            }
+        }
+        Method::Cert => {
+            let (mount, role) = (table.get(&MOUNT), table.get(&ANY_ROLE));
+            let (cert_file, key_file) = (table.get(&CERT_FILE), table.get(&KEY_FILE));
+            VaultAuth::Cert {
+                mount: mount?,
+                role,
+                cert_file: cert_file?,
+                key_file: key_file?,
+            }
+        }
+    })
+}
+
+/// A setting of another method is told from one of none.
+fn report_strangers(table: &mut Reader<'_, '_>, method: &str, settings: Settings) {
+    let others = |name: &str| {
+        let with = BY_METHOD
+            .iter()
+            .filter(|(_, settings)| settings.iter().any(|known| known.name() == name));
+        list(with.map(|(method, _)| *method))
+    };
+    let is_known = |name: &str| settings.iter().any(|known| known.name() == name);
+    let mut known_here: Vec<&dyn Described> = settings.to_vec();
+    for entry in &table.tree.entries {
+        let methods = others(&entry.name);
+        if is_known(&entry.name) || methods.is_empty() {
+            continue;
+        }
+        known_here.extend(ALL.iter().find(|known| known.name() == entry.name).copied());
+        let names = settings.iter().map(|known| known.name());
+        let message = format!("`{}` does not belong to method `{method}`", entry.name);
+        table
+            .findings
+            .mistake(entry.name_spot, message)
+            .help(format!(
+                "it belongs to {methods}; `{method}` takes {}",
+                list(names.filter(|name| *name != METHOD.name)).replace(" or ", " and ")
+            ));
+    }
+    table.only(&known_here);
+}
+
+/// The reference configuration's `auth` of a method.
+fn example<'a>(sources: &'a Tree, method: &str) -> Option<&'a Tree> {
+    sources
+        .tables()
+        .filter_map(|source| source.table("auth"))
+        .find(|auth| auth.text(METHOD.name) == Some(method))
+}

@@ -1,0 +1,306 @@
+//! `[flashback]`, `[state]`, `[schedule]`, `[retry]`, `[http]` and `[log]`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use serde_json::json;
+use tracing_subscriber::EnvFilter;
+
+use super::{Form, Need, Setting, Settings, Shape, settings};
+use crate::config::form::time::{INTERVAL, RHYTHM, Rhythm, TIMEZONE};
+use crate::config::form::{self, Choice, TEXT, place, secret};
+use crate::config::setting::list;
+use crate::config::{FlashbackAuth, LogConfig, LogFormat, SecretRef, ValueRef};
+use crate::retry::Limits;
+
+/// `[flashback]`.
+pub(in crate::config) struct Flashback {
+    pub(in crate::config) base_url: Option<String>,
+    pub(in crate::config) workspace_id: Option<String>,
+    /// Whether there is a `workspace_id`, right or wrong.
+    pub(in crate::config) names_workspace: bool,
+    pub(in crate::config) auth: Option<FlashbackAuth>,
+}
+
+pub(in crate::config) mod flashback {
+    use super::*;
+    settings! {
+        /// Where Flashback's API is.
+        BASE_URL: String = "base_url", Default, place::BASE_URL;
+        /// The workspace of every key that names none.
+        WORKSPACE_ID: String = "workspace_id", Optional, TEXT;
+        /// How to sign in: `token`, or `email` and `password`, or `refresh_token`.
+        AUTH: FlashbackAuth = "auth", Required, super::AUTH;
+    }
+}
+
+pub(in crate::config) const FLASHBACK: Form<Flashback> = Form {
+    shape: Shape::Table(flashback::ALL),
+    read: |look| {
+        let mut table = look.table("`[flashback]` and its settings below it")?;
+        table.only(flashback::ALL);
+        Some(Flashback {
+            base_url: table.get(&flashback::BASE_URL),
+            names_workspace: table.written(&flashback::WORKSPACE_ID).is_some(),
+            workspace_id: table.get(&flashback::WORKSPACE_ID),
+            auth: table.get(&flashback::AUTH),
+        })
+    },
+};
+
+mod auth {
+    use super::*;
+    settings! {
+        /// A bearer token. It is read again when its file changes, and on a 401.
+        TOKEN: SecretRef = "token", Required, secret::SECRET;
+        /// The e-mail address to log in with. Not secret: a plain text or a reference.
+        EMAIL: ValueRef = "email", Required, secret::VALUE;
+        /// The password that belongs to `email`.
+        PASSWORD: SecretRef = "password", Required, secret::SECRET;
+        /// A refresh token in a file. Each works once: the next one is written back, so the file must be writable.
+        REFRESH_TOKEN: PathBuf = "refresh_token", Required, secret::SECRET_FILE;
+    }
+}
+
+const AUTH: Form<FlashbackAuth> = Form {
+    shape: Shape::OneOf(&[
+        &[&auth::TOKEN],
+        &[&auth::EMAIL, &auth::PASSWORD],
+        &[&auth::REFRESH_TOKEN],
+    ]),
+    read: |look| {
+        const WAYS: &str = "write `token`, or `email` and `password`, or `refresh_token`";
+        let mut table = look.table("`[flashback.auth]` and its settings below it")?;
+        table.only(auth::ALL);
+        let token = table.written(&auth::TOKEN);
+        let login = table
+            .written(&auth::EMAIL)
+            .or(table.written(&auth::PASSWORD));
+        let refresh = table.written(&auth::REFRESH_TOKEN);
+        match (token, login, refresh) {
+            (Some(_), None, None) => table.get(&auth::TOKEN).map(FlashbackAuth::Token),
+            (None, Some(_), None) => {
+                let (email, password) = (table.get(&auth::EMAIL), table.get(&auth::PASSWORD));
+                Some(FlashbackAuth::Login {
+                    email: email?,
+                    password: password?,
+                })
+            }
+            (None, None, Some(_)) => table
+                .get(&auth::REFRESH_TOKEN)
+                .map(FlashbackAuth::RefreshToken),
+            (None, None, None) => {
+                let spot = table.spot;
+                table
+                    .findings
+                    .missing(spot, "this does not say how to sign in to Flashback")
+                    .help(WAYS);
+                None
+            }
+            _ => {
+                let written: Vec<_> = auth::ALL
+                    .iter()
+                    .map(|setting| setting.name())
+                    .filter(|name| table.tree.get(name).is_some())
+                    .collect();
+                let message = format!(
+                    "{} are different ways to sign in",
+                    list(written.iter().copied()).replace(" or ", " and ")
+                );
+                let spot = table.spot;
+                table
+                    .findings
+                    .mistake(spot, message)
+                    .help(format!("keep one: {WAYS}"));
+                // Each is read all the same, so that its own mistakes are reported too.
+                let password = table.written(&auth::PASSWORD);
+                token.and_then(|_| table.get(&auth::TOKEN));
+                password.and_then(|_| table.get(&auth::PASSWORD));
+                refresh.and_then(|_| table.get(&auth::REFRESH_TOKEN));
+                None
+            }
+        }
+    },
+};
+
+/// `[state]`.
+pub(in crate::config) struct State {
+    pub(in crate::config) path: Option<PathBuf>,
+}
+
+pub(in crate::config) mod state {
+    use super::*;
+    settings! {
+        /// The SQLite file, as `sqlite://` and its path. Default: `state.db` in $STATE_DIRECTORY (systemd's StateDirectory=), else in the working directory.
+        URL: PathBuf = "url", Optional, place::STATE_URL;
+    }
+}
+
+pub(in crate::config) const STATE: Form<State> = Form {
+    shape: Shape::Table(state::ALL),
+    read: |look| {
+        let mut table = look.table("`[state]` and its settings below it")?;
+        table.only(state::ALL);
+        Some(State {
+            path: table.get(&state::URL),
+        })
+    },
+};
+
+/// `[schedule]`.
+pub(in crate::config) struct Schedule {
+    pub(in crate::config) check: Option<Rhythm>,
+    pub(in crate::config) timezone: Option<Tz>,
+    pub(in crate::config) resync: Option<Duration>,
+}
+
+pub(in crate::config) mod schedule {
+    use super::*;
+    settings! {
+        /// When each key is looked at: an interval of at least 1s, or a cron line of five fields, or six with seconds first. A key may have its own.
+        CHECK: Rhythm = "check", Default, RHYTHM;
+        /// The time zone of cron lines; daylight saving is honoured.
+        TIMEZONE: Tz = "timezone", Default, super::TIMEZONE;
+        /// After how long a key is pushed again even when unchanged: it repairs edits made in Flashback.
+        RESYNC: Duration = "resync", Default, INTERVAL;
+    }
+}
+
+pub(in crate::config) const SCHEDULE: Form<Schedule> = Form {
+    shape: Shape::Table(schedule::ALL),
+    read: |look| {
+        let mut table = look.table("`[schedule]` and its settings below it")?;
+        table.only(schedule::ALL);
+        Some(Schedule {
+            check: table.get(&schedule::CHECK),
+            timezone: table.get(&schedule::TIMEZONE),
+            resync: table.get(&schedule::RESYNC),
+        })
+    },
+};
+
+/// `[retry]`.
+pub(in crate::config) struct Retry {
+    pub(in crate::config) limits: Option<Limits>,
+    pub(in crate::config) refused: Option<Duration>,
+}
+
+pub(in crate::config) mod retry {
+    use super::*;
+    settings! {
+        /// The first wait after a failure. Each further one doubles, with jitter.
+        INITIAL: Duration = "initial", Default, INTERVAL;
+        /// No wait is longer than this.
+        MAX: Duration = "max", Default, INTERVAL;
+        /// When one round of tries ends; the next begins with the key's next check.
+        GIVE_UP_AFTER: Duration = "give_up_after", Default, INTERVAL;
+        /// After how long a write that Flashback refused (400, 403) is tried again.
+        REFUSED: Duration = "refused", Default, INTERVAL;
+    }
+}
+
+pub(in crate::config) const RETRY: Form<Retry> = Form {
+    shape: Shape::Table(retry::ALL),
+    read: |look| {
+        let mut table = look.table("`[retry]` and its settings below it")?;
+        table.only(retry::ALL);
+        let (initial, max) = (table.get(&retry::INITIAL), table.get(&retry::MAX));
+        if let (Some(initial), Some(max)) = (initial, max)
+            && initial > max
+            && let Some(spot) = table
+                .written(&retry::MAX)
+                .or(table.written(&retry::INITIAL))
+        {
+            table
+                .findings
+                .mistake(spot, "`max` is shorter than `initial`")
+                .help("`initial` is the first wait, and waits grow up to `max`");
+        }
+        let give_up_after = table.get(&retry::GIVE_UP_AFTER);
+        let refused = table.get(&retry::REFUSED);
+        let limits = match (initial, max, give_up_after) {
+            (Some(initial), Some(max), Some(give_up_after)) => Some(Limits {
+                initial,
+                max,
+                give_up_after,
+            }),
+            _ => None,
+        };
+        Some(Retry { limits, refused })
+    },
+};
+
+/// `[http]`.
+pub(in crate::config) struct Http {
+    pub(in crate::config) listen: Option<SocketAddr>,
+}
+
+pub(in crate::config) mod http {
+    use super::*;
+    settings! {
+        /// Where /livez, /readyz, /metrics, /status and the status page are served: an IP address and a port.
+        LISTEN: SocketAddr = "listen", Default, place::LISTEN;
+    }
+}
+
+pub(in crate::config) const HTTP: Form<Http> = Form {
+    shape: Shape::Table(http::ALL),
+    read: |look| {
+        let mut table = look.table("`[http]` and its settings below it")?;
+        table.only(http::ALL);
+        Some(Http {
+            listen: table.get(&http::LISTEN),
+        })
+    },
+};
+
+const LOG_FORMATS: Choice<LogFormat> = &[("json", LogFormat::Json), ("pretty", LogFormat::Pretty)];
+
+const LOG_FORMAT: Form<LogFormat> = Form {
+    shape: Shape::Leaf(|| form::words(LOG_FORMATS)),
+    read: |look| look.choice(LOG_FORMATS),
+};
+
+const LOG_LEVEL: Form<String> = Form {
+    shape: Shape::Leaf(
+        || json!({ "type": "string", "examples": ["error", "warn", "info", "debug", "trace"] }),
+    ),
+    read: |look| {
+        const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
+        let text = look.text("info")?;
+        // A bare word that is no level is taken for a module's name there, and logs everything.
+        let is_level = LEVELS.iter().any(|level| level.eq_ignore_ascii_case(text));
+        let has_directives = text.contains('=') && EnvFilter::builder().parse(text).is_ok();
+        if is_level || has_directives {
+            return Some(text.to_owned());
+        }
+        look.wrong("is no level").help(format!(
+            "write {}, or directives such as `info,flashback_rotator=debug`",
+            list(LEVELS.iter().copied())
+        ));
+        None
+    },
+};
+
+pub(in crate::config) mod log {
+    use super::*;
+    settings! {
+        /// One JSON object a line, or lines for people. Default: pretty on a terminal, json elsewhere.
+        FORMAT: LogFormat = "format", Optional, LOG_FORMAT;
+        /// A level, or directives such as `info,flashback_rotator=debug`.
+        LEVEL: String = "level", Default, LOG_LEVEL;
+    }
+}
+
+pub(in crate::config) const LOG: Form<LogConfig> = Form {
+    shape: Shape::Table(log::ALL),
+    read: |look| {
+        let mut table = look.table("`[log]` and its settings below it")?;
+        table.only(log::ALL);
+        let format = table.get(&log::FORMAT);
+        let level = table.get(&log::LEVEL)?;
+        Some(LogConfig { format, level })
+    },
+};

@@ -1,0 +1,165 @@
+//! `[keys.…]`.
+
+use super::{Form, Look, Need, Setting, Settings, Shape, check_id, settings};
+use crate::config::form::time::{RHYTHM, Rhythm};
+use crate::config::form::{self, Choice, FIELD, SWITCH, TEXT, place};
+use crate::config::tables::verify::{self, Verify};
+use crate::config::tree::{Spot, Tree, join};
+use crate::document::FieldMap;
+use crate::model::{AiType, KeyId, SourceId};
+
+/// A key as far as its own table says. `None` is what was left out, or is wrong.
+pub(in crate::config) struct Key {
+    pub(in crate::config) id: KeyId,
+    pub(in crate::config) spot: Spot,
+    pub(in crate::config) name: Option<String>,
+    pub(in crate::config) ai_type: Option<AiType>,
+    pub(in crate::config) endpoint: Option<String>,
+    pub(in crate::config) workspace_id: Option<String>,
+    pub(in crate::config) source: Option<SourceId>,
+    pub(in crate::config) path: Option<String>,
+    pub(in crate::config) fields: Option<FieldMap>,
+    pub(in crate::config) check: Option<Rhythm>,
+    pub(in crate::config) verify: Verify,
+    pub(in crate::config) enabled: Option<bool>,
+    /// Where things were written, so that what is wrong is not also called missing.
+    pub(in crate::config) written: Written,
+}
+
+/// Where a key's settings were written, right or wrong.
+pub(in crate::config) struct Written {
+    pub(in crate::config) name: Option<Spot>,
+    pub(in crate::config) endpoint: Option<Spot>,
+    pub(in crate::config) workspace_id: Option<Spot>,
+    pub(in crate::config) source: Option<Spot>,
+    pub(in crate::config) path: Option<Spot>,
+    pub(in crate::config) fields: Option<Spot>,
+}
+
+const AI_TYPES: Choice<AiType> = &[
+    ("OPENAI", AiType::Openai),
+    ("GOOGLE", AiType::Google),
+    ("ANTHROPIC", AiType::Anthropic),
+    ("AWS", AiType::Aws),
+    ("OTHER", AiType::Other),
+];
+
+const AI_TYPE_FORM: Form<AiType> = Form {
+    shape: Shape::Leaf(|| form::words(AI_TYPES)),
+    read: |look| look.choice(AI_TYPES),
+};
+
+mod fields {
+    use super::*;
+    settings! {
+        /// The stored field that is Flashback's `secret`: its name, or a JSON pointer that begins with `/`. Default: the only field there is.
+        SECRET: String = "secret", Optional, FIELD;
+        /// The stored field that is Flashback's `key`, for providers whose credentials are a pair (AWS: the access key id).
+        KEY: String = "key", Optional, FIELD;
+    }
+}
+
+const FIELDS_FORM: Form<FieldMap> = Form {
+    shape: Shape::Table(fields::ALL),
+    read: |look| {
+        let mut table = look.table("`fields = { secret = \"api_key\" }`")?;
+        table.only(fields::ALL);
+        let (key, secret) = (table.get(&fields::KEY), table.get(&fields::SECRET));
+        // One that is wrong makes the whole wrong: it is not to be called missing as well.
+        let is_wrong = key.is_none() && table.written(&fields::KEY).is_some();
+        (!is_wrong).then_some(FieldMap { key, secret })
+    },
+};
+
+settings! {
+    /// Its name in Flashback, unique in the workspace. Default: the key's id.
+    NAME: String = "name", Optional, TEXT;
+    /// The provider: OPENAI, GOOGLE, ANTHROPIC, AWS or OTHER.
+    AI_TYPE: AiType = "ai_type", Required, AI_TYPE_FORM;
+    /// The provider's base URL. OPENAI, ANTHROPIC and GOOGLE have a default; AWS and OTHER need one.
+    ENDPOINT: String = "endpoint", Optional, place::ENDPOINT;
+    /// The source it is in: the name of a `[sources.…]` table.
+    SOURCE: String = "source", Required, TEXT;
+    /// Where in the source. Vault: below the mount. AWS: a secret's name or ARN. Files: below the directory.
+    PATH: String = "path", Required, TEXT;
+    /// Which stored fields are the credentials. Can be left out where the secret is one plain text or has one field.
+    FIELDS: FieldMap = "fields", Optional, FIELDS_FORM;
+    /// When it is looked at, as in `[schedule]`. Default: what stands there.
+    CHECK: Rhythm = "check", Optional, RHYTHM;
+    /// Its workspace. Default: that of `[flashback]`.
+    WORKSPACE_ID: String = "workspace_id", Optional, TEXT;
+    /// Its own verification; what is left out is taken from `[verify]`. Has no effect in this version.
+    VERIFY: Verify = "verify", Optional, verify::VERIFY;
+    /// Whether it is looked at at all.
+    ENABLED: bool = "enabled", Default, SWITCH;
+}
+
+/// `[keys]`.
+pub(in crate::config) const KEYS: Form<Vec<Key>> = Form {
+    shape: Shape::Ids(&Shape::Table(ALL)),
+    read: |look| {
+        let table = look.table("`[keys.ID]` and the key's settings below it")?;
+        let mut keys = Vec::new();
+        for entry in &table.tree.entries {
+            if !check_id(&entry.name, entry.name_spot, "key", table.findings) {
+                continue;
+            }
+            keys.extend(read(
+                &mut Look {
+                    node: &entry.node,
+                    path: &join(table.path, &entry.name),
+                    default: table.default,
+                    findings: table.findings,
+                },
+                &entry.name,
+            ));
+        }
+        Some(keys)
+    },
+};
+
+fn read(look: &mut Look<'_>, id: &str) -> Option<Key> {
+    let examples = look.default;
+    let mut table = look.table("the key's settings below `[keys.ID]`")?;
+    table.only(ALL);
+    let ai_type = table.get(&AI_TYPE);
+    // What every key has stands in the first example; each provider's endpoint in its own.
+    table.default = examples.and_then(|tree| example(tree, AiType::Openai));
+    let written = Written {
+        name: table.written(&NAME),
+        endpoint: table.written(&ENDPOINT),
+        workspace_id: table.written(&WORKSPACE_ID),
+        source: table.written(&SOURCE),
+        path: table.written(&PATH),
+        fields: table.written(&FIELDS),
+    };
+    let endpoint = match (written.endpoint, ai_type) {
+        (None, Some(ai_type @ (AiType::Openai | AiType::Anthropic | AiType::Google))) => {
+            let default = examples.and_then(|tree| example(tree, ai_type)?.text("endpoint"));
+            default.map(str::to_owned)
+        }
+        _ => table.get(&ENDPOINT),
+    };
+    Some(Key {
+        id: KeyId::new(id),
+        spot: table.spot,
+        name: table.get(&NAME),
+        ai_type,
+        endpoint,
+        workspace_id: table.get(&WORKSPACE_ID),
+        source: table.get(&SOURCE).map(SourceId::new),
+        path: table.get(&PATH),
+        fields: table.get(&FIELDS),
+        check: table.get(&CHECK),
+        verify: table.get(&VERIFY).unwrap_or_default(),
+        enabled: table.get(&ENABLED),
+        written,
+    })
+}
+
+/// The reference configuration's key of a provider: the defaults that depend on the provider
+/// stand there.
+fn example(keys: &Tree, ai_type: AiType) -> Option<&Tree> {
+    keys.tables()
+        .find(|tree| tree.text("ai_type") == Some(ai_type.as_str()))
+}

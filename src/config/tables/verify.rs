@@ -1,0 +1,94 @@
+//! `[verify]`, and a key's own `verify`.
+//!
+//! This version checks what is written here and does not carry it out; it says so where somebody
+//! relies on it.
+
+use std::time::Duration;
+
+use super::{Form, Look, Need, Setting, Settings, Shape, settings};
+use crate::config::VerifyConfig;
+use crate::config::form::time::INTERVAL;
+use crate::config::form::{self, Choice};
+
+/// What is written, setting by setting: a key's own overrides the general one's.
+#[derive(Clone, Copy, Default)]
+pub(in crate::config) struct Verify {
+    before_provider: Option<bool>,
+    after_flashback: Option<bool>,
+    grace: Option<Duration>,
+    rollback: Option<bool>,
+}
+
+impl Verify {
+    /// With what is missing taken from `general`.
+    pub(in crate::config) fn or(self, general: Self) -> Self {
+        Self {
+            before_provider: self.before_provider.or(general.before_provider),
+            after_flashback: self.after_flashback.or(general.after_flashback),
+            grace: self.grace.or(general.grace),
+            rollback: self.rollback.or(general.rollback),
+        }
+    }
+
+    /// The whole of it, where nothing is missing.
+    pub(in crate::config) fn finish(self) -> Option<VerifyConfig> {
+        Some(VerifyConfig {
+            before_provider: self.before_provider?,
+            after_flashback: self.after_flashback?,
+            grace: self.grace?,
+            rollback: self.rollback?,
+        })
+    }
+}
+
+const BEFORES: Choice<bool> = &[("none", false), ("provider", true)];
+const AFTERS: Choice<bool> = &[("flashback", true), ("none", false)];
+const FAILURES: Choice<bool> = &[("rollback", true), ("hold", false)];
+
+const BEFORE_FORM: Form<bool> = Form {
+    shape: Shape::Leaf(|| form::words(BEFORES)),
+    read: |look| asked(look, BEFORES),
+};
+
+const AFTER_FORM: Form<bool> = Form {
+    shape: Shape::Leaf(|| form::words(AFTERS)),
+    read: |look| asked(look, AFTERS),
+};
+
+const ON_FAILURE_FORM: Form<bool> = Form {
+    shape: Shape::Leaf(|| form::words(FAILURES)),
+    read: |look| look.choice(FAILURES),
+};
+
+fn asked(look: &mut Look<'_>, choice: Choice<bool>) -> Option<bool> {
+    let chosen = look.choice(choice)?;
+    if chosen {
+        look.findings.has_no_effect_yet(look.node.spot, look.path);
+    }
+    Some(chosen)
+}
+
+settings! {
+    /// "provider": ask the provider before pushing. Has no effect in this version.
+    BEFORE: bool = "before", Default, BEFORE_FORM;
+    /// "flashback": have Flashback validate the key after pushing. Has no effect in this version.
+    AFTER: bool = "after", Default, AFTER_FORM;
+    /// How long a fresh key may take to work at the provider. Has no effect in this version.
+    GRACE: Duration = "grace", Default, INTERVAL;
+    /// "rollback": put the previous key back when the new one fails; "hold": leave it in place and report it. Has no effect in this version.
+    ON_FAILURE: bool = "on_failure", Default, ON_FAILURE_FORM;
+}
+
+pub(in crate::config) const VERIFY: Form<Verify> = Form {
+    shape: Shape::Shared("verify", &Shape::Table(ALL)),
+    read: |look| {
+        let mut table = look.table("`verify = { before = \"provider\" }`")?;
+        table.only(ALL);
+        Some(Verify {
+            before_provider: table.get(&BEFORE),
+            after_flashback: table.get(&AFTER),
+            grace: table.get(&GRACE),
+            rollback: table.get(&ON_FAILURE),
+        })
+    },
+};
