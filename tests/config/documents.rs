@@ -1,0 +1,260 @@
+//! The reference, the schema and the examples agree with each other and with what is read.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use flashback_rotator::config::{self, Check, FlashbackAuth, REFERENCE, SecretRef, SourceKind};
+use flashback_rotator::model::{KeyId, SourceId};
+use serde_json::Value as Json;
+
+use super::{GOOD, load, repository};
+
+fn as_json(text: &str) -> Json {
+    let value: toml::Value = toml::from_str(text).expect("TOML");
+    serde_json::to_value(value).expect("JSON")
+}
+
+fn examples() -> Vec<std::path::PathBuf> {
+    let files = std::fs::read_dir(repository("config/examples")).expect("readable");
+    let paths: Vec<_> = files.map(|file| file.expect("a file").path()).collect();
+    assert!(paths.len() >= 5, "{paths:?}");
+    paths
+}
+
+#[test]
+fn the_schema_is_in_step() {
+    let path = repository("config/schema.json");
+    let made = serde_json::to_string_pretty(&config::schema()).expect("JSON") + "\n";
+    if std::env::var_os("UPDATE_SCHEMA").is_some() {
+        std::fs::write(&path, &made).expect("written");
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        made == kept,
+        "config/schema.json is out of step: run the tests once with UPDATE_SCHEMA=1"
+    );
+}
+
+#[test]
+fn the_schema_accepts_what_is_right_and_refuses_what_is_wrong() {
+    let validator = jsonschema::draft202012::new(&config::schema()).expect("a schema");
+    let mut right = vec![("the reference".to_owned(), REFERENCE.to_owned())];
+    right.push(("the small one".to_owned(), GOOD.to_owned()));
+    for path in examples() {
+        let text = std::fs::read_to_string(&path).expect("readable");
+        assert!(text.starts_with("#:schema ../schema.json\n"), "{path:?}");
+        right.push((path.display().to_string(), text));
+    }
+    for (name, text) in right {
+        if let Err(error) = validator.validate(&as_json(&text)) {
+            panic!("{name}: {error} at {}", error.instance_path());
+        }
+    }
+    for (line, wrong) in [
+        ("enabled = true", "enabld = true"),
+        ("enabled = true", "enabled = 1"),
+        ("max_rps = 50", "max_rps = 0"),
+        ("ai_type = \"OPENAI\"", "ai_type = \"OPENAY\""),
+        ("token = { env = \"TOKEN\" }", "token = \"plain\""),
+        (
+            "token = { env = \"TOKEN\" }",
+            "token = { env = \"A\", file = \"B\" }",
+        ),
+        ("role_id = \"rotator\"", ""),
+        ("type = \"file\"", "type = \"vault\""),
+        ("url = \"sqlite:///", "url = \"postgres:///"),
+        ("[sources.files]", "[sources.\"a b\"]"),
+    ] {
+        let text = GOOD.replacen(line, wrong, 1);
+        assert!(!validator.is_valid(&as_json(&text)), "{line} -> {wrong}");
+    }
+}
+
+#[test]
+fn the_reference_is_a_configuration_and_changes_no_default() {
+    let loaded = config::load(Some(&repository("config/flashback-rotator.toml"))).expect("right");
+    let small = "[flashback]\nauth = { token = { env = \"T\" } }\n";
+    let defaults = load(small).expect("right");
+    let general = |config: &config::Config| {
+        format!(
+            "{:?}",
+            (
+                &config.flashback.base_url,
+                config.resync,
+                config.retry,
+                config.refused,
+                config.verify,
+                config.http_listen,
+                &config.log
+            )
+        )
+    };
+    assert_eq!(general(&loaded.config), general(&defaults.config));
+    assert_eq!(defaults.config.resync, Duration::from_secs(24 * 60 * 60));
+    assert!(REFERENCE.starts_with("#:schema ./schema.json\n"));
+    // The defaults alone ask for nothing; written out, `after = "flashback"` does.
+    assert_eq!(defaults.warnings.len(), 1, "{:?}", defaults.warnings);
+    assert!(defaults.warnings[0].contains("no keys"));
+    assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
+}
+
+/// Every setting of the schema by its path, in which `*` stands for an id.
+fn in_schema(schema: &Json, at: &Json, path: &str, found: &mut BTreeSet<String>) {
+    if let Some(properties) = at["properties"].as_object() {
+        for (name, inner) in properties {
+            let path = format!("{path}.{name}").trim_start_matches('.').to_owned();
+            let shared = inner["$ref"].as_str().map(|name| name.replace('#', ""));
+            let inner = match shared.as_deref() {
+                Some("/$defs/verify") if !path.contains('*') => &schema["$defs"]["verify"],
+                _ => inner,
+            };
+            in_schema(schema, inner, &path, found);
+            found.insert(path);
+        }
+    }
+    if at["additionalProperties"].is_object() {
+        in_schema(
+            schema,
+            &at["additionalProperties"],
+            &format!("{path}.*"),
+            found,
+        );
+    }
+    for variant in at["oneOf"].as_array().into_iter().flatten() {
+        in_schema(schema, variant, path, found);
+    }
+}
+
+/// Every setting the reference shows, those behind a `#` too.
+fn in_reference() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut table = Vec::new();
+    for line in REFERENCE.lines() {
+        let line = line.strip_prefix("# ").unwrap_or(line);
+        if line.starts_with('[') {
+            let header = line.trim_matches(['[', ']']);
+            table = header.split('.').map(str::to_owned).collect();
+            if matches!(table[0].as_str(), "sources" | "keys") {
+                table[1] = "*".to_owned();
+            }
+            found.extend((1..=table.len()).map(|n| table[..n].join(".")));
+            continue;
+        }
+        let Ok(setting) = toml::from_str::<toml::Table>(line) else {
+            continue;
+        };
+        for (name, value) in setting {
+            let path = format!("{}.{name}", table.join("."));
+            if let ("fields", Some(inner)) = (name.as_str(), value.as_table()) {
+                found.extend(inner.keys().map(|inner| format!("{path}.{inner}")));
+            }
+            found.insert(path);
+        }
+    }
+    found.retain(|path| !path.ends_with('*'));
+    found
+}
+
+#[test]
+fn the_reference_shows_every_setting_and_no_other() {
+    let schema = config::schema();
+    let mut known = BTreeSet::new();
+    in_schema(&schema, &schema, "", &mut known);
+    assert!(known.len() > 60, "{known:?}");
+    assert_eq!(known, in_reference());
+}
+
+#[test]
+fn every_example_loads_without_a_warning() {
+    for path in examples() {
+        let loaded = config::load(Some(&path)).unwrap_or_else(|report| panic!("{report}"));
+        assert!(
+            loaded.warnings.is_empty(),
+            "{path:?}: {:?}",
+            loaded.warnings
+        );
+        assert!(!loaded.config.keys.is_empty());
+    }
+}
+
+#[test]
+fn a_full_configuration_loads() {
+    let path = repository("tests/data/configs/full.toml");
+    let loaded = config::load(Some(&path)).unwrap_or_else(|report| panic!("{report}"));
+    let config = loaded.config;
+    assert_eq!(
+        config.flashback.auth,
+        FlashbackAuth::Token(SecretRef::Env("FLASHBACK_TOKEN".into()))
+    );
+    let SourceKind::Vault(vault) = &config.sources[&SourceId::new("prod-vault")].kind else {
+        panic!("no Vault");
+    };
+    assert_eq!(vault.namespace.as_deref(), Some("team-ai"));
+    let key = &config.keys[&KeyId::new("openai-prod")];
+    assert_eq!(key.check, Check::Every(Duration::from_secs(30)));
+    assert_eq!(key.fields.secret.as_deref(), Some("api_key"));
+    let bedrock = &config.keys[&KeyId::new("bedrock")];
+    assert_eq!(bedrock.settings.name, "bedrock");
+    assert_eq!(bedrock.settings.workspace_id.as_str(), "workspace-123");
+}
+
+#[test]
+fn what_has_no_effect_yet_is_said_once() {
+    let text = GOOD
+        .replace("max_rps = 50", "max_rps = 50\nacknowledge = true")
+        .replace(
+            "enabled = true",
+            "verify = { before = \"provider\", grace = \"5s\" }",
+        );
+    let loaded = load(&text).expect("right");
+    let [warning] = &loaded.warnings[..] else {
+        panic!("{:?}", loaded.warnings);
+    };
+    assert!(
+        warning.contains("config.toml:21:15: no effect yet"),
+        "{warning}"
+    );
+    assert!(
+        warning.contains("`sources.vault.acknowledge` (line 21)"),
+        "{warning}"
+    );
+    assert!(
+        warning.contains("`keys.openai.verify.before` (line 35)"),
+        "{warning}"
+    );
+    let verify = loaded.config.keys[&KeyId::new("openai")].verify;
+    assert!(verify.before_provider && verify.after_flashback && verify.rollback);
+    assert_eq!(verify.grace, Duration::from_secs(5));
+}
+
+#[test]
+fn a_budget_that_is_too_small_is_said_with_its_figures() {
+    let mut text = GOOD.replace("max_rps = 50", "max_rps = 100");
+    for number in 0..10_000 {
+        text += &format!(
+            "[keys.k{number}]\nai_type = \"OPENAI\"\nsource = \"vault\"\npath = \"k/{number}\"\n"
+        );
+    }
+    let warnings = load(&text).expect("right").warnings;
+    insta::assert_snapshot!(warnings.join("\n"), @"source `vault`: 10001 keys as often as asked need 334 requests/s, and its max_rps is 100: a round over all of them takes 101 s, so changes are seen later than the checks say. Raise max_rps if the source bears it, or check less often");
+    let relaxed = text.replace("check = \"30s\"", "check = \"*/5 * * * *\"");
+    assert!(load(&relaxed).expect("right").warnings.is_empty());
+}
+
+#[test]
+fn cron_lines_are_kept_with_seconds_and_their_zone() {
+    let text = GOOD
+        .replace("timezone = \"UTC\"", "timezone = \"Europe/Berlin\"")
+        .replace("check = \"30s\"", "check = \"*/5  * * * *\"")
+        .replace("enabled = true", "check = \"30 0 4 * * MON-FRI\"")
+        .replace("name = \"Local\"", "check = \"1h 30m\"");
+    let config = load(&text).expect("right").config;
+    let check = |id| config.keys[&KeyId::new(id)].check.clone();
+    let cron = |id| match check(id) {
+        Check::Cron(line) => format!("{} {}", line.expression, line.timezone),
+        Check::Every(_) => panic!("not cron"),
+    };
+    assert_eq!(cron("bedrock"), "0 */5 * * * * Europe/Berlin");
+    assert_eq!(cron("openai"), "30 0 4 * * MON-FRI Europe/Berlin");
+    assert_eq!(check("local"), Check::Every(Duration::from_secs(5400)));
+}
