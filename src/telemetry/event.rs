@@ -48,6 +48,4 @@ events! {
     SIGNED_IN = "signed_in";
     /// The rotator could not sign in.
     SIGN_IN_FAILED = "sign_in_failed";
-    /// An unchanged key was pushed again because `resync` was due.
-    DRIFT_REPAIRED = "drift_repaired";
 }
