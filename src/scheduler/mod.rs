@@ -1,0 +1,145 @@
+//! Schedules become wake-ups.
+//!
+//! A wake-up says *look* and nothing else, so one that is lost or doubled costs nothing. Keys on
+//! an interval sit on a [`ring`] that spreads them over it; cron lines are triggered by
+//! [`cron`]; what failed comes back after its wait. All of them meet in one dispatcher, which
+//! never runs two looks at one key, keeps a source from filling the process with waiting looks,
+//! and survives a look that panics.
+
+mod cron;
+mod dispatcher;
+mod ring;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Check;
+use crate::model::{KeyId, SourceId};
+
+use dispatcher::{Dispatcher, Event};
+
+/// Does the looking.
+#[async_trait]
+pub trait Looker: Send + Sync {
+    /// Looks at a key. `planned` is the time of its next look, for people to see.
+    async fn look(&self, key: &KeyId, planned: Option<DateTime<Utc>>) -> Looked;
+}
+
+/// How a look ended, as far as the next one depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Looked {
+    /// Look again after this long; `None` for the schedule's next time.
+    pub again_in: Option<Duration>,
+    /// Nothing stands in the way of the key. One that is not well is looked at again as soon as
+    /// what failed comes back.
+    pub well: bool,
+}
+
+/// A key and when it is looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scheduled {
+    /// The key.
+    pub key: KeyId,
+    /// When.
+    pub check: Check,
+    /// Its source; looks at one source share a limit.
+    pub source: SourceId,
+}
+
+/// The way to the dispatcher.
+#[derive(Clone)]
+pub struct Scheduler {
+    events: mpsc::UnboundedSender<Event>,
+    tracker: TaskTracker,
+    pulse: Arc<Pulse>,
+}
+
+impl Scheduler {
+    /// Starts the dispatcher. It stops waking keys when `stop` is cancelled.
+    pub fn start(looker: Arc<dyn Looker>, stop: CancellationToken) -> Self {
+        let (events, inbox) = mpsc::unbounded_channel();
+        let tracker = TaskTracker::new();
+        let pulse = Arc::new(Pulse::new());
+        let dispatcher = Dispatcher::new(
+            looker,
+            events.clone(),
+            tracker.clone(),
+            Arc::clone(&pulse),
+            stop.clone(),
+        );
+        tracker.spawn(dispatcher.run(inbox, stop));
+        Self {
+            events,
+            tracker,
+            pulse,
+        }
+    }
+
+    /// Replaces what is scheduled. Keys that were not there are looked at at once; the others
+    /// keep their place.
+    pub fn replace(&self, keys: Vec<Scheduled>) {
+        self.send(Event::Replace(keys));
+    }
+
+    /// Looks at what failed, now that a service is back: the keys of this source, or all of them.
+    pub fn recovered(&self, source: Option<SourceId>) {
+        self.send(Event::Recovered(source));
+    }
+
+    /// How long ago the dispatcher last showed a sign of life.
+    pub fn since_pulse(&self) -> Duration {
+        self.pulse.age()
+    }
+
+    /// How many keys have not been looked at yet.
+    pub fn unseen(&self) -> usize {
+        self.pulse.unseen.load(Ordering::Relaxed)
+    }
+
+    /// Waits until every look under way has ended.
+    pub async fn drained(&self) {
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+
+    /// The dispatcher is gone only when the process stops; nobody is left to look then.
+    fn send(&self, event: Event) {
+        let _ = self.events.send(event);
+    }
+}
+
+/// Signs of life.
+struct Pulse {
+    start: Instant,
+    beat: AtomicU64,
+    /// Keys not looked at yet. Before the first schedule is known there is one at least.
+    unseen: AtomicUsize,
+}
+
+impl Pulse {
+    fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            beat: AtomicU64::new(0),
+            unseen: AtomicUsize::new(1),
+        }
+    }
+
+    fn beat(&self) {
+        let elapsed = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.beat.store(elapsed, Ordering::Relaxed);
+    }
+
+    fn age(&self) -> Duration {
+        let beat = Duration::from_millis(self.beat.load(Ordering::Relaxed));
+        self.start.elapsed().saturating_sub(beat)
+    }
+}
