@@ -16,9 +16,6 @@ use tokio::time::Instant;
 use crate::retry::{Class, Limits, Round};
 use crate::telemetry::metrics::Metrics;
 
-/// Calls under way at once in one lane.
-const PLACES: usize = 16;
-
 /// What a lane must know of an error to count it and to tell an outage from a fault.
 pub trait Failure: std::fmt::Display {
     /// What to do about it.
@@ -47,6 +44,8 @@ pub struct Terms {
     pub max_rps: Option<f64>,
     /// One call's time, from the first byte out to the last byte in.
     pub timeout: Duration,
+    /// Calls under way at once.
+    pub places: usize,
     /// The waits between looks at a service that is away.
     pub retry: Limits,
 }
@@ -92,7 +91,7 @@ impl Lane {
         Self {
             service,
             terms,
-            places: Semaphore::new(PLACES),
+            places: Semaphore::new(terms.places),
             pace: Mutex::new(Instant::now()),
             gate: Mutex::new(Gate {
                 last_success: None,
@@ -327,6 +326,7 @@ mod tests {
         let terms = Terms {
             max_rps,
             timeout: Duration::from_secs(10),
+            places: 16,
             retry,
         };
         (

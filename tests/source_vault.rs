@@ -49,6 +49,7 @@ impl Bench {
         let metrics = Arc::new(Metrics::new());
         let outages = Arc::new(Seen::default());
         let terms = Terms {
+            places: 16,
             max_rps: None,
             timeout,
             retry: Limits {

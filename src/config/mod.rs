@@ -255,6 +255,29 @@ pub enum VaultAuth {
     },
 }
 
+impl VaultAuth {
+    /// The secret references in it.
+    pub fn references(&self) -> Vec<&SecretRef> {
+        fn of_value(value: &ValueRef) -> Option<&SecretRef> {
+            match value {
+                ValueRef::Ref(reference) => Some(reference),
+                ValueRef::Plain(_) => None,
+            }
+        }
+        match self {
+            Self::Token { token } => vec![token],
+            Self::AppRole {
+                role_id, secret_id, ..
+            } => of_value(role_id).into_iter().chain(secret_id).collect(),
+            Self::Kubernetes { jwt, .. } | Self::Jwt { jwt, .. } => vec![jwt],
+            Self::Userpass {
+                username, password, ..
+            } => of_value(username).into_iter().chain([password]).collect(),
+            Self::Cert { .. } => Vec::new(),
+        }
+    }
+}
+
 /// `type = "aws-secrets-manager"`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AwsConfig {

@@ -1,1 +1,381 @@
-//! One look at one key.
+//! One look at one key: observe, decide, carry out, record.
+//!
+//! The engine has no opinions: what to do comes from [`reconcile`](crate::reconcile), when to do
+//! it from the [scheduler](crate::scheduler). It makes sure that an intent is durable before a
+//! write leaves, that the outcome is durable after it, that one thing is logged once, and that a
+//! failure ends in a time for the next look and never in a loop of its own.
+
+mod pass;
+pub mod row;
+mod tell;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::KeyConfig;
+use crate::flashback::{Flashback, FlashbackError};
+use crate::lane::Failure;
+use crate::model::{Action, KeyId, LookNote, Problem, ProblemKind, Record};
+use crate::reconcile::{Rest, Rules};
+use crate::retry::{Class, Limits, Round};
+use crate::secret::Fingerprinter;
+use crate::source::{Source, SourceError};
+use crate::store::{Store, StoreError};
+use crate::telemetry::metrics::Metrics;
+
+use pass::{Done, Pass, Verdict};
+use row::Row;
+
+/// What every look needs.
+pub struct Engine {
+    /// The state.
+    pub store: Arc<dyn Store>,
+    /// The target.
+    pub flashback: Arc<dyn Flashback>,
+    /// Makes the digests the state keeps.
+    pub fingerprinter: Fingerprinter,
+    /// Is told of every look and push.
+    pub metrics: Arc<Metrics>,
+    /// The intervals decisions go by.
+    pub rules: Rules,
+    /// The limits of one round of tries.
+    pub retry: Limits,
+    /// Cancelled when the process is to stop: looks break off then, a push in flight does not.
+    pub stop: CancellationToken,
+}
+
+/// One configured key.
+pub struct Unit {
+    /// Its id.
+    pub key: KeyId,
+    /// What the configuration says of it.
+    pub config: KeyConfig,
+    /// The source it names.
+    pub source: Arc<dyn Source>,
+    /// Places for pushes to its workspace, so that one slow workspace does not fill the target's.
+    pub places: Arc<Semaphore>,
+    runtime: Arc<Mutex<Runtime>>,
+}
+
+/// What is known of a key only while the process lives. Whoever holds it works on the key: looks
+/// at one key never overlap.
+#[derive(Debug, Default)]
+pub struct Runtime {
+    round: Option<Round>,
+    /// The problem last logged, so that it is logged once and not at every look.
+    told: Option<Problem>,
+}
+
+/// The right to work on a key.
+pub type Turn = OwnedMutexGuard<Runtime>;
+
+impl Unit {
+    /// A key that nobody has worked on.
+    pub fn new(
+        key: KeyId,
+        config: KeyConfig,
+        source: Arc<dyn Source>,
+        places: Arc<Semaphore>,
+    ) -> Self {
+        Self {
+            key,
+            config,
+            source,
+            places,
+            runtime: Arc::default(),
+        }
+    }
+
+    /// The same key under another configuration. Work under way on the old one still excludes
+    /// work on this one.
+    #[must_use]
+    pub fn taking_over(self, old: &Self) -> Self {
+        Self {
+            runtime: Arc::clone(&old.runtime),
+            ..self
+        }
+    }
+
+    /// The right to work on it, unless somebody has it.
+    pub fn try_turn(&self) -> Option<Turn> {
+        Arc::clone(&self.runtime).try_lock_owned().ok()
+    }
+
+    /// The right to work on it, after whoever has it.
+    pub async fn turn(&self) -> Turn {
+        Arc::clone(&self.runtime).lock_owned().await
+    }
+}
+
+/// How a look ended.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// When to look again.
+    pub next: Next,
+    /// What was found and done.
+    pub row: Row,
+    /// Nothing stands in the way of the key.
+    pub well: bool,
+}
+
+/// When to look again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// When the schedule says. Either all is well, or the round of tries is over.
+    OnSchedule,
+    /// After this long: the round goes on.
+    In(Duration),
+}
+
+/// Why a pass broke off.
+#[derive(Debug)]
+enum Fault {
+    Source(SourceError),
+    Flashback(FlashbackError),
+    Store(StoreError),
+    /// The process is to stop.
+    Stopped,
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Engine {
+    /// Looks at a key once and does what is to be done.
+    ///
+    /// `planned` is the time of the next look by the schedule, for people to see.
+    pub async fn look(
+        &self,
+        unit: &Unit,
+        turn: &mut Turn,
+        force: bool,
+        planned: Option<DateTime<Utc>>,
+    ) -> Look {
+        let attempt = turn.round.as_ref().map_or(1, Round::attempt);
+        let record = match self.store.load(&unit.key).await {
+            Ok(record) => record,
+            Err(error) => return self.without_state(unit, turn, &error),
+        };
+        let mut pass = Pass::new(self, unit, record, force, attempt);
+        let ended = pass.run().await;
+        let (record, done) = (pass.record, pass.done);
+        let (next, problem) = match ended {
+            Ok(verdict) => {
+                turn.round = None;
+                let problem = problem_of(&verdict);
+                tell::problem(unit, &mut turn.told, problem.as_ref(), &record);
+                (Next::OnSchedule, problem)
+            }
+            Err(Fault::Stopped) => {
+                let row = Row::of_pass(&unit.key, &unit.config, &record, &done, None);
+                return Look {
+                    next: Next::OnSchedule,
+                    row,
+                    well: true,
+                };
+            }
+            Err(Fault::Store(error)) => return self.without_state(unit, turn, &error),
+            Err(Fault::Source(error)) => self.source_failed(unit, turn, &record, &error),
+            Err(Fault::Flashback(error)) => {
+                self.flashback_failed(unit, turn, &record, &done, &error)
+                    .await
+            }
+        };
+        let now = Utc::now();
+        let next_at = match next {
+            Next::OnSchedule => planned,
+            Next::In(wait) => Some(now + wait),
+        };
+        let note = LookNote {
+            checked_at: Some(now),
+            next_at,
+            problem,
+        };
+        let row = Row::of_pass(
+            &unit.key,
+            &unit.config,
+            &record,
+            &done,
+            note.problem.as_ref(),
+        );
+        let in_sync = row::state(
+            &unit.config,
+            &Record {
+                look: note.clone(),
+                ..record
+            },
+        ) == row::State::InSync;
+        self.metrics.in_sync(&unit.key, in_sync);
+        self.store.note_look(&unit.key, note);
+        Look {
+            next,
+            row,
+            well: in_sync,
+        }
+    }
+
+    /// Looks at a key until its round of tries is over.
+    pub async fn settle(&self, unit: &Unit, mut force: bool) -> Row {
+        loop {
+            let look = {
+                let mut turn = unit.turn().await;
+                self.look(unit, &mut turn, force, None).await
+            };
+            let Next::In(wait) = look.next else {
+                return look.row;
+            };
+            // What was forced through already is not forced a second time.
+            force &= !matches!(
+                look.row.action,
+                Some(Action::Create | Action::Update | Action::Adopt)
+            );
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// What a look would do. Changes nothing anywhere.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what else goes wrong is in the row.
+    pub async fn plan(&self, unit: &Unit, force: bool) -> Result<Row, StoreError> {
+        let record = self.store.load(&unit.key).await?;
+        let mut pass = Pass::new(self, unit, record, force, 1);
+        let problem = match pass.preview().await {
+            Ok(verdict) => problem_of(&verdict),
+            Err(Fault::Store(error)) => return Err(error),
+            Err(Fault::Source(error)) => Some(source_problem(&error)),
+            Err(Fault::Flashback(error)) => Some(flashback_problem(&error)),
+            Err(Fault::Stopped) => None,
+        };
+        Ok(Row::of_pass(
+            &unit.key,
+            &unit.config,
+            &pass.record,
+            &pass.done,
+            problem.as_ref(),
+        ))
+    }
+
+    fn source_failed(
+        &self,
+        unit: &Unit,
+        turn: &mut Turn,
+        record: &Record,
+        error: &SourceError,
+    ) -> (Next, Option<Problem>) {
+        let problem = source_problem(error);
+        let next = match error.class() {
+            Class::Refused => {
+                turn.round = None;
+                tell::problem(unit, &mut turn.told, Some(&problem), record);
+                Next::OnSchedule
+            }
+            // The lane has said that the source is away, once for all its keys.
+            class => self.again(turn, class, unit.source.id().as_str()),
+        };
+        (next, Some(problem))
+    }
+
+    async fn flashback_failed(
+        &self,
+        unit: &Unit,
+        turn: &mut Turn,
+        record: &Record,
+        done: &Done,
+        error: &FlashbackError,
+    ) -> (Next, Option<Problem>) {
+        let problem = flashback_problem(error);
+        let attempt = turn.round.as_ref().map_or(1, Round::attempt);
+        let next = self.again(turn, error.class(), crate::telemetry::metrics::FLASHBACK);
+        match next {
+            Next::In(wait) if !matches!(error, FlashbackError::HeldBack { .. }) => {
+                tell::push_retrying(unit, record, attempt, error, wait);
+            }
+            Next::In(_) => {}
+            Next::OnSchedule => {
+                tell::push_failed(unit, record, attempt, &error.to_string());
+                turn.told = Some(problem.clone());
+                if let Some(row) = done.failed_row(unit, record, error) {
+                    // The trail is for people; the state that matters was saved before.
+                    let _ = self.store.save(record, Some(&row)).await;
+                }
+            }
+        }
+        (next, Some(problem))
+    }
+
+    /// The time of the next try, or the schedule where the round is over.
+    fn again(&self, turn: &mut Turn, class: Class, target: &str) -> Next {
+        let (Class::Outage { retry_after } | Class::Transient { retry_after }) = class else {
+            turn.round = None;
+            return Next::OnSchedule;
+        };
+        let limits = self.retry;
+        let round = turn.round.get_or_insert_with(|| Round::begin(limits));
+        if let Some(wait) = round.next_wait(retry_after) {
+            self.metrics.retry(target);
+            Next::In(wait)
+        } else {
+            turn.round = None;
+            Next::OnSchedule
+        }
+    }
+
+    /// Without its state the engine does nothing to Flashback: it would not know what it did.
+    fn without_state(&self, unit: &Unit, turn: &mut Turn, error: &StoreError) -> Look {
+        let problem = Problem {
+            kind: ProblemKind::Flashback,
+            error: error.to_string(),
+        };
+        let record = Record::new(unit.key.clone());
+        tell::problem(unit, &mut turn.told, Some(&problem), &record);
+        let done = Done::default();
+        let row = Row::of_pass(&unit.key, &unit.config, &record, &done, Some(&problem));
+        let next = self.again(turn, Class::Transient { retry_after: None }, "state");
+        Look {
+            next,
+            row,
+            well: false,
+        }
+    }
+}
+
+fn source_problem(error: &SourceError) -> Problem {
+    let kind = match error {
+        SourceError::Malformed(_) => ProblemKind::Malformed,
+        _ => ProblemKind::Source,
+    };
+    Problem {
+        kind,
+        error: error.to_string(),
+    }
+}
+
+fn flashback_problem(error: &FlashbackError) -> Problem {
+    Problem {
+        kind: ProblemKind::Flashback,
+        error: error.to_string(),
+    }
+}
+
+fn problem_of(verdict: &Verdict) -> Option<Problem> {
+    let (kind, error) = match verdict {
+        Verdict::Would => return None,
+        Verdict::Rested(rest) => match rest {
+            Rest::InSync | Rest::Held(_) => return None,
+            Rest::Missing(why) => (ProblemKind::Missing, why.describe().to_owned()),
+            Rest::Malformed(error) => (ProblemKind::Malformed, error.clone()),
+            Rest::Refused { error, .. } | Rest::Contradiction(error) => {
+                (ProblemKind::Flashback, error.clone())
+            }
+        },
+    };
+    Some(Problem { kind, error })
+}

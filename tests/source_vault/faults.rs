@@ -290,6 +290,7 @@ fn a_configuration_that_cannot_work_is_refused() {
         let mut config = config("https://vault.internal:8200", "secret");
         change(&mut config);
         let terms = Terms {
+            places: 16,
             max_rps: None,
             timeout: Duration::from_secs(1),
             retry: Limits {

@@ -31,6 +31,7 @@ impl Bench {
             give_up_after: Duration::from_secs(300),
         };
         let terms = Terms {
+            places: 16,
             max_rps: None,
             timeout,
             retry,

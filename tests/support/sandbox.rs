@@ -76,6 +76,7 @@ impl Outages for Reports {
 /// A lane that comes back from an outage almost at once.
 pub fn lane(timeout: Duration) -> Arc<Lane> {
     let terms = Terms {
+        places: 16,
         max_rps: None,
         timeout,
         retry: Limits {

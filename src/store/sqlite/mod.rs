@@ -70,6 +70,17 @@ impl Sqlite {
         Self::start(place, desk, None).map(Some)
     }
 
+    /// A state in memory, for looking without leaving a trace.
+    ///
+    /// # Errors
+    /// [`StoreError`], where SQLite cannot make one.
+    pub fn in_memory() -> Result<Self, StoreError> {
+        let path = Path::new(":memory:");
+        let place = Place::new(path);
+        let desk = Desk::new(open::in_memory(&place)?, path, "");
+        Self::start(place, desk, None)
+    }
+
     /// What the process that works on the state at `path` says of itself; `None` where none does.
     pub fn holder(path: &Path) -> Option<String> {
         lock::holder(&Place::new(path))

@@ -65,6 +65,13 @@ pub(super) fn is_a_file(place: &Place) -> Result<bool, StoreError> {
     }
 }
 
+/// A state that nobody shares and nobody keeps.
+pub(super) fn in_memory(place: &Place) -> Result<Connection, StoreError> {
+    let mut connection = Connection::open_in_memory().map_err(|error| place.explain(&error))?;
+    schema::migrate(&mut connection, place)?;
+    Ok(connection)
+}
+
 /// The connection of the process that works on the state, which holds the lock.
 pub(super) fn working(place: &Place) -> Result<Connection, StoreError> {
     let mut connection = connect(place)?;

@@ -1,0 +1,208 @@
+//! A key as people and scripts see it: one row of `status`, `plan` and `sync`.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::pass::Done;
+use crate::config::KeyConfig;
+use crate::model::{Action, KeyId, Problem, ProblemKind, Record, SourceId, Version};
+
+/// One row. `--json` prints it as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// The key.
+    pub key: KeyId,
+    /// Its source.
+    pub source: SourceId,
+    /// Its name in Flashback.
+    pub name: String,
+    /// Its configuration in Flashback.
+    pub ai_llm_id: Option<String>,
+    /// `status`: the version live in Flashback. `plan` and `sync`: the store's.
+    pub version: Option<String>,
+    /// What is wrong; never a value.
+    pub error: Option<String>,
+    /// `plan`, `sync`: what is to be done, or was done.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub action: Option<Action>,
+    /// `plan`, `sync`: why.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// `status`: how it stands.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub state: Option<State>,
+    /// `status`: its workspace.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub workspace_id: Option<String>,
+    /// `status`: when Flashback got the live version.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pushed_at: Option<DateTime<Utc>>,
+    /// `status`: the last look.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub checked_at: Option<DateTime<Utc>>,
+    /// `status`: the next look.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub next_check: Option<DateTime<Utc>>,
+}
+
+/// How a key stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Flashback holds what the store holds.
+    InSync,
+    /// It was not looked at yet, or a push is on its way.
+    Pending,
+    /// Something is wrong; `error` says what.
+    Failing,
+    /// The store's version is held.
+    Held,
+    /// The store has nothing to push.
+    Missing,
+    /// The configuration switches it off.
+    Disabled,
+}
+
+impl State {
+    /// The word used in JSON and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InSync => "in_sync",
+            Self::Pending => "pending",
+            Self::Failing => "failing",
+            Self::Held => "held",
+            Self::Missing => "missing",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+/// How a key stands, by its record.
+pub fn state(config: &KeyConfig, record: &Record) -> State {
+    if !config.enabled {
+        return State::Disabled;
+    }
+    if let Some(held) = &record.held
+        && record.seen.as_ref() == Some(&held.version)
+    {
+        return State::Held;
+    }
+    match &record.look.problem {
+        Some(Problem {
+            kind: ProblemKind::Missing,
+            ..
+        }) => return State::Missing,
+        Some(_) => return State::Failing,
+        None => {}
+    }
+    let in_step = record.live.as_ref().is_some_and(|live| {
+        record.seen.as_ref() == Some(&live.version) && live.settings == config.settings
+    });
+    if in_step && record.intent.is_none() {
+        State::InSync
+    } else {
+        State::Pending
+    }
+}
+
+/// The document that `--json` prints: `{"keys": [row…]}`.
+pub fn document(rows: &[Row]) -> serde_json::Value {
+    serde_json::json!({ "keys": rows })
+}
+
+impl Row {
+    /// The rows of `status`: every configured key, looked at or not.
+    pub fn of_records(keys: &BTreeMap<KeyId, KeyConfig>, records: Vec<Record>) -> Vec<Self> {
+        let records: HashMap<_, _> = records
+            .into_iter()
+            .map(|record| (record.key.clone(), record))
+            .collect();
+        let row = |(id, config): (&KeyId, &KeyConfig)| match records.get(id) {
+            Some(record) => Self::of_record(id, config, record),
+            None => Self::of_record(id, config, &Record::new(id.clone())),
+        };
+        keys.iter().map(row).collect()
+    }
+
+    /// The row of a key that is not worked on: it is switched off.
+    pub fn disabled(key: &KeyId, config: &KeyConfig) -> Self {
+        let reason = Some("disabled".to_owned());
+        let record = Record::new(key.clone());
+        Self {
+            action: Some(Action::None),
+            reason,
+            ..Self::new(key, config, &record)
+        }
+    }
+
+    fn new(key: &KeyId, config: &KeyConfig, record: &Record) -> Self {
+        Self {
+            key: key.clone(),
+            source: config.source.clone(),
+            name: config.settings.name.clone(),
+            ai_llm_id: record.ai_llm_id.as_ref().map(ToString::to_string),
+            version: None,
+            error: None,
+            action: None,
+            reason: None,
+            state: None,
+            workspace_id: None,
+            pushed_at: None,
+            checked_at: None,
+            next_check: None,
+        }
+    }
+
+    /// The row of `plan` and `sync`.
+    pub fn of_pass(
+        key: &KeyId,
+        config: &KeyConfig,
+        record: &Record,
+        done: &Done,
+        problem: Option<&Problem>,
+    ) -> Self {
+        let (action, reason) = match (problem, &done.push, &done.held) {
+            (Some(problem), _, _) => (Action::Error, problem.error.clone()),
+            (None, Some((action, reason)), _) => (*action, reason.to_string()),
+            (None, None, Some(why)) => (Action::Hold, why.clone()),
+            (None, None, None) if done.same_value => {
+                (Action::None, "same value under a new version".to_owned())
+            }
+            (None, None, None) => (Action::None, "unchanged".to_owned()),
+        };
+        Self {
+            version: done
+                .version
+                .as_ref()
+                .map(|version| version.label().to_owned()),
+            error: problem.map(|problem| problem.error.clone()),
+            action: Some(action),
+            reason: Some(reason),
+            ..Self::new(key, config, record)
+        }
+    }
+
+    /// The row of `status`.
+    pub fn of_record(key: &KeyId, config: &KeyConfig, record: &Record) -> Self {
+        let live = record.live.as_ref();
+        let held = record.held.as_ref().map(|held| held.reason.clone());
+        let state = state(config, record);
+        Self {
+            version: live.map(|live| Version::label(&live.version).to_owned()),
+            error: record
+                .look
+                .problem
+                .as_ref()
+                .map(|problem| problem.error.clone())
+                .or(held.filter(|_| state == State::Held)),
+            state: Some(state),
+            workspace_id: Some(config.settings.workspace_id.to_string()),
+            pushed_at: live.map(|live| live.pushed_at),
+            checked_at: record.look.checked_at,
+            next_check: record.look.next_at,
+            ..Self::new(key, config, record)
+        }
+    }
+}

@@ -1,0 +1,461 @@
+//! A configuration made real: the sources, the target and the keys it asks for.
+//!
+//! On a reload whatever did not change is taken over as it is, with its connections, its tokens
+//! and the work under way.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, FlashbackAuth, SecretRef, SourceConfig, SourceKind, ValueRef};
+use crate::credential::{CredentialError, FromEnv, FromFile, FromSystemd, Plain, SharedCredential};
+use crate::engine::row::Row;
+use crate::engine::{Engine, Next, Unit};
+use crate::flashback::client::Client;
+use crate::flashback::session::Auth;
+use crate::flashback::{Flashback, FlashbackError};
+use crate::lane::{Lane, Outages, Terms};
+use crate::model::{KeyId, Observation, SourceId, WorkspaceId};
+use crate::reconcile::Rules;
+use crate::scheduler::{Looked, Looker, Scheduled};
+use crate::secret::{Fingerprinter, Secret};
+use crate::source::aws::AwsSource;
+use crate::source::file::FileSource;
+use crate::source::vault::{VaultCredentials, VaultSource};
+use crate::source::{Reading, Source, SourceError};
+use crate::store::{Store, StoreError};
+use crate::telemetry::metrics::{FLASHBACK, Metrics};
+
+/// The time of one call to a source.
+const SOURCE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The time of one call to Flashback. A write may wait for its own checks there.
+const FLASHBACK_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Calls to a source under way at once.
+const SOURCE_PLACES: usize = 16;
+
+/// Calls to Flashback under way at once …
+const FLASHBACK_PLACES: usize = 64;
+
+/// … and pushes to one workspace, so that a slow one leaves places for the others.
+const WORKSPACE_PLACES: usize = 16;
+
+/// Keys that a `sync` or a `plan` works on at once. One slow source must leave places for the
+/// others, and the lanes bound what reaches a service.
+const SYNC_AT_ONCE: usize = 512;
+
+/// What a fleet is built on.
+#[derive(Clone)]
+pub struct Ground {
+    /// The state.
+    pub store: Arc<dyn Store>,
+    /// Makes the digests the state keeps.
+    pub fingerprinter: Fingerprinter,
+    /// The process's metrics.
+    pub metrics: Arc<Metrics>,
+    /// Is told when a service goes away and comes back.
+    pub outages: Arc<dyn Outages>,
+    /// Cancelled when the process is to stop.
+    pub stop: CancellationToken,
+}
+
+/// Everything a configuration asks for.
+pub struct Fleet {
+    /// The configuration it was built from.
+    pub config: Arc<Config>,
+    /// What looks at keys.
+    pub engine: Arc<Engine>,
+    /// The enabled keys.
+    pub units: BTreeMap<KeyId, Arc<Unit>>,
+    /// The sources.
+    pub sources: BTreeMap<SourceId, Arc<dyn Source>>,
+}
+
+/// Something in a valid configuration that cannot be made: a certificate file that cannot be
+/// read, say.
+#[derive(Debug, thiserror::Error)]
+pub enum FleetError {
+    /// A source cannot be made.
+    #[error("source `{id}`: {error}")]
+    Source {
+        /// Which.
+        id: SourceId,
+        /// Why.
+        error: SourceError,
+    },
+    /// The client of Flashback cannot be made.
+    #[error("Flashback: {0}")]
+    Flashback(FlashbackError),
+}
+
+impl Fleet {
+    /// Makes what `config` asks for, taking over from `old` what did not change.
+    ///
+    /// # Errors
+    /// [`FleetError`]; nothing was started then.
+    pub fn build(
+        config: Arc<Config>,
+        ground: &Ground,
+        old: Option<&Self>,
+    ) -> Result<Self, FleetError> {
+        let mut builder = Builder {
+            config: &config,
+            ground,
+            old,
+            sources: BTreeMap::new(),
+        };
+        for id in config.sources.keys() {
+            builder.source(id)?;
+        }
+        let flashback = builder.flashback()?;
+        let sources = builder.sources;
+        let engine = Arc::new(Engine {
+            store: Arc::clone(&ground.store),
+            flashback,
+            fingerprinter: ground.fingerprinter.clone(),
+            metrics: Arc::clone(&ground.metrics),
+            rules: Rules {
+                resync: config.resync,
+                refused: config.refused,
+            },
+            retry: config.retry,
+            stop: ground.stop.clone(),
+        });
+        let mut places: BTreeMap<WorkspaceId, Arc<Semaphore>> = BTreeMap::new();
+        let mut units = BTreeMap::new();
+        for (id, key) in config.keys.iter().filter(|(_, key)| key.enabled) {
+            let places = places
+                .entry(key.settings.workspace_id.clone())
+                .or_insert_with(|| Arc::new(Semaphore::new(WORKSPACE_PLACES)));
+            let source = Arc::clone(&sources[&key.source]);
+            let unit = Unit::new(id.clone(), key.clone(), source, Arc::clone(places));
+            let unit = match old.and_then(|old| old.units.get(id)) {
+                Some(old) => unit.taking_over(old),
+                None => unit,
+            };
+            units.insert(id.clone(), Arc::new(unit));
+        }
+        Ok(Self {
+            config,
+            engine,
+            units,
+            sources,
+        })
+    }
+
+    /// The keys that `keys` names, all of them where it is empty.
+    pub fn named(&self, keys: &[KeyId]) -> Vec<KeyId> {
+        if keys.is_empty() {
+            return self.config.keys.keys().cloned().collect();
+        }
+        keys.iter()
+            .filter(|key| self.config.keys.contains_key(*key))
+            .cloned()
+            .collect()
+    }
+
+    /// One pass over the keys that `keys` names: each is looked at until its round of tries is
+    /// over. `each` is called as each is done.
+    pub async fn sync(&self, keys: &[KeyId], force: bool, each: &(dyn Fn() + Sync)) -> Vec<Row> {
+        let mut rows: Vec<Row> = stream::iter(self.named(keys))
+            .map(|key| async move {
+                let row = match self.units.get(&key) {
+                    Some(unit) => self.engine.settle(unit, force).await,
+                    None => Row::disabled(&key, &self.config.keys[&key]),
+                };
+                each();
+                row
+            })
+            .buffer_unordered(SYNC_AT_ONCE)
+            .collect()
+            .await;
+        rows.sort_by(|a, b| a.key.cmp(&b.key));
+        rows
+    }
+
+    /// What a pass would do. Changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn plan(&self, each: &(dyn Fn() + Sync)) -> Result<Vec<Row>, StoreError> {
+        let mut rows: Vec<Row> = stream::iter(self.config.keys.iter())
+            .map(|(key, config)| async move {
+                let row = match self.units.get(key) {
+                    Some(unit) => self.engine.plan(unit, false).await,
+                    None => Ok(Row::disabled(key, config)),
+                };
+                each();
+                row
+            })
+            .buffer_unordered(SYNC_AT_ONCE)
+            .try_collect()
+            .await?;
+        rows.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(rows)
+    }
+
+    /// When each key is looked at.
+    pub fn schedule(&self) -> Vec<Scheduled> {
+        let scheduled = |(id, unit): (&KeyId, &Arc<Unit>)| Scheduled {
+            key: id.clone(),
+            check: unit.config.check.clone(),
+            source: unit.config.source.clone(),
+        };
+        self.units.iter().map(scheduled).collect()
+    }
+}
+
+struct Builder<'a> {
+    config: &'a Config,
+    ground: &'a Ground,
+    old: Option<&'a Fleet>,
+    sources: BTreeMap<SourceId, Arc<dyn Source>>,
+}
+
+impl Builder<'_> {
+    /// Makes a source, those it takes credentials from first. The configuration has no cycles.
+    fn source(&mut self, id: &SourceId) -> Result<Arc<dyn Source>, FleetError> {
+        if let Some(source) = self.sources.get(id) {
+            return Ok(Arc::clone(source));
+        }
+        let config = &self.config.sources[id];
+        let mut same = true;
+        for needed in references(config) {
+            let made = self.source(&needed)?;
+            same &= self
+                .was(&needed)
+                .is_some_and(|(_, old)| Arc::ptr_eq(old, &made));
+        }
+        let source = match self.was(id) {
+            Some((old, source)) if same && old == config && self.same_retry() => Arc::clone(source),
+            _ => self.make(id, config)?,
+        };
+        self.sources.insert(id.clone(), Arc::clone(&source));
+        Ok(source)
+    }
+
+    fn was(&self, id: &SourceId) -> Option<(&SourceConfig, &Arc<dyn Source>)> {
+        let old = self.old?;
+        Some((old.config.sources.get(id)?, old.sources.get(id)?))
+    }
+
+    fn same_retry(&self) -> bool {
+        self.old
+            .is_some_and(|old| old.config.retry == self.config.retry)
+    }
+
+    fn make(&self, id: &SourceId, config: &SourceConfig) -> Result<Arc<dyn Source>, FleetError> {
+        let lane = self.lane(
+            id.as_str(),
+            Some(config.max_rps),
+            SOURCE_TIMEOUT,
+            SOURCE_PLACES,
+        );
+        let fingerprinter = self.ground.fingerprinter.clone();
+        Ok(match &config.kind {
+            SourceKind::Vault(vault) => {
+                let credentials = VaultCredentials::resolve(
+                    &vault.auth,
+                    &|reference| self.credential(reference),
+                    &|value| self.value(value),
+                );
+                let source =
+                    VaultSource::new(id.clone(), vault.clone(), credentials, fingerprinter, lane);
+                Arc::new(source.map_err(|error| FleetError::Source {
+                    id: id.clone(),
+                    error,
+                })?)
+            }
+            SourceKind::Aws(aws) => Arc::new(AwsSource::new(id.clone(), aws.clone(), lane)),
+            SourceKind::File { dir } => Arc::new(FileSource::new(
+                id.clone(),
+                dir.clone(),
+                fingerprinter,
+                lane,
+            )),
+        })
+    }
+
+    fn flashback(&self) -> Result<Arc<dyn Flashback>, FleetError> {
+        if let Some(old) = self.old
+            && old.config.flashback == self.config.flashback
+            && self.same_retry()
+            && self.same_references(old)
+        {
+            return Ok(Arc::clone(&old.engine.flashback));
+        }
+        let auth = match &self.config.flashback.auth {
+            FlashbackAuth::Token(token) => Auth::Token(self.credential(token)),
+            FlashbackAuth::Login { email, password } => Auth::Login {
+                email: self.value(email),
+                password: self.credential(password),
+            },
+            FlashbackAuth::RefreshToken(path) => Auth::RefreshToken(path.clone()),
+        };
+        let lane = self.lane(FLASHBACK, None, FLASHBACK_TIMEOUT, FLASHBACK_PLACES);
+        let client = Client::new(&self.config.flashback.base_url, auth, Arc::new(lane));
+        Ok(Arc::new(client.map_err(FleetError::Flashback)?))
+    }
+
+    /// Whether the source that Flashback's own credentials come from, if any, is the same object.
+    fn same_references(&self, old: &Fleet) -> bool {
+        let reference = match &self.config.flashback.auth {
+            FlashbackAuth::Token(reference)
+            | FlashbackAuth::Login {
+                password: reference,
+                ..
+            } => reference,
+            FlashbackAuth::RefreshToken(_) => return true,
+        };
+        let SecretRef::Source { source, .. } = reference else {
+            return true;
+        };
+        match (old.sources.get(source), self.sources.get(source)) {
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            _ => false,
+        }
+    }
+
+    fn lane(&self, service: &str, max_rps: Option<f64>, timeout: Duration, places: usize) -> Lane {
+        let terms = Terms {
+            max_rps,
+            timeout,
+            places,
+            retry: self.config.retry,
+        };
+        let ground = self.ground;
+        Lane::new(
+            service,
+            terms,
+            Arc::clone(&ground.metrics),
+            Arc::clone(&ground.outages),
+        )
+    }
+
+    fn credential(&self, reference: &SecretRef) -> SharedCredential {
+        match reference {
+            SecretRef::Env(name) => Arc::new(FromEnv(name.clone())),
+            SecretRef::File(path) => Arc::new(FromFile(path.clone())),
+            SecretRef::Credential(name) => Arc::new(FromSystemd(name.clone())),
+            SecretRef::Source {
+                source,
+                path,
+                field,
+            } => Arc::new(FromSource {
+                source: Arc::clone(&self.sources[source]),
+                path: path.clone(),
+                field: field.clone(),
+            }),
+        }
+    }
+
+    fn value(&self, value: &ValueRef) -> SharedCredential {
+        match value {
+            ValueRef::Plain(text) => Arc::new(Plain(text.clone())),
+            ValueRef::Ref(reference) => self.credential(reference),
+        }
+    }
+}
+
+/// The sources that a source takes its own credentials from.
+fn references(config: &SourceConfig) -> Vec<SourceId> {
+    let SourceKind::Vault(vault) = &config.kind else {
+        return Vec::new();
+    };
+    vault
+        .auth
+        .references()
+        .into_iter()
+        .filter_map(|reference| match reference {
+            SecretRef::Source { source, .. } => Some(source.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// `{ source = "ID", path = "…", field = "…" }`.
+struct FromSource {
+    source: Arc<dyn Source>,
+    path: String,
+    field: Option<String>,
+}
+
+#[async_trait]
+impl crate::credential::Credential for FromSource {
+    async fn fetch(&self) -> Result<Secret, CredentialError> {
+        let fail = |reason: String| CredentialError::Source {
+            source_id: self.source.id().to_string(),
+            path: self.path.clone(),
+            reason,
+        };
+        let observation = self.source.look(&self.path).await;
+        let version = match observation.map_err(|error| fail(error.to_string()))? {
+            Observation::Present { version, .. } => version,
+            Observation::Missing(why) => return Err(fail(why.describe().to_owned())),
+        };
+        let reading = self.source.read(&self.path, &version).await;
+        let document = match reading.map_err(|error| fail(error.to_string()))? {
+            Reading::Present { document, .. } => document,
+            Reading::Missing(why) => return Err(fail(why.describe().to_owned())),
+        };
+        let secret = match &self.field {
+            Some(field) => document.field(field),
+            None => document.only_field(),
+        };
+        secret.map_err(|error| fail(error.to_string()))
+    }
+}
+
+/// The fleet of the moment, as the scheduler and the commands see it.
+pub struct Current(arc_swap::ArcSwap<Fleet>);
+
+impl Current {
+    /// Begins with this one.
+    pub fn new(fleet: Fleet) -> Self {
+        Self(arc_swap::ArcSwap::from_pointee(fleet))
+    }
+
+    /// The fleet of the moment.
+    pub fn load(&self) -> Arc<Fleet> {
+        self.0.load_full()
+    }
+
+    /// Puts another in its place. Looks under way end on the one they began with.
+    pub fn replace(&self, fleet: Fleet) {
+        self.0.store(Arc::new(fleet));
+    }
+}
+
+#[async_trait]
+impl Looker for Current {
+    async fn look(&self, key: &KeyId, planned: Option<DateTime<Utc>>) -> Looked {
+        let fleet = self.load();
+        let well = Looked {
+            again_in: None,
+            well: true,
+        };
+        let Some(unit) = fleet.units.get(key) else {
+            return well;
+        };
+        // Somebody who has the turn (a `sync`) is looking at it right now.
+        let Some(mut turn) = unit.try_turn() else {
+            return well;
+        };
+        let look = fleet.engine.look(unit, &mut turn, false, planned).await;
+        let again_in = match look.next {
+            Next::OnSchedule => None,
+            Next::In(wait) => Some(wait),
+        };
+        Looked {
+            again_in,
+            well: look.well,
+        }
+    }
+}
