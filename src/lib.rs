@@ -12,7 +12,8 @@
 //! Underneath: [`model`] and [`secret`] are the nouns, [`document`] takes credentials out of what
 //! a store holds, [`lane`] is the one way to call an outside service, [`retry`] says what a failure
 //! means, [`credential`] where the rotator's own credentials come from. Around it: [`config`],
-//! [`daemon`], [`http`], [`telemetry`] and the commands in [`cli`].
+//! [`fleet`] (a configuration made real), [`daemon`], [`http`], [`telemetry`] and the commands in
+//! [`cli`].
 
 pub mod cli;
 pub mod config;
@@ -20,7 +21,9 @@ pub mod credential;
 pub mod daemon;
 pub mod document;
 pub mod engine;
+mod failpoint;
 pub mod flashback;
+pub mod fleet;
 pub mod http;
 pub mod lane;
 pub mod model;

@@ -1,1 +1,125 @@
-//! One file for each command.
+//! The commands. One file for each; what they share is here and in [`desk`].
+
+mod check;
+mod demo;
+mod desk;
+mod history;
+mod plan;
+mod run;
+mod sandbox;
+mod status;
+mod sync;
+mod table;
+
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Keeps the LLM provider keys in Flashback in step with the store where they are rotated.
+#[derive(Debug, Parser)]
+#[command(name = "flashback-rotator", version, max_term_width = 100)]
+struct Cli {
+    /// The configuration: a TOML file, or a directory of them. Default:
+    /// $FLASHBACK_ROTATOR_CONFIG, then /etc/flashback-rotator/config.toml
+    #[arg(long, global = true, value_name = "PATH")]
+    config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon
+    Run,
+    /// Validate the configuration
+    Check(check::Args),
+    /// Show what a sync would do now, and why; changes nothing
+    Plan(plan::Args),
+    /// Make one pass over the keys now
+    Sync(sync::Args),
+    /// Show how each key stands
+    Status(status::Args),
+    /// Show the audit trail
+    History(history::Args),
+    /// Run a local Flashback to try things on
+    Sandbox(sandbox::Args),
+    /// Show rotations before your eyes, with nothing to set up
+    Demo,
+}
+
+/// How a command ends.
+enum End {
+    /// 0.
+    Done,
+    /// 1: some key failed, or the command could not do its work.
+    Failed,
+    /// 2: the configuration or the arguments are wrong.
+    Wrong,
+}
+
+impl From<End> for ExitCode {
+    fn from(end: End) -> Self {
+        match end {
+            End::Done => Self::SUCCESS,
+            End::Failed => Self::from(1),
+            End::Wrong => Self::from(2),
+        }
+    }
+}
+
+/// Reads the arguments, runs the command, gives the exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    forbid_core_dumps();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(std::thread::available_parallelism().map_or(2, |n| n.get().min(4)))
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(format!("cannot start: {error}")).into(),
+    };
+    let end = runtime.block_on(async {
+        let config = cli.config.as_deref();
+        match cli.command {
+            Command::Run => run::run(config).await,
+            Command::Check(args) => check::run(config, &args).await,
+            Command::Plan(args) => plan::run(config, &args).await,
+            Command::Sync(args) => sync::run(config, &args).await,
+            Command::Status(args) => status::run(config, &args).await,
+            Command::History(args) => history::run(config, &args).await,
+            Command::Sandbox(args) => sandbox::run(args).await,
+            Command::Demo => demo::run().await,
+        }
+    });
+    // A blocking read that hangs (a dead network mount) must not keep the process.
+    runtime.shutdown_background();
+    end.into()
+}
+
+/// A core dump would hold every secret in memory.
+fn forbid_core_dumps() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, setrlimit};
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    let _ = setrlimit(Resource::Core, none);
+    // Also keeps other processes of the same user from reading the memory.
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+}
+
+/// Says what went wrong on stderr; exit code 1.
+fn fail(error: impl Display) -> End {
+    anstream::eprintln!("{}: {error}", table::red("error"));
+    End::Failed
+}
+
+/// Says what is wrong with the call; exit code 2.
+fn wrong(error: impl Display) -> End {
+    fail(error);
+    End::Wrong
+}

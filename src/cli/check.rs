@@ -1,0 +1,139 @@
+//! `check`: validates the configuration, and with `--connect` everything it points at.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use super::table::{self, Table};
+use super::{End, desk, fail};
+use crate::config::Loaded;
+use crate::fleet::Fleet;
+use crate::model::{Observation, WorkspaceId};
+use crate::store::sqlite::Sqlite;
+
+/// What `check` takes.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Also sign in to every source and to Flashback and read each key's metadata; changes nothing
+    #[arg(long)]
+    connect: bool,
+}
+
+pub async fn run(path: Option<&Path>, args: &Args) -> End {
+    match check(path, args).await {
+        Ok(end) | Err(end) => end,
+    }
+}
+
+async fn check(path: Option<&Path>, args: &Args) -> Result<End, End> {
+    let Loaded {
+        config,
+        files,
+        warnings,
+        ..
+    } = desk::load(path)?;
+    for warning in &warnings {
+        anstream::eprintln!("warning: {warning}");
+    }
+    let files: Vec<String> = files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
+    desk::print(format!(
+        "{} is valid: {} and {}",
+        files.join(", "),
+        count(config.keys.len(), "key"),
+        count(config.sources.len(), "source"),
+    ));
+    if !args.connect {
+        return Ok(End::Done);
+    }
+    desk::quiet_log(&config)?;
+    let store = Sqlite::in_memory().map_err(fail)?;
+    let fleet = desk::fleet(config, Arc::new(store)).await?;
+    let mut lines = services(&fleet).await;
+    lines.extend(keys(&fleet).await);
+    let mut table = Table::new(&["WHAT", "RESULT", "DETAIL"]);
+    let mut end = End::Done;
+    for line in lines {
+        let result = if line.works {
+            table::green("ok")
+        } else {
+            table::red("failed")
+        };
+        if !line.works {
+            fail(format!("{}: {}", line.what, line.detail));
+            end = End::Failed;
+        }
+        table.row([line.what, result, line.detail]);
+    }
+    desk::print(table);
+    Ok(end)
+}
+
+struct Line {
+    what: String,
+    works: bool,
+    detail: String,
+}
+
+impl Line {
+    fn new<E: std::fmt::Display>(what: String, result: Result<String, E>) -> Self {
+        match result {
+            Ok(detail) => Self {
+                what,
+                works: true,
+                detail,
+            },
+            Err(error) => Self {
+                what,
+                works: false,
+                detail: error.to_string(),
+            },
+        }
+    }
+}
+
+async fn services(fleet: &Fleet) -> Vec<Line> {
+    let sources = fleet.sources.iter().map(|(id, source)| async move {
+        Line::new(format!("source {id}"), source.connect().await)
+    });
+    let mut lines = join_all(sources).await;
+    let flashback = &fleet.engine.flashback;
+    lines.push(Line::new("Flashback".to_owned(), flashback.sign_in().await));
+    let workspaces: BTreeSet<&WorkspaceId> = fleet
+        .units
+        .values()
+        .map(|unit| &unit.config.settings.workspace_id)
+        .collect();
+    for workspace in workspaces {
+        let listed = flashback.list(workspace).await;
+        let found = listed.map(|listed| count(listed.len(), "configuration"));
+        lines.push(Line::new(format!("workspace {workspace}"), found));
+    }
+    lines
+}
+
+async fn keys(fleet: &Fleet) -> Vec<Line> {
+    let looks = fleet.units.values().map(|unit| async move {
+        let looked = unit.source.look(&unit.config.path).await;
+        let found = looked
+            .map_err(|error| error.to_string())
+            .and_then(|found| match found {
+                Observation::Present { version, .. } => Ok(format!("version {version}")),
+                Observation::Missing(why) => Err(why.describe().to_owned()),
+            });
+        (
+            unit.key.clone(),
+            Line::new(format!("key {}", unit.key), found),
+        )
+    });
+    let lines: BTreeMap<_, _> = join_all(looks).await.into_iter().collect();
+    lines.into_values().collect()
+}
+
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}

@@ -1,0 +1,328 @@
+//! `demo`: the real engine between a directory and a sandbox, before your eyes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use tokio_util::sync::CancellationToken;
+
+use super::{End, desk, fail, status, table};
+use crate::config;
+use crate::daemon::eyes::Watch;
+use crate::engine::row::Row;
+use crate::flashback::sandbox::{Operation, Options, Rule, Sandbox, sha256_hex};
+use crate::fleet::{Current, Fleet, Ground};
+use crate::scheduler::Scheduler;
+use crate::store::Store;
+use crate::store::sqlite::Sqlite;
+use crate::telemetry::metrics::Metrics;
+
+/// Far more than any step takes. The demo says which one did not come about.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A configuration that is in Flashback before the rotator is.
+const MADE_BY_HAND: &str = "Claude for support";
+
+pub async fn run() -> End {
+    match Stage::set().await {
+        Ok(mut stage) => match stage.play().await {
+            Ok(()) => End::Done,
+            Err(error) => fail(error),
+        },
+        Err(error) => fail(error),
+    }
+}
+
+/// A directory as the store, a sandbox as Flashback, and the rotator between them.
+struct Stage {
+    directory: Directory,
+    sandbox: Sandbox,
+}
+
+/// Is removed with all that is in it, however the demo ends.
+struct Directory(PathBuf);
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Stage {
+    async fn set() -> Result<Self, String> {
+        let name = format!("flashback-rotator-demo-{}", std::process::id());
+        let directory = Directory(std::env::temp_dir().join(name));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .map_err(text)?;
+        let sandbox = Sandbox::start(listener, Options::default()).map_err(text)?;
+        let path = &directory.0;
+        std::fs::create_dir_all(path.join("secrets")).map_err(text)?;
+        std::fs::write(path.join("token"), random_key("token")).map_err(text)?;
+        std::fs::write(
+            path.join("config.toml"),
+            configuration(path, &sandbox.url()),
+        )
+        .map_err(text)?;
+        Ok(Self { directory, sandbox })
+    }
+
+    async fn play(&mut self) -> Result<(), String> {
+        say(
+            "A directory is the store, a local sandbox is Flashback; keys are looked at every second.",
+        );
+        self.creation_and_adoption().await
+    }
+
+    async fn creation_and_adoption(&mut self) -> Result<(), String> {
+        let by_hand = self.create_by_hand().await?;
+        let openai = self.write("openai")?;
+        let claude = self.write("claude")?;
+        let started = Instant::now();
+        let rotator = self.start().await?;
+        self.arrival("GPT for search", &openai).await?;
+        tell(
+            started,
+            "creation",
+            "`GPT for search` was not in Flashback: created with its key",
+        );
+        let adopted = self.arrival(MADE_BY_HAND, &claude).await?;
+        if adopted != by_hand {
+            return Err("a second configuration was made".to_owned());
+        }
+        tell(
+            started,
+            "adoption",
+            "`Claude for support` was there, made by hand: adopted, key replaced",
+        );
+
+        let started = Instant::now();
+        let openai = self.write("openai")?;
+        self.arrival("GPT for search", &openai).await?;
+        tell(
+            started,
+            "rotation",
+            "the store got a new key; Flashback has it",
+        );
+
+        self.rotation_in_an_outage().await?;
+        self.restart(rotator).await
+    }
+
+    async fn rotation_in_an_outage(&self) -> Result<(), String> {
+        let before = self.writes();
+        self.sandbox.fail(Rule::status(503));
+        let started = Instant::now();
+        let openai = self.write("openai")?;
+        self.until("a push that fails", || {
+            (self.writes() >= before + 3).then_some(())
+        })
+        .await?;
+        let tries = self.writes() - before;
+        tell(
+            started,
+            "outage",
+            &format!("rotated while Flashback answers 503: {tries} tries failed, none lost"),
+        );
+        self.sandbox.heal();
+        let started = Instant::now();
+        self.arrival("GPT for search", &openai).await?;
+        tell(
+            started,
+            "recovery",
+            "Flashback is back; it has the newest key",
+        );
+        Ok(())
+    }
+
+    async fn restart(&self, rotator: Rotator) -> Result<(), String> {
+        rotator.stop().await;
+        let before = self.writes();
+        let started = Instant::now();
+        let rotator = self.start().await?;
+        self.until("every key looked at", || {
+            (rotator.scheduler.unseen() == 0).then_some(())
+        })
+        .await?;
+        let pushed = self.writes() - before;
+        if pushed > 0 {
+            return Err(format!("{pushed} keys were pushed again after a restart"));
+        }
+        tell(
+            started,
+            "restart",
+            "every key looked at again, nothing pushed",
+        );
+        let records = rotator.store.load_all().await.map_err(text)?;
+        let rows = Row::of_records(&rotator.current.load().config.keys, records);
+        desk::print(format!("\n{}", status::render(&rows, Utc::now())));
+        rotator.stop().await;
+        Ok(())
+    }
+
+    async fn start(&self) -> Result<Rotator, String> {
+        let path = self.directory.0.join("config.toml");
+        let config = config::load(Some(&path)).map_err(text)?.config;
+        let store = Arc::new(Sqlite::open(&config.state.path, "the demo").map_err(text)?);
+        let (watch, stop) = (Arc::new(Watch::default()), CancellationToken::new());
+        let ground = Ground {
+            fingerprinter: store.fingerprinter().await.map_err(text)?,
+            store: store.clone(),
+            metrics: Arc::new(Metrics::new()),
+            outages: watch.clone(),
+            stop: stop.clone(),
+        };
+        let fleet = Fleet::build(Arc::new(config), &ground, None).map_err(text)?;
+        let schedule = fleet.schedule();
+        let current = Arc::new(Current::new(fleet));
+        let scheduler = Scheduler::start(current.clone(), stop.clone());
+        watch.attach(scheduler.clone());
+        scheduler.replace(schedule);
+        Ok(Rotator {
+            current,
+            scheduler,
+            store,
+            stop,
+        })
+    }
+
+    /// Puts a new key into the store, by rename as a careful writer does.
+    fn write(&self, name: &str) -> Result<String, String> {
+        let key = random_key(name);
+        let path = self.directory.0.join("secrets").join(name);
+        let next = path.with_extension("next");
+        std::fs::write(&next, &key).map_err(text)?;
+        std::fs::rename(&next, &path).map_err(text)?;
+        Ok(key)
+    }
+
+    /// As somebody did in Flashback's console, some time ago.
+    async fn create_by_hand(&self) -> Result<String, String> {
+        let body = serde_json::json!({
+            "name": MADE_BY_HAND, "aiType": "ANTHROPIC", "workspaceId": "workspace-demo",
+            "endpoint": "https://api.anthropic.com", "secret": random_key("old"),
+        });
+        let request = reqwest::Client::new().post(format!("{}/ai/llm", self.sandbox.url()));
+        let request = request.bearer_auth("by-hand").json(&body);
+        let answer = request
+            .send()
+            .await
+            .map_err(text)?
+            .error_for_status()
+            .map_err(text)?;
+        let answer: serde_json::Value = answer.json().await.map_err(text)?;
+        Ok(answer["aiLlmId"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Waits until Flashback holds this key under this name; gives the configuration's id.
+    async fn arrival(&self, name: &str, key: &str) -> Result<String, String> {
+        let digest = sha256_hex(key);
+        let arrived = || {
+            let all = self.sandbox.configurations();
+            let there = all
+                .into_iter()
+                .find(|one| one.name == name && one.secret_sha256 == digest);
+            there.map(|one| one.ai_llm_id)
+        };
+        self.until(name, arrived).await
+    }
+
+    /// Requests that would change Flashback, carried out or not.
+    fn writes(&self) -> usize {
+        let write = |operation| matches!(operation, Operation::Create | Operation::Update);
+        self.sandbox
+            .journal()
+            .iter()
+            .filter(|entry| write(entry.operation))
+            .count()
+    }
+
+    async fn until<T>(&self, what: &str, condition: impl Fn() -> Option<T>) -> Result<T, String> {
+        let started = Instant::now();
+        loop {
+            if let Some(value) = condition() {
+                return Ok(value);
+            }
+            if started.elapsed() > PATIENCE {
+                return Err(format!("{what}: not within {} s", PATIENCE.as_secs()));
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}
+
+/// The engine at work.
+struct Rotator {
+    current: Arc<Current>,
+    scheduler: Scheduler,
+    store: Arc<Sqlite>,
+    stop: CancellationToken,
+}
+
+impl Rotator {
+    async fn stop(self) {
+        self.stop.cancel();
+        self.scheduler.drained().await;
+    }
+}
+
+fn configuration(path: &Path, url: &str) -> String {
+    let path = path.display();
+    format!(
+        r#"[flashback]
+base_url = "{url}"
+workspace_id = "workspace-demo"
+
+[flashback.auth]
+token = {{ file = "{path}/token" }}
+
+[state]
+url = "sqlite://{path}/state.db"
+
+[schedule]
+check = "1s"
+
+[retry]
+initial = "200ms"
+max = "1s"
+
+[sources.directory]
+type = "file"
+dir = "{path}/secrets"
+
+[keys.gpt]
+name = "GPT for search"
+ai_type = "OPENAI"
+source = "directory"
+path = "openai"
+
+[keys.claude]
+name = "{MADE_BY_HAND}"
+ai_type = "ANTHROPIC"
+source = "directory"
+path = "claude"
+"#
+    )
+}
+
+/// A key nobody ever had.
+fn random_key(kind: &str) -> String {
+    format!("demo-{kind}-{:032x}", rand::random::<u128>())
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+fn say(line: &str) {
+    desk::print(format!("{}\n", table::dim(line)));
+}
+
+fn tell(started: Instant, what: &str, line: &str) {
+    let took = format!("{:>5} ms", started.elapsed().as_millis());
+    desk::print(format!(
+        "{took}  {} {line}",
+        table::green(&format!("{what:<9}"))
+    ));
+}

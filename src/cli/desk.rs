@@ -1,0 +1,102 @@
+//! What the commands share: the configuration, the state, a fleet to work with.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{End, fail, wrong};
+use crate::config::{self, Config, Loaded};
+use crate::engine::row::Row;
+use crate::fleet::{Fleet, Ground};
+use crate::lane::Outages;
+use crate::model::KeyId;
+use crate::store::Store;
+use crate::telemetry::log;
+use crate::telemetry::metrics::Metrics;
+
+/// Loads the configuration, and shows every mistake in it.
+pub fn load(path: Option<&Path>) -> Result<Loaded, End> {
+    config::load(path).map_err(|report| {
+        let colour =
+            anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+        anstream::eprintln!("{}", report.render(colour));
+        End::Wrong
+    })
+}
+
+/// Warnings only: the command's own output says the rest.
+pub fn quiet_log(config: &Config) -> Result<(), End> {
+    log::init(config.log.format, "warn").map(drop).map_err(fail)
+}
+
+/// Tells the user's outages apart from the keys' errors.
+struct OutagesOnStderr;
+
+impl Outages for OutagesOnStderr {
+    fn unavailable(&self, service: &str, error: &str, _: Duration) {
+        tracing::warn!(source = service, error, "no answer; trying again");
+    }
+
+    fn recovered(&self, service: &str, _: Duration) {
+        tracing::warn!(source = service, "it answers again");
+    }
+}
+
+/// Everything the configuration asks for, over this state.
+pub async fn fleet(config: Config, store: Arc<dyn Store>) -> Result<Fleet, End> {
+    let ground = Ground {
+        fingerprinter: store.fingerprinter().await.map_err(fail)?,
+        store,
+        metrics: Arc::new(Metrics::new()),
+        outages: Arc::new(OutagesOnStderr),
+        stop: CancellationToken::new(),
+    };
+    Fleet::build(Arc::new(config), &ground, None).map_err(fail)
+}
+
+/// The keys that were named, if each is in the configuration.
+pub fn known_keys(config: &Config, names: &[String]) -> Result<Vec<KeyId>, End> {
+    let mut keys = Vec::new();
+    for name in names {
+        let key = KeyId::new(name);
+        if !config.keys.contains_key(&key) {
+            return Err(wrong(unknown_key(config, name)));
+        }
+        keys.push(key);
+    }
+    Ok(keys)
+}
+
+/// What to say of a key that is not in the configuration.
+pub fn unknown_key(config: &Config, name: &str) -> String {
+    let nearest = config
+        .keys
+        .keys()
+        .map(|key| (strsim::damerau_levenshtein(key.as_str(), name), key))
+        .min()
+        .filter(|(distance, _)| *distance <= 3);
+    match nearest {
+        Some((_, key)) => format!("no key `{name}` in the configuration; did you mean `{key}`?"),
+        None => format!("no key `{name}` in the configuration; `status` lists its keys"),
+    }
+}
+
+/// Prints one line to stdout. A reader that went away (`| head`) is no error.
+pub fn print(text: impl std::fmt::Display) {
+    use std::io::Write as _;
+    let _ = writeln!(anstream::stdout(), "{text}");
+}
+
+/// Names each key that failed on stderr; the exit code that follows.
+pub fn end_of(rows: &[Row]) -> End {
+    let mut end = End::Done;
+    for row in rows {
+        if let Some(error) = &row.error {
+            fail(format!("{}: {error}", row.key));
+            end = End::Failed;
+        }
+    }
+    end
+}

@@ -1,0 +1,59 @@
+//! `plan`: what a sync would do now. Changes nothing.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::table::{self, Table};
+use super::{End, desk, fail};
+use crate::engine::row::{self, Row};
+use crate::model::Action;
+use crate::store::sqlite::Sqlite;
+
+/// What `plan` takes.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(path: Option<&Path>, args: &Args) -> End {
+    match plan(path, args).await {
+        Ok(end) | Err(end) => end,
+    }
+}
+
+async fn plan(path: Option<&Path>, args: &Args) -> Result<End, End> {
+    let config = desk::load(path)?.config;
+    desk::quiet_log(&config)?;
+    let store = match Sqlite::open_beside(&config.state.path).map_err(fail)? {
+        Some(store) => store,
+        None => Sqlite::in_memory().map_err(fail)?,
+    };
+    let total = config.keys.len();
+    let fleet = desk::fleet(config, Arc::new(store)).await?;
+    let bar = table::progress(total);
+    let rows = fleet.plan(&|| bar.inc(1)).await.map_err(fail)?;
+    bar.finish_and_clear();
+    if args.json {
+        desk::print(row::document(&rows));
+    } else {
+        desk::print(render(&rows));
+    }
+    Ok(desk::end_of(&rows))
+}
+
+/// The table of `plan` and `sync`.
+pub fn render(rows: &[Row]) -> String {
+    let mut table = Table::new(&["KEY", "ACTION", "VERSION", "CONFIGURATION", "WHY"]);
+    for row in rows {
+        table.row([
+            row.key.to_string(),
+            table::action(row.action.unwrap_or(Action::None)),
+            row.version.clone().unwrap_or_else(table::nothing),
+            row.ai_llm_id.clone().unwrap_or_else(table::nothing),
+            row.reason.clone().unwrap_or_default(),
+        ]);
+    }
+    table.to_string()
+}

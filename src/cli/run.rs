@@ -1,0 +1,23 @@
+//! `run`: the daemon.
+
+use std::path::Path;
+
+use super::{End, desk, fail};
+use crate::config;
+use crate::daemon;
+use crate::telemetry::log;
+
+pub async fn run(path: Option<&Path>) -> End {
+    let loaded = match desk::load(path) {
+        Ok(loaded) => loaded,
+        Err(end) => return end,
+    };
+    let log = match log::init(loaded.config.log.format, &loaded.config.log.level) {
+        Ok(log) => log,
+        Err(error) => return fail(error),
+    };
+    match daemon::run(config::locate(path), loaded, log).await {
+        Ok(()) => End::Done,
+        Err(error) => fail(error),
+    }
+}

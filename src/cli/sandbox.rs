@@ -1,0 +1,57 @@
+//! `sandbox`: a local Flashback to try things on.
+
+use std::net::SocketAddr;
+
+use super::{End, desk, fail};
+use crate::flashback::sandbox::{Options, Sandbox};
+use crate::secret::Secret;
+
+/// What `sandbox` takes.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Where to listen. It has no secrets to keep, and no protection: stay on the loopback address
+    #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDR")]
+    listen: SocketAddr,
+
+    /// The bearer token that is good; where left out, every token and every login is
+    #[arg(
+        long,
+        env = "FLASHBACK_SANDBOX_TOKEN",
+        hide_env_values = true,
+        value_name = "T"
+    )]
+    token: Option<String>,
+}
+
+pub async fn run(args: Args) -> End {
+    let listener = match tokio::net::TcpListener::bind(args.listen).await {
+        Ok(listener) => listener,
+        Err(error) => return fail(format!("cannot listen on {}: {error}", args.listen)),
+    };
+    let options = Options {
+        token: args.token.map(Secret::new),
+        ..Options::default()
+    };
+    let sandbox = match Sandbox::start(listener, options) {
+        Ok(sandbox) => sandbox,
+        Err(error) => return fail(error),
+    };
+    let url = sandbox.url();
+    desk::print(format!("A local Flashback is at {url}, until Ctrl-C."));
+    desk::print(format!(
+        "  base_url = \"{url}\"            for [flashback] in the configuration"
+    ));
+    desk::print(format!(
+        "  curl {url}/_sandbox             its switches: latency, faults, limits"
+    ));
+    desk::print(format!(
+        "  curl {url}/_sandbox/journal     what it was asked"
+    ));
+    match tokio::signal::ctrl_c().await {
+        Ok(()) => {
+            sandbox.shutdown().await;
+            End::Done
+        }
+        Err(error) => fail(error),
+    }
+}

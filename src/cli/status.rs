@@ -1,0 +1,68 @@
+//! `status`: how each key stands, from the state store.
+
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+
+use super::table::{self, Table};
+use super::{End, desk, fail};
+use crate::engine::row::{self, Row, State};
+use crate::store::Store as _;
+use crate::store::sqlite::Sqlite;
+
+/// What `status` takes.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(path: Option<&Path>, args: &Args) -> End {
+    match status(path, args).await {
+        Ok(end) | Err(end) => end,
+    }
+}
+
+async fn status(path: Option<&Path>, args: &Args) -> Result<End, End> {
+    let config = desk::load(path)?.config;
+    let records = match Sqlite::open_beside(&config.state.path).map_err(fail)? {
+        Some(store) => store.load_all().await.map_err(fail)?,
+        None => Vec::new(),
+    };
+    let rows = Row::of_records(&config.keys, records);
+    if args.json {
+        desk::print(row::document(&rows));
+    } else {
+        desk::print(render(&rows, Utc::now()));
+    }
+    Ok(End::Done)
+}
+
+/// The table of `status`.
+pub fn render(rows: &[Row], now: DateTime<Utc>) -> String {
+    let mut table = Table::new(&[
+        "KEY",
+        "STATE",
+        "VERSION",
+        "PUSHED",
+        "NEXT CHECK",
+        "CONFIGURATION",
+        "ERROR",
+    ]);
+    for row in rows {
+        let state = row.state.unwrap_or(State::Pending);
+        table.row([
+            row.key.to_string(),
+            table::state(state),
+            row.version.clone().unwrap_or_else(table::nothing),
+            row.pushed_at
+                .map_or_else(table::nothing, |at| table::ago(at, now)),
+            row.next_check
+                .map_or_else(table::nothing, |at| table::ahead(at, now)),
+            row.ai_llm_id.clone().unwrap_or_else(table::nothing),
+            row.error.clone().unwrap_or_default(),
+        ]);
+    }
+    table.to_string()
+}

@@ -1,0 +1,131 @@
+//! `sync`: one pass now, by the daemon that runs on this state or, without one, by itself.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::plan::render;
+use super::{End, desk, fail, table};
+use crate::config::Config;
+use crate::engine::row::{self, Row};
+use crate::model::KeyId;
+use crate::store::sqlite::Sqlite;
+use crate::store::{Request, RequestState, Store, StoreError};
+
+/// How often the answer of a daemon is looked for.
+const POLL: Duration = Duration::from_millis(100);
+
+/// How long a daemon may be gone before nobody is expected to answer. A restart takes less.
+const ABANDONED: Duration = Duration::from_secs(10);
+
+/// What `sync` takes.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only these keys
+    #[arg(value_name = "KEY")]
+    keys: Vec<String>,
+
+    /// Push unchanged keys too, and those that were refused or are held
+    #[arg(long)]
+    force: bool,
+
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(path: Option<&Path>, args: &Args) -> End {
+    match sync(path, args).await {
+        Ok(end) | Err(end) => end,
+    }
+}
+
+async fn sync(path: Option<&Path>, args: &Args) -> Result<End, End> {
+    let config = desk::load(path)?.config;
+    let keys = desk::known_keys(&config, &args.keys)?;
+    desk::quiet_log(&config)?;
+    let holder = format!("flashback-rotator sync, process {}", std::process::id());
+    let rows = match Sqlite::open(&config.state.path, &holder) {
+        Ok(store) => alone(config, Arc::new(store), &keys, args.force).await?,
+        Err(StoreError::Locked {
+            holder: Some(holder),
+            ..
+        }) if holder.starts_with("flashback-rotator run") => {
+            by_the_daemon(&config, keys, args.force).await?
+        }
+        Err(error) => return Err(fail(error)),
+    };
+    if args.json {
+        desk::print(row::document(&rows));
+    } else {
+        desk::print(render(&rows));
+    }
+    Ok(desk::end_of(&rows))
+}
+
+async fn alone(
+    config: Config,
+    store: Arc<Sqlite>,
+    keys: &[KeyId],
+    force: bool,
+) -> Result<Vec<Row>, End> {
+    let fleet = desk::fleet(config, store.clone()).await?;
+    let bar = table::progress(fleet.named(keys).len());
+    let rows = fleet.sync(keys, force, &|| bar.inc(1)).await;
+    bar.finish_and_clear();
+    store.flush().await.map_err(fail)?;
+    Ok(rows)
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    keys: Vec<Row>,
+}
+
+async fn by_the_daemon(config: &Config, keys: Vec<KeyId>, force: bool) -> Result<Vec<Row>, End> {
+    let path = &config.state.path;
+    let Some(store) = Sqlite::open_beside(path).map_err(fail)? else {
+        return Err(fail(format!("the state {} went away", path.display())));
+    };
+    let asked: Vec<KeyId> = keys.clone();
+    let id = store
+        .submit(&Request::Sync { keys, force })
+        .await
+        .map_err(fail)?;
+    let bar = table::progress(0);
+    let mut seen_alive = Instant::now();
+    let answer = loop {
+        match store.request_state(id).await.map_err(fail)? {
+            RequestState::Answered(answer) => break answer,
+            RequestState::Working { done, total } => {
+                bar.set_length(total.into());
+                bar.set_position(done.into());
+            }
+            RequestState::Waiting => {}
+        }
+        if Sqlite::holder(path).is_some() {
+            seen_alive = Instant::now();
+        } else if seen_alive.elapsed() > ABANDONED {
+            bar.finish_and_clear();
+            return Err(fail(
+                "the daemon stopped before it answered; the request waits in the state for the \
+                 next one. Run `sync` again to do it without a daemon",
+            ));
+        }
+        tokio::time::sleep(POLL).await;
+    };
+    bar.finish_and_clear();
+    let answer: Answer = serde_json::from_str(&answer)
+        .map_err(|_| fail("the daemon's answer cannot be read: is it of another version?"))?;
+    for key in asked {
+        if !answer.keys.iter().any(|row| row.key == key) {
+            return Err(fail(format!(
+                "the daemon does not know `{key}` yet: it has not reloaded this configuration"
+            )));
+        }
+    }
+    Ok(answer.keys)
+}

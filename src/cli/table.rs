@@ -1,0 +1,162 @@
+//! Aligned tables, and colour where a terminal is there to show it: what is printed goes through
+//! `anstream`, which takes the colours out for pipes and for `NO_COLOR`.
+
+use std::fmt;
+
+use anstyle::{AnsiColor, Style};
+use chrono::{DateTime, TimeDelta, Utc};
+use tabled::builder::Builder;
+use tabled::settings::Padding;
+use tabled::settings::style::Style as Border;
+
+use crate::engine::row::State;
+use crate::model::Action;
+
+/// A table with a header.
+pub struct Table(Builder);
+
+impl Table {
+    /// With these columns.
+    pub fn new(columns: &[&str]) -> Self {
+        let mut builder = Builder::new();
+        let bold = Style::new().bold();
+        builder.push_record(columns.iter().map(|column| paint(bold, column)));
+        Self(builder)
+    }
+
+    /// Adds a row.
+    pub fn row<const N: usize>(&mut self, cells: [String; N]) {
+        self.0.push_record(cells);
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = self.0.clone().build();
+        table.with(Border::empty()).with(Padding::new(0, 2, 0, 0));
+        let text = table.to_string();
+        let mut lines = text.lines().map(str::trim_end).peekable();
+        while let Some(line) = lines.next() {
+            f.write_str(line)?;
+            if lines.peek().is_some() {
+                f.write_str("\n")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn paint(style: Style, text: &str) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+fn colour(colour: AnsiColor, text: &str) -> String {
+    paint(Style::new().fg_color(Some(colour.into())), text)
+}
+
+/// For what went wrong.
+pub fn red(text: &str) -> String {
+    paint(
+        Style::new().fg_color(Some(AnsiColor::Red.into())).bold(),
+        text,
+    )
+}
+
+/// For what went well.
+pub fn green(text: &str) -> String {
+    colour(AnsiColor::Green, text)
+}
+
+/// For what is less important.
+pub fn dim(text: &str) -> String {
+    paint(Style::new().dimmed(), text)
+}
+
+/// An empty cell.
+pub fn nothing() -> String {
+    "-".to_owned()
+}
+
+/// A state in its colour.
+pub fn state(state: State) -> String {
+    let of = match state {
+        State::InSync => AnsiColor::Green,
+        State::Pending => AnsiColor::Cyan,
+        State::Failing | State::Missing => AnsiColor::Red,
+        State::Held => AnsiColor::Yellow,
+        State::Disabled => AnsiColor::BrightBlack,
+    };
+    colour(of, state.as_str())
+}
+
+/// An action in its colour.
+pub fn action(action: Action) -> String {
+    let of = match action {
+        Action::Create | Action::Update | Action::Adopt => AnsiColor::Green,
+        Action::Hold => AnsiColor::Yellow,
+        Action::Error => AnsiColor::Red,
+        Action::None => return action.as_str().to_owned(),
+    };
+    colour(of, action.as_str())
+}
+
+/// A time gone by: `12 s ago`.
+pub fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    format!("{} ago", span(now - at))
+}
+
+/// A time to come: `in 12 s`, or `now`.
+pub fn ahead(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    if at <= now {
+        "now".to_owned()
+    } else {
+        format!("in {}", span(at - now))
+    }
+}
+
+/// A length of time in its largest unit that is not zero.
+fn span(length: TimeDelta) -> String {
+    let seconds = length.num_seconds().max(0);
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// A progress bar on stderr, shown where that is a terminal.
+pub fn progress(total: usize) -> indicatif::ProgressBar {
+    let bar = indicatif::ProgressBar::new(total as u64);
+    let template = "{bar:32} {pos}/{len} keys, {elapsed}";
+    if let Ok(style) = indicatif::ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_whatever_the_colour() {
+        let mut table = Table::new(&["KEY", "STATE", "ERROR"]);
+        table.row(["a".into(), state(State::InSync), String::new()]);
+        table.row(["longer".into(), state(State::Failing), "no".into()]);
+        let plain = anstream::adapter::strip_str(&table.to_string()).to_string();
+        assert_eq!(
+            plain,
+            "KEY     STATE    ERROR\na       in_sync\nlonger  failing  no"
+        );
+    }
+
+    #[test]
+    fn spans_are_short() {
+        let now = Utc::now();
+        assert_eq!(ago(now - TimeDelta::seconds(5), now), "5 s ago");
+        assert_eq!(ago(now - TimeDelta::minutes(3), now), "3 min ago");
+        assert_eq!(ahead(now + TimeDelta::hours(5), now), "in 5 h");
+        assert_eq!(ahead(now - TimeDelta::hours(5), now), "now");
+    }
+}

@@ -1,0 +1,119 @@
+//! What the daemon shows: outages in the log, health and status over HTTP.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::engine::row::{self, Row};
+use crate::fleet::Current;
+use crate::http::Eyes;
+use crate::lane::Outages;
+use crate::model::SourceId;
+use crate::scheduler::Scheduler;
+use crate::telemetry::event;
+use crate::telemetry::metrics::{FLASHBACK, Metrics};
+
+/// A dispatcher that has shown no sign of life for this long is stuck; it shows one each second.
+const STUCK: Duration = Duration::from_secs(30);
+
+/// Logs outages once, and wakes what waited when they end.
+#[derive(Default)]
+pub struct Watch {
+    scheduler: OnceLock<Scheduler>,
+}
+
+impl Watch {
+    /// Whom to tell.
+    pub fn attach(&self, scheduler: Scheduler) {
+        let _ = self.scheduler.set(scheduler);
+    }
+}
+
+impl Outages for Watch {
+    fn unavailable(&self, service: &str, error: &str, retry_in: Duration) {
+        tracing::warn!(
+            event = event::SOURCE_UNAVAILABLE,
+            source = service,
+            error,
+            retry_in_ms = u64::try_from(retry_in.as_millis()).unwrap_or(u64::MAX),
+            "no answer; everything that needs it is held back"
+        );
+    }
+
+    fn recovered(&self, service: &str, after: Duration) {
+        tracing::info!(
+            event = event::SOURCE_RECOVERED,
+            source = service,
+            elapsed_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
+            "it answers again"
+        );
+        if let Some(scheduler) = self.scheduler.get() {
+            scheduler.recovered((service != FLASHBACK).then(|| SourceId::new(service)));
+        }
+    }
+}
+
+/// The daemon as the HTTP server sees it.
+pub struct DaemonEyes {
+    current: Arc<Current>,
+    scheduler: Scheduler,
+    metrics: Arc<Metrics>,
+    signed_in: AtomicBool,
+}
+
+impl DaemonEyes {
+    /// Over this daemon.
+    pub fn new(current: Arc<Current>, scheduler: Scheduler, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self {
+            current,
+            scheduler,
+            metrics,
+            signed_in: AtomicBool::new(false),
+        })
+    }
+
+    /// Flashback has been signed in to.
+    pub fn signed_in(&self) {
+        self.signed_in.store(true, Ordering::Relaxed);
+    }
+}
+
+#[async_trait]
+impl Eyes for DaemonEyes {
+    fn live(&self) -> bool {
+        self.scheduler.since_pulse() < STUCK
+    }
+
+    fn ready(&self) -> Result<(), Vec<String>> {
+        let mut missing = Vec::new();
+        if !self.signed_in.load(Ordering::Relaxed) {
+            missing.push("not signed in to Flashback yet".to_owned());
+        }
+        let unseen = self.scheduler.unseen();
+        if unseen > 0 {
+            missing.push(format!("not looked at yet: {unseen} keys"));
+        }
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(missing)
+        }
+    }
+
+    fn metrics(&self) -> String {
+        self.metrics.render()
+    }
+
+    async fn status(&self) -> Result<serde_json::Value, String> {
+        let fleet = self.current.load();
+        let records = fleet
+            .engine
+            .store
+            .load_all()
+            .await
+            .map_err(|error| error.to_string())?;
+        Ok(row::document(&Row::of_records(&fleet.config.keys, records)))
+    }
+}

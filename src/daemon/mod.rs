@@ -1,0 +1,221 @@
+//! The daemon's life: start, reload, drain, stop.
+//!
+//! It refuses to start, and says why, where it could not do its work: the state is in use, the
+//! port is taken. From then on nothing ends it but a signal: what fails is retried, a broken new
+//! configuration is refused, a look that panics is logged and comes back.
+
+mod desk;
+pub(crate) mod eyes;
+mod reload;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Loaded;
+use crate::fleet::{Current, Fleet, FleetError, Ground};
+use crate::lane::Failure as _;
+use crate::retry::{Limits, Round};
+use crate::scheduler::Scheduler;
+use crate::store::sqlite::Sqlite;
+use crate::store::{Store as _, StoreError};
+use crate::telemetry::event;
+use crate::telemetry::log::Handle;
+use crate::telemetry::metrics::Metrics;
+
+use eyes::{DaemonEyes, Watch};
+use reload::Reloader;
+
+/// How long a push in flight may take to finish after a signal.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Why the daemon did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A source or the target cannot be made.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
+    /// The port is taken, or not ours to take.
+    #[error("cannot listen on {address} for [http] listen: {reason}. Free it, or choose another")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// The operating system's words.
+        reason: String,
+    },
+    /// Signals cannot be caught.
+    #[error("cannot catch signals: {0}")]
+    Signals(std::io::Error),
+}
+
+/// Runs until a signal. `path` is where the configuration came from, to be read again.
+///
+/// # Errors
+/// [`StartError`] where it could not start; nothing was changed then.
+pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), StartError> {
+    let mut signals = Signals::catch().map_err(StartError::Signals)?;
+    let config = Arc::new(loaded.config);
+    let holder = format!("flashback-rotator run, process {}", std::process::id());
+    let store = Arc::new(Sqlite::open(&config.state.path, &holder)?);
+    let address = config.http_listen;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| StartError::Listen {
+            address,
+            reason: error.to_string(),
+        })?;
+
+    let metrics = Arc::new(Metrics::new());
+    let watch = Arc::new(Watch::default());
+    let looks = CancellationToken::new();
+    let ground = Ground {
+        fingerprinter: store.fingerprinter().await?,
+        store: store.clone(),
+        metrics: Arc::clone(&metrics),
+        outages: watch.clone(),
+        stop: looks.clone(),
+    };
+    let fleet = Fleet::build(Arc::clone(&config), &ground, None)?;
+    tracing::info!(
+        event = event::STARTED,
+        version = env!("CARGO_PKG_VERSION"),
+        config = %path.display(),
+        state = %config.state.path.display(),
+        http = %listener.local_addr().unwrap_or(address),
+        keys = fleet.units.len(),
+        sources = fleet.sources.len(),
+        "flashback-rotator is up"
+    );
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+
+    let schedule = fleet.schedule();
+    let current = Arc::new(Current::new(fleet));
+    let scheduler = Scheduler::start(current.clone(), looks.clone());
+    watch.attach(scheduler.clone());
+    let eyes = DaemonEyes::new(current.clone(), scheduler.clone(), metrics.clone());
+    scheduler.replace(schedule);
+
+    // These have nothing to finish: they go on while the looks drain, and are dropped then.
+    let rest = CancellationToken::new();
+    let reloader = Reloader::new(
+        path,
+        loaded.digest,
+        current.clone(),
+        ground,
+        scheduler.clone(),
+        log,
+    );
+    let services = [
+        tokio::spawn(crate::http::serve(listener, eyes.clone(), rest.clone())),
+        tokio::spawn(desk::serve(current.clone(), store.clone())),
+        tokio::spawn(sign_in(current, eyes)),
+    ];
+    let second = live(&mut signals, reloader).await;
+
+    tracing::info!(
+        event = event::STOPPING,
+        signal = second.name,
+        "finishing what is in flight"
+    );
+    looks.cancel();
+    tokio::select! {
+        () = scheduler.drained() => {}
+        () = tokio::time::sleep(DRAIN) => {
+            tracing::warn!("a push did not finish in time; the next start finds out what became of it");
+        }
+        () = signals.stop() => tracing::warn!("stopping at once"),
+    }
+    rest.cancel();
+    services.iter().for_each(tokio::task::JoinHandle::abort);
+    if let Err(error) = store.flush().await {
+        tracing::warn!(%error, "the last notes were not written");
+    }
+    tracing::info!(event = event::STOPPED, "stopped");
+    Ok(())
+}
+
+/// Until the first signal to stop; reloads meanwhile.
+async fn live(signals: &mut Signals, mut reloader: Reloader) -> Told {
+    let mut poll = tokio::time::interval(reload::POLL);
+    poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            told = signals.next() => match told.kind {
+                Kind::Stop => return told,
+                Kind::Reload => reloader.reload("SIGHUP").await,
+            },
+            _ = poll.tick() => reloader.poll().await,
+        }
+    }
+}
+
+/// Signs in to Flashback at the start, so that a wrong credential shows before the first
+/// rotation; `/readyz` waits for it.
+async fn sign_in(current: Arc<Current>, eyes: Arc<DaemonEyes>) {
+    let limits = Limits {
+        give_up_after: Duration::MAX,
+        ..current.load().config.retry
+    };
+    let mut round = Round::begin(limits);
+    loop {
+        let flashback = Arc::clone(&current.load().engine.flashback);
+        let Err(error) = flashback.sign_in().await else {
+            break;
+        };
+        let retry_after = match error.class() {
+            crate::retry::Class::Outage { retry_after }
+            | crate::retry::Class::Transient { retry_after } => retry_after,
+            crate::retry::Class::Refused => None,
+        };
+        let wait = round.next_wait(retry_after).unwrap_or(limits.max);
+        tokio::time::sleep(wait).await;
+    }
+    eyes.signed_in();
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+enum Kind {
+    Stop,
+    Reload,
+}
+
+struct Told {
+    kind: Kind,
+    name: &'static str,
+}
+
+impl Signals {
+    fn catch() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> Told {
+        tokio::select! {
+            _ = self.terminate.recv() => Told { kind: Kind::Stop, name: "SIGTERM" },
+            _ = self.interrupt.recv() => Told { kind: Kind::Stop, name: "SIGINT" },
+            _ = self.hangup.recv() => Told { kind: Kind::Reload, name: "SIGHUP" },
+        }
+    }
+
+    async fn stop(&mut self) {
+        while let Kind::Reload = self.next().await.kind {}
+    }
+}

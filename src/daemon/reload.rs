@@ -1,0 +1,176 @@
+//! A changed configuration takes effect without a restart; a broken one is refused.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{self, Digest, Loaded};
+use crate::fleet::{Current, Fleet, Ground};
+use crate::scheduler::Scheduler;
+use crate::telemetry::event;
+use crate::telemetry::log::Handle;
+
+/// How often the configuration is compared with what is in force. Reading it is how every way of
+/// changing it shows: in place, by rename, or by the swap of a mounted directory.
+pub const POLL: Duration = Duration::from_secs(1);
+
+/// Watches the configuration.
+pub struct Reloader {
+    path: PathBuf,
+    /// What was last loaded, or refused.
+    known: Digest,
+    /// What the last poll saw, if it was something else: a file being written is let finish.
+    seen: Option<Digest>,
+    current: Arc<Current>,
+    ground: Ground,
+    scheduler: Scheduler,
+    log: Handle,
+}
+
+impl Reloader {
+    pub fn new(
+        path: PathBuf,
+        known: Digest,
+        current: Arc<Current>,
+        ground: Ground,
+        scheduler: Scheduler,
+        log: Handle,
+    ) -> Self {
+        Self {
+            path,
+            known,
+            seen: None,
+            current,
+            ground,
+            scheduler,
+            log,
+        }
+    }
+
+    /// Reloads once the configuration has changed and has stayed the same for one poll.
+    pub async fn poll(&mut self) {
+        let path = self.path.clone();
+        let Ok(Ok(now)) = tokio::task::spawn_blocking(move || config::digest(&path)).await else {
+            // Unreadable for a moment (the middle of a swap) or for good: the old one goes on,
+            // and SIGHUP says why.
+            self.seen = None;
+            return;
+        };
+        if now == self.known {
+            self.seen = None;
+        } else if self.seen == Some(now) {
+            self.seen = None;
+            self.reload("the file changed").await;
+        } else {
+            self.seen = Some(now);
+        }
+    }
+
+    /// Loads the configuration and puts it in force, or says what is wrong with it.
+    pub async fn reload(&mut self, why: &'static str) {
+        let path = self.path.clone();
+        let loaded = tokio::task::spawn_blocking(move || {
+            let digest = config::digest(&path);
+            (digest, config::load(Some(&path)))
+        });
+        let Ok((digest, loaded)) = loaded.await else {
+            return;
+        };
+        if let Ok(digest) = digest {
+            self.known = digest;
+        }
+        match loaded {
+            Err(report) => self.rejected(&report.to_string()),
+            Ok(loaded) => self.put_in_force(loaded, why),
+        }
+    }
+
+    fn put_in_force(&mut self, loaded: Loaded, why: &'static str) {
+        self.known = loaded.digest;
+        let old = self.current.load();
+        let fleet = match Fleet::build(Arc::new(loaded.config), &self.ground, Some(&old)) {
+            Ok(fleet) => fleet,
+            Err(error) => return self.rejected(&error.to_string()),
+        };
+        if let Err(error) = self.log.set_level(&fleet.config.log.level) {
+            return self.rejected(&error.to_string());
+        }
+        let added = fleet
+            .units
+            .keys()
+            .filter(|key| !old.units.contains_key(*key))
+            .count();
+        let changed = fleet
+            .units
+            .iter()
+            .filter(|(key, unit)| {
+                old.units
+                    .get(*key)
+                    .is_some_and(|old| old.config != unit.config)
+            })
+            .count();
+        let gone: Vec<_> = old
+            .units
+            .keys()
+            .filter(|key| !fleet.units.contains_key(*key))
+            .collect();
+        for key in &gone {
+            self.ground.metrics.forget_key(key);
+        }
+        for source in old
+            .sources
+            .keys()
+            .filter(|id| !fleet.sources.contains_key(*id))
+        {
+            self.ground.metrics.forget_source(source);
+        }
+        self.ground.metrics.reload("accepted");
+        tracing::info!(
+            event = event::CONFIG_RELOADED,
+            reason = why,
+            keys = fleet.units.len(),
+            added,
+            changed,
+            removed = gone.len(),
+            "the configuration was reloaded"
+        );
+        for warning in loaded.warnings.iter().chain(&needs_restart(&old, &fleet)) {
+            tracing::warn!("{warning}");
+        }
+        let schedule = fleet.schedule();
+        self.current.replace(fleet);
+        self.scheduler.replace(schedule);
+    }
+
+    fn rejected(&self, error: &str) {
+        self.ground.metrics.reload("rejected");
+        tracing::error!(
+            event = event::CONFIG_REJECTED,
+            config = %self.path.display(),
+            error,
+            "the new configuration is refused; the old one goes on"
+        );
+    }
+}
+
+/// What a running process cannot change.
+fn needs_restart(old: &Fleet, new: &Fleet) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut note = |changed: bool, setting: &str| {
+        if changed {
+            warnings.push(format!(
+                "{setting} was changed: it takes effect with the next start"
+            ));
+        }
+    };
+    note(old.config.state != new.config.state, "[state] url");
+    note(
+        old.config.http_listen != new.config.http_listen,
+        "[http] listen",
+    );
+    note(
+        old.config.log.format != new.config.log.format,
+        "[log] format",
+    );
+    warnings
+}
