@@ -3,9 +3,18 @@
 
 mod support;
 
+mod adoption;
+mod commands;
 mod config;
+mod credentials;
+mod detection;
 mod flashback;
 mod http;
+mod isolation;
+mod push;
+mod reload;
+mod restart;
+mod retry;
 mod source_aws;
 mod source_aws_faults;
 mod source_aws_sign_in;

@@ -1,1 +1,208 @@
 //! The invariants of ARCHITECTURE.md, held against the source text.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A source file: its path below the crate, and its text without comments and unit tests.
+struct Source {
+    path: String,
+    code: String,
+}
+
+fn crate_root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(below: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut left = vec![crate_root().join(below)];
+    while let Some(directory) = left.pop() {
+        for entry in fs::read_dir(directory).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                left.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no sources below {below}");
+    found
+}
+
+fn sources() -> Vec<Source> {
+    files("src")
+        .into_iter()
+        .map(|path| {
+            let text = fs::read_to_string(&path).expect("a source file");
+            let code = text
+                .split("#[cfg(test)]\nmod tests {")
+                .next()
+                .unwrap_or_default();
+            let code = code
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"));
+            Source {
+                path: path
+                    .strip_prefix(crate_root())
+                    .expect("below")
+                    .display()
+                    .to_string(),
+                code: code.collect::<Vec<_>>().join("\n"),
+            }
+        })
+        .collect()
+}
+
+/// Fails with every file outside `allowed` whose code has `word`.
+fn only_in(word: &str, allowed: &[&str]) {
+    let found: Vec<String> = sources()
+        .into_iter()
+        .filter(|source| source.code.contains(word))
+        .map(|source| source.path)
+        .collect();
+    let outside: Vec<&String> = found
+        .iter()
+        .filter(|path| !allowed.iter().any(|allowed| path.starts_with(allowed)))
+        .collect();
+    assert!(
+        outside.is_empty(),
+        "`{word}` stands in {outside:?}; it belongs in {allowed:?} only"
+    );
+    for allowed in allowed {
+        assert!(
+            found.iter().any(|path| path.starts_with(allowed)),
+            "`{word}` is allowed in {allowed}, and is not there: shorten the list"
+        );
+    }
+}
+
+#[test]
+fn the_decision_is_pure() {
+    for source in sources()
+        .iter()
+        .filter(|source| source.path.starts_with("src/reconcile/"))
+    {
+        for word in [
+            "async ", "tokio", "tracing", "::now()", "rand::", "std::fs", "println",
+        ] {
+            assert!(!source.code.contains(word), "`{word}` in {}", source.path);
+        }
+    }
+}
+
+#[test]
+fn adapters_do_not_know_each_other() {
+    let adapters = ["source", "flashback", "store"];
+    for source in sources() {
+        let Some(own) = adapters
+            .iter()
+            .find(|adapter| source.path.starts_with(&format!("src/{adapter}/")))
+        else {
+            continue;
+        };
+        for other in adapters.iter().filter(|other| *other != own) {
+            let word = format!("crate::{other}");
+            assert!(!source.code.contains(&word), "`{word}` in {}", source.path);
+        }
+        assert!(
+            !source.code.contains("crate::engine"),
+            "the engine in {}",
+            source.path
+        );
+    }
+}
+
+#[test]
+fn the_whole_configuration_is_seen_by_few() {
+    let seers = ["src/config/", "src/fleet.rs", "src/daemon/", "src/cli/"];
+    for source in sources() {
+        if !seers.iter().any(|seer| source.path.starts_with(seer)) {
+            for word in [
+                "config::Config;",
+                "config::Config,",
+                "{Config,",
+                " Config}",
+                "config::load",
+            ] {
+                assert!(!source.code.contains(word), "`{word}` in {}", source.path);
+            }
+        }
+    }
+}
+
+#[test]
+fn secrets_are_exposed_in_few_places() {
+    only_in(
+        ".expose()",
+        &[
+            "src/secret.rs",
+            "src/document.rs",
+            "src/flashback/",
+            "src/source/vault/sign_in.rs",
+        ],
+    );
+    only_in("expose_secret", &["src/secret.rs"]);
+}
+
+#[test]
+fn each_dependency_has_its_one_room() {
+    only_in("backoff::", &["src/retry.rs"]);
+    only_in("tokio_cron_scheduler", &["src/scheduler/cron.rs"]);
+    only_in("vaultrs::", &["src/source/vault/"]);
+    only_in("rustify::", &["src/source/vault/"]);
+    only_in("aws_sdk_secretsmanager", &["src/source/aws/"]);
+    only_in("aws_config", &["src/source/aws/"]);
+    only_in("rusqlite", &["src/store/sqlite/"]);
+    only_in("reqwest", &["src/flashback/", "src/source/vault/"]);
+}
+
+#[test]
+fn files_are_rooms_not_halls() {
+    for path in files("src").into_iter().chain(files("tests")) {
+        let lines = fs::read_to_string(&path)
+            .expect("a source file")
+            .lines()
+            .count();
+        assert!(
+            lines <= 420,
+            "{} has {lines} lines: two rooms in one?",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    // Put together here, so that this file does not find itself.
+    let words = [
+        ["TO", "DO"],
+        ["FIX", "ME"],
+        ["dbg", "!("],
+        ["todo", "!("],
+        ["#[ign", "ore"],
+    ];
+    for path in files("src").into_iter().chain(files("tests")) {
+        let text = fs::read_to_string(&path).expect("a source file");
+        for word in &words {
+            assert!(
+                !text.contains(&word.concat()),
+                "`{}` in {}",
+                word.concat(),
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn every_event_is_logged_somewhere() {
+    let sources = sources();
+    for event in flashback_rotator::telemetry::event::ALL {
+        let name = format!("event::{}", event.to_uppercase());
+        assert!(
+            sources.iter().any(|source| source.code.contains(&name)),
+            "nothing logs the event `{event}`"
+        );
+    }
+}

@@ -1,0 +1,147 @@
+//! Promise 6: the rotator keeps its own credentials current.
+
+use flashback_rotator::flashback::sandbox::{Account, Operation, Options};
+use flashback_rotator::secret::Secret;
+use serde_json::json;
+
+use crate::support::openbao::OpenBao;
+use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox};
+
+fn secret(text: &str) -> Secret {
+    Secret::new(text.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotated_token_file_is_picked_up() {
+    let options = Options {
+        token: Some(secret("first")),
+        ..Options::default()
+    };
+    let sandbox = sandbox(options).await;
+    let mut rotator = Rotator::new(&sandbox.url(), &format!("{QUICK}{}", file_key("a")));
+    std::fs::write(rotator.path().join("token"), "first\n").expect("written");
+    rotator.put("a", "sk-one");
+    rotator.start();
+    arrives(&sandbox, "a", "sk-one").await;
+
+    sandbox.replace_token(Some(secret("second")));
+    rotator.put("a", "sk-two");
+    rotator.event("sign_in_failed", |_| true).await;
+    std::fs::write(rotator.path().join("token"), "second\n").expect("written");
+    arrives(&sandbox, "a", "sk-two").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn access_tokens_are_renewed_and_a_401_signs_in_again() {
+    let account = Account {
+        email: secret("me@example.com"),
+        password: secret("right"),
+    };
+    let sandbox = sandbox(Options {
+        account: Some(account),
+        ..Options::default()
+    })
+    .await;
+    sandbox.change(|switches| switches.token_life_ms = 2_000);
+    let mut rotator = Rotator::new(&sandbox.url(), "");
+    std::fs::write(rotator.path().join("password"), "right").expect("written");
+    rotator.write_config(&format!(
+        r#"
+[flashback]
+base_url = "{}"
+workspace_id = "w"
+[flashback.auth]
+email = "me@example.com"
+password = {{ file = "{{dir}}/password" }}
+[state]
+url = "sqlite://{{dir}}/state.db"
+[http]
+listen = "127.0.0.1:0"
+[sources.files]
+type = "file"
+dir = "{{dir}}/secrets"
+{QUICK}{}"#,
+        sandbox.url(),
+        file_key("a")
+    ));
+    rotator.put("a", "sk-0");
+    rotator.start();
+    arrives(&sandbox, "a", "sk-0").await;
+    for round in 1..=4 {
+        if round == 3 {
+            sandbox.revoke_access();
+            sandbox.revoke_refresh();
+        }
+        rotator.put("a", &format!("sk-{round}"));
+        arrives(&sandbox, "a", &format!("sk-{round}")).await;
+    }
+    assert_eq!(
+        rotator.count("push_retrying"),
+        0,
+        "a 401 is repeated at once"
+    );
+    let logins = sandbox
+        .journal()
+        .iter()
+        .filter(|e| e.operation == Operation::Login)
+        .count();
+    assert!((1..=6).contains(&logins), "{logins} logins");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flashbacks_token_can_come_from_a_source() {
+    let bao = OpenBao::shared().await;
+    bao.mount_kv("own-credentials", 2).await;
+    bao.put_kv2(
+        "own-credentials",
+        "flashback",
+        json!({"token": "from-vault"}),
+    )
+    .await;
+    bao.put_kv2("own-credentials", "llm", json!({"api_key": "sk-one"}))
+        .await;
+    let options = Options {
+        token: Some(secret("from-vault")),
+        ..Options::default()
+    };
+    let sandbox = sandbox(options).await;
+    let mut rotator = Rotator::new(&sandbox.url(), "");
+    rotator.write_config(&format!(
+        r#"
+[flashback]
+base_url = "{}"
+workspace_id = "w"
+[flashback.auth]
+token = {{ source = "vault", path = "flashback", field = "token" }}
+[state]
+url = "sqlite://{{dir}}/state.db"
+[http]
+listen = "127.0.0.1:0"
+[sources.vault]
+type = "vault"
+address = "{}"
+mount = "own-credentials"
+[sources.vault.auth]
+method = "token"
+token = {{ env = "TEST_VAULT_TOKEN" }}
+[keys.a]
+ai_type = "OPENAI"
+source = "vault"
+path = "llm"
+{QUICK}"#,
+        sandbox.url(),
+        bao.address
+    ));
+    rotator
+        .environment
+        .push(("TEST_VAULT_TOKEN".into(), "root".into()));
+    rotator.start();
+    arrives(&sandbox, "a", "sk-one").await;
+
+    sandbox.replace_token(Some(secret("next")));
+    bao.put_kv2("own-credentials", "flashback", json!({"token": "next"}))
+        .await;
+    bao.put_kv2("own-credentials", "llm", json!({"api_key": "sk-two"}))
+        .await;
+    arrives(&sandbox, "a", "sk-two").await;
+}

@@ -1,0 +1,303 @@
+//! The real binary, with a directory of its own and its log at hand.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+use flashback_rotator::flashback::sandbox::{Operation, Options, Sandbox, sha256_hex};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::eventually;
+
+/// The binary under test.
+pub fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flashback-rotator"));
+    // Nothing of the machine's own set-up may reach a test.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("AWS_") || text.starts_with("VAULT_") || text.starts_with("FLASHBACK_")
+        {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// A sandbox on a free port.
+pub async fn sandbox(options: Options) -> Sandbox {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a free port");
+    Sandbox::start(listener, options).expect("a sandbox")
+}
+
+/// Requests that would change Flashback, carried out or not.
+pub fn writes(sandbox: &Sandbox) -> usize {
+    let write = |operation| matches!(operation, Operation::Create | Operation::Update);
+    sandbox
+        .journal()
+        .iter()
+        .filter(|entry| write(entry.operation))
+        .count()
+}
+
+/// Waits until Flashback holds `secret` under `name`.
+pub async fn arrives(sandbox: &Sandbox, name: &str, secret: &str) {
+    let digest = sha256_hex(secret);
+    eventually(&format!("{name} in Flashback"), || async {
+        let all = sandbox.configurations();
+        all.iter()
+            .any(|one| one.name == name && one.secret_sha256 == digest)
+            .then_some(())
+    })
+    .await;
+}
+
+/// A rotator with a directory of its own: `config.toml`, `state.db`, `token`, `secrets/`, `log`.
+pub struct Rotator {
+    pub directory: TempDir,
+    pub environment: Vec<(String, String)>,
+    child: Option<Child>,
+}
+
+impl Rotator {
+    /// For this Flashback, with `rest` after the common tables (`[flashback]`, `[state]`, `[http]`
+    /// and the source `files`, the directory `secrets`). `{dir}` in it is the directory.
+    pub fn new(flashback: &str, rest: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir(directory.path().join("secrets")).expect("a directory");
+        std::fs::write(directory.path().join("token"), "canary-flashback-token").expect("written");
+        let rotator = Self {
+            directory,
+            environment: Vec::new(),
+            child: None,
+        };
+        rotator.configure(flashback, rest);
+        rotator
+    }
+
+    /// Writes the configuration, as [`new`](Self::new) does.
+    pub fn configure(&self, flashback: &str, rest: &str) {
+        let common = format!(
+            r#"
+[flashback]
+base_url = "{flashback}"
+workspace_id = "w"
+[flashback.auth]
+token = {{ file = "{{dir}}/token" }}
+[state]
+url = "sqlite://{{dir}}/state.db"
+[http]
+listen = "127.0.0.1:0"
+[sources.files]
+type = "file"
+dir = "{{dir}}/secrets"
+"#
+        );
+        self.write_config(&format!("{common}{rest}"));
+    }
+
+    /// Writes the whole configuration; `{dir}` in it is the directory.
+    pub fn write_config(&self, text: &str) {
+        let text = text.replace("{dir}", &self.path().display().to_string());
+        let next = self.path().join("config.next");
+        std::fs::write(&next, text).expect("written");
+        std::fs::rename(next, self.config()).expect("renamed");
+    }
+
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.path().join("config.toml")
+    }
+
+    /// Puts a secret into `secrets/`, by rename.
+    pub fn put(&self, name: &str, secret: &str) {
+        let next = self.path().join("next");
+        std::fs::write(&next, secret).expect("written");
+        std::fs::rename(next, self.path().join("secrets").join(name)).expect("renamed");
+    }
+
+    /// Starts the daemon; its log is appended to `log`.
+    pub fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// Starts the daemon with more in its environment.
+    pub fn start_with(&mut self, environment: &[(&str, &str)]) {
+        assert!(self.child.is_none(), "it runs already");
+        let log = std::fs::File::options()
+            .append(true)
+            .create(true)
+            .open(self.log_path());
+        let log = log.expect("a log");
+        let mut command = binary();
+        command
+            .args(["run", "--config"])
+            .arg(self.config())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log);
+        self.child = Some(command.spawn().expect("the daemon starts"));
+    }
+
+    pub fn log_path(&self) -> PathBuf {
+        self.path().join("log")
+    }
+
+    /// Everything it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// The log lines that carry an event.
+    pub fn events(&self) -> Vec<Value> {
+        let lines = self.log();
+        let parsed = lines
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        parsed.filter(|line| line["event"].is_string()).collect()
+    }
+
+    /// How often an event was logged.
+    pub fn count(&self, event: &str) -> usize {
+        self.events()
+            .iter()
+            .filter(|line| line["event"] == event)
+            .count()
+    }
+
+    /// Waits for an event that satisfies `condition`.
+    pub async fn event(&self, name: &str, condition: impl Fn(&Value) -> bool) -> Value {
+        eventually(
+            &format!("the event {name}; the log is\n{}", self.log()),
+            || async {
+                self.events()
+                    .into_iter()
+                    .find(|line| line["event"] == name && condition(line))
+            },
+        )
+        .await
+    }
+
+    /// The address of its HTTP server, since the last start.
+    pub async fn http(&self) -> String {
+        eventually("the daemon's address", || async {
+            let events = self.events();
+            let started = events
+                .iter()
+                .rev()
+                .find(|line| line["event"] == "started")?;
+            started["http"]
+                .as_str()
+                .map(|address| format!("http://{address}"))
+        })
+        .await
+    }
+
+    /// Waits until `/readyz` says 200.
+    pub async fn ready(&self) {
+        let url = format!("{}/readyz", self.http().await);
+        eventually("ready", || async {
+            let answer = reqwest::get(&url).await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
+    /// Sends a signal by name (`TERM`, `HUP`, `STOP`).
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args([format!("-{name}"), self.pid().to_string()])
+            .status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    /// Kills it as a power cut would.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Whether it is still there; its exit status if not.
+    pub fn exited(&mut self) -> Option<ExitStatus> {
+        let status = self.child.as_mut()?.try_wait().expect("its status")?;
+        self.child = None;
+        Some(status)
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn ended(&mut self) -> ExitStatus {
+        for _ in 0..6_000 {
+            if let Some(status) = self.exited() {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the daemon did not end; its log is\n{}", self.log());
+    }
+
+    /// Stops it as systemd would.
+    pub async fn stop(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.ended().await
+    }
+
+    /// Runs another command on the same configuration.
+    pub async fn command(&self, arguments: &[&str]) -> Output {
+        let mut command = binary();
+        command
+            .args(arguments)
+            .arg("--config")
+            .arg(self.config())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null());
+        let output = tokio::task::spawn_blocking(move || command.output());
+        output.await.expect("it ends").expect("it starts")
+    }
+
+    /// The document another command prints with `--json`.
+    pub async fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.command(&[arguments, &["--json"]].concat()).await;
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+            panic!(
+                "{arguments:?}: {error}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            )
+        })
+    }
+}
+
+impl Drop for Rotator {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A key of the source `files`.
+pub fn file_key(id: &str) -> String {
+    format!(
+        "[keys.{id}]\nname = \"{id}\"\nai_type = \"OPENAI\"\nsource = \"files\"\npath = \"{id}\"\n"
+    )
+}
+
+/// Keys are looked at each second, and failures retried soon.
+pub const QUICK: &str = r#"
+[schedule]
+check = "1s"
+[retry]
+initial = "100ms"
+max = "500ms"
+"#;
