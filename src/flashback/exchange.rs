@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode, Url};
 use zeroize::Zeroizing;
 
@@ -25,6 +25,8 @@ const IDLE: Duration = Duration::from_secs(60);
 const LONGEST_ANSWER: usize = 16 << 20;
 /// The longest error that is read.
 const LONGEST_ERROR: usize = 64 << 10;
+
+const JSON: &str = "application/json";
 
 /// The way requests go out.
 pub(super) struct Exchange {
@@ -124,7 +126,8 @@ impl Exchange {
         let sent = all_sent(call, bearer);
         let mut request = self
             .client
-            .request(call.method.clone(), self.address(call)?);
+            .request(call.method.clone(), self.address(call)?)
+            .header(ACCEPT, HeaderValue::from_static(JSON));
         if let Some(token) = bearer {
             let value = wire::bearer(token).ok_or_else(|| FlashbackError::SignIn {
                 what: "the token holds a character that cannot be in a header: is it one line?"
@@ -135,7 +138,7 @@ impl Exchange {
         }
         if let Some(body) = &call.body {
             request = request
-                .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+                .header(CONTENT_TYPE, HeaderValue::from_static(JSON))
                 .body(body.clone());
         }
         let answer = request.send().await.map_err(|error| {

@@ -318,3 +318,53 @@ async fn a_wrong_password_takes_the_lane_down_and_the_right_one_brings_it_back()
     list_at_last(&client).await;
     assert_eq!(client.sign_in().await.as_deref(), Ok("signed in (login)"));
 }
+
+/// Collects the log of the thread.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("the log").extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_streak_of_failures_is_logged_once_and_so_is_its_end() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let sandbox = start().await;
+    let client = client(&sandbox.url(), login());
+    sandbox.fail(Rule::status(401).on(Operation::Login).times(3));
+    list_at_last(&client).await;
+    list(&client).await.expect("listed");
+
+    let text = String::from_utf8(log.0.lock().expect("the log").clone()).expect("UTF-8");
+    let events = |name: &str| text.matches(&format!("\"event\":\"{name}\"")).count();
+    assert_eq!(
+        (events("sign_in_failed"), events("signed_in")),
+        (1, 1),
+        "{text}"
+    );
+    for fact in [
+        r#""service":"flashback""#,
+        r#""method":"login""#,
+        r#""ttl_seconds":35"#,
+    ] {
+        assert!(text.contains(fact), "no {fact} in {text}");
+    }
+    for canary in [PASSWORD, "sandbox-access-", "sandbox-refresh-"] {
+        assert!(!text.contains(canary), "{canary} in {text}");
+    }
+}
