@@ -8,15 +8,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use reqwest::Method;
 
+use super::answer::{self, Odd};
 use super::exchange::{Call, Exchange};
 use super::session::{Access, Session};
-use super::wire::{self, Odd};
+use super::wire;
 use super::{Flashback, FlashbackError, Listed};
 use crate::lane::Lane;
 use crate::model::{AiLlmId, Settings, WorkspaceId};
 use crate::secret::{Credentials, Secret};
 
-pub use super::session::Auth;
+pub use super::sign_in::Auth;
 
 /// Flashback, over HTTP.
 pub struct Client {
@@ -73,11 +74,24 @@ impl Client {
                         self.session.give_up(access, &what)
                     }
                 }),
-                other => other,
+                other => {
+                    if known(&other) {
+                        self.session.accepted(access);
+                    }
+                    other
+                }
             }
         };
         self.exchange.lane.call(operation, exchange).await
     }
+}
+
+/// Whether the answer shows that Flashback took the access.
+fn known<T>(result: &Result<T, FlashbackError>) -> bool {
+    matches!(
+        result,
+        Ok(_) | Err(FlashbackError::Refused { .. } | FlashbackError::NotFound { .. })
+    )
 }
 
 /// What a 401 leads to.
@@ -104,7 +118,7 @@ impl Flashback for Client {
             workspace: Some(workspace.as_str()),
             ..Call::new(Method::GET, &["ai", "llm"])
         };
-        self.send("list", &call, |body| wire::read_list(body, workspace))
+        self.send("list", &call, |body| answer::read_list(body, workspace))
             .await
     }
 
@@ -118,7 +132,7 @@ impl Flashback for Client {
             sent: secrets(credentials),
             ..Call::new(Method::POST, &["ai", "llm"])
         };
-        self.send("create", &call, wire::read_created).await
+        self.send("create", &call, answer::read_created).await
     }
 
     async fn update(
@@ -133,7 +147,7 @@ impl Flashback for Client {
             sent: secrets(credentials),
             ..Call::new(Method::PUT, &path)
         };
-        self.send("update", &call, wire::read_updated).await
+        self.send("update", &call, answer::read_updated).await
     }
 
     /// A login proves itself. A bearer token is tried on the list, whose answer is not read: to be

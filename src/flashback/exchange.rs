@@ -12,7 +12,8 @@ use reqwest::{Method, Response, StatusCode, Url};
 use zeroize::Zeroizing;
 
 use super::FlashbackError;
-use super::wire::{self, Odd};
+use super::answer::{self, Odd};
+use super::wire;
 use crate::lane::Lane;
 use crate::retry::{Class, class_of_status, parse_retry_after};
 use crate::secret::Secret;
@@ -164,7 +165,7 @@ impl Exchange {
     }
 
     fn address(&self, call: &Call<'_>) -> Result<Url, FlashbackError> {
-        if let Some(segment) = call.path.iter().find(|text| !wire::fits_a_path(text)) {
+        if let Some(segment) = call.path.iter().find(|text| !answer::fits_a_path(text)) {
             let what = format!(
                 "an id of {} characters that no path can hold",
                 segment.len()
@@ -208,7 +209,7 @@ async fn refusal(answer: Response, sent: &[&Secret]) -> FlashbackError {
     let words = body_of(answer, LONGEST_ERROR)
         .await
         .ok()
-        .and_then(|body| wire::error_words(&body))
+        .and_then(|body| answer::error_words(&body))
         .map_or_else(
             || "it gives no reason".to_owned(),
             |words| wire::scrubbed(&words, sent),

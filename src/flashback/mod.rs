@@ -3,13 +3,15 @@
 //! [`Flashback`] is what the engine needs of it. The client checks every answer against the
 //! contract: a 2xx whose body is not what the API promises is an error, never a success.
 
+mod answer;
 pub mod client;
 mod exchange;
 mod refresh_file;
 pub mod sandbox;
 mod scrub;
-pub mod session;
-pub mod wire;
+mod session;
+mod sign_in;
+mod wire;
 
 use std::time::Duration;
 

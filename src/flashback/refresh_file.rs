@@ -22,7 +22,10 @@ pub(super) struct Slot {
 impl Slot {
     /// Opens the place for the next token. Follows a link, so that the link stays.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let target = path.canonicalize()?;
+        let target = match path.canonicalize() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
+            resolved => resolved?,
+        };
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let temporary = target.with_file_name(format!(".{name}.next"));
         match std::fs::remove_file(&temporary) {

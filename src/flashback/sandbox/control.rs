@@ -13,7 +13,7 @@ use axum::{Json, routing};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::platform::Answer;
+use super::fields::Answer;
 use super::server::{House, respond};
 use super::switches::Switches;
 

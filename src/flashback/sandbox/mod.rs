@@ -8,6 +8,7 @@
 
 mod connection;
 mod control;
+mod fields;
 mod journal;
 mod platform;
 mod server;
@@ -26,8 +27,9 @@ use tokio_util::sync::CancellationToken;
 use self::server::House;
 use crate::secret::Secret;
 
+pub use self::fields::sha256_hex;
 pub use self::journal::Entry;
-pub use self::platform::{Shown, sha256_hex};
+pub use self::platform::Shown;
 pub use self::switches::{Fault, Operation, Rule, Switches};
 
 /// What a sandbox begins with.

@@ -7,44 +7,13 @@ use std::time::{Duration, Instant, SystemTime};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
+use super::fields::{Answer, Fields, lacks, text};
 use super::switches::Switches;
 use super::{Account, Options};
 use crate::flashback::wire;
 use crate::model::AiType;
 use crate::secret::Secret;
-
-/// The SHA-256 of a text in hexadecimal digits: how the sandbox names secrets.
-pub fn sha256_hex(text: &str) -> String {
-    let digest = Sha256::digest(text.as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// What an operation answers.
-pub(super) struct Answer {
-    pub status: u16,
-    pub body: Value,
-}
-
-impl Answer {
-    pub fn ok(body: Value) -> Self {
-        Self { status: 200, body }
-    }
-
-    pub fn error(status: u16, code: &str, message: &str) -> Self {
-        let body = json!({"success": false, "message": message, "error_code": code});
-        Self { status, body }
-    }
-
-    fn not_found() -> Self {
-        Self::error(404, "NOT_FOUND", "AI LLM configuration not found")
-    }
-
-    fn bad(message: &str) -> Self {
-        Self::error(400, "VALIDATION_ERROR", message)
-    }
-}
 
 /// A configuration as the sandbox shows it to the curious.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -395,51 +364,4 @@ fn takes(switches: &Switches, secret_sha256: &str) -> Result<(), Answer> {
         ));
     }
     Ok(())
-}
-
-/// The fields that both writes know, checked; `None` where left out.
-struct Fields<'a> {
-    name: Option<&'a str>,
-    ai_type: Option<AiType>,
-    endpoint: Option<&'a str>,
-    key_sha256: Option<String>,
-    secret_sha256: Option<String>,
-}
-
-impl<'a> Fields<'a> {
-    fn read(body: &'a Map<String, Value>) -> Result<Self, Answer> {
-        let name = text(body, "name")?;
-        if name == Some("") {
-            return Err(Answer::bad("name must not be empty"));
-        }
-        let ai_type = text(body, "aiType")?
-            .map(|text| serde_json::from_value(Value::from(text)))
-            .transpose()
-            .map_err(|_| {
-                Answer::bad("aiType must be one of OPENAI, GOOGLE, ANTHROPIC, AWS, OTHER")
-            })?;
-        let endpoint = text(body, "endpoint")?;
-        if endpoint.is_some_and(|text| url::Url::parse(text).is_err()) {
-            return Err(Answer::bad("endpoint must be a valid URL"));
-        }
-        Ok(Self {
-            name,
-            ai_type,
-            endpoint,
-            key_sha256: text(body, "key")?.map(sha256_hex),
-            secret_sha256: text(body, "secret")?.map(sha256_hex),
-        })
-    }
-}
-
-fn text<'a>(body: &'a Map<String, Value>, field: &str) -> Result<Option<&'a str>, Answer> {
-    match body.get(field) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(Answer::bad(&format!("{field} must be a string"))),
-    }
-}
-
-fn lacks(field: &str) -> Answer {
-    Answer::bad(&format!("{field} is required"))
 }

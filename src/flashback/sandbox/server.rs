@@ -15,8 +15,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Cuttable, Knife};
+use super::fields::{Answer, sha256_hex};
 use super::journal::{Entry, Journal};
-use super::platform::{Answer, Platform, sha256_hex};
+use super::platform::Platform;
 use super::switches::{Fault, Operation, Rule, Switches};
 use super::{Options, control};
 
