@@ -4,3 +4,4 @@ mod contract;
 mod faults;
 mod sandbox;
 mod sign_in;
+mod sign_in_log;

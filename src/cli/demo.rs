@@ -9,11 +9,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::{End, desk, fail, status, table};
 use crate::config;
+use crate::credential::Plain;
 use crate::daemon::eyes::Watch;
 use crate::engine::row::Row;
+use crate::flashback::Flashback as _;
+use crate::flashback::client::{Auth, Client};
 use crate::flashback::sandbox::{Operation, Options, Rule, Sandbox, sha256_hex};
 use crate::fleet::{Current, Fleet, Ground};
+use crate::lane::{Lane, Terms};
+use crate::model::{AiLlmId, AiType, Settings, WorkspaceId};
+use crate::retry::Limits;
 use crate::scheduler::Scheduler;
+use crate::secret::{Credentials, Secret};
 use crate::store::Store;
 use crate::store::sqlite::Sqlite;
 use crate::telemetry::metrics::Metrics;
@@ -23,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A configuration that is in Flashback before the rotator is.
 const MADE_BY_HAND: &str = "Claude for support";
+
+const WORKSPACE: &str = "workspace-demo";
 
 pub async fn run() -> End {
     match Stage::set().await {
@@ -88,7 +97,7 @@ impl Stage {
             "`GPT for search` was not in Flashback: created with its key",
         );
         let adopted = self.arrival(MADE_BY_HAND, &claude).await?;
-        if adopted != by_hand {
+        if adopted != by_hand.as_str() {
             return Err("a second configuration was made".to_owned());
         }
         tell(
@@ -198,21 +207,33 @@ impl Stage {
     }
 
     /// As somebody did in Flashback's console, some time ago.
-    async fn create_by_hand(&self) -> Result<String, String> {
-        let body = serde_json::json!({
-            "name": MADE_BY_HAND, "aiType": "ANTHROPIC", "workspaceId": "workspace-demo",
-            "endpoint": "https://api.anthropic.com", "secret": random_key("old"),
-        });
-        let request = reqwest::Client::new().post(format!("{}/ai/llm", self.sandbox.url()));
-        let request = request.bearer_auth("by-hand").json(&body);
-        let answer = request
-            .send()
-            .await
-            .map_err(text)?
-            .error_for_status()
-            .map_err(text)?;
-        let answer: serde_json::Value = answer.json().await.map_err(text)?;
-        Ok(answer["aiLlmId"].as_str().unwrap_or_default().to_owned())
+    async fn create_by_hand(&self) -> Result<AiLlmId, String> {
+        let limit = Duration::from_secs(5);
+        let retry = Limits {
+            initial: limit,
+            max: limit,
+            give_up_after: limit,
+        };
+        let terms = Terms {
+            max_rps: None,
+            timeout: limit,
+            places: 1,
+            retry,
+        };
+        let lane = Lane::new("by-hand", terms, Arc::default(), Arc::new(Watch::default()));
+        let token = Auth::Token(Arc::new(Plain("by-hand".to_owned())));
+        let client = Client::new(&self.sandbox.url(), token, Arc::new(lane)).map_err(text)?;
+        let settings = Settings {
+            workspace_id: WorkspaceId::new(WORKSPACE),
+            name: MADE_BY_HAND.to_owned(),
+            ai_type: AiType::Anthropic,
+            endpoint: "https://api.anthropic.com".to_owned(),
+        };
+        let credentials = Credentials {
+            key: None,
+            secret: Secret::new(random_key("old")),
+        };
+        client.create(&settings, &credentials).await.map_err(text)
     }
 
     /// Waits until Flashback holds this key under this name; gives the configuration's id.
@@ -272,7 +293,7 @@ fn configuration(path: &Path, url: &str) -> String {
     format!(
         r#"[flashback]
 base_url = "{url}"
-workspace_id = "workspace-demo"
+workspace_id = "{WORKSPACE}"
 
 [flashback.auth]
 token = {{ file = "{path}/token" }}

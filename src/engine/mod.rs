@@ -5,6 +5,7 @@
 //! write leaves, that the outcome is durable after it, that one thing is logged once, and that a
 //! failure ends in a time for the next look and never in a loop of its own.
 
+mod done;
 mod pass;
 pub mod row;
 mod tell;
@@ -27,7 +28,8 @@ use crate::source::{Source, SourceError};
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 
-use pass::{Done, Pass, Verdict};
+use done::Done;
+use pass::{Pass, Verdict};
 use row::Row;
 
 /// What every look needs.

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
+use super::done::Done;
 use super::{Engine, Fault, Unit, tell};
 use crate::failpoint;
 use crate::flashback::{FlashbackError, Listed};
@@ -30,20 +31,6 @@ pub struct Pass<'a> {
     pub record: Record,
     /// What this pass did.
     pub done: Done,
-}
-
-/// What a pass did, for reports.
-#[derive(Clone, Debug, Default)]
-pub struct Done {
-    /// The push that was made, or would be.
-    pub push: Option<(Action, Reason)>,
-    /// The version it was about.
-    pub version: Option<Version>,
-    /// What stood in its way without being an error.
-    pub held: Option<String>,
-    /// The value was live already, under another version.
-    pub same_value: bool,
-    started: Option<(Instant, Option<Version>)>,
 }
 
 /// How a pass ended.
@@ -416,44 +403,5 @@ impl<'a> Pass<'a> {
         self.engine.store.save(&next, row).await?;
         self.record = next;
         Ok(())
-    }
-}
-
-impl Done {
-    /// The line of the audit trail for the push of this pass.
-    fn row(
-        &self,
-        unit: &Unit,
-        record: &Record,
-        outcome: Outcome,
-        error: Option<String>,
-    ) -> Option<HistoryRow> {
-        let (action, reason) = self.push.clone()?;
-        let (started, previous_version) = self.started.clone()?;
-        Some(HistoryRow {
-            at: Utc::now(),
-            key: unit.key.clone(),
-            source: unit.source.id().clone(),
-            name: unit.config.settings.name.clone(),
-            ai_llm_id: record.ai_llm_id.clone(),
-            previous_version,
-            version: self.version.clone()?,
-            action,
-            outcome,
-            elapsed: started.elapsed(),
-            verified_by: None,
-            reason: reason.to_string(),
-            error,
-        })
-    }
-
-    /// The line for a push whose round was given up; `None` where it did not come to a push.
-    pub fn failed_row(
-        &self,
-        unit: &Unit,
-        record: &Record,
-        error: &FlashbackError,
-    ) -> Option<HistoryRow> {
-        self.row(unit, record, Outcome::Failed, Some(error.to_string()))
     }
 }

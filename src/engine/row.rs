@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::pass::Done;
+use super::done::Done;
 use crate::config::KeyConfig;
 use crate::model::{Action, KeyId, Problem, ProblemKind, Record, SourceId, Version};
 

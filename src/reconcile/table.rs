@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::*;
-use crate::model::{AiType, Held, Intent, KeyId, Refusal, WorkspaceId};
+use crate::model::{AiType, Held, Intent, KeyId, Missing, Refusal, WorkspaceId};
 use crate::secret::Fingerprinter;
 
 const RULES: Rules = Rules {

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{AiType, Intent, KeyId, WorkspaceId};
+use crate::model::{AiType, Intent, KeyId, Missing, WorkspaceId};
 use crate::secret::Fingerprinter;
 
 const RULES: Rules = Rules {

@@ -59,6 +59,8 @@ pub struct Rotator {
     pub directory: TempDir,
     pub environment: Vec<(String, String)>,
     child: Option<Child>,
+    /// How many starts the log told of before this one.
+    started: usize,
 }
 
 impl Rotator {
@@ -72,6 +74,7 @@ impl Rotator {
             directory,
             environment: Vec::new(),
             child: None,
+            started: 0,
         };
         rotator.configure(flashback, rest);
         rotator
@@ -129,6 +132,7 @@ dir = "{{dir}}/secrets"
     /// Starts the daemon with more in its environment.
     pub fn start_with(&mut self, environment: &[(&str, &str)]) {
         assert!(self.child.is_none(), "it runs already");
+        self.started = self.count("started");
         let log = std::fs::File::options()
             .append(true)
             .create(true)

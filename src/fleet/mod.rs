@@ -3,32 +3,36 @@
 //! On a reload whatever did not change is taken over as it is, with its connections, its tokens
 //! and the work under way.
 
+mod credential;
+mod current;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+pub use self::current::Current;
+
+use self::credential::FromSource;
+
 use crate::config::{Config, FlashbackAuth, SecretRef, SourceConfig, SourceKind, ValueRef};
-use crate::credential::{CredentialError, FromEnv, FromFile, FromSystemd, Plain, SharedCredential};
+use crate::credential::{FromEnv, FromFile, FromSystemd, Plain, SharedCredential};
 use crate::engine::row::Row;
-use crate::engine::{Engine, Next, Unit};
-use crate::flashback::client::Client;
-use crate::flashback::session::Auth;
+use crate::engine::{Engine, Unit};
+use crate::flashback::client::{Auth, Client};
 use crate::flashback::{Flashback, FlashbackError};
 use crate::lane::{Lane, Outages, Terms};
-use crate::model::{KeyId, Observation, SourceId, WorkspaceId};
+use crate::model::{KeyId, SourceId, WorkspaceId};
 use crate::reconcile::Rules;
-use crate::scheduler::{Looked, Looker, Scheduled};
-use crate::secret::{Fingerprinter, Secret};
+use crate::scheduler::Scheduled;
+use crate::secret::Fingerprinter;
 use crate::source::aws::AwsSource;
 use crate::source::file::FileSource;
 use crate::source::vault::{VaultCredentials, VaultSource};
-use crate::source::{Reading, Source, SourceError};
+use crate::source::{Source, SourceError};
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::{FLASHBACK, Metrics};
 
@@ -378,84 +382,4 @@ fn references(config: &SourceConfig) -> Vec<SourceId> {
             _ => None,
         })
         .collect()
-}
-
-/// `{ source = "ID", path = "…", field = "…" }`.
-struct FromSource {
-    source: Arc<dyn Source>,
-    path: String,
-    field: Option<String>,
-}
-
-#[async_trait]
-impl crate::credential::Credential for FromSource {
-    async fn fetch(&self) -> Result<Secret, CredentialError> {
-        let fail = |reason: String| CredentialError::Source {
-            source_id: self.source.id().to_string(),
-            path: self.path.clone(),
-            reason,
-        };
-        let observation = self.source.look(&self.path).await;
-        let version = match observation.map_err(|error| fail(error.to_string()))? {
-            Observation::Present { version, .. } => version,
-            Observation::Missing(why) => return Err(fail(why.describe().to_owned())),
-        };
-        let reading = self.source.read(&self.path, &version).await;
-        let document = match reading.map_err(|error| fail(error.to_string()))? {
-            Reading::Present { document, .. } => document,
-            Reading::Missing(why) => return Err(fail(why.describe().to_owned())),
-        };
-        let secret = match &self.field {
-            Some(field) => document.field(field),
-            None => document.only_field(),
-        };
-        secret.map_err(|error| fail(error.to_string()))
-    }
-}
-
-/// The fleet of the moment, as the scheduler and the commands see it.
-pub struct Current(arc_swap::ArcSwap<Fleet>);
-
-impl Current {
-    /// Begins with this one.
-    pub fn new(fleet: Fleet) -> Self {
-        Self(arc_swap::ArcSwap::from_pointee(fleet))
-    }
-
-    /// The fleet of the moment.
-    pub fn load(&self) -> Arc<Fleet> {
-        self.0.load_full()
-    }
-
-    /// Puts another in its place. Looks under way end on the one they began with.
-    pub fn replace(&self, fleet: Fleet) {
-        self.0.store(Arc::new(fleet));
-    }
-}
-
-#[async_trait]
-impl Looker for Current {
-    async fn look(&self, key: &KeyId, planned: Option<DateTime<Utc>>) -> Looked {
-        let fleet = self.load();
-        let well = Looked {
-            again_in: None,
-            well: true,
-        };
-        let Some(unit) = fleet.units.get(key) else {
-            return well;
-        };
-        // Somebody who has the turn (a `sync`) is looking at it right now.
-        let Some(mut turn) = unit.try_turn() else {
-            return well;
-        };
-        let look = fleet.engine.look(unit, &mut turn, false, planned).await;
-        let again_in = match look.next {
-            Next::OnSchedule => None,
-            Next::In(wait) => Some(wait),
-        };
-        Looked {
-            again_in,
-            well: look.well,
-        }
-    }
 }

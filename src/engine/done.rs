@@ -1,0 +1,63 @@
+//! What a pass did: for the row that people see, and for the audit trail.
+
+use chrono::Utc;
+use tokio::time::Instant;
+
+use super::Unit;
+use crate::flashback::FlashbackError;
+use crate::model::{Action, HistoryRow, Outcome, Record, Version};
+use crate::reconcile::Reason;
+
+/// What a pass did, for reports.
+#[derive(Clone, Debug, Default)]
+pub struct Done {
+    /// The push that was made, or would be.
+    pub push: Option<(Action, Reason)>,
+    /// The version it was about.
+    pub version: Option<Version>,
+    /// What stood in its way without being an error.
+    pub held: Option<String>,
+    /// The value was live already, under another version.
+    pub same_value: bool,
+    /// When the push began, and what was live before it.
+    pub started: Option<(Instant, Option<Version>)>,
+}
+
+impl Done {
+    /// The line of the audit trail for the push of this pass.
+    pub fn row(
+        &self,
+        unit: &Unit,
+        record: &Record,
+        outcome: Outcome,
+        error: Option<String>,
+    ) -> Option<HistoryRow> {
+        let (action, reason) = self.push.clone()?;
+        let (started, previous_version) = self.started.clone()?;
+        Some(HistoryRow {
+            at: Utc::now(),
+            key: unit.key.clone(),
+            source: unit.source.id().clone(),
+            name: unit.config.settings.name.clone(),
+            ai_llm_id: record.ai_llm_id.clone(),
+            previous_version,
+            version: self.version.clone()?,
+            action,
+            outcome,
+            elapsed: started.elapsed(),
+            verified_by: None,
+            reason: reason.to_string(),
+            error,
+        })
+    }
+
+    /// The line for a push whose round was given up; `None` where it did not come to a push.
+    pub fn failed_row(
+        &self,
+        unit: &Unit,
+        record: &Record,
+        error: &FlashbackError,
+    ) -> Option<HistoryRow> {
+        self.row(unit, record, Outcome::Failed, Some(error.to_string()))
+    }
+}

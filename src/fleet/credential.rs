@@ -1,0 +1,43 @@
+//! A credential that one of the sources holds.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::credential::{Credential, CredentialError};
+use crate::model::Observation;
+use crate::secret::Secret;
+use crate::source::{Reading, Source};
+
+/// `{ source = "ID", path = "…", field = "…" }`.
+pub struct FromSource {
+    pub source: Arc<dyn Source>,
+    pub path: String,
+    pub field: Option<String>,
+}
+
+#[async_trait]
+impl Credential for FromSource {
+    async fn fetch(&self) -> Result<Secret, CredentialError> {
+        let fail = |reason: String| CredentialError::Source {
+            source_id: self.source.id().to_string(),
+            path: self.path.clone(),
+            reason,
+        };
+        let observation = self.source.look(&self.path).await;
+        let version = match observation.map_err(|error| fail(error.to_string()))? {
+            Observation::Present { version, .. } => version,
+            Observation::Missing(why) => return Err(fail(why.describe().to_owned())),
+        };
+        let reading = self.source.read(&self.path, &version).await;
+        let document = match reading.map_err(|error| fail(error.to_string()))? {
+            Reading::Present { document, .. } => document,
+            Reading::Missing(why) => return Err(fail(why.describe().to_owned())),
+        };
+        let secret = match &self.field {
+            Some(field) => document.field(field),
+            None => document.only_field(),
+        };
+        secret.map_err(|error| fail(error.to_string()))
+    }
+}
