@@ -51,7 +51,7 @@ method = "token"
 token = {{ env = "TEST_VAULT_TOKEN" }}
 [sources.aws]
 type = "aws-secrets-manager"
-region = "eu-west-1"
+region = "us-east-1"
 endpoint_url = "{}"
 [keys.openai]
 ai_type = "OPENAI"

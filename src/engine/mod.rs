@@ -173,7 +173,7 @@ impl Engine {
                 turn.round = None;
                 let problem = problem_of(&verdict);
                 tell::problem(unit, &mut turn.told, problem.as_ref(), &record);
-                (Next::OnSchedule, problem)
+                (next_after(&verdict, planned), problem)
             }
             Err(Fault::Stopped) => {
                 let row = Row::of_pass(&unit.key, &unit.config, &record, &done, None);
@@ -346,6 +346,20 @@ impl Engine {
             row,
             well: false,
         }
+    }
+}
+
+/// A refused write is tried again after its time, also where the schedule's next look is a day
+/// away.
+fn next_after(verdict: &Verdict, planned: Option<DateTime<Utc>>) -> Next {
+    let Verdict::Rested(Rest::Refused { until, .. }) = verdict else {
+        return Next::OnSchedule;
+    };
+    match planned {
+        Some(planned) if planned > *until => {
+            Next::In((*until - Utc::now()).to_std().unwrap_or_default())
+        }
+        _ => Next::OnSchedule,
     }
 }
 

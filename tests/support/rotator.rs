@@ -193,10 +193,8 @@ dir = "{{dir}}/secrets"
     pub async fn http(&self) -> String {
         eventually("the daemon's address", || async {
             let events = self.events();
-            let started = events
-                .iter()
-                .rev()
-                .find(|line| line["event"] == "started")?;
+            let mut started = events.iter().filter(|line| line["event"] == "started");
+            let started = started.nth(self.started)?;
             started["http"]
                 .as_str()
                 .map(|address| format!("http://{address}"))
