@@ -11,6 +11,7 @@ mod detection;
 mod flashback;
 mod http;
 mod isolation;
+mod policies;
 mod push;
 mod reload;
 mod restart;

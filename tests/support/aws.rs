@@ -112,11 +112,16 @@ impl Aws {
     /// A client that may do anything. It belongs to the test that asks for it: connections do not
     /// outlive a test's runtime.
     pub fn client(&self) -> Client {
+        self.client_as(administrator())
+    }
+
+    /// A client with these credentials.
+    pub fn client_as(&self, credentials: Credentials) -> Client {
         let config = aws_sdk_secretsmanager::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new(REGION))
             .endpoint_url(&self.url)
-            .credentials_provider(administrator())
+            .credentials_provider(credentials)
             .retry_config(RetryConfig::disabled())
             .build();
         Client::from_conf(config)

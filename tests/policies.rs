@@ -1,0 +1,248 @@
+//! The policies of `config/policies`, the very files: with them the real binary gets a rotation
+//! through, and with anything less it says what is missing.
+
+use std::path::Path;
+
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::config::Credentials;
+use flashback_rotator::flashback::sandbox::{Options, Sandbox};
+use serde_json::{Value, json};
+
+use crate::support::aws::{Aws, BOTH, Emulator, REGION};
+use crate::support::eventually;
+use crate::support::openbao::OpenBao;
+use crate::support::rotator::{QUICK, Rotator, arrives, sandbox, writes};
+
+const KEY: &str = "llm/openai";
+
+fn policy(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/policies");
+    std::fs::read_to_string(path.join(name)).expect("a policy")
+}
+
+/// The policy less its block for the paths that begin so.
+fn without(policy: &str, path: &str) -> String {
+    let block = format!("path \"{path}");
+    let blocks: Vec<&str> = policy.split("\n\n").collect();
+    let kept: Vec<&str> = blocks
+        .iter()
+        .copied()
+        .filter(|text| !text.contains(&block))
+        .collect();
+    assert_eq!(kept.len() + 1, blocks.len(), "{path}");
+    kept.join("\n\n")
+}
+
+/// A rotator in a role that has `policy` and no other, with the keys `openai` and `other`.
+async fn in_vault(bao: &OpenBao, sandbox: &Sandbox, name: &str, policy: &str) -> Rotator {
+    bao.write_policy(name, policy).await;
+    let role = json!({
+        "token_policies": name,
+        "token_no_default_policy": true,
+        "token_ttl": "3s",
+    });
+    let (role_id, secret_id) = bao.app_role(name, role).await;
+    let key = |id: &str| {
+        format!(
+            "[keys.{id}]\nname = \"{name} {id}\"\nai_type = \"OPENAI\"\nsource = \"vault\"\n\
+             path = \"llm/{id}\"\n"
+        )
+    };
+    let rest = format!(
+        "{QUICK}[sources.vault]\ntype = \"vault\"\naddress = \"{}\"\n[sources.vault.auth]\n\
+         method = \"approle\"\nmount = \"{name}\"\nrole_id = \"{role_id}\"\n\
+         secret_id = {{ file = \"{{dir}}/secret-id\" }}\n{}{}",
+        bao.address,
+        key("openai"),
+        key("other"),
+    );
+    let rotator = Rotator::new(&sandbox.url(), &rest);
+    std::fs::write(rotator.path().join("secret-id"), secret_id).expect("written");
+    rotator
+}
+
+async fn metric(rotator: &Rotator, text: &str) {
+    let url = format!("{}/metrics", rotator.http().await);
+    eventually(&format!("{text} in {url}"), || async {
+        let metrics = reqwest::get(&url).await.ok()?.text().await.ok()?;
+        metrics.contains(text).then_some(())
+    })
+    .await;
+}
+
+/// Waits until the rotator has said that a key is denied; gives its words.
+async fn denied(rotator: &Rotator, key: &str) -> String {
+    let line = rotator
+        .event("secret_missing", |line| line["key"] == key)
+        .await;
+    let error = line["error"].as_str().expect("an error").to_owned();
+    assert!(error.starts_with("access denied: "), "{error}");
+    error
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_vault_policy_is_all_it_takes() {
+    let (bao, sandbox) = (OpenBao::start().await, sandbox(Options::default()).await);
+    bao.put_kv2("secret", KEY, json!({"api_key": "sk-one"}))
+        .await;
+    bao.put_kv2("secret", "llm/other", json!({"api_key": "sk-other"}))
+        .await;
+    let mut rotator = in_vault(&bao, &sandbox, "least", &policy("vault.hcl")).await;
+    rotator.start();
+    arrives(&sandbox, "least openai", "sk-one").await;
+    bao.put_kv2("secret", KEY, json!({"api_key": "sk-two"}))
+        .await;
+    arrives(&sandbox, "least openai", "sk-two").await;
+    metric(&rotator, "operation=\"read_metadata\",status=\"ok\"").await;
+    metric(&rotator, "operation=\"renew_self\",status=\"ok\"").await;
+
+    let error = denied(&rotator, "other").await;
+    for place in ["secret/metadata/llm/other", "secret/data/llm/other"] {
+        assert!(error.contains(place), "{error}");
+    }
+    let check = rotator.command(&["check", "--connect"]).await;
+    let told = String::from_utf8_lossy(&check.stderr);
+    assert_eq!(check.status.code(), Some(1));
+    assert!(told.contains("key other: access denied: "), "{told}");
+    assert!(!told.contains("key openai"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn less_than_the_vault_policy_is_told() {
+    let (bao, sandbox) = (OpenBao::start().await, sandbox(Options::default()).await);
+    bao.put_kv2("secret", KEY, json!({"api_key": "sk-one"}))
+        .await;
+    let whole = policy("vault.hcl");
+
+    let blind = without(&whole, "secret/metadata/");
+    let mut rotator = in_vault(&bao, &sandbox, "no-metadata", &blind).await;
+    rotator.start();
+    arrives(&sandbox, "no-metadata openai", "sk-one").await;
+    bao.put_kv2("secret", KEY, json!({"api_key": "sk-two"}))
+        .await;
+    arrives(&sandbox, "no-metadata openai", "sk-two").await;
+    rotator.stop().await;
+
+    let before = writes(&sandbox);
+    let deaf = without(&whole, "secret/data/");
+    let mut rotator = in_vault(&bao, &sandbox, "no-data", &deaf).await;
+    rotator.start();
+    let error = denied(&rotator, "openai").await;
+    assert!(
+        error.contains("`read` on `secret/data/llm/openai`"),
+        "{error}"
+    );
+    assert_eq!(writes(&sandbox), before, "nothing to push");
+}
+
+/// The policy for where an emulator keeps the secret. moto takes every call for one on `*`.
+fn aws_policy(emulator: Emulator, arn: &str, without: Option<&str>) -> String {
+    let mut policy: Value = serde_json::from_str(&policy("aws.json")).expect("JSON");
+    let statement = &mut policy["Statement"][0];
+    let resource = statement["Resource"][0].as_str().expect("an ARN");
+    let account = arn.split(':').nth(4).expect("an account");
+    let resource = resource
+        .replace("eu-west-1", REGION)
+        .replace("123456789012", account);
+    let (name, _) = arn.rsplit_once('-').expect("a suffix");
+    assert_eq!(
+        resource,
+        format!("{name}-??????"),
+        "the file's ARN, but for region and account"
+    );
+    statement["Resource"][0] = match emulator {
+        Emulator::Moto => json!("*"),
+        Emulator::Ministack => json!(resource),
+    };
+    let actions = statement["Action"].as_array_mut().expect("actions");
+    actions.retain(|action| Some(action.as_str().expect("a name")) != without);
+    policy.to_string()
+}
+
+async fn in_aws(aws: &Aws, sandbox: &Sandbox, name: &str, credentials: &Credentials) -> Rotator {
+    let key = |id: &str| {
+        format!(
+            "[keys.{id}]\nname = \"{name} {id}\"\nai_type = \"OPENAI\"\nsource = \"aws\"\n\
+             path = \"prod/llm/{id}\"\n"
+        )
+    };
+    let rest = format!(
+        "{QUICK}[sources.aws]\ntype = \"aws-secrets-manager\"\nregion = \"{REGION}\"\n{}{}",
+        key("openai"),
+        key("other"),
+    );
+    let mut rotator = Rotator::new(&sandbox.url(), &rest);
+    for (name, value) in [
+        ("AWS_ACCESS_KEY_ID", credentials.access_key_id()),
+        ("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key()),
+        ("AWS_ENDPOINT_URL", aws.url()),
+    ] {
+        rotator.environment.push((name.into(), value.into()));
+    }
+    rotator
+}
+
+async fn rotate(client: &Client, value: &str) {
+    let put = client.put_secret_value().secret_id("prod/llm/openai");
+    put.secret_string(value).send().await.expect("rotated");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_aws_policy_is_all_it_takes_and_less_is_told() {
+    for emulator in BOTH {
+        let (aws, sandbox) = (
+            Aws::start_strict(emulator).await,
+            sandbox(Options::default()).await,
+        );
+        aws.create("prod/llm/openai", "sk-one").await;
+        aws.create("prod/llm/other", "sk-other").await;
+        let described = aws
+            .client()
+            .describe_secret()
+            .secret_id("prod/llm/openai")
+            .send()
+            .await;
+        let arn = described.expect("there").arn.expect("an ARN");
+        let all = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
+        let owner = aws.user("owner", all).await;
+        let least = aws.user("least", &aws_policy(emulator, &arn, None)).await;
+        let mut lesser = Vec::new();
+        for (name, action) in [("blind", "DescribeSecret"), ("deaf", "GetSecretValue")] {
+            let action = format!("secretsmanager:{action}");
+            let policy = aws_policy(emulator, &arn, Some(&action));
+            lesser.push((name, action, aws.user(name, &policy).await));
+        }
+        aws.enforce_policies().await;
+
+        let mut rotator = in_aws(&aws, &sandbox, "least", &least).await;
+        rotator.start();
+        arrives(&sandbox, "least openai", "sk-one").await;
+        rotate(&aws.client_as(owner), "sk-two").await;
+        arrives(&sandbox, "least openai", "sk-two").await;
+        if emulator == Emulator::Ministack {
+            let error = denied(&rotator, "other").await;
+            assert!(error.contains("`prod/llm/other`"), "{error}");
+        }
+        rotator.stop().await;
+
+        for (name, action, credentials) in lesser {
+            let before = writes(&sandbox);
+            let mut rotator = in_aws(&aws, &sandbox, name, &credentials).await;
+            rotator.start();
+            let error = denied(&rotator, "openai").await;
+            let said = format!("{action} on `prod/llm/openai` is not allowed");
+            assert!(error.contains(&said), "{emulator:?}: {error}");
+            assert_eq!(writes(&sandbox), before, "nothing to push");
+        }
+    }
+}
+
+/// No emulator asks KMS before it gives a secret, so this much: IAM takes the document.
+#[tokio::test]
+async fn the_policy_for_a_customer_key_is_one() {
+    let aws = Aws::start(Emulator::Moto).await;
+    aws.user("kms", &policy("aws-customer-key.json")).await;
+    let statement: Value =
+        serde_json::from_str(&policy("aws-customer-key.json")).expect("it is JSON");
+    assert_eq!(statement["Statement"][0]["Action"], "kms:Decrypt");
+}
