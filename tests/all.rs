@@ -13,6 +13,7 @@ mod http;
 mod isolation;
 mod policies;
 mod push;
+mod readme;
 mod reload;
 mod restart;
 mod retry;

@@ -39,7 +39,7 @@ pub async fn run(args: Args) -> End {
     let url = sandbox.url();
     desk::print(format!("A local Flashback is at {url}, until Ctrl-C."));
     desk::print(format!(
-        "  base_url = \"{url}\"            for [flashback] in the configuration"
+        "  base_url = \"{url}\"              for [flashback] in the configuration"
     ));
     desk::print(format!(
         "  curl {url}/_sandbox             its switches: latency, faults, limits"
