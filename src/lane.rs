@@ -13,8 +13,12 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::retry::{Class, Limits, Round};
+use crate::retry::{Class, LONGEST_RETRY_AFTER, Limits, Round};
 use crate::telemetry::metrics::Metrics;
+
+/// How long callers are told to wait while somebody is out to see whether the service is back. Not
+/// that one's whole time: it may be back with good news at once.
+const WHILE_PROBED: Duration = Duration::from_secs(5);
 
 /// What a lane must know of an error to count it and to tell an outage from a fault.
 pub trait Failure: std::fmt::Display {
@@ -23,6 +27,17 @@ pub trait Failure: std::fmt::Display {
     /// The HTTP status, or a word (`timeout`, `connect`, …), for `api_requests_total{status}`.
     /// It must come from a small, fixed set.
     fn status(&self) -> String;
+    /// Whether the service is there and asks all its callers to wait: it named a time, or said that
+    /// they are too many.
+    fn asks_for_quiet(&self) -> bool {
+        let named = matches!(
+            self.class(),
+            Class::Outage {
+                retry_after: Some(_)
+            }
+        );
+        named || matches!(&*self.status(), "429" | "throttled")
+    }
     /// The error of a call that got no answer in time.
     fn timed_out(after: Duration) -> Self;
     /// The error of a call that was turned away because the lane is down.
@@ -74,8 +89,10 @@ struct Down {
     round: Round,
     /// Nobody goes before this.
     until: Instant,
-    /// Somebody went to see, and is not back.
-    probing: bool,
+    /// It asked for quiet: an answer to a call that was under way then does not lift that.
+    quiet: bool,
+    /// Somebody went to see, and is back by then.
+    probed_until: Option<Instant>,
 }
 
 impl Lane {
@@ -107,7 +124,22 @@ impl Lane {
         &self.service
     }
 
-    /// Whether calls are turned away now, and for how long.
+    /// How long a call made now would be turned away for, if it would.
+    pub fn held_back_for(&self) -> Option<Duration> {
+        let gate = lock(&self.gate);
+        let down = gate.down.as_ref()?;
+        self.closed(down, Instant::now())
+    }
+
+    fn closed(&self, down: &Down, now: Instant) -> Option<Duration> {
+        if now < down.until {
+            return Some(down.until - now);
+        }
+        let back = down.probed_until?.saturating_duration_since(now);
+        Some(back.min(WHILE_PROBED).max(self.terms.retry.initial))
+    }
+
+    /// Whether the service is away, and how long nobody goes to see.
     pub fn down_for(&self) -> Option<Duration> {
         let gate = lock(&self.gate);
         gate.down
@@ -125,6 +157,10 @@ impl Lane {
         operation: &'static str,
         call: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
+        // One that is turned away takes no place, and nothing of the budget.
+        if let Some(wait) = self.held_back_for() {
+            return Err(E::held_back(wait));
+        }
         let _place = self
             .places
             .acquire()
@@ -143,15 +179,12 @@ impl Lane {
             .map_or_else(Failure::status, |_| "ok".to_owned());
         self.metrics
             .api_request(&self.service, operation, &status, elapsed);
-        probe.settled = true;
-        match &result {
-            Ok(_) => self.answered(),
-            Err(error) => match error.class() {
-                Class::Outage { retry_after } => {
-                    self.away(started, &error.to_string(), retry_after);
-                }
-                Class::Transient { .. } | Class::Refused => self.answered(),
-            },
+        let probed = std::mem::take(&mut probe.goes_to_see);
+        match result.as_ref().map_err(|error| (error, error.class())) {
+            Err((error, Class::Outage { retry_after })) => {
+                self.away(started, probed, error, retry_after);
+            }
+            Ok(_) | Err((_, Class::Transient { .. } | Class::Refused)) => self.answered(probed),
         }
         result
     }
@@ -175,32 +208,26 @@ impl Lane {
 
     fn admit(&self) -> Result<Probe<'_>, Duration> {
         let mut gate = lock(&self.gate);
-        let Some(down) = &mut gate.down else {
-            return Ok(Probe {
-                lane: self,
-                settled: true,
-            });
-        };
         let now = Instant::now();
-        if now < down.until {
-            return Err(down.until - now);
+        if let Some(down) = &mut gate.down {
+            if let Some(wait) = self.closed(down, now) {
+                return Err(wait);
+            }
+            down.probed_until = Some(now + self.terms.timeout);
         }
-        if down.probing {
-            return Err(self.terms.retry.initial);
-        }
-        down.probing = true;
         Ok(Probe {
             lane: self,
-            settled: false,
+            goes_to_see: gate.down.is_some(),
         })
     }
 
-    /// Any answer, a refusal too, shows that the service is there.
-    fn answered(&self) {
+    /// Any answer, a refusal too, shows that the service is there. Whether it wants to be called
+    /// again is another question, which only a call made since can answer.
+    fn answered(&self, probed: bool) {
         let ended = {
             let mut gate = lock(&self.gate);
             gate.last_success = Some(Instant::now());
-            gate.down.take()
+            gate.down.take_if(|down| probed || !down.quiet)
         };
         if let Some(down) = ended {
             self.metrics.service_up(&self.service, true);
@@ -209,12 +236,23 @@ impl Lane {
     }
 
     /// Evidence of an outage counts only where nothing was answered since the call began, so that
-    /// one hanging request beside working ones does not stop them.
-    fn away(&self, started: Instant, error: &str, retry_after: Option<Duration>) {
+    /// one hanging request beside working ones does not stop them. A service that asks for quiet is
+    /// obeyed whatever it has answered to others.
+    fn away<E: Failure>(
+        &self,
+        started: Instant,
+        probed: bool,
+        error: &E,
+        retry_after: Option<Duration>,
+    ) {
+        let quiet = error.asks_for_quiet();
+        let now = Instant::now();
         let (first, retry_in) = {
             let mut gate = lock(&self.gate);
-            let now = Instant::now();
-            if retry_after.is_none() && gate.last_success.is_some_and(|at| at > started) {
+            if !quiet && gate.last_success.is_some_and(|at| at > started) {
+                if let Some(down) = gate.down.as_mut().filter(|_| probed) {
+                    down.probed_until = None;
+                }
                 return;
             }
             let first = gate.down.is_none();
@@ -227,40 +265,48 @@ impl Lane {
                 since: now,
                 round: Round::begin(forever),
                 until: now,
-                probing: false,
+                quiet,
+                probed_until: None,
             });
-            if !first && !down.probing && now < down.until && retry_after.is_none() {
+            if !first && !probed {
+                // A call that was under way when the outage began. It adds what the service asks
+                // for, and nothing else.
+                down.quiet |= quiet;
+                let asked = retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+                down.until = down.until.max(now + asked);
                 return;
             }
-            down.probing = false;
+            down.probed_until = None;
+            down.quiet = quiet;
             let wait = down
                 .round
                 .next_wait(retry_after)
                 .unwrap_or(self.terms.retry.max);
-            down.until = now + wait;
+            down.until = down.until.max(now + wait);
             (first, wait)
         };
         self.metrics.retry(&self.service);
         if first {
             self.metrics.service_up(&self.service, false);
-            self.outages.unavailable(&self.service, error, retry_in);
+            self.outages
+                .unavailable(&self.service, &error.to_string(), retry_in);
         }
     }
 }
 
-/// The right to see whether the service is back. Dropped unsettled (its task was cancelled), it
-/// gives the right to the next caller.
+/// The right to make a call. One that goes to see whether the service is back and is dropped on the
+/// way (its task was cancelled) leaves that to the next caller.
 struct Probe<'a> {
     lane: &'a Lane,
-    settled: bool,
+    goes_to_see: bool,
 }
 
 impl Drop for Probe<'_> {
     fn drop(&mut self) {
-        if !self.settled
+        if self.goes_to_see
             && let Some(down) = &mut lock(&self.lane.gate).down
         {
-            down.probing = false;
+            down.probed_until = None;
         }
     }
 }
@@ -271,148 +317,4 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug, thiserror::Error)]
-    enum Fault {
-        #[error("outage")]
-        Outage,
-        #[error("refused")]
-        Refused,
-        #[error("timed out")]
-        TimedOut,
-        #[error("held back")]
-        HeldBack(Duration),
-    }
-
-    impl Failure for Fault {
-        fn class(&self) -> Class {
-            match self {
-                Self::Outage | Self::TimedOut => Class::Outage { retry_after: None },
-                Self::Refused | Self::HeldBack(_) => Class::Refused,
-            }
-        }
-        fn status(&self) -> String {
-            self.to_string()
-        }
-        fn timed_out(_: Duration) -> Self {
-            Self::TimedOut
-        }
-        fn held_back(retry_in: Duration) -> Self {
-            Self::HeldBack(retry_in)
-        }
-    }
-
-    #[derive(Default)]
-    struct Seen(Mutex<Vec<&'static str>>);
-
-    impl Outages for Seen {
-        fn unavailable(&self, _: &str, _: &str, _: Duration) {
-            lock(&self.0).push("unavailable");
-        }
-        fn recovered(&self, _: &str, _: Duration) {
-            lock(&self.0).push("recovered");
-        }
-    }
-
-    fn lane(max_rps: Option<f64>) -> (Lane, Arc<Seen>) {
-        let seen = Arc::new(Seen::default());
-        let retry = Limits {
-            initial: Duration::from_millis(500),
-            max: Duration::from_secs(30),
-            give_up_after: Duration::from_secs(300),
-        };
-        let terms = Terms {
-            max_rps,
-            timeout: Duration::from_secs(10),
-            places: 16,
-            retry,
-        };
-        (
-            Lane::new("s", terms, Arc::new(Metrics::new()), seen.clone()),
-            seen,
-        )
-    }
-
-    async fn well() -> Result<(), Fault> {
-        Ok(())
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_outage_is_reported_once_and_probed_by_one_call() {
-        let (lane, seen) = lane(None);
-        for _ in 0..5 {
-            let _ = lane.call("op", async { Err::<(), _>(Fault::Outage) }).await;
-        }
-        assert!(matches!(
-            lane.call("op", well()).await,
-            Err(Fault::HeldBack(_))
-        ));
-        assert_eq!(*lock(&seen.0), ["unavailable"]);
-
-        tokio::time::advance(lane.down_for().expect("down")).await;
-        let hang = lane.call("op", std::future::pending::<Result<(), Fault>>());
-        tokio::pin!(hang);
-        assert!(
-            futures_util::poll!(&mut hang).is_pending(),
-            "the probe goes"
-        );
-        assert!(matches!(
-            lane.call("op", well()).await,
-            Err(Fault::HeldBack(_))
-        ));
-        assert!(matches!(hang.await, Err(Fault::TimedOut)));
-
-        tokio::time::advance(lane.down_for().expect("still down")).await;
-        lane.call("op", well()).await.expect("back");
-        assert_eq!(*lock(&seen.0), ["unavailable", "recovered"]);
-        assert!(lane.down_for().is_none());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_cancelled_probe_leaves_its_place() {
-        let (lane, _) = lane(None);
-        let _ = lane.call("op", async { Err::<(), _>(Fault::Outage) }).await;
-        tokio::time::advance(lane.down_for().expect("down")).await;
-        {
-            let hang = lane.call("op", std::future::pending::<Result<(), Fault>>());
-            tokio::pin!(hang);
-            assert!(futures_util::poll!(&mut hang).is_pending());
-        }
-        lane.call("op", well()).await.expect("the next one may see");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_hanging_call_beside_working_ones_is_no_outage() {
-        let (lane, seen) = lane(None);
-        let hang = lane.call("op", std::future::pending::<Result<(), Fault>>());
-        let work = async {
-            for _ in 0..5 {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                lane.call("op", well()).await.expect("well");
-            }
-        };
-        let (hung, ()) = tokio::join!(hang, work);
-        assert!(matches!(hung, Err(Fault::TimedOut)));
-        assert!(lock(&seen.0).is_empty());
-        let _ = lane
-            .call("op", async { Err::<(), _>(Fault::Refused) })
-            .await;
-        assert!(lane.down_for().is_none(), "a refusal is an answer");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_budget_spaces_calls() {
-        let (lane, _) = lane(Some(10.0));
-        let started = Instant::now();
-        for _ in 0..21 {
-            lane.call("op", well()).await.expect("well");
-        }
-        let took = started.elapsed();
-        assert!(
-            took >= Duration::from_millis(1_800) && took <= Duration::from_millis(2_100),
-            "{took:?}"
-        );
-    }
-}
+mod tests;

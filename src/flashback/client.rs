@@ -4,6 +4,7 @@
 //! and repeats the request; a second one is the sign-in's failure and not the key's.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::Method;
@@ -148,6 +149,10 @@ impl Flashback for Client {
             ..Call::new(Method::PUT, &path)
         };
         self.send("update", &call, answer::read_updated).await
+    }
+
+    fn held_back_for(&self) -> Option<Duration> {
+        self.exchange.lane.held_back_for()
     }
 
     /// A login proves itself. A bearer token is tried on the list, whose answer is not read: to be

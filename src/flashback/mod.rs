@@ -62,6 +62,10 @@ pub trait Flashback: Send + Sync {
         credentials: &Credentials,
     ) -> Result<(), FlashbackError>;
 
+    /// How long a call made now would be turned away for, if it would: Flashback is away, or asked
+    /// for quiet.
+    fn held_back_for(&self) -> Option<Duration>;
+
     /// Signs in, for `check --connect` and `/readyz`: a line that says how.
     ///
     /// # Errors

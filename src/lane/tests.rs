@@ -1,0 +1,223 @@
+use super::*;
+
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error("outage")]
+    Outage,
+    #[error("429")]
+    Busy(Option<Duration>),
+    #[error("refused")]
+    Refused,
+    #[error("timed out")]
+    TimedOut,
+    #[error("held back")]
+    HeldBack(Duration),
+}
+
+impl Failure for Fault {
+    fn class(&self) -> Class {
+        match self {
+            Self::Outage | Self::TimedOut => Class::Outage { retry_after: None },
+            Self::Busy(retry_after) => Class::Outage {
+                retry_after: *retry_after,
+            },
+            Self::Refused | Self::HeldBack(_) => Class::Refused,
+        }
+    }
+    fn status(&self) -> String {
+        self.to_string()
+    }
+    fn timed_out(_: Duration) -> Self {
+        Self::TimedOut
+    }
+    fn held_back(retry_in: Duration) -> Self {
+        Self::HeldBack(retry_in)
+    }
+}
+
+#[derive(Default)]
+struct Seen(Mutex<Vec<&'static str>>);
+
+impl Outages for Seen {
+    fn unavailable(&self, _: &str, _: &str, _: Duration) {
+        lock(&self.0).push("unavailable");
+    }
+    fn recovered(&self, _: &str, _: Duration) {
+        lock(&self.0).push("recovered");
+    }
+}
+
+fn lane(max_rps: Option<f64>) -> (Lane, Arc<Seen>) {
+    let seen = Arc::new(Seen::default());
+    let retry = Limits {
+        initial: Duration::from_millis(500),
+        max: Duration::from_secs(30),
+        give_up_after: Duration::from_secs(300),
+    };
+    let terms = Terms {
+        max_rps,
+        timeout: Duration::from_secs(10),
+        places: 16,
+        retry,
+    };
+    (
+        Lane::new("s", terms, Arc::new(Metrics::new()), seen.clone()),
+        seen,
+    )
+}
+
+async fn well() -> Result<(), Fault> {
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_reported_once_and_probed_by_one_call() {
+    let (lane, seen) = lane(None);
+    for _ in 0..5 {
+        let _ = lane.call("op", async { Err::<(), _>(Fault::Outage) }).await;
+    }
+    assert!(matches!(
+        lane.call("op", well()).await,
+        Err(Fault::HeldBack(_))
+    ));
+    assert_eq!(*lock(&seen.0), ["unavailable"]);
+
+    tokio::time::advance(lane.down_for().expect("down")).await;
+    let hang = lane.call("op", std::future::pending::<Result<(), Fault>>());
+    tokio::pin!(hang);
+    assert!(
+        futures_util::poll!(&mut hang).is_pending(),
+        "the probe goes"
+    );
+    assert!(matches!(
+        lane.call("op", well()).await,
+        Err(Fault::HeldBack(_))
+    ));
+    assert!(matches!(hang.await, Err(Fault::TimedOut)));
+
+    tokio::time::advance(lane.down_for().expect("still down")).await;
+    lane.call("op", well()).await.expect("back");
+    assert_eq!(*lock(&seen.0), ["unavailable", "recovered"]);
+    assert!(lane.down_for().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_probe_leaves_its_place() {
+    let (lane, _) = lane(None);
+    let _ = lane.call("op", async { Err::<(), _>(Fault::Outage) }).await;
+    tokio::time::advance(lane.down_for().expect("down")).await;
+    {
+        let hang = lane.call("op", std::future::pending::<Result<(), Fault>>());
+        tokio::pin!(hang);
+        assert!(futures_util::poll!(&mut hang).is_pending());
+    }
+    lane.call("op", well()).await.expect("the next one may see");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_hanging_call_beside_working_ones_is_no_outage() {
+    let (lane, seen) = lane(None);
+    let hang = lane.call("op", std::future::pending::<Result<(), Fault>>());
+    let work = async {
+        for _ in 0..5 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            lane.call("op", well()).await.expect("well");
+        }
+    };
+    let (hung, ()) = tokio::join!(hang, work);
+    assert!(matches!(hung, Err(Fault::TimedOut)));
+    assert!(lock(&seen.0).is_empty());
+    let _ = lane
+        .call("op", async { Err::<(), _>(Fault::Refused) })
+        .await;
+    assert!(lane.down_for().is_none(), "a refusal is an answer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_budget_spaces_calls() {
+    let (lane, _) = lane(Some(10.0));
+    let started = Instant::now();
+    for _ in 0..21 {
+        lane.call("op", well()).await.expect("well");
+    }
+    let took = started.elapsed();
+    assert!(
+        took >= Duration::from_millis(1_800) && took <= Duration::from_millis(2_100),
+        "{took:?}"
+    );
+}
+
+/// A call that ends after `time`.
+async fn after(time: u64, result: Result<(), Fault>) -> Result<(), Fault> {
+    tokio::time::sleep(Duration::from_secs(time)).await;
+    result
+}
+
+#[tokio::test(start_paused = true)]
+async fn quiet_that_was_asked_for_outlasts_the_answers_under_way() {
+    for asked in [Some(Duration::from_secs(60)), None] {
+        let (lane, seen) = lane(None);
+        let (busy, answer) = tokio::join!(
+            lane.call("op", after(1, Err(Fault::Busy(asked)))),
+            lane.call("op", after(2, Ok(()))),
+        );
+        assert!(matches!(busy, Err(Fault::Busy(_))) && answer.is_ok());
+        assert_eq!(*lock(&seen.0), ["unavailable"], "{asked:?}");
+        let left = lane.down_for().expect("still quiet");
+        assert!(asked.is_none_or(|asked| left + Duration::from_secs(1) >= asked));
+        tokio::time::advance(left).await;
+        lane.call("op", well()).await.expect("asked again");
+        assert_eq!(*lock(&seen.0), ["unavailable", "recovered"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_requests_hold_back_all_though_others_are_answered() {
+    let (lane, seen) = lane(None);
+    let (_, well) = tokio::join!(
+        lane.call("op", after(2, Err(Fault::Busy(None)))),
+        lane.call("op", after(1, Ok(()))),
+    );
+    well.expect("answered before");
+    assert_eq!(*lock(&seen.0), ["unavailable"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shorter_wait_does_not_cut_a_longer_one() {
+    let (lane, _) = lane(None);
+    let busy = |time, asked| after(time, Err(Fault::Busy(Some(Duration::from_secs(asked)))));
+    let _ = tokio::join!(lane.call("op", busy(1, 60)), lane.call("op", busy(2, 1)));
+    let left = lane.down_for().expect("down");
+    assert!(left >= Duration::from_secs(59), "{left:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_turned_away_takes_no_budget_and_no_place() {
+    let (lane, _) = lane(Some(1.0));
+    let outage = Err(Fault::Busy(Some(Duration::from_secs(60))));
+    let _ = lane.call("op", after(0, outage)).await;
+    let started = Instant::now();
+    for _ in 0..1_000 {
+        let turned_away = lane.call("op", well()).await;
+        assert!(matches!(turned_away, Err(Fault::HeldBack(_))));
+    }
+    assert_eq!(started.elapsed(), Duration::ZERO);
+    tokio::time::advance(lane.down_for().expect("down")).await;
+    let started = Instant::now();
+    lane.call("op", well()).await.expect("back");
+    assert!(started.elapsed() <= Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_one_goes_to_see_the_others_do_not_come_back_at_once() {
+    let (lane, _) = lane(None);
+    let _ = lane.call("op", async { Err::<(), _>(Fault::Outage) }).await;
+    tokio::time::advance(lane.down_for().expect("down")).await;
+    let hang = lane.call("op", std::future::pending::<Result<(), Fault>>());
+    tokio::pin!(hang);
+    assert!(futures_util::poll!(&mut hang).is_pending());
+    let Err(Fault::HeldBack(wait)) = lane.call("op", well()).await else {
+        panic!("turned away")
+    };
+    assert_eq!(wait, WHILE_PROBED);
+}
