@@ -7,13 +7,15 @@
 //! one that did not fire within two seconds is made up, a firing at another time is passed over,
 //! and a job is made anew when the offset has changed.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Offset, TimeDelta, TimeZone, Utc};
 use croner::Cron;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::dispatcher::Event;
 use crate::config::CronLine;
@@ -28,17 +30,40 @@ const EARLY: TimeDelta = TimeDelta::milliseconds(1_100);
 /// sleep.
 const LONGEST_NAP: Duration = Duration::from_secs(20);
 
+/// Which occurrence of a line is waited for.
+type Awaited = HashMap<CronLine, Option<DateTime<Utc>>>;
+
 /// The firing lines; they stop when dropped.
 pub struct CronTrigger {
     lines: Vec<CronLine>,
-    task: JoinHandle<()>,
+    awaited: Arc<Mutex<Awaited>>,
+    _stop: DropGuard,
 }
 
 impl CronTrigger {
-    /// Starts firing [`Event::Cron`] for each line.
-    pub fn start(lines: Vec<CronLine>, events: mpsc::UnboundedSender<Event>) -> Self {
-        let task = tokio::spawn(run(lines.clone(), events));
-        Self { lines, task }
+    /// Starts firing [`Event::Cron`] for each line. A line that `old` fired goes on waiting for the
+    /// occurrence it waited for there, so that none is lost between the two.
+    pub fn start(
+        lines: Vec<CronLine>,
+        old: Option<&Self>,
+        events: mpsc::UnboundedSender<Event>,
+    ) -> Self {
+        let now = Utc::now();
+        let before = old
+            .map(|old| lock(&old.awaited).clone())
+            .unwrap_or_default();
+        let watched: Vec<Watched> = lines
+            .iter()
+            .filter_map(|line| Watched::new(line.clone(), before.get(line).copied(), now))
+            .collect();
+        let awaited = Arc::new(Mutex::new(awaited(&watched)));
+        let stop = CancellationToken::new();
+        tokio::spawn(run(watched, Arc::clone(&awaited), events, stop.clone()));
+        Self {
+            lines,
+            awaited,
+            _stop: stop.drop_guard(),
+        }
     }
 
     /// The lines.
@@ -47,10 +72,14 @@ impl CronTrigger {
     }
 }
 
-impl Drop for CronTrigger {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+fn awaited(watched: &[Watched]) -> Awaited {
+    let one = |watched: &Watched| (watched.line.clone(), watched.next);
+    watched.iter().map(one).collect()
+}
+
+/// A poisoned lock is entered all the same: what it guards is replaced whole, never half.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The next time a line names after `now`.
@@ -92,6 +121,23 @@ struct Watched {
 }
 
 impl Watched {
+    /// Waits for `awaited`, or for the first occurrence after `now`.
+    fn new(
+        line: CronLine,
+        awaited: Option<Option<DateTime<Utc>>>,
+        now: DateTime<Utc>,
+    ) -> Option<Self> {
+        let cron = parse(&line)?;
+        let next = awaited.unwrap_or_else(|| occurrence_after(&cron, &line, now));
+        Some(Self {
+            offset: offset(&line, now),
+            line,
+            cron,
+            next,
+            job: None,
+        })
+    }
+
     /// Whether a firing now is the occurrence that is waited for. Then the next one is.
     fn take(&mut self, now: DateTime<Utc>, earliest: DateTime<Utc>) -> bool {
         let Some(next) = self.next.filter(|next| *next <= earliest) else {
@@ -100,55 +146,46 @@ impl Watched {
         self.next = occurrence_after(&self.cron, &self.line, now.max(next));
         true
     }
+
+    /// The clock was set back: what is waited for may be hours after what comes next now.
+    fn begin_again(&mut self, now: DateTime<Utc>) {
+        self.next = occurrence_after(&self.cron, &self.line, now);
+    }
 }
 
-async fn run(lines: Vec<CronLine>, events: mpsc::UnboundedSender<Event>) {
+async fn run(
+    mut watched: Vec<Watched>,
+    shared: Arc<Mutex<Awaited>>,
+    events: mpsc::UnboundedSender<Event>,
+    stop: CancellationToken,
+) {
     let (fired, mut firings) = mpsc::channel(64);
-    let now = Utc::now();
-    let mut watched: Vec<Watched> = lines
-        .into_iter()
-        .filter_map(|line| {
-            let cron = parse(&line)?;
-            let next = occurrence_after(&cron, &line, now);
-            Some(Watched {
-                offset: offset(&line, now),
-                line,
-                cron,
-                next,
-                job: None,
-            })
-        })
-        .collect();
-    let trigger = match start_trigger(&mut watched, &fired).await {
+    let mut trigger = match start_trigger(&mut watched, &fired).await {
         Ok(trigger) => Some(trigger),
         Err(error) => {
             tracing::warn!(%error, "the cron trigger did not start; its watchdog stands in for it");
             None
         }
     };
+    let mut before = Utc::now();
     loop {
-        let nap = watched
-            .iter()
-            .filter_map(|watched| watched.next)
-            .map(|next| (next + GRACE - Utc::now()).to_std().unwrap_or_default())
-            .min()
-            .unwrap_or(LONGEST_NAP)
-            .min(LONGEST_NAP);
         let firing = tokio::select! {
+            () = stop.cancelled() => break,
             firing = firings.recv() => firing,
-            () = tokio::time::sleep(nap) => None,
+            () = tokio::time::sleep(nap(&watched)) => None,
         };
         let now = Utc::now();
         for (index, watched) in watched.iter_mut().enumerate() {
+            if now + GRACE < before {
+                watched.begin_again(now);
+            }
             let earliest = if firing == Some(index) {
                 now + EARLY
             } else {
                 now - GRACE
             };
-            if watched.take(now, earliest)
-                && events.send(Event::Cron(watched.line.clone())).is_err()
-            {
-                return;
+            if watched.take(now, earliest) {
+                let _ = events.send(Event::Cron(watched.line.clone()));
             }
             if let Some(trigger) = &trigger
                 && watched.offset != offset(&watched.line, now)
@@ -157,7 +194,24 @@ async fn run(lines: Vec<CronLine>, events: mpsc::UnboundedSender<Event>) {
                 remake(trigger, watched, index, &fired).await;
             }
         }
+        before = now;
+        *lock(&shared) = awaited(&watched);
     }
+    // Dropping it is not enough: its own task would go on ticking.
+    if let Some(trigger) = &mut trigger {
+        let _ = trigger.shutdown().await;
+    }
+}
+
+/// How long until an occurrence would have been missed.
+fn nap(watched: &[Watched]) -> Duration {
+    watched
+        .iter()
+        .filter_map(|watched| watched.next)
+        .map(|next| (next + GRACE - Utc::now()).to_std().unwrap_or_default())
+        .min()
+        .unwrap_or(LONGEST_NAP)
+        .min(LONGEST_NAP)
 }
 
 async fn start_trigger(
@@ -223,15 +277,7 @@ mod tests {
     }
 
     fn watched(line: CronLine, now: DateTime<Utc>) -> Watched {
-        let cron = parse(&line).expect("a line");
-        let next = occurrence_after(&cron, &line, now);
-        Watched {
-            offset: offset(&line, now),
-            line,
-            cron,
-            next,
-            job: None,
-        }
+        Watched::new(line, None, now).expect("a line")
     }
 
     #[test]
@@ -282,11 +328,36 @@ mod tests {
         assert_eq!(watched.next, Some(at("2026-01-01T18:00:00Z")));
     }
 
+    #[test]
+    fn a_clock_that_is_set_back_takes_the_line_with_it() {
+        let mut watched = watched(
+            line("0 0 * * * *", chrono_tz::UTC),
+            at("2026-01-01T12:30:00Z"),
+        );
+        watched.begin_again(at("2026-01-01T08:10:00Z"));
+        assert_eq!(watched.next, Some(at("2026-01-01T09:00:00Z")));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_occurrence_between_two_triggers_is_not_lost() {
+        let (events, mut inbox) = mpsc::unbounded_channel();
+        let yearly = line("0 0 0 1 1 *", chrono_tz::UTC);
+        let old = CronTrigger::start(vec![yearly.clone()], None, events.clone());
+        // It came due while nobody watched.
+        let missed = Utc::now() - TimeDelta::seconds(1);
+        lock(&old.awaited).insert(yearly.clone(), Some(missed));
+        let both = vec![yearly.clone(), line("0 0 0 2 1 *", chrono_tz::UTC)];
+        let _new = CronTrigger::start(both, Some(&old), events);
+        drop(old);
+        let event = tokio::time::timeout(Duration::from_secs(60), inbox.recv()).await;
+        assert!(matches!(event, Ok(Some(Event::Cron(line))) if line == yearly));
+    }
+
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn every_second_is_every_second() {
         let (events, mut inbox) = mpsc::unbounded_channel();
         let every_second = line("* * * * * *", chrono_tz::UTC);
-        let _trigger = CronTrigger::start(vec![every_second.clone()], events);
+        let _trigger = CronTrigger::start(vec![every_second.clone()], None, events);
         for _ in 0..3 {
             let event = tokio::time::timeout(Duration::from_secs(60), inbox.recv()).await;
             let Ok(Some(Event::Cron(line))) = event else {

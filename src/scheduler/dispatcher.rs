@@ -1,7 +1,7 @@
 //! Where all wake-ups meet.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,14 +15,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::cron::{self, CronTrigger};
+use super::key::{Again, Key, Place, Queue, QueueId};
 use super::ring::Ring;
 use super::{Looked, Looker, Pulse, Scheduled};
 use crate::config::{Check, CronLine};
 use crate::model::{KeyId, SourceId};
 
-/// Looks under way at once at one source. The rest wait here as a name in a queue, which is
-/// smaller than a task.
-const LOOKS_PER_SOURCE: usize = 64;
+/// Looks under way at once in one queue. The rest wait here as a name, which is smaller than a
+/// task.
+pub const LOOKS_PER_QUEUE: usize = 64;
 
 /// Keys of one cron line are spread over this long for each of them …
 const SPREAD_EACH: Duration = Duration::from_millis(10);
@@ -41,52 +42,13 @@ pub enum Event {
     Due(Vec<KeyId>),
     /// A cron line fired.
     Cron(CronLine),
+    /// What is asked of these keys has changed: a look that began before does not count.
+    Changed(Vec<KeyId>),
     /// A service is back.
     Recovered(Option<SourceId>),
-    /// A look ended. The source is the one whose queue it was counted in, which a new
-    /// configuration may have changed meanwhile.
-    Ended(KeyId, SourceId, Looked),
-}
-
-struct Key {
-    check: Check,
-    source: SourceId,
-    place: Place,
-    /// No look before this: a round of tries is waiting.
-    not_before: Instant,
-    well: bool,
-    /// Still in the configuration.
-    scheduled: bool,
-    /// Looked at once at least.
-    seen: bool,
-}
-
-impl Key {
-    fn new(check: Check, source: SourceId) -> Self {
-        let not_before = Instant::now();
-        Self {
-            check,
-            source,
-            place: Place::Idle,
-            not_before,
-            well: true,
-            scheduled: true,
-            seen: false,
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Idle,
-    Queued,
-    UnderWay,
-}
-
-#[derive(Default)]
-struct Queue {
-    under_way: usize,
-    waiting: VecDeque<KeyId>,
+    /// A look ended. The queue is the one it was counted in, which a new configuration may have
+    /// changed meanwhile.
+    Ended(KeyId, QueueId, Looked),
 }
 
 pub struct Dispatcher {
@@ -96,7 +58,7 @@ pub struct Dispatcher {
     pulse: Arc<Pulse>,
     stop: CancellationToken,
     keys: HashMap<KeyId, Key>,
-    queues: HashMap<SourceId, Queue>,
+    queues: HashMap<QueueId, Queue>,
     rings: BTreeMap<Duration, Ring>,
     cron: Option<CronTrigger>,
     later: BinaryHeap<Reverse<(Instant, KeyId)>>,
@@ -144,8 +106,9 @@ impl Dispatcher {
             Event::Replace(keys) => self.replace(keys),
             Event::Due(keys) => keys.iter().for_each(|key| self.wake(key)),
             Event::Cron(line) => self.fire(&line),
+            Event::Changed(keys) => self.anew(keys, Again::Yes),
             Event::Recovered(source) => self.recovered(source.as_ref()),
-            Event::Ended(key, source, looked) => self.ended(&key, &source, looked),
+            Event::Ended(key, queue, looked) => self.ended(&key, &queue, looked),
         }
     }
 
@@ -154,22 +117,35 @@ impl Dispatcher {
         self.keys
             .retain(|id, key| named.contains(id) || key.place == Place::UnderWay);
         for (id, key) in &mut self.keys {
-            // One that is under way is let go when its look has ended.
-            key.scheduled = named.contains(id);
+            // One that is under way is let go when its look has ended, unless it is back by then.
+            let scheduled = named.contains(id);
+            if scheduled && !key.scheduled {
+                key.again = Again::Yes;
+            }
+            key.scheduled = scheduled;
         }
         let mut fresh = Vec::new();
         for Scheduled {
             key: id,
             check,
             source,
+            workspace,
         } in scheduled
         {
-            if let Some(key) = self.keys.get_mut(&id) {
-                key.check = check;
-                key.source = source;
-            } else {
-                self.keys.insert(id.clone(), Key::new(check, source));
+            let queue = (source, workspace);
+            let Some(key) = self.keys.get_mut(&id) else {
+                self.keys.insert(id.clone(), Key::new(check, queue));
                 fresh.push(id);
+                continue;
+            };
+            key.check = check;
+            if key.queue != queue {
+                key.queue = queue;
+                if key.place == Place::Queued {
+                    // It leaves the old queue, where its name is passed over.
+                    key.place = Place::Idle;
+                    fresh.push(id);
+                }
             }
         }
         self.count_unseen();
@@ -187,7 +163,8 @@ impl Dispatcher {
         self.pulse.unseen.store(unseen, Ordering::Relaxed);
     }
 
-    /// Rings whose keys are the same go on turning.
+    /// Rings whose keys are the same go on turning. On another one a key's place moves, over the
+    /// hand too: then its turn is made up.
     fn turn_rings(&mut self) {
         let mut wanted: BTreeMap<Duration, Vec<KeyId>> = BTreeMap::new();
         for (id, key) in &self.keys {
@@ -198,16 +175,25 @@ impl Dispatcher {
             }
         }
         self.rings.retain(|period, _| wanted.contains_key(period));
+        let mut overdue = Vec::new();
         for (period, mut keys) in wanted {
             keys.sort();
             let old = self.rings.get(&period);
             if old.is_some_and(|ring| ring.keys() == keys) {
                 continue;
             }
-            let hand = old.map_or(0.0, Ring::hand);
-            self.rings
-                .insert(period, Ring::start(period, keys, hand, self.events.clone()));
+            let position = old.map_or(0.0, Ring::position);
+            let late = |id: &&KeyId| {
+                let looked_at = self.keys.get(*id).and_then(|key| key.looked_at);
+                looked_at.is_some_and(|at| at.elapsed() >= period)
+            };
+            overdue.extend(keys.iter().filter(late).cloned());
+            let ring = Ring::start(period, keys, position, self.events.clone());
+            self.rings.insert(period, ring);
         }
+        let waits = |id: &KeyId| self.keys.get(id).is_some_and(|key| key.wake_at.is_none());
+        overdue.retain(waits);
+        self.spread(overdue);
     }
 
     fn start_cron(&mut self) {
@@ -225,26 +211,46 @@ impl Dispatcher {
         if self.cron.as_ref().is_some_and(|cron| cron.lines() == lines) {
             return;
         }
-        self.cron = (!lines.is_empty()).then(|| CronTrigger::start(lines, self.events.clone()));
+        let old = self.cron.take();
+        self.cron = (!lines.is_empty())
+            .then(|| CronTrigger::start(lines, old.as_ref(), self.events.clone()));
     }
 
     fn fire(&mut self, line: &CronLine) {
         let of_line = |key: &Key| matches!(&key.check, Check::Cron(other) if other == line);
-        let keys = self.keys.iter().filter(|(_, key)| of_line(key));
+        let now = Instant::now();
+        let due = |key: &Key| of_line(key) && key.place == Place::Idle && key.not_before <= now;
+        let keys = self.keys.iter().filter(|(_, key)| due(key));
         let keys: Vec<KeyId> = keys.map(|(id, _)| id.clone()).collect();
         self.spread(keys);
     }
 
+    /// Those under way are concerned too: how they end is not known yet.
     fn recovered(&mut self, source: Option<&SourceId>) {
-        let concerned = |key: &Key| !key.well && source.is_none_or(|source| key.source == *source);
-        let mut woken = Vec::new();
-        for (id, key) in &mut self.keys {
-            if concerned(key) {
-                key.not_before = Instant::now();
-                woken.push(id.clone());
+        let concerned = |key: &Key| {
+            (!key.well || key.place == Place::UnderWay)
+                && source.is_none_or(|source| key.queue.0 == *source)
+        };
+        let keys = self.keys.iter().filter(|(_, key)| concerned(key));
+        let keys = keys.map(|(id, _)| id.clone()).collect();
+        self.anew(keys, Again::IfNotWell);
+    }
+
+    /// Looks at these keys whatever they wait for; after the look under way, where there is one.
+    fn anew(&mut self, keys: Vec<KeyId>, again: Again) {
+        let mut idle = Vec::new();
+        for id in keys {
+            let Some(key) = self.keys.get_mut(&id) else {
+                continue;
+            };
+            key.not_before = Instant::now();
+            match key.place {
+                Place::Idle => idle.push(id),
+                Place::Queued => {}
+                Place::UnderWay => key.again = key.again.max(again),
             }
         }
-        self.spread(woken);
+        self.spread(idle);
     }
 
     /// Many keys at one moment become many moments.
@@ -253,8 +259,14 @@ impl Dispatcher {
         let over = SPREAD_EACH.saturating_mul(others).min(SPREAD_MOST);
         let now = Instant::now();
         for key in keys {
-            self.later
-                .push(Reverse((now + over.mul_f64(rand::random::<f64>()), key)));
+            self.arm(&key, now + over.mul_f64(rand::random::<f64>()));
+        }
+    }
+
+    fn arm(&mut self, id: &KeyId, at: Instant) {
+        if let Some(key) = self.keys.get_mut(id) {
+            key.wake_at = Some(at);
+            self.later.push(Reverse((at, id.clone())));
         }
     }
 
@@ -263,8 +275,13 @@ impl Dispatcher {
         while let Some(Reverse((at, _))) = self.later.peek()
             && *at <= now
         {
-            if let Some(Reverse((_, key))) = self.later.pop() {
-                self.wake(&key);
+            if let Some(Reverse((at, id))) = self.later.pop()
+                && self
+                    .keys
+                    .get(&id)
+                    .is_some_and(|key| key.wake_at == Some(at))
+            {
+                self.wake(&id);
             }
         }
     }
@@ -276,19 +293,29 @@ impl Dispatcher {
         if key.place != Place::Idle || Instant::now() < key.not_before {
             return;
         }
-        let queue = self.queues.entry(key.source.clone()).or_default();
-        if queue.under_way < LOOKS_PER_SOURCE {
-            queue.under_way += 1;
-            key.place = Place::UnderWay;
-            let source = key.source.clone();
-            self.look(id, source);
+        key.wake_at = None;
+        let queue = self.queues.entry(key.queue.clone()).or_default();
+        if queue.under_way < LOOKS_PER_QUEUE {
+            self.begin(id);
         } else {
             key.place = Place::Queued;
             queue.waiting.push_back(id.clone());
         }
     }
 
-    fn look(&self, id: &KeyId, source: SourceId) {
+    fn begin(&mut self, id: &KeyId) {
+        let Some(key) = self.keys.get_mut(id) else {
+            return;
+        };
+        key.place = Place::UnderWay;
+        key.again = Again::No;
+        key.looked_at = Some(Instant::now());
+        let queue = key.queue.clone();
+        self.queues.entry(queue.clone()).or_default().under_way += 1;
+        self.look(id, queue);
+    }
+
+    fn look(&self, id: &KeyId, queue: QueueId) {
         let (looker, events) = (Arc::clone(&self.looker), self.events.clone());
         let (id, planned) = (id.clone(), self.planned(id));
         self.tracker.spawn(async move {
@@ -304,7 +331,7 @@ impl Dispatcher {
                     well: false,
                 }
             });
-            let _ = events.send(Event::Ended(id, source, looked));
+            let _ = events.send(Event::Ended(id, queue, looked));
         });
     }
 
@@ -320,46 +347,51 @@ impl Dispatcher {
         }
     }
 
-    fn ended(&mut self, id: &KeyId, source: &SourceId, looked: Looked) {
-        if let Some(key) = self.keys.get_mut(id) {
-            let first = !std::mem::replace(&mut key.seen, true);
-            key.place = Place::Idle;
-            key.well = looked.well;
-            key.not_before = Instant::now() + looked.again_in.unwrap_or_default();
-            if looked.again_in.is_some() {
-                self.later.push(Reverse((key.not_before, id.clone())));
-            }
-            if !key.scheduled {
-                self.keys.remove(id);
-            }
-            if first {
-                self.count_unseen();
-            }
+    fn ended(&mut self, id: &KeyId, queue: &QueueId, looked: Looked) {
+        let Some(key) = self.keys.get_mut(id) else {
+            return self.go_on(queue);
+        };
+        let first = !std::mem::replace(&mut key.seen, true);
+        key.place = Place::Idle;
+        key.well = looked.well;
+        let now = Instant::now();
+        let wait = match key.again {
+            Again::Yes => Some(SPREAD_EACH),
+            // It was not alone: the others come back over the same time.
+            Again::IfNotWell if !looked.well => Some(SPREAD_MOST.mul_f64(rand::random::<f64>())),
+            Again::IfNotWell | Again::No => looked.again_in,
+        };
+        key.not_before = now + wait.unwrap_or_default();
+        if !key.scheduled {
+            self.keys.remove(id);
+        } else if let Some(wait) = wait {
+            self.arm(id, now + wait);
         }
-        self.go_on(source);
+        if first {
+            self.count_unseen();
+        }
+        self.go_on(queue);
     }
 
     /// Gives the place that came free to the next in the queue.
-    fn go_on(&mut self, source: &SourceId) {
-        let Some(queue) = self.queues.get_mut(source) else {
+    fn go_on(&mut self, id: &QueueId) {
+        let Some(queue) = self.queues.get_mut(id) else {
             return;
         };
         queue.under_way = queue.under_way.saturating_sub(1);
-        if self.stop.is_cancelled() {
-            return;
-        }
-        while let Some(id) = self
-            .queues
-            .get_mut(source)
-            .and_then(|queue| queue.waiting.pop_front())
+        while !self.stop.is_cancelled()
+            && let Some(queue) = self.queues.get_mut(id)
+            && queue.under_way < LOOKS_PER_QUEUE
+            && let Some(next) = queue.waiting.pop_front()
         {
-            if let Some(key) = self.keys.get_mut(&id)
-                && key.place == Place::Queued
-            {
-                key.place = Place::Idle;
-                self.wake(&id);
-                return;
+            let waits = |key: &Key| key.place == Place::Queued && key.queue == *id;
+            if self.keys.get(&next).is_some_and(waits) {
+                self.begin(&next);
             }
+        }
+        let empty = |queue: &Queue| queue.under_way == 0 && queue.waiting.is_empty();
+        if self.queues.get(id).is_some_and(empty) {
+            self.queues.remove(id);
         }
     }
 }

@@ -8,7 +8,10 @@
 
 mod cron;
 mod dispatcher;
+mod key;
 mod ring;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -22,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Check;
-use crate::model::{KeyId, SourceId};
+use crate::model::{KeyId, SourceId, WorkspaceId};
 
 use dispatcher::{Dispatcher, Event};
 
@@ -50,8 +53,10 @@ pub struct Scheduled {
     pub key: KeyId,
     /// When.
     pub check: Check,
-    /// Its source; looks at one source share a limit.
+    /// Its source …
     pub source: SourceId,
+    /// … and its workspace: looks at keys that have both in common share a limit.
+    pub workspace: WorkspaceId,
 }
 
 /// The way to the dispatcher.
@@ -87,6 +92,11 @@ impl Scheduler {
     /// keep their place.
     pub fn replace(&self, keys: Vec<Scheduled>) {
         self.send(Event::Replace(keys));
+    }
+
+    /// Looks at these keys now: what the configuration asks of them has changed.
+    pub fn changed(&self, keys: Vec<KeyId>) {
+        self.send(Event::Changed(keys));
     }
 
     /// Looks at what failed, now that a service is back: the keys of this source, or all of them.

@@ -4,13 +4,12 @@
 //! interval, whatever the number of keys; after a stall it goes on at its pace instead of catching
 //! up with a burst, so a missed turn is made up once.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::dispatcher::Event;
 use crate::model::KeyId;
@@ -23,26 +22,38 @@ pub struct Ring {
     keys: Vec<KeyId>,
     slots: usize,
     step: Duration,
-    /// The slot whose turn comes next.
-    hand: Arc<AtomicUsize>,
+    hand: Arc<Mutex<Hand>>,
     task: JoinHandle<()>,
 }
 
+/// Where the ring stands.
+#[derive(Clone, Copy, Debug)]
+struct Hand {
+    /// The slot whose turn comes next …
+    slot: usize,
+    /// … and when.
+    at: Instant,
+}
+
 impl Ring {
-    /// Starts turning from `hand`, a share of the ring in `0.0..1.0`: a ring that replaces another
-    /// goes on where that one was, so that frequent reloads starve no key.
+    /// Starts turning from `position`, a share of the ring in `0.0..1.0`: a ring that replaces
+    /// another goes on where that one was, between two slots too, so that frequent reloads starve
+    /// no key.
     pub fn start(
         period: Duration,
         keys: Vec<KeyId>,
-        hand: f64,
+        position: f64,
         events: mpsc::UnboundedSender<Event>,
     ) -> Self {
         let finest = period.as_nanos() / FINEST.as_nanos();
         let most = usize::try_from(finest).unwrap_or(usize::MAX).max(1);
         let slots = keys.len().clamp(1, most);
         let step = period.div_f64(slots as f64);
-        let first = ((hand * slots as f64) as usize).min(slots - 1);
-        let hand = Arc::new(AtomicUsize::new(first));
+        let position = position * slots as f64;
+        let slot = (position as usize).min(slots - 1);
+        let gone = (position - slot as f64).clamp(0.0, 1.0);
+        let at = Instant::now() + step.mul_f64(1.0 - gone);
+        let hand = Arc::new(Mutex::new(Hand { slot, at }));
         let mut by_slot = vec![Vec::new(); slots];
         for (index, key) in keys.iter().enumerate() {
             by_slot[slot_of(index, keys.len(), slots)].push(key.clone());
@@ -50,13 +61,17 @@ impl Ring {
         let task = tokio::spawn({
             let hand = Arc::clone(&hand);
             async move {
-                let mut ticks = interval(step);
+                let mut ticks = interval_at(at, step);
                 ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-                ticks.tick().await;
                 loop {
                     ticks.tick().await;
-                    let slot = hand.load(Ordering::Relaxed);
-                    hand.store((slot + 1) % by_slot.len(), Ordering::Relaxed);
+                    let slot = {
+                        let mut hand = lock(&hand);
+                        let slot = hand.slot;
+                        hand.slot = (slot + 1) % by_slot.len();
+                        hand.at = Instant::now() + step;
+                        slot
+                    };
                     if events.send(Event::Due(by_slot[slot].clone())).is_err() {
                         return;
                     }
@@ -77,18 +92,27 @@ impl Ring {
         &self.keys
     }
 
-    /// Where the hand is, as a share of the ring.
-    pub fn hand(&self) -> f64 {
-        self.hand.load(Ordering::Relaxed) as f64 / self.slots as f64
+    /// Where it stands, as a share of the ring.
+    pub fn position(&self) -> f64 {
+        let hand = *lock(&self.hand);
+        let left = hand.at.saturating_duration_since(Instant::now());
+        // Short of the turn itself: one that is due this moment has not been had.
+        let gone = 1.0 - left.div_duration_f64(self.step).clamp(1e-9, 1.0);
+        (hand.slot as f64 + gone) / self.slots as f64
     }
 
     /// How long until the turn of the key at `index`.
     pub fn until(&self, index: usize) -> Duration {
         let slot = slot_of(index, self.keys.len(), self.slots);
-        let hand = self.hand.load(Ordering::Relaxed);
-        let steps = (slot + self.slots - hand) % self.slots + 1;
-        self.step * u32::try_from(steps).unwrap_or(u32::MAX)
+        let hand = *lock(&self.hand);
+        let steps = (slot + self.slots - hand.slot) % self.slots;
+        let left = hand.at.saturating_duration_since(Instant::now());
+        left + self.step * u32::try_from(steps).unwrap_or(u32::MAX)
     }
+}
+
+fn lock(hand: &Mutex<Hand>) -> MutexGuard<'_, Hand> {
+    hand.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Ring {
@@ -104,8 +128,6 @@ fn slot_of(index: usize, keys: usize, slots: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
-
-    use tokio::time::Instant;
 
     use super::*;
 
@@ -169,7 +191,7 @@ mod tests {
     async fn the_wait_it_names_is_the_wait_there_is() {
         let (events, mut inbox) = mpsc::unbounded_channel();
         let ring = Ring::start(Duration::from_secs(8), keys(4), 0.5, events);
-        assert!((ring.hand() - 0.5).abs() < f64::EPSILON);
+        assert!((ring.position() - 0.5).abs() < f64::EPSILON);
         for index in [2, 3, 0, 1] {
             let until = ring.until(index);
             let start = Instant::now();
@@ -178,6 +200,29 @@ mod tests {
             };
             assert_eq!(due, [KeyId::new(format!("k{index}"))]);
             assert_eq!(start.elapsed(), until);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ring_that_is_replaced_again_and_again_still_turns() {
+        let (events, mut inbox) = mpsc::unbounded_channel();
+        let hour = Duration::from_secs(3_600);
+        let mut ring = Ring::start(hour, keys(2), 0.0, events.clone());
+        for _ in 0..12 {
+            tokio::time::sleep(Duration::from_secs(600)).await;
+            ring = Ring::start(hour, keys(2), ring.position(), events.clone());
+        }
+        let mut turns = HashMap::new();
+        while let Ok(Event::Due(due)) = inbox.try_recv() {
+            for key in due {
+                *turns.entry(key).or_insert(0) += 1;
+            }
+        }
+        for key in keys(2) {
+            assert!(
+                turns.get(&key).is_some_and(|turns| *turns >= 1),
+                "{turns:?}"
+            );
         }
     }
 }

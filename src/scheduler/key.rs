@@ -1,0 +1,74 @@
+//! What the dispatcher knows of a key and of the queue it waits in.
+
+use std::collections::VecDeque;
+
+use tokio::time::Instant;
+
+use crate::config::Check;
+use crate::model::{KeyId, SourceId, WorkspaceId};
+
+/// Keys that wait for each other: a slow source holds up its own keys and no others, and so does a
+/// slow workspace.
+pub type QueueId = (SourceId, WorkspaceId);
+
+/// A key as the dispatcher sees it.
+pub struct Key {
+    pub check: Check,
+    pub queue: QueueId,
+    pub place: Place,
+    /// No look before this: a round of tries is waiting.
+    pub not_before: Instant,
+    /// The entry of `later` that counts; any other is out of date.
+    pub wake_at: Option<Instant>,
+    pub again: Again,
+    /// When the last look began.
+    pub looked_at: Option<Instant>,
+    pub well: bool,
+    /// Still in the configuration.
+    pub scheduled: bool,
+    /// Looked at once at least.
+    pub seen: bool,
+}
+
+impl Key {
+    /// One that is to be looked at.
+    pub fn new(check: Check, queue: QueueId) -> Self {
+        Self {
+            check,
+            queue,
+            place: Place::Idle,
+            not_before: Instant::now(),
+            wake_at: None,
+            again: Again::No,
+            looked_at: None,
+            well: true,
+            scheduled: true,
+            seen: false,
+        }
+    }
+}
+
+/// Whether a look under way is followed by another at once.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Again {
+    No,
+    /// What it failed at is back since.
+    IfNotWell,
+    /// It looks at what is out of date.
+    Yes,
+}
+
+/// Where a key is between two looks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    Idle,
+    Queued,
+    UnderWay,
+}
+
+/// One queue.
+#[derive(Default)]
+pub struct Queue {
+    pub under_way: usize,
+    pub waiting: VecDeque<KeyId>,
+}
