@@ -4,6 +4,7 @@
 mod support;
 
 mod adoption;
+mod beside;
 mod commands;
 mod config;
 mod credentials;

@@ -3,6 +3,7 @@
 
 use flashback_rotator::flashback::sandbox::{Operation, Options};
 
+use crate::support::eventually;
 use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox, writes};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -103,9 +104,13 @@ async fn what_cannot_be_a_key_leaves_the_live_one_alone() {
     rotator
         .event("secret_missing", |line| line["key"] == "b")
         .await;
-    let status = rotator.json(&["status"]).await;
-    assert_eq!(status["keys"][0]["state"], "failing", "{status}");
-    assert_eq!(status["keys"][1]["state"], "missing", "{status}");
+    // Notes of looks are written a moment later.
+    eventually("both in `status`", || async {
+        let status = rotator.json(&["status"]).await;
+        let states = [0, 1].map(|index| status["keys"][index]["state"].clone());
+        (states == ["failing", "missing"]).then_some(())
+    })
+    .await;
 
     rotator.put("a", "sk-two");
     arrives(&sandbox, "a", "sk-two").await;

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
+use tokio_util::sync::CancellationToken;
+
 use super::table::{self, Table};
-use super::{End, desk, fail};
+use super::{End, desk, fail, say};
 use crate::config::Loaded;
 use crate::fleet::Fleet;
 use crate::model::{Observation, WorkspaceId};
@@ -35,7 +37,7 @@ async fn check(path: Option<&Path>, args: &Args) -> Result<End, End> {
         ..
     } = desk::load(path)?;
     for warning in &warnings {
-        anstream::eprintln!("warning: {warning}");
+        say(format_args!("warning: {warning}"));
     }
     let files: Vec<String> = files
         .iter()
@@ -52,7 +54,7 @@ async fn check(path: Option<&Path>, args: &Args) -> Result<End, End> {
     }
     desk::quiet_log(&config)?;
     let store = Sqlite::in_memory().map_err(fail)?;
-    let fleet = desk::fleet(config, Arc::new(store)).await?;
+    let fleet = desk::fleet(config, Arc::new(store), &CancellationToken::new()).await?;
     let mut lines = services(&fleet).await;
     lines.extend(keys(&fleet).await);
     let mut table = Table::new(&["WHAT", "RESULT", "DETAIL"]);
@@ -67,7 +69,7 @@ async fn check(path: Option<&Path>, args: &Args) -> Result<End, End> {
             fail(format!("{}: {}", line.what, line.detail));
             end = End::Failed;
         }
-        table.row([line.what, result, line.detail]);
+        table.row([line.what, result, table::plain(&line.detail)]);
     }
     desk::print(table);
     Ok(end)

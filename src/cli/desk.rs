@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{End, fail, wrong};
+use super::{End, fail, say, wrong};
 use crate::config::{self, Config, Loaded};
 use crate::engine::row::Row;
 use crate::fleet::{Fleet, Ground};
@@ -21,7 +21,7 @@ pub fn load(path: Option<&Path>) -> Result<Loaded, End> {
     config::load(path).map_err(|report| {
         let colour =
             anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
-        anstream::eprintln!("{}", report.render(colour));
+        say(report.render(colour));
         End::Wrong
     })
 }
@@ -44,14 +44,19 @@ impl Outages for OutagesOnStderr {
     }
 }
 
-/// Everything the configuration asks for, over this state.
-pub async fn fleet(config: Config, store: Arc<dyn Store>) -> Result<Fleet, End> {
+/// Everything the configuration asks for, over this state. Looks break off when `stop` is
+/// cancelled; a push in flight does not.
+pub async fn fleet(
+    config: Config,
+    store: Arc<dyn Store>,
+    stop: &CancellationToken,
+) -> Result<Fleet, End> {
     let ground = Ground {
         fingerprinter: store.fingerprinter().await.map_err(fail)?,
         store,
         metrics: Arc::new(Metrics::new()),
         outages: Arc::new(OutagesOnStderr),
-        stop: CancellationToken::new(),
+        stop: stop.clone(),
     };
     Fleet::build(Arc::new(config), &ground, None).map_err(fail)
 }
@@ -83,10 +88,17 @@ pub fn unknown_key(config: &Config, name: &str) -> String {
     }
 }
 
-/// Prints one line to stdout. A reader that went away (`| head`) is no error.
+/// Prints one line to stdout. A reader that went away (`| head`) is no error; a disk that is full
+/// is, and is told.
 pub fn print(text: impl std::fmt::Display) {
     use std::io::Write as _;
-    let _ = writeln!(anstream::stdout(), "{text}");
+    let mut stdout = anstream::stdout();
+    let printed = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+    if let Err(error) = printed
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        fail(format!("cannot write to standard output: {error}"));
+    }
 }
 
 /// Names each key that failed on stderr; the exit code that follows.

@@ -85,13 +85,11 @@ fn render(rows: &[HistoryRow]) -> String {
             row.at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
             row.key.to_string(),
             table::action(row.action),
-            row.previous_version
-                .as_ref()
-                .map_or_else(table::nothing, ToString::to_string),
-            row.version.to_string(),
+            table::cell(row.previous_version.as_ref().map(Version::label)),
+            table::plain(row.version.label()),
             outcome,
             format!("{} ms", row.elapsed.as_millis()),
-            why,
+            table::plain(&why),
         ]);
     }
     table.to_string()

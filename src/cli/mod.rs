@@ -112,9 +112,19 @@ fn forbid_core_dumps() {
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
+/// Prints one line to stderr. A reader that went away is no error.
+fn say(text: impl Display) {
+    use std::io::Write as _;
+    let _ = writeln!(anstream::stderr(), "{text}");
+}
+
 /// Says what went wrong on stderr; exit code 1.
 fn fail(error: impl Display) -> End {
-    anstream::eprintln!("{}: {error}", table::red("error"));
+    say(format_args!(
+        "{}: {}",
+        table::red("error"),
+        table::plain(&error.to_string())
+    ));
     End::Failed
 }
 

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use super::table::{self, Table};
 use super::{End, desk, fail};
 use crate::engine::row::{self, Row};
@@ -31,7 +33,7 @@ async fn plan(path: Option<&Path>, args: &Args) -> Result<End, End> {
         None => Sqlite::in_memory().map_err(fail)?,
     };
     let total = config.keys.len();
-    let fleet = desk::fleet(config, Arc::new(store)).await?;
+    let fleet = desk::fleet(config, Arc::new(store), &CancellationToken::new()).await?;
     let bar = table::progress(total);
     let rows = fleet.plan(&|| bar.inc(1)).await.map_err(fail)?;
     bar.finish_and_clear();
@@ -50,9 +52,9 @@ pub fn render(rows: &[Row]) -> String {
         table.row([
             row.key.to_string(),
             table::action(row.action.unwrap_or(Action::None)),
-            row.version.clone().unwrap_or_else(table::nothing),
-            row.ai_llm_id.clone().unwrap_or_else(table::nothing),
-            row.reason.clone().unwrap_or_default(),
+            table::cell(row.version.as_deref()),
+            table::cell(row.ai_llm_id.as_deref()),
+            table::plain(row.reason.as_deref().unwrap_or_default()),
         ]);
     }
     table.to_string()

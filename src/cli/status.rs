@@ -55,13 +55,13 @@ pub fn render(rows: &[Row], now: DateTime<Utc>) -> String {
         table.row([
             row.key.to_string(),
             table::state(state),
-            row.version.clone().unwrap_or_else(table::nothing),
+            table::cell(row.version.as_deref()),
             row.pushed_at
                 .map_or_else(table::nothing, |at| table::ago(at, now)),
             row.next_check
                 .map_or_else(table::nothing, |at| table::ahead(at, now)),
-            row.ai_llm_id.clone().unwrap_or_else(table::nothing),
-            row.error.clone().unwrap_or_default(),
+            table::cell(row.ai_llm_id.as_deref()),
+            table::plain(row.error.as_deref().unwrap_or_default()),
         ]);
     }
     table.to_string()

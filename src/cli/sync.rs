@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::plan::render;
-use super::{End, desk, fail, table};
+use super::{End, desk, fail, say, table};
 use crate::config::Config;
 use crate::engine::row::{self, Row};
 use crate::model::KeyId;
@@ -72,17 +74,49 @@ async fn alone(
     keys: &[KeyId],
     force: bool,
 ) -> Result<Vec<Row>, End> {
-    let fleet = desk::fleet(config, store.clone()).await?;
+    let stop = CancellationToken::new();
+    let fleet = desk::fleet(config, store.clone(), &stop).await?;
     let bar = table::progress(fleet.named(keys).len());
-    let rows = fleet.sync(keys, force, &|| bar.inc(1)).await;
+    let each = || bar.inc(1);
+    let sync = fleet.sync(keys, force, &each);
+    let rows = tokio::select! {
+        rows = sync => rows,
+        () = second_signal(&stop) => return Err(fail("stopped at once; what was in flight is found out about at the next look")),
+    };
     bar.finish_and_clear();
     store.flush().await.map_err(fail)?;
     Ok(rows)
 }
 
+/// The first signal cancels `stop`, so that pushes in flight are finished and nothing else is begun;
+/// this returns with the second.
+async fn second_signal(stop: &CancellationToken) {
+    let both = signal(SignalKind::interrupt()).and_then(|interrupt| {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok((interrupt, terminate))
+    });
+    let Ok((mut interrupt, mut terminate)) = both else {
+        // Then a signal ends the process, as it does by default.
+        return std::future::pending().await;
+    };
+    let mut signalled = async || {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    signalled().await;
+    stop.cancel();
+    say("finishing what is in flight; once more stops at once");
+    signalled().await;
+}
+
+/// What a daemon answers.
 #[derive(Deserialize)]
-struct Answer {
-    keys: Vec<Row>,
+#[serde(untagged)]
+enum Answer {
+    Done { keys: Vec<Row> },
+    Not { error: String },
 }
 
 async fn by_the_daemon(config: &Config, keys: Vec<KeyId>, force: bool) -> Result<Vec<Row>, End> {
@@ -90,7 +124,10 @@ async fn by_the_daemon(config: &Config, keys: Vec<KeyId>, force: bool) -> Result
     let Some(store) = Sqlite::open_beside(path).map_err(fail)? else {
         return Err(fail(format!("the state {} went away", path.display())));
     };
-    let asked: Vec<KeyId> = keys.clone();
+    let asked: Vec<KeyId> = match keys.is_empty() {
+        true => config.keys.keys().cloned().collect(),
+        false => keys.clone(),
+    };
     let id = store
         .submit(&Request::Sync { keys, force })
         .await
@@ -118,14 +155,22 @@ async fn by_the_daemon(config: &Config, keys: Vec<KeyId>, force: bool) -> Result
         tokio::time::sleep(POLL).await;
     };
     bar.finish_and_clear();
-    let answer: Answer = serde_json::from_str(&answer)
-        .map_err(|_| fail("the daemon's answer cannot be read: is it of another version?"))?;
-    for key in asked {
-        if !answer.keys.iter().any(|row| row.key == key) {
-            return Err(fail(format!(
-                "the daemon does not know `{key}` yet: it has not reloaded this configuration"
-            )));
+    let mut rows = match serde_json::from_str(&answer) {
+        Ok(Answer::Done { keys }) => keys,
+        Ok(Answer::Not { error }) => return Err(fail(format!("the daemon: {error}"))),
+        Err(_) => {
+            let unread = "the daemon's answer cannot be read: is it of another version?";
+            return Err(fail(unread));
         }
-    }
-    Ok(answer.keys)
+    };
+    let missing: Vec<_> = asked
+        .into_iter()
+        .filter(|key| !rows.iter().any(|row| row.key == *key))
+        .collect();
+    rows.extend(missing.iter().map(|key| {
+        let unknown = "the daemon does not know it yet: it has not loaded this configuration";
+        Row::failed(key, &config.keys[key], unknown)
+    }));
+    rows.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(rows)
 }

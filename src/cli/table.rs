@@ -72,6 +72,30 @@ pub fn dim(text: &str) -> String {
     paint(Style::new().dimmed(), text)
 }
 
+/// Text of others (a server's words, a store's version) as it may stand on a terminal: what is no
+/// visible character is shown by its number, so that none can move the cursor, hide a line or
+/// look like one of ours.
+pub fn plain(text: &str) -> String {
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => plain.push(' '),
+            c if hidden(c) => plain.extend(c.escape_unicode()),
+            c => plain.push(c),
+        }
+    }
+    plain
+}
+
+/// A cell for what may not be there.
+pub fn cell(text: Option<&str>) -> String {
+    text.map_or_else(nothing, plain)
+}
+
 /// An empty cell.
 pub fn nothing() -> String {
     "-".to_owned()
@@ -149,6 +173,19 @@ mod tests {
             plain,
             "KEY     STATE    ERROR\na       in_sync\nlonger  failing  no"
         );
+    }
+
+    #[test]
+    fn what_others_say_moves_no_cursor_and_columns_stay_aligned() {
+        assert_eq!(
+            plain("a\u{1b}[2Jb\r\nc\u{9b}d\u{202e}é"),
+            "a\\u{1b}[2Jb\\u{d} c\\u{9b}d\\u{202e}é"
+        );
+        let mut table = Table::new(&["NAME", "X"]);
+        table.row(["鍵鍵".into(), "1".into()]);
+        table.row(["abcd".into(), "2".into()]);
+        let shown = anstream::adapter::strip_str(&table.to_string()).to_string();
+        assert_eq!(shown, "NAME  X\n鍵鍵  1\nabcd  2");
     }
 
     #[test]

@@ -5,66 +5,105 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+use super::eyes::DaemonEyes;
+use crate::engine::STOPPED;
+use crate::engine::row::{self, Row};
 use crate::fleet::Current;
-use crate::store::{Request, RequestId, Store, StoreError};
+use crate::store::{Request, RequestId, Store};
 
 /// How often the desk is looked at. People wait on the other side.
 const POLL: Duration = Duration::from_millis(250);
 
-/// Serves until dropped.
-pub async fn serve(current: Arc<Current>, store: Arc<dyn Store>) {
-    let mut poll = tokio::time::interval(POLL);
-    poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut failing = false;
-    loop {
-        poll.tick().await;
-        match store.take_request().await {
-            Ok(None) => failing = false,
-            Ok(Some((id, request))) => {
-                failing = false;
-                tokio::spawn(carry_out(current.clone(), store.clone(), id, request));
-            }
-            Err(error) if !failing => {
-                failing = true;
-                tracing::warn!(%error, "requests in the state cannot be read");
-            }
-            Err(_) => {}
-        }
-    }
+/// How often an answer that could not be written is tried again.
+const ANSWER_AGAIN: Duration = Duration::from_secs(1);
+
+/// Where requests come in.
+#[derive(Clone)]
+pub struct Desk {
+    /// The fleet of the moment.
+    pub current: Arc<Current>,
+    /// The state.
+    pub store: Arc<dyn Store>,
+    /// The requests being carried out: a push of theirs is waited for at the end.
+    pub requests: TaskTracker,
+    /// Cancelled when the process is to stop.
+    pub stop: CancellationToken,
+    /// Is told that the state answers.
+    pub eyes: Arc<DaemonEyes>,
 }
 
-async fn carry_out(current: Arc<Current>, store: Arc<dyn Store>, id: RequestId, request: Request) {
-    let Request::Sync { keys, force } = request;
-    let done = AtomicU32::new(0);
-    let fleet = current.load();
-    let total = u32::try_from(fleet.named(&keys).len()).unwrap_or(u32::MAX);
-    let each = || {
-        done.fetch_add(1, Ordering::Relaxed);
-    };
-    let sync = fleet.sync(&keys, force, &each);
-    tokio::pin!(sync);
-    let rows = loop {
-        tokio::select! {
-            rows = &mut sync => break rows,
-            () = tokio::time::sleep(POLL) => {
-                let done = done.load(Ordering::Relaxed);
-                // Progress is a courtesy; the answer is what counts.
-                let _ = store.report_progress(id, done, total).await;
+impl Desk {
+    /// Serves until dropped, and takes nothing more once the process is to stop.
+    pub async fn serve(self) {
+        let mut poll = tokio::time::interval(POLL);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut failing = false;
+        while !self.stop.is_cancelled() {
+            poll.tick().await;
+            match self.store.take_request().await {
+                Ok(taken) => {
+                    failing = false;
+                    self.eyes.state_answered();
+                    if let Some((id, request)) = taken {
+                        self.requests.spawn(self.clone().carry_out(id, request));
+                    }
+                }
+                Err(error) if !failing => {
+                    failing = true;
+                    tracing::error!(%error, "requests in the state cannot be read");
+                }
+                Err(_) => {}
             }
         }
-    };
-    if let Err(error) = answer(store.as_ref(), id, &rows).await {
-        tracing::warn!(%error, "a request was carried out, and its answer could not be written");
     }
-}
 
-async fn answer(
-    store: &dyn Store,
-    id: RequestId,
-    rows: &[crate::engine::row::Row],
-) -> Result<(), StoreError> {
-    store.flush().await?;
-    let document = crate::engine::row::document(rows);
-    store.answer(id, &document.to_string()).await
+    async fn carry_out(self, id: RequestId, request: Request) {
+        let Request::Sync { keys, force } = request;
+        let done = AtomicU32::new(0);
+        let fleet = self.current.load();
+        let total = u32::try_from(fleet.named(&keys).len()).unwrap_or(u32::MAX);
+        let each = || {
+            done.fetch_add(1, Ordering::Relaxed);
+        };
+        let sync = fleet.sync(&keys, force, &each);
+        tokio::pin!(sync);
+        let rows = loop {
+            tokio::select! {
+                rows = &mut sync => break rows,
+                () = tokio::time::sleep(POLL) => {
+                    let done = done.load(Ordering::Relaxed);
+                    // Progress is a courtesy; the answer is what counts.
+                    let _ = self.store.report_progress(id, done, total).await;
+                }
+            }
+        };
+        let stopped = |row: &Row| row.error.as_deref() == Some(STOPPED);
+        // One that was broken off is for the next process on this state to carry out.
+        if !rows.iter().any(stopped) {
+            self.answer(id, &rows).await;
+        }
+    }
+
+    /// Somebody waits for it as long as this process lives, so it is not given up before.
+    async fn answer(&self, id: RequestId, rows: &[Row]) {
+        let document = row::document(rows).to_string();
+        let mut failing = false;
+        loop {
+            // So that a `status` after this shows what was found; an answer must not fail over it.
+            let _ = self.store.flush().await;
+            let Err(error) = self.store.answer(id, &document).await else {
+                return;
+            };
+            if !std::mem::replace(&mut failing, true) {
+                tracing::warn!(%error, "the answer to a request could not be written yet");
+            }
+            let wait = tokio::time::sleep(ANSWER_AGAIN);
+            if self.stop.run_until_cancelled(wait).await.is_none() {
+                return;
+            }
+        }
+    }
 }

@@ -1,10 +1,11 @@
 //! What the daemon shows: outages in the log, health and status over HTTP.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 use crate::engine::row::{self, Row};
 use crate::fleet::Current;
@@ -17,6 +18,10 @@ use crate::telemetry::metrics::{FLASHBACK, Metrics};
 
 /// A dispatcher that has shown no sign of life for this long is stuck; it shows one each second.
 const STUCK: Duration = Duration::from_secs(30);
+
+/// Without its state the engine makes no progress. It is asked several times a second; whoever reads
+/// it beside the daemon may keep it busy for a while.
+const STATE_GONE: Duration = Duration::from_secs(60);
 
 /// Logs outages once, and wakes what waited when they end.
 #[derive(Default)]
@@ -61,6 +66,8 @@ pub struct DaemonEyes {
     scheduler: Scheduler,
     metrics: Arc<Metrics>,
     signed_in: AtomicBool,
+    was_ready: AtomicBool,
+    state_answered: Mutex<Instant>,
 }
 
 impl DaemonEyes {
@@ -71,7 +78,20 @@ impl DaemonEyes {
             scheduler,
             metrics,
             signed_in: AtomicBool::new(false),
+            was_ready: AtomicBool::new(false),
+            state_answered: Mutex::new(Instant::now()),
         })
+    }
+
+    /// The state has answered.
+    pub fn state_answered(&self) {
+        *self.lock() = Instant::now();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Instant> {
+        self.state_answered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Flashback has been signed in to.
@@ -83,10 +103,14 @@ impl DaemonEyes {
 #[async_trait]
 impl Eyes for DaemonEyes {
     fn live(&self) -> bool {
-        self.scheduler.since_pulse() < STUCK
+        self.scheduler.since_pulse() < STUCK && self.lock().elapsed() < STATE_GONE
     }
 
     fn ready(&self) -> Result<(), Vec<String>> {
+        // A key that a reload adds does not make what was ready unready.
+        if self.was_ready.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let mut missing = Vec::new();
         if !self.signed_in.load(Ordering::Relaxed) {
             missing.push("not signed in to Flashback yet".to_owned());
@@ -96,6 +120,7 @@ impl Eyes for DaemonEyes {
             missing.push(format!("not looked at yet: {unseen} keys"));
         }
         if missing.is_empty() {
+            self.was_ready.store(true, Ordering::Relaxed);
             Ok(())
         } else {
             Err(missing)

@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::config::Loaded;
 use crate::fleet::{Current, Fleet, FleetError, Ground};
@@ -32,6 +34,9 @@ use reload::Reloader;
 
 /// How long a push in flight may take to finish after a signal.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long the last notes may take.
+const FLUSH: Duration = Duration::from_secs(2);
 
 /// Why the daemon did not start.
 #[derive(Debug, thiserror::Error)]
@@ -114,21 +119,36 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         scheduler.clone(),
         log,
     );
+    let hangups = Arc::new(Notify::new());
+    let requests = TaskTracker::new();
+    let desk = desk::Desk {
+        current: current.clone(),
+        store: store.clone(),
+        requests: requests.clone(),
+        stop: looks.clone(),
+        eyes: eyes.clone(),
+    };
     let services = [
         tokio::spawn(crate::http::serve(listener, eyes.clone(), rest.clone())),
-        tokio::spawn(desk::serve(current.clone(), store.clone())),
+        tokio::spawn(desk.serve()),
+        tokio::spawn(reloader.watch(hangups.clone())),
         tokio::spawn(sign_in(current, eyes)),
     ];
-    let second = live(&mut signals, reloader).await;
+    let first = live(&mut signals, &hangups).await;
 
     tracing::info!(
         event = event::STOPPING,
-        signal = second.name,
+        signal = first,
         "finishing what is in flight"
     );
     looks.cancel();
+    requests.close();
+    let drained = async {
+        scheduler.drained().await;
+        requests.wait().await;
+    };
     tokio::select! {
-        () = scheduler.drained() => {}
+        () = drained => {}
         () = tokio::time::sleep(DRAIN) => {
             tracing::warn!("a push did not finish in time; the next start finds out what became of it");
         }
@@ -136,24 +156,23 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
     }
     rest.cancel();
     services.iter().for_each(tokio::task::JoinHandle::abort);
-    if let Err(error) = store.flush().await {
-        tracing::warn!(%error, "the last notes were not written");
+    match tokio::time::timeout(FLUSH, store.flush()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the last notes were not written"),
+        Err(_) => tracing::warn!("the last notes were not written: the state does not answer"),
     }
     tracing::info!(event = event::STOPPED, "stopped");
     Ok(())
 }
 
-/// Until the first signal to stop; reloads meanwhile.
-async fn live(signals: &mut Signals, mut reloader: Reloader) -> Told {
-    let mut poll = tokio::time::interval(reload::POLL);
-    poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+/// Until the first signal to stop, whose name it gives. Nothing else is waited for here: a
+/// configuration on a dead mount must not make the process deaf.
+async fn live(signals: &mut Signals, hangups: &Notify) -> &'static str {
     loop {
-        tokio::select! {
-            told = signals.next() => match told.kind {
-                Kind::Stop => return told,
-                Kind::Reload => reloader.reload("SIGHUP").await,
-            },
-            _ = poll.tick() => reloader.poll().await,
+        let told = signals.next().await;
+        match told.kind {
+            Kind::Stop => return told.name,
+            Kind::Reload => hangups.notify_one(),
         }
     }
 }

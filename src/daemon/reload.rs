@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
+use tokio::time::MissedTickBehavior;
+
 use crate::config::{self, Digest, Loaded};
 use crate::fleet::{Current, Fleet, Ground};
 use crate::scheduler::Scheduler;
@@ -12,7 +15,7 @@ use crate::telemetry::log::Handle;
 
 /// How often the configuration is compared with what is in force. Reading it is how every way of
 /// changing it shows: in place, by rename, or by the swap of a mounted directory.
-pub const POLL: Duration = Duration::from_secs(1);
+const POLL: Duration = Duration::from_secs(1);
 
 /// Watches the configuration.
 pub struct Reloader {
@@ -47,8 +50,20 @@ impl Reloader {
         }
     }
 
+    /// Watches for good. Each of `hangups` is a SIGHUP; those that come during a reload are one.
+    pub async fn watch(mut self, hangups: Arc<Notify>) {
+        let mut poll = tokio::time::interval(POLL);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = hangups.notified() => self.reload("SIGHUP").await,
+                _ = poll.tick() => self.poll().await,
+            }
+        }
+    }
+
     /// Reloads once the configuration has changed and has stayed the same for one poll.
-    pub async fn poll(&mut self) {
+    async fn poll(&mut self) {
         let path = self.path.clone();
         let Ok(Ok(now)) = tokio::task::spawn_blocking(move || config::digest(&path)).await else {
             // Unreadable for a moment (the middle of a swap) or for good: the old one goes on,
@@ -67,7 +82,7 @@ impl Reloader {
     }
 
     /// Loads the configuration and puts it in force, or says what is wrong with it.
-    pub async fn reload(&mut self, why: &'static str) {
+    async fn reload(&mut self, why: &'static str) {
         let path = self.path.clone();
         let loaded = tokio::task::spawn_blocking(move || {
             let digest = config::digest(&path);
@@ -100,7 +115,7 @@ impl Reloader {
             .keys()
             .filter(|key| !old.units.contains_key(*key))
             .count();
-        let changed = fleet
+        let changed: Vec<_> = fleet
             .units
             .iter()
             .filter(|(key, unit)| {
@@ -108,7 +123,8 @@ impl Reloader {
                     .get(*key)
                     .is_some_and(|old| old.config != unit.config)
             })
-            .count();
+            .map(|(key, _)| key.clone())
+            .collect();
         let gone: Vec<_> = old
             .units
             .keys()
@@ -130,7 +146,7 @@ impl Reloader {
             reason = why,
             keys = fleet.units.len(),
             added,
-            changed,
+            changed = changed.len(),
             removed = gone.len(),
             "the configuration was reloaded"
         );
@@ -140,6 +156,9 @@ impl Reloader {
         let schedule = fleet.schedule();
         self.current.replace(fleet);
         self.scheduler.replace(schedule);
+        self.scheduler.changed(changed);
+        // What failed may have failed at what was just put right.
+        self.scheduler.recovered(None);
     }
 
     fn rejected(&self, error: &str) {

@@ -6,9 +6,13 @@
 //! failure ends in a time for the next look and never in a loop of its own.
 
 mod done;
+mod observe;
 mod pass;
+mod problem;
 pub mod row;
 mod tell;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::KeyConfig;
 use crate::flashback::{Flashback, FlashbackError};
 use crate::lane::Failure;
-use crate::model::{Action, KeyId, LookNote, Problem, ProblemKind, Record};
+use crate::model::{KeyId, LookNote, Problem, ProblemKind, Record};
 use crate::reconcile::{Rest, Rules};
 use crate::retry::{Class, Limits, Round};
 use crate::secret::Fingerprinter;
@@ -30,6 +34,7 @@ use crate::telemetry::metrics::Metrics;
 
 use done::Done;
 use pass::{Pass, Verdict};
+use problem::{flashback_problem, problem_of, source_problem};
 use row::Row;
 
 /// What every look needs.
@@ -113,6 +118,9 @@ impl Unit {
     }
 }
 
+/// What is said of a key whose look was broken off.
+pub const STOPPED: &str = "the process was told to stop before it was done";
+
 /// How a look ended.
 #[derive(Clone, Debug)]
 pub struct Look {
@@ -176,11 +184,15 @@ impl Engine {
                 (next_after(&verdict, planned), problem)
             }
             Err(Fault::Stopped) => {
-                let row = Row::of_pass(&unit.key, &unit.config, &record, &done, None);
+                let problem = Problem {
+                    kind: ProblemKind::Flashback,
+                    error: STOPPED.to_owned(),
+                };
+                let row = Row::of_pass(&unit.key, &unit.config, &record, &done, Some(&problem));
                 return Look {
                     next: Next::OnSchedule,
                     row,
-                    well: true,
+                    well: false,
                 };
             }
             Err(Fault::Store(error)) => return self.without_state(unit, turn, &error),
@@ -192,7 +204,8 @@ impl Engine {
         };
         let now = Utc::now();
         let next_at = match next {
-            Next::OnSchedule => planned,
+            // A look out of turn (`sync`) leaves the turn where it was.
+            Next::OnSchedule => planned.or(record.look.next_at.filter(|at| *at > now)),
             Next::In(wait) => Some(now + wait),
         };
         let note = LookNote {
@@ -207,6 +220,7 @@ impl Engine {
             &done,
             note.problem.as_ref(),
         );
+        let pushed_at = record.live.as_ref().map(|live| live.pushed_at);
         let in_sync = row::state(
             &unit.config,
             &Record {
@@ -215,6 +229,10 @@ impl Engine {
             },
         ) == row::State::InSync;
         self.metrics.in_sync(&unit.key, in_sync);
+        if let Some(at) = pushed_at {
+            // From the record: a restart must not make a pushed key look like one that never was.
+            self.metrics.last_push(&unit.key, at);
+        }
         self.store.note_look(&unit.key, note);
         Look {
             next,
@@ -223,8 +241,8 @@ impl Engine {
         }
     }
 
-    /// Looks at a key until its round of tries is over.
-    pub async fn settle(&self, unit: &Unit, mut force: bool) -> Row {
+    /// Looks at a key until its round of tries is over, or the process is to stop.
+    pub async fn settle(&self, unit: &Unit, force: bool) -> Row {
         loop {
             let look = {
                 let mut turn = unit.turn().await;
@@ -233,12 +251,10 @@ impl Engine {
             let Next::In(wait) = look.next else {
                 return look.row;
             };
-            // What was forced through already is not forced a second time.
-            force &= !matches!(
-                look.row.action,
-                Some(Action::Create | Action::Update | Action::Adopt)
-            );
-            tokio::time::sleep(wait).await;
+            let wait = tokio::time::sleep(wait);
+            if self.stop.run_until_cancelled(wait).await.is_none() {
+                return look.row;
+            }
         }
     }
 
@@ -279,8 +295,20 @@ impl Engine {
                 tell::problem(unit, &mut turn.told, Some(&problem), record);
                 Next::OnSchedule
             }
-            // The lane has said that the source is away, once for all its keys.
-            class => self.again(turn, class, unit.source.id().as_str()),
+            class => {
+                let next = self.again(turn, class, unit.source.id().as_str());
+                let given_up = next == Next::OnSchedule;
+                let told_by_the_lane = match error {
+                    // It has said that the source is away, once for all its keys.
+                    SourceError::HeldBack { .. } => true,
+                    SourceError::Unavailable { .. } | SourceError::SignIn { .. } => !given_up,
+                    _ => false,
+                };
+                if !told_by_the_lane {
+                    tell::problem(unit, &mut turn.told, Some(&problem), record);
+                }
+                next
+            }
         };
         (next, Some(problem))
     }
@@ -340,6 +368,7 @@ impl Engine {
         tell::problem(unit, &mut turn.told, Some(&problem), &record);
         let done = Done::default();
         let row = Row::of_pass(&unit.key, &unit.config, &record, &done, Some(&problem));
+        self.metrics.in_sync(&unit.key, false);
         let next = self.again(turn, Class::Transient { retry_after: None }, "state");
         Look {
             next,
@@ -361,37 +390,4 @@ fn next_after(verdict: &Verdict, planned: Option<DateTime<Utc>>) -> Next {
         }
         _ => Next::OnSchedule,
     }
-}
-
-fn source_problem(error: &SourceError) -> Problem {
-    let kind = match error {
-        SourceError::Malformed(_) => ProblemKind::Malformed,
-        _ => ProblemKind::Source,
-    };
-    Problem {
-        kind,
-        error: error.to_string(),
-    }
-}
-
-fn flashback_problem(error: &FlashbackError) -> Problem {
-    Problem {
-        kind: ProblemKind::Flashback,
-        error: error.to_string(),
-    }
-}
-
-fn problem_of(verdict: &Verdict) -> Option<Problem> {
-    let (kind, error) = match verdict {
-        Verdict::Would => return None,
-        Verdict::Rested(rest) => match rest {
-            Rest::InSync | Rest::Held(_) => return None,
-            Rest::Missing(why) => (ProblemKind::Missing, why.describe().to_owned()),
-            Rest::Malformed(error) => (ProblemKind::Malformed, error.clone()),
-            Rest::Refused { error, .. } | Rest::Contradiction(error) => {
-                (ProblemKind::Flashback, error.clone())
-            }
-        },
-    };
-    Some(Problem { kind, error })
 }

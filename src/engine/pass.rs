@@ -10,7 +10,6 @@ use crate::flashback::{FlashbackError, Listed};
 use crate::model::{Action, AiLlmId, HistoryRow, Intent, Observation, Outcome, Record, Version};
 use crate::reconcile::{Facts, Read, Reason, Rejection, Remote, Rest, Step, decide, find};
 use crate::secret::Credentials;
-use crate::source::{Reading, SourceError};
 
 /// More steps than any pass takes, faults included (`reconcile`'s tests hold nine). A pass that
 /// got here would be a defect in the decision, and must not become a loop against Flashback.
@@ -18,15 +17,15 @@ const MOST_STEPS: usize = 16;
 
 /// One pass over one key.
 pub struct Pass<'a> {
-    engine: &'a Engine,
-    unit: &'a Unit,
+    pub(super) engine: &'a Engine,
+    pub(super) unit: &'a Unit,
     attempt: u32,
     force: bool,
     remote: Remote,
     rejection: Option<Rejection>,
-    reading: Option<Read>,
-    credentials: Option<Credentials>,
-    written_at: Option<DateTime<Utc>>,
+    pub(super) reading: Option<Read>,
+    pub(super) credentials: Option<Credentials>,
+    pub(super) written_at: Option<DateTime<Utc>>,
     /// What is remembered, as far as this pass has changed it.
     pub record: Record,
     /// What this pass did.
@@ -72,7 +71,10 @@ impl<'a> Pass<'a> {
         for _ in 0..MOST_STEPS {
             match self.decide(&observation) {
                 Step::Rest(rest) => return Ok(self.rest(rest)),
-                Step::Read(version) => self.read(&version).await?,
+                Step::Read(version) => {
+                    self.read(&version).await?;
+                    self.notice_read().await?;
+                }
                 Step::List => self.list().await?,
                 Step::Push { action, id, reason } => self.push(action, id, reason).await?,
                 Step::Note(version) => {
@@ -133,91 +135,12 @@ impl<'a> Pass<'a> {
         Verdict::Rested(rest)
     }
 
-    async fn observe(&mut self) -> Result<Observation, Fault> {
-        let looked = self
-            .unless_stopped(self.unit.source.look(&self.unit.config.path))
-            .await?;
-        let outcome = match &looked {
-            Ok(Observation::Present { version, .. })
-                if self.record.seen.as_ref() == Some(version) =>
-            {
-                "unchanged"
-            }
-            Ok(Observation::Present { .. }) => "changed",
-            Ok(Observation::Missing(_)) => "missing",
-            Err(SourceError::HeldBack { .. }) => "held_back",
-            Err(_) => "failed",
-        };
-        self.engine
-            .metrics
-            .check(&self.unit.key, self.unit.source.id(), outcome, Utc::now());
-        let observation = looked.map_err(Fault::Source)?;
-        if let Observation::Present {
-            version,
-            written_at,
-        } = &observation
-        {
-            self.done.version = Some(version.clone());
-            self.written_at = *written_at;
-        }
-        Ok(observation)
-    }
-
-    /// Remembers which version the store holds, and says so if it is another one.
-    async fn notice(&mut self, observation: &Observation) -> Result<(), Fault> {
-        let Observation::Present { version, .. } = observation else {
-            return Ok(());
-        };
-        if self.record.seen.as_ref() == Some(version) {
-            return Ok(());
-        }
-        if let Some(previous) = &self.record.seen {
-            tell::rotation_detected(self.unit, &self.record, previous, version);
-        }
-        self.save(self.record.having_seen(version), None).await
-    }
-
-    async fn read(&mut self, version: &Version) -> Result<(), Fault> {
-        let read = self.unit.source.read(&self.unit.config.path, version);
-        let read = self.unless_stopped(read).await?;
-        self.reading = Some(match read {
-            Ok(Reading::Missing(why)) => Read::Missing(why),
-            Ok(Reading::Present {
-                version,
-                written_at,
-                document,
-            }) => {
-                self.done.version = Some(version.clone());
-                // The look's time first: it moves when a label is moved to an old version.
-                self.written_at = self.written_at.or(written_at);
-                match document.credentials(&self.unit.config.fields) {
-                    Ok(credentials) => {
-                        let fingerprint = self.engine.fingerprinter.credentials(&credentials);
-                        self.credentials = Some(credentials);
-                        Read::Value {
-                            version,
-                            fingerprint,
-                        }
-                    }
-                    Err(error) => Read::Malformed {
-                        version,
-                        error: error.to_string(),
-                    },
-                }
-            }
-            Err(SourceError::Malformed(error)) => Read::Malformed {
-                version: version.clone(),
-                error: error.to_string(),
-            },
-            Err(error) => return Err(Fault::Source(error)),
-        });
-        failpoint::reach("secret_read");
-        Ok(())
-    }
-
     async fn list(&mut self) -> Result<(), Fault> {
         let settings = &self.unit.config.settings;
-        let list = self.engine.flashback.list(&settings.workspace_id);
+        let list = async {
+            let _place = self.unit.places.acquire().await.expect("never closed");
+            self.engine.flashback.list(&settings.workspace_id).await
+        };
         self.remote = match self.unless_stopped(list).await? {
             Ok(listed) => {
                 let all: Vec<_> = listed
@@ -262,6 +185,10 @@ impl<'a> Pass<'a> {
         let previous = before.live.as_ref().map(|live| live.version.clone());
         self.done.push = Some((action, reason.clone()));
         self.done.started = Some((started, previous));
+        if let Some(retry_in) = self.engine.flashback.held_back_for() {
+            // Nothing is begun, logged and written down that would be turned away.
+            return Err(Fault::Flashback(FlashbackError::HeldBack { retry_in }));
+        }
         let intent = Intent {
             version: version.clone(),
             fingerprint,
@@ -293,7 +220,7 @@ impl<'a> Pass<'a> {
                 let next = self
                     .record
                     .pushed(id, version, fingerprint, settings.clone(), now);
-                self.succeeded(before, next, action, &reason, now).await
+                self.succeeded(before, next, action, now).await
             }
             Err(error) => self.turned_down(before, action, id, error).await,
         }
@@ -304,11 +231,10 @@ impl<'a> Pass<'a> {
         before: Record,
         next: Record,
         action: Action,
-        reason: &Reason,
         now: DateTime<Utc>,
     ) -> Result<(), Fault> {
         self.force = false;
-        self.rejection = None;
+        let again = matches!(self.rejection.take(), Some(Rejection::Gone(_)));
         let row = self.done.row(self.unit, &next, Outcome::Succeeded, None);
         self.save(next, row.as_ref()).await?;
         failpoint::reach("outcome_recorded");
@@ -316,7 +242,9 @@ impl<'a> Pass<'a> {
         let metrics = &self.engine.metrics;
         metrics.push(&self.unit.key, action, Outcome::Succeeded, elapsed);
         metrics.last_push(&self.unit.key, now);
-        let rotated = matches!(reason, Reason::Rotated | Reason::First);
+        // Flashback had another value before, however many tries it took.
+        let value = |record: &Record| record.live.as_ref().map(|live| live.fingerprint);
+        let rotated = value(&before) != value(&self.record) && !again;
         if let Some(written) = self.written_at.filter(|_| rotated) {
             metrics.propagation((now - written).to_std().unwrap_or_default());
         }
@@ -344,9 +272,11 @@ impl<'a> Pass<'a> {
             .as_ref()
             .map(|(at, _)| at.elapsed())
             .unwrap_or_default();
-        self.engine
-            .metrics
-            .push(&self.unit.key, action, Outcome::Failed, elapsed);
+        if !matches!(error, FlashbackError::HeldBack { .. }) {
+            self.engine
+                .metrics
+                .push(&self.unit.key, action, Outcome::Failed, elapsed);
+        }
         if error.may_have_written() {
             // The intent stays: the next pass finds out what became of it.
             return Err(Fault::Flashback(error));
@@ -391,7 +321,10 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, Fault> {
+    pub(super) async fn unless_stopped<T>(
+        &self,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Fault> {
         self.engine
             .stop
             .run_until_cancelled(work)
@@ -399,7 +332,11 @@ impl<'a> Pass<'a> {
             .ok_or(Fault::Stopped)
     }
 
-    async fn save(&mut self, next: Record, row: Option<&HistoryRow>) -> Result<(), Fault> {
+    pub(super) async fn save(
+        &mut self,
+        next: Record,
+        row: Option<&HistoryRow>,
+    ) -> Result<(), Fault> {
         self.engine.store.save(&next, row).await?;
         self.record = next;
         Ok(())

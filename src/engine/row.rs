@@ -137,6 +137,17 @@ impl Row {
         }
     }
 
+    /// The row of a key that nothing could be done for.
+    pub fn failed(key: &KeyId, config: &KeyConfig, error: impl Into<String>) -> Self {
+        let error = error.into();
+        Self {
+            action: Some(Action::Error),
+            reason: Some(error.clone()),
+            error: Some(error),
+            ..Self::new(key, config, &Record::new(key.clone()))
+        }
+    }
+
     fn new(key: &KeyId, config: &KeyConfig, record: &Record) -> Self {
         Self {
             key: key.clone(),

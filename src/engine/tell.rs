@@ -76,6 +76,7 @@ pub fn push_succeeded(
             event,
             key = %unit.key,
             source = %unit.source.id(),
+            version = live(record),
             ai_llm_id = id(record),
             workspace_id = %unit.config.settings.workspace_id,
             "{message}"
@@ -108,6 +109,7 @@ pub fn push_retrying(
         key = %unit.key,
         source = %unit.source.id(),
         version = record.seen.as_ref().map(Version::label),
+        previous_version = live(record),
         ai_llm_id = id(record),
         workspace_id = %unit.config.settings.workspace_id,
         attempt,
@@ -123,6 +125,7 @@ pub fn push_failed(unit: &Unit, record: &Record, attempt: u32, error: &str) {
         key = %unit.key,
         source = %unit.source.id(),
         version = record.seen.as_ref().map(Version::label),
+        previous_version = live(record),
         ai_llm_id = id(record),
         workspace_id = %unit.config.settings.workspace_id,
         attempt,

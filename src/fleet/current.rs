@@ -1,6 +1,7 @@
 //! The fleet of the moment, which a reload replaces.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -9,6 +10,9 @@ use super::Fleet;
 use crate::engine::Next;
 use crate::model::KeyId;
 use crate::scheduler::{Looked, Looker};
+
+/// When a look is tried again that found somebody else at the key.
+const AFTER_ANOTHER: Duration = Duration::from_secs(1);
 
 /// The fleet of the moment, as the scheduler and the commands see it.
 pub struct Current(arc_swap::ArcSwap<Fleet>);
@@ -41,11 +45,19 @@ impl Looker for Current {
         let Some(unit) = fleet.units.get(key) else {
             return well;
         };
-        // Somebody who has the turn (a `sync`) is looking at it right now.
+        // Somebody who has the turn (a `sync`) is looking at it right now; what comes of that is
+        // seen by looking again.
         let Some(mut turn) = unit.try_turn() else {
-            return well;
+            return Looked {
+                again_in: Some(AFTER_ANOTHER),
+                well: false,
+            };
         };
         let look = fleet.engine.look(unit, &mut turn, false, planned).await;
+        if !self.load().units.contains_key(key) {
+            // It left the configuration meanwhile: its series must not come back with this.
+            fleet.engine.metrics.forget_key(key);
+        }
         let again_in = match look.next {
             Next::OnSchedule => None,
             Next::In(wait) => Some(wait),

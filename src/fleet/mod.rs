@@ -5,12 +5,12 @@
 
 mod credential;
 mod current;
+mod passes;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +20,6 @@ use self::credential::FromSource;
 
 use crate::config::{Config, FlashbackAuth, SecretRef, SourceConfig, SourceKind, ValueRef};
 use crate::credential::{FromEnv, FromFile, FromSystemd, Plain, SharedCredential};
-use crate::engine::row::Row;
 use crate::engine::{Engine, Unit};
 use crate::flashback::client::{Auth, Client};
 use crate::flashback::{Flashback, FlashbackError};
@@ -33,7 +32,7 @@ use crate::source::aws::AwsSource;
 use crate::source::file::FileSource;
 use crate::source::vault::{VaultCredentials, VaultSource};
 use crate::source::{Source, SourceError};
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use crate::telemetry::metrics::{FLASHBACK, Metrics};
 
 /// The time of one call to a source.
@@ -48,12 +47,9 @@ const SOURCE_PLACES: usize = 16;
 /// Calls to Flashback under way at once …
 const FLASHBACK_PLACES: usize = 64;
 
-/// … and pushes to one workspace, so that a slow one leaves places for the others.
+/// … and those for one workspace at most. Where there are many workspaces each has fewer, so that
+/// all of them but one may be slow and it still finds a place.
 const WORKSPACE_PLACES: usize = 16;
-
-/// Keys that a `sync` or a `plan` works on at once. One slow source must leave places for the
-/// others, and the lanes bound what reaches a service.
-const SYNC_AT_ONCE: usize = 512;
 
 /// What a fleet is built on.
 #[derive(Clone)]
@@ -80,6 +76,9 @@ pub struct Fleet {
     pub units: BTreeMap<KeyId, Arc<Unit>>,
     /// The sources.
     pub sources: BTreeMap<SourceId, Arc<dyn Source>>,
+    /// Keys that left the configuration while somebody looked at them: one that comes back
+    /// meanwhile must not be looked at twice at once.
+    gone: BTreeMap<KeyId, Weak<Unit>>,
 }
 
 /// Something in a valid configuration that cannot be made: a certificate file that cannot be
@@ -132,26 +131,50 @@ impl Fleet {
             retry: config.retry,
             stop: ground.stop.clone(),
         });
+        let enabled = || config.keys.values().filter(|key| key.enabled);
+        let workspaces: BTreeSet<_> = enabled().map(|key| &key.settings.workspace_id).collect();
+        let share = (FLASHBACK_PLACES / (workspaces.len() + 1)).clamp(1, WORKSPACE_PLACES);
         let mut places: BTreeMap<WorkspaceId, Arc<Semaphore>> = BTreeMap::new();
         let mut units = BTreeMap::new();
         for (id, key) in config.keys.iter().filter(|(_, key)| key.enabled) {
             let places = places
                 .entry(key.settings.workspace_id.clone())
-                .or_insert_with(|| Arc::new(Semaphore::new(WORKSPACE_PLACES)));
+                .or_insert_with(|| Arc::new(Semaphore::new(share)));
             let source = Arc::clone(&sources[&key.source]);
             let unit = Unit::new(id.clone(), key.clone(), source, Arc::clone(places));
-            let unit = match old.and_then(|old| old.units.get(id)) {
-                Some(old) => unit.taking_over(old),
+            let unit = match old.and_then(|old| old.known(id)) {
+                Some(old) => unit.taking_over(&old),
                 None => unit,
             };
             units.insert(id.clone(), Arc::new(unit));
         }
+        let gone = old.map(|old| old.left_by(&units)).unwrap_or_default();
         Ok(Self {
             config,
             engine,
             units,
             sources,
+            gone,
         })
+    }
+
+    /// A key of this configuration, or of an earlier one that somebody still looks at.
+    fn known(&self, key: &KeyId) -> Option<Arc<Unit>> {
+        let gone = || self.gone.get(key).and_then(Weak::upgrade);
+        self.units.get(key).cloned().or_else(gone)
+    }
+
+    /// The known keys that are not among `units`.
+    fn left_by(&self, units: &BTreeMap<KeyId, Arc<Unit>>) -> BTreeMap<KeyId, Weak<Unit>> {
+        let here = self
+            .units
+            .iter()
+            .map(|(id, unit)| (id, Arc::downgrade(unit)));
+        let earlier = self.gone.iter().map(|(id, unit)| (id, unit.clone()));
+        here.chain(earlier)
+            .filter(|(id, unit)| !units.contains_key(*id) && unit.strong_count() > 0)
+            .map(|(id, unit)| (id.clone(), unit))
+            .collect()
     }
 
     /// The keys that `keys` names, all of them where it is empty.
@@ -165,52 +188,13 @@ impl Fleet {
             .collect()
     }
 
-    /// One pass over the keys that `keys` names: each is looked at until its round of tries is
-    /// over. `each` is called as each is done.
-    pub async fn sync(&self, keys: &[KeyId], force: bool, each: &(dyn Fn() + Sync)) -> Vec<Row> {
-        let mut rows: Vec<Row> = stream::iter(self.named(keys))
-            .map(|key| async move {
-                let row = match self.units.get(&key) {
-                    Some(unit) => self.engine.settle(unit, force).await,
-                    None => Row::disabled(&key, &self.config.keys[&key]),
-                };
-                each();
-                row
-            })
-            .buffer_unordered(SYNC_AT_ONCE)
-            .collect()
-            .await;
-        rows.sort_by(|a, b| a.key.cmp(&b.key));
-        rows
-    }
-
-    /// What a pass would do. Changes nothing.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn plan(&self, each: &(dyn Fn() + Sync)) -> Result<Vec<Row>, StoreError> {
-        let mut rows: Vec<Row> = stream::iter(self.config.keys.iter())
-            .map(|(key, config)| async move {
-                let row = match self.units.get(key) {
-                    Some(unit) => self.engine.plan(unit, false).await,
-                    None => Ok(Row::disabled(key, config)),
-                };
-                each();
-                row
-            })
-            .buffer_unordered(SYNC_AT_ONCE)
-            .try_collect()
-            .await?;
-        rows.sort_by(|a, b| a.key.cmp(&b.key));
-        Ok(rows)
-    }
-
     /// When each key is looked at.
     pub fn schedule(&self) -> Vec<Scheduled> {
         let scheduled = |(id, unit): (&KeyId, &Arc<Unit>)| Scheduled {
             key: id.clone(),
             check: unit.config.check.clone(),
             source: unit.config.source.clone(),
+            workspace: unit.config.settings.workspace_id.clone(),
         };
         self.units.iter().map(scheduled).collect()
     }

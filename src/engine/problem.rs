@@ -1,0 +1,40 @@
+//! What went wrong, in the words that people see.
+
+use super::pass::Verdict;
+use crate::flashback::FlashbackError;
+use crate::model::{Problem, ProblemKind};
+use crate::reconcile::Rest;
+use crate::source::SourceError;
+
+pub fn source_problem(error: &SourceError) -> Problem {
+    let kind = match error {
+        SourceError::Malformed(_) => ProblemKind::Malformed,
+        _ => ProblemKind::Source,
+    };
+    Problem {
+        kind,
+        error: error.to_string(),
+    }
+}
+
+pub fn flashback_problem(error: &FlashbackError) -> Problem {
+    Problem {
+        kind: ProblemKind::Flashback,
+        error: error.to_string(),
+    }
+}
+
+pub fn problem_of(verdict: &Verdict) -> Option<Problem> {
+    let (kind, error) = match verdict {
+        Verdict::Would => return None,
+        Verdict::Rested(rest) => match rest {
+            Rest::InSync | Rest::Held(_) => return None,
+            Rest::Missing(why) => (ProblemKind::Missing, why.describe().to_owned()),
+            Rest::Malformed(error) => (ProblemKind::Malformed, error.clone()),
+            Rest::Refused { error, .. } | Rest::Contradiction(error) => {
+                (ProblemKind::Flashback, error.clone())
+            }
+        },
+    };
+    Some(Problem { kind, error })
+}

@@ -1,0 +1,248 @@
+//! The engine over a source and a Flashback that do what a test says, and a state in memory.
+
+use std::sync::Mutex as Plain;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use serde_json::json;
+
+use super::*;
+use crate::config::{Check, VerifyConfig};
+use crate::document::{Document, FieldMap};
+use crate::flashback::Listed;
+use crate::model::{
+    Action, AiLlmId, AiType, Observation, Settings, SourceId, Version, WorkspaceId,
+};
+use crate::secret::Credentials;
+use crate::source::Reading;
+use crate::store::sqlite::Sqlite;
+
+fn lock<T>(mutex: &Plain<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct FakeSource {
+    id: SourceId,
+    look: Plain<Result<&'static str, SourceError>>,
+    /// The version and the secret.
+    read: Plain<(&'static str, &'static str)>,
+}
+
+#[async_trait]
+impl Source for FakeSource {
+    fn id(&self) -> &SourceId {
+        &self.id
+    }
+
+    async fn look(&self, _: &str) -> Result<Observation, SourceError> {
+        lock(&self.look)
+            .clone()
+            .map(|version| Observation::Present {
+                version: Version::new(version),
+                written_at: Some(Utc::now() - Duration::from_secs(5)),
+            })
+    }
+
+    async fn read(&self, _: &str, _: &Version) -> Result<Reading, SourceError> {
+        let (version, secret) = *lock(&self.read);
+        Ok(Reading::Present {
+            version: Version::new(version),
+            written_at: None,
+            document: Document::from_fields(
+                json!({ "secret": secret })
+                    .as_object()
+                    .cloned()
+                    .unwrap_or_default(),
+            ),
+        })
+    }
+
+    async fn connect(&self) -> Result<String, SourceError> {
+        Ok(String::new())
+    }
+}
+
+#[derive(Default)]
+struct FakeFlashback {
+    held_back: Plain<Option<Duration>>,
+    /// What the next writes end with.
+    fails: Plain<Vec<FlashbackError>>,
+    writes: AtomicUsize,
+}
+
+impl FakeFlashback {
+    fn write(&self) -> Result<(), FlashbackError> {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        lock(&self.fails).pop().map_or(Ok(()), Err)
+    }
+}
+
+#[async_trait]
+impl Flashback for FakeFlashback {
+    async fn list(&self, _: &WorkspaceId) -> Result<Vec<Listed>, FlashbackError> {
+        Ok(Vec::new())
+    }
+
+    async fn create(&self, _: &Settings, _: &Credentials) -> Result<AiLlmId, FlashbackError> {
+        self.write().map(|()| AiLlmId::new("id"))
+    }
+
+    async fn update(
+        &self,
+        _: &AiLlmId,
+        _: &Settings,
+        _: &Credentials,
+    ) -> Result<(), FlashbackError> {
+        self.write()
+    }
+
+    fn held_back_for(&self) -> Option<Duration> {
+        *lock(&self.held_back)
+    }
+
+    async fn sign_in(&self) -> Result<String, FlashbackError> {
+        Ok(String::new())
+    }
+}
+
+struct Bench {
+    engine: Engine,
+    flashback: Arc<FakeFlashback>,
+    source: Arc<FakeSource>,
+    unit: Unit,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let store = Arc::new(Sqlite::in_memory().expect("a state"));
+        let flashback = Arc::new(FakeFlashback::default());
+        let source = Arc::new(FakeSource {
+            id: SourceId::new("s"),
+            look: Plain::new(Ok("1")),
+            read: Plain::new(("1", "sk-one")),
+        });
+        let config = KeyConfig {
+            settings: Settings {
+                workspace_id: WorkspaceId::new("w"),
+                name: "k".to_owned(),
+                ai_type: AiType::Other,
+                endpoint: "https://example.com".to_owned(),
+            },
+            source: SourceId::new("s"),
+            path: "p".to_owned(),
+            fields: FieldMap::default(),
+            check: Check::Every(Duration::from_secs(30)),
+            verify: VerifyConfig {
+                before_provider: false,
+                after_flashback: false,
+                grace: Duration::from_secs(1),
+                rollback: false,
+            },
+            enabled: true,
+        };
+        let places = Arc::new(Semaphore::new(1));
+        let unit = Unit::new(KeyId::new("k"), config, source.clone(), places);
+        let engine = Engine {
+            fingerprinter: store.fingerprinter().await.expect("a key"),
+            store,
+            flashback: flashback.clone(),
+            metrics: Arc::new(Metrics::new()),
+            rules: Rules {
+                resync: Duration::from_secs(86_400),
+                refused: Duration::from_secs(900),
+            },
+            retry: Limits {
+                initial: Duration::from_millis(1),
+                max: Duration::from_millis(2),
+                give_up_after: Duration::from_secs(60),
+            },
+            stop: CancellationToken::new(),
+        };
+        Self {
+            engine,
+            flashback,
+            source,
+            unit,
+        }
+    }
+
+    async fn look(&self) -> Look {
+        let mut turn = self.unit.turn().await;
+        self.engine.look(&self.unit, &mut turn, false, None).await
+    }
+
+    fn metric(&self, line: &str) -> bool {
+        let text = self.engine.metrics.render();
+        text.contains(&format!("flashback_rotator_{line}"))
+    }
+}
+
+#[tokio::test]
+async fn a_push_that_would_be_turned_away_is_not_begun() {
+    let bench = Bench::new().await;
+    *lock(&bench.flashback.held_back) = Some(Duration::from_secs(30));
+    let look = bench.look().await;
+    assert!(matches!(look.next, Next::In(wait) if wait >= Duration::from_secs(30)));
+    let record = bench
+        .engine
+        .store
+        .load(&bench.unit.key)
+        .await
+        .expect("a record");
+    assert!(record.intent.is_none());
+    assert_eq!(bench.flashback.writes.load(Ordering::Relaxed), 0);
+    assert!(!bench.metric("pushes_total{"));
+    assert!(bench.metric("key_in_sync{key=\"k\"} 0"));
+}
+
+#[tokio::test]
+async fn a_key_that_was_read_newer_than_it_was_seen_is_in_sync() {
+    let bench = Bench::new().await;
+    *lock(&bench.source.read) = ("2", "sk-two");
+    let look = bench.look().await;
+    assert!(look.well);
+    assert_eq!(look.row.version.as_deref(), Some("2"));
+    assert!(bench.metric("key_in_sync{key=\"k\"} 1"));
+}
+
+#[tokio::test]
+async fn a_rotation_that_took_several_tries_counts_as_one_propagation() {
+    let bench = Bench::new().await;
+    lock(&bench.flashback.fails).push(FlashbackError::Faulty {
+        what: "500".to_owned(),
+        status: "500".to_owned(),
+        retry_after: None,
+    });
+    let row = bench.engine.settle(&bench.unit, false).await;
+    assert_eq!(row.action, Some(Action::Create));
+    assert_eq!(bench.flashback.writes.load(Ordering::Relaxed), 2);
+    assert!(bench.metric("propagation_seconds_count 1"));
+    // The same value again is no propagation.
+    bench.engine.settle(&bench.unit, true).await;
+    assert!(bench.metric("propagation_seconds_count 1"));
+}
+
+#[tokio::test]
+async fn a_look_that_is_broken_off_is_no_success() {
+    let bench = Bench::new().await;
+    bench.engine.stop.cancel();
+    let row = bench.engine.settle(&bench.unit, false).await;
+    assert_eq!(row.action, Some(Action::Error));
+    assert_eq!(row.error.as_deref(), Some(STOPPED));
+}
+
+#[tokio::test]
+async fn a_transient_fault_of_a_source_is_told_once() {
+    let bench = Bench::new().await;
+    *lock(&bench.source.look) = Err(SourceError::Protocol {
+        what: "no JSON".to_owned(),
+        status: "bad_answer".to_owned(),
+    });
+    bench.look().await;
+    let told = bench.unit.turn().await.told.clone();
+    assert!(told.is_some_and(|problem| problem.error.contains("no JSON")));
+    *lock(&bench.source.look) = Ok("1");
+    assert!(bench.look().await.well);
+    assert!(bench.unit.turn().await.told.is_none());
+}

@@ -1,0 +1,78 @@
+//! Passes over many keys, for `sync` and `plan`.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+
+use super::Fleet;
+use crate::engine::row::Row;
+use crate::model::KeyId;
+use crate::store::StoreError;
+
+/// Keys of one source and workspace that a `sync` or a `plan` works on at once: a slow one holds up
+/// its own. The lanes bound what reaches a service.
+const SYNC_AT_ONCE: usize = 128;
+
+/// What is said of a key whose look panicked.
+const PANICKED: &str = "the look at it panicked; this is a defect, please report it";
+
+impl Fleet {
+    /// One pass over the keys that `keys` names: each is looked at until its round of tries is
+    /// over. `each` is called as each is done.
+    pub async fn sync(&self, keys: &[KeyId], force: bool, each: &(dyn Fn() + Sync)) -> Vec<Row> {
+        let settle = async |key: KeyId| {
+            let config = &self.config.keys[&key];
+            let row = match self.units.get(&key) {
+                Some(unit) => AssertUnwindSafe(self.engine.settle(unit, force))
+                    .catch_unwind()
+                    .await
+                    .unwrap_or_else(|_| Row::failed(&key, config, PANICKED)),
+                None => Row::disabled(&key, config),
+            };
+            each();
+            row
+        };
+        let queue = |keys| {
+            stream::iter(keys)
+                .map(&settle)
+                .buffer_unordered(SYNC_AT_ONCE)
+        };
+        let queues = self.queues(self.named(keys)).into_iter().map(queue);
+        let mut rows: Vec<Row> = stream::select_all(queues.map(Box::pin)).collect().await;
+        rows.sort_by(|a, b| a.key.cmp(&b.key));
+        rows
+    }
+
+    /// What a pass would do. Changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn plan(&self, each: &(dyn Fn() + Sync)) -> Result<Vec<Row>, StoreError> {
+        let plan = async |key: KeyId| {
+            let row = match self.units.get(&key) {
+                Some(unit) => self.engine.plan(unit, false).await,
+                None => Ok(Row::disabled(&key, &self.config.keys[&key])),
+            };
+            each();
+            row
+        };
+        let queue = |keys| stream::iter(keys).map(&plan).buffer_unordered(SYNC_AT_ONCE);
+        let queues = self.queues(self.named(&[])).into_iter().map(queue);
+        let planned = stream::select_all(queues.map(Box::pin));
+        let mut rows: Vec<Row> = planned.try_collect().await?;
+        rows.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(rows)
+    }
+
+    /// Keys that may hold each other up.
+    fn queues(&self, keys: Vec<KeyId>) -> Vec<Vec<KeyId>> {
+        let mut queues: BTreeMap<_, Vec<KeyId>> = BTreeMap::new();
+        for key in keys {
+            let config = &self.config.keys[&key];
+            let queue = (&config.source, &config.settings.workspace_id);
+            queues.entry(queue).or_default().push(key);
+        }
+        queues.into_values().collect()
+    }
+}
