@@ -218,7 +218,7 @@ fn canonical_value(value: &Value, out: &mut Vec<u8>) {
 
 /// Which stored fields are Flashback's `key` and `secret`. A name that begins with `/` is a JSON
 /// pointer (RFC 6901).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct FieldMap {
     /// The field that is Flashback's `key`.
     pub key: Option<String>,

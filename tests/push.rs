@@ -139,3 +139,20 @@ async fn an_unchanged_key_is_pushed_again_when_resync_is_due() {
         .count();
     assert_eq!(created, 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_field_is_pushed_though_the_version_is_the_same() {
+    let sandbox = sandbox(Options::default()).await;
+    let with = |field: &str| {
+        format!(
+            "{QUICK}{}fields = {{ secret = \"{field}\" }}\n",
+            file_key("a")
+        )
+    };
+    let mut rotator = Rotator::new(&sandbox.url(), &with("one"));
+    rotator.put("a", r#"{"one":"sk-one","two":"sk-two"}"#);
+    rotator.start();
+    arrives(&sandbox, "a", "sk-one").await;
+    rotator.configure(&sandbox.url(), &with("two"));
+    arrives(&sandbox, "a", "sk-two").await;
+}

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::document::FieldMap;
-use crate::model::{KeyId, Settings, SourceId};
+use crate::model::{KeyId, Origin, Settings, SourceId};
 use crate::retry::Limits;
 
 pub use load::{Digest, Loaded, digest, load, locate};
@@ -310,6 +310,17 @@ pub struct KeyConfig {
     pub verify: VerifyConfig,
     /// Whether it is looked at at all.
     pub enabled: bool,
+}
+
+impl KeyConfig {
+    /// Where its value is taken from.
+    pub fn origin(&self) -> Origin {
+        Origin {
+            source: self.source.clone(),
+            path: self.path.clone(),
+            fields: self.fields.clone(),
+        }
+    }
 }
 
 /// When to look.

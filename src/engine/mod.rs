@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::KeyConfig;
 use crate::flashback::{Flashback, FlashbackError};
 use crate::lane::Failure;
-use crate::model::{KeyId, LookNote, Problem, ProblemKind, Record};
+use crate::model::{KeyId, LookNote, Origin, Problem, ProblemKind, Record};
 use crate::reconcile::{Rest, Rules};
 use crate::retry::{Class, Limits, Round};
 use crate::secret::Fingerprinter;
@@ -63,6 +63,8 @@ pub struct Unit {
     pub config: KeyConfig,
     /// The source it names.
     pub source: Arc<dyn Source>,
+    /// Where its value is taken from.
+    pub origin: Origin,
     /// Places for pushes to its workspace, so that one slow workspace does not fill the target's.
     pub places: Arc<Semaphore>,
     runtime: Arc<Mutex<Runtime>>,
@@ -89,6 +91,7 @@ impl Unit {
         places: Arc<Semaphore>,
     ) -> Self {
         Self {
+            origin: config.origin(),
             key,
             config,
             source,

@@ -79,7 +79,8 @@ impl<'a> Pass<'a> {
                 Step::Push { action, id, reason } => self.push(action, id, reason).await?,
                 Step::Note(version) => {
                     self.done.same_value = true;
-                    self.save(self.record.noted(version), None).await?;
+                    self.save(self.record.noted(version, self.unit.origin.clone()), None)
+                        .await?;
                     failpoint::reach("version_noted");
                 }
                 Step::Refuse { version, error } => self.refuse(version, error).await?,
@@ -117,6 +118,7 @@ impl<'a> Pass<'a> {
     fn decide(&self, observation: &Observation) -> Step {
         decide(&Facts {
             settings: &self.unit.config.settings,
+            origin: &self.unit.origin,
             record: &self.record,
             observation,
             reading: self.reading.as_ref(),
@@ -217,9 +219,14 @@ impl<'a> Pass<'a> {
         match answer {
             Ok(id) => {
                 let now = Utc::now();
-                let next = self
-                    .record
-                    .pushed(id, version, fingerprint, settings.clone(), now);
+                let next = self.record.pushed(
+                    id,
+                    version,
+                    fingerprint,
+                    self.unit.origin.clone(),
+                    settings.clone(),
+                    now,
+                );
                 self.succeeded(before, next, action, now).await
             }
             Err(error) => self.turned_down(before, action, id, error).await,
@@ -310,9 +317,13 @@ impl<'a> Pass<'a> {
         self.force = false;
         tell::push_failed(self.unit, &self.record, self.attempt, &error);
         let settings = self.unit.config.settings.clone();
-        let next = self
-            .record
-            .refused(version, settings, error.clone(), Utc::now());
+        let next = self.record.refused(
+            version,
+            self.unit.origin.clone(),
+            settings,
+            error.clone(),
+            Utc::now(),
+        );
         let row = self
             .done
             .row(self.unit, &next, Outcome::Failed, Some(error));

@@ -98,7 +98,9 @@ pub fn state(config: &KeyConfig, record: &Record) -> State {
         None => {}
     }
     let in_step = record.live.as_ref().is_some_and(|live| {
-        record.seen.as_ref() == Some(&live.version) && live.settings == config.settings
+        record.seen.as_ref() == Some(&live.version)
+            && live.settings == config.settings
+            && live.origin == config.origin()
     });
     if in_step && record.intent.is_none() {
         State::InSync

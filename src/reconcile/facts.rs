@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Action, AiLlmId, Missing, Observation, Record, Settings, Version};
+use crate::model::{Action, AiLlmId, Missing, Observation, Origin, Record, Settings, Version};
 use crate::secret::Fingerprint;
 
 /// All that is known when a decision is asked for.
@@ -13,6 +13,8 @@ use crate::secret::Fingerprint;
 pub struct Facts<'a> {
     /// What the configuration in Flashback should look like.
     pub settings: &'a Settings,
+    /// Where its value is taken from.
+    pub origin: &'a Origin,
     /// What is remembered.
     pub record: &'a Record,
     /// What the store was seen to hold.

@@ -95,7 +95,8 @@ pub fn decide(facts: &Facts<'_>) -> Step {
         .live
         .as_ref()
         .filter(|live| live.settings == *facts.settings);
-    if due.is_none() && live.is_some_and(|live| live.version == *version) {
+    let current = |live: &Live| live.version == *version && live.origin == *facts.origin;
+    if due.is_none() && live.is_some_and(current) {
         return Step::Rest(Rest::InSync);
     }
     let fingerprint = match facts.reading {
@@ -127,7 +128,9 @@ fn stands_in_the_way(facts: &Facts<'_>, version: &Version) -> Option<Rest> {
     let until = refusal.at + facts.rules.refused;
     // A clock that was set back must not turn a quarter of an hour into a year.
     let waiting = facts.now < until && facts.now >= refusal.at - Duration::from_secs(60);
-    let same = refusal.version == *version && refusal.settings == *facts.settings;
+    let same = refusal.version == *version
+        && refusal.origin == *facts.origin
+        && refusal.settings == *facts.settings;
     (same && waiting).then(|| Rest::Refused {
         error: refusal.error.clone(),
         until,

@@ -5,7 +5,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::*;
-use crate::model::{AiType, Held, Intent, KeyId, Missing, Refusal, WorkspaceId};
+use crate::document::FieldMap;
+use crate::model::{AiType, Held, Intent, KeyId, Missing, Origin, Refusal, SourceId, WorkspaceId};
 use crate::secret::Fingerprinter;
 
 const RULES: Rules = Rules {
@@ -21,6 +22,14 @@ fn digest(value: &str) -> Fingerprint {
     Fingerprinter::new([3; 32]).bytes(value.as_bytes())
 }
 
+fn origin(path: &str) -> Origin {
+    Origin {
+        source: SourceId::new("s"),
+        path: path.into(),
+        fields: FieldMap::default(),
+    }
+}
+
 fn settings(name: &str, workspace: &str) -> Settings {
     Settings {
         workspace_id: WorkspaceId::new(workspace),
@@ -33,6 +42,7 @@ fn settings(name: &str, workspace: &str) -> Settings {
 /// One situation, built up from "version 1 is live and nothing has happened since".
 struct Case {
     settings: Settings,
+    origin: Origin,
     record: Record,
     observation: Observation,
     reading: Option<Read>,
@@ -46,6 +56,7 @@ impl Case {
     fn fresh() -> Self {
         Self {
             settings: settings("n", "w"),
+            origin: origin("a"),
             record: Record::new(KeyId::new("k")),
             observation: Observation::Present {
                 version: Version::new("1"),
@@ -65,6 +76,7 @@ impl Case {
             AiLlmId::new("id-1"),
             Version::new("1"),
             digest("one"),
+            origin("a"),
             settings("n", "w"),
             at(0),
         );
@@ -108,6 +120,7 @@ impl Case {
         self.with(|case| {
             case.record.refusal = Some(Refusal {
                 version: Version::new(version),
+                origin: origin("a"),
                 settings: settings("n", "w"),
                 at: at(60 - after),
                 error: "no".into(),
@@ -140,6 +153,7 @@ impl Case {
     fn step(&self) -> String {
         let step = decide(&Facts {
             settings: &self.settings,
+            origin: &self.origin,
             record: &self.record,
             observation: &self.observation,
             reading: self.reading.as_ref(),
@@ -191,6 +205,7 @@ fn the_whole_table() {
         };
         case.with(|case| case.record.held = Some(held))
     };
+    let elsewhere = |case: Case| case.with(|case| case.origin = origin("b"));
     let old = || Case::live().seen("2");
     let new = || old().read("2", "two");
     let first = || Case::fresh().read("1", "one");
@@ -227,6 +242,13 @@ fn the_whole_table() {
         (renamed(), "read 1"),
         (renamed().read("1", "one"), "update id-1: settings changed"),
         (renamed().read("1", "two"), "update id-1: rotated"),
+        (elsewhere(Case::live()), "read 1"),
+        (elsewhere(Case::live()).read("1", "one"), "note 1"),
+        (
+            elsewhere(Case::live()).read("1", "two"),
+            "update id-1: rotated",
+        ),
+        (elsewhere(old().refused("2", 60)), "read 2"),
         (resync(Case::live()), "read 1"),
         (resync(Case::live()).read("1", "one"), "update id-1: resync"),
         (Case::live().forced(), "read 1"),

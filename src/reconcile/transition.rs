@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Action, AiLlmId, Intent, Live, Record, Refusal, Settings, Version};
+use crate::model::{Action, AiLlmId, Intent, Live, Origin, Record, Refusal, Settings, Version};
 use crate::secret::Fingerprint;
 
 impl Record {
@@ -26,6 +26,7 @@ impl Record {
         id: AiLlmId,
         version: Version,
         fingerprint: Fingerprint,
+        origin: Origin,
         settings: Settings,
         now: DateTime<Utc>,
     ) -> Self {
@@ -35,6 +36,7 @@ impl Record {
             live: Some(Live {
                 version,
                 fingerprint,
+                origin,
                 settings,
                 pushed_at: now,
             }),
@@ -55,9 +57,13 @@ impl Record {
         }
     }
 
-    /// The live value goes by another version now.
-    pub fn noted(&self, version: Version) -> Self {
-        let live = self.live.clone().map(|live| Live { version, ..live });
+    /// The live value goes by another version now, or comes from elsewhere.
+    pub fn noted(&self, version: Version, origin: Origin) -> Self {
+        let live = self.live.clone().map(|live| Live {
+            version,
+            origin,
+            ..live
+        });
         Self {
             live,
             refusal: None,
@@ -69,12 +75,14 @@ impl Record {
     pub fn refused(
         &self,
         version: Version,
+        origin: Origin,
         settings: Settings,
         error: String,
         now: DateTime<Utc>,
     ) -> Self {
         let refusal = Some(Refusal {
             version,
+            origin,
             settings,
             at: now,
             error,

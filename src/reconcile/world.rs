@@ -8,7 +8,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{AiType, Intent, KeyId, Missing, WorkspaceId};
+use crate::document::FieldMap;
+use crate::model::{AiType, Intent, KeyId, Missing, Origin, SourceId, WorkspaceId};
 use crate::secret::Fingerprinter;
 
 const RULES: Rules = Rules {
@@ -32,6 +33,10 @@ enum Happening {
     DeleteConfiguration,
     Rename {
         name: u8,
+    },
+    /// The configuration names another field of the same secret.
+    OtherField {
+        field: u8,
     },
     Wait {
         minutes: u16,
@@ -65,6 +70,7 @@ struct World {
     versions: Vec<u8>,
     current: Option<usize>,
     settings: Settings,
+    origin: Origin,
     record: Record,
     configurations: Vec<Configuration>,
     made: u32,
@@ -84,6 +90,7 @@ impl World {
             versions: vec![1],
             current: Some(0),
             settings: named(0),
+            origin: field(0),
             record: Record::new(KeyId::new("k")),
             configurations: Vec::new(),
             made: 0,
@@ -102,6 +109,7 @@ impl World {
             Happening::DeleteSecret => self.current = None,
             Happening::DeleteConfiguration => self.configurations.clear(),
             Happening::Rename { name } => self.settings = named(name),
+            Happening::OtherField { field: number } => self.origin = field(number),
             Happening::Wait { minutes } => self.now += TimeDelta::minutes(minutes.into()),
             Happening::Look {
                 faults,
@@ -132,6 +140,7 @@ impl World {
             }
             let step = decide(&Facts {
                 settings: &self.settings,
+                origin: &self.origin,
                 record: &self.record,
                 observation: &observation,
                 reading: reading.as_ref(),
@@ -145,7 +154,7 @@ impl World {
                 Step::Rest(rest) => return End::Rested(rest),
                 Step::Read(asked) => {
                     let index = self.current.expect("something was observed");
-                    let fingerprint = digest(self.versions[index]);
+                    let fingerprint = digest(self.value(index));
                     reading = Some(Read::Value {
                         version: asked,
                         fingerprint,
@@ -165,12 +174,18 @@ impl World {
                         Fault::LostAnswer | Fault::LostRequest => return End::Cut,
                     };
                 }
-                Step::Note(version) => self.record = self.record.noted(version),
+                Step::Note(version) => {
+                    self.record = self.record.noted(version, self.origin.clone());
+                }
                 Step::Refuse { version, error } => {
                     force = false;
-                    self.record =
-                        self.record
-                            .refused(version, self.settings.clone(), error, self.now);
+                    self.record = self.record.refused(
+                        version,
+                        self.origin.clone(),
+                        self.settings.clone(),
+                        error,
+                        self.now,
+                    );
                 }
                 Step::Push { action, id, .. } => {
                     let Some(Read::Value {
@@ -212,6 +227,7 @@ impl World {
                                 id,
                                 version.clone(),
                                 *fingerprint,
+                                self.origin.clone(),
                                 self.settings.clone(),
                                 self.now,
                             );
@@ -231,10 +247,16 @@ impl World {
         panic!("a pass that does not end");
     }
 
+    /// What the configured field of a version holds.
+    fn value(&self, index: usize) -> u8 {
+        let field: u8 = self.origin.path.parse().expect("a number");
+        self.versions[index] * 10 + field
+    }
+
     /// What Flashback does with a write that reaches it.
     fn write(&mut self, action: Action, id: Option<&AiLlmId>) -> Result<AiLlmId, Rejection> {
         self.pushes += 1;
-        let value = self.versions[self.current.expect("something was observed")];
+        let value = self.value(self.current.expect("something was observed"));
         let taken = |other: &Configuration| {
             other.settings.name == self.settings.name && Some(&other.id) != id
         };
@@ -276,6 +298,14 @@ fn named(name: u8) -> Settings {
     }
 }
 
+fn field(number: u8) -> Origin {
+    Origin {
+        source: SourceId::new("s"),
+        path: number.to_string(),
+        fields: FieldMap::default(),
+    }
+}
+
 fn version(index: usize) -> Version {
     Version::numbered(index as u64 + 1, "then")
 }
@@ -305,6 +335,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(Happening::DeleteSecret),
         1 => Just(Happening::DeleteConfiguration),
         1 => (0..3_u8).prop_map(|name| Happening::Rename { name }),
+        1 => (0..3_u8).prop_map(|field| Happening::OtherField { field }),
         2 => (0..2_000_u16).prop_map(|minutes| Happening::Wait { minutes }),
         8 => look.prop_map(|(faults, dies_after, force)| Happening::Look { faults, dies_after, force }),
     ]
@@ -330,7 +361,7 @@ proptest! {
         prop_assert!(matches!(end, End::Rested(Rest::InSync)));
         prop_assert_eq!(world.configurations.len(), 1);
         let one = &world.configurations[0];
-        prop_assert_eq!(one.value, last);
+        prop_assert_eq!(one.value, world.value(world.versions.len() - 1));
         prop_assert_eq!(&one.settings, &world.settings);
         prop_assert_eq!(Some(&one.id), world.record.ai_llm_id.as_ref());
 
@@ -341,5 +372,10 @@ proptest! {
             prop_assert!(matches!(end, End::Rested(Rest::InSync)));
         }
         prop_assert_eq!(world.pushes, pushes, "pushed without a cause");
+
+        world.happen(Happening::OtherField { field: 3 });
+        let end = world.look(&[], None, false);
+        prop_assert!(matches!(end, End::Rested(Rest::InSync)));
+        prop_assert_eq!(world.configurations[0].value, last * 10 + 3);
     }
 }

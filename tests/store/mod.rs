@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeZone as _, Utc};
+use flashback_rotator::document::FieldMap;
 use flashback_rotator::model::{
-    Action, AiLlmId, AiType, Held, HistoryRow, Intent, KeyId, Live, LookNote, Outcome, Problem,
-    ProblemKind, Record, Refusal, Settings, SourceId, Version, WorkspaceId,
+    Action, AiLlmId, AiType, Held, HistoryRow, Intent, KeyId, Live, LookNote, Origin, Outcome,
+    Problem, ProblemKind, Record, Refusal, Settings, SourceId, Version, WorkspaceId,
 };
 use flashback_rotator::secret::{Fingerprint, Fingerprinter};
 use flashback_rotator::store::Store;
@@ -93,6 +94,17 @@ fn note(second: i64, problem: Option<&str>) -> LookNote {
     }
 }
 
+fn origin(name: &str) -> Origin {
+    Origin {
+        source: SourceId::new("vault"),
+        path: format!("llm/{name}"),
+        fields: FieldMap {
+            key: None,
+            secret: Some("api_key".to_owned()),
+        },
+    }
+}
+
 /// A record with something in every place.
 fn full(name: &str, turn: i64) -> Record {
     let version = Version::numbered(u64::try_from(turn).expect("a number"), "2026-11-21");
@@ -102,6 +114,7 @@ fn full(name: &str, turn: i64) -> Record {
         live: Some(Live {
             version: version.clone(),
             fingerprint: fingerprint("live"),
+            origin: origin(name),
             settings: settings(name),
             pushed_at: at(turn),
         }),
@@ -114,6 +127,7 @@ fn full(name: &str, turn: i64) -> Record {
         }),
         refusal: Some(Refusal {
             version: version.clone(),
+            origin: origin(name),
             settings: settings(name),
             at: at(turn),
             error: "refused".to_owned(),

@@ -3,6 +3,8 @@
 //! Nothing here holds a secret value. What identifies one is its [`Version`] in the store and
 //! its [`Fingerprint`](crate::secret::Fingerprint), a keyed digest.
 
+mod record;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+pub use self::record::{Held, Intent, Live, LookNote, Problem, ProblemKind, Record, Refusal};
+
+use crate::document::FieldMap;
 use crate::secret::Fingerprint;
 
 macro_rules! id {
@@ -63,7 +68,7 @@ id! {
 }
 
 /// The provider kinds Flashback's API knows (`AiType` in its schema).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum AiType {
     /// OpenAI.
@@ -188,6 +193,18 @@ impl Missing {
     }
 }
 
+/// Where a key's value is taken from. Versions of one origin can be compared; a version of another
+/// says nothing, even if it is called the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Origin {
+    /// The source.
+    pub source: SourceId,
+    /// Where in the source.
+    pub path: String,
+    /// Which fields are the credentials.
+    pub fields: FieldMap,
+}
+
 /// What a key's configuration in Flashback should look like, besides its credentials.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Settings {
@@ -199,127 +216,6 @@ pub struct Settings {
     pub ai_type: AiType,
     /// The provider's base URL.
     pub endpoint: String,
-}
-
-/// What the state store remembers of one key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// Whose record it is.
-    pub key: KeyId,
-    /// The configuration in Flashback, once known.
-    pub ai_llm_id: Option<AiLlmId>,
-    /// What Flashback is known to hold.
-    pub live: Option<Live>,
-    /// A write that was begun and whose outcome is not known.
-    pub intent: Option<Intent>,
-    /// A write that was refused and waits for a change, or for its time.
-    pub refusal: Option<Refusal>,
-    /// A version that may not be pushed by itself, and why.
-    pub held: Option<Held>,
-    /// The version the store was last seen to hold.
-    pub seen: Option<Version>,
-    /// The last look's doings, for people.
-    pub look: LookNote,
-}
-
-impl Record {
-    /// The record of a key nothing is known of.
-    pub fn new(key: KeyId) -> Self {
-        Self {
-            key,
-            ai_llm_id: None,
-            live: None,
-            intent: None,
-            refusal: None,
-            held: None,
-            seen: None,
-            look: LookNote::default(),
-        }
-    }
-}
-
-/// What Flashback is known to hold for a key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Live {
-    /// The version whose value it is.
-    pub version: Version,
-    /// The keyed digest of the credentials.
-    pub fingerprint: Fingerprint,
-    /// The settings they were written with.
-    pub settings: Settings,
-    /// When Flashback answered.
-    pub pushed_at: DateTime<Utc>,
-}
-
-/// A write begun: recorded before the request leaves, cleared by its outcome.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Intent {
-    /// What is being written.
-    pub version: Version,
-    /// Its keyed digest.
-    pub fingerprint: Fingerprint,
-    /// With which settings.
-    pub settings: Settings,
-    /// How.
-    pub action: Action,
-    /// When it was begun.
-    pub at: DateTime<Utc>,
-}
-
-/// A write Flashback refused for good (400, 403).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusal {
-    /// What was refused.
-    pub version: Version,
-    /// With which settings.
-    pub settings: Settings,
-    /// When.
-    pub at: DateTime<Utc>,
-    /// Flashback's words, without any value.
-    pub error: String,
-}
-
-/// A version that is not pushed by itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Held {
-    /// Which one.
-    pub version: Version,
-    /// Why.
-    pub reason: String,
-}
-
-/// The trace the last look left; lost in a crash without harm.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LookNote {
-    /// When the key was last looked at.
-    pub checked_at: Option<DateTime<Utc>>,
-    /// When it will be looked at next.
-    pub next_at: Option<DateTime<Utc>>,
-    /// What stands in the way, if anything does.
-    pub problem: Option<Problem>,
-}
-
-/// What stands in the way of a key being in step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Problem {
-    /// Its kind, which decides the state shown.
-    pub kind: ProblemKind,
-    /// For people; never a value.
-    pub error: String,
-}
-
-/// The kinds of [`Problem`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ProblemKind {
-    /// The store has nothing to push.
-    Missing,
-    /// The stored secret cannot be used.
-    Malformed,
-    /// The store could not be read.
-    Source,
-    /// Flashback refused, or could not be reached.
-    Flashback,
 }
 
 /// What is done to Flashback, in the words of `plan` and `sync`.

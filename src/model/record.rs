@@ -1,0 +1,132 @@
+//! What is remembered of a key between looks and restarts.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{Action, AiLlmId, KeyId, Origin, Settings, Version};
+use crate::secret::Fingerprint;
+
+/// What the state store remembers of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Whose record it is.
+    pub key: KeyId,
+    /// The configuration in Flashback, once known.
+    pub ai_llm_id: Option<AiLlmId>,
+    /// What Flashback is known to hold.
+    pub live: Option<Live>,
+    /// A write that was begun and whose outcome is not known.
+    pub intent: Option<Intent>,
+    /// A write that was refused and waits for a change, or for its time.
+    pub refusal: Option<Refusal>,
+    /// A version that may not be pushed by itself, and why.
+    pub held: Option<Held>,
+    /// The version the store was last seen to hold.
+    pub seen: Option<Version>,
+    /// The last look's doings, for people.
+    pub look: LookNote,
+}
+
+impl Record {
+    /// The record of a key nothing is known of.
+    pub fn new(key: KeyId) -> Self {
+        Self {
+            key,
+            ai_llm_id: None,
+            live: None,
+            intent: None,
+            refusal: None,
+            held: None,
+            seen: None,
+            look: LookNote::default(),
+        }
+    }
+}
+
+/// What Flashback is known to hold for a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Live {
+    /// The version whose value it is.
+    pub version: Version,
+    /// The keyed digest of the credentials.
+    pub fingerprint: Fingerprint,
+    /// Where they were taken from.
+    pub origin: Origin,
+    /// The settings they were written with.
+    pub settings: Settings,
+    /// When Flashback answered.
+    pub pushed_at: DateTime<Utc>,
+}
+
+/// A write begun: recorded before the request leaves, cleared by its outcome.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// What is being written.
+    pub version: Version,
+    /// Its keyed digest.
+    pub fingerprint: Fingerprint,
+    /// With which settings.
+    pub settings: Settings,
+    /// How.
+    pub action: Action,
+    /// When it was begun.
+    pub at: DateTime<Utc>,
+}
+
+/// A write Flashback refused for good (400, 403).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// What was refused.
+    pub version: Version,
+    /// Where it was taken from.
+    pub origin: Origin,
+    /// With which settings.
+    pub settings: Settings,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Flashback's words, without any value.
+    pub error: String,
+}
+
+/// A version that is not pushed by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Which one.
+    pub version: Version,
+    /// Why.
+    pub reason: String,
+}
+
+/// The trace the last look left; lost in a crash without harm.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LookNote {
+    /// When the key was last looked at.
+    pub checked_at: Option<DateTime<Utc>>,
+    /// When it will be looked at next.
+    pub next_at: Option<DateTime<Utc>>,
+    /// What stands in the way, if anything does.
+    pub problem: Option<Problem>,
+}
+
+/// What stands in the way of a key being in step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Its kind, which decides the state shown.
+    pub kind: ProblemKind,
+    /// For people; never a value.
+    pub error: String,
+}
+
+/// The kinds of [`Problem`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemKind {
+    /// The store has nothing to push.
+    Missing,
+    /// The stored secret cannot be used.
+    Malformed,
+    /// The store could not be read.
+    Source,
+    /// Flashback refused, or could not be reached.
+    Flashback,
+}
