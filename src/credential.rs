@@ -1,7 +1,8 @@
 //! Where the rotator's own credentials come from.
 //!
 //! A reference is resolved each time it is needed, so that a file which was rotated is picked up
-//! without a restart. Errors name the place, never what was found there.
+//! without a restart. Errors name the place, never what was found there; nor a place that looks like
+//! a secret, for it may be one: `{ env = "sk-…" }`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use zeroize::Zeroize;
 
+use crate::redact;
 use crate::secret::Secret;
 
 /// A credential that can be fetched when it is needed.
@@ -25,13 +27,16 @@ pub trait Credential: Send + Sync {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CredentialError {
     /// The environment variable is not set, or empty, or not UTF-8.
-    #[error("the environment variable {name} is not set, or is empty")]
+    #[error(
+        "the environment variable {} is not set, or is empty",
+        redact::shown(name)
+    )]
     Env {
         /// Its name.
         name: String,
     },
     /// The file cannot be used.
-    #[error("cannot read {}: {reason}", path.display())]
+    #[error("cannot read {}: {reason}", shown_path(path))]
     File {
         /// Its path.
         path: PathBuf,
@@ -40,7 +45,8 @@ pub enum CredentialError {
     },
     /// `{ credential = … }` outside a systemd unit.
     #[error(
-        "$CREDENTIALS_DIRECTORY is not set, so the credential `{name}` cannot be found: it is set by systemd for LoadCredential="
+        "$CREDENTIALS_DIRECTORY is not set, so the credential `{}` cannot be found: it is set by systemd for LoadCredential=",
+        redact::shown(name)
     )]
     NoCredentialsDirectory {
         /// The credential's name.
@@ -130,6 +136,18 @@ async fn read_file(path: &Path) -> Result<Secret, CredentialError> {
     Ok(Secret::new(text))
 }
 
+/// A path as a message may show it. Nobody's secret begins with `/`; what a user wrote without it may
+/// be one, and so may the name of a systemd credential at the end.
+pub fn shown_path(path: &Path) -> String {
+    let last = path.file_name().unwrap_or_default().to_string_lossy();
+    match path.parent() {
+        Some(parent) if path.is_absolute() => {
+            parent.join(redact::shown(&last)).display().to_string()
+        }
+        _ => redact::shown(&path.to_string_lossy()).to_owned(),
+    }
+}
+
 /// Takes one `\n` or `\r\n` off the end: editors and `echo` add it, and no key has it.
 pub fn trim_one_newline(text: &mut String) {
     if text.ends_with('\n') {
@@ -179,5 +197,19 @@ mod tests {
             .await
             .expect_err("absent");
         assert!(error.to_string().contains("/no/such/file"));
+    }
+
+    #[tokio::test]
+    async fn a_place_that_may_be_the_secret_itself_is_not_named() {
+        let secret = "sk-proj-canary";
+        for credential in [
+            &FromEnv(secret.into()) as &dyn Credential,
+            &FromFile(secret.into()),
+            &FromFile(Path::new("/run/credentials").join(secret)),
+            &FromSystemd(secret.into()),
+        ] {
+            let error = credential.fetch().await.expect_err("absent").to_string();
+            assert!(error.contains('…') && !error.contains("canary"), "{error}");
+        }
     }
 }

@@ -1,12 +1,14 @@
 //! What a store holds under one path, and how credentials are taken out of it.
 //!
-//! A stored secret is an object of fields or one plain text. Errors name fields, never values.
+//! A stored secret is an object of fields or one plain text. Errors name fields, never values; a
+//! field that is called like a key may be one that was put in the wrong place, and is not named.
 
 use std::fmt;
 
 use serde_json::Value;
 use zeroize::Zeroize;
 
+use crate::redact;
 use crate::secret::{Credentials, Fingerprint, Fingerprinter, Secret};
 
 /// A stored secret, wiped from memory when dropped.
@@ -80,7 +82,7 @@ impl Document {
     pub fn field(&self, name: &str) -> Result<Secret, Malformed> {
         let Self::Fields(Fields(map)) = self else {
             return Err(Malformed::NotAnObject {
-                field: name.to_owned(),
+                field: redact::shown(name).to_owned(),
             });
         };
         let value = match name.strip_prefix('/') {
@@ -100,7 +102,7 @@ impl Document {
         };
         match value {
             None => Err(Malformed::NoSuchField {
-                field: name.to_owned(),
+                field: redact::shown(name).to_owned(),
                 found: self.names(),
             }),
             Some(value) => as_secret(name, value),
@@ -133,7 +135,7 @@ impl Document {
             Self::Fields(Fields(map)) if map.is_empty() => "none".to_owned(),
             Self::Fields(Fields(map)) => map
                 .keys()
-                .map(|name| format!("`{}`", name.escape_debug()))
+                .map(|name| format!("`{}`", redact::shown(name).escape_debug()))
                 .collect::<Vec<_>>()
                 .join(", "),
         }
@@ -155,11 +157,11 @@ impl Drop for Fields {
 fn as_secret(name: &str, value: &Value) -> Result<Secret, Malformed> {
     match value {
         Value::String(text) if text.is_empty() => Err(Malformed::Empty {
-            field: Some(name.to_owned()),
+            field: Some(redact::shown(name).to_owned()),
         }),
         Value::String(text) => Ok(Secret::new(text.clone())),
         other => Err(Malformed::NotText {
-            field: name.to_owned(),
+            field: redact::shown(name).to_owned(),
             kind: kind(other),
         }),
     }

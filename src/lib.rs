@@ -28,6 +28,7 @@ pub mod http;
 pub mod lane;
 pub mod model;
 pub mod reconcile;
+pub mod redact;
 pub mod retry;
 pub mod scheduler;
 pub mod secret;

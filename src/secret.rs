@@ -19,7 +19,9 @@ pub struct Secret(SecretString);
 impl Secret {
     /// Takes ownership; the text is wiped when the secret is dropped.
     pub fn new(text: String) -> Self {
-        Self(SecretString::from(text))
+        // A text with room to spare would be moved to where it fits, and stay where it was.
+        let text = Zeroizing::new(text);
+        Self(SecretString::from(text.as_str()))
     }
 
     /// The value. Callers are the few places that put it on the wire.
@@ -37,6 +39,18 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
     }
+}
+
+/// Adds to a buffer that is wiped. One that grows by itself leaves its old memory as it is.
+pub fn append(buffer: &mut Zeroizing<Vec<u8>>, more: &[u8]) {
+    let needed = buffer.len() + more.len();
+    if needed > buffer.capacity() {
+        let mut larger = Zeroizing::new(Vec::with_capacity(needed.next_power_of_two()));
+        larger.extend_from_slice(buffer);
+        // The old one is wiped here.
+        *buffer = larger;
+    }
+    buffer.extend_from_slice(more);
 }
 
 /// What is written into a configuration in Flashback.
@@ -160,6 +174,15 @@ mod tests {
     fn debug_shows_no_value() {
         let shown = format!("{:?}", pair(Some("canary-key"), "canary-secret"));
         assert!(!shown.contains("canary"), "{shown}");
+    }
+
+    #[test]
+    fn a_buffer_grows_and_keeps_what_is_in_it() {
+        let mut buffer = Zeroizing::new(Vec::with_capacity(2));
+        for chunk in [&b"a"[..], b"", b"bcd", &[b'x'; 5000]] {
+            append(&mut buffer, chunk);
+        }
+        assert!(buffer.starts_with(b"abcdxx") && buffer.len() == 5004);
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod readme;
 mod reload;
 mod restart;
 mod retry;
+mod secrecy;
 mod source_aws;
 mod source_aws_faults;
 mod source_aws_sign_in;

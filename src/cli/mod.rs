@@ -72,8 +72,9 @@ impl From<End> for ExitCode {
 
 /// Reads the arguments, runs the command, gives the exit code.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
     forbid_core_dumps();
+    std::panic::set_hook(Box::new(say_where));
+    let cli = Cli::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(std::thread::available_parallelism().map_or(2, |n| n.get().min(4)))
         .enable_all()
@@ -116,6 +117,15 @@ fn forbid_core_dumps() {
 fn say(text: impl Display) {
     use std::io::Write as _;
     let _ = writeln!(anstream::stderr(), "{text}");
+}
+
+/// A panic before there is a log: where, without its message, which can hold a value.
+fn say_where(panic: &std::panic::PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string);
+    fail(format!(
+        "the program panicked at {}: this is a bug",
+        place.as_deref().unwrap_or("an unknown place")
+    ));
 }
 
 /// Says what went wrong on stderr; exit code 1.

@@ -10,8 +10,10 @@ use std::path::PathBuf;
 
 use toml::de::{DeTable, DeValue};
 
+use crate::redact;
+
 /// What stands for something that is not shown. Always one character, whatever it hides.
-const MASK: &str = "…";
+const MASK: &str = redact::MASK;
 
 /// What stands for a comment.
 const COMMENT: &str = "# …";
@@ -233,7 +235,7 @@ pub(super) fn shown_path(path: &str) -> String {
 
 fn is_harmless(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    name.len() <= LONGEST_NAME && name.chars().all(plain)
+    name.len() <= LONGEST_NAME && name.chars().all(plain) && redact::shown(name) == name
 }
 
 #[cfg(test)]
@@ -287,6 +289,7 @@ mod tests {
         let long = "c".repeat(41);
         assert_eq!(shown(&format!("{long} = 1"), &long), "⟨…⟩ = …");
         assert_eq!(shown_name(&long), "…");
+        assert_eq!(shown("sk-canary1 = 1", "sk-canary1"), "⟨…⟩ = …");
         assert_eq!(shown_name("workspce_id"), "workspce_id");
     }
 

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::Listed;
 use crate::model::{AiLlmId, AiType, Settings, WorkspaceId};
+use crate::redact;
 use crate::secret::Secret;
 
 /// The life of an access token where its answer does not say: the platform's documented hour.
@@ -80,7 +81,11 @@ pub(super) fn error_words(body: &[u8]) -> Option<String> {
 }
 
 /// The answer to `GET /ai/llm`: what is in `workspace` and of a type this program knows.
-pub(super) fn read_list(body: &[u8], workspace: &WorkspaceId) -> Result<Vec<Listed>, Odd> {
+pub(super) fn read_list(
+    body: &[u8],
+    workspace: &WorkspaceId,
+    sent: &[&Secret],
+) -> Result<Vec<Listed>, Odd> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct List {
@@ -102,7 +107,7 @@ pub(super) fn read_list(body: &[u8], workspace: &WorkspaceId) -> Result<Vec<List
         .ok_or_else(|| lacks("aiLlms"))?;
     let mut listed = Vec::new();
     for entry in entries {
-        let id = usable_id(&entry.id)?;
+        let id = usable_id(&entry.id, sent)?;
         let Some(ai_type) = known_type(&entry.ai_type) else {
             continue;
         };
@@ -127,7 +132,7 @@ fn known_type(text: &str) -> Option<AiType> {
 }
 
 /// The answer to `POST /ai/llm`.
-pub(super) fn read_created(body: &[u8]) -> Result<AiLlmId, Odd> {
+pub(super) fn read_created(body: &[u8], sent: &[&Secret]) -> Result<AiLlmId, Odd> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Created {
@@ -135,7 +140,7 @@ pub(super) fn read_created(body: &[u8]) -> Result<AiLlmId, Odd> {
     }
     parse::<Words>(body)?.succeeded()?;
     let id = parse::<Created>(body)?.ai_llm_id;
-    usable_id(&id.ok_or_else(|| lacks("aiLlmId"))?)
+    usable_id(&id.ok_or_else(|| lacks("aiLlmId"))?, sent)
 }
 
 /// The answer to `PUT /ai/llm/{id}`.
@@ -143,9 +148,11 @@ pub(super) fn read_updated(body: &[u8]) -> Result<(), Odd> {
     parse::<Words>(body)?.succeeded()
 }
 
-/// An id becomes part of a path, so one that would lead elsewhere is none.
-fn usable_id(id: &str) -> Result<AiLlmId, Odd> {
-    if fits_a_path(id) {
+/// An id becomes part of a path, so one that would lead elsewhere is none. It is also logged and
+/// kept, so one that repeats a secret is none either.
+fn usable_id(id: &str, sent: &[&Secret]) -> Result<AiLlmId, Odd> {
+    let repeats = |secret: &&Secret| redact::repeats(id, secret.expose());
+    if fits_a_path(id) && !sent.iter().any(repeats) {
         Ok(AiLlmId::new(id))
     } else {
         Err(Odd::NotTheContract("an id in it cannot be used".to_owned()))
@@ -240,7 +247,7 @@ mod tests {
     #[test]
     fn only_the_contracts_success_is_one() {
         assert_eq!(
-            read_created(br#"{"success":true,"aiLlmId":"x","more":[]}"#),
+            read_created(br#"{"success":true,"aiLlmId":"x","more":[]}"#, &[]),
             Ok(AiLlmId::new("x"))
         );
         for odd in [
@@ -255,7 +262,7 @@ mod tests {
             br#"{"success":true,"aiLlmId":".."}"#,
         ] {
             assert!(
-                matches!(read_created(odd), Err(Odd::NotTheContract(_))),
+                matches!(read_created(odd, &[]), Err(Odd::NotTheContract(_))),
                 "{}",
                 String::from_utf8_lossy(odd)
             );
@@ -275,7 +282,7 @@ mod tests {
         let body = serde_json::json!({"success": true, "aiLlms": [
             entry("1", "w", "OPENAI"), entry("2", "elsewhere", "OPENAI"), entry("3", "w", "MISTRAL"),
         ]});
-        let listed = read_list(body.to_string().as_bytes(), &WorkspaceId::new("w"));
+        let listed = read_list(body.to_string().as_bytes(), &WorkspaceId::new("w"), &[]);
         assert_eq!(
             listed,
             Ok(vec![Listed {
@@ -284,8 +291,18 @@ mod tests {
             }])
         );
         let broken = br#"{"success":true,"aiLlms":[{"id":"1"}]}"#;
-        assert!(read_list(broken, &WorkspaceId::new("w")).is_err());
-        assert!(read_list(br#"{"success":true}"#, &WorkspaceId::new("w")).is_err());
+        assert!(read_list(broken, &WorkspaceId::new("w"), &[]).is_err());
+        assert!(read_list(br#"{"success":true}"#, &WorkspaceId::new("w"), &[]).is_err());
+    }
+
+    #[test]
+    fn an_id_that_repeats_a_secret_is_none() {
+        let secret = Secret::new("canary-canary".into());
+        for id in ["canary-canary", "id-of-canary-c", "Y2FuYXJ5LWNhbmFyeQ"] {
+            let body = format!(r#"{{"success":true,"aiLlmId":"{id}"}}"#);
+            let odd = read_created(body.as_bytes(), &[&secret]);
+            assert!(matches!(odd, Err(Odd::NotTheContract(words)) if !words.contains("canary")));
+        }
     }
 
     #[test]
@@ -314,9 +331,9 @@ mod tests {
     proptest! {
         #[test]
         fn no_answer_makes_a_reader_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = read_created(&body);
+            let _ = read_created(&body, &[]);
             let _ = read_updated(&body);
-            let _ = read_list(&body, &WorkspaceId::new("w"));
+            let _ = read_list(&body, &WorkspaceId::new("w"), &[]);
             let _ = read_tokens(&body, 0.0);
             let _ = error_words(&body);
         }

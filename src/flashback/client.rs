@@ -43,7 +43,7 @@ impl Client {
         &self,
         operation: &'static str,
         call: &Call<'_>,
-        read: impl Fn(&[u8]) -> Result<T, Odd> + Sync,
+        read: impl Fn(&[u8], &[&Secret]) -> Result<T, Odd> + Sync,
     ) -> Result<T, FlashbackError> {
         let access = self.session.access().await?;
         match self
@@ -64,7 +64,7 @@ impl Client {
         call: &Call<'_>,
         access: &Arc<Access>,
         chance: Chance,
-        read: &(impl Fn(&[u8]) -> Result<T, Odd> + Sync),
+        read: &(impl Fn(&[u8], &[&Secret]) -> Result<T, Odd> + Sync),
     ) -> Result<T, FlashbackError> {
         let exchange = async {
             match self.exchange.send(call, Some(&access.token), read).await {
@@ -119,8 +119,10 @@ impl Flashback for Client {
             workspace: Some(workspace.as_str()),
             ..Call::new(Method::GET, &["ai", "llm"])
         };
-        self.send("list", &call, |body| answer::read_list(body, workspace))
-            .await
+        self.send("list", &call, |body, sent| {
+            answer::read_list(body, workspace, sent)
+        })
+        .await
     }
 
     async fn create(
@@ -148,7 +150,8 @@ impl Flashback for Client {
             sent: secrets(credentials),
             ..Call::new(Method::PUT, &path)
         };
-        self.send("update", &call, answer::read_updated).await
+        self.send("update", &call, |body, _| answer::read_updated(body))
+            .await
     }
 
     fn held_back_for(&self) -> Option<Duration> {
@@ -166,7 +169,7 @@ impl Flashback for Client {
             status_only: true,
             ..Call::new(Method::GET, &["ai", "llm"])
         };
-        let tried = self.send("list", &call, |_| Ok(())).await;
+        let tried = self.send("list", &call, |_, _| Ok(())).await;
         match tried {
             Ok(())
             | Err(FlashbackError::Refused { status: 403, .. } | FlashbackError::NotFound { .. }) => {

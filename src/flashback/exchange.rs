@@ -16,7 +16,7 @@ use super::answer::{self, Odd};
 use super::wire;
 use crate::lane::Lane;
 use crate::retry::{Class, class_of_status, parse_retry_after};
-use crate::secret::Secret;
+use crate::secret::{Secret, append};
 
 /// Connecting takes no longer than this; the lane limits the whole call.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -88,12 +88,12 @@ impl Exchange {
         Ok(Self { client, base, lane })
     }
 
-    /// Makes the call and reads its answer.
+    /// Makes the call and reads its answer; the reader is told what was sent, to know it again.
     pub async fn send<T>(
         &self,
         call: &Call<'_>,
         bearer: Option<&Secret>,
-        read: impl Fn(&[u8]) -> Result<T, Odd> + Sync,
+        read: impl Fn(&[u8], &[&Secret]) -> Result<T, Odd> + Sync,
     ) -> Result<T, FlashbackError> {
         let answer = self.head(call, bearer).await?;
         let sent = all_sent(call, bearer);
@@ -103,7 +103,7 @@ impl Exchange {
                 .await
                 .map_err(|unread| unread.into_error(&sent))?,
         };
-        read(&body).map_err(|odd| match odd {
+        read(&body, &sent).map_err(|odd| match odd {
             Odd::NotTheContract(what) => faulty(
                 format!("Flashback answered with success, but {what}"),
                 "bad_answer",
@@ -265,7 +265,7 @@ async fn body_of(mut answer: Response, limit: usize) -> Result<Zeroizing<Vec<u8>
         if body.len() + chunk.len() > limit {
             return Err(Unread::TooLong);
         }
-        body.extend_from_slice(&chunk);
+        append(&mut body, &chunk);
     }
     Ok(body)
 }

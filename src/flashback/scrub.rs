@@ -4,19 +4,16 @@
 //! enough by itself for the usual case: what was sent is looked for piece by piece, what looks like
 //! a key or token is masked whoever it belongs to, and what remains is cut short.
 
+use zeroize::Zeroizing;
+
+use crate::redact;
+
 /// How much of a server's words is looked at.
 const LOOKED_AT: usize = 4096;
 /// How much of them is kept, in characters.
 const KEPT: usize = 200;
-/// A piece of a credential this long is masked, in characters.
-const PIECE: usize = 8;
 /// A run of base64 or hexadecimal this long is taken for a credential.
 const RUN: usize = 20;
-/// How keys and tokens begin, in lower case.
-const BEGINNINGS: [&str; 14] = [
-    "sk-", "sk_", "akia", "asia", "aiza", "eyj", "ghp_", "gho_", "ghs_", "glpat-", "xox", "hvs.",
-    "gsk_", "ya29.",
-];
 const MASK: char = '…';
 
 /// A server's words without what was `sent`, without anything that looks like a credential, without
@@ -24,8 +21,8 @@ const MASK: char = '…';
 pub(super) fn scrub(words: &str, sent: &[&str]) -> String {
     let words = plain(words);
     let mut masked = vec![false; words.len()];
-    for credential in sent {
-        mask_pieces(&words, &plain(credential), &mut masked);
+    for form in sent.iter().flat_map(|credential| redact::forms(credential)) {
+        redact::mask_pieces(&words, &Zeroizing::new(plain(&form)), &mut masked);
     }
     mask_tokens(&words, &mut masked);
     render(&words, &masked)
@@ -47,26 +44,6 @@ fn plain(text: &str) -> Vec<char> {
 /// reader.
 fn invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-}
-
-/// Masks every place where [`PIECE`] characters, or all of a shorter one, are the credential's.
-fn mask_pieces(words: &[char], credential: &[char], masked: &mut [bool]) {
-    let size = PIECE.min(credential.len());
-    if size == 0 || size > words.len() {
-        return;
-    }
-    let fold = |piece: &[char]| {
-        piece
-            .iter()
-            .map(char::to_ascii_lowercase)
-            .collect::<String>()
-    };
-    let pieces: std::collections::HashSet<_> = credential.windows(size).map(fold).collect();
-    for (start, window) in words.windows(size).enumerate() {
-        if pieces.contains(&fold(window)) {
-            masked[start..start + size].fill(true);
-        }
-    }
 }
 
 /// Masks what looks like a key or a token, whoever it belongs to.
@@ -91,14 +68,10 @@ fn mask_tokens(words: &[char], masked: &mut [bool]) {
 }
 
 fn credential_like(word: &str) -> bool {
-    let lower = word.to_ascii_lowercase();
-    let begins = |piece: &str| {
-        BEGINNINGS
-            .iter()
-            .any(|beginning| piece.len() > beginning.len() + 3 && piece.starts_with(beginning))
-    };
     // `key=sk-…` and `…/sk-…` are one word here.
-    lower.split(['=', '/']).chain([lower.as_str()]).any(begins)
+    word.split(['=', '/'])
+        .chain([word])
+        .any(redact::begins_like_a_key)
         || word
             .split(['.', '~'])
             .any(|run| run.len() >= RUN && mixed(run))
@@ -157,6 +130,19 @@ mod tests {
     }
 
     #[test]
+    fn what_was_sent_goes_encoded_too() {
+        let secret = "correct+horse/battery";
+        for (words, shown) in [
+            ("no Y29ycmVjdCto here", "no … here"),
+            ("no hjb3JyZWN0K2hv here", "no h… here"),
+            ("no 636f727265 here", "no … here"),
+            ("no horse%2Fbat here", "no … here"),
+        ] {
+            assert_eq!(scrub(words, &[secret]), shown, "{words}");
+        }
+    }
+
+    #[test]
     fn what_looks_like_a_credential_goes() {
         for (words, shown) in [
             ("key sk-proj-abcd was refused", "key … was refused"),
@@ -189,7 +175,7 @@ mod tests {
             let piece: String = canary.chars().skip(from).take(length).collect();
             let shown = scrub(&format!("{before}{canary}{after}{piece}"), &[&canary]);
             let canary: Vec<char> = canary.chars().collect();
-            for window in canary.windows(PIECE) {
+            for window in canary.windows(redact::PIECE) {
                 let piece: String = window.iter().collect();
                 prop_assert!(!shown.contains(&piece), "{piece:?} in {shown:?}");
             }

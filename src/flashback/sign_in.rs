@@ -166,7 +166,7 @@ impl SignIn {
         need: Need,
     ) -> Result<Tokens, FlashbackError> {
         let exchange = async {
-            let read = |body: &[u8]| answer::read_tokens(body, unix_now());
+            let read = |body: &[u8], _: &[&Secret]| answer::read_tokens(body, unix_now());
             match self.exchange.send(call, None, read).await {
                 Err(error) if need == Need::Now => Err(as_sign_in(operation, error)),
                 other => other,
@@ -219,7 +219,8 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, FlashbackError> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(std::io::Error::other)
+    // A task that panicked would tell with what words.
+    done.map_err(|_| std::io::Error::other("the write was interrupted"))
         .flatten()
         .map_err(|error| {
             cannot_have(&format!(

@@ -12,6 +12,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_secretsmanager::config::http::HttpResponse;
 use aws_sdk_secretsmanager::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
 
+use crate::redact;
 use crate::retry::parse_retry_after;
 use crate::source::SourceError;
 
@@ -229,16 +230,25 @@ fn retry_after(raw: &HttpResponse) -> Option<Duration> {
 fn request_id(raw: &HttpResponse) -> String {
     raw.headers()
         .get("x-amzn-requestid")
-        .and_then(plain)
+        .and_then(identifier)
         .map(|id| format!(" (request {id})"))
         .unwrap_or_default()
 }
 
-/// A word from an answer, if it is one: what a broken server sends in its place stays unseen.
+/// An error's code, if it is one: AWS's are letters and dots, as keys are not. What a broken server
+/// sends in its place stays unseen.
 fn plain(word: &str) -> Option<&str> {
+    let fits = !word.is_empty() && word.len() <= 64 && redact::shown(word) == word;
+    let is_code = |c: char| c.is_ascii_alphabetic() || c == '.';
+    (fits && word.chars().all(is_code)).then_some(word)
+}
+
+/// A request's id, if it is one: a UUID, or a word that cannot be a key.
+fn identifier(word: &str) -> Option<&str> {
     let fits = !word.is_empty() && word.len() <= 64;
-    let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    (fits && word.chars().all(is_word)).then_some(word)
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let harmless = uuid::Uuid::try_parse(word).is_ok() || redact::shown(word) == word;
+    (fits && harmless && word.chars().all(is_word)).then_some(word)
 }
 
 /// What broke a connection: the TLS library's words about a certificate, or the operating
@@ -265,4 +275,39 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
             None => error.source(),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_may_be_a_key_stays_unseen() {
+        for code in [
+            "ThrottlingException",
+            "KMSInvalidStateException",
+            "AWS.Other",
+        ] {
+            assert_eq!(plain(code), Some(code));
+        }
+        for id in ["request-1", "b7c1f2de-6c0e-4b59-9f0e-1d2c3b4a5968"] {
+            assert_eq!(identifier(id), Some(id));
+        }
+        for key in [
+            "",
+            "wJalrXUtnFEMIK7MDENGbPxRfiCY9m2",
+            "sk-proj-canary",
+            "a b",
+        ] {
+            assert_eq!(plain(key), None, "{key}");
+        }
+        for key in [
+            "",
+            "wJa1rXUtn5EMIK7MDENGbPxRfiCY9m2",
+            "sk-proj-canary",
+            "a b",
+        ] {
+            assert_eq!(identifier(key), None, "{key}");
+        }
+    }
 }

@@ -248,6 +248,15 @@ impl Source for VaultSource {
             ));
         };
         let policies = about.policies.unwrap_or_default().join(", ");
+        if [&policies, &about.display_name]
+            .iter()
+            .any(|text| token.is_in(text))
+        {
+            return Err(SourceError::Protocol {
+                what: "what it says of the token repeats the token: is it a Vault?".to_owned(),
+                status: "malformed".to_owned(),
+            });
+        }
         let life = match about.ttl {
             0 => "never expires".to_owned(),
             seconds => {

@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 use super::wire::{Answer, Wire};
 use crate::config::{SecretRef, ValueRef, VaultAuth};
-use crate::credential::SharedCredential;
+use crate::credential::{SharedCredential, shown_path};
 use crate::source::SourceError;
 
 /// How a Vault source signs in: [`VaultAuth`] with its references resolved.
@@ -288,7 +288,7 @@ impl LoginCall {
 /// Reads a file that a sign-in takes.
 pub(super) async fn read(path: &Path) -> Result<Vec<u8>, SourceError> {
     tokio::fs::read(path).await.map_err(|error| {
-        let path = path.display();
+        let path = shown_path(path);
         unusable(format!("cannot read {path}: {error}"))
     })
 }

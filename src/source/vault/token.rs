@@ -10,6 +10,7 @@ use vaultrs::api::EndpointMiddleware;
 use zeroize::Zeroize;
 
 use super::wire::{Answer, Wire};
+use crate::redact;
 use crate::source::SourceError;
 
 /// A token and the client it is used with.
@@ -36,6 +37,11 @@ impl Token {
     /// Sends a request with this token.
     pub async fn call<E: Endpoint>(&self, request: E) -> Result<Answer, SourceError> {
         self.wire.call(&self.middle, request).await
+    }
+
+    /// Whether a text has a piece of this token in it.
+    pub fn is_in(&self, text: &str) -> bool {
+        redact::repeats(text, &self.middle.token)
     }
 
     /// Puts a 403 down to policy for a while.

@@ -20,7 +20,9 @@ use url::Url;
 use vaultrs::api::EndpointMiddleware;
 use zeroize::Zeroizing;
 
+use crate::redact;
 use crate::retry::parse_retry_after;
+use crate::secret::append;
 use crate::source::SourceError;
 
 /// The whole of a call is bounded by the lane; a connection that is not there by then never is.
@@ -53,7 +55,7 @@ pub(super) struct Certificates {
 pub(super) struct Answer {
     pub status: u16,
     pub retry_after: Option<Duration>,
-    /// The host a redirect points at, where it was not followed.
+    /// The host a redirect points at, where it was not followed and has nothing of the token in it.
     pub redirect: Option<String>,
     body: Zeroizing<Vec<u8>>,
 }
@@ -124,7 +126,9 @@ impl Wire {
                 .and_then(|text| parse_retry_after(text, SystemTime::now())),
             redirect: text(header::LOCATION)
                 .and_then(|text| Url::parse(text).ok())
-                .and_then(|url| url.host_str().map(str::to_owned)),
+                .and_then(|url| url.host_str().map(str::to_owned))
+                .filter(|host| redact::shown(host) == host)
+                .filter(|host| !redact::repeats(host, &middle.token)),
             body: Zeroizing::new(body),
         })
     }
@@ -197,7 +201,7 @@ impl Client for Wire {
                     content: None,
                 });
             }
-            body.extend_from_slice(&chunk);
+            append(&mut body, &chunk);
         }
         let mut answer = Response::new(std::mem::take(&mut *body));
         *answer.status_mut() = response.status();

@@ -1,0 +1,182 @@
+//! What must not be repeated: words of a user that may be a secret in the wrong place, and words of
+//! a server that hold what it was sent.
+//!
+//! Errors name what they are about: a variable, a field, an id. Where people write
+//! `{ env = "sk-…" }`, or a server calls a thing by the secret it was given, the name is the secret.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use zeroize::{Zeroize, Zeroizing};
+
+/// What stands for something that is not shown.
+pub const MASK: &str = "…";
+
+/// How keys and tokens begin, in lower case.
+const BEGINNINGS: [&str; 14] = [
+    "sk-", "sk_", "akia", "asia", "aiza", "eyj", "ghp_", "gho_", "ghs_", "glpat-", "xox", "hvs.",
+    "gsk_", "ya29.",
+];
+/// A piece of a secret this long is the secret, in characters.
+pub const PIECE: usize = 8;
+/// A part of a name this long may be random, in bytes.
+const RANDOM: usize = 12;
+/// So often a random part of that length goes from letters to digits or back, and no word does.
+const SWITCHES: usize = 3;
+
+/// A name that a user wrote as a message may show it: `…` where it looks like a key or token.
+pub fn shown(name: &str) -> &str {
+    if may_be_a_secret(name) { MASK } else { name }
+}
+
+/// Whether a word begins as keys and tokens do.
+pub fn begins_like_a_key(word: &str) -> bool {
+    let lower = Zeroizing::new(word.to_ascii_lowercase());
+    BEGINNINGS
+        .iter()
+        .any(|beginning| lower.len() > beginning.len() + 3 && lower.starts_with(beginning))
+}
+
+fn may_be_a_secret(name: &str) -> bool {
+    begins_like_a_key(name)
+        || name
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .any(is_random)
+}
+
+/// Tells `hQ7vN2kz9LmX` from `openai` and `2026`.
+fn is_random(part: &str) -> bool {
+    let bytes = part.as_bytes();
+    let switch = |pair: &&[u8]| pair[0].is_ascii_digit() != pair[1].is_ascii_digit();
+    bytes.len() >= RANDOM && bytes.windows(2).filter(switch).count() >= SWITCHES
+}
+
+/// Whether `text` has a piece of `secret` in it, plain or encoded. A secret shorter than a piece
+/// may be in any text by chance, and is not looked for.
+pub fn repeats(text: &str, secret: &str) -> bool {
+    if secret.chars().count() < PIECE {
+        return false;
+    }
+    let words: Zeroizing<Vec<char>> = Zeroizing::new(text.chars().collect());
+    let mut masked = vec![false; words.len()];
+    for form in forms(secret) {
+        let form: Zeroizing<Vec<char>> = Zeroizing::new(form.chars().collect());
+        mask_pieces(&words, &form, &mut masked);
+    }
+    masked.contains(&true)
+}
+
+/// A secret as it stands, and as JSON, URLs, HTML, dumps and base64 have it. Too short a secret has
+/// no forms but itself: pieces of those would be anywhere.
+pub fn forms(secret: &str) -> Vec<Zeroizing<String>> {
+    let mut forms = vec![secret.to_owned()];
+    if secret.chars().count() >= PIECE {
+        let bytes = secret.as_bytes();
+        forms.push(bytes.iter().map(|byte| format!("{byte:02x}")).collect());
+        forms.push(format!("{bytes:?}"));
+        forms.push(bytes.iter().map(|byte| percent(*byte)).collect());
+        forms.push(secret.escape_default().to_string());
+        forms.push(secret.chars().map(entity).collect());
+        // What stands before a text shifts its base64 in one of three ways.
+        for (before, skip) in [(0, 0), (1, 2), (2, 3)] {
+            let shifted = Zeroizing::new([&vec![0; before], bytes].concat());
+            for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
+                let mut encoded = engine.encode(&*shifted);
+                encoded.drain(..skip);
+                forms.push(encoded);
+            }
+        }
+    }
+    forms.into_iter().map(Zeroizing::new).collect()
+}
+
+fn percent(byte: u8) -> String {
+    match byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02x}"),
+    }
+}
+
+fn entity(c: char) -> String {
+    match c {
+        '&' => "&amp;".to_owned(),
+        '<' => "&lt;".to_owned(),
+        '>' => "&gt;".to_owned(),
+        '"' => "&quot;".to_owned(),
+        '\'' => "&#39;".to_owned(),
+        plain => plain.to_string(),
+    }
+}
+
+/// Masks every place where [`PIECE`] characters, or all of a shorter one, are the secret's, in
+/// whatever case.
+pub fn mask_pieces(words: &[char], secret: &[char], masked: &mut [bool]) {
+    let size = PIECE.min(secret.len());
+    if size == 0 || size > words.len() {
+        return;
+    }
+    let fold = |text: &[char]| -> Vec<char> { text.iter().map(char::to_ascii_lowercase).collect() };
+    let mut secret = fold(secret);
+    let words = fold(words);
+    let pieces: std::collections::HashSet<_> = secret.windows(size).collect();
+    for (start, window) in words.windows(size).enumerate() {
+        if pieces.contains(window) {
+            masked[start..start + size].fill(true);
+        }
+    }
+    drop(pieces);
+    secret.zeroize();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_shown_and_keys_are_not() {
+        for name in [
+            "FLASHBACK_TOKEN_2",
+            "SecretAccessKeyForProduction",
+            "dbInstanceIdentifier",
+            "openai-prod-2026-11-21",
+            "apiKey20261121",
+            "/llm/openai/key",
+            "vault-2.eu-west-1.internal",
+            "sk-1",
+            "",
+        ] {
+            assert_eq!(shown(name), name);
+        }
+        for key in [
+            "sk-proj-abcd",
+            "sk_live_abcdef",
+            "AKIAIOSFODNN7EXAMPLE",
+            "hvs.CAESIJ",
+            "ghp_abcdefgh",
+            "a/hQ7vN2kz9LmX",
+            "0f3a9c1b2d4e",
+            "K7gNU3sdo0L0wNhqoVWhr3g6s1xYv72olRkE5s",
+        ] {
+            assert_eq!(shown(key), MASK, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_known_in_any_dress() {
+        let secret = "correct+horse/battery&staple";
+        for text in [
+            "id-correct+horse-1".to_owned(),
+            "CORRECT+HORSE".to_owned(),
+            "x/%2Fbattery%26staple/y".to_owned(),
+            "battery&amp;staple".to_owned(),
+            "626174746572792673".to_owned(),
+            format!("{:?}", b"battery"),
+            STANDARD_NO_PAD.encode(format!("{{\"key\":\"{secret}\"}}")),
+            URL_SAFE_NO_PAD.encode(format!(".{{\"key\":\"{secret}\"}}")),
+            STANDARD_NO_PAD.encode(format!("..{{\"key\":\"{secret}\"}}")),
+        ] {
+            assert!(repeats(&text, secret), "{text}");
+        }
+        assert!(!repeats("b7c1f2de-6c0e-4b59-9f0e-1d2c3b4a5968", secret));
+        assert!(!repeats("a short one is in short words", "short"));
+    }
+}
