@@ -30,4 +30,5 @@ ci:
 
 # How fast it is, without waiting for the linker's optimizations
 bench *args:
-    cargo bench --locked --profile bench-quick {{ args }}
+    tests/servers
+    FLASHBACK_ROTATOR_TEST_VENV="{{ venv }}" cargo bench --locked --profile bench-quick --bench daemon -- {{ args }}

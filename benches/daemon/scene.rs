@@ -1,0 +1,217 @@
+//! An OpenBao with keys in it, a Flashback, and the daemon between them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use flashback_rotator::flashback::sandbox::{Options, Sandbox, sha256_hex};
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::audit::Audit;
+use crate::support::free_port;
+use crate::support::openbao::{OpenBao, ROOT};
+use crate::support::rotator::{Rotator, sandbox};
+
+/// How often a condition is looked at: the error of what is timed that way.
+const POLL: Duration = Duration::from_millis(1);
+
+/// What the daemon may do in OpenBao.
+const POLICY: &str = r#"
+path "secret/metadata/llm/*" { capabilities = ["read"] }
+path "secret/data/llm/*" { capabilities = ["read"] }
+"#;
+
+pub struct Scene {
+    pub keys: usize,
+    pub sandbox: Sandbox,
+    pub rotator: Rotator,
+    pub audit: Audit,
+    bao: OpenBao,
+    role_id: String,
+    port: u16,
+    http: reqwest::Client,
+}
+
+impl Scene {
+    /// Starts the servers and fills OpenBao; the daemon is not running.
+    pub async fn set(keys: usize) -> Self {
+        let log = |directory: &std::path::Path| directory.join("audit.log");
+        let bao = OpenBao::start_with(|directory| {
+            format!(
+                "audit \"file\" \"log\" {{ options = {{ file_path = \"{}\" }} }}",
+                log(directory).display()
+            )
+        })
+        .await;
+        let audit = Audit::at(log(bao.directory.path()));
+        bao.write_policy("rotator", POLICY).await;
+        let role = json!({"token_policies": ["rotator"], "token_ttl": "1h"});
+        let (role_id, secret_id) = bao.app_role("approle", role).await;
+        let sandbox = sandbox(Options::default()).await;
+        let rotator = Rotator::new(&sandbox.url(), "");
+        std::fs::write(rotator.path().join("secret-id"), secret_id).expect("written");
+        let http = reqwest::Client::builder()
+            .tls_certs_only(Vec::new())
+            .build()
+            .expect("a client");
+        let scene = Self {
+            keys,
+            sandbox,
+            rotator,
+            audit,
+            bao,
+            role_id,
+            port: free_port(),
+            http,
+        };
+        for key in 0..keys {
+            scene.write(key, &format!("sk-{key}")).await;
+        }
+        scene
+    }
+
+    /// Writes the daemon's configuration.
+    pub fn configure(&self, check: &str, max_rps: u32) {
+        let mut text = format!(
+            r#"
+[flashback]
+base_url = "{}"
+workspace_id = "w"
+[flashback.auth]
+token = {{ file = "{{dir}}/token" }}
+[state]
+url = "sqlite://{{dir}}/state.db"
+[http]
+listen = "127.0.0.1:{}"
+[schedule]
+check = "{check}"
+[sources.vault]
+type = "vault"
+address = "{}"
+max_rps = {max_rps}
+[sources.vault.auth]
+method = "approle"
+role_id = "{}"
+secret_id = {{ file = "{{dir}}/secret-id" }}
+"#,
+            self.sandbox.url(),
+            self.port,
+            self.bao.address,
+            self.role_id
+        );
+        for key in (0..self.keys).map(name) {
+            let _ = writeln!(
+                text,
+                "[keys.{key}]\nai_type = \"OPENAI\"\nsource = \"vault\"\npath = \"llm/{key}\""
+            );
+        }
+        self.rotator.write_config(&text);
+    }
+
+    /// Rotates a key.
+    pub async fn write(&self, key: usize, secret: &str) {
+        let url = format!("{}/v1/secret/data/llm/{}", self.bao.address, name(key));
+        let request = self.http.post(url).header("X-Vault-Token", ROOT);
+        let body = json!({"data": {"api_key": secret}});
+        let answer = request.json(&body).send().await.expect("an answer");
+        assert!(answer.status().is_success(), "{}", answer.status());
+    }
+
+    /// Waits until Flashback holds this secret.
+    pub async fn arrives(&self, key: usize, secret: &str) {
+        let (name, digest) = (name(key), sha256_hex(secret));
+        let is_it = |shown: &flashback_rotator::flashback::sandbox::Shown| {
+            shown.name == name && shown.secret_sha256 == digest
+        };
+        while !self.sandbox.configurations().iter().any(is_it) {
+            sleep(POLL).await;
+        }
+    }
+
+    /// Waits until the daemon answers over HTTP.
+    pub async fn answers(&self) {
+        while self.page("livez").await.is_none() {
+            sleep(POLL).await;
+        }
+    }
+
+    /// Waits until every key has been looked at.
+    pub async fn ready(&self) {
+        while self.page("readyz").await.is_none() {
+            sleep(POLL).await;
+        }
+    }
+
+    /// Stops the daemon.
+    pub async fn stop(&mut self) {
+        let status = self.rotator.stop().await;
+        assert!(status.success(), "{status}: {}", self.rotator.log());
+    }
+
+    /// What the daemon has counted so far.
+    pub async fn counts(&self) -> Counts {
+        Counts::read(&self.page("metrics").await.expect("the metrics"))
+    }
+
+    async fn page(&self, page: &str) -> Option<String> {
+        let url = format!("http://127.0.0.1:{}/{page}", self.port);
+        let answer = self.http.get(url).send().await.ok()?;
+        if !answer.status().is_success() {
+            return None;
+        }
+        answer.text().await.ok()
+    }
+}
+
+fn name(key: usize) -> String {
+    format!("key-{key:04}")
+}
+
+/// What `/metrics` counts.
+pub struct Counts {
+    pub looks: f64,
+    /// By service and operation.
+    calls: BTreeMap<(String, String), f64>,
+}
+
+impl Counts {
+    fn read(text: &str) -> Self {
+        let mut counts = Self {
+            looks: 0.0,
+            calls: BTreeMap::new(),
+        };
+        for line in text.lines() {
+            let Some((series, value)) = line.rsplit_once(' ') else {
+                continue;
+            };
+            let label = |name: &str| {
+                let (_, rest) = series.split_once(&format!("{name}=\""))?;
+                Some(rest.split_once('"')?.0.to_owned())
+            };
+            let value = || value.parse::<f64>().expect("a count");
+            if series.starts_with("flashback_rotator_checks_total{") {
+                counts.looks += value();
+            } else if series.starts_with("flashback_rotator_api_requests_total{") {
+                let labels = label("service").zip(label("operation"));
+                *counts.calls.entry(labels.expect("its labels")).or_default() += value();
+            }
+        }
+        counts
+    }
+
+    /// Calls of one operation.
+    pub fn calls(&self, service: &str, operation: &str) -> f64 {
+        let labels = (service.to_owned(), operation.to_owned());
+        self.calls.get(&labels).copied().unwrap_or_default()
+    }
+
+    /// Calls made since `before`, by operation; what was not called is left out.
+    pub fn calls_since(&self, before: &Self) -> Vec<(String, f64)> {
+        let all = self.calls.iter().map(|((service, operation), count)| {
+            let new = count - before.calls(service, operation);
+            (format!("{service} {operation}"), new)
+        });
+        all.filter(|(_, new)| *new > 0.0).collect()
+    }
+}
