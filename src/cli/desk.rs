@@ -26,9 +26,11 @@ pub fn load(path: Option<&Path>) -> Result<Loaded, End> {
     })
 }
 
-/// Warnings only: the command's own output says the rest.
+/// Errors only, and none of what happens to keys: the command's own output says that.
 pub fn quiet_log(config: &Config) -> Result<(), End> {
-    log::init(config.log.format, "warn").map(drop).map_err(fail)
+    let level = "error,flashback_rotator::engine=off,flashback_rotator::source=off,\
+                 flashback_rotator::flashback=off";
+    log::init(config.log.format, level).map(drop).map_err(fail)
 }
 
 /// Tells the user's outages apart from the keys' errors.
@@ -36,11 +38,11 @@ struct OutagesOnStderr;
 
 impl Outages for OutagesOnStderr {
     fn unavailable(&self, service: &str, error: &str, _: Duration) {
-        tracing::warn!(source = service, error, "no answer; trying again");
+        say(format!("{service}: {error}; trying again"));
     }
 
     fn recovered(&self, service: &str, _: Duration) {
-        tracing::warn!(source = service, "it answers again");
+        say(format!("{service} answers again"));
     }
 }
 

@@ -51,14 +51,16 @@ pub fn render(rows: &[Row], now: DateTime<Utc>) -> String {
         "ERROR",
     ]);
     for row in rows {
-        let state = row.state.unwrap_or(State::Pending);
+        let standing = row.standing.as_ref();
         table.row([
             row.key.to_string(),
-            table::state(state),
+            table::state(standing.map_or(State::Pending, |standing| standing.state)),
             table::cell(row.version.as_deref()),
-            row.pushed_at
+            standing
+                .and_then(|standing| standing.pushed_at)
                 .map_or_else(table::nothing, |at| table::ago(at, now)),
-            row.next_check
+            standing
+                .and_then(|standing| standing.next_check)
                 .map_or_else(table::nothing, |at| table::ahead(at, now)),
             table::cell(row.ai_llm_id.as_deref()),
             table::plain(row.error.as_deref().unwrap_or_default()),

@@ -34,10 +34,18 @@ fn describe(id: &SourceId, keys: usize, rate: f64, budget: f64) -> String {
     #[allow(clippy::cast_precision_loss)] // nobody has 2^53 keys
     let round = keys as f64 / budget;
     format!(
-        "source `{id}`: {keys} keys as often as asked need {} requests/s, and its max_rps is {budget}: a round over all of them takes {} s, so changes are seen later than the checks say. Raise max_rps if the source bears it, or check less often",
+        "source `{id}`: looking at its {} as often as asked needs {} requests/s, and its max_rps is {budget}: a round over all of them takes {} s, so changes are seen later than the checks say. Raise max_rps if the source bears it, or check less often",
+        plural(keys),
         rate.ceil(),
         round.ceil(),
     )
+}
+
+fn plural(keys: usize) -> String {
+    match keys {
+        1 => "key".to_owned(),
+        _ => format!("{keys} keys"),
+    }
 }
 
 /// The time between the next two firings of a cron line.

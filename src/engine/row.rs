@@ -31,19 +31,22 @@ pub struct Row {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
     /// `status`: how it stands.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub state: Option<State>,
-    /// `status`: its workspace.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub workspace_id: Option<String>,
-    /// `status`: when Flashback got the live version.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(flatten)]
+    pub standing: Option<Standing>,
+}
+
+/// How a key stands, as `status` tells it. What is not known is `null`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// In a word.
+    pub state: State,
+    /// Its workspace.
+    pub workspace_id: String,
+    /// When Flashback got the live version.
     pub pushed_at: Option<DateTime<Utc>>,
-    /// `status`: the last look.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    /// The last look.
     pub checked_at: Option<DateTime<Utc>>,
-    /// `status`: the next look.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    /// The next look.
     pub next_check: Option<DateTime<Utc>>,
 }
 
@@ -160,11 +163,7 @@ impl Row {
             error: None,
             action: None,
             reason: None,
-            state: None,
-            workspace_id: None,
-            pushed_at: None,
-            checked_at: None,
-            next_check: None,
+            standing: None,
         }
     }
 
@@ -210,11 +209,13 @@ impl Row {
                 .as_ref()
                 .map(|problem| problem.error.clone())
                 .or(held.filter(|_| state == State::Held)),
-            state: Some(state),
-            workspace_id: Some(config.settings.workspace_id.to_string()),
-            pushed_at: live.map(|live| live.pushed_at),
-            checked_at: record.look.checked_at,
-            next_check: record.look.next_at,
+            standing: Some(Standing {
+                state,
+                workspace_id: config.settings.workspace_id.to_string(),
+                pushed_at: live.map(|live| live.pushed_at),
+                checked_at: record.look.checked_at,
+                next_check: record.look.next_at,
+            }),
             ..Self::new(key, config, record)
         }
     }

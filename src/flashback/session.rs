@@ -230,7 +230,7 @@ impl Inner {
     fn tell_success(&self, life: Option<Duration>) {
         tracing::info!(
             event = event::SIGNED_IN,
-            service = self.sign_in.exchange.lane.service(),
+            source = self.sign_in.exchange.lane.service(),
             method = self.sign_in.auth.method(),
             ttl_seconds = life.map(|life| life.as_secs()),
             "signed in to Flashback"
@@ -248,7 +248,7 @@ impl Inner {
         }
         tracing::error!(
             event = event::SIGN_IN_FAILED,
-            service = self.sign_in.exchange.lane.service(),
+            source = self.sign_in.exchange.lane.service(),
             method = self.sign_in.auth.method(),
             error = %error,
             "cannot sign in to Flashback"

@@ -236,7 +236,7 @@ fn a_budget_that_is_too_small_is_said_with_its_figures() {
         );
     }
     let warnings = load(&text).expect("right").warnings;
-    insta::assert_snapshot!(warnings.join("\n"), @"source `vault`: 10001 keys as often as asked need 334 requests/s, and its max_rps is 100: a round over all of them takes 101 s, so changes are seen later than the checks say. Raise max_rps if the source bears it, or check less often");
+    insta::assert_snapshot!(warnings.join("\n"), @"source `vault`: looking at its 10001 keys as often as asked needs 334 requests/s, and its max_rps is 100: a round over all of them takes 101 s, so changes are seen later than the checks say. Raise max_rps if the source bears it, or check less often");
     let relaxed = text.replace("check = \"30s\"", "check = \"*/5 * * * *\"");
     assert!(load(&relaxed).expect("right").warnings.is_empty());
 }

@@ -62,7 +62,7 @@ async fn a_streak_of_failures_is_logged_once_and_so_is_its_end() {
     let text = log.text();
     assert_eq!(log.events(), (1, 1), "{text}");
     for fact in [
-        r#""service":"flashback""#,
+        r#""source":"flashback""#,
         r#""method":"login""#,
         r#""ttl_seconds":35"#,
     ] {

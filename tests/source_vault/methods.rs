@@ -313,5 +313,5 @@ async fn a_sign_in_is_logged_and_a_streak_of_failures_once() {
     assert_eq!(events[1]["event"], "signed_in");
     assert_eq!(events[1]["source"], "vault");
     assert_eq!(events[1]["method"], "approle");
-    assert_eq!(events[1]["ttl_s"], 3600);
+    assert_eq!(events[1]["ttl_seconds"], 3600);
 }

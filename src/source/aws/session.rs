@@ -230,7 +230,7 @@ impl Standing {
             .map(|ttl| ttl.as_secs());
         tracing::info!(
             event = event::SIGNED_IN,
-            service = self.service,
+            source = self.service,
             method = self.method,
             ttl_seconds,
             "signed in to AWS"
@@ -241,7 +241,7 @@ impl Standing {
         if self.change(Stand::Refused).is_some() {
             tracing::warn!(
                 event = event::SIGN_IN_FAILED,
-                service = self.service,
+                source = self.service,
                 method = self.method,
                 error = %error,
                 "cannot sign in to AWS"

@@ -255,8 +255,8 @@ impl Keeper {
             Ok(session) => {
                 turn.generation += 1;
                 turn.failing = false;
-                let ttl_s = session.lease.full().map(|life| life.as_secs());
-                tracing::info!(event = event::SIGNED_IN, source = %self.source, method, ttl_s, "signed in");
+                let ttl_seconds = session.lease.full().map(|life| life.as_secs());
+                tracing::info!(event = event::SIGNED_IN, source = %self.source, method, ttl_seconds, "signed in");
                 let token = Arc::clone(&session.token);
                 self.session.send_replace(Some(session));
                 Ok(token)
