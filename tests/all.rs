@@ -25,4 +25,5 @@ mod source_aws_sign_in;
 mod source_file;
 mod source_vault;
 mod store;
+mod terminal;
 mod tidy;
