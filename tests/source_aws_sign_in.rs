@@ -307,7 +307,7 @@ async fn rotated_credentials_are_picked_up_and_each_change_is_logged_once() {
     let log = log.text();
     assert_eq!(log.matches("sign_in_failed").count(), 1, "{log}");
     assert_eq!(log.matches("\"signed_in\"").count(), 1, "{log}");
-    assert!(log.contains("\"service\":\"aws\""), "{log}");
+    assert!(log.contains("\"source\":\"aws\""), "{log}");
     assert!(!log.contains("canary"), "{log}");
 }
 
