@@ -72,6 +72,27 @@ async fn a_broken_configuration_is_refused_and_the_old_one_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_configuration_that_goes_away_is_reported_once() {
+    let sandbox = sandbox(Options::default()).await;
+    let mut rotator = Rotator::new(&sandbox.url(), &format!("{QUICK}{}", file_key("a")));
+    rotator.put("a", "sk-one");
+    rotator.start();
+    arrives(&sandbox, "a", "sk-one").await;
+    let elsewhere = rotator.path().join("elsewhere");
+    std::fs::rename(rotator.config(), &elsewhere).expect("renamed");
+    let rejected = rotator.event("config_rejected", |_| true).await;
+    let error = rejected["error"].as_str().expect("the report");
+    assert!(error.contains("no such file"), "{error}");
+    for round in 2..5 {
+        rotator.put("a", &format!("sk-{round}"));
+        arrives(&sandbox, "a", &format!("sk-{round}")).await;
+    }
+    std::fs::rename(&elsewhere, rotator.config()).expect("renamed");
+    rotator.event("config_reloaded", |_| true).await;
+    assert_eq!(rotator.count("config_rejected"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mounted_directory_that_is_swapped_is_noticed() {
     let sandbox = sandbox(Options::default()).await;
     let mut rotator = Rotator::new(&sandbox.url(), &format!("{QUICK}{}", file_key("a")));

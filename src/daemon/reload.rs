@@ -20,10 +20,11 @@ const POLL: Duration = Duration::from_secs(1);
 /// Watches the configuration.
 pub struct Reloader {
     path: PathBuf,
-    /// What was last loaded, or refused.
-    known: Digest,
-    /// What the last poll saw, if it was something else: a file being written is let finish.
-    seen: Option<Digest>,
+    /// What was last loaded, or refused; `None` where it could not be read.
+    known: Option<Digest>,
+    /// What the last poll saw, if it was something else: a file being written, or swapped for
+    /// another, is let finish.
+    seen: Option<Option<Digest>>,
     current: Arc<Current>,
     ground: Ground,
     scheduler: Scheduler,
@@ -41,7 +42,7 @@ impl Reloader {
     ) -> Self {
         Self {
             path,
-            known,
+            known: Some(known),
             seen: None,
             current,
             ground,
@@ -65,17 +66,13 @@ impl Reloader {
     /// Reloads once the configuration has changed and has stayed the same for one poll.
     async fn poll(&mut self) {
         let path = self.path.clone();
-        let Ok(Ok(now)) = tokio::task::spawn_blocking(move || config::digest(&path)).await else {
-            // Unreadable for a moment (the middle of a swap) or for good: the old one goes on,
-            // and SIGHUP says why.
-            self.seen = None;
-            return;
-        };
+        let digest = tokio::task::spawn_blocking(move || config::digest(&path).ok());
+        let Ok(now) = digest.await else { return };
         if now == self.known {
             self.seen = None;
         } else if self.seen == Some(now) {
             self.seen = None;
-            self.reload("the file changed").await;
+            self.reload("the configuration changed").await;
         } else {
             self.seen = Some(now);
         }
@@ -91,9 +88,7 @@ impl Reloader {
         let Ok((digest, loaded)) = loaded.await else {
             return;
         };
-        if let Ok(digest) = digest {
-            self.known = digest;
-        }
+        self.known = digest.ok();
         match loaded {
             Err(report) => self.rejected(&report.to_string()),
             Ok(loaded) => self.put_in_force(loaded, why),
@@ -101,7 +96,7 @@ impl Reloader {
     }
 
     fn put_in_force(&mut self, loaded: Loaded, why: &'static str) {
-        self.known = loaded.digest;
+        self.known = Some(loaded.digest);
         let old = self.current.load();
         let fleet = match Fleet::build(Arc::new(loaded.config), &self.ground, Some(&old)) {
             Ok(fleet) => fleet,
