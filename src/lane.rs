@@ -71,7 +71,7 @@ pub struct Lane {
     terms: Terms,
     places: Semaphore,
     pace: Mutex<Instant>,
-    gate: Mutex<Gate>,
+    gate: Arc<Mutex<Gate>>,
     metrics: Arc<Metrics>,
     outages: Arc<dyn Outages>,
 }
@@ -81,6 +81,30 @@ pub struct Lane {
 struct Gate {
     last_success: Option<Instant>,
     down: Option<Down>,
+    /// Another lane has taken its place, and tells of the service from now on.
+    replaced: bool,
+}
+
+/// What is known of a lane without a way to call through it.
+#[derive(Clone)]
+pub struct LaneView(Arc<Mutex<Gate>>);
+
+impl LaneView {
+    /// Whether the service is taken to be there.
+    pub fn is_up(&self) -> bool {
+        lock(&self.0).down.is_none()
+    }
+
+    /// Whether both are of one lane.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Another lane stands before the service, or none any more. Calls under way end as they do,
+    /// and what they find is no longer told: it would be taken for what the new lane found.
+    pub fn replaced(&self) {
+        lock(&self.0).replaced = true;
+    }
 }
 
 #[derive(Debug)]
@@ -103,17 +127,16 @@ impl Lane {
         metrics: Arc<Metrics>,
         outages: Arc<dyn Outages>,
     ) -> Self {
-        let service = service.into();
-        metrics.service_up(&service, true);
         Self {
-            service,
+            service: service.into(),
             terms,
             places: Semaphore::new(terms.places),
             pace: Mutex::new(Instant::now()),
-            gate: Mutex::new(Gate {
+            gate: Arc::new(Mutex::new(Gate {
                 last_success: None,
                 down: None,
-            }),
+                replaced: false,
+            })),
             metrics,
             outages,
         }
@@ -122,6 +145,11 @@ impl Lane {
     /// The service's name.
     pub fn service(&self) -> &str {
         &self.service
+    }
+
+    /// What is known of it, for whoever does not call.
+    pub fn view(&self) -> LaneView {
+        LaneView(Arc::clone(&self.gate))
     }
 
     /// How long a call made now would be turned away for, if it would.
@@ -224,12 +252,12 @@ impl Lane {
     /// Any answer, a refusal too, shows that the service is there. Whether it wants to be called
     /// again is another question, which only a call made since can answer.
     fn answered(&self, probed: bool) {
-        let ended = {
-            let mut gate = lock(&self.gate);
-            gate.last_success = Some(Instant::now());
-            gate.down.take_if(|down| probed || !down.quiet)
-        };
-        if let Some(down) = ended {
+        let mut gate = lock(&self.gate);
+        gate.last_success = Some(Instant::now());
+        let ended = gate.down.take_if(|down| probed || !down.quiet);
+        if let Some(down) = ended
+            && !gate.replaced
+        {
             self.metrics.service_up(&self.service, true);
             self.outages.recovered(&self.service, down.since.elapsed());
         }
@@ -247,49 +275,48 @@ impl Lane {
     ) {
         let quiet = error.asks_for_quiet();
         let now = Instant::now();
-        let (first, retry_in) = {
-            let mut gate = lock(&self.gate);
-            if !quiet && gate.last_success.is_some_and(|at| at > started) {
-                if let Some(down) = gate.down.as_mut().filter(|_| probed) {
-                    down.probed_until = None;
-                }
-                return;
+        // Held to the end: what is told of a service is told in the order it was found, and nothing
+        // after another lane has taken over.
+        let mut gate = lock(&self.gate);
+        if !quiet && gate.last_success.is_some_and(|at| at > started) {
+            if let Some(down) = gate.down.as_mut().filter(|_| probed) {
+                down.probed_until = None;
             }
-            let first = gate.down.is_none();
-            // An outage has no end by itself: its round is never given up.
-            let forever = Limits {
-                give_up_after: Duration::MAX,
-                ..self.terms.retry
-            };
-            let down = gate.down.get_or_insert_with(|| Down {
-                since: now,
-                round: Round::begin(forever),
-                until: now,
-                quiet,
-                probed_until: None,
-            });
-            if !first && !probed {
-                // A call that was under way when the outage began. It adds what the service asks
-                // for, and nothing else.
-                down.quiet |= quiet;
-                let asked = retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
-                down.until = down.until.max(now + asked);
-                return;
-            }
-            down.probed_until = None;
-            down.quiet = quiet;
-            let wait = down
-                .round
-                .next_wait(retry_after)
-                .unwrap_or(self.terms.retry.max);
-            down.until = down.until.max(now + wait);
-            (first, wait)
+            return;
+        }
+        let first = gate.down.is_none();
+        // An outage has no end by itself: its round is never given up.
+        let forever = Limits {
+            give_up_after: Duration::MAX,
+            ..self.terms.retry
         };
+        let down = gate.down.get_or_insert_with(|| Down {
+            since: now,
+            round: Round::begin(forever),
+            until: now,
+            quiet,
+            probed_until: None,
+        });
+        if !first && !probed {
+            // A call that was under way when the outage began. It adds what the service asks for,
+            // and nothing else.
+            down.quiet |= quiet;
+            let asked = retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+            down.until = down.until.max(now + asked);
+            return;
+        }
+        down.probed_until = None;
+        down.quiet = quiet;
+        let wait = down
+            .round
+            .next_wait(retry_after)
+            .unwrap_or(self.terms.retry.max);
+        down.until = down.until.max(now + wait);
         self.metrics.retry(&self.service);
-        if first {
+        if first && !gate.replaced {
             self.metrics.service_up(&self.service, false);
             self.outages
-                .unavailable(&self.service, &error.to_string(), retry_in);
+                .unavailable(&self.service, &error.to_string(), wait);
         }
     }
 }

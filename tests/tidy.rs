@@ -154,7 +154,11 @@ fn each_dependency_has_its_one_room() {
     only_in("aws_sdk_secretsmanager", &["src/source/aws/"]);
     only_in("aws_config", &["src/source/aws/"]);
     only_in("rusqlite", &["src/store/sqlite/"]);
-    only_in("reqwest", &["src/flashback/", "src/source/vault/"]);
+    only_in(
+        "reqwest",
+        &["src/flashback/", "src/source/vault/", "src/cli/health.rs"],
+    );
+    only_in("sd_notify", &["src/daemon/systemd.rs"]);
 }
 
 #[test]

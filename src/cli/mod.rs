@@ -3,7 +3,9 @@
 mod check;
 mod demo;
 mod desk;
+mod health;
 mod history;
+mod pages;
 mod plan;
 mod run;
 mod sandbox;
@@ -15,7 +17,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// Keeps the LLM provider keys in Flashback in step with the store where they are rotated.
 #[derive(Debug, Parser)]
@@ -48,6 +50,13 @@ enum Command {
     Sandbox(sandbox::Args),
     /// Show rotations before your eyes, with nothing to set up
     Demo,
+    /// Ask the running daemon whether it is well: exit code 0 if so, 1 if not
+    Health(health::Args),
+    /// Print a script that completes commands and options in a shell
+    Completions(pages::CompletionsArgs),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man(pages::ManArgs),
 }
 
 /// How a command ends.
@@ -94,6 +103,9 @@ pub fn main() -> ExitCode {
             Command::History(args) => history::run(config, &args).await,
             Command::Sandbox(args) => sandbox::run(args).await,
             Command::Demo => demo::run().await,
+            Command::Health(args) => health::run(config, &args).await,
+            Command::Completions(args) => pages::completions(Cli::command(), &args),
+            Command::Man(args) => pages::man(Cli::command(), &args),
         }
     });
     // A blocking read that hangs (a dead network mount) must not keep the process.

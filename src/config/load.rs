@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -91,6 +92,23 @@ pub fn load(path: Option<&Path>) -> Result<Loaded, Report> {
         warnings: findings.finish()?,
         digest,
     })
+}
+
+/// Where the daemon of this configuration answers over HTTP, for whoever asks after its health. A
+/// mistake anywhere else, or a file that cannot be read, is passed over: the daemon goes on with
+/// what it has then, and must not be taken for dead. Without a valid `[http] listen` it is the
+/// default.
+pub fn http_listen(path: Option<&Path>) -> Option<SocketAddr> {
+    let mut findings = Findings::default();
+    let listen = |tree: &Tree| tree.table("http")?.text("listen")?.parse().ok();
+    let default = listen(&reference::tree(&mut findings));
+    let files = list(&locate(path)).unwrap_or_default();
+    let texts = files.iter().filter_map(|file| {
+        let text = std::fs::read_to_string(file).ok()?;
+        Some((file, text))
+    });
+    let mut trees = texts.map(|(file, text)| findings.add_file(file, &text));
+    trees.find_map(|tree| listen(&tree)).or(default)
 }
 
 /// The digest of the files as they are now: it differs from [`Loaded::digest`] once one of them

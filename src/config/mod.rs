@@ -25,7 +25,7 @@ use crate::document::FieldMap;
 use crate::model::{KeyId, Origin, Settings, SourceId};
 use crate::retry::Limits;
 
-pub use load::{Digest, Loaded, digest, load, locate};
+pub use load::{Digest, Loaded, digest, http_listen, load, locate};
 pub use reference::REFERENCE;
 pub use report::{Mistake, Report};
 pub use schema::schema;

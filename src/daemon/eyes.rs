@@ -67,6 +67,7 @@ pub struct DaemonEyes {
     metrics: Arc<Metrics>,
     signed_in: AtomicBool,
     was_ready: AtomicBool,
+    refused: AtomicBool,
     state_answered: Mutex<Instant>,
 }
 
@@ -79,6 +80,7 @@ impl DaemonEyes {
             metrics,
             signed_in: AtomicBool::new(false),
             was_ready: AtomicBool::new(false),
+            refused: AtomicBool::new(false),
             state_answered: Mutex::new(Instant::now()),
         })
     }
@@ -92,6 +94,16 @@ impl DaemonEyes {
         self.state_answered
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What became of the newest configuration: whether it is refused, and an older one in force.
+    pub fn refused(&self, refused: bool) {
+        self.refused.store(refused, Ordering::Relaxed);
+    }
+
+    /// Whether the newest configuration is refused.
+    pub fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// Flashback has been signed in to.

@@ -7,6 +7,7 @@
 mod desk;
 pub(crate) mod eyes;
 mod reload;
+mod systemd;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -88,6 +89,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         stop: looks.clone(),
     };
     let fleet = Fleet::build(Arc::clone(&config), &ground, None)?;
+    fleet.report_services(None);
     tracing::info!(
         event = event::STARTED,
         version = env!("CARGO_PKG_VERSION"),
@@ -117,6 +119,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         current.clone(),
         ground,
         scheduler.clone(),
+        eyes.clone(),
         log,
     );
     let hangups = Arc::new(Notify::new());
@@ -132,8 +135,10 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         tokio::spawn(crate::http::serve(listener, eyes.clone(), rest.clone())),
         tokio::spawn(desk.serve()),
         tokio::spawn(reloader.watch(hangups.clone())),
-        tokio::spawn(sign_in(current, eyes)),
+        tokio::spawn(systemd::keep_told(current.clone(), eyes.clone())),
+        tokio::spawn(sign_in(current.clone(), eyes)),
     ];
+    systemd::ready(&current.load());
     let first = live(&mut signals, &hangups).await;
 
     tracing::info!(
@@ -141,6 +146,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         signal = first,
         "finishing what is in flight"
     );
+    systemd::stopping(first);
     looks.cancel();
     requests.close();
     let drained = async {

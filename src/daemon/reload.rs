@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 
+use super::eyes::DaemonEyes;
+use super::systemd;
 use crate::config::{self, Digest, Loaded};
 use crate::fleet::{Current, Fleet, Ground};
 use crate::scheduler::Scheduler;
@@ -28,6 +30,7 @@ pub struct Reloader {
     current: Arc<Current>,
     ground: Ground,
     scheduler: Scheduler,
+    eyes: Arc<DaemonEyes>,
     log: Handle,
 }
 
@@ -38,6 +41,7 @@ impl Reloader {
         current: Arc<Current>,
         ground: Ground,
         scheduler: Scheduler,
+        eyes: Arc<DaemonEyes>,
         log: Handle,
     ) -> Self {
         Self {
@@ -47,6 +51,7 @@ impl Reloader {
             current,
             ground,
             scheduler,
+            eyes,
             log,
         }
     }
@@ -80,6 +85,12 @@ impl Reloader {
 
     /// Loads the configuration and puts it in force, or says what is wrong with it.
     async fn reload(&mut self, why: &'static str) {
+        systemd::reloading();
+        self.load(why).await;
+        systemd::reloaded(&self.current.load(), &self.eyes);
+    }
+
+    async fn load(&mut self, why: &'static str) {
         let path = self.path.clone();
         let loaded = tokio::task::spawn_blocking(move || {
             let digest = config::digest(&path);
@@ -128,13 +139,8 @@ impl Reloader {
         for key in &gone {
             self.ground.metrics.forget_key(key);
         }
-        for source in old
-            .sources
-            .keys()
-            .filter(|id| !fleet.sources.contains_key(*id))
-        {
-            self.ground.metrics.forget_source(source);
-        }
+        fleet.report_services(Some(&old));
+        self.eyes.refused(false);
         self.ground.metrics.reload("accepted");
         tracing::info!(
             event = event::CONFIG_RELOADED,
@@ -157,6 +163,7 @@ impl Reloader {
     }
 
     fn rejected(&self, error: &str) {
+        self.eyes.refused(true);
         self.ground.metrics.reload("rejected");
         tracing::error!(
             event = event::CONFIG_REJECTED,

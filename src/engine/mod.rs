@@ -14,7 +14,7 @@ mod tell;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -35,7 +35,7 @@ use crate::telemetry::metrics::Metrics;
 use done::Done;
 use pass::{Pass, Verdict};
 use problem::{flashback_problem, problem_of, source_problem};
-use row::Row;
+use row::{Row, State};
 
 /// What every look needs.
 pub struct Engine {
@@ -68,6 +68,7 @@ pub struct Unit {
     /// Places for pushes to its workspace, so that one slow workspace does not fill the target's.
     pub places: Arc<Semaphore>,
     runtime: Arc<Mutex<Runtime>>,
+    standing: Arc<std::sync::Mutex<State>>,
 }
 
 /// What is known of a key only while the process lives. Whoever holds it works on the key: looks
@@ -97,6 +98,7 @@ impl Unit {
             source,
             places,
             runtime: Arc::default(),
+            standing: Arc::new(std::sync::Mutex::new(State::Pending)),
         }
     }
 
@@ -106,8 +108,18 @@ impl Unit {
     pub fn taking_over(self, old: &Self) -> Self {
         Self {
             runtime: Arc::clone(&old.runtime),
+            standing: Arc::clone(&old.standing),
             ..self
         }
+    }
+
+    /// How it stood at the end of the last look of this process.
+    pub fn standing(&self) -> State {
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stands(&self, state: State) {
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
     /// The right to work on it, unless somebody has it.
@@ -224,13 +236,15 @@ impl Engine {
             note.problem.as_ref(),
         );
         let pushed_at = record.live.as_ref().map(|live| live.pushed_at);
-        let in_sync = row::state(
+        let state = row::state(
             &unit.config,
             &Record {
                 look: note.clone(),
                 ..record
             },
-        ) == row::State::InSync;
+        );
+        unit.stands(state);
+        let in_sync = state == State::InSync;
         self.metrics.in_sync(&unit.key, in_sync);
         if let Some(at) = pushed_at {
             // From the record: a restart must not make a pushed key look like one that never was.
@@ -372,6 +386,7 @@ impl Engine {
         let done = Done::default();
         let row = Row::of_pass(&unit.key, &unit.config, &record, &done, Some(&problem));
         self.metrics.in_sync(&unit.key, false);
+        unit.stands(State::Failing);
         let next = self.again(turn, Class::Transient { retry_after: None }, "state");
         Look {
             next,

@@ -23,7 +23,7 @@ use crate::credential::{FromEnv, FromFile, FromSystemd, Plain, SharedCredential}
 use crate::engine::{Engine, Unit};
 use crate::flashback::client::{Auth, Client};
 use crate::flashback::{Flashback, FlashbackError};
-use crate::lane::{Lane, Outages, Terms};
+use crate::lane::{Lane, LaneView, Outages, Terms};
 use crate::model::{KeyId, SourceId, WorkspaceId};
 use crate::reconcile::Rules;
 use crate::scheduler::Scheduled;
@@ -76,6 +76,8 @@ pub struct Fleet {
     pub units: BTreeMap<KeyId, Arc<Unit>>,
     /// The sources.
     pub sources: BTreeMap<SourceId, Arc<dyn Source>>,
+    /// The way to each service, under the name that metrics show.
+    pub lanes: BTreeMap<String, LaneView>,
     /// Keys that left the configuration while somebody looked at them: one that comes back
     /// meanwhile must not be looked at twice at once.
     gone: BTreeMap<KeyId, Weak<Unit>>,
@@ -113,12 +115,13 @@ impl Fleet {
             ground,
             old,
             sources: BTreeMap::new(),
+            lanes: BTreeMap::new(),
         };
         for id in config.sources.keys() {
             builder.source(id)?;
         }
         let flashback = builder.flashback()?;
-        let sources = builder.sources;
+        let (sources, lanes) = (builder.sources, builder.lanes);
         let engine = Arc::new(Engine {
             store: Arc::clone(&ground.store),
             flashback,
@@ -154,8 +157,27 @@ impl Fleet {
             engine,
             units,
             sources,
+            lanes,
             gone,
         })
+    }
+
+    /// Tells from now on which services are there, in the place of `old`: what calls of a lane that
+    /// was replaced find is told no more, and a source that was removed is forgotten.
+    pub fn report_services(&self, old: Option<&Self>) {
+        let metrics = &self.engine.metrics;
+        for (service, lane) in old.iter().flat_map(|old| &old.lanes) {
+            let now = self.lanes.get(service);
+            if now.is_none_or(|now| !now.is(lane)) {
+                lane.replaced();
+            }
+            if now.is_none() {
+                metrics.forget_source(&SourceId::new(service));
+            }
+        }
+        for (service, lane) in &self.lanes {
+            metrics.service_up(service, lane.is_up());
+        }
     }
 
     /// A key of this configuration, or of an earlier one that somebody still looks at.
@@ -205,6 +227,7 @@ struct Builder<'a> {
     ground: &'a Ground,
     old: Option<&'a Fleet>,
     sources: BTreeMap<SourceId, Arc<dyn Source>>,
+    lanes: BTreeMap<String, LaneView>,
 }
 
 impl Builder<'_> {
@@ -222,7 +245,11 @@ impl Builder<'_> {
                 .is_some_and(|(_, old)| Arc::ptr_eq(old, &made));
         }
         let source = match self.was(id) {
-            Some((old, source)) if same && old == config && self.same_retry() => Arc::clone(source),
+            Some((old, source)) if same && old == config && self.same_retry() => {
+                let source = Arc::clone(source);
+                self.same_lane(id.as_str());
+                source
+            }
             _ => self.make(id, config)?,
         };
         self.sources.insert(id.clone(), Arc::clone(&source));
@@ -239,7 +266,11 @@ impl Builder<'_> {
             .is_some_and(|old| old.config.retry == self.config.retry)
     }
 
-    fn make(&self, id: &SourceId, config: &SourceConfig) -> Result<Arc<dyn Source>, FleetError> {
+    fn make(
+        &mut self,
+        id: &SourceId,
+        config: &SourceConfig,
+    ) -> Result<Arc<dyn Source>, FleetError> {
         let lane = self.lane(
             id.as_str(),
             Some(config.max_rps),
@@ -271,12 +302,13 @@ impl Builder<'_> {
         })
     }
 
-    fn flashback(&self) -> Result<Arc<dyn Flashback>, FleetError> {
+    fn flashback(&mut self) -> Result<Arc<dyn Flashback>, FleetError> {
         if let Some(old) = self.old
             && old.config.flashback == self.config.flashback
             && self.same_retry()
             && self.same_references(old)
         {
+            self.same_lane(FLASHBACK);
             return Ok(Arc::clone(&old.engine.flashback));
         }
         let auth = match &self.config.flashback.auth {
@@ -311,7 +343,20 @@ impl Builder<'_> {
         }
     }
 
-    fn lane(&self, service: &str, max_rps: Option<f64>, timeout: Duration, places: usize) -> Lane {
+    /// The service is the old one, and so is the way to it.
+    fn same_lane(&mut self, service: &str) {
+        if let Some(lane) = self.old.and_then(|old| old.lanes.get(service)) {
+            self.lanes.insert(service.to_owned(), lane.clone());
+        }
+    }
+
+    fn lane(
+        &mut self,
+        service: &str,
+        max_rps: Option<f64>,
+        timeout: Duration,
+        places: usize,
+    ) -> Lane {
         let terms = Terms {
             max_rps,
             timeout,
@@ -319,12 +364,14 @@ impl Builder<'_> {
             retry: self.config.retry,
         };
         let ground = self.ground;
-        Lane::new(
+        let lane = Lane::new(
             service,
             terms,
             Arc::clone(&ground.metrics),
             Arc::clone(&ground.outages),
-        )
+        );
+        self.lanes.insert(service.to_owned(), lane.view());
+        lane
     }
 
     fn credential(&self, reference: &SecretRef) -> SharedCredential {

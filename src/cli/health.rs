@@ -1,0 +1,130 @@
+//! `health`: asks the running daemon, for `HEALTHCHECK` and probes.
+//!
+//! It needs neither a valid configuration nor a readable secret: a daemon that goes on with its old
+//! configuration is well, and whoever restarts what is unwell must not be told otherwise.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::redirect::Policy;
+
+use super::{End, desk, table, wrong};
+use crate::config;
+
+/// How long an answer may take. The daemon knows it by heart.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The most of an answer that is repeated, in bytes.
+const SHOWN: usize = 1 << 10;
+
+/// What `health` takes.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Ask whether every key was looked at once (/readyz), and not only whether it lives (/livez)
+    #[arg(long)]
+    ready: bool,
+
+    /// Where the daemon answers, as http://HOST:PORT. Default: [http] listen of the configuration
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+}
+
+pub async fn run(path: Option<&Path>, args: &Args) -> End {
+    let base = match base(path, args.url.as_deref()) {
+        Ok(base) => base,
+        Err(why) => return wrong(why),
+    };
+    let page = if args.ready { "readyz" } else { "livez" };
+    let url = format!("{}/{page}", base.trim_end_matches('/'));
+    match ask(&url).await {
+        Ok((true, said)) => {
+            desk::print(said);
+            End::Done
+        }
+        Ok((false, said)) => {
+            desk::print(format_args!("unwell: {said}"));
+            End::Failed
+        }
+        Err(why) => {
+            desk::print(format_args!("no answer at {url}: {why}"));
+            End::Failed
+        }
+    }
+}
+
+fn base(path: Option<&Path>, url: Option<&str>) -> Result<String, &'static str> {
+    if let Some(url) = url {
+        let is_http = url::Url::parse(url).is_ok_and(|url| url.scheme() == "http");
+        return match is_http {
+            true => Ok(url.to_owned()),
+            false => Err("--url: write http://HOST:PORT"),
+        };
+    }
+    match config::http_listen(path) {
+        Some(listen) if listen.port() != 0 => Ok(format!("http://{}", reachable(listen))),
+        _ => Err("[http] listen names no port to ask at: say with --url where the daemon answers"),
+    }
+}
+
+/// An address that stands for every one of this machine is no address to connect to.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+/// Whether the answer is a good one, and what it says, in one line.
+async fn ask(url: &str) -> Result<(bool, String), &'static str> {
+    // Neither a proxy nor a certificate has a part in this.
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .tls_certs_only(Vec::new())
+        .redirect(Policy::none())
+        .timeout(PATIENCE)
+        .build();
+    let asked = async {
+        let mut answer = client?.get(url).send().await?;
+        let mut said = Vec::new();
+        while let Some(more) = answer.chunk().await? {
+            said.extend_from_slice(&more);
+            if said.len() >= SHOWN {
+                break;
+            }
+        }
+        said.truncate(SHOWN);
+        Ok((answer.status(), said))
+    };
+    let (status, said) = asked.await.map_err(|error: reqwest::Error| match error {
+        error if error.is_timeout() => "it takes too long",
+        error if error.is_connect() => "nothing listens there",
+        _ => "it is not HTTP",
+    })?;
+    let said = String::from_utf8_lossy(&said);
+    let lines: Vec<_> = said.lines().map(table::plain).collect();
+    let said = match lines.is_empty() {
+        true => status.to_string(),
+        false => lines.join("; "),
+    };
+    Ok((status.is_success(), said))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_address_of_the_machine_is_asked_at_its_loopback() {
+        for (listen, asked) in [
+            ("0.0.0.0:9464", "127.0.0.1:9464"),
+            ("[::]:1", "[::1]:1"),
+            ("10.0.0.7:80", "10.0.0.7:80"),
+        ] {
+            let listen = listen.parse().expect("an address");
+            assert_eq!(reachable(listen).to_string(), asked);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What systemd is told: ready, reloading, alive, stopping, and in a line how the keys stand.
+//!
+//! The protocol is `sd_notify(3)` with `Type=notify-reload` and `WatchdogSec=`. Where there is no
+//! `$NOTIFY_SOCKET` nothing happens.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::eyes::DaemonEyes;
+use crate::engine::row::State;
+use crate::fleet::{Current, Fleet};
+use crate::http::Eyes as _;
+use crate::telemetry::metrics::FLASHBACK;
+
+/// How often the status line is made anew; it is sent where it has changed.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Sources that the status line names one by one.
+const NAMED: usize = 8;
+
+/// The daemon is up: its configuration is loaded, its state open, its port bound, its engine at
+/// work. Flashback and the sources are not waited for: an outage there must not fail the start.
+pub fn ready(fleet: &Fleet) {
+    tell(&[NotifyState::Ready, NotifyState::Status(&status(fleet, ""))]);
+}
+
+/// A reload begins. [`reloaded`] must follow.
+pub fn reloading() {
+    let now = NotifyState::monotonic_usec_now();
+    let begins = [Some(NotifyState::Reloading), now.ok()];
+    tell(&begins.into_iter().flatten().collect::<Vec<_>>());
+}
+
+/// A reload has ended: what it left in force, and what became of it.
+pub fn reloaded(fleet: &Fleet, eyes: &DaemonEyes) {
+    let status = status(fleet, note(eyes));
+    tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
+}
+
+/// The daemon was told to stop.
+pub fn stopping(signal: &str) {
+    let status = format!("{signal}: finishing what is in flight");
+    tell(&[NotifyState::Stopping, NotifyState::Status(&status)]);
+}
+
+/// Keeps the status line true, and the watchdog quiet for as long as `/livez` would say so.
+pub async fn keep_told(current: Arc<Current>, eyes: Arc<DaemonEyes>) {
+    if std::env::var_os("NOTIFY_SOCKET").is_none() {
+        return;
+    }
+    let half = sd_notify::watchdog_enabled().map(|limit| limit / 2);
+    let period = half.unwrap_or(LOOK).clamp(Duration::from_millis(1), LOOK);
+    let mut look = tokio::time::interval(period);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut said, mut said_at) = (String::new(), None::<Instant>);
+    let mut alive_at = None::<Instant>;
+    let due = |last: Option<Instant>, every| last.is_none_or(|at| at.elapsed() >= every);
+    loop {
+        look.tick().await;
+        if let Some(half) = half
+            && due(alive_at, half.saturating_sub(period))
+            && eyes.live()
+        {
+            tell(&[NotifyState::Watchdog]);
+            alive_at = Some(Instant::now());
+        }
+        if due(said_at, LOOK) {
+            said_at = Some(Instant::now());
+            let status = status(&current.load(), note(&eyes));
+            if status != said {
+                tell(&[NotifyState::Status(&status)]);
+                said = status;
+            }
+        }
+    }
+}
+
+fn note(eyes: &DaemonEyes) -> &'static str {
+    match eyes.is_refused() {
+        true => "; the new configuration is refused, the old one goes on",
+        false => "",
+    }
+}
+
+/// `12 keys: 11 in sync, 1 failing; Flashback up; vault up, aws down`, and `note` after it.
+fn status(fleet: &Fleet, note: &str) -> String {
+    let mut counts: BTreeMap<State, usize> = BTreeMap::new();
+    for key in fleet.config.keys.keys() {
+        let unit = fleet.units.get(key);
+        let state = unit.map_or(State::Disabled, |unit| unit.standing());
+        *counts.entry(state).or_default() += 1;
+    }
+    let keys = fleet.config.keys.len();
+    let mut text = format!("{keys} {}", if keys == 1 { "key" } else { "keys" });
+    for (number, (state, count)) in counts.iter().enumerate() {
+        let separator = if number == 0 { ":" } else { "," };
+        let word = state.as_str().replace('_', " ");
+        let _ = write!(text, "{separator} {count} {word}");
+    }
+    let up = |is_up| if is_up { "up" } else { "down" };
+    let flashback = fleet.lanes.get(FLASHBACK).is_none_or(|lane| lane.is_up());
+    let _ = write!(text, "; Flashback {}", up(flashback));
+    let sources: Vec<(&String, bool)> = fleet
+        .lanes
+        .iter()
+        .filter(|(service, _)| *service != FLASHBACK)
+        .map(|(service, lane)| (service, lane.is_up()))
+        .collect();
+    if sources.len() > NAMED {
+        let down = sources.iter().filter(|(_, is_up)| !is_up).count();
+        let _ = write!(text, "; {down} of {} sources down", sources.len());
+    } else {
+        for (number, (service, is_up)) in sources.iter().enumerate() {
+            let separator = if number == 0 { ";" } else { "," };
+            let _ = write!(text, "{separator} {service} {}", up(*is_up));
+        }
+    }
+    text + note
+}
+
+/// Sends it, and complains once where that does not work: systemd will notice by itself.
+fn tell(what: &[NotifyState<'_>]) {
+    static COMPLAINED: AtomicBool = AtomicBool::new(false);
+    if let Err(error) = sd_notify::notify(what)
+        && !COMPLAINED.swap(true, Ordering::Relaxed)
+    {
+        tracing::warn!(%error, "systemd cannot be told: $NOTIFY_SOCKET does not answer");
+    }
+}
