@@ -1,0 +1,145 @@
+//! What systemd is told, over a socket that stands for its own.
+
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+
+use flashback_rotator::flashback::sandbox::{Operation, Options, Rule};
+
+use crate::support::eventually;
+use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox};
+
+/// Where the daemon's notifications end.
+struct Ear {
+    socket: UnixDatagram,
+    heard: Vec<String>,
+}
+
+impl Ear {
+    fn at(path: &Path) -> Self {
+        let socket = UnixDatagram::bind(path).expect("a socket");
+        socket.set_nonblocking(true).expect("not blocking");
+        Self {
+            socket,
+            heard: Vec::new(),
+        }
+    }
+
+    fn listen(&mut self) {
+        let mut buffer = [0; 8 << 10];
+        while let Ok(length) = self.socket.recv(&mut buffer) {
+            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            assert!(!text.contains("canary"), "{text}");
+            self.heard.push(text);
+        }
+    }
+
+    /// Waits for a message after the first `after` that `is_it`; gives its number.
+    async fn hears(&mut self, what: &str, after: usize, is_it: impl Fn(&str) -> bool) -> usize {
+        let ear = std::sync::Mutex::new(self);
+        eventually(what, || async {
+            let mut ear = ear.lock().expect("not poisoned");
+            ear.listen();
+            let mut heard = ear.heard.iter().enumerate().skip(after);
+            heard.find(|(_, text)| is_it(text)).map(|(at, _)| at)
+        })
+        .await
+    }
+}
+
+fn field<'a>(message: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = message.lines().filter_map(|line| line.split_once('='));
+    lines.find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+fn started(sandbox: &str, rest: &str, watchdog_usec: &str) -> (Rotator, Ear) {
+    let mut rotator = Rotator::new(sandbox, rest);
+    let socket = rotator.path().join("notify");
+    let ear = Ear::at(&socket);
+    rotator.put("a", "sk-canary");
+    let socket = socket.display().to_string();
+    rotator.start_with(&[("NOTIFY_SOCKET", &socket), ("WATCHDOG_USEC", watchdog_usec)]);
+    (rotator, ear)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn systemd_follows_the_daemon_through_its_life() {
+    let sandbox = sandbox(Options::default()).await;
+    let good = format!("{QUICK}{}", file_key("a"));
+    let (mut rotator, mut ear) = started(&sandbox.url(), &good, "400000");
+    let ready = ear.hears("READY=1", 0, |text| field(text, "READY") == Some("1"));
+    assert_eq!(ready.await, 0, "the first word");
+    let status = |expected: &'static str| move |text: &str| field(text, "STATUS") == Some(expected);
+    let well = "1 key: 1 in sync; Flashback up; files up";
+    ear.hears(well, 0, status(well)).await;
+    let alive = |text: &str| field(text, "WATCHDOG") == Some("1");
+    let mut at = 0;
+    for _ in 0..5 {
+        at = ear.hears("WATCHDOG=1", at + 1, alive).await;
+    }
+
+    // A reload that succeeds, by signal …
+    let reloading = |text: &str| field(text, "RELOADING") == Some("1");
+    let again = |text: &str| field(text, "READY") == Some("1");
+    rotator.configure(
+        &sandbox.url(),
+        &format!("{good}{}enabled = false\n", file_key("b")),
+    );
+    rotator.signal("HUP");
+    at = ear.hears("RELOADING=1", at, reloading).await;
+    let when = field(&ear.heard[at], "MONOTONIC_USEC").expect("a time");
+    assert!(when.parse::<u64>().is_ok_and(|when| when > 0), "{when}");
+    at = ear.hears("READY=1", at, again).await;
+    let now = field(&ear.heard[at], "STATUS").expect("a status");
+    assert!(now.starts_with("2 keys: 1 in sync, 1 disabled; "), "{now}");
+
+    // … and one that is refused: it ends all the same, and the status says so until it is mended.
+    rotator.configure(
+        &sandbox.url(),
+        &format!("{good}[keys.canary]\nai_type = \"x\"\n"),
+    );
+    at = ear.hears("RELOADING=1", at, reloading).await;
+    at = ear.hears("READY=1", at, again).await;
+    let now = field(&ear.heard[at], "STATUS").expect("a status");
+    assert!(
+        now.ends_with("; the new configuration is refused, the old one goes on"),
+        "{now}"
+    );
+    rotator.configure(&sandbox.url(), &good);
+    ear.hears("mended", at, status(well)).await;
+
+    // A key that fails is counted once it fails.
+    sandbox.fail(Rule::status(400).on(Operation::Update));
+    rotator.put("a", "sk-canary-2");
+    let failing = "1 key: 1 failing; Flashback up; files up";
+    ear.hears(failing, at, status(failing)).await;
+
+    rotator.signal("TERM");
+    let stopping = |text: &str| field(text, "STOPPING") == Some("1");
+    let at = ear.hears("STOPPING=1", at, stopping).await;
+    let now = field(&ear.heard[at], "STATUS").expect("a status");
+    assert!(now.starts_with("SIGTERM"), "{now}");
+    assert!(rotator.ended().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_start_waits_for_no_outage_and_the_status_names_it() {
+    let sandbox = sandbox(Options::default()).await;
+    sandbox.fail(Rule::status(503));
+    let rest = format!(
+        "{QUICK}[sources.gone]\ntype = \"file\"\ndir = \"{{dir}}/gone\"\n{}\
+         [keys.b]\nai_type = \"OPENAI\"\nsource = \"gone\"\npath = \"b\"\n",
+        file_key("a")
+    );
+    let (rotator, mut ear) = started(&sandbox.url(), &rest, "60000000");
+    let ready = ear.hears("READY=1", 0, |text| field(text, "READY") == Some("1"));
+    assert_eq!(ready.await, 0);
+    let away = "2 keys: 2 failing; Flashback down; files up, gone down";
+    ear.hears(away, 0, |text| field(text, "STATUS") == Some(away))
+        .await;
+    sandbox.heal();
+    arrives(&sandbox, "a", "sk-canary").await;
+    let back = "2 keys: 1 in sync, 1 failing; Flashback up; files up, gone down";
+    ear.hears(back, 0, |text| field(text, "STATUS") == Some(back))
+        .await;
+    assert!(!rotator.log().contains("systemd"), "{}", rotator.log());
+}
