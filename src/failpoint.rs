@@ -1,30 +1,55 @@
-//! Named points at which a test can have the process killed, as by `kill -9`.
+//! Named points at which a test can have the process killed, as by `kill -9`, or have it panic.
 //!
-//! A debug build reads `FLASHBACK_ROTATOR_KILL_AT=NAME` or `NAME:N` (the Nth time) from its
-//! environment. A release build has no such points.
+//! A debug build reads `FLASHBACK_ROTATOR_KILL_AT` and `FLASHBACK_ROTATOR_PANIC_AT` from its
+//! environment: `NAME`, `NAME:N` (the Nth time), or `NAME:*` (every time). A release build has no
+//! such points.
 
-/// Dies here if the environment says so.
+/// Dies or panics here if the environment says so.
 #[cfg(debug_assertions)]
 pub fn reach(point: &str) {
-    use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::LazyLock;
 
-    static WANTED: OnceLock<Option<(String, u32)>> = OnceLock::new();
-    static REACHED: AtomicU32 = AtomicU32::new(0);
+    use rustix::process::{Signal, getpid, kill_process};
 
-    let wanted = WANTED.get_or_init(|| {
-        let text = std::env::var("FLASHBACK_ROTATOR_KILL_AT").ok()?;
-        Some(match text.split_once(':') {
-            Some((name, count)) => (name.to_owned(), count.parse().unwrap_or(1)),
-            None => (text, 1),
-        })
-    });
-    if let Some((name, count)) = wanted
-        && name == point
-        && REACHED.fetch_add(1, Ordering::Relaxed) + 1 == *count
-    {
-        let _ =
-            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    static KILL: LazyLock<Wanted> = LazyLock::new(|| Wanted::read("FLASHBACK_ROTATOR_KILL_AT"));
+    static PANIC: LazyLock<Wanted> = LazyLock::new(|| Wanted::read("FLASHBACK_ROTATOR_PANIC_AT"));
+
+    if KILL.is_now(point) {
+        let _ = kill_process(getpid(), Signal::KILL);
+    }
+    // The message stands for one that holds a secret: it must get nowhere.
+    assert!(!PANIC.is_now(point), "canary of a panic at {point}");
+}
+
+/// What the environment names.
+#[cfg(debug_assertions)]
+struct Wanted {
+    /// The point, and the time; `None` for every time.
+    at: Option<(String, Option<u32>)>,
+    reached: std::sync::atomic::AtomicU32,
+}
+
+#[cfg(debug_assertions)]
+impl Wanted {
+    fn read(variable: &str) -> Self {
+        let parse = |text: String| match text.split_once(':') {
+            Some((name, "*")) => (name.to_owned(), None),
+            Some((name, count)) => (name.to_owned(), Some(count.parse().unwrap_or(1))),
+            None => (text, Some(1)),
+        };
+        Self {
+            at: std::env::var(variable).ok().map(parse),
+            reached: std::sync::atomic::AtomicU32::new(0),
+        }
+    }
+
+    fn is_now(&self, point: &str) -> bool {
+        use std::sync::atomic::Ordering;
+        let Some((_, time)) = self.at.as_ref().filter(|(name, _)| name == point) else {
+            return false;
+        };
+        let reached = self.reached.fetch_add(1, Ordering::Relaxed) + 1;
+        time.is_none_or(|time| time == reached)
     }
 }
 

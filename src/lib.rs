@@ -12,7 +12,7 @@
 //! Underneath: [`model`] and [`secret`] are the nouns, [`document`] takes credentials out of what
 //! a store holds, [`lane`] is the one way to call an outside service, [`retry`] says what a failure
 //! means, [`credential`] where the rotator's own credentials come from. Around it: [`config`],
-//! [`fleet`] (a configuration made real), [`daemon`], [`http`], [`telemetry`] and the commands in
+//! [`fleet`] (a configuration made real), [`supervise`] (tasks that outlive their panics), [`daemon`], [`http`], [`telemetry`] and the commands in
 //! [`cli`].
 
 pub mod cli;
@@ -34,4 +34,5 @@ pub mod scheduler;
 pub mod secret;
 pub mod source;
 pub mod store;
+pub mod supervise;
 pub mod telemetry;

@@ -2,7 +2,11 @@
 //! refused with its errors while the old one goes on.
 
 use flashback_rotator::flashback::sandbox::Options;
+use serde_json::json;
+use tokio::net::TcpListener;
 
+use crate::support::eventually;
+use crate::support::openbao::{OpenBao, ROOT};
 use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox, writes};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,14 +49,14 @@ async fn a_broken_configuration_is_refused_and_the_old_one_goes_on() {
     rotator.start();
     arrives(&sandbox, "a", "sk-one").await;
 
-    let broken = format!("{good}\n[keys.c]\nai_type = \"canary-type\"\nsource = \"nowhere\"\n");
+    let broken =
+        format!("{good}\n[keys.c]\nai_type = \"canary-type\"\nsource = \"nowhere\"\ncolour = 1\n");
     rotator.configure(&sandbox.url(), &broken);
     let rejected = rotator.event("config_rejected", |_| true).await;
     let error = rejected["error"].as_str().expect("the report");
-    assert!(
-        error.contains("config.toml:") && error.contains("source"),
-        "{error}"
-    );
+    for mistake in ["config.toml:", "ai_type", "source", "path", "colour"] {
+        assert!(error.contains(mistake), "no {mistake} in {error}");
+    }
     assert!(!error.contains("canary"), "{error}");
     rotator.put("a", "sk-two");
     arrives(&sandbox, "a", "sk-two").await;
@@ -113,4 +117,217 @@ async fn a_mounted_directory_that_is_swapped_is_noticed() {
     std::os::unix::fs::symlink("..2", path.join("..next")).expect("linked");
     std::fs::rename(path.join("..next"), path.join("..data")).expect("renamed");
     arrives(&sandbox, "b", "sk-b").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_edited_in_place_and_a_directory_of_files_are_noticed() {
+    let sandbox = sandbox(Options::default()).await;
+    let good = format!("{QUICK}{}", file_key("a"));
+    let mut rotator = Rotator::new(&sandbox.url(), &good);
+    for key in ["a", "b", "c"] {
+        rotator.put(key, &format!("sk-{key}"));
+    }
+    rotator.start();
+    arrives(&sandbox, "a", "sk-a").await;
+    let text = std::fs::read_to_string(rotator.config()).expect("the configuration");
+    // As an editor that keeps the inode: emptied, then written.
+    std::fs::write(rotator.config(), text.clone() + &file_key("b")).expect("written");
+    arrives(&sandbox, "b", "sk-b").await;
+    rotator.stop().await;
+
+    // The same as a directory.
+    std::fs::remove_file(rotator.config()).expect("removed");
+    std::fs::create_dir(rotator.config()).expect("a directory");
+    let part = |name: &str| rotator.config().join(name);
+    let (common, b, c) = (part("10-common.toml"), part("20-b.toml"), part("30-c.toml"));
+    std::fs::write(common, text).expect("written");
+    std::fs::write(&b, file_key("b")).expect("written");
+    rotator.start();
+    rotator.ready().await;
+    assert_eq!(writes(&sandbox), 2, "nothing is new");
+    std::fs::write(c, file_key("c")).expect("written");
+    arrives(&sandbox, "c", "sk-c").await;
+    std::fs::remove_file(b).expect("removed");
+    rotator
+        .event("config_reloaded", |line| line["removed"] == 1)
+        .await;
+    assert_eq!(rotator.count("config_rejected"), 0, "{}", rotator.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn schedules_are_armed_anew_and_a_push_under_way_finishes() {
+    let sandbox = sandbox(Options::default()).await;
+    let slow = QUICK.replace("check = \"1s\"", "check = \"1h\"");
+    let mut rotator = Rotator::new(&sandbox.url(), &format!("{slow}{}", file_key("a")));
+    rotator.put("a", "sk-one");
+    rotator.start();
+    arrives(&sandbox, "a", "sk-one").await;
+    rotator.put("a", "sk-two");
+    for (round, check) in ["1s", "* * * * * *", "1h", "1s"].into_iter().enumerate() {
+        let quick = QUICK.replace("check = \"1s\"", &format!("check = \"{check}\""));
+        let rest = format!("{quick}{}{}", file_key("a"), "#".repeat(round));
+        rotator.configure(&sandbox.url(), &rest);
+        eventually("a reload", || async {
+            (rotator.count("config_reloaded") > round).then_some(())
+        })
+        .await;
+        if check != "1h" {
+            rotator.put("a", &format!("sk-{round}"));
+            arrives(&sandbox, "a", &format!("sk-{round}")).await;
+        }
+    }
+
+    // The key leaves the configuration while its push is under way.
+    sandbox.change(|switches| switches.latency_ms = 3_000);
+    let (pushed, before) = (rotator.count("push_succeeded"), writes(&sandbox));
+    rotator.put("a", "sk-last");
+    eventually("a push begins", || async {
+        (writes(&sandbox) > before).then_some(())
+    })
+    .await;
+    rotator.configure(&sandbox.url(), &format!("{QUICK}{}", file_key("b")));
+    rotator.signal("HUP");
+    rotator
+        .event("config_reloaded", |line| line["removed"] == 1)
+        .await;
+    arrives(&sandbox, "a", "sk-last").await;
+    eventually("the push is finished", || async {
+        (rotator.count("push_succeeded") == pushed + 1).then_some(())
+    })
+    .await;
+    let metrics = format!("{}/metrics", rotator.http().await);
+    eventually("its series are gone", || async {
+        let text = reqwest::get(&metrics).await.ok()?.text().await.ok()?;
+        let series = ["key_in_sync", "key_last_push", "key_last_check"];
+        let has = |name: &str| {
+            text.lines()
+                .any(|line| line.contains(name) && line.contains("{key=\"a\"}"))
+        };
+        (!series.iter().any(|name| has(name))).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_the_source_that_changed_is_made_again() {
+    let (sandbox, bao) = (sandbox(Options::default()).await, OpenBao::shared().await);
+    bao.mount_kv("reload-sources", 2).await;
+    bao.put_kv2("reload-sources", "k", json!({"v": "sk-1"}))
+        .await;
+    let (role_id, secret_id) = bao
+        .app_role("reload-sources", json!({"token_policies": "default"}))
+        .await;
+    let rules = "path \"reload-sources/*\" { capabilities = [\"read\"] }";
+    bao.write_policy("default-reload-sources", rules).await;
+    let role = "auth/reload-sources/role/rotator";
+    let policies = json!({"token_policies": ["default", "default-reload-sources"]});
+    bao.ok("POST", role, policies).await;
+    let source = |id: &str, max_rps: u32| {
+        format!(
+            "[sources.{id}]\ntype = \"vault\"\naddress = \"{}\"\nmount = \"reload-sources\"\n\
+             max_rps = {max_rps}\n[sources.{id}.auth]\nmethod = \"approle\"\n\
+             mount = \"reload-sources\"\nrole_id = \"{role_id}\"\n\
+             secret_id = {{ file = \"{{dir}}/secret-id\" }}\n\
+             [keys.of-{id}]\nai_type = \"OPENAI\"\nsource = \"{id}\"\npath = \"k\"\n",
+            bao.address
+        )
+    };
+    let config = |one, two, more: &str| {
+        let (one, two) = (source("one", one), source("two", two));
+        format!("{QUICK}{one}{two}{more}")
+    };
+    let mut rotator = Rotator::new(&sandbox.url(), &config(50, 50, ""));
+    std::fs::write(rotator.path().join("secret-id"), &secret_id).expect("written");
+    rotator.start();
+    arrives(&sandbox, "of-one", "sk-1").await;
+    arrives(&sandbox, "of-two", "sk-1").await;
+    let signed_in = |id: &str| {
+        let events = rotator.events();
+        let of_it =
+            |line: &&serde_json::Value| line["event"] == "signed_in" && line["source"] == id;
+        events.iter().filter(of_it).count()
+    };
+    assert_eq!((signed_in("one"), signed_in("two")), (1, 1));
+
+    rotator.configure(&sandbox.url(), &config(50, 50, &file_key("a")));
+    rotator.put("a", "sk-a");
+    arrives(&sandbox, "a", "sk-a").await;
+    rotator.configure(&sandbox.url(), &config(50, 60, &file_key("a")));
+    eventually("the changed source signs in", || async {
+        (signed_in("two") == 2).then_some(())
+    })
+    .await;
+    bao.put_kv2("reload-sources", "k", json!({"v": "sk-2"}))
+        .await;
+    arrives(&sandbox, "of-one", "sk-2").await;
+    arrives(&sandbox, "of-two", "sk-2").await;
+    assert_eq!((signed_in("one"), signed_in("two")), (1, 2));
+}
+
+/// Answers nobody, until it is told to drop them all.
+async fn silence() -> (String, tokio::sync::oneshot::Sender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let (drop_them, mut dropped) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let mut kept = Vec::new();
+        loop {
+            tokio::select! {
+                Ok((connection, _)) = listener.accept() => kept.push(connection),
+                _ = &mut dropped => return,
+            }
+        }
+    });
+    (format!("http://{address}"), drop_them)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_replaced_source_finds_is_not_told_of_the_new_one() {
+    let (sandbox, bao) = (sandbox(Options::default()).await, OpenBao::shared().await);
+    bao.mount_kv("reload-lanes", 2).await;
+    bao.put_kv2("reload-lanes", "k", json!({"v": "sk-1"})).await;
+    let (silent, drop_them) = silence().await;
+    let source = |id: &str, address: &str| {
+        format!(
+            "[sources.{id}]\ntype = \"vault\"\naddress = \"{address}\"\n\
+             mount = \"reload-lanes\"\n[sources.{id}.auth]\nmethod = \"token\"\n\
+             token = {{ file = \"{{dir}}/root\" }}\n\
+             [keys.{id}]\nai_type = \"OPENAI\"\nsource = \"{id}\"\npath = \"k\"\n"
+        )
+    };
+    let both = format!(
+        "{QUICK}{}{}",
+        source("moved", &silent),
+        source("left", &silent)
+    );
+    let mut rotator = Rotator::new(&sandbox.url(), &both);
+    std::fs::write(rotator.path().join("root"), ROOT).expect("written");
+    rotator.start();
+    rotator.http().await;
+    // Calls hang at both. One source moves to where there is an answer, the other is removed.
+    let moved = format!("{QUICK}{}", source("moved", &bao.address));
+    rotator.configure(&sandbox.url(), &moved);
+    rotator.signal("HUP");
+    rotator.event("config_reloaded", |_| true).await;
+    let _ = drop_them.send(());
+    arrives(&sandbox, "moved", "sk-1").await;
+    // Its next look is past the old one's end: a key is looked at by one at a time.
+    bao.put_kv2("reload-lanes", "k", json!({"v": "sk-2"})).await;
+    arrives(&sandbox, "moved", "sk-2").await;
+    let metrics = format!("{}/metrics", rotator.http().await);
+    let metrics = reqwest::get(metrics).await.expect("an answer");
+    let metrics = metrics.text().await.expect("text");
+    assert!(
+        metrics.contains("source_up{source=\"moved\"} 1"),
+        "{metrics}"
+    );
+    assert!(!metrics.contains("source_up{source=\"left\"}"), "{metrics}");
+    let events = rotator.events();
+    let after = events
+        .iter()
+        .skip_while(|line| line["event"] != "config_reloaded");
+    let told: Vec<_> = after
+        .filter(|line| line["event"] == "source_unavailable")
+        .collect();
+    assert!(told.is_empty(), "{told:?}");
 }

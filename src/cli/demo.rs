@@ -23,6 +23,7 @@ use crate::scheduler::Scheduler;
 use crate::secret::{Credentials, Secret};
 use crate::store::Store;
 use crate::store::sqlite::Sqlite;
+use crate::supervise::Supervisor;
 use crate::telemetry::metrics::Metrics;
 
 /// Far more than any step takes. The demo says which one did not come about.
@@ -185,7 +186,7 @@ impl Stage {
         let fleet = Fleet::build(Arc::new(config), &ground, None).map_err(text)?;
         let schedule = fleet.schedule();
         let current = Arc::new(Current::new(fleet));
-        let scheduler = Scheduler::start(current.clone(), stop.clone());
+        let scheduler = Scheduler::start(current.clone(), Supervisor::new(stop.clone()));
         watch.attach(scheduler.clone());
         scheduler.replace(schedule);
         Ok(Rotator {

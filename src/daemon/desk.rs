@@ -1,9 +1,11 @@
 //! Takes the requests that other processes leave in the state, and answers them.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -11,8 +13,11 @@ use tokio_util::task::TaskTracker;
 use super::eyes::DaemonEyes;
 use crate::engine::STOPPED;
 use crate::engine::row::{self, Row};
-use crate::fleet::Current;
+use crate::failpoint;
+use crate::fleet::{Current, PANICKED};
+use crate::model::KeyId;
 use crate::store::{Request, RequestId, Store};
+use crate::telemetry::panics::{Task, within};
 
 /// How often the desk is looked at. People wait on the other side.
 const POLL: Duration = Duration::from_millis(250);
@@ -37,18 +42,20 @@ pub struct Desk {
 
 impl Desk {
     /// Serves until dropped, and takes nothing more once the process is to stop.
-    pub async fn serve(self) {
+    pub async fn serve(&self) {
         let mut poll = tokio::time::interval(POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failing = false;
         while !self.stop.is_cancelled() {
             poll.tick().await;
+            failpoint::reach("desk_looked");
             match self.store.take_request().await {
                 Ok(taken) => {
                     failing = false;
                     self.eyes.state_answered();
                     if let Some((id, request)) = taken {
-                        self.requests.spawn(self.clone().carry_out(id, request));
+                        let work = self.clone().carry_out(id, request);
+                        self.requests.spawn(within(Task::Request, None, work));
                     }
                 }
                 Err(error) if !failing => {
@@ -62,28 +69,50 @@ impl Desk {
 
     async fn carry_out(self, id: RequestId, request: Request) {
         let Request::Sync { keys, force } = request;
+        let work = AssertUnwindSafe(self.sync(id, &keys, force)).catch_unwind();
+        // Whoever waits must not wait for ever.
+        let rows = work.await.unwrap_or_else(|_| self.failed(&keys));
+        let fleet = self.current.load();
+        for row in rows
+            .iter()
+            .filter(|row| !fleet.units.contains_key(&row.key))
+        {
+            // It left the configuration meanwhile: its series must not come back with this.
+            fleet.engine.metrics.forget_key(&row.key);
+        }
+        let stopped = |row: &Row| row.error.as_deref() == Some(STOPPED);
+        // One that was broken off is for the next process on this state to carry out.
+        if !rows.iter().any(stopped) {
+            self.answer(id, &rows).await;
+        }
+    }
+
+    fn failed(&self, keys: &[KeyId]) -> Vec<Row> {
+        let fleet = self.current.load();
+        let named = fleet.named(keys);
+        let row = |key: &KeyId| Row::failed(key, &fleet.config.keys[key], PANICKED);
+        named.iter().map(row).collect()
+    }
+
+    async fn sync(&self, id: RequestId, keys: &[KeyId], force: bool) -> Vec<Row> {
+        failpoint::reach("request_taken");
         let done = AtomicU32::new(0);
         let fleet = self.current.load();
-        let total = u32::try_from(fleet.named(&keys).len()).unwrap_or(u32::MAX);
+        let total = u32::try_from(fleet.named(keys).len()).unwrap_or(u32::MAX);
         let each = || {
             done.fetch_add(1, Ordering::Relaxed);
         };
-        let sync = fleet.sync(&keys, force, &each);
+        let sync = fleet.sync(keys, force, &each);
         tokio::pin!(sync);
-        let rows = loop {
+        loop {
             tokio::select! {
-                rows = &mut sync => break rows,
+                rows = &mut sync => return rows,
                 () = tokio::time::sleep(POLL) => {
                     let done = done.load(Ordering::Relaxed);
                     // Progress is a courtesy; the answer is what counts.
                     let _ = self.store.report_progress(id, done, total).await;
                 }
             }
-        };
-        let stopped = |row: &Row| row.error.as_deref() == Some(STOPPED);
-        // One that was broken off is for the next process on this state to carry out.
-        if !rows.iter().any(stopped) {
-            self.answer(id, &rows).await;
         }
     }
 

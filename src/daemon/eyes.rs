@@ -13,6 +13,7 @@ use crate::http::Eyes;
 use crate::lane::Outages;
 use crate::model::SourceId;
 use crate::scheduler::Scheduler;
+use crate::supervise::Supervisor;
 use crate::telemetry::event;
 use crate::telemetry::metrics::{FLASHBACK, Metrics};
 
@@ -64,6 +65,7 @@ impl Outages for Watch {
 pub struct DaemonEyes {
     current: Arc<Current>,
     scheduler: Scheduler,
+    supervisor: Supervisor,
     metrics: Arc<Metrics>,
     signed_in: AtomicBool,
     was_ready: AtomicBool,
@@ -73,10 +75,16 @@ pub struct DaemonEyes {
 
 impl DaemonEyes {
     /// Over this daemon.
-    pub fn new(current: Arc<Current>, scheduler: Scheduler, metrics: Arc<Metrics>) -> Arc<Self> {
+    pub fn new(
+        current: Arc<Current>,
+        scheduler: Scheduler,
+        supervisor: Supervisor,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             current,
             scheduler,
+            supervisor,
             metrics,
             signed_in: AtomicBool::new(false),
             was_ready: AtomicBool::new(false),
@@ -115,7 +123,9 @@ impl DaemonEyes {
 #[async_trait]
 impl Eyes for DaemonEyes {
     fn live(&self) -> bool {
-        self.scheduler.since_pulse() < STUCK && self.lock().elapsed() < STATE_GONE
+        self.scheduler.since_pulse() < STUCK
+            && self.lock().elapsed() < STATE_GONE
+            && self.supervisor.all_well()
     }
 
     fn ready(&self) -> Result<(), Vec<String>> {

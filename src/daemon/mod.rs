@@ -7,8 +7,10 @@
 mod desk;
 pub(crate) mod eyes;
 mod reload;
+mod services;
 mod systemd;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,17 +23,17 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Loaded;
 use crate::fleet::{Current, Fleet, FleetError, Ground};
-use crate::lane::Failure as _;
-use crate::retry::{Limits, Round};
 use crate::scheduler::Scheduler;
 use crate::store::sqlite::Sqlite;
 use crate::store::{Store as _, StoreError};
+use crate::supervise::Supervisor;
 use crate::telemetry::event;
 use crate::telemetry::log::Handle;
 use crate::telemetry::metrics::Metrics;
 
 use eyes::{DaemonEyes, Watch};
 use reload::Reloader;
+use services::Services;
 
 /// How long a push in flight may take to finish after a signal.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -52,7 +54,7 @@ pub enum StartError {
     #[error("cannot listen on {address} for [http] listen: {reason}. Free it, or choose another")]
     Listen {
         /// The address.
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         /// The operating system's words.
         reason: String,
     },
@@ -71,12 +73,8 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
     let holder = format!("flashback-rotator run, process {}", std::process::id());
     let store = Arc::new(Sqlite::open(&config.state.path, &holder)?);
     let address = config.http_listen;
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|error| StartError::Listen {
-            address,
-            reason: error.to_string(),
-        })?;
+    let listener = listen(address).await?;
+    let bound = listener.local_addr().unwrap_or(address);
 
     let metrics = Arc::new(Metrics::new());
     let watch = Arc::new(Watch::default());
@@ -95,7 +93,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         version = env!("CARGO_PKG_VERSION"),
         config = %path.display(),
         state = %config.state.path.display(),
-        http = %listener.local_addr().unwrap_or(address),
+        http = %bound,
         keys = fleet.units.len(),
         sources = fleet.sources.len(),
         "flashback-rotator is up"
@@ -103,40 +101,58 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
+    if !bound.ip().is_loopback() {
+        tracing::warn!(
+            http = %bound,
+            "[http] listen is not a loopback address: whoever reaches it sees the keys' names, states and errors (no secret is among them). Let only those in who may, by a firewall or a network policy"
+        );
+    }
 
     let schedule = fleet.schedule();
     let current = Arc::new(Current::new(fleet));
-    let scheduler = Scheduler::start(current.clone(), looks.clone());
+    let supervisor = Supervisor::new(looks.clone());
+    let scheduler = Scheduler::start(current.clone(), supervisor.clone());
     watch.attach(scheduler.clone());
-    let eyes = DaemonEyes::new(current.clone(), scheduler.clone(), metrics.clone());
+    let eyes = DaemonEyes::new(
+        current.clone(),
+        scheduler.clone(),
+        supervisor.clone(),
+        metrics.clone(),
+    );
     scheduler.replace(schedule);
 
     // These have nothing to finish: they go on while the looks drain, and are dropped then.
     let rest = CancellationToken::new();
-    let reloader = Reloader::new(
-        path,
-        loaded.digest,
-        current.clone(),
-        ground,
-        scheduler.clone(),
-        eyes.clone(),
-        log,
-    );
     let hangups = Arc::new(Notify::new());
     let requests = TaskTracker::new();
-    let desk = desk::Desk {
+    let services = Services {
+        supervisor,
         current: current.clone(),
-        store: store.clone(),
-        requests: requests.clone(),
-        stop: looks.clone(),
         eyes: eyes.clone(),
     };
-    let services = [
-        tokio::spawn(crate::http::serve(listener, eyes.clone(), rest.clone())),
-        tokio::spawn(desk.serve()),
-        tokio::spawn(reloader.watch(hangups.clone())),
-        tokio::spawn(systemd::keep_told(current.clone(), eyes.clone())),
-        tokio::spawn(sign_in(current.clone(), eyes)),
+    let running = [
+        services.http(listener, rest.clone()),
+        services.desk(desk::Desk {
+            current: current.clone(),
+            store: store.clone(),
+            requests: requests.clone(),
+            stop: looks.clone(),
+            eyes: eyes.clone(),
+        }),
+        services.reload(
+            Reloader::new(
+                path,
+                loaded.digest,
+                current.clone(),
+                ground,
+                scheduler.clone(),
+                eyes,
+                log,
+            ),
+            hangups.clone(),
+        ),
+        services.systemd(),
+        services.sign_in(),
     ];
     systemd::ready(&current.load());
     let first = live(&mut signals, &hangups).await;
@@ -161,7 +177,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         () = signals.stop() => tracing::warn!("stopping at once"),
     }
     rest.cancel();
-    services.iter().for_each(tokio::task::JoinHandle::abort);
+    running.iter().for_each(tokio::task::JoinHandle::abort);
     match tokio::time::timeout(FLUSH, store.flush()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "the last notes were not written"),
@@ -169,6 +185,16 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
     }
     tracing::info!(event = event::STOPPED, "stopped");
     Ok(())
+}
+
+async fn listen(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
+    let bound = TcpListener::bind(address).await;
+    bound
+        .and_then(TcpListener::into_std)
+        .map_err(|error| StartError::Listen {
+            address,
+            reason: error.to_string(),
+        })
 }
 
 /// Until the first signal to stop, whose name it gives. Nothing else is waited for here: a
@@ -181,30 +207,6 @@ async fn live(signals: &mut Signals, hangups: &Notify) -> &'static str {
             Kind::Reload => hangups.notify_one(),
         }
     }
-}
-
-/// Signs in to Flashback at the start, so that a wrong credential shows before the first
-/// rotation; `/readyz` waits for it.
-async fn sign_in(current: Arc<Current>, eyes: Arc<DaemonEyes>) {
-    let limits = Limits {
-        give_up_after: Duration::MAX,
-        ..current.load().config.retry
-    };
-    let mut round = Round::begin(limits);
-    loop {
-        let flashback = Arc::clone(&current.load().engine.flashback);
-        let Err(error) = flashback.sign_in().await else {
-            break;
-        };
-        let retry_after = match error.class() {
-            crate::retry::Class::Outage { retry_after }
-            | crate::retry::Class::Transient { retry_after } => retry_after,
-            crate::retry::Class::Refused => None,
-        };
-        let wait = round.next_wait(retry_after).unwrap_or(limits.max);
-        tokio::time::sleep(wait).await;
-    }
-    eyes.signed_in();
 }
 
 struct Signals {

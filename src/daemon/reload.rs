@@ -1,15 +1,18 @@
 //! A changed configuration takes effect without a restart; a broken one is refused.
 
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 
 use super::eyes::DaemonEyes;
 use super::systemd;
 use crate::config::{self, Digest, Loaded};
+use crate::failpoint;
 use crate::fleet::{Current, Fleet, Ground};
 use crate::scheduler::Scheduler;
 use crate::telemetry::event;
@@ -18,6 +21,9 @@ use crate::telemetry::log::Handle;
 /// How often the configuration is compared with what is in force. Reading it is how every way of
 /// changing it shows: in place, by rename, or by the swap of a mounted directory.
 const POLL: Duration = Duration::from_secs(1);
+
+/// What is said of a configuration that the program failed at.
+const PANICKED: &str = "putting it in force panicked: this is a bug, please report it";
 
 /// Watches the configuration.
 pub struct Reloader {
@@ -57,7 +63,7 @@ impl Reloader {
     }
 
     /// Watches for good. Each of `hangups` is a SIGHUP; those that come during a reload are one.
-    pub async fn watch(mut self, hangups: Arc<Notify>) {
+    pub async fn watch(&mut self, hangups: &Notify) {
         let mut poll = tokio::time::interval(POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -70,6 +76,7 @@ impl Reloader {
 
     /// Reloads once the configuration has changed and has stayed the same for one poll.
     async fn poll(&mut self) {
+        failpoint::reach("config_polled");
         let path = self.path.clone();
         let digest = tokio::task::spawn_blocking(move || config::digest(&path).ok());
         let Ok(now) = digest.await else { return };
@@ -86,7 +93,13 @@ impl Reloader {
     /// Loads the configuration and puts it in force, or says what is wrong with it.
     async fn reload(&mut self, why: &'static str) {
         systemd::reloading();
-        self.load(why).await;
+        if AssertUnwindSafe(self.load(why))
+            .catch_unwind()
+            .await
+            .is_err()
+        {
+            self.rejected(PANICKED);
+        }
         systemd::reloaded(&self.current.load(), &self.eyes);
     }
 
@@ -97,7 +110,7 @@ impl Reloader {
             (digest, config::load(Some(&path)))
         });
         let Ok((digest, loaded)) = loaded.await else {
-            return;
+            return self.rejected(PANICKED);
         };
         self.known = digest.ok();
         match loaded {
@@ -108,6 +121,7 @@ impl Reloader {
 
     fn put_in_force(&mut self, loaded: Loaded, why: &'static str) {
         self.known = Some(loaded.digest);
+        failpoint::reach("config_loaded");
         let old = self.current.load();
         let fleet = match Fleet::build(Arc::new(loaded.config), &self.ground, Some(&old)) {
             Ok(fleet) => fleet,

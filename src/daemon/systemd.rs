@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -14,8 +13,10 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::eyes::DaemonEyes;
 use crate::engine::row::State;
+use crate::failpoint;
 use crate::fleet::{Current, Fleet};
 use crate::http::Eyes as _;
+use crate::lane::LaneView;
 use crate::telemetry::metrics::FLASHBACK;
 
 /// How often the status line is made anew; it is sent where it has changed.
@@ -50,7 +51,7 @@ pub fn stopping(signal: &str) {
 }
 
 /// Keeps the status line true, and the watchdog quiet for as long as `/livez` would say so.
-pub async fn keep_told(current: Arc<Current>, eyes: Arc<DaemonEyes>) {
+pub async fn keep_told(current: &Current, eyes: &DaemonEyes) {
     if std::env::var_os("NOTIFY_SOCKET").is_none() {
         return;
     }
@@ -63,6 +64,7 @@ pub async fn keep_told(current: Arc<Current>, eyes: Arc<DaemonEyes>) {
     let due = |last: Option<Instant>, every| last.is_none_or(|at| at.elapsed() >= every);
     loop {
         look.tick().await;
+        failpoint::reach("systemd_told");
         if let Some(half) = half
             && due(alive_at, half.saturating_sub(period))
             && eyes.live()
@@ -72,7 +74,7 @@ pub async fn keep_told(current: Arc<Current>, eyes: Arc<DaemonEyes>) {
         }
         if due(said_at, LOOK) {
             said_at = Some(Instant::now());
-            let status = status(&current.load(), note(&eyes));
+            let status = status(&current.load(), note(eyes));
             if status != said {
                 tell(&[NotifyState::Status(&status)]);
                 said = status;
@@ -104,7 +106,7 @@ fn status(fleet: &Fleet, note: &str) -> String {
         let _ = write!(text, "{separator} {count} {word}");
     }
     let up = |is_up| if is_up { "up" } else { "down" };
-    let flashback = fleet.lanes.get(FLASHBACK).is_none_or(|lane| lane.is_up());
+    let flashback = fleet.lanes.get(FLASHBACK).is_none_or(LaneView::is_up);
     let _ = write!(text, "; Flashback {}", up(flashback));
     let sources: Vec<(&String, bool)> = fleet
         .lanes

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use self::current::Current;
+pub use self::passes::PANICKED;
 
 use self::credential::FromSource;
 

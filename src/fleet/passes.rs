@@ -9,13 +9,14 @@ use super::Fleet;
 use crate::engine::row::Row;
 use crate::model::KeyId;
 use crate::store::StoreError;
+use crate::telemetry::panics::{Task, within};
 
 /// Keys of one source and workspace that a `sync` or a `plan` works on at once: a slow one holds up
 /// its own. The lanes bound what reaches a service.
 const SYNC_AT_ONCE: usize = 128;
 
 /// What is said of a key whose look panicked.
-const PANICKED: &str = "the look at it panicked; this is a defect, please report it";
+pub const PANICKED: &str = "the look at it panicked: this is a bug, please report it";
 
 impl Fleet {
     /// One pass over the keys that `keys` names: each is looked at until its round of tries is
@@ -24,10 +25,13 @@ impl Fleet {
         let settle = async |key: KeyId| {
             let config = &self.config.keys[&key];
             let row = match self.units.get(&key) {
-                Some(unit) => AssertUnwindSafe(self.engine.settle(unit, force))
-                    .catch_unwind()
-                    .await
-                    .unwrap_or_else(|_| Row::failed(&key, config, PANICKED)),
+                Some(unit) => {
+                    let settle = self.engine.settle(unit, force);
+                    AssertUnwindSafe(within(Task::Look, Some(key.clone()), settle))
+                        .catch_unwind()
+                        .await
+                        .unwrap_or_else(|_| Row::failed(&key, config, PANICKED))
+                }
                 None => Row::disabled(&key, config),
             };
             each();

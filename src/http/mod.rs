@@ -23,6 +23,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::failpoint;
+use crate::telemetry::panics::{Task, within};
+
 /// Connections at once; the next one waits in the kernel's queue.
 const CONNECTIONS: usize = 256;
 
@@ -75,10 +78,11 @@ pub async fn serve(listener: TcpListener, eyes: Arc<dyn Eyes>, stop: Cancellatio
         };
         let (stream, place) = accepted;
         let (routes, stop) = (routes.clone(), stop.clone());
-        connections.spawn(async move {
+        connections.spawn(within(Task::Http, None, async move {
             converse(stream, routes, stop).await;
             drop(place);
-        });
+        }));
+        failpoint::reach("connection_taken");
     }
     drop(listener);
     connections.close();

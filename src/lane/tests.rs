@@ -221,3 +221,25 @@ async fn while_one_goes_to_see_the_others_do_not_come_back_at_once() {
     };
     assert_eq!(wait, WHILE_PROBED);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_was_replaced_tells_nothing_more() {
+    let (lane, seen) = lane(None);
+    let view = lane.view();
+    assert!(view.is_up() && view.is(&lane.view()));
+    let outage = async || {
+        let ended: Result<(), _> = lane.call("x", async { Err(Fault::Outage) }).await;
+        ended.expect_err("an outage");
+    };
+    outage().await;
+    assert!(!view.is_up());
+    view.replaced();
+    tokio::time::advance(Duration::from_secs(60)).await;
+    let back: Result<(), Fault> = lane.call("x", async { Ok(()) }).await;
+    back.expect("an answer");
+    assert!(view.is_up(), "calls go on as they did");
+    outage().await;
+    assert_eq!(*super::lock(&seen.0), ["unavailable"]);
+    let metrics = lane.metrics.render();
+    assert!(metrics.contains("source_up{source=\"s\"} 0"), "{metrics}");
+}

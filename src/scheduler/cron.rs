@@ -13,12 +13,16 @@ use std::time::Duration;
 
 use chrono::{DateTime, Offset, TimeDelta, TimeZone, Utc};
 use croner::Cron;
+use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::dispatcher::Event;
 use crate::config::CronLine;
+use crate::failpoint;
+use crate::supervise::Supervisor;
+use crate::telemetry::panics::Task;
 
 /// How late the trigger may be before the occurrence is made up.
 const GRACE: TimeDelta = TimeDelta::seconds(2);
@@ -47,18 +51,25 @@ impl CronTrigger {
         lines: Vec<CronLine>,
         old: Option<&Self>,
         events: mpsc::UnboundedSender<Event>,
+        supervisor: &Supervisor,
     ) -> Self {
-        let now = Utc::now();
         let before = old
             .map(|old| lock(&old.awaited).clone())
             .unwrap_or_default();
-        let watched: Vec<Watched> = lines
-            .iter()
-            .filter_map(|line| Watched::new(line.clone(), before.get(line).copied(), now))
-            .collect();
-        let awaited = Arc::new(Mutex::new(awaited(&watched)));
+        let awaited = Arc::new(Mutex::new(awaited(&watched(&lines, &before))));
         let stop = CancellationToken::new();
-        tokio::spawn(run(watched, Arc::clone(&awaited), events, stop.clone()));
+        let firing = Firing {
+            lines: lines.clone(),
+            awaited: Arc::clone(&awaited),
+            events,
+            stop: stop.clone(),
+        };
+        let supervisor = supervisor.clone();
+        tokio::spawn(async move {
+            supervisor
+                .keep(Task::Cron, firing, |firing| firing.fire().boxed())
+                .await;
+        });
         Self {
             lines,
             awaited,
@@ -70,6 +81,13 @@ impl CronTrigger {
     pub fn lines(&self) -> &[CronLine] {
         &self.lines
     }
+}
+
+/// The lines, each waiting for what it waited for `before`, or for what comes next.
+fn watched(lines: &[CronLine], before: &Awaited) -> Vec<Watched> {
+    let now = Utc::now();
+    let one = |line: &CronLine| Watched::new(line.clone(), before.get(line).copied(), now);
+    lines.iter().filter_map(one).collect()
 }
 
 fn awaited(watched: &[Watched]) -> Awaited {
@@ -153,53 +171,62 @@ impl Watched {
     }
 }
 
-async fn run(
-    mut watched: Vec<Watched>,
-    shared: Arc<Mutex<Awaited>>,
+/// What fires the lines.
+struct Firing {
+    lines: Vec<CronLine>,
+    awaited: Arc<Mutex<Awaited>>,
     events: mpsc::UnboundedSender<Event>,
     stop: CancellationToken,
-) {
-    let (fired, mut firings) = mpsc::channel(64);
-    let mut trigger = match start_trigger(&mut watched, &fired).await {
-        Ok(trigger) => Some(trigger),
-        Err(error) => {
-            tracing::warn!(%error, "the cron trigger did not start; its watchdog stands in for it");
-            None
-        }
-    };
-    let mut before = Utc::now();
-    loop {
-        let firing = tokio::select! {
-            () = stop.cancelled() => break,
-            firing = firings.recv() => firing,
-            () = tokio::time::sleep(nap(&watched)) => None,
+}
+
+impl Firing {
+    /// Fires until it is to stop, beginning with what is awaited.
+    async fn fire(&self) {
+        let before = lock(&self.awaited).clone();
+        let mut watched = watched(&self.lines, &before);
+        let (fired, mut firings) = mpsc::channel(64);
+        let mut trigger = match start_trigger(&mut watched, &fired).await {
+            Ok(trigger) => Some(trigger),
+            Err(error) => {
+                tracing::warn!(%error, "the cron trigger did not start; its watchdog stands in for it");
+                None
+            }
         };
-        let now = Utc::now();
-        for (index, watched) in watched.iter_mut().enumerate() {
-            if now + GRACE < before {
-                watched.begin_again(now);
-            }
-            let earliest = if firing == Some(index) {
-                now + EARLY
-            } else {
-                now - GRACE
+        let mut before = Utc::now();
+        loop {
+            let firing = tokio::select! {
+                () = self.stop.cancelled() => break,
+                firing = firings.recv() => firing,
+                () = tokio::time::sleep(nap(&watched)) => None,
             };
-            if watched.take(now, earliest) {
-                let _ = events.send(Event::Cron(watched.line.clone()));
+            let now = Utc::now();
+            for (index, watched) in watched.iter_mut().enumerate() {
+                if now + GRACE < before {
+                    watched.begin_again(now);
+                }
+                let earliest = if firing == Some(index) {
+                    now + EARLY
+                } else {
+                    now - GRACE
+                };
+                if watched.take(now, earliest) {
+                    let _ = self.events.send(Event::Cron(watched.line.clone()));
+                }
+                if let Some(trigger) = &trigger
+                    && watched.offset != offset(&watched.line, now)
+                {
+                    watched.offset = offset(&watched.line, now);
+                    remake(trigger, watched, index, &fired).await;
+                }
             }
-            if let Some(trigger) = &trigger
-                && watched.offset != offset(&watched.line, now)
-            {
-                watched.offset = offset(&watched.line, now);
-                remake(trigger, watched, index, &fired).await;
-            }
+            before = now;
+            *lock(&self.awaited) = awaited(&watched);
+            failpoint::reach("cron_looked");
         }
-        before = now;
-        *lock(&shared) = awaited(&watched);
-    }
-    // Dropping it is not enough: its own task would go on ticking.
-    if let Some(trigger) = &mut trigger {
-        let _ = trigger.shutdown().await;
+        // Dropping it is not enough: its own task would go on ticking.
+        if let Some(trigger) = &mut trigger {
+            let _ = trigger.shutdown().await;
+        }
     }
 }
 
@@ -342,12 +369,17 @@ mod tests {
     async fn an_occurrence_between_two_triggers_is_not_lost() {
         let (events, mut inbox) = mpsc::unbounded_channel();
         let yearly = line("0 0 0 1 1 *", chrono_tz::UTC);
-        let old = CronTrigger::start(vec![yearly.clone()], None, events.clone());
+        let old = CronTrigger::start(
+            vec![yearly.clone()],
+            None,
+            events.clone(),
+            &Supervisor::default(),
+        );
         // It came due while nobody watched.
         let missed = Utc::now() - TimeDelta::seconds(1);
         lock(&old.awaited).insert(yearly.clone(), Some(missed));
         let both = vec![yearly.clone(), line("0 0 0 2 1 *", chrono_tz::UTC)];
-        let _new = CronTrigger::start(both, Some(&old), events);
+        let _new = CronTrigger::start(both, Some(&old), events, &Supervisor::default());
         drop(old);
         let event = tokio::time::timeout(Duration::from_secs(60), inbox.recv()).await;
         assert!(matches!(event, Ok(Some(Event::Cron(line))) if line == yearly));
@@ -357,7 +389,12 @@ mod tests {
     async fn every_second_is_every_second() {
         let (events, mut inbox) = mpsc::unbounded_channel();
         let every_second = line("* * * * * *", chrono_tz::UTC);
-        let _trigger = CronTrigger::start(vec![every_second.clone()], None, events);
+        let _trigger = CronTrigger::start(
+            vec![every_second.clone()],
+            None,
+            events,
+            &Supervisor::default(),
+        );
         for _ in 0..3 {
             let event = tokio::time::timeout(Duration::from_secs(60), inbox.recv()).await;
             let Ok(Some(Event::Cron(line))) = event else {

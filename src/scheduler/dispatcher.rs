@@ -11,7 +11,6 @@ use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::cron::{self, CronTrigger};
@@ -19,7 +18,10 @@ use super::key::{Again, Key, Place, Queue, QueueId};
 use super::ring::Ring;
 use super::{Looked, Looker, Pulse, Scheduled};
 use crate::config::{Check, CronLine};
+use crate::failpoint;
 use crate::model::{KeyId, SourceId};
+use crate::supervise::Supervisor;
+use crate::telemetry::panics::{Task, within};
 
 /// Looks under way at once in one queue. The rest wait here as a name, which is smaller than a
 /// task.
@@ -46,17 +48,22 @@ pub enum Event {
     Changed(Vec<KeyId>),
     /// A service is back.
     Recovered(Option<SourceId>),
-    /// A look ended. The queue is the one it was counted in, which a new configuration may have
-    /// changed meanwhile.
-    Ended(KeyId, QueueId, Looked),
+    /// A look ended. The epoch and the queue are those it was counted in: a panic or a new
+    /// configuration may have changed them meanwhile.
+    Ended(u32, KeyId, QueueId, Looked),
 }
 
 pub struct Dispatcher {
     looker: Arc<dyn Looker>,
+    inbox: mpsc::UnboundedReceiver<Event>,
     events: mpsc::UnboundedSender<Event>,
     tracker: TaskTracker,
     pulse: Arc<Pulse>,
-    stop: CancellationToken,
+    supervisor: Supervisor,
+    /// What is scheduled, to begin again with.
+    scheduled: Vec<Scheduled>,
+    /// How often it has begun.
+    epoch: u32,
     keys: HashMap<KeyId, Key>,
     queues: HashMap<QueueId, Queue>,
     rings: BTreeMap<Duration, Ring>,
@@ -67,17 +74,21 @@ pub struct Dispatcher {
 impl Dispatcher {
     pub fn new(
         looker: Arc<dyn Looker>,
+        inbox: mpsc::UnboundedReceiver<Event>,
         events: mpsc::UnboundedSender<Event>,
         tracker: TaskTracker,
         pulse: Arc<Pulse>,
-        stop: CancellationToken,
+        supervisor: Supervisor,
     ) -> Self {
         Self {
             looker,
+            inbox,
             events,
             tracker,
             pulse,
-            stop,
+            supervisor,
+            scheduled: Vec::new(),
+            epoch: 0,
             keys: HashMap::new(),
             queues: HashMap::new(),
             rings: BTreeMap::new(),
@@ -86,7 +97,24 @@ impl Dispatcher {
         }
     }
 
-    pub async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Event>, stop: CancellationToken) {
+    /// After a panic nothing is known for sure but what is scheduled: every key is fresh, and a
+    /// look under way counts no more. (Who looks holds the key's turn, so that none overlap.)
+    fn begin_again(&mut self) {
+        self.keys.clear();
+        self.queues.clear();
+        self.rings.clear();
+        self.cron = None;
+        self.later.clear();
+        self.replace(self.scheduled.clone());
+    }
+
+    /// Wakes keys until the process is to stop.
+    pub async fn run(&mut self) {
+        self.epoch += 1;
+        if self.epoch > 1 {
+            self.begin_again();
+        }
+        let stop = self.supervisor.stop().clone();
         let mut pulse = tokio::time::interval(Duration::from_secs(1));
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -95,20 +123,27 @@ impl Dispatcher {
                 biased;
                 () = stop.cancelled() => return,
                 _ = pulse.tick() => self.pulse.beat(),
-                Some(event) = inbox.recv() => self.handle(event),
+                Some(event) = self.inbox.recv() => self.handle(event),
                 () = sleep_until(later) => self.wake_later(),
             }
         }
     }
 
     fn handle(&mut self, event: Event) {
+        if let Event::Replace(keys) = &event {
+            self.scheduled.clone_from(keys);
+        }
+        failpoint::reach("scheduler_told");
         match event {
             Event::Replace(keys) => self.replace(keys),
             Event::Due(keys) => keys.iter().for_each(|key| self.wake(key)),
             Event::Cron(line) => self.fire(&line),
             Event::Changed(keys) => self.anew(keys, Again::Yes),
             Event::Recovered(source) => self.recovered(source.as_ref()),
-            Event::Ended(key, queue, looked) => self.ended(&key, &queue, looked),
+            Event::Ended(epoch, key, queue, looked) if epoch == self.epoch => {
+                self.ended(&key, &queue, looked);
+            }
+            Event::Ended(..) => {}
         }
     }
 
@@ -188,7 +223,13 @@ impl Dispatcher {
                 looked_at.is_some_and(|at| at.elapsed() >= period)
             };
             overdue.extend(keys.iter().filter(late).cloned());
-            let ring = Ring::start(period, keys, position, self.events.clone());
+            let ring = Ring::start(
+                period,
+                keys,
+                position,
+                self.events.clone(),
+                &self.supervisor,
+            );
             self.rings.insert(period, ring);
         }
         let waits = |id: &KeyId| self.keys.get(id).is_some_and(|key| key.wake_at.is_none());
@@ -212,8 +253,9 @@ impl Dispatcher {
             return;
         }
         let old = self.cron.take();
-        self.cron = (!lines.is_empty())
-            .then(|| CronTrigger::start(lines, old.as_ref(), self.events.clone()));
+        self.cron = (!lines.is_empty()).then(|| {
+            CronTrigger::start(lines, old.as_ref(), self.events.clone(), &self.supervisor)
+        });
     }
 
     fn fire(&mut self, line: &CronLine) {
@@ -317,21 +359,15 @@ impl Dispatcher {
 
     fn look(&self, id: &KeyId, queue: QueueId) {
         let (looker, events) = (Arc::clone(&self.looker), self.events.clone());
-        let (id, planned) = (id.clone(), self.planned(id));
+        let (id, planned, epoch) = (id.clone(), self.planned(id), self.epoch);
         self.tracker.spawn(async move {
-            let look = AssertUnwindSafe(looker.look(&id, planned)).catch_unwind();
-            let looked = look.await.unwrap_or_else(|_| {
-                // The panic hook has logged where.
-                tracing::error!(
-                    key = %id,
-                    "a look at the key panicked; this is a defect, please report it"
-                );
-                Looked {
-                    again_in: Some(AFTER_A_PANIC),
-                    well: false,
-                }
+            let look = within(Task::Look, Some(id.clone()), looker.look(&id, planned));
+            let looked = AssertUnwindSafe(look).catch_unwind().await;
+            let looked = looked.unwrap_or(Looked {
+                again_in: Some(AFTER_A_PANIC),
+                well: false,
             });
-            let _ = events.send(Event::Ended(id, queue, looked));
+            let _ = events.send(Event::Ended(epoch, id, queue, looked));
         });
     }
 
@@ -379,7 +415,7 @@ impl Dispatcher {
             return;
         };
         queue.under_way = queue.under_way.saturating_sub(1);
-        while !self.stop.is_cancelled()
+        while !self.supervisor.stop().is_cancelled()
             && let Some(queue) = self.queues.get_mut(id)
             && queue.under_way < LOOKS_PER_QUEUE
             && let Some(next) = queue.waiting.pop_front()

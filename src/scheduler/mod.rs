@@ -19,13 +19,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Check;
 use crate::model::{KeyId, SourceId, WorkspaceId};
+use crate::supervise::Supervisor;
+use crate::telemetry::panics::Task;
 
 use dispatcher::{Dispatcher, Event};
 
@@ -68,19 +70,26 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// Starts the dispatcher. It stops waking keys when `stop` is cancelled.
-    pub fn start(looker: Arc<dyn Looker>, stop: CancellationToken) -> Self {
+    /// Starts the dispatcher. It stops waking keys when the supervisor's `stop` is cancelled.
+    pub fn start(looker: Arc<dyn Looker>, supervisor: Supervisor) -> Self {
         let (events, inbox) = mpsc::unbounded_channel();
         let tracker = TaskTracker::new();
         let pulse = Arc::new(Pulse::new());
         let dispatcher = Dispatcher::new(
             looker,
+            inbox,
             events.clone(),
             tracker.clone(),
             Arc::clone(&pulse),
-            stop.clone(),
+            supervisor.clone(),
         );
-        tracker.spawn(dispatcher.run(inbox, stop));
+        tracker.spawn(async move {
+            supervisor
+                .keep(Task::Scheduler, dispatcher, |dispatcher| {
+                    dispatcher.run().boxed()
+                })
+                .await;
+        });
         Self {
             events,
             tracker,

@@ -8,12 +8,16 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::dispatcher::Event;
+use crate::failpoint;
 use crate::model::KeyId;
+use crate::supervise::Supervisor;
+use crate::telemetry::panics::Task;
 
 /// Slots no closer than this: a timer that fires more often costs more than it spreads.
 const FINEST: Duration = Duration::from_millis(5);
@@ -49,6 +53,7 @@ impl Ring {
         keys: Vec<KeyId>,
         position: f64,
         events: mpsc::UnboundedSender<Event>,
+        supervisor: &Supervisor,
     ) -> Self {
         let finest = period.as_nanos() / FINEST.as_nanos();
         let most = usize::try_from(finest).unwrap_or(usize::MAX).max(1);
@@ -63,27 +68,17 @@ impl Ring {
         for (index, key) in keys.iter().enumerate() {
             by_slot[slot_of(index, keys.len(), slots)].push(key.clone());
         }
-        let task = tokio::spawn({
-            let hand = Arc::clone(&hand);
-            async move {
-                let mut ticks = interval_at(at, step);
-                ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-                loop {
-                    ticks.tick().await;
-                    let (slot, next) = {
-                        let (mut hand, now) = (lock(&hand), Instant::now());
-                        let slot = hand.slot;
-                        let stalled = now.saturating_duration_since(hand.at) > STALL;
-                        hand.slot = (slot + 1) % by_slot.len();
-                        hand.at = if stalled { now } else { hand.at } + step;
-                        (slot, hand.at)
-                    };
-                    ticks.reset_at(next);
-                    if events.send(Event::Due(by_slot[slot].clone())).is_err() {
-                        return;
-                    }
-                }
-            }
+        let turning = Turning {
+            hand: Arc::clone(&hand),
+            step,
+            by_slot,
+            events,
+        };
+        let supervisor = supervisor.clone();
+        let task = tokio::spawn(async move {
+            supervisor
+                .keep(Task::Ring, turning, |turning| turning.turn().boxed())
+                .await;
         });
         Self {
             keys,
@@ -118,6 +113,42 @@ impl Ring {
     }
 }
 
+/// What turns a ring.
+struct Turning {
+    hand: Arc<Mutex<Hand>>,
+    step: Duration,
+    by_slot: Vec<Vec<KeyId>>,
+    events: mpsc::UnboundedSender<Event>,
+}
+
+impl Turning {
+    /// Turns for good.
+    async fn turn(&self) {
+        let mut ticks = interval_at(lock(&self.hand).at, self.step);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let (slot, next) = self.step();
+            ticks.reset_at(next);
+            let due = self.by_slot[slot].clone();
+            if self.events.send(Event::Due(due)).is_err() {
+                return;
+            }
+            failpoint::reach("ring_turned");
+        }
+    }
+
+    /// Moves the hand on; gives the slot whose turn it is, and the time of the next one.
+    fn step(&self) -> (usize, Instant) {
+        let (mut hand, now) = (lock(&self.hand), Instant::now());
+        let slot = hand.slot;
+        let stalled = now.saturating_duration_since(hand.at) > STALL;
+        hand.slot = (slot + 1) % self.by_slot.len();
+        hand.at = if stalled { now } else { hand.at } + self.step;
+        (slot, hand.at)
+    }
+}
+
 fn lock(hand: &Mutex<Hand>) -> MutexGuard<'_, Hand> {
     hand.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -148,7 +179,7 @@ mod tests {
     async fn turns(ring_of: usize, period: Duration, window: Duration) -> Vec<(Duration, KeyId)> {
         let (events, mut inbox) = mpsc::unbounded_channel();
         let start = Instant::now();
-        let _ring = Ring::start(period, keys(ring_of), 0.0, events);
+        let _ring = Ring::start(period, keys(ring_of), 0.0, events, &Supervisor::default());
         let mut seen = Vec::new();
         while let Ok(Some(Event::Due(due))) =
             tokio::time::timeout_at(start + window, inbox.recv()).await
@@ -183,7 +214,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stall_is_made_up_once() {
         let (events, mut inbox) = mpsc::unbounded_channel();
-        let _ring = Ring::start(Duration::from_secs(1), keys(1), 0.0, events);
+        let _ring = Ring::start(
+            Duration::from_secs(1),
+            keys(1),
+            0.0,
+            events,
+            &Supervisor::default(),
+        );
         tokio::task::yield_now().await;
         tokio::time::advance(Duration::from_secs(60)).await;
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -198,7 +235,13 @@ mod tests {
     async fn lateness_at_each_step_does_not_add_up() {
         let (events, mut inbox) = mpsc::unbounded_channel();
         let start = Instant::now();
-        let _ring = Ring::start(Duration::from_secs(1), keys(100), 0.0, events);
+        let _ring = Ring::start(
+            Duration::from_secs(1),
+            keys(100),
+            0.0,
+            events,
+            &Supervisor::default(),
+        );
         tokio::task::yield_now().await;
         let mut due = 0;
         while start.elapsed() < Duration::from_secs(10) {
@@ -217,7 +260,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_wait_it_names_is_the_wait_there_is() {
         let (events, mut inbox) = mpsc::unbounded_channel();
-        let ring = Ring::start(Duration::from_secs(8), keys(4), 0.5, events);
+        let ring = Ring::start(
+            Duration::from_secs(8),
+            keys(4),
+            0.5,
+            events,
+            &Supervisor::default(),
+        );
         assert!((ring.position() - 0.5).abs() < f64::EPSILON);
         for index in [2, 3, 0, 1] {
             let until = ring.until(index);
@@ -234,10 +283,16 @@ mod tests {
     async fn a_ring_that_is_replaced_again_and_again_still_turns() {
         let (events, mut inbox) = mpsc::unbounded_channel();
         let hour = Duration::from_secs(3_600);
-        let mut ring = Ring::start(hour, keys(2), 0.0, events.clone());
+        let mut ring = Ring::start(hour, keys(2), 0.0, events.clone(), &Supervisor::default());
         for _ in 0..12 {
             tokio::time::sleep(Duration::from_secs(600)).await;
-            ring = Ring::start(hour, keys(2), ring.position(), events.clone());
+            ring = Ring::start(
+                hour,
+                keys(2),
+                ring.position(),
+                events.clone(),
+                &Supervisor::default(),
+            );
         }
         let mut turns = HashMap::new();
         while let Ok(Event::Due(due)) = inbox.try_recv() {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::time::{advance, sleep};
+use tokio_util::sync::CancellationToken;
 
 use super::dispatcher::LOOKS_PER_QUEUE;
 use super::*;
@@ -80,7 +81,7 @@ impl Bench {
     fn new() -> Self {
         let (fake, stop) = (Arc::new(Fake::default()), CancellationToken::new());
         Self {
-            scheduler: Scheduler::start(fake.clone(), stop.clone()),
+            scheduler: Scheduler::start(fake.clone(), Supervisor::new(stop.clone())),
             fake,
             stop,
         }

@@ -5,11 +5,10 @@
 //! request's body or a parsed answer, so that no level a user sets lets it through.
 
 use std::io::IsTerminal as _;
-use std::panic::PanicHookInfo;
 
 use chrono::Local;
+use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
-use tracing::{Subscriber, error};
 use tracing_subscriber::filter::{EnvFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
@@ -18,6 +17,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry::Registry;
 use tracing_subscriber::reload;
 
+use super::panics;
 use crate::config::LogFormat;
 
 /// What may say more than a warning.
@@ -71,7 +71,7 @@ pub fn init(format: Option<LogFormat>, level: &str) -> Result<Handle, LogError> 
     let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
     let (subscriber, handle) = build(format, colours, parse_level(level)?, std::io::stderr);
     tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::Already)?;
-    std::panic::set_hook(Box::new(report_panic));
+    std::panic::set_hook(Box::new(panics::report));
     Ok(handle)
 }
 
@@ -142,17 +142,6 @@ fn floor() -> Targets {
         .with_targets(SILENT.map(|target| (target, LevelFilter::OFF)))
 }
 
-/// Where, and in which thread. The message of a panic can hold a value.
-fn report_panic(panic: &PanicHookInfo<'_>) {
-    let location = panic.location().map(ToString::to_string);
-    let thread = std::thread::current();
-    error!(
-        location = location.as_deref().unwrap_or("unknown"),
-        thread = thread.name().unwrap_or("unnamed"),
-        "the program panicked: this is a bug"
-    );
-}
-
 /// The time for people who watch: the date is today's.
 struct TimeOfDay;
 
@@ -167,7 +156,7 @@ mod tests {
     use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
     use serde_json::Value;
-    use tracing::{debug, info, info_span, trace, warn};
+    use tracing::{debug, error, info, info_span, trace, warn};
 
     use super::*;
 
@@ -303,18 +292,26 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_a_line_without_its_message() {
-        let text = logged(LogFormat::Json, "info", |_| {
-            let before = std::panic::take_hook();
-            std::panic::set_hook(Box::new(report_panic));
-            let panicked = std::panic::catch_unwind(|| panic!("canary"));
-            std::panic::set_hook(before);
-            panicked.expect_err("it panicked");
+    fn a_panic_is_a_line_without_its_message_and_counted() {
+        let look = panics::within_now(panics::Task::Look, || {
+            logged(LogFormat::Json, "info", |_| {
+                let before = std::panic::take_hook();
+                std::panic::set_hook(Box::new(panics::report));
+                let panicked = std::panic::catch_unwind(|| panic!("canary"));
+                std::panic::set_hook(before);
+                panicked.expect_err("it panicked");
+            })
         });
-        let line: Value = serde_json::from_str(&text).expect("one object");
+        let line: Value = serde_json::from_str(&look).expect("one object");
         assert_eq!(line["level"], "ERROR");
+        assert_eq!(line["task"], "look");
         let location = line["location"].as_str().expect("a place");
         assert!(location.contains("log.rs"), "{location}");
-        assert!(!text.contains("canary"), "{text}");
+        assert!(!look.contains("canary"), "{look}");
+        let metrics = crate::telemetry::metrics::Metrics::new().render();
+        let counted = "flashback_rotator_panics_total{task=\"look\"} ";
+        let counted = metrics.lines().find_map(|line| line.strip_prefix(counted));
+        let counted: u64 = counted.expect(&metrics).parse().expect("a count");
+        assert!(counted >= 1, "{counted}");
     }
 }

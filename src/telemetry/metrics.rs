@@ -14,6 +14,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use super::panics;
 use crate::model::{Action, KeyId, Outcome, SourceId};
 
 /// The name metrics and reports give to Flashback, beside the ids of the sources.
@@ -130,6 +131,11 @@ impl Metrics {
             "Time of a call to an outside service"
         );
         register!(reloads, "config_reloads", "Reloads of the configuration");
+        registry.register(
+            "panics",
+            "Panics, which the process survives; each is a defect",
+            panics::COUNT.clone(),
+        );
         registry.register(
             "build",
             "The version of this program",

@@ -1,5 +1,6 @@
-//! What is told to the outside: log lines, event names, metrics.
+//! What is told to the outside: log lines, event names, metrics, panics.
 
 pub mod event;
 pub mod log;
 pub mod metrics;
+pub mod panics;

@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt as _;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use url::Url;
@@ -30,6 +31,8 @@ use crate::lane::Lane;
 use crate::model::{Observation, SourceId, Version};
 use crate::secret::Fingerprinter;
 use crate::source::{Reading, Source, SourceError};
+use crate::supervise::Supervisor;
+use crate::telemetry::panics::Task;
 use keeper::Keeper;
 use kv::{Engine, check_path};
 use token::Token;
@@ -103,7 +106,12 @@ impl VaultSource {
     async fn token(&self) -> Result<Arc<Token>, SourceError> {
         self.tending.get_or_init(|| {
             let keeper = Arc::clone(&self.keeper);
-            tokio::spawn(async move { keeper.tend().await }).abort_handle()
+            let tend = async move {
+                Supervisor::default()
+                    .keep(Task::Token, keeper, |keeper| keeper.tend().boxed())
+                    .await;
+            };
+            tokio::spawn(tend).abort_handle()
         });
         self.keeper.token().await
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::fs::MetadataExt as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,9 @@ use rusqlite::ffi::SQLITE_READONLY_DBMOVED;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
 use super::rows::{history_row, look, looks, put_history, put_look, put_record, record};
+use crate::failpoint;
 use crate::model::{HistoryRow, KeyId, LookNote, Record};
+use crate::telemetry::panics::{Task, within_now};
 
 /// How long notes are gathered before they are written.
 const GATHER: Duration = Duration::from_secs(1);
@@ -70,20 +73,32 @@ pub(super) fn work_through(jobs: &Receiver<Job>, desk: &mut Desk) {
             Some(at) => jobs.recv_timeout(at.saturating_duration_since(Instant::now())),
         };
         match job {
-            Ok(Job::Work(work)) => work(desk),
+            Ok(Job::Work(work)) => {
+                survive(|| work(desk));
+            }
             Ok(Job::Noted) => due = due.or_else(|| Some(Instant::now() + desk.gather)),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
         if due.is_some_and(|at| at <= Instant::now()) {
             // What cannot be written now is kept and tried again; the next save has the error.
-            due = match desk.write_notes() {
-                Ok(()) => None,
-                Err(_) => Some(Instant::now() + GATHER_MANY),
+            due = match survive(|| desk.write_notes()) {
+                Some(Ok(())) => None,
+                _ => Some(Instant::now() + GATHER_MANY),
             };
         }
     }
-    let _ = desk.write_notes();
+    survive(|| desk.write_notes());
+}
+
+/// A panic ends one job and not the thread: SQLite undoes what was begun, and whoever waits for
+/// the job is told that it broke off.
+fn survive<T>(job: impl FnOnce() -> T) -> Option<T> {
+    let job = || {
+        failpoint::reach("state_asked");
+        job()
+    };
+    within_now(Task::State, || catch_unwind(AssertUnwindSafe(job))).ok()
 }
 
 /// The connection and what goes with it.

@@ -112,13 +112,17 @@ impl Sqlite {
         work: impl FnOnce(&mut Desk) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let gone = || self.place.failed("its thread has ended; restart");
+        let broken_off = || {
+            let reason = "the work on it panicked: this is a bug, please report it";
+            self.place.failed(reason)
+        };
         let (answer, answered) = oneshot::channel();
         let job = Job::Work(Box::new(move |desk| {
             let _ = answer.send(work(desk));
         }));
         let jobs = self.jobs.as_ref().ok_or_else(gone)?;
         jobs.send(job).map_err(|_| gone())?;
-        let result = answered.await.map_err(|_| gone())?;
+        let result = answered.await.map_err(|_| broken_off())?;
         result.map_err(|error| self.place.explain(&error))
     }
 }

@@ -1,0 +1,132 @@
+//! What runs beside the engine for as long as the process does: each a task of its own, started
+//! again where it panics.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::desk::Desk;
+use super::eyes::DaemonEyes;
+use super::reload::Reloader;
+use super::systemd;
+use crate::failpoint;
+use crate::fleet::Current;
+use crate::http;
+use crate::lane::Failure as _;
+use crate::retry::{Class, Limits, Round};
+use crate::supervise::Supervisor;
+use crate::telemetry::panics::Task;
+
+/// How long the HTTP server waits for a file descriptor to listen with.
+const NO_DESCRIPTOR: Duration = Duration::from_secs(1);
+
+/// What the services share.
+pub struct Services {
+    /// Starts them again.
+    pub supervisor: Supervisor,
+    /// The fleet of the moment.
+    pub current: Arc<Current>,
+    /// What is to be seen of the daemon.
+    pub eyes: Arc<DaemonEyes>,
+}
+
+impl Services {
+    /// Health, metrics and status, until `stop`.
+    pub fn http(&self, listener: std::net::TcpListener, stop: CancellationToken) -> JoinHandle<()> {
+        let server = Server {
+            listener,
+            eyes: self.eyes.clone(),
+            stop,
+        };
+        self.start(Task::Http, server, |server| server.serve().boxed())
+    }
+
+    /// The requests of other processes.
+    pub fn desk(&self, desk: Desk) -> JoinHandle<()> {
+        self.start(Task::Desk, desk, |desk| desk.serve().boxed())
+    }
+
+    /// The configuration. Each of `hangups` is a SIGHUP.
+    pub fn reload(&self, reloader: Reloader, hangups: Arc<Notify>) -> JoinHandle<()> {
+        let state = (reloader, hangups);
+        self.start(Task::Reload, state, |(reloader, hangups)| {
+            reloader.watch(hangups).boxed()
+        })
+    }
+
+    /// What systemd is told.
+    pub fn systemd(&self) -> JoinHandle<()> {
+        let state = (self.current.clone(), self.eyes.clone());
+        self.start(Task::Systemd, state, |(current, eyes)| {
+            systemd::keep_told(current, eyes).boxed()
+        })
+    }
+
+    /// The first sign-in to Flashback.
+    pub fn sign_in(&self) -> JoinHandle<()> {
+        let state = (self.current.clone(), self.eyes.clone());
+        self.start(Task::SignIn, state, |(current, eyes)| {
+            sign_in(current, eyes).boxed()
+        })
+    }
+
+    fn start<S: Send + 'static>(
+        &self,
+        task: Task,
+        state: S,
+        run: impl for<'a> Fn(&'a mut S) -> BoxFuture<'a, ()> + Send + 'static,
+    ) -> JoinHandle<()> {
+        let supervisor = self.supervisor.clone();
+        tokio::spawn(async move { supervisor.keep(task, state, run).await })
+    }
+}
+
+/// The HTTP server, and the port it comes back to.
+struct Server {
+    listener: std::net::TcpListener,
+    eyes: Arc<DaemonEyes>,
+    stop: CancellationToken,
+}
+
+impl Server {
+    async fn serve(&self) {
+        // The server closes what it listens with; the port stays bound for the next one.
+        let listener = loop {
+            match self.listener.try_clone().and_then(TcpListener::from_std) {
+                Ok(listener) => break listener,
+                Err(_) => tokio::time::sleep(NO_DESCRIPTOR).await,
+            }
+        };
+        http::serve(listener, self.eyes.clone(), self.stop.clone()).await;
+    }
+}
+
+/// Signs in to Flashback at the start, so that a wrong credential shows before the first
+/// rotation; `/readyz` waits for it.
+async fn sign_in(current: &Current, eyes: &DaemonEyes) {
+    let limits = Limits {
+        give_up_after: Duration::MAX,
+        ..current.load().config.retry
+    };
+    let mut round = Round::begin(limits);
+    loop {
+        failpoint::reach("signing_in");
+        let flashback = Arc::clone(&current.load().engine.flashback);
+        let Err(error) = flashback.sign_in().await else {
+            break;
+        };
+        let retry_after = match error.class() {
+            Class::Outage { retry_after } | Class::Transient { retry_after } => retry_after,
+            Class::Refused => None,
+        };
+        let wait = round.next_wait(retry_after).unwrap_or(limits.max);
+        tokio::time::sleep(wait).await;
+    }
+    eyes.signed_in();
+}

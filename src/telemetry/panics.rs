@@ -1,0 +1,137 @@
+//! A panic is one line in the log and one in a count, whoever catches it.
+//!
+//! Both are the work of the hook, which runs before anything is unwound: it knows the place, and by
+//! [`within`] the task and the key. It never looks at the panic's message, which can hold a value.
+
+use std::future::Future;
+use std::panic::PanicHookInfo;
+use std::sync::LazyLock;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+
+use crate::model::KeyId;
+
+/// What a panic can happen in, as `panics_total{task}` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// The HTTP server, and its connections.
+    Http,
+    /// The desk where other processes leave requests.
+    Desk,
+    /// One such request.
+    Request,
+    /// What watches the configuration.
+    Reload,
+    /// The first sign-in to Flashback.
+    SignIn,
+    /// What tells systemd how things stand.
+    Systemd,
+    /// What wakes keys.
+    Scheduler,
+    /// The keys of one interval.
+    Ring,
+    /// The cron lines.
+    Cron,
+    /// A look at a key.
+    Look,
+    /// What renews a source's token.
+    Token,
+    /// The thread of the state.
+    State,
+    /// Anything else.
+    Other,
+}
+
+impl Task {
+    /// Every one there is.
+    const ALL: [Self; 13] = [
+        Self::Http,
+        Self::Desk,
+        Self::Request,
+        Self::Reload,
+        Self::SignIn,
+        Self::Systemd,
+        Self::Scheduler,
+        Self::Ring,
+        Self::Cron,
+        Self::Look,
+        Self::Token,
+        Self::State,
+        Self::Other,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Desk => "desk",
+            Self::Request => "request",
+            Self::Reload => "reload",
+            Self::SignIn => "sign_in",
+            Self::Systemd => "systemd",
+            Self::Scheduler => "scheduler",
+            Self::Ring => "ring",
+            Self::Cron => "cron",
+            Self::Look => "look",
+            Self::Token => "token",
+            Self::State => "state",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// The label of [`COUNT`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct TaskLabel {
+    task: &'static str,
+}
+
+/// The process's panics. The hook is one for the process, so the count is too; each task is in it
+/// from the start, so that its first panic shows as an increase.
+pub static COUNT: LazyLock<Family<TaskLabel, Counter>> = LazyLock::new(|| {
+    let count = Family::default();
+    for task in Task::ALL {
+        let _: Counter = count.get_or_create_owned(&label(task));
+    }
+    count
+});
+
+fn label(task: Task) -> TaskLabel {
+    TaskLabel {
+        task: task.as_str(),
+    }
+}
+
+tokio::task_local! {
+    static HERE: (Task, Option<KeyId>);
+}
+
+/// Has a panic in `work` told as one of `task`, and of `key` where it is about one.
+pub fn within<F: Future>(
+    task: Task,
+    key: Option<KeyId>,
+    work: F,
+) -> impl Future<Output = F::Output> {
+    HERE.scope((task, key), work)
+}
+
+/// The same for work that does not wait.
+pub fn within_now<T>(task: Task, work: impl FnOnce() -> T) -> T {
+    HERE.sync_scope((task, None), work)
+}
+
+/// The panic hook of a process that has a log.
+pub fn report(panic: &PanicHookInfo<'_>) {
+    let (task, key) = HERE.try_with(Clone::clone).unwrap_or((Task::Other, None));
+    COUNT.get_or_create(&label(task)).inc();
+    let location = panic.location().map(ToString::to_string);
+    let thread = std::thread::current();
+    tracing::error!(
+        task = task.as_str(),
+        key = key.as_ref().map(KeyId::as_str),
+        location = location.as_deref().unwrap_or("unknown"),
+        thread = thread.name().unwrap_or("unnamed"),
+        "the program panicked: this is a bug, please report it"
+    );
+}
