@@ -239,7 +239,7 @@ async fn a_lane_that_was_replaced_tells_nothing_more() {
     back.expect("an answer");
     assert!(view.is_up(), "calls go on as they did");
     outage().await;
-    assert_eq!(*super::lock(&seen.0), ["unavailable"]);
+    assert_eq!(*lock(&seen.0), ["unavailable"]);
     let metrics = lane.metrics.render();
     assert!(metrics.contains("source_up{source=\"s\"} 0"), "{metrics}");
 }

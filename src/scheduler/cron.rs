@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::dispatcher::Event;
+use super::event::Event;
 use crate::config::CronLine;
 use crate::failpoint;
 use crate::supervise::Supervisor;

@@ -1,5 +1,7 @@
 //! Where all wake-ups meet.
 
+mod timers;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
@@ -7,13 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::task::TaskTracker;
 
-use super::cron::{self, CronTrigger};
+use super::cron::CronTrigger;
+use super::event::Event;
 use super::key::{Again, Key, Place, Queue, QueueId};
 use super::ring::Ring;
 use super::{Looked, Looker, Pulse, Scheduled};
@@ -35,23 +37,6 @@ const SPREAD_MOST: Duration = Duration::from_secs(2);
 
 /// What a key that made its look panic waits for.
 const AFTER_A_PANIC: Duration = Duration::from_secs(30);
-
-/// What the dispatcher is told.
-pub enum Event {
-    /// These keys, and no others, are scheduled from now on.
-    Replace(Vec<Scheduled>),
-    /// It is these keys' turn.
-    Due(Vec<KeyId>),
-    /// A cron line fired.
-    Cron(CronLine),
-    /// What is asked of these keys has changed: a look that began before does not count.
-    Changed(Vec<KeyId>),
-    /// A service is back.
-    Recovered(Option<SourceId>),
-    /// A look ended. The epoch and the queue are those it was counted in: a panic or a new
-    /// configuration may have changed them meanwhile.
-    Ended(u32, KeyId, QueueId, Looked),
-}
 
 pub struct Dispatcher {
     looker: Arc<dyn Looker>,
@@ -198,66 +183,6 @@ impl Dispatcher {
         self.pulse.unseen.store(unseen, Ordering::Relaxed);
     }
 
-    /// Rings whose keys are the same go on turning. On another one a key's place moves, over the
-    /// hand too: then its turn is made up.
-    fn turn_rings(&mut self) {
-        let mut wanted: BTreeMap<Duration, Vec<KeyId>> = BTreeMap::new();
-        for (id, key) in &self.keys {
-            if let Check::Every(period) = key.check
-                && key.scheduled
-            {
-                wanted.entry(period).or_default().push(id.clone());
-            }
-        }
-        self.rings.retain(|period, _| wanted.contains_key(period));
-        let mut overdue = Vec::new();
-        for (period, mut keys) in wanted {
-            keys.sort();
-            let old = self.rings.get(&period);
-            if old.is_some_and(|ring| ring.keys() == keys) {
-                continue;
-            }
-            let position = old.map_or(0.0, Ring::position);
-            let late = |id: &&KeyId| {
-                let looked_at = self.keys.get(*id).and_then(|key| key.looked_at);
-                looked_at.is_some_and(|at| at.elapsed() >= period)
-            };
-            overdue.extend(keys.iter().filter(late).cloned());
-            let ring = Ring::start(
-                period,
-                keys,
-                position,
-                self.events.clone(),
-                &self.supervisor,
-            );
-            self.rings.insert(period, ring);
-        }
-        let waits = |id: &KeyId| self.keys.get(id).is_some_and(|key| key.wake_at.is_none());
-        overdue.retain(waits);
-        self.spread(overdue);
-    }
-
-    fn start_cron(&mut self) {
-        let lines: HashSet<&CronLine> = self
-            .keys
-            .values()
-            .filter(|key| key.scheduled)
-            .filter_map(|key| match &key.check {
-                Check::Cron(line) => Some(line),
-                Check::Every(_) => None,
-            })
-            .collect();
-        let mut lines: Vec<CronLine> = lines.into_iter().cloned().collect();
-        lines.sort_by_cached_key(|line| (line.expression.clone(), line.timezone.name()));
-        if self.cron.as_ref().is_some_and(|cron| cron.lines() == lines) {
-            return;
-        }
-        let old = self.cron.take();
-        self.cron = (!lines.is_empty()).then(|| {
-            CronTrigger::start(lines, old.as_ref(), self.events.clone(), &self.supervisor)
-        });
-    }
-
     fn fire(&mut self, line: &CronLine) {
         let of_line = |key: &Key| matches!(&key.check, Check::Cron(other) if other == line);
         let now = Instant::now();
@@ -369,18 +294,6 @@ impl Dispatcher {
             });
             let _ = events.send(Event::Ended(epoch, id, queue, looked));
         });
-    }
-
-    fn planned(&self, id: &KeyId) -> Option<DateTime<Utc>> {
-        let now = Utc::now();
-        match &self.keys.get(id)?.check {
-            Check::Cron(line) => cron::next_after(line, now),
-            Check::Every(period) => {
-                let ring = self.rings.get(period)?;
-                let index = ring.keys().binary_search(id).ok()?;
-                Some(now + ring.until(index))
-            }
-        }
     }
 
     fn ended(&mut self, id: &KeyId, queue: &QueueId, looked: Looked) {

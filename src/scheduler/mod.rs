@@ -8,6 +8,7 @@
 
 mod cron;
 mod dispatcher;
+mod event;
 mod key;
 mod ring;
 #[cfg(test)]
@@ -29,7 +30,8 @@ use crate::model::{KeyId, SourceId, WorkspaceId};
 use crate::supervise::Supervisor;
 use crate::telemetry::panics::Task;
 
-use dispatcher::{Dispatcher, Event};
+use dispatcher::Dispatcher;
+use event::Event;
 
 /// Does the looking.
 #[async_trait]

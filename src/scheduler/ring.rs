@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::dispatcher::Event;
+use super::event::Event;
 use crate::failpoint;
 use crate::model::KeyId;
 use crate::supervise::Supervisor;

@@ -107,14 +107,6 @@ async fn old_requests_and_unknown_ones_are_cleared_away() {
 #[tokio::test]
 async fn a_job_that_panics_ends_in_an_error_undoes_what_it_did_and_stops_no_other() {
     let (_directory, store) = opened();
-    let count = |store: &Sqlite| {
-        let sql = "SELECT count(*) FROM sqlite_master WHERE name = 'half'";
-        let count = store.ask(move |desk| {
-            desk.connection
-                .query_row(sql, [], |row| row.get::<_, i64>(0))
-        });
-        count
-    };
     let panics: Result<(), _> = store
         .ask(|desk| {
             let half = desk.connection.transaction()?;
@@ -125,7 +117,12 @@ async fn a_job_that_panics_ends_in_an_error_undoes_what_it_did_and_stops_no_othe
     let error = panics.expect_err("it panicked");
     assert!(matches!(error, StoreError::Failed { .. }), "{error}");
     assert!(error.to_string().contains("this is a bug"), "{error}");
-    assert_eq!(count(&store).await.expect("read"), 0);
+    let half = store.ask(|desk| {
+        let sql = "SELECT count(*) FROM sqlite_master WHERE name = 'half'";
+        desk.connection
+            .query_row(sql, [], |row| row.get::<_, i64>(0))
+    });
+    assert_eq!(half.await.expect("read"), 0);
     store.note_look(&KeyId::new("a"), LookNote::default());
     store.flush().await.expect("written");
 }

@@ -1,0 +1,86 @@
+//! The rings and the cron trigger that a schedule asks for, and the times they will name.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::Dispatcher;
+use crate::config::{Check, CronLine};
+use crate::model::KeyId;
+use crate::scheduler::cron::{self, CronTrigger};
+use crate::scheduler::ring::Ring;
+
+impl Dispatcher {
+    /// Rings whose keys are the same go on turning. On another one a key's place moves, over the
+    /// hand too: then its turn is made up.
+    pub(super) fn turn_rings(&mut self) {
+        let mut wanted: BTreeMap<Duration, Vec<KeyId>> = BTreeMap::new();
+        for (id, key) in &self.keys {
+            if let Check::Every(period) = key.check
+                && key.scheduled
+            {
+                wanted.entry(period).or_default().push(id.clone());
+            }
+        }
+        self.rings.retain(|period, _| wanted.contains_key(period));
+        let mut overdue = Vec::new();
+        for (period, mut keys) in wanted {
+            keys.sort();
+            let old = self.rings.get(&period);
+            if old.is_some_and(|ring| ring.keys() == keys) {
+                continue;
+            }
+            let position = old.map_or(0.0, Ring::position);
+            let late = |id: &&KeyId| {
+                let looked_at = self.keys.get(*id).and_then(|key| key.looked_at);
+                looked_at.is_some_and(|at| at.elapsed() >= period)
+            };
+            overdue.extend(keys.iter().filter(late).cloned());
+            let ring = Ring::start(
+                period,
+                keys,
+                position,
+                self.events.clone(),
+                &self.supervisor,
+            );
+            self.rings.insert(period, ring);
+        }
+        let waits = |id: &KeyId| self.keys.get(id).is_some_and(|key| key.wake_at.is_none());
+        overdue.retain(waits);
+        self.spread(overdue);
+    }
+
+    pub(super) fn start_cron(&mut self) {
+        let lines: HashSet<&CronLine> = self
+            .keys
+            .values()
+            .filter(|key| key.scheduled)
+            .filter_map(|key| match &key.check {
+                Check::Cron(line) => Some(line),
+                Check::Every(_) => None,
+            })
+            .collect();
+        let mut lines: Vec<CronLine> = lines.into_iter().cloned().collect();
+        lines.sort_by_cached_key(|line| (line.expression.clone(), line.timezone.name()));
+        if self.cron.as_ref().is_some_and(|cron| cron.lines() == lines) {
+            return;
+        }
+        let old = self.cron.take();
+        self.cron = (!lines.is_empty()).then(|| {
+            CronTrigger::start(lines, old.as_ref(), self.events.clone(), &self.supervisor)
+        });
+    }
+
+    pub(super) fn planned(&self, id: &KeyId) -> Option<DateTime<Utc>> {
+        let now = Utc::now();
+        match &self.keys.get(id)?.check {
+            Check::Cron(line) => cron::next_after(line, now),
+            Check::Every(period) => {
+                let ring = self.rings.get(period)?;
+                let index = ring.keys().binary_search(id).ok()?;
+                Some(now + ring.until(index))
+            }
+        }
+    }
+}
