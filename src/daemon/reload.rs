@@ -153,7 +153,6 @@ impl Reloader {
         for key in &gone {
             self.ground.metrics.forget_key(key);
         }
-        fleet.report_services(Some(&old));
         self.eyes.refused(false);
         self.ground.metrics.reload("accepted");
         tracing::info!(
@@ -169,6 +168,7 @@ impl Reloader {
             tracing::warn!("{warning}");
         }
         let schedule = fleet.schedule();
+        fleet.report_services(Some(&old));
         self.current.replace(fleet);
         self.scheduler.replace(schedule);
         self.scheduler.changed(changed);
