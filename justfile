@@ -24,6 +24,14 @@ deny:
 test *args:
     tests/run {{ args }}
 
+# The units and the Debian package, in a booted machine; as root
+systemd-test:
+    tests/systemd/run
+
+# The Debian package
+package *args:
+    systemd/package {{ args }}
+
 # What a change must pass
 ci:
     .ci/run

@@ -210,3 +210,32 @@ fn every_event_is_logged_somewhere() {
         );
     }
 }
+
+/// The settings of a unit, without comments.
+fn settings(unit: &str) -> Vec<String> {
+    let text = fs::read_to_string(crate_root().join("systemd").join(unit)).expect("a unit");
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_template_is_the_unit_with_places_of_its_own() {
+    let own = |line: &str| match line {
+        "StateDirectory=flashback-rotator" => format!("{line}@%i"),
+        "ConfigurationDirectory=flashback-rotator" => format!("{line}/%i"),
+        line if line.starts_with("Description=") => format!("{line} (%i)"),
+        line => line.replace("rotator/config.toml", "rotator/%i/config.toml"),
+    };
+    let environment = "Environment=FLASHBACK_ROTATOR_CONFIG=/etc/flashback-rotator/%i/config.toml";
+    let expected: Vec<String> = settings("flashback-rotator.service")
+        .iter()
+        .map(|line| own(line))
+        .collect();
+    let template = settings("flashback-rotator@.service");
+    assert!(template.iter().any(|line| line == environment));
+    let rest: Vec<String> = template
+        .into_iter()
+        .filter(|line| line != environment)
+        .collect();
+    assert_eq!(rest, expected);
+}

@@ -51,7 +51,9 @@ class Machine:
         self.power_off()
 
     def boot(self):
-        command = ["systemd-nspawn", "--quiet", f"--directory={self.tree}", "--boot"]
+        # It must not outlive this process, however that ends.
+        command = ["setpriv", "--pdeathsig", "TERM"]
+        command += ["systemd-nspawn", "--quiet", f"--directory={self.tree}", "--boot"]
         command += [f"--machine=rotator-{os.getpid()}", "--register=no", "--keep-unit"]
         command += ["--private-network", "--console=pipe", "--settings=no", "--link-journal=no"]
         command += ["--resolv-conf=off", "--timezone=off"]
@@ -171,8 +173,8 @@ class Unit:
         return self.machine.run("systemctl", verb, self.name, check=check)
 
     def drop_in(self, name, text):
-        """Adds settings until the machine is switched off, or takes them away again."""
-        path = f"/run/systemd/system/{self.name}.service.d/{name}.conf"
+        """Adds settings, or takes them away again."""
+        path = f"/etc/systemd/system/{self.name}.service.d/{name}.conf"
         if text:
             self.machine.write(path, f"[Service]\n{text}\n")
         else:
