@@ -11,7 +11,7 @@ from pathlib import Path
 
 import package
 import service
-from machine import Machine
+from machine import Machine, Wrong
 from scene import PROVED, REPOSITORY, Scene
 
 
@@ -39,6 +39,7 @@ def prove(machine, given):
         service.starts(scene)
         service.is_confined(scene)
         service.reloads(scene)
+        service.reads_files(scene)
         service.comes_back(scene)
         service.is_never_given_up(scene)
         instances = service.instances(scene)
@@ -75,6 +76,5 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("FAIL: terminated"))
     try:
         main()
-    except Exception as error:
-        print(f"FAIL: {error}", file=sys.stderr)
-        sys.exit(1)
+    except Wrong as error:
+        sys.exit(f"FAIL: {error}")

@@ -94,6 +94,27 @@ def reloads(scene):
         eventually("one key", lambda: unit.get("StatusText").startswith("1 key:"))
 
 
+def reads_files(scene):
+    """A `file` source, as README.md has it: readable for a group that the unit is given."""
+    machine, unit = scene.machine, scene.unit
+    good = machine.path(CONFIG).read_text()
+    with proving("given a group, it reads keys from a directory of that group"):
+        machine.run("groupadd", "llm-keys")
+        machine.run("install", "-d", "-m", "750", "-g", "llm-keys", "/srv/llm")
+        key = scene.canary("file")
+        machine.write("/srv/llm/anthropic", key + "\n", 0o640)
+        machine.run("chgrp", "llm-keys", "/srv/llm/anthropic")
+        source = '\n[sources.mounted]\ntype = "file"\ndir = "/srv/llm"\n'
+        keys = '[keys.mounted]\nai_type = "ANTHROPIC"\nsource = "mounted"\npath = "anthropic"\n'
+        machine.write(CONFIG, good + source + keys)
+        unit.drop_in("group", "SupplementaryGroups=llm-keys")
+        unit.do("restart")
+        scene.flashback.wait_for("mounted", key)
+    unit.drop_in("group", None)
+    machine.write(CONFIG, good)
+    unit.do("restart")
+
+
 def comes_back(scene):
     machine, unit = scene.machine, scene.unit
     with proving("killed with -9 it is started again, and pushes nothing again"):
