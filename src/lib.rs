@@ -33,6 +33,7 @@ pub mod retry;
 pub mod scheduler;
 pub mod secret;
 pub mod source;
+pub mod span;
 pub mod store;
 pub mod supervise;
 pub mod telemetry;

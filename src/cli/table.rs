@@ -4,13 +4,14 @@
 use std::fmt;
 
 use anstyle::{AnsiColor, Style};
-use chrono::{DateTime, TimeDelta, Utc};
 use tabled::builder::Builder;
 use tabled::settings::Padding;
 use tabled::settings::style::Style as Border;
 
 use crate::engine::row::State;
 use crate::model::Action;
+
+pub use crate::span::{ago, ahead};
 
 /// A table with a header.
 pub struct Table(Builder);
@@ -124,31 +125,6 @@ pub fn action(action: Action) -> String {
     colour(of, action.as_str())
 }
 
-/// A time gone by: `12 s ago`.
-pub fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
-    format!("{} ago", span(now - at))
-}
-
-/// A time to come: `in 12 s`, or `now`.
-pub fn ahead(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
-    if at <= now {
-        "now".to_owned()
-    } else {
-        format!("in {}", span(at - now))
-    }
-}
-
-/// A length of time in its largest unit that is not zero.
-fn span(length: TimeDelta) -> String {
-    let seconds = length.num_seconds().max(0);
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} days", seconds / 86_400),
-    }
-}
-
 /// A progress bar on stderr, shown where that is a terminal.
 pub fn progress(total: usize) -> indicatif::ProgressBar {
     let bar = indicatif::ProgressBar::new(total as u64);
@@ -186,14 +162,5 @@ mod tests {
         table.row(["abcd".into(), "2".into()]);
         let shown = anstream::adapter::strip_str(&table.to_string()).to_string();
         assert_eq!(shown, "NAME  X\n鍵鍵  1\nabcd  2");
-    }
-
-    #[test]
-    fn spans_are_short() {
-        let now = Utc::now();
-        assert_eq!(ago(now - TimeDelta::seconds(5), now), "5 s ago");
-        assert_eq!(ago(now - TimeDelta::minutes(3), now), "3 min ago");
-        assert_eq!(ahead(now + TimeDelta::hours(5), now), "in 5 h");
-        assert_eq!(ahead(now - TimeDelta::hours(5), now), "now");
     }
 }

@@ -1,15 +1,20 @@
 //! What the daemon shows: outages in the log, health and status over HTTP.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use tokio::time::Instant;
+
+use super::overview;
 
 use crate::engine::row::{self, Row};
 use crate::fleet::Current;
 use crate::http::Eyes;
+use crate::http::page::{EVENTS, Outage, Overview};
 use crate::lane::Outages;
 use crate::model::SourceId;
 use crate::scheduler::Scheduler;
@@ -24,10 +29,11 @@ const STUCK: Duration = Duration::from_secs(30);
 /// it beside the daemon may keep it busy for a while.
 const STATE_GONE: Duration = Duration::from_secs(60);
 
-/// Logs outages once, and wakes what waited when they end.
+/// Logs outages once, remembers the last of each service, and wakes what waited when they end.
 #[derive(Default)]
 pub struct Watch {
     scheduler: OnceLock<Scheduler>,
+    outages: Mutex<HashMap<String, Outage>>,
 }
 
 impl Watch {
@@ -35,10 +41,21 @@ impl Watch {
     pub fn attach(&self, scheduler: Scheduler) {
         let _ = self.scheduler.set(scheduler);
     }
+
+    /// The last outage of a service, or the one it is in.
+    pub fn last_outage(&self, service: &str) -> Option<Outage> {
+        lock(&self.outages).get(service).cloned()
+    }
 }
 
 impl Outages for Watch {
     fn unavailable(&self, service: &str, error: &str, retry_in: Duration) {
+        let outage = Outage {
+            since: Utc::now(),
+            until: None,
+            error: error.to_owned(),
+        };
+        lock(&self.outages).insert(service.to_owned(), outage);
         tracing::warn!(
             event = event::SOURCE_UNAVAILABLE,
             source = service,
@@ -49,6 +66,9 @@ impl Outages for Watch {
     }
 
     fn recovered(&self, service: &str, after: Duration) {
+        if let Some(outage) = lock(&self.outages).get_mut(service) {
+            outage.until = Some(Utc::now());
+        }
         tracing::info!(
             event = event::SOURCE_RECOVERED,
             source = service,
@@ -67,6 +87,8 @@ pub struct DaemonEyes {
     scheduler: Scheduler,
     supervisor: Supervisor,
     metrics: Arc<Metrics>,
+    watch: Arc<Watch>,
+    started_at: DateTime<Utc>,
     signed_in: AtomicBool,
     was_ready: AtomicBool,
     refused: AtomicBool,
@@ -80,12 +102,15 @@ impl DaemonEyes {
         scheduler: Scheduler,
         supervisor: Supervisor,
         metrics: Arc<Metrics>,
+        watch: Arc<Watch>,
     ) -> Arc<Self> {
         Arc::new(Self {
             current,
             scheduler,
             supervisor,
             metrics,
+            watch,
+            started_at: Utc::now(),
             signed_in: AtomicBool::new(false),
             was_ready: AtomicBool::new(false),
             refused: AtomicBool::new(false),
@@ -95,13 +120,7 @@ impl DaemonEyes {
 
     /// The state has answered.
     pub fn state_answered(&self) {
-        *self.lock() = Instant::now();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Instant> {
-        self.state_answered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.state_answered) = Instant::now();
     }
 
     /// What became of the newest configuration: whether it is refused, and an older one in force.
@@ -123,9 +142,8 @@ impl DaemonEyes {
 #[async_trait]
 impl Eyes for DaemonEyes {
     fn live(&self) -> bool {
-        self.scheduler.since_pulse() < STUCK
-            && self.lock().elapsed() < STATE_GONE
-            && self.supervisor.all_well()
+        let state = lock(&self.state_answered).elapsed();
+        self.scheduler.since_pulse() < STUCK && state < STATE_GONE && self.supervisor.all_well()
     }
 
     fn ready(&self) -> Result<(), Vec<String>> {
@@ -163,4 +181,36 @@ impl Eyes for DaemonEyes {
             .map_err(|error| error.to_string())?;
         Ok(row::document(&Row::of_records(&fleet.config.keys, records)))
     }
+
+    async fn overview(&self) -> Result<Overview, String> {
+        let fleet = self.current.load();
+        let store = &fleet.engine.store;
+        let records = store.load_all().await.map_err(|error| error.to_string())?;
+        let history = store.history(None, Some(EVENTS)).await;
+        let mut events = history.map_err(|error| error.to_string())?;
+        events.reverse();
+        let at = Utc::now();
+        Ok(Overview {
+            at,
+            started_at: self.started_at,
+            live: self.live(),
+            missing: self.ready().err().unwrap_or_default(),
+            services: overview::services(
+                &fleet,
+                &records,
+                self.started_at,
+                self.signed_in.load(Ordering::Relaxed),
+                |service| overview::Known {
+                    up: self.metrics.is_up(service),
+                    outage: self.watch.last_outage(service),
+                },
+            ),
+            keys: overview::keys(&fleet.config, records, at),
+            events,
+        })
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

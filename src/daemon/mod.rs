@@ -6,6 +6,7 @@
 
 mod desk;
 pub(crate) mod eyes;
+mod overview;
 mod reload;
 mod services;
 mod systemd;
@@ -118,6 +119,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         scheduler.clone(),
         supervisor.clone(),
         metrics.clone(),
+        watch,
     );
     scheduler.replace(schedule);
 

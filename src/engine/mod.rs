@@ -223,10 +223,12 @@ impl Engine {
             Next::OnSchedule => planned.or(record.look.next_at.filter(|at| *at > now)),
             Next::In(wait) => Some(now + wait),
         };
-        let note = LookNote {
+        let before = record.look.clone();
+        let mut note = LookNote {
             checked_at: Some(now),
             next_at,
             problem,
+            strip: before.strip,
         };
         let row = Row::of_pass(
             &unit.key,
@@ -236,13 +238,15 @@ impl Engine {
             note.problem.as_ref(),
         );
         let pushed_at = record.live.as_ref().map(|live| live.pushed_at);
-        let state = row::state(
-            &unit.config,
-            &Record {
-                look: note.clone(),
-                ..record
-            },
-        );
+        let looked = Record {
+            look: note.clone(),
+            ..record
+        };
+        let state = row::state(&unit.config, &looked);
+        if let Some(mark) = state.mark() {
+            note.strip
+                .look(before.checked_at, before.next_at, now, mark);
+        }
         unit.stands(state);
         let in_sync = state == State::InSync;
         self.metrics.in_sync(&unit.key, in_sync);

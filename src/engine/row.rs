@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::done::Done;
 use crate::config::KeyConfig;
-use crate::model::{Action, KeyId, Problem, ProblemKind, Record, SourceId, Version};
+use crate::model::{Action, KeyId, Mark, Problem, ProblemKind, Record, SourceId, Version};
 
 /// One row. `--json` prints it as it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +78,18 @@ impl State {
             Self::Held => "held",
             Self::Missing => "missing",
             Self::Disabled => "disabled",
+        }
+    }
+
+    /// What a look that found this leaves in the key's [`Strip`](crate::model::Strip).
+    pub fn mark(self) -> Option<Mark> {
+        match self {
+            Self::InSync => Some(Mark::InSync),
+            Self::Pending => Some(Mark::Pending),
+            Self::Failing => Some(Mark::Failing),
+            Self::Held => Some(Mark::Held),
+            Self::Missing => Some(Mark::Missing),
+            Self::Disabled => None,
         }
     }
 }

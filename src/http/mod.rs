@@ -1,8 +1,11 @@
-//! Health, metrics and status over HTTP.
+//! Health, metrics, status and a page for people over HTTP.
 //!
 //! The listener may be open to a network, so that whoever connects is bounded: in number, in the
 //! time to say what is wanted, in its size, and in the time a connection lives. Nothing is read but
 //! the head of a request, and nothing here changes anything.
+
+mod host;
+pub mod page;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +14,7 @@ use async_trait::async_trait;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::map_response;
+use axum::middleware::{from_fn, map_response};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -63,12 +66,18 @@ pub trait Eyes: Send + Sync {
     /// # Errors
     /// Why it cannot be told, for people.
     async fn status(&self) -> Result<serde_json::Value, String>;
+
+    /// What the page for people shows.
+    ///
+    /// # Errors
+    /// Why it cannot be told, for people.
+    async fn overview(&self) -> Result<page::Overview, String>;
 }
 
 /// Answers on `listener` until `stop`, then lets the answers under way be finished. It returns
 /// then, and not before.
 pub async fn serve(listener: TcpListener, eyes: Arc<dyn Eyes>, stop: CancellationToken) {
-    let routes = routes(eyes);
+    let routes = Routes::new(eyes);
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let connections = TaskTracker::new();
     loop {
@@ -109,7 +118,8 @@ async fn accept(
     }
 }
 
-async fn converse(stream: TcpStream, routes: Router, stop: CancellationToken) {
+async fn converse(stream: TcpStream, routes: Routes, stop: CancellationToken) {
+    let routes = routes.of(&stream);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
@@ -126,16 +136,47 @@ async fn converse(stream: TcpStream, routes: Router, stop: CancellationToken) {
     let _ = tokio::time::timeout(ANSWER_TIME, connection).await;
 }
 
-fn routes(eyes: Arc<dyn Eyes>) -> Router {
-    Router::new()
-        .route("/livez", get(livez))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
-        .route("/status", get(status))
-        .fallback((StatusCode::NOT_FOUND, "there is no such page\n"))
-        .method_not_allowed_fallback((StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n"))
-        .layer(map_response(guard))
-        .with_state(eyes)
+/// What is answered, by the way a connection came in.
+#[derive(Clone)]
+struct Routes {
+    local: Router,
+    network: Router,
+}
+
+impl Routes {
+    fn new(eyes: Arc<dyn Eyes>) -> Self {
+        let health = Router::new()
+            .route("/livez", get(livez))
+            .route("/readyz", get(readyz));
+        let told = Router::new()
+            .route("/metrics", get(metrics))
+            .route("/status", get(status))
+            .with_state(Arc::clone(&eyes))
+            .merge(page::route(Arc::clone(&eyes)));
+        let whole = |told: Router| {
+            health
+                .clone()
+                .with_state(Arc::clone(&eyes))
+                .merge(told)
+                .fallback((StatusCode::NOT_FOUND, "there is no such page\n"))
+                .method_not_allowed_fallback((
+                    StatusCode::METHOD_NOT_ALLOWED,
+                    "only GET and HEAD\n",
+                ))
+                .layer(map_response(guard))
+        };
+        Self {
+            local: whole(told.clone().route_layer(from_fn(host::only_local_names))),
+            network: whole(told),
+        }
+    }
+
+    fn of(self, stream: &TcpStream) -> Router {
+        match stream.local_addr() {
+            Ok(address) if !address.ip().to_canonical().is_loopback() => self.network,
+            _ => self.local,
+        }
+    }
 }
 
 /// What is told holds for now, and is what it says it is.

@@ -4,6 +4,7 @@
 //! its [`Fingerprint`](crate::secret::Fingerprint), a keyed digest.
 
 mod record;
+pub mod strip;
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use self::record::{Held, Intent, Live, LookNote, Problem, ProblemKind, Record, Refusal};
+pub use self::strip::{Mark, Strip};
 
 use crate::document::FieldMap;
 use crate::secret::Fingerprint;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Action, AiLlmId, KeyId, Origin, Settings, Version};
+use super::{Action, AiLlmId, KeyId, Origin, Settings, Strip, Version};
 use crate::secret::Fingerprint;
 
 /// What the state store remembers of one key.
@@ -106,6 +106,8 @@ pub struct LookNote {
     pub next_at: Option<DateTime<Utc>>,
     /// What stands in the way, if anything does.
     pub problem: Option<Problem>,
+    /// How the last day was, this look included.
+    pub strip: Strip,
 }
 
 /// What stands in the way of a key being in step.

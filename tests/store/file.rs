@@ -119,7 +119,7 @@ async fn there_is_no_place_for_a_value() {
         history.id history.key history.name history.outcome history.previous_version \
         history.reason history.source history.verified_by history.version \
         keys.ai_llm_id keys.held keys.intent keys.key keys.live keys.refusal keys.seen \
-        looks.checked_at looks.key looks.next_at looks.problem meta.name meta.value \
+        looks.checked_at looks.key looks.next_at looks.problem looks.strip meta.name meta.value \
         requests.answer requests.claimed_at requests.claimed_by requests.done requests.id \
         requests.request requests.submitted_at requests.total";
     assert_eq!(columns.join(" "), known);

@@ -12,8 +12,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeZone as _, Utc};
 use flashback_rotator::document::FieldMap;
 use flashback_rotator::model::{
-    Action, AiLlmId, AiType, Held, HistoryRow, Intent, KeyId, Live, LookNote, Origin, Outcome,
-    Problem, ProblemKind, Record, Refusal, Settings, SourceId, Version, WorkspaceId,
+    Action, AiLlmId, AiType, Held, HistoryRow, Intent, KeyId, Live, LookNote, Mark, Origin,
+    Outcome, Problem, ProblemKind, Record, Refusal, Settings, SourceId, Strip, Version,
+    WorkspaceId,
 };
 use flashback_rotator::secret::{Fingerprint, Fingerprinter};
 use flashback_rotator::store::Store;
@@ -91,7 +92,16 @@ fn note(second: i64, problem: Option<&str>) -> LookNote {
             kind: ProblemKind::Source,
             error: error.to_owned(),
         }),
+        strip: strip(second),
     }
+}
+
+fn strip(second: i64) -> Strip {
+    let mut strip = Strip::default();
+    let before = at(second - 7_200);
+    strip.look(None, None, before, Mark::InSync);
+    strip.look(Some(before), Some(before), at(second), Mark::Failing);
+    strip
 }
 
 fn origin(name: &str) -> Origin {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::{CachedStatement, Row, Transaction, named_params, params};
 
 use super::columns::{Json, Time, Word};
-use crate::model::{AiLlmId, HistoryRow, KeyId, LookNote, Record, SourceId, Version};
+use crate::model::{AiLlmId, HistoryRow, KeyId, LookNote, Record, SourceId, Strip, Version};
 
 pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     let text = |name| row.get::<_, Option<String>>(name);
@@ -46,13 +46,24 @@ pub(super) fn look(row: &Row<'_>) -> rusqlite::Result<(KeyId, LookNote)> {
         checked_at: time("checked_at")?,
         next_at: time("next_at")?,
         problem: row.get::<_, Option<Json<_>>>("problem")?.map(|json| json.0),
+        strip: strip(row)?,
     };
     Ok((KeyId::new(row.get::<_, String>("key")?), note))
 }
 
+/// Beside a process of the version before, the file has no such column yet.
+fn strip(row: &Row<'_>) -> rusqlite::Result<Strip> {
+    let text = match row.get::<_, Option<String>>("strip") {
+        Err(rusqlite::Error::InvalidColumnName(_)) => None,
+        text => text?,
+    };
+    Ok(text.as_deref().map(Strip::parse).unwrap_or_default())
+}
+
 pub(super) fn looks<'a>(transaction: &'a Transaction<'_>) -> rusqlite::Result<CachedStatement<'a>> {
     transaction.prepare_cached(
-        "INSERT OR REPLACE INTO looks (key, checked_at, next_at, problem) VALUES (?1, ?2, ?3, ?4)",
+        "INSERT OR REPLACE INTO looks (key, checked_at, next_at, problem, strip)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
     )
 }
 
@@ -66,6 +77,7 @@ pub(super) fn put_look(
         note.checked_at.map(Time),
         note.next_at.map(Time),
         note.problem.as_ref().map(Json),
+        note.strip.to_string(),
     ])?;
     Ok(())
 }

@@ -14,7 +14,8 @@ pub(super) const APPLICATION: i64 = 0x466c_6252;
 
 /// What brings a file from each schema to the next. A published one is never edited, and each only
 /// adds, so that a program of the version before can still work beside this one.
-const MIGRATIONS: [&str; 1] = [r"
+pub(super) const MIGRATIONS: [&str; 2] = [
+    r"
 CREATE TABLE meta (
     name TEXT PRIMARY KEY,
     value BLOB NOT NULL
@@ -67,7 +68,10 @@ CREATE TABLE requests (
     answer TEXT
 ) STRICT;
 CREATE INDEX requests_waiting ON requests (id) WHERE claimed_at IS NULL AND answer IS NULL;
-"];
+",
+    // The last day of a key, as `Strip` writes it.
+    "ALTER TABLE looks ADD COLUMN strip TEXT;",
+];
 
 /// The schema this program writes.
 const KNOWN: i64 = MIGRATIONS.len() as i64;

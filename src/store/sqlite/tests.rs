@@ -144,3 +144,29 @@ async fn records_wait_for_the_disk_also_after_notes_did_not() {
     }
     assert_eq!(number("PRAGMA foreign_keys").await.expect("read"), 1);
 }
+
+#[tokio::test]
+async fn a_state_of_the_first_version_is_read_and_brought_up_to_date() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("state.db");
+    let first = rusqlite::Connection::open(&path).expect("made");
+    let looks = "INSERT INTO looks (key, checked_at) VALUES ('a', '2026-11-21T22:15:06Z');
+        INSERT INTO meta (name, value) VALUES ('fingerprint_key', zeroblob(32));
+        PRAGMA user_version = 1;";
+    first.execute_batch(schema::MIGRATIONS[0]).expect("tables");
+    first
+        .pragma_update(None, "application_id", schema::APPLICATION)
+        .expect("ours");
+    first.execute_batch(looks).expect("rows");
+    drop(first);
+    let read = async |store: Sqlite| {
+        let record = store.load(&KeyId::new("a")).await.expect("read");
+        assert!(record.look.checked_at.is_some());
+        assert_eq!(record.look.strip, crate::model::Strip::default());
+        (store, record)
+    };
+    let beside = Sqlite::open_beside(&path).expect("opened");
+    read(beside.expect("a state")).await;
+    let (store, record) = read(Sqlite::open(&path, "a test").expect("opened")).await;
+    store.save(&record, None).await.expect("saved");
+}

@@ -1,0 +1,238 @@
+//! The keys: failing ones first, a filter by state, pages where they are many.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use maud::{Markup, html};
+
+use super::layout::{icon, moment};
+use super::query::{ORDER, Query};
+use super::{Key, Overview, strip};
+use crate::engine::row::{Standing, State};
+use crate::span::{ago, ahead, span};
+
+/// Keys on one page.
+const PAGE: usize = 100;
+
+/// From this many keys on there is something to search.
+const SEARCHED: usize = 12;
+
+/// A look this late is one that somebody should know of.
+const OVERDUE: TimeDelta = TimeDelta::minutes(1);
+
+/// The columns, as they stand over the table and, on a narrow screen, beside each value.
+const COLUMNS: [&str; 6] = [
+    "Key",
+    "State",
+    "Live version",
+    "Last push",
+    "Next look",
+    "Last 24 hours",
+];
+
+/// The word people read for a state.
+pub fn word(state: State) -> &'static str {
+    match state {
+        State::InSync => "In sync",
+        State::Pending => "Pending",
+        State::Failing => "Failing",
+        State::Held => "Held",
+        State::Missing => "Missing",
+        State::Disabled => "Disabled",
+    }
+}
+
+/// The state of a key.
+pub fn state(key: &Key) -> State {
+    let standing = key.row.standing.as_ref();
+    standing.map_or(State::Pending, |standing| standing.state)
+}
+
+/// How many keys are in this state.
+pub fn count(overview: &Overview, of: State) -> usize {
+    overview.keys.iter().filter(|key| state(key) == of).count()
+}
+
+/// The section.
+pub fn section(overview: &Overview, query: &Query) -> Markup {
+    let found = select(&overview.keys, query);
+    let pages = found.len().div_ceil(PAGE).max(1);
+    let page = query.page.min(pages);
+    let shown = found.iter().skip((page - 1) * PAGE).take(PAGE);
+    html! {
+        section aria-labelledby="keys" {
+            div.head {
+                h2 #keys { "Keys" }
+                @if !overview.keys.is_empty() { (filters(overview, query)) }
+            }
+            @if overview.keys.is_empty() {
+                p.empty { "No keys are configured." }
+            } @else if found.is_empty() {
+                p.empty { "No key is like that. " a href=(Query::parse("").link()) { "Show all" } }
+            } @else {
+                div.sheet {
+                    table.keys role="table" aria-labelledby="keys" {
+                        thead role="rowgroup" {
+                            tr role="row" {
+                                @for column in COLUMNS {
+                                    th scope="col" role="columnheader" { (column) }
+                                }
+                            }
+                        }
+                        @for key in shown { (group(key, overview.at)) }
+                    }
+                }
+                @if pages > 1 { (paging(query, page, pages, found.len())) }
+                (strip::legend())
+            }
+        }
+    }
+}
+
+/// The keys that are asked for, those that matter first.
+fn select<'a>(keys: &'a [Key], query: &Query) -> Vec<&'a Key> {
+    let wanted = query.search.to_lowercase();
+    let has = |text: &str| text.to_lowercase().contains(&wanted);
+    let mut found: Vec<_> = keys
+        .iter()
+        .filter(|key| query.state.is_none_or(|wanted| state(key) == wanted))
+        .filter(|key| {
+            let row = &key.row;
+            has(row.key.as_str()) || has(&row.name) || has(row.source.as_str()) || has(&key.path)
+        })
+        .collect();
+    let rank = |key: &Key| ORDER.iter().position(|of| *of == state(key));
+    found.sort_by(|a, b| (rank(a), &a.row.key).cmp(&(rank(b), &b.row.key)));
+    found
+}
+
+fn filters(overview: &Overview, query: &Query) -> Markup {
+    let link = |to: Option<State>, word: &str, count: usize| {
+        let current = (query.state == to).then_some("true");
+        html! {
+            a href=(query.in_state(to).link()) aria-current=[current] {
+                (word) " " b { (count) }
+            }
+        }
+    };
+    html! {
+        nav.filters aria-label="Keys by state" {
+            (link(None, "All", overview.keys.len()))
+            @for of in ORDER {
+                @let count = count(overview, of);
+                @if count > 0 || query.state == Some(of) { (link(Some(of), word(of), count)) }
+            }
+        }
+        @if overview.keys.len() >= SEARCHED || !query.search.is_empty() {
+            form.search role="search" {
+                @if let Some(of) = query.state { input type="hidden" name="state" value=(of.as_str()); }
+                @if !query.refresh { input type="hidden" name="refresh" value="off"; }
+                input type="search" name="q" aria-label="Find keys" placeholder="Find keys"
+                    value=(query.search) autocomplete="off" spellcheck="false";
+                button { "Find" }
+            }
+        }
+    }
+}
+
+/// One key: a line, and below it what is wrong.
+fn group(key: &Key, now: DateTime<Utc>) -> Markup {
+    let state = state(key);
+    let row = &key.row;
+    html! {
+        tbody role="rowgroup" class=(state.as_str()) {
+            tr role="row" {
+                th scope="row" role="rowheader" {
+                    bdi.id { (row.key) }
+                    @if row.name != row.key.as_str() { bdi.name { (row.name) } }
+                    span.from { bdi { (row.source) } " · " bdi { (key.path) } }
+                }
+                td.state role="cell" { (badge(state)) }
+                td role="cell" data-label=(COLUMNS[2]) { (version(key)) }
+                (times(row.standing.as_ref(), state, now))
+                td.day role="cell" { (strip::picture(&key.strip, now)) }
+            }
+            @if let Some(error) = problem(key) {
+                tr.problem role="row" {
+                    td colspan=(COLUMNS.len()) role="cell" aria-colspan=(COLUMNS.len()) {
+                        (error)
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A state as a mark and a word.
+pub fn badge(state: State) -> Markup {
+    html! {
+        span class={ "badge " (state.as_str()) } { (icon(state)) (word(state)) }
+    }
+}
+
+fn version(key: &Key) -> Markup {
+    let live = key.row.version.as_deref();
+    html! {
+        @match live {
+            Some(live) => bdi.version { (live) },
+            None => span.none { "none yet" },
+        }
+        @if let Some(seen) = key.seen.as_deref().filter(|seen| Some(*seen) != live) {
+            span.from { "store has " bdi.version { (seen) } }
+        }
+    }
+}
+
+fn times(standing: Option<&Standing>, state: State, now: DateTime<Utc>) -> Markup {
+    let pushed = standing.and_then(|standing| standing.pushed_at);
+    let next = standing.and_then(|standing| standing.next_check);
+    html! {
+        td role="cell" data-label=(COLUMNS[3]) {
+            @match pushed {
+                Some(at) => (moment(at, &ago(at, now))),
+                None => span.none { "never" },
+            }
+        }
+        td role="cell" data-label=(COLUMNS[4]) {
+            @match next {
+                _ if state == State::Disabled => span.none { "switched off" },
+                Some(at) if at + OVERDUE < now => {
+                    span.late { (moment(at, &format!("{} late", span(now - at)))) }
+                }
+                Some(at) => (moment(at, &ahead(at, now))),
+                None => span.none { "not planned yet" },
+            }
+        }
+    }
+}
+
+/// What is wrong, or why a version is held.
+fn problem(key: &Key) -> Option<Markup> {
+    let error = key.row.error.as_deref();
+    let held = key.held.as_deref();
+    let seen = key.seen.as_deref().unwrap_or_default();
+    match (held, error) {
+        (Some(reason), error) => Some(html! {
+            "Version " bdi.version { (seen) } " is held: " bdi { (reason) }
+            @if let Some(error) = error.filter(|error| *error != reason) {
+                br; bdi { (error) }
+            }
+        }),
+        (None, Some(error)) => Some(html! { bdi { (error) } }),
+        (None, None) => None,
+    }
+}
+
+fn paging(query: &Query, page: usize, pages: usize, found: usize) -> Markup {
+    let first = (page - 1) * PAGE + 1;
+    let last = (page * PAGE).min(found);
+    html! {
+        nav.paging aria-label="Pages of keys" {
+            @if page > 1 {
+                a href=(query.on_page(page - 1).link()) rel="prev" { "Previous" }
+            }
+            span { (first) " to " (last) " of " (found) }
+            @if page < pages {
+                a href=(query.on_page(page + 1).link()) rel="next" { "Next" }
+            }
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The document around the sections, and the verdict over all of them.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::query::Query;
+use super::{Answers, BUILD, Overview, SCRIPT, STYLE, events, keys, services};
+use crate::engine::row::State;
+use crate::span::span;
+
+/// How often the browser loads the page anew where scripts are off, in seconds. Reading on is more
+/// important then than the last seconds.
+const RELOAD: u32 = 30;
+
+/// What it all comes to.
+struct Verdict {
+    /// Its mark.
+    state: State,
+    /// A line.
+    words: String,
+    /// The same for a narrow tab.
+    title: String,
+}
+
+/// The page.
+pub fn page(overview: &Overview, query: &Query) -> Markup {
+    let verdict = verdict(overview);
+    let body = html! {
+        div.verdict class=(verdict.state.as_str()) aria-live="polite" {
+            (icon(verdict.state))
+            h1 { (verdict.words) }
+        }
+        @for missing in &overview.missing { p.note { "Starting: " (missing) "." } }
+        (services::section(&overview.services, overview.at))
+        (keys::section(overview, query))
+        (events::section(&overview.events))
+    };
+    let up = html! { " · up " (span(overview.at - overview.started_at)) };
+    document(&verdict, query, &up, overview.at, &body)
+}
+
+/// The page where there is nothing to show.
+pub fn unavailable(query: &Query, reason: &str) -> Markup {
+    let verdict = Verdict {
+        state: State::Failing,
+        words: "The state cannot be read".to_owned(),
+        title: "No state".to_owned(),
+    };
+    let body = html! {
+        div.verdict.failing aria-live="polite" {
+            (icon(State::Failing))
+            h1 { (verdict.words) }
+        }
+        p.note { bdi { (reason) } }
+        p.note { "Until it can be read again nothing is pushed. The log of the process says more." }
+    };
+    document(&verdict, query, &html! {}, Utc::now(), &body)
+}
+
+fn document(
+    verdict: &Verdict,
+    query: &Query,
+    up: &Markup,
+    at: DateTime<Utc>,
+    body: &Markup,
+) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" data-build=(*BUILD) {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="robots" content="noindex";
+                title { (verdict.title) " · flashback-rotator" }
+                link rel="icon" href=(favicon(verdict.state));
+                style { (PreEscaped(STYLE)) }
+                @if query.refresh {
+                    noscript { meta http-equiv="refresh" content=(RELOAD); }
+                }
+            }
+            body {
+                (PreEscaped(SYMBOLS))
+                header {
+                    p.brand { "flashback-rotator" }
+                    p { (env!("CARGO_PKG_VERSION")) (up) }
+                    (clock(query, at))
+                }
+                p #silence role="alert" hidden {
+                    "flashback-rotator does not answer. What is below is old."
+                }
+                main { (body) }
+                footer {
+                    p {
+                        "For programs: "
+                        a href="status" { "status" } ", " a href="metrics" { "metrics" } ", "
+                        a href="livez" { "livez" } ", " a href="readyz" { "readyz" }
+                    }
+                }
+                @if query.refresh { script { (PreEscaped(SCRIPT)) } }
+            }
+        }
+    }
+}
+
+/// When the page was made, and the switch for making it anew.
+fn clock(query: &Query, at: DateTime<Utc>) -> Markup {
+    let other = Query {
+        refresh: !query.refresh,
+        ..query.clone()
+    };
+    html! {
+        p.clock {
+            "As of " time datetime=(rfc3339(at)) { (at.format("%Y-%m-%d %H:%M:%S")) " UTC" } " "
+            a href=(other.link()) {
+                @if query.refresh { "Stop refreshing" } @else { "Refresh by itself" }
+            }
+        }
+    }
+}
+
+fn verdict(overview: &Overview) -> Verdict {
+    let enabled = overview.keys.len() - keys::count(overview, State::Disabled);
+    let count = |state| keys::count(overview, state);
+    let of = |count: usize, what: &str| match enabled {
+        1 => format!("The key is {what}"),
+        _ if count == enabled => format!("All {enabled} keys are {what}"),
+        _ if count == 1 => format!("1 of {enabled} keys is {what}"),
+        _ => format!("{count} of {enabled} keys are {what}"),
+    };
+    let down = overview
+        .services
+        .iter()
+        .find(|service| service.answers == Answers::No);
+    let (state, words, title) = if !overview.live {
+        let words = "The engine makes no progress".to_owned();
+        (State::Failing, words.clone(), words)
+    } else if let n @ 1.. = count(State::Failing) {
+        (State::Failing, of(n, "failing"), format!("{n} failing"))
+    } else if let n @ 1.. = count(State::Missing) {
+        let words = of(n, "missing in the store");
+        (State::Missing, words, format!("{n} missing"))
+    } else if let Some(service) = down {
+        let words = format!("{} does not answer", service.name);
+        (State::Failing, words.clone(), words)
+    } else if let n @ 1.. = count(State::Held) {
+        (State::Held, of(n, "held"), format!("{n} held"))
+    } else if let n @ 1.. = count(State::Pending) {
+        (State::Pending, of(n, "pending"), format!("{n} pending"))
+    } else if enabled == 0 {
+        let words = "There are no keys to keep in sync".to_owned();
+        (State::Pending, words, "No keys".to_owned())
+    } else {
+        (State::InSync, of(enabled, "in sync"), "In sync".to_owned())
+    };
+    Verdict {
+        state,
+        words,
+        title,
+    }
+}
+
+/// A time, exact for whoever points at it.
+pub fn moment(at: DateTime<Utc>, words: &str) -> Markup {
+    let exact = rfc3339(at);
+    html! { time datetime=(exact) title=(exact) { (words) } }
+}
+
+fn rfc3339(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// The mark of a state, beside its word: each has a shape of its own.
+pub fn icon(state: State) -> Markup {
+    html! {
+        svg.icon viewBox="0 0 16 16" aria-hidden="true" { use href={ "#" (shape(state)) }; }
+    }
+}
+
+fn shape(state: State) -> &'static str {
+    match state {
+        State::InSync => "tick",
+        State::Pending => "dots",
+        State::Failing => "cross",
+        State::Held => "pause",
+        State::Missing => "query",
+        State::Disabled => "dash",
+    }
+}
+
+/// The shapes, drawn once.
+const SYMBOLS: &str = concat!(
+    r#"<svg class="symbols" aria-hidden="true">"#,
+    r#"<symbol id="tick" viewBox="0 0 16 16"><path d="M4.2 8.4l2.6 2.6 5-5.6"/></symbol>"#,
+    r#"<symbol id="dots" viewBox="0 0 16 16"><path d="M4.5 8h.01M8 8h.01M11.5 8h.01"/></symbol>"#,
+    r#"<symbol id="cross" viewBox="0 0 16 16"><path d="M5 5l6 6M11 5l-6 6"/></symbol>"#,
+    r#"<symbol id="pause" viewBox="0 0 16 16"><path d="M6 4.8v6.4M10 4.8v6.4"/></symbol>"#,
+    r#"<symbol id="query" viewBox="0 0 16 16"><path d="M8 4.2v4.6M8 11.8h.01"/></symbol>"#,
+    r#"<symbol id="dash" viewBox="0 0 16 16"><path d="M4.8 8h6.4"/></symbol>"#,
+    "</svg>",
+);
+
+/// The verdict in the browser's tab: a colour and a shape.
+fn favicon(state: State) -> String {
+    let (colour, path) = match state {
+        State::InSync => ("15803d", "M4.2 8.4l2.6 2.6 5-5.6"),
+        State::Failing | State::Missing => ("c81e1e", "M5 5l6 6M11 5l-6 6"),
+        State::Held => ("b45309", "M6 4.8v6.4M10 4.8v6.4"),
+        State::Pending | State::Disabled => ("64748b", "M4.5 8h.01M8 8h.01M11.5 8h.01"),
+    };
+    format!(
+        "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E\
+         %3Ccircle cx='8' cy='8' r='8' fill='%23{colour}'/%3E%3Cpath d='{path}' fill='none' \
+         stroke='white' stroke-width='2' stroke-linecap='round'/%3E%3C/svg%3E"
+    )
+}

@@ -1,0 +1,205 @@
+//! The page for people: how every key stands, what answers and what does not, what was done.
+//!
+//! One document that asks for nothing else: its style and its small script stand in it, and the
+//! policy sent with it lets nothing else in. It is whole without the script, which only brings it
+//! up to date in place; without it the browser loads it anew. All text that others wrote goes
+//! through [`maud`], which escapes it.
+
+mod events;
+mod keys;
+mod layout;
+mod query;
+mod services;
+mod strip;
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::http::header::{
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
+use maud::Markup;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+
+use super::{ANSWER_TIME, Eyes};
+use crate::engine::row::Row;
+use crate::model::strip::SLOTS;
+use crate::model::{HistoryRow, Mark};
+
+use query::Query;
+
+/// The page's style, all of it.
+const STYLE: &str = include_str!("style.css");
+
+/// The page's script, all of it.
+const SCRIPT: &str = include_str!("refresh.js");
+
+/// How long what was found out is shown again. However many look at the page, the state is read
+/// this often and no more.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// How many rows of the audit trail the page shows.
+pub const EVENTS: u32 = 50;
+
+/// What the page shows.
+#[derive(Clone, Debug)]
+pub struct Overview {
+    /// When this was found out.
+    pub at: DateTime<Utc>,
+    /// When the process started.
+    pub started_at: DateTime<Utc>,
+    /// Whether the engine makes progress.
+    pub live: bool,
+    /// What is still missing after a start, for people; nothing once it was ready.
+    pub missing: Vec<String>,
+    /// Flashback, then the sources.
+    pub services: Vec<Service>,
+    /// Every configured key.
+    pub keys: Vec<Key>,
+    /// The last [`EVENTS`] rows of the audit trail, newest first.
+    pub events: Vec<HistoryRow>,
+}
+
+/// Flashback or a source.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Its name: a source's id, or "Flashback".
+    pub name: String,
+    /// What it is.
+    pub kind: &'static str,
+    /// Where it is: a host, a region, a directory.
+    pub place: String,
+    /// How many enabled keys need it.
+    pub keys: usize,
+    /// Whether it answers.
+    pub answers: Answers,
+    /// The outage it is in, or the last one this process has seen.
+    pub outage: Option<Outage>,
+}
+
+/// Whether a service answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// It did when last asked.
+    Yes,
+    /// It is taken to be away, and everything that needs it is held back.
+    No,
+    /// It has not done so since the process started, and is not known to be away.
+    NotYet,
+}
+
+/// A time in which a service did not answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outage {
+    /// When that was first seen.
+    pub since: DateTime<Utc>,
+    /// When it answered again; `None` while it does not.
+    pub until: Option<DateTime<Utc>>,
+    /// The error it began with; never a value.
+    pub error: String,
+}
+
+/// A key.
+#[derive(Clone, Debug)]
+pub struct Key {
+    /// Its row of `status`.
+    pub row: Row,
+    /// Where in its source it is.
+    pub path: String,
+    /// The version the store was last seen to hold.
+    pub seen: Option<String>,
+    /// Why that version is held, if it is.
+    pub held: Option<String>,
+    /// Its last day, half an hour each.
+    pub strip: [Option<Mark>; SLOTS],
+}
+
+/// Answers `/`.
+pub(super) fn route(eyes: Arc<dyn Eyes>) -> Router {
+    let desk = Arc::new(Desk {
+        eyes,
+        last: Mutex::default(),
+    });
+    Router::new().route("/", get(page)).with_state(desk)
+}
+
+struct Desk {
+    eyes: Arc<dyn Eyes>,
+    last: Mutex<Option<(Instant, Arc<Overview>)>>,
+}
+
+impl Desk {
+    /// One at a time: those who wait get what the first one finds out.
+    async fn overview(&self) -> Result<Arc<Overview>, String> {
+        let mut last = self.last.lock().await;
+        if let Some((at, overview)) = &*last
+            && at.elapsed() < FRESH
+        {
+            return Ok(Arc::clone(overview));
+        }
+        let overview = Arc::new(self.eyes.overview().await?);
+        *last = Some((Instant::now(), Arc::clone(&overview)));
+        Ok(overview)
+    }
+}
+
+async fn page(State(desk): State<Arc<Desk>>, RawQuery(query): RawQuery) -> Response {
+    let query = Query::parse(query.as_deref().unwrap_or_default());
+    let found = timeout(ANSWER_TIME, desk.overview()).await;
+    let (status, document) = match found {
+        Ok(Ok(overview)) => (StatusCode::OK, layout::page(&overview, &query)),
+        Ok(Err(reason)) => unavailable(&query, &reason),
+        Err(_) => unavailable(&query, "the state does not answer"),
+    };
+    let headers = [
+        (CONTENT_SECURITY_POLICY, POLICY.clone()),
+        (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+        (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            HeaderValue::from_static("same-origin"),
+        ),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            HeaderValue::from_static("same-origin"),
+        ),
+        (
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/html; charset=utf-8"),
+        ),
+    ];
+    (status, headers, document.into_string()).into_response()
+}
+
+fn unavailable(query: &Query, reason: &str) -> (StatusCode, Markup) {
+    let document = layout::unavailable(query, reason);
+    (StatusCode::SERVICE_UNAVAILABLE, document)
+}
+
+/// Nothing comes from elsewhere, and of what stands in the page only these two run and count.
+static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; img-src data:; \
+         connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        digest(STYLE),
+        digest(SCRIPT)
+    );
+    HeaderValue::from_str(&policy).expect("plain ASCII")
+});
+
+/// Tells a page that was loaded from an older version of this program that it must load itself anew.
+static BUILD: LazyLock<String> = LazyLock::new(|| digest(&format!("{STYLE}{SCRIPT}")));
+
+fn digest(text: &str) -> String {
+    STANDARD.encode(Sha256::digest(text))
+}

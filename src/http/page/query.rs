@@ -1,0 +1,118 @@
+//! What of it a reader wants to see.
+
+use url::form_urlencoded;
+
+use crate::engine::row::State;
+
+/// The states in the order that matters to whoever reads: what is wrong comes first.
+pub const ORDER: [State; 6] = [
+    State::Failing,
+    State::Missing,
+    State::Held,
+    State::Pending,
+    State::InSync,
+    State::Disabled,
+];
+
+/// The longest search that is taken, in characters.
+const LONGEST: usize = 100;
+
+/// The part of the address behind the question mark. What makes no sense in it is passed over: a
+/// page is better than an error about a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    /// Only keys in this state.
+    pub state: Option<State>,
+    /// Only keys whose id, name, source or path has this in it.
+    pub search: String,
+    /// Which page of keys, from 1.
+    pub page: usize,
+    /// Whether it brings itself up to date.
+    pub refresh: bool,
+}
+
+impl Query {
+    pub fn parse(text: &str) -> Self {
+        let mut query = Self {
+            state: None,
+            search: String::new(),
+            page: 1,
+            refresh: true,
+        };
+        for (name, value) in form_urlencoded::parse(text.as_bytes()) {
+            match &*name {
+                "state" => query.state = ORDER.into_iter().find(|state| state.as_str() == value),
+                "q" => query.search = value.trim().chars().take(LONGEST).collect(),
+                "page" => query.page = value.parse().unwrap_or(1).max(1),
+                "refresh" => query.refresh = value != "off",
+                _ => {}
+            }
+        }
+        query
+    }
+
+    /// The link to it from the page itself, wherever a proxy has put that.
+    pub fn link(&self) -> String {
+        let mut link = form_urlencoded::Serializer::new(String::from("?"));
+        if let Some(state) = self.state {
+            link.append_pair("state", state.as_str());
+        }
+        if !self.search.is_empty() {
+            link.append_pair("q", &self.search);
+        }
+        if self.page > 1 {
+            link.append_pair("page", &self.page.to_string());
+        }
+        if !self.refresh {
+            link.append_pair("refresh", "off");
+        }
+        link.finish()
+    }
+
+    /// The same for keys in this state, or in any.
+    pub fn in_state(&self, state: Option<State>) -> Self {
+        Self {
+            state,
+            page: 1,
+            ..self.clone()
+        }
+    }
+
+    /// The same for another page.
+    pub fn on_page(&self, page: usize) -> Self {
+        Self {
+            page,
+            ..self.clone()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_comes_back_as_a_link() {
+        let text = "?state=in_sync&q=a%26b+%3C&page=3&refresh=off";
+        let query = Query::parse(&text[1..]);
+        assert_eq!(query.search, "a&b <");
+        assert_eq!(query.link(), text);
+        assert_eq!(Query::parse("").link(), "?");
+        assert_eq!(
+            query.in_state(None).on_page(1).link(),
+            "?q=a%26b+%3C&refresh=off"
+        );
+    }
+
+    #[test]
+    fn nonsense_is_passed_over() {
+        for text in [
+            "state=broken&page=-1&page=x&page=99999999999999999999",
+            "state=&q=&page=0&%ff=%fe&&&=&refresh=on",
+        ] {
+            assert_eq!(Query::parse(text), Query::parse(""), "{text}");
+        }
+        let long = format!("q={}", "é".repeat(1000));
+        assert_eq!(Query::parse(&long).search.chars().count(), LONGEST);
+    }
+}

@@ -1,0 +1,61 @@
+//! Flashback and the sources: which of them answer.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use maud::{Markup, html};
+
+use super::layout::{icon, moment};
+use super::{Answers, Outage, Service};
+use crate::engine::row::State;
+use crate::span::{ago, span};
+
+/// The section.
+pub fn section(services: &[Service], now: DateTime<Utc>) -> Markup {
+    html! {
+        section aria-labelledby="services" {
+            h2 #services { "Flashback and sources" }
+            ul.services role="list" {
+                @for service in services { (one(service, now)) }
+            }
+        }
+    }
+}
+
+fn one(service: &Service, now: DateTime<Utc>) -> Markup {
+    // The marks of the keys' states, so that one sign means one thing on the page.
+    let (state, word) = match service.answers {
+        Answers::Yes => (State::InSync, "Up"),
+        Answers::No => (State::Failing, "Down"),
+        Answers::NotYet if service.keys == 0 => (State::Disabled, "Not used"),
+        Answers::NotYet => (State::Pending, "No answer yet"),
+    };
+    html! {
+        li class=(state.as_str()) {
+            h3 { bdi { (service.name) } }
+            span class={ "badge " (state.as_str()) } { (icon(state)) (word) }
+            p.from {
+                @if service.kind != service.name { (service.kind) " · " }
+                bdi { (service.place) } " · "
+                (service.keys) @if service.keys == 1 { " key" } @else { " keys" }
+            }
+            @if let Some(outage) = &service.outage { (told(outage, now)) }
+        }
+    }
+}
+
+fn told(outage: &Outage, now: DateTime<Utc>) -> Markup {
+    let since = outage.since.to_rfc3339_opts(SecondsFormat::Secs, true);
+    match outage.until {
+        None => html! {
+            p.outage {
+                "No answer for " time datetime=(since) title=(since) { (span(now - outage.since)) }
+                ": " bdi { (outage.error) }
+            }
+        },
+        Some(until) => html! {
+            p.outage.over {
+                "Was away for " (span(until - outage.since)) " until "
+                (moment(until, &ago(until, now))) ": " bdi { (outage.error) }
+            }
+        },
+    }
+}

@@ -1,0 +1,368 @@
+//! How a key stood over the last day, half an hour at a time.
+//!
+//! Every look marks the half hour it falls into, and the ones since the look before with what
+//! that one found. So a [`Strip`] is never longer than a day, costs no write of its own, and says
+//! nothing of a time in which a promised look did not come: the process was down, or stuck.
+
+use std::fmt;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// How many half hours are kept: a day's.
+pub const SLOTS: usize = 48;
+
+/// The length of one, in seconds.
+const SLOT: i64 = 30 * 60;
+
+/// How late a look may be before the time it should have been at counts as not looked at. A
+/// restart takes less.
+const LATE: TimeDelta = TimeDelta::minutes(2);
+
+/// The bit for a time nobody looked; the others are those of [`Mark`].
+const GAP: u8 = 1 << 5;
+
+/// One character for each combination of bits.
+const DIGITS: &[u8; 64] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-";
+
+/// What a look found, by how much it matters: the last one is what a half hour shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mark {
+    /// A push was on its way.
+    Pending = 1,
+    /// Flashback held what the store held.
+    InSync = 1 << 1,
+    /// The store's version was held.
+    Held = 1 << 2,
+    /// The store had nothing to push.
+    Missing = 1 << 3,
+    /// Something was wrong.
+    Failing = 1 << 4,
+}
+
+impl Mark {
+    const ALL: [Self; 5] = [
+        Self::Pending,
+        Self::InSync,
+        Self::Held,
+        Self::Missing,
+        Self::Failing,
+    ];
+
+    fn of_bit(bit: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|mark| *mark as u8 == bit)
+    }
+}
+
+/// The last day of a key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Strip {
+    /// The number of the newest half hour, counted from 1970.
+    newest: i64,
+    /// The bits of each half hour, at its number modulo [`SLOTS`].
+    slots: [u8; SLOTS],
+    /// What the last look found; zero before the first.
+    last: u8,
+}
+
+impl Default for Strip {
+    fn default() -> Self {
+        Self {
+            newest: 0,
+            slots: [0; SLOTS],
+            last: 0,
+        }
+    }
+}
+
+impl Strip {
+    /// Notes a look at `now` that found `mark`. `checked_at` and `next_at` are what the look before
+    /// it left: when it was, and when the next one should come.
+    pub fn look(
+        &mut self,
+        checked_at: Option<DateTime<Utc>>,
+        next_at: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+        mark: Mark,
+    ) {
+        self.extend(checked_at, next_at, now);
+        self.last = mark as u8;
+        self.set(number(now), number(now), self.last);
+    }
+
+    /// The half hours of the day that ends with `now`, oldest first. `None` is one in which nobody
+    /// looked for a while, and nothing was found that matters more.
+    pub fn until(
+        &self,
+        checked_at: Option<DateTime<Utc>>,
+        next_at: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> [Option<Mark>; SLOTS] {
+        let mut strip = self.clone();
+        strip.extend(checked_at, next_at, now);
+        strip.go_to(number(now));
+        let oldest = strip.newest - SLOTS as i64 + 1;
+        std::array::from_fn(|index| shown(strip.slots[place(oldest + index as i64)]))
+    }
+
+    /// When the half hour with this index in [`until`](Self::until) begins.
+    pub fn begin(index: usize, now: DateTime<Utc>) -> DateTime<Utc> {
+        let before = (SLOTS - 1).saturating_sub(index) as i64;
+        DateTime::from_timestamp((number(now) - before) * SLOT, 0).unwrap_or(now)
+    }
+
+    /// What the last look found held until the next one was due; from then on nobody looked.
+    fn extend(
+        &mut self,
+        checked_at: Option<DateTime<Utc>>,
+        next_at: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) {
+        let Some(checked_at) = checked_at.filter(|at| *at <= now && self.last != 0) else {
+            return;
+        };
+        let due = next_at.unwrap_or(checked_at).max(checked_at) + LATE;
+        self.set(number(checked_at), number(due.min(now)), self.last);
+        if due < now {
+            self.set(number(due), number(now), GAP);
+        }
+    }
+
+    fn set(&mut self, from: i64, to: i64, bits: u8) {
+        if to > self.newest || self.newest - to >= SLOTS as i64 {
+            self.go_to(to);
+        }
+        for slot in from.max(self.newest - SLOTS as i64 + 1)..=to {
+            self.slots[place(slot)] |= bits;
+        }
+    }
+
+    /// Makes this half hour the newest, also where the clock was set back.
+    fn go_to(&mut self, slot: i64) {
+        let (from, to) = (self.newest.min(slot) + 1, self.newest.max(slot));
+        for passed in from.max(to - SLOTS as i64 + 1)..=to {
+            self.slots[place(passed)] = 0;
+        }
+        self.newest = slot;
+    }
+}
+
+fn number(at: DateTime<Utc>) -> i64 {
+    at.timestamp().div_euclid(SLOT)
+}
+
+fn place(slot: i64) -> usize {
+    slot.rem_euclid(SLOTS as i64) as usize
+}
+
+fn shown(bits: u8) -> Option<Mark> {
+    let mark = Mark::ALL
+        .into_iter()
+        .rev()
+        .find(|mark| bits & *mark as u8 != 0);
+    mark.filter(|mark| *mark > Mark::InSync || bits & GAP == 0)
+}
+
+/// As the state keeps it: the newest half hour, the last look's mark, and a digit for each half
+/// hour, oldest first.
+impl fmt::Display for Strip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digit = |bits: u8| char::from(DIGITS[usize::from(bits) % DIGITS.len()]);
+        write!(f, "{} {} ", self.newest, digit(self.last))?;
+        let oldest = self.newest - SLOTS as i64 + 1;
+        (oldest..=self.newest).try_for_each(|slot| write!(f, "{}", digit(self.slots[place(slot)])))
+    }
+}
+
+impl fmt::Debug for Strip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Strip({self})")
+    }
+}
+
+impl Strip {
+    /// Reads what [`Display`](fmt::Display) writes. What is not that is a day nothing is known of:
+    /// it must not keep the rest of a record from being read.
+    pub fn parse(text: &str) -> Self {
+        Self::parsed(text).unwrap_or_default()
+    }
+
+    fn parsed(text: &str) -> Option<Self> {
+        let digit = |byte: u8| {
+            let at = DIGITS.iter().position(|digit| *digit == byte)?;
+            u8::try_from(at).ok()
+        };
+        let mut words = text.split(' ');
+        let newest: i64 = words.next()?.parse().ok()?;
+        let last = digit(*words.next()?.as_bytes().first()?)?;
+        let digits = words.next()?.as_bytes();
+        let in_time = (0..=i64::from(u32::MAX)).contains(&newest);
+        if digits.len() != SLOTS || !in_time || (last != 0 && Mark::of_bit(last).is_none()) {
+            return None;
+        }
+        let mut slots = [0; SLOTS];
+        for (slot, byte) in (newest - SLOTS as i64 + 1..).zip(digits) {
+            slots[place(slot)] = digit(*byte)?;
+        }
+        Some(Self {
+            newest,
+            slots,
+            last,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: i64 = 1_800_014_400;
+
+    fn at(minute: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(NOON + minute * 60, 0).expect("a time")
+    }
+
+    /// Looks at these minutes, each promised half a minute after the one before.
+    struct Key {
+        strip: Strip,
+        checked: Option<DateTime<Utc>>,
+        next: Option<DateTime<Utc>>,
+    }
+
+    impl Key {
+        fn new() -> Self {
+            Self {
+                strip: Strip::default(),
+                checked: None,
+                next: None,
+            }
+        }
+
+        fn look(&mut self, minute: i64, every: i64, mark: Mark) {
+            let now = at(minute);
+            self.strip.look(self.checked, self.next, now, mark);
+            (self.checked, self.next) = (Some(now), Some(at(minute + every)));
+        }
+
+        /// The last `count` half hours before this minute, as letters.
+        fn seen(&self, minute: i64, count: usize) -> String {
+            let slots = self.strip.until(self.checked, self.next, at(minute));
+            let letter = |mark: &Option<Mark>| match mark {
+                None => '.',
+                Some(Mark::Pending) => 'p',
+                Some(Mark::InSync) => 's',
+                Some(Mark::Held) => 'h',
+                Some(Mark::Missing) => 'm',
+                Some(Mark::Failing) => 'F',
+            };
+            slots[SLOTS - count..].iter().map(letter).collect()
+        }
+    }
+
+    #[test]
+    fn a_day_without_looks_is_unknown() {
+        assert_eq!(Key::new().seen(0, SLOTS), ".".repeat(SLOTS));
+        let mut key = Key::new();
+        key.look(0, 1, Mark::InSync);
+        assert_eq!(
+            key.seen(1, 4),
+            "...s",
+            "and so is what was before the first"
+        );
+    }
+
+    #[test]
+    fn a_look_holds_until_the_next_is_due() {
+        let mut key = Key::new();
+        key.look(0, 180, Mark::InSync);
+        assert_eq!(key.seen(100, 6), "..ssss");
+        assert_eq!(key.seen(181, 8), ".sssssss", "two minutes late is not late");
+        assert_eq!(key.seen(250, 10), ".ssssss...", "then nobody knows");
+        key.look(250, 180, Mark::Failing);
+        assert_eq!(
+            key.seen(250, 10),
+            ".ssssss..F",
+            "nor does a later look tell"
+        );
+    }
+
+    #[test]
+    fn what_matters_most_is_shown() {
+        let mut key = Key::new();
+        for mark in [Mark::InSync, Mark::Pending, Mark::InSync] {
+            key.look(0, 1, mark);
+        }
+        assert_eq!(
+            key.seen(1, 1),
+            "s",
+            "a push on its way is nothing to worry about"
+        );
+        key.look(1, 1, Mark::Held);
+        assert_eq!(key.seen(1, 1), "h");
+        key.look(2, 1, Mark::Failing);
+        key.look(3, 1, Mark::Missing);
+        assert_eq!(key.seen(3, 1), "F");
+        key.look(31, 1, Mark::InSync);
+        assert_eq!(key.seen(31, 2), "F.", "nobody looked from 04 to 31");
+        let mut key = Key::new();
+        key.look(0, 1, Mark::InSync);
+        key.look(20, 1, Mark::InSync);
+        assert_eq!(
+            key.seen(20, 1),
+            ".",
+            "and that shows within half an hour too"
+        );
+    }
+
+    #[test]
+    fn it_is_a_day_and_no_more() {
+        let mut key = Key::new();
+        key.look(0, 1, Mark::Failing);
+        for half_hour in 0..200 {
+            key.look(half_hour * 30 + 1, 30, Mark::InSync);
+        }
+        assert_eq!(key.seen(199 * 30 + 1, SLOTS), "s".repeat(SLOTS));
+        assert_eq!(key.seen(400 * 30, SLOTS), ".".repeat(SLOTS));
+        key.look(10_000_000, 1, Mark::Held);
+        assert_eq!(key.seen(10_000_000, 3), "..h", "years later");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_confuses_it_for_a_day_at_most() {
+        let mut key = Key::new();
+        key.look(600, 1, Mark::Failing);
+        key.look(0, 1, Mark::InSync);
+        assert_eq!(key.seen(0, 2), ".s");
+        key.look(-10_000, 1, Mark::InSync);
+        assert_eq!(key.seen(-10_000, 2), ".s");
+        assert_eq!(key.seen(600, 1), ".");
+    }
+
+    #[test]
+    fn it_is_kept_as_text() {
+        let mut key = Key::new();
+        key.look(0, 30, Mark::InSync);
+        key.look(95, 30, Mark::Failing);
+        let text = key.strip.to_string();
+        assert_eq!(Strip::parse(&text), key.strip, "{text}");
+        assert!(text.ends_with("02ywM"), "{text}");
+        for broken in [
+            "",
+            "x",
+            "1 2",
+            "1 2 333",
+            "99999999999999999999 0 0",
+            "-5 0 0",
+        ] {
+            assert_eq!(Strip::parse(broken), Strip::default(), "{broken}");
+        }
+        let foreign = format!("5 3 {}", "0".repeat(SLOTS));
+        assert_eq!(Strip::parse(&foreign), Strip::default());
+    }
+
+    #[test]
+    fn begins_are_whole_half_hours() {
+        let now = at(17);
+        assert_eq!(Strip::begin(SLOTS - 1, now), at(0));
+        assert_eq!(Strip::begin(0, now), at(-47 * 30));
+    }
+}
