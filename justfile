@@ -14,6 +14,7 @@ fmt:
 lint:
     cargo fmt --check
     cargo clippy --locked --all-targets -- --deny warnings
+    cargo clippy --locked --test page -- --deny warnings
 
 # Licenses, sources and banned crates
 deny:
@@ -31,6 +32,10 @@ systemd-test:
 # The Debian package
 package *args:
     systemd/package {{ args }}
+
+# The page at / in a browser; `just page-test --pictures` also renews docs/images
+page-test *args:
+    tests/page/run {{ args }}
 
 # What a change must pass
 ci:

@@ -1,11 +1,14 @@
 //! What is told over HTTP, and that nobody who connects can keep it from others.
 
+mod page;
+
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use flashback_rotator::http::page::{Key, Overview};
 use flashback_rotator::http::{Eyes, serve};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -20,6 +23,8 @@ struct Fake {
     dead: AtomicBool,
     ready: AtomicBool,
     state_away: AtomicBool,
+    keys: Mutex<Vec<Key>>,
+    asked: AtomicUsize,
 }
 
 #[async_trait]
@@ -43,6 +48,16 @@ impl Eyes for Fake {
         match self.state_away.load(Ordering::Relaxed) {
             true => Err("the state is away".to_owned()),
             false => Ok(json!({ "keys": [] })),
+        }
+    }
+
+    async fn overview(&self) -> Result<Overview, String> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        // As long as a store may take, so that those who ask meanwhile are there together.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        match self.state_away.load(Ordering::Relaxed) {
+            true => Err("the state <is> away".to_owned()),
+            false => Ok(page::overview(self.keys.lock().expect("keys").clone())),
         }
     }
 }
@@ -142,17 +157,21 @@ async fn metrics_and_status_are_told() {
 #[tokio::test]
 async fn nothing_else_is_there() {
     let page = Page::start().await;
-    for path in ["/", "/livez/", "/metrics/x", "/..%2fetc/passwd"] {
+    for path in ["/livez/", "/metrics/x", "/index.html", "/..%2fetc/passwd"] {
         assert_eq!(page.get(path).await.0, 404, "{path}");
     }
     for method in [reqwest::Method::POST, reqwest::Method::DELETE] {
-        let answer = page.ask(method, "/status").await;
-        assert_eq!(answer.status(), 405);
-        assert_eq!(answer.headers()["allow"], "GET,HEAD");
+        for path in ["/", "/status"] {
+            let answer = page.ask(method.clone(), path).await;
+            assert_eq!(answer.status(), 405);
+            assert_eq!(answer.headers()["allow"], "GET,HEAD");
+        }
     }
-    let answer = page.ask(reqwest::Method::HEAD, "/metrics").await;
-    assert_eq!(answer.status(), 200);
-    assert!(answer.text().await.expect("text").is_empty());
+    for path in ["/", "/metrics"] {
+        let answer = page.ask(reqwest::Method::HEAD, path).await;
+        assert_eq!(answer.status(), 200);
+        assert!(answer.text().await.expect("text").is_empty());
+    }
     page.end().await;
 }
 
@@ -184,7 +203,7 @@ async fn a_head_that_trickles_or_never_ends_is_cut_off() {
 async fn a_body_is_not_waited_for() {
     let page = Page::start().await;
     let mut stream = page.connect().await;
-    let head = "POST /status HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n";
+    let head = "POST /status HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n";
     stream.write_all(head.as_bytes()).await.expect("sent");
     let answer = until_closed(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");

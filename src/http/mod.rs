@@ -77,7 +77,7 @@ pub trait Eyes: Send + Sync {
 /// Answers on `listener` until `stop`, then lets the answers under way be finished. It returns
 /// then, and not before.
 pub async fn serve(listener: TcpListener, eyes: Arc<dyn Eyes>, stop: CancellationToken) {
-    let routes = Routes::new(eyes);
+    let routes = Routes::new(&eyes);
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let connections = TaskTracker::new();
     loop {
@@ -144,19 +144,19 @@ struct Routes {
 }
 
 impl Routes {
-    fn new(eyes: Arc<dyn Eyes>) -> Self {
+    fn new(eyes: &Arc<dyn Eyes>) -> Self {
         let health = Router::new()
             .route("/livez", get(livez))
             .route("/readyz", get(readyz));
         let told = Router::new()
             .route("/metrics", get(metrics))
             .route("/status", get(status))
-            .with_state(Arc::clone(&eyes))
-            .merge(page::route(Arc::clone(&eyes)));
+            .with_state(Arc::clone(eyes))
+            .merge(page::route(Arc::clone(eyes)));
         let whole = |told: Router| {
             health
                 .clone()
-                .with_state(Arc::clone(&eyes))
+                .with_state(Arc::clone(eyes))
                 .merge(told)
                 .fallback((StatusCode::NOT_FOUND, "there is no such page\n"))
                 .method_not_allowed_fallback((

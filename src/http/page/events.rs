@@ -8,7 +8,7 @@ use super::layout::icon;
 use crate::engine::row::State;
 use crate::model::{Action, HistoryRow, Outcome, Version};
 
-/// The columns, as they stand over the table and, on a narrow screen, beside each value.
+/// The columns.
 const COLUMNS: [&str; 6] = ["Time (UTC)", "Key", "Change", "Version", "Took", "Why"];
 
 /// The section.
@@ -44,16 +44,16 @@ pub fn section(events: &[HistoryRow]) -> Markup {
 fn row(event: &HistoryRow) -> Markup {
     html! {
         tr role="row" {
-            td role="cell" { (time(event.at)) }
+            td.at role="cell" { (time(event.at)) }
             th scope="row" role="rowheader" { bdi.id { (event.key) } }
-            td role="cell" { (change(event)) }
-            td role="cell" data-label=(COLUMNS[3]) {
+            td.change role="cell" { (change(event)) }
+            td.versions role="cell" {
                 @if let Some(before) = event.previous_version.as_ref().map(Version::label) {
                     bdi.version { (before) } " → "
                 }
                 bdi.version { (event.version.label()) }
             }
-            td role="cell" data-label=(COLUMNS[4]) { (event.elapsed.as_millis()) " ms" }
+            td.took role="cell" { (event.elapsed.as_millis()) " ms" }
             td.why role="cell" {
                 bdi { (event.reason) }
                 @if let Some(by) = &event.verified_by { ", verified by " bdi { (by) } }

@@ -18,15 +18,13 @@ struct Verdict {
     state: State,
     /// A line.
     words: String,
-    /// The same for a narrow tab.
-    title: String,
 }
 
 /// The page.
 pub fn page(overview: &Overview, query: &Query) -> Markup {
     let verdict = verdict(overview);
     let body = html! {
-        div.verdict class=(verdict.state.as_str()) aria-live="polite" {
+        div class={ "verdict " (verdict.state.as_str()) } aria-live="polite" {
             (icon(verdict.state))
             h1 { (verdict.words) }
         }
@@ -44,7 +42,6 @@ pub fn unavailable(query: &Query, reason: &str) -> Markup {
     let verdict = Verdict {
         state: State::Failing,
         words: "The state cannot be read".to_owned(),
-        title: "No state".to_owned(),
     };
     let body = html! {
         div.verdict.failing aria-live="polite" {
@@ -72,7 +69,7 @@ fn document(
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="robots" content="noindex";
-                title { (verdict.title) " · flashback-rotator" }
+                title { (verdict.words) " · flashback-rotator" }
                 link rel="icon" href=(favicon(verdict.state));
                 style { (PreEscaped(STYLE)) }
                 @if query.refresh {
@@ -111,7 +108,10 @@ fn clock(query: &Query, at: DateTime<Utc>) -> Markup {
     };
     html! {
         p.clock {
-            "As of " time datetime=(rfc3339(at)) { (at.format("%Y-%m-%d %H:%M:%S")) " UTC" } " "
+            span {
+                "As of " time datetime=(rfc3339(at)) { (at.format("%Y-%m-%d %H:%M:%S")) " UTC" }
+            }
+            " "
             a href=(other.link()) {
                 @if query.refresh { "Stop refreshing" } @else { "Refresh by itself" }
             }
@@ -119,44 +119,49 @@ fn clock(query: &Query, at: DateTime<Utc>) -> Markup {
     }
 }
 
+/// The worst there is, in a line.
 fn verdict(overview: &Overview) -> Verdict {
-    let enabled = overview.keys.len() - keys::count(overview, State::Disabled);
     let count = |state| keys::count(overview, state);
-    let of = |count: usize, what: &str| match enabled {
-        1 => format!("The key is {what}"),
-        _ if count == enabled => format!("All {enabled} keys are {what}"),
-        _ if count == 1 => format!("1 of {enabled} keys is {what}"),
-        _ => format!("{count} of {enabled} keys are {what}"),
-    };
+    let enabled = overview.keys.len() - count(State::Disabled);
+    let wrong = [State::Failing, State::Missing, State::Held];
     let down = overview
         .services
         .iter()
         .find(|service| service.answers == Answers::No);
-    let (state, words, title) = if !overview.live {
-        let words = "The engine makes no progress".to_owned();
-        (State::Failing, words.clone(), words)
-    } else if let n @ 1.. = count(State::Failing) {
-        (State::Failing, of(n, "failing"), format!("{n} failing"))
-    } else if let n @ 1.. = count(State::Missing) {
-        let words = of(n, "missing in the store");
-        (State::Missing, words, format!("{n} missing"))
+    let (state, words) = if !overview.live {
+        (State::Failing, "The engine makes no progress".to_owned())
+    } else if let Some(worst) = wrong.into_iter().find(|state| count(*state) > 0) {
+        let each = wrong.into_iter().filter(|state| count(*state) > 0);
+        let told =
+            each.map(|state| format!("{} {}", count(state), keys::word(state).to_lowercase()));
+        let told: Vec<_> = told.collect();
+        (
+            worst,
+            format!("{} of {}", told.join(", "), plural(enabled, "key")),
+        )
     } else if let Some(service) = down {
-        let words = format!("{} does not answer", service.name);
-        (State::Failing, words.clone(), words)
-    } else if let n @ 1.. = count(State::Held) {
-        (State::Held, of(n, "held"), format!("{n} held"))
-    } else if let n @ 1.. = count(State::Pending) {
-        (State::Pending, of(n, "pending"), format!("{n} pending"))
+        (State::Failing, format!("{} does not answer", service.name))
+    } else if let pending @ 1.. = count(State::Pending) {
+        (
+            State::Pending,
+            format!("{pending} pending of {}", plural(enabled, "key")),
+        )
     } else if enabled == 0 {
-        let words = "There are no keys to keep in sync".to_owned();
-        (State::Pending, words, "No keys".to_owned())
+        (
+            State::Disabled,
+            "There are no keys to keep in sync".to_owned(),
+        )
     } else {
-        (State::InSync, of(enabled, "in sync"), "In sync".to_owned())
+        (State::InSync, format!("{} in sync", plural(enabled, "key")))
     };
-    Verdict {
-        state,
-        words,
-        title,
+    Verdict { state, words }
+}
+
+/// A number and what is counted.
+pub fn plural(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
     }
 }
 
@@ -173,7 +178,7 @@ fn rfc3339(at: DateTime<Utc>) -> String {
 /// The mark of a state, beside its word: each has a shape of its own.
 pub fn icon(state: State) -> Markup {
     html! {
-        svg.icon viewBox="0 0 16 16" aria-hidden="true" { use href={ "#" (shape(state)) }; }
+        svg.icon viewBox="0 0 16 16" aria-hidden="true" { use href={ "#" (shape(state)) } {} }
     }
 }
 

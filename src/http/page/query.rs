@@ -53,7 +53,7 @@ impl Query {
 
     /// The link to it from the page itself, wherever a proxy has put that.
     pub fn link(&self) -> String {
-        let mut link = form_urlencoded::Serializer::new(String::from("?"));
+        let mut link = form_urlencoded::Serializer::for_suffix(String::from("?"), 1);
         if let Some(state) = self.state {
             link.append_pair("state", state.as_str());
         }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use maud::{Markup, html};
 
-use super::layout::{icon, moment};
+use super::layout::{icon, moment, plural};
 use super::{Answers, Outage, Service};
 use crate::engine::row::State;
 use crate::span::{ago, span};
@@ -35,7 +35,7 @@ fn one(service: &Service, now: DateTime<Utc>) -> Markup {
             p.from {
                 @if service.kind != service.name { (service.kind) " · " }
                 bdi { (service.place) } " · "
-                (service.keys) @if service.keys == 1 { " key" } @else { " keys" }
+                (plural(service.keys, "key"))
             }
             @if let Some(outage) = &service.outage { (told(outage, now)) }
         }

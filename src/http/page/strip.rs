@@ -42,7 +42,7 @@ pub fn picture(strip: &[Option<Mark>; SLOTS], now: DateTime<Utc>) -> Markup {
             @for (kind, _, class, middle) in KINDS {
                 @let path = path(stretches.iter().filter(|stretch| stretch.shown == kind), middle);
                 @if !path.is_empty() {
-                    path class=(class) d=(path);
+                    path class=(class) d=(path) {}
                 }
             }
         }
@@ -57,7 +57,7 @@ pub fn legend() -> Markup {
             @for (_, word, class, middle) in KINDS {
                 span {
                     svg.strip viewBox="0 0 4 20" aria-hidden="true" {
-                        path class=(class) d=(format!("M0 {middle}H3"));
+                        path class=(class) d=(format!("M0 {middle}H3")) {}
                     }
                     " " (word)
                 }
@@ -177,11 +177,11 @@ mod tests {
         strip[46..].fill(Some(Mark::Failing));
         let picture = picture(&strip, now()).into_string();
         assert!(
-            picture.contains(r#"<path class="in_sync" d="M0 15H183">"#),
+            picture.contains(r#"<path class="in_sync" d="M0 15H183"></path>"#),
             "{picture}"
         );
         assert!(
-            picture.contains(r#"<path class="failing" d="M184 10H191">"#),
+            picture.contains(r#"<path class="failing" d="M184 10H191"></path>"#),
             "{picture}"
         );
     }

@@ -1,0 +1,382 @@
+//! The page for people: what stands in it, and what cannot get into it.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use chrono::{TimeDelta, Utc};
+use flashback_rotator::engine::row::{Row, Standing, State};
+use flashback_rotator::http::page::{Answers, Key, Outage, Overview, Service};
+use flashback_rotator::model::strip::SLOTS;
+use flashback_rotator::model::{Action, HistoryRow, KeyId, Mark, Outcome, SourceId, Version};
+use reqwest::Method;
+use tokio::io::AsyncWriteExt as _;
+
+use super::{Page, until_closed};
+use crate::support::LONG;
+
+/// What would be a tag, an attribute's end or a script, if it were not escaped.
+const EVIL: &str = "\"><script>alert(1)</script><img src=x onerror='alert(2)'>&lt;\u{202e}";
+
+fn key(id: &str, state: State) -> Key {
+    let now = Utc::now();
+    Key {
+        row: Row {
+            key: KeyId::new(id),
+            source: SourceId::new("vault"),
+            name: format!("Name of {id}"),
+            ai_llm_id: Some("5a4db0c5".to_owned()),
+            version: Some("3".to_owned()),
+            error: (state == State::Failing).then(|| format!("what is wrong with {id}")),
+            action: None,
+            reason: None,
+            standing: Some(Standing {
+                state,
+                workspace_id: "w".to_owned(),
+                pushed_at: Some(now - TimeDelta::hours(3)),
+                checked_at: Some(now),
+                next_check: Some(now + TimeDelta::seconds(25)),
+            }),
+        },
+        path: format!("llm/{id}"),
+        seen: Some("3".to_owned()),
+        held: None,
+        strip: [Some(Mark::InSync); SLOTS],
+    }
+}
+
+fn service(name: &str, answers: Answers) -> Service {
+    Service {
+        name: name.to_owned(),
+        kind: "Vault or OpenBao",
+        place: "vault.internal:8200/secret".to_owned(),
+        keys: 2,
+        answers,
+        outage: None,
+    }
+}
+
+fn event(id: &str, outcome: Outcome) -> HistoryRow {
+    HistoryRow {
+        at: Utc::now(),
+        key: KeyId::new(id),
+        source: SourceId::new("vault"),
+        name: id.to_owned(),
+        ai_llm_id: None,
+        previous_version: Some(Version::numbered(2, "secret-birthday")),
+        version: Version::numbered(3, "secret-birthday"),
+        action: Action::Update,
+        outcome,
+        elapsed: Duration::from_millis(12),
+        verified_by: Some("flashback".to_owned()),
+        reason: "rotated".to_owned(),
+        error: (outcome == Outcome::Failed).then(|| "Flashback refused it".to_owned()),
+    }
+}
+
+pub fn overview(keys: Vec<Key>) -> Overview {
+    let now = Utc::now();
+    let outage = Outage {
+        since: now - TimeDelta::minutes(12),
+        until: None,
+        error: "connection refused".to_owned(),
+    };
+    let mut away = service("vault", Answers::No);
+    away.outage = Some(outage);
+    let mut recovered = service("aws", Answers::Yes);
+    recovered.outage = away.outage.clone().map(|outage| Outage {
+        until: Some(now - TimeDelta::minutes(5)),
+        ..outage
+    });
+    Overview {
+        at: now,
+        started_at: now - TimeDelta::hours(5),
+        live: true,
+        missing: vec!["not signed in to Flashback yet".to_owned()],
+        services: vec![service("Flashback", Answers::NotYet), away, recovered],
+        keys,
+        events: vec![
+            event("newest", Outcome::Failed),
+            event("older", Outcome::Succeeded),
+        ],
+    }
+}
+
+impl Page {
+    async fn with(keys: Vec<Key>) -> Self {
+        let page = Self::start().await;
+        *page.eyes.keys.lock().expect("keys") = keys;
+        page
+    }
+
+    async fn html(&self, query: &str) -> String {
+        let (status, html) = self.get(&format!("/{query}")).await;
+        assert_eq!(status, 200, "{html}");
+        html
+    }
+}
+
+/// The text of a document without its tags, style and script.
+fn text(html: &str) -> String {
+    let mut text = String::new();
+    let mut rest = html;
+    while let Some((before, after)) = rest.split_once('<') {
+        text.push_str(before);
+        let end = ["style>", "script>"]
+            .into_iter()
+            .find(|tag| after.starts_with(tag));
+        let after = end.map_or(after, |tag| {
+            after.split_once(&format!("</{tag}")).expect("an end").1
+        });
+        rest = if end.is_some() {
+            after
+        } else {
+            after.split_once('>').expect("a tag's end").1
+        };
+        text.push(' ');
+    }
+    text.push_str(rest);
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test]
+async fn it_says_how_everything_stands() {
+    let mut held = key("held", State::Held);
+    held.held = Some("the provider refused it".to_owned());
+    held.row.error.clone_from(&held.held);
+    held.seen = Some("4".to_owned());
+    let mut late = key("late", State::Pending);
+    if let Some(standing) = &mut late.row.standing {
+        (standing.next_check, standing.pushed_at) = (Some(Utc::now() - TimeDelta::hours(4)), None);
+    }
+    late.row.version = None;
+    let keys = vec![
+        key("well", State::InSync),
+        held,
+        key("broken", State::Failing),
+        late,
+        key("off", State::Disabled),
+    ];
+    let page = Page::with(keys).await;
+    let html = page.html("").await;
+    let said = text(&html);
+    for words in [
+        "1 failing, 1 held of 4 keys · flashback-rotator",
+        "up 5 h",
+        "Starting: not signed in to Flashback yet.",
+        "Flashback No answer yet",
+        "vault Down Vault or OpenBao · vault.internal:8200/secret · 2 keys \
+         No answer for 12 min : connection refused",
+        "Was away for 7 min until 5 min ago : connection refused",
+        "broken Name of broken vault · llm/broken Failing 3 3 h ago in 2",
+        "what is wrong with broken",
+        "held Name of held vault · llm/held Held 3 store has 4",
+        "Version 4 is held: the provider refused it",
+        "late Name of late vault · llm/late Pending none yet store has 3 never 4 h late",
+        "Disabled 3 3 h ago switched off",
+        "newest Update failed 2 → 3 12 ms rotated , verified by flashback : Flashback refused it",
+        "Last 24 hours: in sync",
+    ] {
+        assert!(said.contains(words), "no `{words}` in\n{said}");
+    }
+    let order = ["broken", "held", "late", "well", "off"];
+    let found = order.map(|id| said.find(&format!("Name of {id}")).expect("a key"));
+    assert!(found.is_sorted(), "what is wrong comes first: {found:?}");
+    assert!(
+        !html.contains("secret-birthday"),
+        "a version's inner text is not shown"
+    );
+    page.end().await;
+}
+
+#[tokio::test]
+async fn where_there_is_nothing_it_says_so() {
+    let page = Page::start().await;
+    let said = text(&page.html("").await);
+    assert!(said.contains("No keys are configured."), "{said}");
+    page.eyes.state_away.store(true, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let (status, html) = page.get("/").await;
+    assert_eq!(status, 503);
+    let said = text(&html);
+    assert!(said.contains("The state cannot be read"), "{said}");
+    assert!(html.contains("the state &lt;is&gt; away"), "{html}");
+    page.end().await;
+}
+
+#[tokio::test]
+async fn what_others_write_stays_text() {
+    let mut evil = key(EVIL, State::Failing);
+    evil.row.name = EVIL.to_owned();
+    evil.row.source = SourceId::new(EVIL);
+    evil.row.version = Some(EVIL.to_owned());
+    evil.row.error = Some(EVIL.to_owned());
+    evil.path = EVIL.to_owned();
+    evil.seen = Some(format!("{EVIL}2"));
+    evil.held = Some(format!("{EVIL}3"));
+    let page = Page::with(vec![evil]).await;
+    let plain = page.html("").await;
+    let asked = page
+        .html("?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E&state=%22%3E%3Cb%3E&page=%3C&x=%3Cx%3E")
+        .await;
+    for html in [plain, asked] {
+        let own = html.matches("<script").count();
+        assert_eq!(own, 1, "a script of others in {html}");
+        for word in ["<img", "<b>&", "<x>", "\"><script"] {
+            assert!(!html.contains(word), "`{word}` in {html}");
+        }
+        let quoted = "&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;";
+        assert!(html.contains(quoted), "{html}");
+    }
+    page.end().await;
+}
+
+#[tokio::test]
+async fn nothing_comes_from_elsewhere_and_nobody_frames_it() {
+    let page = Page::with(vec![key("a", State::InSync)]).await;
+    let answer = page.ask(Method::GET, "/").await;
+    let headers = answer.headers().clone();
+    let header = |name: &str| headers[name].to_str().expect("text").to_owned();
+    assert_eq!(header("content-type"), "text/html; charset=utf-8");
+    assert_eq!(header("cache-control"), "no-store");
+    assert_eq!(header("x-content-type-options"), "nosniff");
+    assert_eq!(header("x-frame-options"), "DENY");
+    assert_eq!(header("referrer-policy"), "no-referrer");
+    assert_eq!(header("cross-origin-resource-policy"), "same-origin");
+    let policy = header("content-security-policy");
+    for part in [
+        "default-src 'none'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+    ] {
+        assert!(policy.contains(part), "{policy}");
+    }
+    assert!(!policy.contains("unsafe"), "{policy}");
+    let html = answer.text().await.expect("text");
+    for word in [
+        "http://", "https://", " style=", " onclick", "<iframe", "@import", "url(",
+    ] {
+        let found = html.replace("http://www.w3.org/2000/svg", "");
+        assert!(!found.contains(word), "`{word}` in {html}");
+    }
+    page.end().await;
+}
+
+#[tokio::test]
+async fn over_loopback_it_goes_by_local_names_only() {
+    let page = Page::with(vec![key("a", State::InSync)]).await;
+    let ask = async |host: &str, path: &str| {
+        let client = reqwest::Client::builder()
+            .timeout(LONG)
+            .build()
+            .expect("a client");
+        let request = client.get(format!("http://{}{path}", page.address));
+        let answer = request
+            .header("host", host)
+            .send()
+            .await
+            .expect("an answer");
+        answer.status().as_u16()
+    };
+    for path in ["/", "/status", "/metrics"] {
+        assert_eq!(ask("attacker.example", path).await, 421, "{path}");
+        assert_eq!(ask("localhost:9464", path).await, 200, "{path}");
+    }
+    assert_eq!(
+        ask("probe.example", "/livez").await,
+        200,
+        "health tells nothing"
+    );
+    page.end().await;
+}
+
+#[tokio::test]
+async fn a_thousand_keys_are_shown_in_parts() {
+    let keys = (0..1_000).map(|number| {
+        let state = match number {
+            999 => State::Failing,
+            990..999 => State::Held,
+            _ => State::InSync,
+        };
+        key(&format!("key-{number:04}"), state)
+    });
+    let page = Page::with(keys.collect()).await;
+    let started = Instant::now();
+    let html = page.html("").await;
+    println!(
+        "1,000 keys: {} bytes in {:?}",
+        html.len(),
+        started.elapsed()
+    );
+    assert!(html.len() < 200_000, "{} bytes", html.len());
+    let said = text(&html);
+    assert!(said.contains("1 failing, 9 held of 1000 keys"), "{said}");
+    assert!(
+        said.contains("All 1000 Failing 1 Held 9 In sync 990"),
+        "{said}"
+    );
+    assert!(said.contains("1 to 100 of 1000 Next"), "{said}");
+    let rows = |html: &str| html.matches("<tbody role=\"rowgroup\" class=").count();
+    assert_eq!(rows(&html), 100);
+    assert!(
+        said.find("key-0999") < said.find("key-0990"),
+        "failing first"
+    );
+
+    let last = text(&page.html("?page=10").await);
+    assert!(last.contains("Previous 901 to 1000 of 1000"), "{last}");
+    let past = text(&page.html("?page=4000").await);
+    assert!(past.contains("901 to 1000"), "{past}");
+    assert_eq!(rows(&page.html("?state=held").await), 9);
+    let found = page.html("?q=NAME+OF+key-012&refresh=off").await;
+    assert_eq!(rows(&found), 10);
+    assert!(!found.contains("http-equiv=\"refresh\"") && !found.contains("<script"));
+    let nothing = text(&page.html("?q=nowhere&state=missing").await);
+    assert!(
+        nothing.contains("No key is like that. Show all"),
+        "{nothing}"
+    );
+    page.end().await;
+}
+
+#[tokio::test]
+async fn who_asks_for_too_much_or_reads_nothing_holds_nobody_up() {
+    let page = Page::with(
+        (0..200)
+            .map(|n| key(&n.to_string(), State::Failing))
+            .collect(),
+    )
+    .await;
+    let long = page.html(&format!("?q={}", "x".repeat(10_000))).await;
+    assert!(
+        text(&long).contains("No key is like that."),
+        "a long search is only a search"
+    );
+    let mut huge = page.connect().await;
+    let head = format!("GET /?q={} HTTP/1.1\r\n", "x".repeat(1 << 20));
+    let _ = huge.write_all(head.as_bytes()).await;
+    let answer = until_closed(&mut huge).await;
+    assert!(!answer.contains(" 200 "), "{answer}");
+
+    let mut deaf = Vec::new();
+    for _ in 0..300 {
+        let mut stream = page.connect().await;
+        let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        stream.write_all(request).await.expect("sent");
+        deaf.push(stream);
+    }
+    assert_eq!(page.get("/livez").await.0, 200);
+    page.end().await;
+}
+
+#[tokio::test]
+async fn however_many_look_the_state_is_asked_once() {
+    let page = Page::with(vec![key("a", State::InSync)]).await;
+    let looks = (0..50).map(|_| page.html(""));
+    let shown = futures_util::future::join_all(looks).await;
+    assert!(shown.iter().all(|html| html.contains("Name of a")));
+    let asked = page.eyes.asked.load(Ordering::Relaxed);
+    // A second after the first answer it is asked again; on a loaded machine fifty may take longer.
+    assert!(asked <= 10, "asked {asked} times");
+    page.end().await;
+}
