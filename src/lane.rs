@@ -95,6 +95,11 @@ impl LaneView {
         lock(&self.0).down.is_none()
     }
 
+    /// Whether the service has answered to anything yet.
+    pub fn has_answered(&self) -> bool {
+        lock(&self.0).last_success.is_some()
+    }
+
     /// Whether both are of one lane.
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

@@ -10,7 +10,6 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use super::overview;
-
 use crate::engine::row::{self, Row};
 use crate::fleet::Current;
 use crate::http::Eyes;
@@ -195,16 +194,8 @@ impl Eyes for DaemonEyes {
             started_at: self.started_at,
             live: self.live(),
             missing: self.ready().err().unwrap_or_default(),
-            services: overview::services(
-                &fleet,
-                &records,
-                self.started_at,
-                self.signed_in.load(Ordering::Relaxed),
-                |service| overview::Known {
-                    up: self.metrics.is_up(service),
-                    outage: self.watch.last_outage(service),
-                },
-            ),
+            refused: self.is_refused(),
+            services: overview::services(&fleet, |service| self.watch.last_outage(service)),
             keys: overview::keys(&fleet.config, records, at),
             events,
         })

@@ -1,6 +1,6 @@
 //! What the page shows, put together from the fleet and its records.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use url::Url;
@@ -9,37 +9,17 @@ use crate::config::{Config, KeyConfig, SourceKind};
 use crate::engine::row::Row;
 use crate::fleet::Fleet;
 use crate::http::page::{Answers, Key, Outage, Service};
-use crate::model::{KeyId, Record, SourceId};
+use crate::model::{KeyId, Record};
 use crate::telemetry::metrics::FLASHBACK;
 
-/// What the process knows of a service besides the configuration.
-pub struct Known {
-    /// Whether its lane is open.
-    pub up: bool,
-    /// Its last outage.
-    pub outage: Option<Outage>,
-}
-
-/// Flashback, then the sources by their names. `signed_in` says whether Flashback has taken the
-/// rotator's own credentials; what was looked at before `since` was looked at by another process.
-pub fn services(
-    fleet: &Fleet,
-    records: &[Record],
-    since: DateTime<Utc>,
-    signed_in: bool,
-    known: impl Fn(&str) -> Known,
-) -> Vec<Service> {
-    let looked_at: BTreeSet<&SourceId> = records
-        .iter()
-        .filter(|record| record.look.checked_at.is_some_and(|at| at >= since))
-        .filter_map(|record| Some(&fleet.units.get(&record.key)?.config.source))
-        .collect();
+/// Flashback, then the sources by their names; `outage` gives the last one of a service.
+pub fn services(fleet: &Fleet, outage: impl Fn(&str) -> Option<Outage>) -> Vec<Service> {
     let flashback = Service {
         name: "Flashback".to_owned(),
         kind: "Flashback",
         place: host(&fleet.config.flashback.base_url),
         keys: fleet.units.len(),
-        ..standing(known(FLASHBACK), signed_in)
+        ..standing(fleet, FLASHBACK, &outage)
     };
     let sources = fleet.config.sources.iter().map(|(id, config)| {
         let (kind, place) = kind(&config.kind);
@@ -49,28 +29,28 @@ pub fn services(
             kind,
             place,
             keys: units.filter(|unit| &unit.config.source == id).count(),
-            ..standing(known(id.as_str()), looked_at.contains(id))
+            ..standing(fleet, id.as_str(), &outage)
         }
     });
     std::iter::once(flashback).chain(sources).collect()
 }
 
 /// A service of which no more is filled in than how it stands.
-fn standing(known: Known, asked: bool) -> Service {
-    let answers = match (known.up, asked) {
-        (false, _) => Answers::No,
-        (true, true) => Answers::Yes,
-        (true, false) => Answers::NotYet,
+fn standing(fleet: &Fleet, service: &str, outage: impl Fn(&str) -> Option<Outage>) -> Service {
+    let answers = match fleet.lanes.get(service) {
+        Some(lane) if !lane.is_up() => Answers::No,
+        Some(lane) if lane.has_answered() => Answers::Yes,
+        _ => Answers::NotYet,
     };
     // A reload that makes a service anew ends its outage without a word.
-    let over = |outage: &Outage| answers == Answers::No || outage.until.is_some();
+    let is_told = |outage: &Outage| answers == Answers::No || outage.until.is_some();
     Service {
         name: String::new(),
         kind: "",
         place: String::new(),
         keys: 0,
         answers,
-        outage: known.outage.filter(over),
+        outage: outage(service).filter(is_told),
     }
 }
 

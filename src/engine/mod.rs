@@ -228,7 +228,7 @@ impl Engine {
             checked_at: Some(now),
             next_at,
             problem,
-            strip: before.strip,
+            ..LookNote::default()
         };
         let row = Row::of_pass(
             &unit.key,
@@ -243,10 +243,7 @@ impl Engine {
             ..record
         };
         let state = row::state(&unit.config, &looked);
-        if let Some(mark) = state.mark() {
-            note.strip
-                .look(before.checked_at, before.next_at, now, mark);
-        }
+        note.mark(&before, state.mark());
         unit.stands(state);
         let in_sync = state == State::InSync;
         self.metrics.in_sync(&unit.key, in_sync);

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Action, AiLlmId, KeyId, Origin, Settings, Strip, Version};
+use super::{Action, AiLlmId, KeyId, Mark, Origin, Settings, Strip, Version};
 use crate::secret::Fingerprint;
 
 /// What the state store remembers of one key.
@@ -108,6 +108,17 @@ pub struct LookNote {
     pub problem: Option<Problem>,
     /// How the last day was, this look included.
     pub strip: Strip,
+}
+
+impl LookNote {
+    /// Goes on with the day of the look before this one.
+    pub fn mark(&mut self, before: &Self, mark: Option<Mark>) {
+        self.strip = before.strip.clone();
+        if let (Some(now), Some(mark)) = (self.checked_at, mark) {
+            let (checked_at, next_at) = (before.checked_at, before.next_at);
+            self.strip.look(checked_at, next_at, now, mark);
+        }
+    }
 }
 
 /// What stands in the way of a key being in step.

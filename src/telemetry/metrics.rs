@@ -225,16 +225,6 @@ impl Metrics {
         }
     }
 
-    /// Whether a service answers: a source's id, or [`FLASHBACK`].
-    pub fn is_up(&self, service: &str) -> bool {
-        if service == FLASHBACK {
-            return self.flashback_up.get() == 1;
-        }
-        let source = service.to_owned();
-        let up = self.source_up.get(&SourceLabel { source });
-        up.is_some_and(|up| up.get() == 1)
-    }
-
     /// One repetition after a failure.
     pub fn retry(&self, target: &str) {
         self.retries

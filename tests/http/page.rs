@@ -92,6 +92,7 @@ pub fn overview(keys: Vec<Key>) -> Overview {
         started_at: now - TimeDelta::hours(5),
         live: true,
         missing: vec!["not signed in to Flashback yet".to_owned()],
+        refused: true,
         services: vec![service("Flashback", Answers::NotYet), away, recovered],
         keys,
         events: vec![
@@ -163,6 +164,7 @@ async fn it_says_how_everything_stands() {
         "1 failing, 1 held of 4 keys · flashback-rotator",
         "up 5 h",
         "Starting: not signed in to Flashback yet.",
+        "The newest configuration is refused, and the one before goes on.",
         "Flashback No answer yet",
         "vault Down Vault or OpenBao · vault.internal:8200/secret · 2 keys \
          No answer for 12 min : connection refused",

@@ -29,6 +29,12 @@ pub fn page(overview: &Overview, query: &Query) -> Markup {
             h1 { (verdict.words) }
         }
         @for missing in &overview.missing { p.note { "Starting: " (missing) "." } }
+        @if overview.refused {
+            p.note.bad {
+                "The newest configuration is refused, and the one before goes on. The log says what \
+                 is wrong with it; " code { "flashback-rotator check" } " does too."
+            }
+        }
         (services::section(&overview.services, overview.at))
         (keys::section(overview, query))
         (events::section(&overview.events))

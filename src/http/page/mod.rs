@@ -62,6 +62,8 @@ pub struct Overview {
     pub live: bool,
     /// What is still missing after a start, for people; nothing once it was ready.
     pub missing: Vec<String>,
+    /// Whether the newest configuration is refused, and an older one in force.
+    pub refused: bool,
     /// Flashback, then the sources.
     pub services: Vec<Service>,
     /// Every configured key.
