@@ -35,7 +35,7 @@ fn one(service: &Service, now: DateTime<Utc>) -> Markup {
             p.from {
                 @if service.kind != service.name { (service.kind) " · " }
                 bdi { (service.place) } " · "
-                (plural(service.keys, "key"))
+                span.count { (plural(service.keys, "key")) }
             }
             @if let Some(outage) = &service.outage { (told(outage, now)) }
         }
