@@ -40,12 +40,14 @@ POST  /_sandbox/configurations/ID/repositories   {"name": "app"}: a repository u
                                   it cannot be deleted
 DELETE /_sandbox/configurations/ID   gone, whoever uses it
 POST  /_sandbox/revoke            {"access": true, "refresh": true}: end the tokens given so far
+GET   /_sandbox/livez             200, for `flashback-rotator health --url http://HOST:PORT/_sandbox`
 "#;
 
 pub(super) fn routes() -> Router<Arc<House>> {
     Router::new()
         .route("/_sandbox", get(async || HELP))
         .route("/_sandbox/", get(async || HELP))
+        .route("/_sandbox/livez", get(async || "up\n"))
         .route(
             "/_sandbox/switches",
             get(show_switches).patch(turn_switches),
