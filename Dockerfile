@@ -48,7 +48,7 @@ CMD ["run"]
 
 # Last, because they differ from build to build.
 ARG BASE_IMAGE
-ARG VERSION=unknown
+ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="flashback-rotator" \
       org.opencontainers.image.description="Keeps the LLM provider keys in Flashback in step with the store where they are rotated" \

@@ -37,6 +37,10 @@ package *args:
 page-test *args:
     tests/page/run {{ args }}
 
+# The image, built and run: needs root
+image-test:
+    tests/image/run
+
 # What a change must pass
 ci:
     .ci/run

@@ -248,6 +248,9 @@ async fn switches_are_turned_over_http_and_mistakes_named() {
     let help = Client::new().get(format!("{}/_sandbox", sandbox.url()));
     let help = help.send().await.expect("help").text().await.expect("text");
     assert!(help.contains("lose_answer"), "{help}");
+    let alive = Client::new().get(format!("{}/_sandbox/livez", sandbox.url()));
+    let alive = alive.send().await.expect("an answer").status();
+    assert_eq!(alive, 200);
 }
 
 #[tokio::test]
