@@ -179,7 +179,7 @@ async fn schedules_are_armed_anew_and_a_push_under_way_finishes() {
 
     // The key leaves the configuration while its push is under way.
     sandbox.change(|switches| switches.latency_ms = 3_000);
-    let (pushed, before) = (rotator.count("push_succeeded"), writes(&sandbox));
+    let before = writes(&sandbox);
     rotator.put("a", "sk-last");
     eventually("a push begins", || async {
         (writes(&sandbox) > before).then_some(())
@@ -192,10 +192,11 @@ async fn schedules_are_armed_anew_and_a_push_under_way_finishes() {
         .await;
     arrives(&sandbox, "a", "sk-last").await;
     eventually("the push is finished", || async {
-        (rotator.count("push_succeeded") == pushed + 1).then_some(())
+        (rotator.count("push_succeeded") == before + 1).then_some(())
     })
     .await;
     let metrics = format!("{}/metrics", rotator.http().await);
+    assert_eq!(writes(&sandbox), before + 1);
     eventually("its series are gone", || async {
         let text = reqwest::get(&metrics).await.ok()?.text().await.ok()?;
         let series = ["key_in_sync", "key_last_push", "key_last_check"];
