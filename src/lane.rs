@@ -157,6 +157,14 @@ impl Lane {
         LaneView(Arc::clone(&self.gate))
     }
 
+    /// Takes note of a sign-in that the service has answered.
+    pub fn signed_in(&self, succeeded: bool) {
+        let gate = lock(&self.gate);
+        if !gate.replaced {
+            self.metrics.sign_in(&self.service, succeeded);
+        }
+    }
+
     /// How long a call made now would be turned away for, if it would.
     pub fn held_back_for(&self) -> Option<Duration> {
         let gate = lock(&self.gate);

@@ -41,7 +41,7 @@ impl Eyes for Fake {
     }
 
     fn metrics(&self) -> String {
-        "flashback_rotator_build_info 1\n# EOF\n".to_owned()
+        "flashback_rotator_build_info 1\n".to_owned()
     }
 
     async fn status(&self) -> Result<Value, String> {
@@ -139,10 +139,11 @@ async fn metrics_and_status_are_told() {
         let value = answer.headers().get(name).expect("a header");
         value.to_str().expect("text").to_owned()
     };
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let kind = "text/plain; version=0.0.4; charset=utf-8";
     assert_eq!(header("content-type"), kind);
     assert_eq!(header("cache-control"), "no-store");
-    assert!(answer.text().await.expect("text").ends_with("# EOF\n"));
+    let text = answer.text().await.expect("text");
+    assert_eq!(text, "flashback_rotator_build_info 1\n");
 
     let answer = page.ask(reqwest::Method::GET, "/status").await;
     assert_eq!(answer.headers()["content-type"], "application/json");

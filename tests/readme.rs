@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use flashback_rotator::config;
-use flashback_rotator::model::{Action, KeyId, Outcome, SourceId};
+use flashback_rotator::model::{Action, KeyId, Outcome, SourceId, WorkspaceId};
 use flashback_rotator::telemetry::event;
 use flashback_rotator::telemetry::metrics::Metrics;
 
@@ -174,10 +174,9 @@ fn events_and_metrics_are_named_as_they_are() {
         .collect();
     let named: BTreeSet<String> = quoted(&section("### Metrics"))
         .into_iter()
-        .filter(|name| name.starts_with("flashback_rotator_") && name.len() > 18)
         .map(|name| name.split(['{', ' ']).next().unwrap_or_default().to_owned())
-        .map(|name| name.trim_end_matches("_total").to_owned())
-        .map(|name| name.replace("build_info", "build"))
+        .filter(|name| name.starts_with("flashback_rotator_") || name.starts_with("process_"))
+        .filter(|name| !name.ends_with('_'))
         .collect();
     assert_eq!(named, known);
 }
@@ -189,8 +188,12 @@ fn every_metric() -> String {
     metrics.check(&key, &source, "unchanged", Utc::now());
     metrics.push(&key, Action::Update, Outcome::Succeeded, Duration::ZERO);
     metrics.last_push(&key, Utc::now());
+    metrics.key(&key, &source, &WorkspaceId::new("w"));
     metrics.in_sync(&key, true);
+    metrics.held(&key, false);
+    metrics.next_check(&key, Utc::now(), Duration::ZERO);
     metrics.service_up("s", true);
+    metrics.sign_in("s", true);
     metrics.retry("s");
     metrics.api_request("s", "read", "ok", Duration::ZERO);
     metrics.reload("accepted");

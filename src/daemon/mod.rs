@@ -109,6 +109,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         );
     }
 
+    fleet.announce(None);
     let schedule = fleet.schedule();
     let current = Arc::new(Current::new(fleet));
     let supervisor = Supervisor::new(looks.clone());

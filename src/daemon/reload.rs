@@ -167,6 +167,7 @@ impl Reloader {
         for warning in loaded.warnings.iter().chain(&needs_restart(&old, &fleet)) {
             tracing::warn!("{warning}");
         }
+        fleet.announce(Some(&old));
         let schedule = fleet.schedule();
         fleet.report_services(Some(&old));
         self.current.replace(fleet);

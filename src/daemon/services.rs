@@ -23,6 +23,9 @@ use crate::retry::{Class, Limits, Round};
 use crate::supervise::Supervisor;
 use crate::telemetry::panics::Task;
 
+/// How often it is seen to that Flashback still lets the rotator in.
+const SIGN_IN_CHECK: Duration = Duration::from_secs(5 * 60);
+
 /// How long the HTTP server waits for a file descriptor to listen with.
 const NO_DESCRIPTOR: Duration = Duration::from_secs(1);
 
@@ -68,7 +71,7 @@ impl Services {
         })
     }
 
-    /// The first sign-in to Flashback.
+    /// The sign-in to Flashback, now and then.
     pub fn sign_in(&self) -> JoinHandle<()> {
         let state = (self.current.clone(), self.eyes.clone());
         self.start(Task::SignIn, state, |(current, eyes)| {
@@ -107,8 +110,8 @@ impl Server {
     }
 }
 
-/// Signs in to Flashback at the start, so that a wrong credential shows before the first
-/// rotation; `/readyz` waits for it.
+/// Signs in to Flashback at the start, which `/readyz` waits for, and sees to it now and then that
+/// this still works: a wrong credential shows before the rotation that needs it.
 async fn sign_in(current: &Current, eyes: &DaemonEyes) {
     let limits = Limits {
         give_up_after: Duration::MAX,
@@ -119,7 +122,10 @@ async fn sign_in(current: &Current, eyes: &DaemonEyes) {
         failpoint::reach("signing_in");
         let flashback = Arc::clone(&current.load().engine.flashback);
         let Err(error) = flashback.sign_in().await else {
-            break;
+            eyes.signed_in();
+            round = Round::begin(limits);
+            tokio::time::sleep(SIGN_IN_CHECK).await;
+            continue;
         };
         let retry_after = match error.class() {
             Class::Outage { retry_after } | Class::Transient { retry_after } => retry_after,
@@ -128,5 +134,4 @@ async fn sign_in(current: &Current, eyes: &DaemonEyes) {
         let wait = round.next_wait(retry_after).unwrap_or(limits.max);
         tokio::time::sleep(wait).await;
     }
-    eyes.signed_in();
 }

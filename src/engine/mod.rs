@@ -247,6 +247,7 @@ impl Engine {
         unit.stands(state);
         let in_sync = state == State::InSync;
         self.metrics.in_sync(&unit.key, in_sync);
+        self.metrics.held(&unit.key, state == State::Held);
         if let Some(at) = pushed_at {
             // From the record: a restart must not make a pushed key look like one that never was.
             self.metrics.last_push(&unit.key, at);

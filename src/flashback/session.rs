@@ -221,13 +221,15 @@ impl Inner {
         });
         *slot = Some(Arc::clone(&access));
         drop(slot);
-        if life.is_some() {
+        // A token at hand that could not be had for a while needs no second proof.
+        if life.is_some() || (accepted && self.failing.swap(false, Ordering::Relaxed)) {
             self.tell_success(life);
         }
         access
     }
 
     fn tell_success(&self, life: Option<Duration>) {
+        self.sign_in.exchange.lane.signed_in(true);
         tracing::info!(
             event = event::SIGNED_IN,
             source = self.sign_in.exchange.lane.service(),
@@ -242,8 +244,11 @@ impl Inner {
         if matches!(
             error,
             FlashbackError::HeldBack { .. } | FlashbackError::Unavailable { .. }
-        ) || self.failing.swap(true, Ordering::Relaxed)
-        {
+        ) {
+            return;
+        }
+        self.sign_in.exchange.lane.signed_in(false);
+        if self.failing.swap(true, Ordering::Relaxed) {
             return;
         }
         tracing::error!(

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use super::Fleet;
 use crate::engine::Next;
 use crate::model::KeyId;
-use crate::scheduler::{Looked, Looker};
+use crate::scheduler::{Looked, Looker, pace};
 
 /// When a look is tried again that found somebody else at the key.
 const AFTER_ANOTHER: Duration = Duration::from_secs(1);
@@ -54,6 +54,14 @@ impl Looker for Current {
             };
         };
         let look = fleet.engine.look(unit, &mut turn, false, planned).await;
+        let next = match look.next {
+            Next::OnSchedule => planned,
+            Next::In(wait) => Some(Utc::now() + wait),
+        };
+        if let Some(at) = next {
+            let interval = pace(&unit.config.check, at);
+            fleet.engine.metrics.next_check(key, at, interval);
+        }
         if !self.load().units.contains_key(key) {
             // It left the configuration meanwhile: its series must not come back with this.
             fleet.engine.metrics.forget_key(key);

@@ -202,8 +202,8 @@ async fn readyz(State(eyes): State<Arc<dyn Eyes>>) -> Response {
 }
 
 async fn metrics(State(eyes): State<Arc<dyn Eyes>>) -> Response {
-    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(CONTENT_TYPE, OPEN_METRICS)], eyes.metrics()).into_response()
+    const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+    ([(CONTENT_TYPE, TEXT_FORMAT)], eyes.metrics()).into_response()
 }
 
 async fn status(State(eyes): State<Arc<dyn Eyes>>) -> Response {

@@ -63,6 +63,19 @@ pub struct Scheduled {
     pub workspace: WorkspaceId,
 }
 
+/// How long the looks of a schedule are apart, from `from` on: a cron line's are not always
+/// the same, and the mean of the next two stands for them.
+pub fn pace(check: &Check, from: DateTime<Utc>) -> Duration {
+    match check {
+        Check::Every(period) => *period,
+        Check::Cron(line) => {
+            let second = cron::next_after(line, from).and_then(|at| cron::next_after(line, at));
+            let both = second.and_then(|second| (second - from).to_std().ok());
+            both.unwrap_or_default() / 2
+        }
+    }
+}
+
 /// The way to the dispatcher.
 #[derive(Clone)]
 pub struct Scheduler {

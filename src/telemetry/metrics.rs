@@ -1,6 +1,5 @@
 //! The metrics: Prometheus text, prefix `flashback_rotator_`.
 
-use std::fmt::Write as _;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -11,11 +10,12 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use super::exposition;
 use super::panics;
-use crate::model::{Action, KeyId, Outcome, SourceId};
+use super::process::Process;
+use crate::model::{Action, KeyId, Outcome, SourceId, WorkspaceId};
 
 /// The name metrics and reports give to Flashback, beside the ids of the sources.
 pub const FLASHBACK: &str = "flashback";
@@ -43,23 +43,98 @@ labels!(RequestLabel {
 });
 labels!(OperationLabel { service, operation });
 labels!(OutcomeLabel { outcome });
+labels!(KeyInfo {
+    key,
+    source,
+    workspace_id
+});
+labels!(ServiceLabel { service });
+labels!(ServiceOutcome { service, outcome });
+labels!(VersionLabel { version });
 
-/// Every metric of the process.
-pub struct Metrics {
-    registry: Registry,
-    checks: Family<SourceOutcome, Counter>,
-    pushes: Family<KeyActionOutcome, Counter>,
-    push_duration: Histogram,
-    propagation: Histogram,
-    in_sync: Family<KeyLabel, Gauge>,
-    last_push: Family<KeyLabel, Gauge<f64, AtomicU64>>,
-    last_check: Family<KeyLabel, Gauge<f64, AtomicU64>>,
-    retries: Family<TargetLabel, Counter>,
-    source_up: Family<SourceLabel, Gauge>,
-    flashback_up: Gauge,
-    requests: Family<RequestLabel, Counter>,
-    request_duration: Family<OperationLabel, Histogram>,
-    reloads: Family<OutcomeLabel, Counter>,
+/// What the names of this program's own metrics begin with.
+const PREFIX: &str = "flashback_rotator";
+
+/// What becomes of a reload.
+const RELOADS: [&str; 2] = ["accepted", "rejected"];
+
+macro_rules! metrics {
+    ($($field:ident: $type:ty = $new:expr, $name:literal, $help:literal;)*) => {
+        /// Every metric of the process.
+        pub struct Metrics {
+            registry: Registry,
+            $($field: $type,)*
+        }
+
+        impl Metrics {
+            /// Those of the table, registered.
+            fn registered() -> Self {
+                let mut registry = Registry::default();
+                let own = registry.sub_registry_with_prefix(PREFIX);
+                $(
+                    let $field: $type = $new;
+                    own.register($name, $help, $field.clone());
+                )*
+                Self { registry, $($field),* }
+            }
+        }
+    };
+}
+
+metrics! {
+    checks: Family<SourceOutcome, Counter> = Family::default(),
+        "checks", "Looks at a key in its source";
+    pushes: Family<KeyActionOutcome, Counter> = Family::default(),
+        "pushes", "Writes to Flashback";
+    push_duration: Histogram = call_time(),
+        "push_duration_seconds", "Time of a write to Flashback";
+    propagation: Histogram = Histogram::new(exponential_buckets(0.05, 2.0, 18)),
+        "propagation_seconds", "From the time the store gives a version to Flashback's answer";
+    key_info: Family<KeyInfo, Gauge> = Family::default(),
+        "key_info", "1 for each key that is switched on, with its source and its workspace";
+    in_sync: Family<KeyLabel, Gauge> = Family::default(),
+        "key_in_sync", "1 while Flashback holds the store's version of the key";
+    held: Family<KeyLabel, Gauge> = Family::default(),
+        "key_held", "1 while the store's version of the key is held and is not pushed by itself";
+    last_push: Family<KeyLabel, Moment> = Family::default(),
+        "key_last_push_timestamp_seconds", "Unix time of the last push of the key";
+    last_check: Family<KeyLabel, Moment> = Family::default(),
+        "key_last_check_timestamp_seconds", "Unix time of the last look at the key";
+    next_check: Family<KeyLabel, Moment> = Family::default(),
+        "key_next_check_timestamp_seconds", "Unix time at which the key is looked at next";
+    check_interval: Family<KeyLabel, Moment> = Family::default(),
+        "key_check_interval_seconds",
+        "Time between two looks at the key; for a cron line the mean of the next two";
+    retries: Family<TargetLabel, Counter> = Family::default(),
+        "retries", "Repetitions after a failure";
+    source_up: Family<SourceLabel, Gauge> = Family::default(),
+        "source_up", "1 while the source answers";
+    flashback_up: Gauge = Gauge::default(),
+        "flashback_up", "1 while Flashback answers";
+    signed_in: Family<ServiceLabel, Gauge> = Family::default(),
+        "signed_in", "1 while the last sign-in to the service worked, 0 while it was refused";
+    sign_ins: Family<ServiceOutcome, Counter> = Family::default(),
+        "sign_ins", "Sign-ins to outside services";
+    requests: Family<RequestLabel, Counter> = Family::default(),
+        "api_requests", "Calls to outside services";
+    request_duration: CallTimes = CallTimes::new_with_constructor(call_time),
+        "api_request_duration_seconds", "Time of a call to an outside service";
+    reloads: Family<OutcomeLabel, Counter> = Family::default(),
+        "config_reloads", "Reloads of the configuration";
+    last_reload: Gauge = Gauge::default(),
+        "config_last_reload_successful",
+        "1 while the configuration as it stands is in force, 0 while it is refused";
+    build: Family<VersionLabel, Gauge> = Family::default(),
+        "build_info", "The version of this program";
+}
+
+/// A time, or a length of time, in seconds.
+type Moment = Gauge<f64, AtomicU64>;
+
+type CallTimes = Family<OperationLabel, Histogram, fn() -> Histogram>;
+
+fn call_time() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 2.0, 15))
 }
 
 impl Default for Metrics {
@@ -71,80 +146,24 @@ impl Default for Metrics {
 impl Metrics {
     /// Registers every metric.
     pub fn new() -> Self {
-        let call_buckets = || Histogram::new(exponential_buckets(0.001, 2.0, 15));
-        let mut registry = Registry::with_prefix("flashback_rotator");
-        let metrics = Self {
-            checks: Family::default(),
-            pushes: Family::default(),
-            push_duration: call_buckets(),
-            propagation: Histogram::new(exponential_buckets(0.05, 2.0, 18)),
-            in_sync: Family::default(),
-            last_push: Family::default(),
-            last_check: Family::default(),
-            retries: Family::default(),
-            source_up: Family::default(),
-            flashback_up: Gauge::default(),
-            requests: Family::default(),
-            request_duration: Family::new_with_constructor(call_buckets),
-            reloads: Family::default(),
-            registry: Registry::default(),
-        };
-        macro_rules! register {
-            ($field:ident, $name:literal, $help:literal) => {
-                registry.register($name, $help, metrics.$field.clone())
-            };
+        let mut metrics = Self::registered();
+        let process = Box::new(Process::new());
+        metrics.registry.register_collector(process);
+        // Counted by the hook, which is the process's and not this object's.
+        let own = metrics.registry.sub_registry_with_prefix(PREFIX);
+        let help = "Panics, which the process survives; each is a defect";
+        own.register("panics", help, panics::COUNT.clone());
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        metrics
+            .build
+            .get_or_create(&VersionLabel { version })
+            .set(1);
+        // What an alert counts must be there before it happens for the first time.
+        for outcome in RELOADS.map(str::to_owned) {
+            let _ = metrics.reloads.get_or_create(&OutcomeLabel { outcome });
         }
-        register!(checks, "checks", "Looks at a key in its source");
-        register!(pushes, "pushes", "Writes to Flashback");
-        register!(
-            push_duration,
-            "push_duration_seconds",
-            "Time of a write to Flashback"
-        );
-        register!(
-            propagation,
-            "propagation_seconds",
-            "From the time the store gives a version to Flashback's answer"
-        );
-        register!(
-            in_sync,
-            "key_in_sync",
-            "1 while Flashback holds the store's version of the key"
-        );
-        register!(
-            last_push,
-            "key_last_push_timestamp_seconds",
-            "Unix time of the last push of the key"
-        );
-        register!(
-            last_check,
-            "key_last_check_timestamp_seconds",
-            "Unix time of the last look at the key"
-        );
-        register!(retries, "retries", "Repetitions after a failure");
-        register!(source_up, "source_up", "1 while the source answers");
-        register!(flashback_up, "flashback_up", "1 while Flashback answers");
-        register!(requests, "api_requests", "Calls to outside services");
-        register!(
-            request_duration,
-            "api_request_duration_seconds",
-            "Time of a call to an outside service"
-        );
-        register!(reloads, "config_reloads", "Reloads of the configuration");
-        registry.register(
-            "panics",
-            "Panics, which the process survives; each is a defect",
-            panics::COUNT.clone(),
-        );
-        registry.register(
-            "build",
-            "The version of this program",
-            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
-        );
-        Self {
-            registry,
-            ..metrics
-        }
+        metrics.last_reload.set(1);
+        metrics
     }
 
     /// One look at a key: `outcome` is one of a fixed set of words.
@@ -155,9 +174,7 @@ impl Metrics {
         };
         self.checks.get_or_create(&label).inc();
         self.last_check
-            .get_or_create(&KeyLabel {
-                key: key.to_string(),
-            })
+            .get_or_create(&key_label(key))
             .set(unix_seconds(at));
     }
 
@@ -175,9 +192,7 @@ impl Metrics {
     /// When a key was last pushed.
     pub fn last_push(&self, key: &KeyId, at: DateTime<Utc>) {
         self.last_push
-            .get_or_create(&KeyLabel {
-                key: key.to_string(),
-            })
+            .get_or_create(&key_label(key))
             .set(unix_seconds(at));
     }
 
@@ -189,24 +204,53 @@ impl Metrics {
     /// Whether Flashback holds what the store holds.
     pub fn in_sync(&self, key: &KeyId, in_sync: bool) {
         self.in_sync
-            .get_or_create(&KeyLabel {
-                key: key.to_string(),
-            })
+            .get_or_create(&key_label(key))
             .set(i64::from(in_sync));
+    }
+
+    /// Whether the store's version of a key is held.
+    pub fn held(&self, key: &KeyId, held: bool) {
+        self.held
+            .get_or_create(&key_label(key))
+            .set(i64::from(held));
+    }
+
+    /// When a key is looked at next, and how long its looks are apart.
+    pub fn next_check(&self, key: &KeyId, at: DateTime<Utc>, interval: Duration) {
+        let label = key_label(key);
+        self.next_check.get_or_create(&label).set(unix_seconds(at));
+        self.check_interval
+            .get_or_create(&label)
+            .set(interval.as_secs_f64());
+    }
+
+    /// A key is configured so.
+    pub fn key(&self, key: &KeyId, source: &SourceId, workspace: &WorkspaceId) {
+        let info = info(key, source, workspace);
+        self.key_info.get_or_create(&info).set(1);
+    }
+
+    /// A key is no longer configured so.
+    pub fn key_was(&self, key: &KeyId, source: &SourceId, workspace: &WorkspaceId) {
+        self.key_info.remove(&info(key, source, workspace));
     }
 
     /// Forgets the series of a key that is no longer configured.
     pub fn forget_key(&self, key: &KeyId) {
-        let label = KeyLabel {
-            key: key.to_string(),
-        };
+        let label = key_label(key);
         self.in_sync.remove(&label);
+        self.held.remove(&label);
         self.last_push.remove(&label);
         self.last_check.remove(&label);
+        self.next_check.remove(&label);
+        self.check_interval.remove(&label);
     }
 
     /// Forgets the series of a source that is no longer configured.
     pub fn forget_source(&self, source: &SourceId) {
+        self.signed_in.remove(&ServiceLabel {
+            service: source.to_string(),
+        });
         self.source_up.remove(&SourceLabel {
             source: source.to_string(),
         });
@@ -223,6 +267,23 @@ impl Metrics {
                 })
                 .set(i64::from(up));
         }
+    }
+
+    /// One sign-in to a service, a source's id or [`FLASHBACK`], that was answered.
+    pub fn sign_in(&self, service: &str, succeeded: bool) {
+        let service = service.to_owned();
+        let outcome = match succeeded {
+            true => "succeeded",
+            false => "failed",
+        };
+        let label = ServiceOutcome {
+            service: service.clone(),
+            outcome: outcome.to_owned(),
+        };
+        self.sign_ins.get_or_create(&label).inc();
+        self.signed_in
+            .get_or_create(&ServiceLabel { service })
+            .set(i64::from(succeeded));
     }
 
     /// One repetition after a failure.
@@ -257,23 +318,37 @@ impl Metrics {
             .observe(elapsed.as_secs_f64());
     }
 
-    /// One reload of the configuration.
+    /// One reload of the configuration: `accepted` or `rejected`.
     pub fn reload(&self, outcome: &'static str) {
         self.reloads
             .get_or_create(&OutcomeLabel {
                 outcome: outcome.to_owned(),
             })
             .inc();
+        self.last_reload.set(i64::from(outcome == RELOADS[0]));
     }
 
-    /// The text of `/metrics` (OpenMetrics, which Prometheus reads).
+    /// The text of `/metrics`, in Prometheus's text format.
     pub fn render(&self) -> String {
         let mut text = String::new();
-        if encode(&mut text, &self.registry).is_err() {
-            text.clear();
-            let _ = writeln!(text, "# the metrics could not be encoded");
+        match encode(&mut text, &self.registry) {
+            Ok(()) => exposition::plain(&text),
+            Err(_) => "# the metrics could not be encoded\n".to_owned(),
         }
-        text
+    }
+}
+
+fn key_label(key: &KeyId) -> KeyLabel {
+    KeyLabel {
+        key: key.to_string(),
+    }
+}
+
+fn info(key: &KeyId, source: &SourceId, workspace: &WorkspaceId) -> KeyInfo {
+    KeyInfo {
+        key: key.to_string(),
+        source: source.to_string(),
+        workspace_id: workspace.to_string(),
     }
 }
 
@@ -282,48 +357,4 @@ fn unix_seconds(at: DateTime<Utc>) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn renders_the_promised_names() {
-        let metrics = Metrics::new();
-        let (key, source) = (KeyId::new("k"), SourceId::new("s"));
-        metrics.check(&key, &source, "unchanged", Utc::now());
-        metrics.push(
-            &key,
-            Action::Update,
-            Outcome::Succeeded,
-            Duration::from_millis(3),
-        );
-        metrics.last_push(&key, Utc::now());
-        metrics.propagation(Duration::from_secs(1));
-        metrics.in_sync(&key, true);
-        metrics.service_up("s", true);
-        metrics.retry("s");
-        metrics.api_request("s", "read", "ok", Duration::from_millis(2));
-        metrics.reload("accepted");
-        let text = metrics.render();
-        for name in [
-            "checks_total{source=\"s\",outcome=\"unchanged\"} 1",
-            "pushes_total{key=\"k\",action=\"update\",outcome=\"succeeded\"} 1",
-            "push_duration_seconds_count 1",
-            "propagation_seconds_count 1",
-            "key_in_sync{key=\"k\"} 1",
-            "key_last_push_timestamp_seconds{key=\"k\"}",
-            "key_last_check_timestamp_seconds{key=\"k\"}",
-            "retries_total{target=\"s\"} 1",
-            "source_up{source=\"s\"} 1",
-            "flashback_up 0",
-            "api_requests_total{service=\"s\",operation=\"read\",status=\"ok\"} 1",
-            "api_request_duration_seconds_count{service=\"s\",operation=\"read\"} 1",
-            "config_reloads_total{outcome=\"accepted\"} 1",
-            "build_info{version=",
-        ] {
-            let line = format!("flashback_rotator_{name}");
-            assert!(text.contains(&line), "no {line} in\n{text}");
-        }
-        metrics.forget_key(&key);
-        assert!(!metrics.render().contains("key_in_sync{"));
-    }
-}
+mod tests;

@@ -1,6 +1,8 @@
 //! What is told to the outside: log lines, event names, metrics, panics.
 
 pub mod event;
+mod exposition;
 pub mod log;
 pub mod metrics;
 pub mod panics;
+mod process;

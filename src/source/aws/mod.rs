@@ -96,7 +96,9 @@ impl AwsSource {
         self.lane
             .call(call.operation, async {
                 let answer = signed_in.await;
-                self.sessions.note(answer.as_ref().err());
+                if let Some(good) = self.sessions.note(answer.as_ref().err()) {
+                    self.lane.signed_in(good);
+                }
                 answer
             })
             .await

@@ -81,14 +81,18 @@ impl Sessions {
         }
     }
 
-    /// Learns from the outcome of a call whether the credentials were taken.
-    pub(super) fn note(&self, error: Option<&SourceError>) {
+    /// Learns from the outcome of a call whether the credentials were taken, and gives that back
+    /// where it is news or a refusal.
+    pub(super) fn note(&self, error: Option<&SourceError>) -> Option<bool> {
         match error {
-            Some(error @ SourceError::SignIn { .. }) => self.standing.refused(error),
+            Some(error @ SourceError::SignIn { .. }) => {
+                self.standing.refused(error);
+                Some(false)
+            }
             // AWS looks at the policy after the signature.
-            None | Some(SourceError::Denied { .. }) => self.standing.accepted(),
+            None | Some(SourceError::Denied { .. }) => self.standing.accepted().then_some(true),
             // Nothing is known of the credentials.
-            Some(_) => {}
+            Some(_) => None,
         }
     }
 
@@ -221,9 +225,10 @@ impl Standing {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).1 = expiry;
     }
 
-    fn accepted(&self) {
+    /// Whether that is news.
+    fn accepted(&self) -> bool {
         let Some(expiry) = self.change(Stand::Good) else {
-            return;
+            return false;
         };
         let ttl_seconds = expiry
             .and_then(|at| at.duration_since(SystemTime::now()).ok())
@@ -235,6 +240,7 @@ impl Standing {
             ttl_seconds,
             "signed in to AWS"
         );
+        true
     }
 
     fn refused(&self, error: &SourceError) {

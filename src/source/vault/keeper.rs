@@ -255,6 +255,7 @@ impl Keeper {
             Ok(session) => {
                 turn.generation += 1;
                 turn.failing = false;
+                self.lane.signed_in(true);
                 let ttl_seconds = session.lease.full().map(|life| life.as_secs());
                 tracing::info!(event = event::SIGNED_IN, source = %self.source, method, ttl_seconds, "signed in");
                 let token = Arc::clone(&session.token);
@@ -267,6 +268,9 @@ impl Keeper {
                     error,
                     SourceError::Unavailable { .. } | SourceError::HeldBack { .. }
                 );
+                if !outage {
+                    self.lane.signed_in(false);
+                }
                 if !outage && !std::mem::replace(&mut turn.failing, true) {
                     tracing::error!(event = event::SIGN_IN_FAILED, source = %self.source, method, %error, "cannot sign in");
                 }
