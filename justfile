@@ -41,6 +41,10 @@ page-test *args:
 image-test:
     tests/image/run
 
+# The alert rules and the dashboard, in a real Prometheus
+alerts-test:
+    tests/alerts/run
+
 # What a change must pass
 ci:
     .ci/run

@@ -4,6 +4,7 @@
 mod support;
 
 mod adoption;
+mod alerts;
 mod beside;
 mod commands;
 mod config;
@@ -13,6 +14,8 @@ mod flashback;
 mod health;
 mod http;
 mod isolation;
+mod logs;
+mod measures;
 mod notify;
 mod panics;
 mod policies;

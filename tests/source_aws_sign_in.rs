@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aws_config::{BehaviorVersion, ConfigLoader};
 use flashback_rotator::config::AwsConfig;
@@ -15,7 +16,7 @@ use wiremock::matchers::{body_string_contains, method};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::support::aws::{Aws, BOTH, Emulator, REGION, administrator, loader_at};
-use crate::support::lanes::lane;
+use crate::support::lanes::{Bench, lane};
 
 /// The standard chain, reading this profile file and no other; instance metadata is nowhere.
 #[expect(
@@ -266,7 +267,21 @@ async fn rotated_credentials_are_picked_up_and_each_change_is_logged_once() {
     };
     let profile = Profile::new(aws.url(), &[]);
     write(&profile, keys("AKIAGONE", "canary"));
-    let source = profile.source(AwsConfig::default());
+    let (Bench { lane, metrics, .. }, file) =
+        (Bench::new("aws", Duration::from_secs(30)), profile.file());
+    let source = AwsSource::with_loader(
+        SourceId::new("aws"),
+        AwsConfig::default(),
+        lane,
+        move || chain(&file),
+    );
+    let measured = |series: &str| {
+        let text = metrics.render();
+        assert!(
+            text.contains(&format!("flashback_rotator_{series}\n")),
+            "{text}"
+        );
+    };
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -285,6 +300,7 @@ async fn rotated_credentials_are_picked_up_and_each_change_is_logged_once() {
     write(&profile, keys(user.access_key_id(), "wrong-canary"));
     let error = look(&source, path).await.expect_err("wrong");
     is_sign_in(&error, "InvalidSignatureException");
+    measured("signed_in{service=\"aws\"} 0");
     write(
         &profile,
         keys(user.access_key_id(), user.secret_access_key()),
@@ -304,6 +320,8 @@ async fn rotated_credentials_are_picked_up_and_each_change_is_logged_once() {
     aws.query("iam", "DeleteAccessKey", &revoked).await;
     source.look(path).await.expect("signed in again by itself");
 
+    measured("signed_in{service=\"aws\"} 1");
+    measured("sign_ins_total{service=\"aws\",outcome=\"succeeded\"} 1");
     let log = log.text();
     assert_eq!(log.matches("sign_in_failed").count(), 1, "{log}");
     assert_eq!(log.matches("\"signed_in\"").count(), 1, "{log}");

@@ -3,6 +3,7 @@
 //! On a reload whatever did not change is taken over as it is, with its connections, its tokens
 //! and the work under way.
 
+mod announce;
 mod credential;
 mod current;
 mod passes;
@@ -11,7 +12,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use chrono::Utc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +28,7 @@ use crate::flashback::{Flashback, FlashbackError};
 use crate::lane::{Lane, LaneView, Outages, Terms};
 use crate::model::{KeyId, SourceId, WorkspaceId};
 use crate::reconcile::Rules;
-use crate::scheduler::{Scheduled, pace};
+use crate::scheduler::Scheduled;
 use crate::secret::Fingerprinter;
 use crate::source::aws::AwsSource;
 use crate::source::file::FileSource;
@@ -210,34 +210,6 @@ impl Fleet {
             .filter(|key| self.config.keys.contains_key(*key))
             .cloned()
             .collect()
-    }
-
-    /// Tells the metrics which keys there are, in place of `old`'s: one that is never looked at
-    /// must show, too.
-    pub fn announce(&self, old: Option<&Self>) {
-        let metrics = &self.engine.metrics;
-        let place = |unit: &Unit| {
-            let (source, settings) = (&unit.config.source, &unit.config.settings);
-            (source.clone(), settings.workspace_id.clone())
-        };
-        for (key, unit) in old.iter().flat_map(|old| &old.units) {
-            if self
-                .units
-                .get(key)
-                .is_none_or(|new| place(new) != place(unit))
-            {
-                let (source, workspace) = place(unit);
-                metrics.key_was(key, &source, &workspace);
-            }
-        }
-        let now = Utc::now();
-        for (key, unit) in &self.units {
-            let (source, workspace) = place(unit);
-            metrics.key(key, &source, &workspace);
-            if old.is_none_or(|old| !old.units.contains_key(key)) {
-                metrics.next_check(key, now, pace(&unit.config.check, now));
-            }
-        }
     }
 
     /// When each key is looked at.

@@ -180,11 +180,7 @@ impl Metrics {
 
     /// One write to Flashback.
     pub fn push(&self, key: &KeyId, action: Action, outcome: Outcome, elapsed: Duration) {
-        let label = KeyActionOutcome {
-            key: key.to_string(),
-            action: action.as_str().to_owned(),
-            outcome: outcome.as_str().to_owned(),
-        };
+        let label = push_label(key, action, outcome);
         self.pushes.get_or_create(&label).inc();
         self.push_duration.observe(elapsed.as_secs_f64());
     }
@@ -237,6 +233,11 @@ impl Metrics {
 
     /// Forgets the series of a key that is no longer configured.
     pub fn forget_key(&self, key: &KeyId) {
+        for action in [Action::Create, Action::Update, Action::Adopt] {
+            for outcome in [Outcome::Succeeded, Outcome::Failed] {
+                self.pushes.remove(&push_label(key, action, outcome));
+            }
+        }
         let label = key_label(key);
         self.in_sync.remove(&label);
         self.held.remove(&label);
@@ -341,6 +342,14 @@ impl Metrics {
 fn key_label(key: &KeyId) -> KeyLabel {
     KeyLabel {
         key: key.to_string(),
+    }
+}
+
+fn push_label(key: &KeyId, action: Action, outcome: Outcome) -> KeyActionOutcome {
+    KeyActionOutcome {
+        key: key.to_string(),
+        action: action.as_str().to_owned(),
+        outcome: outcome.as_str().to_owned(),
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod aws;
 pub mod lanes;
 pub mod openbao;
+pub mod page;
 pub mod rotator;
 pub mod sandbox;
 

@@ -245,7 +245,7 @@ impl Standing {
 
     fn refused(&self, error: &SourceError) {
         if self.change(Stand::Refused).is_some() {
-            tracing::warn!(
+            tracing::error!(
                 event = event::SIGN_IN_FAILED,
                 source = self.service,
                 method = self.method,
