@@ -45,6 +45,10 @@ image-test:
 alerts-test:
     tests/alerts/run
 
+# The manifests for Kubernetes: rendered, validated, held against the program
+deploy-test *args:
+    tests/deploy/run {{ args }}
+
 # What a change must pass
 ci:
     .ci/run

@@ -1,0 +1,94 @@
+{{/* Names. A release called flashback-rotator needs no doubled name. */}}
+{{- define "flashback-rotator.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "flashback-rotator.fullname" -}}
+{{- $name := include "flashback-rotator.name" . }}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 56 | trimSuffix "-" }}
+{{- else if contains $name .Release.Name }}
+{{- .Release.Name | trunc 56 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 56 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "flashback-rotator.serviceAccountName" -}}
+{{- default (ternary (include "flashback-rotator.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name }}
+{{- end }}
+
+{{/* Labels. The selector never changes during the life of a release. */}}
+{{- define "flashback-rotator.selector" -}}
+app.kubernetes.io/name: {{ include "flashback-rotator.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "flashback-rotator.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{ include "flashback-rotator.selector" . }}
+app.kubernetes.io/version: {{ default .Chart.AppVersion .Values.image.tag | trunc 63 | trimAll "-_." | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Without the chart's version: a new chart with the same image restarts nothing. */}}
+{{- define "flashback-rotator.podLabels" -}}
+{{ include "flashback-rotator.selector" . }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "flashback-rotator.image" -}}
+{{- $repository := required "image.repository is not set: push the image to your registry, and name it here" .Values.image.repository }}
+{{- $tag := default .Chart.AppVersion .Values.image.tag }}
+{{- $repository }}:{{ $tag }}{{ with .Values.image.digest }}@{{ . }}{{ end }}
+{{- end }}
+
+{{/* What a running daemon cannot take over without a restart, and so the one part of the configuration
+     that the chart writes. */}}
+{{- define "flashback-rotator.kubernetesToml" -}}
+# Written by the chart: [http] from `http`, [state] from `state`.
+[http]
+listen = "0.0.0.0:{{ .Values.http.port }}"
+
+[state]
+{{- if eq .Values.state.type "sqlite" }}
+url = "sqlite:///var/lib/flashback-rotator/state.db"
+{{- else }}
+url = "{{ required "state.postgresql.url is not set" .Values.state.postgresql.url }}"
+{{- if .Values.state.postgresql.passwordSecret.name }}
+password = { file = "/run/secrets/postgresql/password" }
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Mistakes that the schema cannot see. */}}
+{{- define "flashback-rotator.refuse" -}}
+{{- if and .Values.config .Values.existingConfigMap }}
+{{- fail "config and existingConfigMap are both set: use one of them" }}
+{{- end }}
+{{- if not (or .Values.config .Values.existingConfigMap) }}
+{{- fail "there is no configuration: write one and add --set-file config=config.toml, or name an existingConfigMap" }}
+{{- end }}
+{{- range $table, $value := dict "http" "http.port" "state" "state" }}
+{{- if regexMatch (printf "(?m)^[ \\t]*(\\[[ \\t]*%s[ \\t]*[].]|%s[ \\t]*[.=])" $table $table) $.Values.config }}
+{{- fail (printf "config has a table [%s], which the chart writes itself: take it out, and see the value `%s`" $table $value) }}
+{{- end }}
+{{- end }}
+{{- if and .Values.restartOnConfigChange .Values.existingConfigMap }}
+{{- fail "restartOnConfigChange needs config: the chart cannot see into existingConfigMap" }}
+{{- end }}
+{{- if and .Values.ca.existingConfigMap .Values.ca.existingSecret }}
+{{- fail "ca.existingConfigMap and ca.existingSecret are both set: use one of them" }}
+{{- end }}
+{{- if and .Values.ca.replaceSystem (not (or .Values.ca.existingConfigMap .Values.ca.existingSecret)) }}
+{{- fail "ca.replaceSystem needs ca.existingConfigMap or ca.existingSecret" }}
+{{- end }}
+{{- if and .Values.serviceAccount.awsRoleArn (not .Values.serviceAccount.create) }}
+{{- fail "serviceAccount.awsRoleArn needs serviceAccount.create: annotate your own service account yourself" }}
+{{- end }}
+{{- end }}

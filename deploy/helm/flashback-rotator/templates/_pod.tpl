@@ -1,0 +1,180 @@
+{{/* The parts that the daemon's pod and the test's pod share. */}}
+{{- define "flashback-rotator.podSecurityContext" -}}
+runAsNonRoot: true
+{{- with .Values.podSecurityContext.runAsUser }}
+runAsUser: {{ . }}
+{{- end }}
+{{- with .Values.podSecurityContext.runAsGroup }}
+runAsGroup: {{ . }}
+{{- end }}
+{{- with .Values.podSecurityContext.fsGroup }}
+fsGroup: {{ . }}
+fsGroupChangePolicy: OnRootMismatch
+{{- end }}
+{{- with .Values.podSecurityContext.supplementalGroups }}
+supplementalGroups:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{- define "flashback-rotator.securityContext" -}}
+allowPrivilegeEscalation: false
+privileged: false
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+capabilities:
+  drop:
+    - ALL
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{- define "flashback-rotator.env" -}}
+# So that `kubectl exec … -- flashback-rotator status` needs no arguments.
+- name: FLASHBACK_ROTATOR_CONFIG
+  value: /etc/flashback-rotator
+- name: MALLOC_ARENA_MAX
+  value: "2"
+- name: RUST_LIB_BACKTRACE
+  value: "0"
+{{- if .Values.ca.replaceSystem }}
+- name: SSL_CERT_FILE
+  value: /run/ca/ca.crt
+{{- end }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "flashback-rotator.volumeMounts" -}}
+# Whole directories: a file mounted by subPath would never be updated.
+- name: config
+  mountPath: /etc/flashback-rotator
+  readOnly: true
+{{- range $directory, $_ := .Values.secrets }}
+- name: secret-{{ $directory }}
+  mountPath: /run/secrets/{{ $directory }}
+  readOnly: true
+{{- end }}
+{{- if and (eq .Values.state.type "postgresql") .Values.state.postgresql.passwordSecret.name }}
+- name: postgresql
+  mountPath: /run/secrets/postgresql
+  readOnly: true
+{{- end }}
+{{- if or .Values.ca.existingConfigMap .Values.ca.existingSecret }}
+- name: ca
+  mountPath: /run/ca
+  readOnly: true
+{{- end }}
+{{- if .Values.serviceAccount.vaultToken.enabled }}
+- name: vault-token
+  mountPath: /run/vault
+  readOnly: true
+{{- end }}
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "flashback-rotator.volumes" -}}
+- name: config
+  projected:
+    sources:
+      - configMap:
+          name: {{ include "flashback-rotator.fullname" . }}
+      {{- with .Values.existingConfigMap }}
+      - configMap:
+          name: {{ . }}
+      {{- end }}
+{{- range $directory, $secret := .Values.secrets }}
+- name: secret-{{ $directory }}
+  secret:
+    secretName: {{ $secret.existingSecret }}
+    # The kubelet gives the files to fsGroup.
+    defaultMode: 0440
+    {{- if $secret.optional }}
+    optional: true
+    {{- end }}
+    {{- with $secret.items }}
+    items:
+      {{- toYaml . | nindent 6 }}
+    {{- end }}
+{{- end }}
+{{- if and (eq .Values.state.type "postgresql") .Values.state.postgresql.passwordSecret.name }}
+- name: postgresql
+  secret:
+    secretName: {{ .Values.state.postgresql.passwordSecret.name }}
+    defaultMode: 0440
+    items:
+      - key: {{ .Values.state.postgresql.passwordSecret.key }}
+        path: password
+{{- end }}
+{{- with .Values.ca.existingConfigMap }}
+- name: ca
+  configMap:
+    name: {{ . }}
+    items:
+      - key: {{ $.Values.ca.key }}
+        path: ca.crt
+{{- end }}
+{{- with .Values.ca.existingSecret }}
+- name: ca
+  secret:
+    secretName: {{ . }}
+    defaultMode: 0440
+    items:
+      - key: {{ $.Values.ca.key }}
+        path: ca.crt
+{{- end }}
+{{- if .Values.serviceAccount.vaultToken.enabled }}
+- name: vault-token
+  projected:
+    defaultMode: 0440
+    sources:
+      - serviceAccountToken:
+          audience: {{ .Values.serviceAccount.vaultToken.audience }}
+          expirationSeconds: {{ int .Values.serviceAccount.vaultToken.expirationSeconds }}
+          path: token
+{{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Where and how it is scheduled. */}}
+{{- define "flashback-rotator.placement" -}}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .Values.runtimeClassName }}
+runtimeClassName: {{ . }}
+{{- end }}
+{{- with .Values.hostAliases }}
+hostAliases:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.dnsConfig }}
+dnsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,179 @@
+"""Everything under deploy/ for Kubernetes: rendered, validated, and held against the program."""
+
+import copy
+import difflib
+import sys
+import tempfile
+
+import helm_python
+import yaml
+
+import configuration
+import pods
+import readme
+import refusals
+import schemas
+import support
+from support import CHART, KUSTOMIZE, ROOT, RULES, VALUES, VERSION, Mistake, expect, kustomize, of_kind, proven, template, values
+
+COMPONENT = KUSTOMIZE / "components/monitoring/prometheusrule.yaml"
+
+
+def examine(what, found):
+    """The whole examination of what one way of deploying renders to."""
+    schemas.validate(what, found)
+    pods.examine(what, found)
+    told = configuration.examine(what, found)
+    versions = " and ".join(schemas.KUBERNETES)
+    proven(f"{what}: {len(found)} objects are valid in Kubernetes {versions}, the pods are restricted, {told}")
+
+
+def kustomizations():
+    for overlay in ("sqlite", "postgres"):
+        found = kustomize(KUSTOMIZE / "overlays" / overlay)
+        examine(f"kustomize overlay {overlay}", found)
+        (deployment,) = of_kind("Deployment", found)
+        image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
+        expect(image == f"localhost/flashback-rotator:{VERSION}", f"overlay {overlay}: {image}")
+
+
+def chart():
+    report = helm_python.lint(CHART, values("default"), strict=True)
+    findings = [one for one in report["messages"] if one["severity"] > 1]
+    expect(not findings and not report["errors"], f"helm lint: {report}")
+    proven(f"helm lint (Helm {helm_python.helm_sdk_version()}), strict, finds nothing")
+
+    with helm_python.Chart.load(CHART) as loaded:
+        metadata = loaded.metadata
+    expect(metadata["appVersion"] == VERSION, "Chart.yaml: appVersion is not the program's")
+    expect(metadata["kubeVersion"] == f">={schemas.KUBERNETES[0]}.0-0", "Chart.yaml: kubeVersion is not what is validated")
+    for file in sorted(VALUES.glob("*.yaml")):
+        found, told = template(values(file.stem))
+        examine(f"chart with values/{file.name}", found)
+        expect("rollout status deployment/" in told, f"{file.name}: {told}")
+    names()
+    notes()
+    live_reload()
+    packaged()
+
+
+def names():
+    """The longest name of a release that Helm allows makes names that Kubernetes allows."""
+    for release, wanted in (("flashback-rotator", "flashback-rotator"), ("llm", "llm-flashback-rotator")):
+        found, _ = template(values("default"), name=release)
+        expect(of_kind("Deployment", found)[0]["metadata"]["name"] == wanted, f"a release {release} is not {wanted}")
+    found, _ = template(values("postgresql"), name="r" * 53)
+    for one in found:
+        expect(len(one["metadata"]["name"]) <= 63, f"{support.named(one)} has too long a name")
+    proven("a release of any name has names that are allowed, and `flashback-rotator` has no doubled one")
+
+
+def notes():
+    def said(more, name="default"):
+        return template(refusals.merge(values(name), more))[1]
+
+    warning = f"version {VERSION} of the program does not support PostgreSQL"
+    expect(warning in said({}, "postgresql"), "the notes do not say that PostgreSQL is not supported")
+    expect("WARNING" not in said({}), "the notes warn of the least values")
+    expect("begins without a memory" in said({"state": {"persistence": {"enabled": False}}}), "no warning of a lost state")
+    postgres = (KUSTOMIZE / "overlays/postgres/kustomization.yaml").read_text().lower()
+    expect(f"version {VERSION} of the program does not support postgresql" in postgres, "the overlay does not say it")
+    proven("notes and overlay say that this version has no PostgreSQL, and the notes warn of a state that is lost")
+
+
+def live_reload():
+    """A changed configuration leaves the pods alone, unless asked; what needs a start makes one."""
+
+    def pod(more):
+        found, _ = template(refusals.merge(values("default"), more))
+        return of_kind("Deployment", found)[0]["spec"]["template"]
+
+    changed = values("default")["config"] + 'check = "5s"\n'
+    expect(pod({}) == pod({"config": changed}), "a changed configuration restarts the pods")
+    restarts = {"restartOnConfigChange": True}
+    expect(pod(restarts) != pod({"config": changed} | restarts), "restartOnConfigChange restarts nothing")
+    without = refusals.merge(values("postgresql"), {})
+    before = of_kind("Deployment", template(without)[0])[0]["spec"]["template"]
+    without["state"]["postgresql"]["url"] = "postgres://rotator@other/rotator"
+    after = of_kind("Deployment", template(without)[0])[0]["spec"]["template"]
+    expect(before != after, "another [state] url restarts nothing, and takes no effect without")
+    proven("a changed configuration restarts no pod unless restartOnConfigChange; another state does")
+
+
+def packaged():
+    """The packaged chart is whole: the alert rules are in it."""
+    with tempfile.TemporaryDirectory() as directory:
+        with helm_python.Chart.load(CHART) as loaded:
+            archive = loaded.save(directory)
+        with helm_python.Chart.load(archive) as loaded:
+            files = {file["name"] for file in loaded.files}
+            expect("files/rules.yaml" in files, f"the package has only {files}")
+            rendered = loaded.render(values("everything"), name="rotator")
+    expect(any("alert:" in text for text in rendered.values()), "the package has no alerts")
+    proven("`helm package` makes a chart that renders like the directory")
+
+
+def rule_copies():
+    """What the chart and the component have to have of deploy/prometheus/rules.yaml: path and text."""
+    rules = RULES.read_text()
+    head = (
+        "# Made from deploy/prometheus/rules.yaml by `tests/deploy/run --write`.\n"
+        "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: flashback-rotator\n"
+        "  labels:\n    app.kubernetes.io/name: flashback-rotator\n    app.kubernetes.io/instance: flashback-rotator\n"
+        "spec:\n"
+    )
+    indented = "".join(f"  {line}" if line.strip() else line for line in rules.splitlines(keepends=True))
+    return {CHART / "files/rules.yaml": rules, COMPONENT: head + indented}
+
+
+def alerts():
+    for path, wanted in rule_copies().items():
+        name = path.relative_to(ROOT)
+        have = path.read_text() if path.exists() else ""
+        differences = "".join(difflib.unified_diff(have.splitlines(True), wanted.splitlines(True), str(name), "wanted"))
+        expect(not differences, f"{name} is not what deploy/prometheus/rules.yaml says; run tests/deploy/run --write\n{differences}")
+    groups = yaml.safe_load(RULES.read_text())["groups"]
+
+    def rendered(base):
+        metrics = {"metrics": {"prometheusRule": {"enabled": True, "runbookBaseUrl": base}}}
+        (rule,) = of_kind("PrometheusRule", template(refusals.merge(values("default"), metrics))[0])
+        return rule["spec"]
+
+    expect(rendered("") == {"groups": groups}, "the chart's PrometheusRule has other rules")
+    whole = yaml.safe_dump(rendered("https://git.example.com/blob/main/"))
+    expect(whole.count("runbook_url: https://git.example.com/blob/main/docs/") == whole.count("runbook_url: "), "runbookBaseUrl")
+    expect(yaml.safe_load(COMPONENT.read_text())["spec"] == {"groups": groups}, "the component has other rules")
+    count = sum("alert" in one for group in groups for one in group["rules"])
+    proven(f"chart and kustomize component have the {count} alerts of deploy/prometheus/rules.yaml, word for word")
+
+
+def operator_is_strict():
+    """The judge of the operator's kinds does refuse: a field it does not know, a wrong interval."""
+    found, _ = template(values("everything"))
+    (monitor,) = of_kind("PodMonitor", found)
+    for field, value, wanted in (("interval", "often", "interval must match"), ("intervall", "30s", "'\"intervall\"' does not exist")):
+        wrong = copy.deepcopy(monitor)
+        wrong["spec"]["podMetricsEndpoints"][0][field] = value
+        said = schemas.operator_mistakes([wrong])
+        expect(wanted in said, f"a PodMonitor with {field}: {value} is taken: {said}")
+    proven("PodMonitor and PrometheusRule are held against the operator's own definitions, strictly")
+
+
+def main():
+    if sys.argv[1:] == ["--write"]:
+        for path, wanted in rule_copies().items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(wanted)
+            print(f"tests/deploy: wrote {path.relative_to(ROOT)}")
+        return
+    for part in (alerts, kustomizations, chart, refusals.examine, operator_is_strict):
+        part()
+    readme.follow(examine)
+    print(f"tests/deploy: everything passed, {support.proofs} things proven; no cluster was involved")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (Mistake, helm_python.HelmError) as mistake:
+        sys.exit(f"tests/deploy: FAILED: {mistake}")

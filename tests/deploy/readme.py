@@ -1,0 +1,115 @@
+"""README.md's section "Kubernetes", followed as far as there is no need of a cluster."""
+
+import pathlib
+import re
+import shlex
+import tempfile
+
+import certifi
+import helm_python
+import yaml
+
+import vault
+from support import ROOT, VENV, expect, kustomize, objects, proven, run, template
+
+TREE = ("deploy", "config")
+
+
+def blocks():
+    """The fenced blocks of the section: language and text."""
+    text = (ROOT / "README.md").read_text()
+    section = re.search(r"^### Kubernetes\n(.*?)(?=^#{1,3} )", text, re.M | re.S)
+    expect(section, "README.md has no section `### Kubernetes`")
+    return re.findall(r"^```(\w+)\n(.*?)^```$", section[1], re.M | re.S)
+
+
+def commands(found):
+    """Each command of the `sh` blocks, as words."""
+    for language, text in found:
+        if language == "sh":
+            for line in text.replace("\\\n", " ").splitlines():
+                if line.strip() and not line.startswith("#"):
+                    yield shlex.split(line)
+
+
+def helm_values(words, directory):
+    """The values that the options of a `helm` command set."""
+    given = {}
+
+    def put(more, into):
+        for name, value in more.items():
+            if isinstance(value, dict) and isinstance(into.get(name), dict):
+                put(value, into[name])
+            else:
+                into[name] = value
+
+    for option, value in zip(words, words[1:]):
+        if option == "--set":
+            put(helm_python.parse_set_string(value), given)
+        elif option == "--set-file":
+            name, file = value.split("=", 1)
+            put({name: (directory / file).read_text()}, given)
+        elif option in ("--values", "-f"):
+            put(yaml.safe_load((directory / value).read_text()), given)
+    return given
+
+
+def follow(examine):
+    """Runs what can be run; `examine(what, objects)` judges what would be applied."""
+    found = blocks()
+    with tempfile.TemporaryDirectory() as name:
+        directory = pathlib.Path(name)
+        for shared in TREE:
+            (directory / shared).symlink_to(ROOT / shared)
+        (directory / "flashback-token").write_text("canary-flashback-token\n")
+        authority, end, _ = pathlib.Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----\n")
+        (directory / "internal-ca.pem").write_text(authority + end)
+        (config,) = [text for language, text in found if language == "toml"]
+        (directory / "config.toml").write_text(config)
+        (mine,) = [text for language, text in found if language == "yaml"]
+        (directory / "my-cluster").mkdir()
+        (directory / "my-cluster/kustomization.yaml").write_text(mine)
+
+        made = []
+        done = {"kubectl": 0, "helm": 0, "vault": 0, "cp": 0}
+        with vault.Server() as server:
+            for words in commands(found):
+                expect(words[0] in done, f"README.md: nothing here can follow {words}")
+                done[words[0]] += 1
+                step = {"kubectl": kubectl, "helm": helm, "vault": server.run, "cp": copy}[words[0]]
+                made += step(words, directory, examine) or []
+            server.knows_the_role(made)
+        expect(all(done.values()), f"README.md: followed only {done}")
+    told = ", ".join(f"{count} of {tool}" for tool, count in done.items())
+    proven(f"README.md's commands for Kubernetes work up to the cluster's door: {told}")
+
+
+def copy(words, directory, _):
+    done = run(*words, cwd=directory)
+    expect(done.returncode == 0, f"README.md: {words}: {done.stderr}")
+
+
+def helm(words, directory, examine):
+    if words[1] == "test":
+        return []
+    expect(words[1:4] == ["upgrade", "--install", "flashback-rotator"], f"README.md: {words}")
+    chart = directory / words[4]
+    expect((chart / "Chart.yaml").exists(), f"README.md: {words[4]} is no chart")
+    namespace = words[words.index("--namespace") + 1]
+    made, _ = template(helm_values(words, directory), name=words[3], namespace=namespace)
+    examine("README.md, Helm", made)
+    return made
+
+
+def kubectl(words, directory, examine):
+    """What needs a cluster is tried without one: `create` in a dry run, `apply -k` by rendering."""
+    if "apply" in words:
+        made = kustomize(directory / words[-1])
+        examine("README.md, kustomize", made)
+        return made
+    if "create" in words:
+        done = run(VENV / "bin/kubectl", *words[1:], "--dry-run=client", "--output=yaml", cwd=directory)
+        expect(done.returncode == 0, f"README.md: {words}: {done.stderr}")
+        return objects(done.stdout)
+    expect(words[1] in ("label", "rollout", "exec", "logs", "port-forward") or words[3] in ("rollout", "exec"), f"README.md: {words}")
+    return []
