@@ -82,18 +82,22 @@ fn files(below: &str, ends: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The first block is whole; each of the others is too, or goes on from it.
+/// The first block is whole; each of the others is too, or goes on from the last one that is.
 #[test]
 fn each_configuration_loads() {
     let blocks = blocks("toml");
     assert!(blocks.len() >= 4, "{}", blocks.len());
     let whole = |block: &str| block.contains("[flashback");
     assert!(whole(&blocks[0]));
+    let mut last = &blocks[0];
     for block in &blocks {
         let text = match whole(block) {
             true => block.clone(),
-            false => format!("{}\n{block}", blocks[0]),
+            false => format!("{last}\n{block}"),
         };
+        if whole(block) {
+            last = block;
+        }
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("config.toml");
         std::fs::write(&path, &text).expect("written");

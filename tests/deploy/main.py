@@ -2,6 +2,8 @@
 
 import copy
 import difflib
+import pathlib
+import shutil
 import sys
 import tempfile
 
@@ -14,6 +16,8 @@ import readme
 import refusals
 import schemas
 import support
+import teeth
+import trust
 from support import CHART, KUSTOMIZE, ROOT, RULES, VALUES, VERSION, Mistake, expect, kustomize, of_kind, proven, template, values
 
 COMPONENT = KUSTOMIZE / "components/monitoring/prometheusrule.yaml"
@@ -55,6 +59,7 @@ def chart():
     notes()
     live_reload()
     packaged()
+    subchart()
 
 
 def names():
@@ -113,6 +118,24 @@ def packaged():
     proven("`helm package` makes a chart that renders like the directory")
 
 
+def subchart():
+    """A parent chart can take it in, with its own `global` and a condition."""
+    with tempfile.TemporaryDirectory() as name:
+        parent = pathlib.Path(name)
+        shutil.copytree(CHART, parent / "charts/flashback-rotator")
+        (parent / "templates").mkdir()
+        (parent / "Chart.yaml").write_text(
+            "apiVersion: v2\nname: platform\nversion: 1.0.0\ndependencies:\n"
+            "  - name: flashback-rotator\n    version: '>=0-0'\n    condition: flashback-rotator.enabled\n"
+        )
+        with helm_python.Chart.load(parent) as loaded:
+            for enabled in (True, False):
+                given = {"flashback-rotator": values("default") | {"enabled": enabled}, "global": {"region": "eu"}}
+                rendered = loaded.render(given, name="platform")
+                expect(any("Deployment" in text for text in rendered.values()) is enabled, f"enabled: {enabled}")
+    proven("it can be a subchart, with a condition and global values")
+
+
 def rule_copies():
     """What the chart and the component have to have of deploy/prometheus/rules.yaml: path and text."""
     rules = RULES.read_text()
@@ -166,7 +189,7 @@ def main():
             path.write_text(wanted)
             print(f"tests/deploy: wrote {path.relative_to(ROOT)}")
         return
-    for part in (alerts, kustomizations, chart, refusals.examine, operator_is_strict):
+    for part in (alerts, kustomizations, chart, refusals.examine, operator_is_strict, teeth.examine, trust.examine):
         part()
     readme.follow(examine)
     print(f"tests/deploy: everything passed, {support.proofs} things proven; no cluster was involved")
