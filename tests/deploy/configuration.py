@@ -81,7 +81,9 @@ def examine(what, found):
 
 def fits(what, settings, container):
     """The settings agree with the container they run in."""
-    port = int(settings["http"]["listen"].removeprefix("0.0.0.0:"))
+    address, _, port = settings["http"]["listen"].rpartition(":")
+    expect(address in ("0.0.0.0", "[::]"), f"{what}: nobody reaches it at {address}")
+    port = int(port)
     ports = [one["containerPort"] for one in container["ports"]]
     expect(ports == [port], f"{what}: listens on {port}, the container has {ports}")
     if settings["state"]["url"].startswith("sqlite://"):

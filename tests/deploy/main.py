@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import json
 import pathlib
 import shutil
 import sys
@@ -18,7 +19,8 @@ import schemas
 import support
 import teeth
 import trust
-from support import CHART, KUSTOMIZE, ROOT, RULES, VALUES, VERSION, Mistake, expect, kustomize, of_kind, proven, template, values
+from support import CHART, DASHBOARD, KUSTOMIZE, ROOT, RULES, VALUES, VERSION, Mistake
+from support import expect, kustomize, of_kind, proven, template, values
 
 COMPONENT = KUSTOMIZE / "components/monitoring/prometheusrule.yaml"
 
@@ -50,11 +52,18 @@ def chart():
     with helm_python.Chart.load(CHART) as loaded:
         metadata = loaded.metadata
     expect(metadata["appVersion"] == VERSION, "Chart.yaml: appVersion is not the program's")
-    expect(metadata["kubeVersion"] == f">={schemas.KUBERNETES[0]}.0-0", "Chart.yaml: kubeVersion is not what is validated")
+    oldest = f">={schemas.KUBERNETES[0]}.0-0"
+    expect(metadata["kubeVersion"] == oldest, "Chart.yaml: kubeVersion is not what is validated")
     for file in sorted(VALUES.glob("*.yaml")):
         found, told = template(values(file.stem))
         examine(f"chart with values/{file.name}", found)
         expect("rollout status deployment/" in told, f"{file.name}: {told}")
+    example = {
+        "config": (ROOT / "config/examples/vault-kubernetes.toml").read_text(),
+        "serviceAccount": {"vaultToken": {"enabled": True}},
+        "ca": {"existingConfigMap": "vault-ca"},
+    }
+    examine("chart with config/examples/vault-kubernetes.toml", template(refusals.merge(values("default"), example))[0])
     names()
     notes()
     live_reload()
@@ -80,7 +89,8 @@ def notes():
     warning = f"version {VERSION} of the program does not support PostgreSQL"
     expect(warning in said({}, "postgresql"), "the notes do not say that PostgreSQL is not supported")
     expect("WARNING" not in said({}), "the notes warn of the least values")
-    expect("begins without a memory" in said({"state": {"persistence": {"enabled": False}}}), "no warning of a lost state")
+    forgetful = {"state": {"persistence": {"enabled": False}}}
+    expect("begins without a memory" in said(forgetful), "no warning of a lost state")
     postgres = (KUSTOMIZE / "overlays/postgres/kustomization.yaml").read_text().lower()
     expect(f"version {VERSION} of the program does not support postgresql" in postgres, "the overlay does not say it")
     proven("notes and overlay say that this version has no PostgreSQL, and the notes warn of a state that is lost")
@@ -112,7 +122,7 @@ def packaged():
             archive = loaded.save(directory)
         with helm_python.Chart.load(archive) as loaded:
             files = {file["name"] for file in loaded.files}
-            expect("files/rules.yaml" in files, f"the package has only {files}")
+            expect({"files/rules.yaml", "files/dashboard.json"} <= files, f"the package has only {files}")
             rendered = loaded.render(values("everything"), name="rotator")
     expect(any("alert:" in text for text in rendered.values()), "the package has no alerts")
     proven("`helm package` makes a chart that renders like the directory")
@@ -136,8 +146,11 @@ def subchart():
     proven("it can be a subchart, with a condition and global values")
 
 
-def rule_copies():
-    """What the chart and the component have to have of deploy/prometheus/rules.yaml: path and text."""
+def copies():
+    """What the chart and the component must have of the rules and of the dashboard: path and text.
+
+    A chart holds no file from outside of it, and kustomize turns no list of rules into an object.
+    """
     rules = RULES.read_text()
     head = (
         "# Made from deploy/prometheus/rules.yaml by `tests/deploy/run --write`.\n"
@@ -146,15 +159,20 @@ def rule_copies():
         "spec:\n"
     )
     indented = "".join(f"  {line}" if line.strip() else line for line in rules.splitlines(keepends=True))
-    return {CHART / "files/rules.yaml": rules, COMPONENT: head + indented}
+    return {
+        CHART / "files/rules.yaml": rules,
+        CHART / "files/dashboard.json": DASHBOARD.read_text(),
+        COMPONENT: head + indented,
+    }
 
 
-def alerts():
-    for path, wanted in rule_copies().items():
+def monitoring():
+    for path, wanted in copies().items():
         name = path.relative_to(ROOT)
         have = path.read_text() if path.exists() else ""
-        differences = "".join(difflib.unified_diff(have.splitlines(True), wanted.splitlines(True), str(name), "wanted"))
-        expect(not differences, f"{name} is not what deploy/prometheus/rules.yaml says; run tests/deploy/run --write\n{differences}")
+        lines = difflib.unified_diff(have.splitlines(True), wanted.splitlines(True), str(name), "wanted")
+        differences = "".join(lines)
+        expect(not differences, f"{name} is an old copy; run tests/deploy/run --write\n{differences}")
     groups = yaml.safe_load(RULES.read_text())["groups"]
 
     def rendered(base):
@@ -164,17 +182,25 @@ def alerts():
 
     expect(rendered("") == {"groups": groups}, "the chart's PrometheusRule has other rules")
     whole = yaml.safe_dump(rendered("https://git.example.com/blob/main/"))
-    expect(whole.count("runbook_url: https://git.example.com/blob/main/docs/") == whole.count("runbook_url: "), "runbookBaseUrl")
+    links = whole.count("runbook_url: https://git.example.com/blob/main/docs/")
+    expect(links == whole.count("runbook_url: ") > 0, "runbookBaseUrl makes not all links whole")
     expect(yaml.safe_load(COMPONENT.read_text())["spec"] == {"groups": groups}, "the component has other rules")
+    enabled = {"metrics": {"dashboard": {"enabled": True}}}
+    found, _ = template(refusals.merge(values("default"), enabled))
+    maps = of_kind("ConfigMap", found)
+    (shown,) = [one["data"] for one in maps if "grafana_dashboard" in one["metadata"]["labels"]]
+    (text,) = shown.values()
+    expect(json.loads(text) == json.loads(DASHBOARD.read_text()), "the chart's dashboard is another")
     count = sum("alert" in one for group in groups for one in group["rules"])
-    proven(f"chart and kustomize component have the {count} alerts of deploy/prometheus/rules.yaml, word for word")
+    proven(f"chart and kustomize component have the {count} alerts, and the chart the dashboard, word for word")
 
 
 def operator_is_strict():
     """The judge of the operator's kinds does refuse: a field it does not know, a wrong interval."""
     found, _ = template(values("everything"))
     (monitor,) = of_kind("PodMonitor", found)
-    for field, value, wanted in (("interval", "often", "interval must match"), ("intervall", "30s", "'\"intervall\"' does not exist")):
+    wrongs = (("interval", "often", "interval must match"), ("intervall", "30s", "'\"intervall\"' does not exist"))
+    for field, value, wanted in wrongs:
         wrong = copy.deepcopy(monitor)
         wrong["spec"]["podMetricsEndpoints"][0][field] = value
         said = schemas.operator_mistakes([wrong])
@@ -184,12 +210,12 @@ def operator_is_strict():
 
 def main():
     if sys.argv[1:] == ["--write"]:
-        for path, wanted in rule_copies().items():
+        for path, wanted in copies().items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(wanted)
             print(f"tests/deploy: wrote {path.relative_to(ROOT)}")
         return
-    for part in (alerts, kustomizations, chart, refusals.examine, operator_is_strict, teeth.examine, trust.examine):
+    for part in (monitoring, kustomizations, chart, refusals.examine, operator_is_strict, teeth.examine, trust.examine):
         part()
     readme.follow(examine)
     print(f"tests/deploy: everything passed, {support.proofs} things proven; no cluster was involved")

