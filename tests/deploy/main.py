@@ -92,7 +92,7 @@ def notes():
     forgetful = {"state": {"persistence": {"enabled": False}}}
     expect("begins without a memory" in said(forgetful), "no warning of a lost state")
     postgres = (KUSTOMIZE / "overlays/postgres/kustomization.yaml").read_text().lower()
-    expect(f"version {VERSION} of the program does not support postgresql" in postgres, "the overlay does not say it")
+    expect("this version of the program does not support postgresql" in postgres, "the overlay does not say it")
     proven("notes and overlay say that this version has no PostgreSQL, and the notes warn of a state that is lost")
 
 

@@ -10,7 +10,7 @@ import helm_python
 import yaml
 
 import vault
-from support import ROOT, VENV, expect, kustomize, objects, proven, run, template
+from support import ROOT, VENV, VERSION, expect, kustomize, objects, of_kind, proven, run, template
 
 TREE = ("deploy", "config")
 
@@ -98,7 +98,15 @@ def helm(words, directory, examine):
     namespace = words[words.index("--namespace") + 1]
     made, _ = template(helm_values(words, directory), name=words[3], namespace=namespace)
     examine("README.md, Helm", made)
+    current(made)
     return made
+
+
+def current(made):
+    """What the README installs is this version."""
+    (deployment,) = of_kind("Deployment", made)
+    image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
+    expect(image == f"registry.example.com/flashback-rotator:{VERSION}", f"README.md installs {image}")
 
 
 def kubectl(words, directory, examine):
@@ -106,6 +114,7 @@ def kubectl(words, directory, examine):
     if "apply" in words:
         made = kustomize(directory / words[-1])
         examine("README.md, kustomize", made)
+        current(made)
         return made
     if "create" in words:
         done = run(VENV / "bin/kubectl", *words[1:], "--dry-run=client", "--output=yaml", cwd=directory)

@@ -51,8 +51,8 @@ def of_kind(kind, among):
 
 
 def run(*command, **more):
-    """Runs a command to its end. A failure is the caller's to judge."""
-    return subprocess.run(command, capture_output=True, text=True, check=False, **more)
+    """Runs a command to its end, for at most ten minutes. A failure is the caller's to judge."""
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, **more)
 
 
 def kustomize(directory):
