@@ -41,12 +41,9 @@ page-test *args:
 image-test:
     tests/image/run
 
-# The alert rules and the dashboard, in a real Prometheus
-alerts-test:
-    tests/alerts/run
-
-# The manifests for Kubernetes: rendered, validated, held against the program
+# What is under deploy/: the alerts in a real Prometheus, the manifests rendered and validated
 deploy-test *args:
+    tests/alerts/run
     tests/deploy/run {{ args }}
 
 # What a change must pass
