@@ -22,6 +22,8 @@ pub const PIECE: usize = 8;
 const RANDOM: usize = 12;
 /// So often a random part of that length goes from letters to digits or back, and no word does.
 const SWITCHES: usize = 3;
+/// Words are this long on average, also where they are writtenTogetherLikeThis, in bytes.
+const WORD: usize = 4;
 
 /// A name that a user wrote as a message may show it: `…` where it looks like a key or token.
 pub fn shown(name: &str) -> &str {
@@ -43,11 +45,14 @@ fn may_be_a_secret(name: &str) -> bool {
             .any(is_random)
 }
 
-/// Tells `hQ7vN2kz9LmX` from `openai` and `2026`.
+/// Tells `hQ7vN2kz9LmX` and `fMCtKjFRYoCcMi` from `openai`, `2026` and `SecretAccessKey`.
 fn is_random(part: &str) -> bool {
     let bytes = part.as_bytes();
     let switch = |pair: &&[u8]| pair[0].is_ascii_digit() != pair[1].is_ascii_digit();
-    bytes.len() >= RANDOM && bytes.windows(2).filter(switch).count() >= SWITCHES
+    let hump = |pair: &&[u8]| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase();
+    let switches = bytes.windows(2).filter(switch).count();
+    let humps = bytes.windows(2).filter(hump).count();
+    bytes.len() >= RANDOM && (switches >= SWITCHES || (switches + humps) * WORD >= bytes.len())
 }
 
 /// Whether `text` has a piece of `secret` in it, plain or encoded. A secret shorter than a piece
@@ -155,6 +160,7 @@ mod tests {
             "a/hQ7vN2kz9LmX",
             "0f3a9c1b2d4e",
             "K7gNU3sdo0L0wNhqoVWhr3g6s1xYv72olRkE5s",
+            "hvs-cvfMCtKjFRYoCcMiSvPW7Iyd",
         ] {
             assert_eq!(shown(key), MASK, "{key}");
         }
