@@ -136,9 +136,11 @@ async fn told() -> BTreeMap<String, BTreeSet<String>> {
     rotator.start();
     arrives(&sandbox, "a", "sk-a").await;
     let url = format!("{}/metrics", rotator.http().await);
-    let text = eventually("a push that is counted", || async {
+    let text = eventually("a key in step", || async {
         let text = reqwest::get(&url).await.ok()?.text().await.ok()?;
-        text.contains("outcome=\"succeeded\"").then_some(text)
+        // The last that a look leaves.
+        let last = ["key_in_sync{key=\"a\"} 1\n", "key_held{key=\"a\"} 0\n"];
+        last.iter().all(|one| text.contains(one)).then_some(text)
     })
     .await;
     let mut told: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
