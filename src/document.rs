@@ -19,6 +19,15 @@ pub enum Document {
     Fields(Fields),
 }
 
+/// Credentials as they were taken out of a document.
+#[derive(Debug)]
+pub struct Taken {
+    /// Without white space around them.
+    pub credentials: Credentials,
+    /// Whether there was any, which is worth a warning: whoever stored them did not mean to.
+    pub trimmed: bool,
+}
+
 /// The fields of a stored secret.
 pub struct Fields(serde_json::Map<String, Value>);
 
@@ -59,20 +68,36 @@ impl Document {
         }
     }
 
-    /// Takes the credentials out, as `fields` in the configuration says.
+    /// Takes the credentials out, as `fields` in the configuration says, without the white space
+    /// around them: a line break at the end is the commonest slip of whoever stores a key by hand.
     ///
     /// # Errors
     /// [`Malformed`], which names fields and never a value.
-    pub fn credentials(&self, fields: &FieldMap) -> Result<Credentials, Malformed> {
+    pub fn credentials(&self, fields: &FieldMap) -> Result<Taken, Malformed> {
+        let mut trimmed = false;
+        let mut trim = |secret: Secret, field: Option<&String>| {
+            let bare = secret.trimmed();
+            trimmed |= bare.is_some();
+            let secret = bare.unwrap_or(secret);
+            match secret.is_empty() {
+                true => Err(Malformed::Empty {
+                    field: field.map(|name| redact::shown(name).to_owned()),
+                }),
+                false => Ok(secret),
+            }
+        };
         let key = match &fields.key {
-            Some(name) => Some(self.field(name)?),
+            Some(name) => Some(trim(self.field(name)?, Some(name))?),
             None => None,
         };
         let secret = match &fields.secret {
-            Some(name) => self.field(name)?,
-            None => self.only_field()?,
+            Some(name) => trim(self.field(name)?, Some(name))?,
+            None => trim(self.only_field()?, None)?,
         };
-        Ok(Credentials { key, secret })
+        Ok(Taken {
+            credentials: Credentials { key, secret },
+            trimmed,
+        })
     }
 
     /// The value of one field, by name or by JSON pointer.
@@ -285,7 +310,8 @@ mod tests {
             key: key.map(Into::into),
             secret: secret.map(Into::into),
         };
-        let credentials = Document::from_text(text.into()).credentials(&fields)?;
+        let taken = Document::from_text(text.into()).credentials(&fields)?;
+        let credentials = taken.credentials;
         Ok((
             credentials.key.map(|k| k.expose().into()),
             credentials.secret.expose().into(),
@@ -330,6 +356,38 @@ mod tests {
         }
         let shown = format!("{:?}", Document::from_text(r#"{"a":"canary"}"#.into()));
         assert!(!shown.contains("canary"), "{shown}");
+    }
+
+    #[test]
+    fn white_space_around_a_value_is_dropped_and_told() {
+        let trimmed = |text: &str| {
+            let fields = FieldMap {
+                key: Some("id".into()),
+                secret: Some("sk".into()),
+            };
+            let taken = Document::from_text(text.into()).credentials(&fields);
+            let Taken {
+                credentials,
+                trimmed,
+            } = taken.expect("credentials");
+            assert_eq!(credentials.key.expect("a key").expose(), "AKIA");
+            assert_eq!(credentials.secret.expose(), "s e");
+            trimmed
+        };
+        assert!(!trimmed(r#"{"id":"AKIA","sk":"s e"}"#));
+        assert!(trimmed(r#"{"id":" AKIA","sk":"s e"}"#));
+        assert!(trimmed(r#"{"id":"AKIA","sk":"\ts e\u00a0\r\n"}"#));
+        assert_eq!(take(" sk-1\n", None, None), Ok((None, "sk-1".to_owned())));
+        assert_eq!(
+            take("\n", None, None),
+            Err(Malformed::Empty { field: None })
+        );
+        assert_eq!(
+            take(r#"{"a":" "}"#, None, Some("a")),
+            Err(Malformed::Empty {
+                field: Some("a".into())
+            })
+        );
     }
 
     #[test]

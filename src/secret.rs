@@ -29,6 +29,12 @@ impl Secret {
         self.0.expose_secret()
     }
 
+    /// The same without white space at its ends; `None` where there is none.
+    pub fn trimmed(&self) -> Option<Self> {
+        let bare = self.expose().trim();
+        (bare.len() < self.expose().len()).then(|| Self::new(bare.to_owned()))
+    }
+
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.expose().is_empty()

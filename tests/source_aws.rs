@@ -33,8 +33,8 @@ async fn secret(source: &AwsSource, path: &str, id: &str, field: Option<&str>) -
         key: None,
         secret: field.map(str::to_owned),
     };
-    let credentials = document.credentials(&fields).expect("credentials");
-    credentials.secret.expose().to_owned()
+    let taken = document.credentials(&fields).expect("credentials");
+    taken.credentials.secret.expose().to_owned()
 }
 
 async fn is_missing(source: &AwsSource, path: &str, id: &str, expected: Missing, what: &str) {

@@ -48,8 +48,8 @@ async fn value(source: &FileSource, path: &str) -> (String, Version) {
         Reading::Present {
             version, document, ..
         } => {
-            let credentials = document.credentials(&FieldMap::default());
-            let secret = credentials.expect("one secret").secret;
+            let taken = document.credentials(&FieldMap::default());
+            let secret = taken.expect("one secret").credentials.secret;
             (secret.expose().to_owned(), version)
         }
         Reading::Missing(why) => panic!("{path} is missing: {why:?}"),

@@ -93,7 +93,7 @@ fn the_decision_is_pure() {
 
 #[test]
 fn adapters_do_not_know_each_other() {
-    let adapters = ["source", "flashback", "store"];
+    let adapters = ["source", "flashback", "store", "verify"];
     for source in sources() {
         let Some(own) = adapters
             .iter()

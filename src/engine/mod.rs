@@ -31,6 +31,7 @@ use crate::secret::Fingerprinter;
 use crate::source::{Source, SourceError};
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::Metrics;
+use crate::verify::Provider;
 
 use done::Done;
 use pass::{Pass, Verdict};
@@ -43,6 +44,8 @@ pub struct Engine {
     pub store: Arc<dyn Store>,
     /// The target.
     pub flashback: Arc<dyn Flashback>,
+    /// The providers the keys are for.
+    pub provider: Arc<dyn Provider>,
     /// Makes the digests the state keeps.
     pub fingerprinter: Fingerprinter,
     /// Is told of every look and push.

@@ -4,6 +4,7 @@ use chrono::Utc;
 
 use super::pass::Pass;
 use super::{Fault, tell};
+use crate::document::Taken;
 use crate::failpoint;
 use crate::model::{Observation, Version};
 use crate::reconcile::Read;
@@ -81,7 +82,7 @@ impl Pass<'_> {
                 // The look's time first: it moves when a label is moved to an old version.
                 self.written_at = self.written_at.or(written_at);
                 match document.credentials(&self.unit.config.fields) {
-                    Ok(credentials) => {
+                    Ok(Taken { credentials, .. }) => {
                         let fingerprint = self.engine.fingerprinter.credentials(&credentials);
                         self.credentials = Some(credentials);
                         Read::Value {

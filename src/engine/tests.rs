@@ -17,6 +17,7 @@ use crate::model::{
 use crate::secret::Credentials;
 use crate::source::Reading;
 use crate::store::sqlite::Sqlite;
+use crate::verify::{Probe, Provider};
 
 fn lock<T>(mutex: &Plain<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -60,6 +61,16 @@ impl Source for FakeSource {
 
     async fn connect(&self) -> Result<String, SourceError> {
         Ok(String::new())
+    }
+}
+
+/// Takes every key.
+struct FakeProvider;
+
+#[async_trait]
+impl Provider for FakeProvider {
+    async fn probe(&self, _: &Settings, _: &Credentials) -> Probe {
+        Probe::Works
     }
 }
 
@@ -147,6 +158,7 @@ impl Bench {
             fingerprinter: store.fingerprinter().await.expect("a key"),
             store,
             flashback: flashback.clone(),
+            provider: Arc::new(FakeProvider),
             metrics: Arc::new(Metrics::new()),
             rules: Rules {
                 resync: Duration::from_secs(86_400),

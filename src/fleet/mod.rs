@@ -7,6 +7,7 @@ mod announce;
 mod credential;
 mod current;
 mod passes;
+mod provider;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
@@ -123,10 +124,12 @@ impl Fleet {
             builder.source(id)?;
         }
         let flashback = builder.flashback()?;
+        let provider = provider::provider(&config, &ground.metrics, old);
         let (sources, lanes) = (builder.sources, builder.lanes);
         let engine = Arc::new(Engine {
             store: Arc::clone(&ground.store),
             flashback,
+            provider,
             fingerprinter: ground.fingerprinter.clone(),
             metrics: Arc::clone(&ground.metrics),
             rules: Rules {

@@ -1,8 +1,9 @@
 //! The stores where keys are rotated.
 //!
-//! A source only answers two questions: which version is there now ([`Source::look`], cheap, and
-//! exposing nothing where the store allows it), and what is in it ([`Source::read`]). It decides
-//! nothing and knows nothing of Flashback.
+//! A source answers which version is there now ([`Source::look`], cheap, and exposing nothing
+//! where the store allows it), what is in it ([`Source::read`]) and what was there before
+//! ([`Source::read_exact`], [`Source::previous`]). Where it is asked to, it tells the store which
+//! version is live ([`Source::acknowledge`]). It decides nothing and knows nothing of Flashback.
 
 pub mod aws;
 pub mod file;
@@ -42,6 +43,60 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// [`SourceError`].
     async fn connect(&self) -> Result<String, SourceError>;
+
+    /// What `path` holds in exactly this version, be it the latest or an older one.
+    ///
+    /// # Errors
+    /// [`SourceError`]. A version that cannot be had any more is no error but [`Exact::Gone`].
+    async fn read_exact(&self, path: &str, version: &Version) -> Result<Exact, SourceError> {
+        let _ = (path, version);
+        Ok(Exact::Gone(GoneVersion::NoVersions))
+    }
+
+    /// The version before `version`, for a rollback of which nothing is on record. No older one is
+    /// looked for where that one is gone: whoever took it away meant to.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    async fn previous(&self, path: &str, version: &Version) -> Result<Previous, SourceError> {
+        let _ = (path, version);
+        Ok(Previous::Gone(GoneVersion::NoVersions))
+    }
+
+    /// Whether the store is to be told which version is live, and can be.
+    fn acknowledges(&self) -> bool {
+        false
+    }
+
+    /// Tells the store that this version has been live and verified since `at`. Telling it again
+    /// changes nothing. Only called where [`acknowledges`](Self::acknowledges).
+    ///
+    /// # Errors
+    /// [`SourceError`]; [`SourceError::Denied`] names the permission.
+    async fn acknowledge(
+        &self,
+        path: &str,
+        version: &Version,
+        at: DateTime<Utc>,
+    ) -> Result<(), SourceError> {
+        let _ = (path, version, at);
+        Err(cannot_acknowledge())
+    }
+
+    /// Takes that back: no version is said to be live. Where nothing was told it changes nothing.
+    ///
+    /// # Errors
+    /// [`SourceError`]; [`SourceError::Denied`] names the permission.
+    async fn withdraw(&self, path: &str) -> Result<(), SourceError> {
+        let _ = path;
+        Err(cannot_acknowledge())
+    }
+}
+
+fn cannot_acknowledge() -> SourceError {
+    SourceError::Invalid {
+        what: "this store has no place to say which version is live".to_owned(),
+    }
 }
 
 /// What a read found.
@@ -58,6 +113,57 @@ pub enum Reading {
     },
     /// It went away between the look and the read.
     Missing(Missing),
+}
+
+/// What a read of one version found.
+#[derive(Debug)]
+pub enum Exact {
+    /// Its value.
+    Present {
+        /// The secret.
+        document: Document,
+        /// When the store says it was written.
+        written_at: Option<DateTime<Utc>>,
+    },
+    /// It cannot be had any more.
+    Gone(GoneVersion),
+}
+
+/// What stands before a version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Previous {
+    /// Another one, which can be read.
+    Version(Version),
+    /// Nothing that could be read.
+    Gone(GoneVersion),
+}
+
+/// Why an older version cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GoneVersion {
+    /// It was deleted, and may be undeleted.
+    Deleted,
+    /// It was destroyed.
+    Destroyed,
+    /// The store keeps so many versions and no more.
+    Pruned,
+    /// The store knows no such version.
+    NoSuchVersion,
+    /// The store keeps none but the latest.
+    NoVersions,
+}
+
+impl GoneVersion {
+    /// A clause for people.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Deleted => "the version is deleted in the store",
+            Self::Destroyed => "the version is destroyed in the store",
+            Self::Pruned => "the store has dropped the version to make room for newer ones",
+            Self::NoSuchVersion => "the store has no such version",
+            Self::NoVersions => "the store keeps no version but the latest",
+        }
+    }
 }
 
 /// A store that did not give what it was asked for. Never holds a value: each adapter turns its
