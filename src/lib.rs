@@ -15,6 +15,7 @@
 //! [`fleet`] (a configuration made real), [`supervise`] (tasks that outlive their panics), [`daemon`], [`http`], [`telemetry`] and the commands in
 //! [`cli`].
 
+mod cause;
 pub mod cli;
 pub mod config;
 pub mod credential;

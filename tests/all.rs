@@ -35,3 +35,4 @@ mod start;
 mod store;
 mod terminal;
 mod tidy;
+mod verify;

@@ -140,6 +140,7 @@ fn secrets_are_exposed_in_few_places() {
             "src/document.rs",
             "src/flashback/",
             "src/source/vault/sign_in.rs",
+            "src/verify/",
         ],
     );
     only_in("expose_secret", &["src/secret.rs"]);
@@ -152,11 +153,17 @@ fn each_dependency_has_its_one_room() {
     only_in("vaultrs::", &["src/source/vault/"]);
     only_in("rustify::", &["src/source/vault/"]);
     only_in("aws_sdk_secretsmanager", &["src/source/aws/"]);
-    only_in("aws_config", &["src/source/aws/"]);
+    only_in("aws_sdk_sts", &["src/verify/provider/sts.rs"]);
+    only_in("aws_config", &["src/source/aws/", "src/verify/provider/"]);
     only_in("rusqlite", &["src/store/sqlite/"]);
     only_in(
         "reqwest",
-        &["src/flashback/", "src/source/vault/", "src/cli/health.rs"],
+        &[
+            "src/flashback/",
+            "src/source/vault/",
+            "src/verify/provider/http.rs",
+            "src/cli/health.rs",
+        ],
     );
     only_in("sd_notify", &["src/daemon/systemd.rs"]);
 }

@@ -20,6 +20,9 @@ use crate::model::{Action, KeyId, Outcome, SourceId, WorkspaceId};
 /// The name metrics and reports give to Flashback, beside the ids of the sources.
 pub const FLASHBACK: &str = "flashback";
 
+/// The name metrics give to the providers of the keys, which are no source.
+pub const PROVIDER: &str = "provider";
+
 macro_rules! labels {
     ($name:ident { $($field:ident),* }) => {
         #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -261,7 +264,7 @@ impl Metrics {
     pub fn service_up(&self, service: &str, up: bool) {
         if service == FLASHBACK {
             self.flashback_up.set(i64::from(up));
-        } else {
+        } else if service != PROVIDER {
             self.source_up
                 .get_or_create(&SourceLabel {
                     source: service.to_owned(),

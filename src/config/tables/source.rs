@@ -137,6 +137,12 @@ const AWS_SETTINGS: Settings = &[
 
 const FILE_SETTINGS: Settings = &[&TYPE, &DIR, &MAX_RPS];
 
+/// What metrics call other services.
+const TAKEN: [(&str, &str); 2] = [
+    ("flashback", "Flashback itself"),
+    ("provider", "the providers of the keys"),
+];
+
 /// `[sources]`.
 pub(in crate::config) const SOURCES: Form<Vec<Source>> = Form {
     shape: Shape::Ids(&Shape::Variants {
@@ -154,11 +160,13 @@ pub(in crate::config) const SOURCES: Form<Vec<Source>> = Form {
             if !check_id(&entry.name, entry.name_spot, "source", table.findings) {
                 continue;
             }
-            if entry.name == "flashback" {
+            if let Some((id, what)) = TAKEN.iter().find(|(id, _)| entry.name == *id) {
                 table
                     .findings
-                    .mistake(entry.name_spot, "the id `flashback` is taken")
-                    .help("metrics call Flashback itself so: give the source another id");
+                    .mistake(entry.name_spot, format!("the id `{id}` is taken"))
+                    .help(format!(
+                        "metrics call {what} so: give the source another id"
+                    ));
             }
             let before = table.findings.references.len();
             let config = read_source(&mut Look {

@@ -5,13 +5,13 @@
 //! not statuses: Secrets Manager answers 400 to nearly everything.
 
 use std::error::Error;
-use std::io;
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_secretsmanager::config::http::HttpResponse;
 use aws_sdk_secretsmanager::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
 
+use crate::cause::{find, of_connection};
 use crate::redact;
 use crate::retry::parse_retry_after;
 use crate::source::SourceError;
@@ -50,7 +50,7 @@ impl Call<'_> {
                 Err(unavailable("no answer in time", "timeout"))
             }
             SdkError::DispatchFailure(_) => {
-                let why = broken(error).unwrap_or_else(|| "no connection".to_owned());
+                let why = of_connection(error).unwrap_or_else(|| "no connection".to_owned());
                 Err(unavailable(
                     format!("cannot reach AWS Secrets Manager: {why}"),
                     "connect",
@@ -163,7 +163,7 @@ pub(super) fn no_credentials(error: &CredentialsError) -> SourceError {
             None => (
                 format!(
                     "AWS credentials cannot be loaded: {}",
-                    broken(other).as_deref().unwrap_or("whoever gives them (STS, a metadata endpoint, a token file) gave no usable answer")
+                    of_connection(other).as_deref().unwrap_or("whoever gives them (STS, a metadata endpoint, a token file) gave no usable answer")
                 ),
                 "credentials",
             ),
@@ -249,32 +249,6 @@ fn identifier(word: &str) -> Option<&str> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-';
     let harmless = uuid::Uuid::try_parse(word).is_ok() || redact::shown(word) == word;
     (fits && harmless && word.chars().all(is_word)).then_some(word)
-}
-
-/// What broke a connection: the TLS library's words about a certificate, or the operating
-/// system's kind of error.
-fn broken(error: &(dyn Error + 'static)) -> Option<String> {
-    if let Some(tls) = find::<rustls::Error>(error) {
-        return Some(format!("the TLS handshake failed: {tls}"));
-    }
-    let causes = chain(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
-    causes.last().map(|cause| cause.kind().to_string())
-}
-
-fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
-    chain(error).find_map(|cause| cause.downcast_ref())
-}
-
-/// An error and its causes. What an `io::Error` wraps is one of them, although its `source` skips
-/// over it.
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error| {
-        let error: &'a (dyn Error + 'static) = *error;
-        match error.downcast_ref().and_then(io::Error::get_ref) {
-            Some(wrapped) => Some(wrapped),
-            None => error.source(),
-        }
-    })
 }
 
 #[cfg(test)]

@@ -1,0 +1,31 @@
+//! What is behind an error, where its own text may quote what was sent or received.
+
+use std::error::Error;
+use std::io;
+
+/// What broke a connection: the TLS library's words about a certificate, or the operating system's
+/// kind of error.
+pub fn of_connection(error: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(tls) = find::<rustls::Error>(error) {
+        return Some(format!("the TLS handshake failed: {tls}"));
+    }
+    let causes = chain(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
+    causes.last().map(|cause| cause.kind().to_string())
+}
+
+/// The first of an error and its causes that is a `T`.
+pub fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    chain(error).find_map(|cause| cause.downcast_ref())
+}
+
+/// An error and its causes. What an `io::Error` wraps is one of them, although its `source` skips
+/// over it.
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| {
+        let error: &'a (dyn Error + 'static) = *error;
+        match error.downcast_ref().and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        }
+    })
+}

@@ -1,0 +1,213 @@
+//! Asking the provider whether it takes a key: the cheapest call that needs one.
+//!
+//! The call goes where Flashback's own would go, to the key's endpoint, and nowhere else: a redirect
+//! is not followed. Only a refusal of the key is a rejection. Everything else, silence included, is
+//! inconclusive, so that no outage of a provider holds a rotation back. What each answer means, and
+//! where that is documented, stands in `docs/keys.md`.
+
+mod answer;
+mod http;
+mod sts;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_config::{BehaviorVersion, ConfigLoader};
+
+use self::http::Http;
+use self::sts::Sts;
+use super::{Probe, Provider};
+use crate::lane::{Failure, Lane, Outages, Terms};
+use crate::model::{AiType, Settings};
+use crate::retry::{Class, Limits};
+use crate::secret::Credentials;
+use crate::telemetry::metrics::{Metrics, PROVIDER};
+
+/// The time of one call.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Calls to one host under way at once …
+const PLACES: usize = 16;
+
+/// … and in a second: a change of many keys at once must not use up their limits there.
+const MAX_RPS: f64 = 20.0;
+
+/// Asks providers over the network; one for all keys.
+pub struct Prober {
+    metrics: Arc<Metrics>,
+    terms: Terms,
+    /// The way to each host that was asked. Hosts are named by the configuration, so they are few.
+    lanes: Mutex<HashMap<String, Arc<Lane>>>,
+    http: Http,
+    sts: Sts,
+}
+
+impl Prober {
+    /// Nothing is read or called before the first probe. `region` is where AWS keys are asked about
+    /// whose endpoint does not name one.
+    pub fn new(metrics: Arc<Metrics>, retry: Limits, region: Option<String>) -> Self {
+        Self::with_loader(metrics, retry, region, || {
+            aws_config::defaults(BehaviorVersion::v2026_01_12())
+        })
+    }
+
+    /// As [`new`](Self::new), where the AWS SDK's own settings (endpoints, profile files) begin from
+    /// `loader` and not from the process's environment.
+    pub fn with_loader(
+        metrics: Arc<Metrics>,
+        retry: Limits,
+        region: Option<String>,
+        loader: impl Fn() -> ConfigLoader + Send + Sync + 'static,
+    ) -> Self {
+        let terms = Terms {
+            max_rps: Some(MAX_RPS),
+            timeout: TIMEOUT,
+            places: PLACES,
+            retry,
+        };
+        Self {
+            metrics,
+            terms,
+            lanes: Mutex::default(),
+            http: Http::default(),
+            sts: Sts::new(region, Box::new(loader)),
+        }
+    }
+
+    /// Gives up on a call sooner or later than after ten seconds.
+    #[must_use]
+    pub fn timing_out_after(mut self, timeout: Duration) -> Self {
+        self.terms.timeout = timeout;
+        self
+    }
+
+    fn lane(&self, host: &str) -> Arc<Lane> {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let lane = lanes.entry(host.to_owned()).or_insert_with(|| {
+            let metrics = Arc::clone(&self.metrics);
+            Arc::new(Lane::new(PROVIDER, self.terms, metrics, Arc::new(Untold)))
+        });
+        Arc::clone(lane)
+    }
+
+    async fn ask(&self, settings: &Settings, credentials: &Credentials) -> Result<(), NotTaken> {
+        if settings.ai_type == AiType::Aws {
+            let region = self.sts.region_of(&settings.endpoint);
+            let place = region.as_deref().unwrap_or("the default region");
+            let lane = self.lane(&format!("sts {place}"));
+            let call = self.sts.ask(region.clone(), credentials);
+            return lane.call("GetCallerIdentity", call).await;
+        }
+        let request = self.http.request(settings, credentials)?;
+        let lane = self.lane(request.host());
+        lane.call("GET /models", self.http.ask(&request)).await
+    }
+}
+
+#[async_trait]
+impl Provider for Prober {
+    async fn probe(&self, settings: &Settings, credentials: &Credentials) -> Probe {
+        match self.ask(settings, credentials).await {
+            Ok(()) => Probe::Works,
+            Err(NotTaken {
+                kind: Kind::Rejected,
+                what,
+                ..
+            }) => Probe::Rejected(what),
+            Err(NotTaken { what, .. }) => Probe::Inconclusive(what),
+        }
+    }
+}
+
+/// A key that was not taken, or not looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct NotTaken {
+    kind: Kind,
+    /// For people: who said what.
+    what: String,
+    /// For metrics.
+    status: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// It is no key of the provider's.
+    Rejected,
+    /// The provider said something else.
+    Unclear,
+    /// The provider said nothing.
+    Silent,
+    /// The provider was not asked: it said nothing to others a moment ago.
+    HeldBack(Duration),
+}
+
+impl NotTaken {
+    fn rejected(what: String, status: &str) -> Self {
+        Self::of(Kind::Rejected, what, status)
+    }
+
+    fn unclear(what: String, status: &str) -> Self {
+        Self::of(Kind::Unclear, what, status)
+    }
+
+    fn silent(what: String, status: &str) -> Self {
+        Self::of(Kind::Silent, what, status)
+    }
+
+    fn of(kind: Kind, what: String, status: &str) -> Self {
+        let status = status.to_owned();
+        Self { kind, what, status }
+    }
+}
+
+impl std::fmt::Display for NotTaken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl Failure for NotTaken {
+    /// A status speaks of the key it answers, a limit of calls too: another key may fare better.
+    /// Only silence speaks of the host.
+    fn class(&self) -> Class {
+        match self.kind {
+            Kind::Rejected => Class::Refused,
+            Kind::Unclear => Class::Transient { retry_after: None },
+            Kind::Silent => Class::Outage { retry_after: None },
+            Kind::HeldBack(retry_in) => Class::Outage {
+                retry_after: Some(retry_in),
+            },
+        }
+    }
+
+    fn status(&self) -> String {
+        self.status.clone()
+    }
+
+    fn asks_for_quiet(&self) -> bool {
+        false
+    }
+
+    fn timed_out(after: Duration) -> Self {
+        let time = humantime::format_duration(after);
+        Self::silent(format!("no answer within {time}"), "timeout")
+    }
+
+    fn held_back(retry_in: Duration) -> Self {
+        Self::of(
+            Kind::HeldBack(retry_in),
+            "not asked: it gave no answer a moment ago".to_owned(),
+            "held_back",
+        )
+    }
+}
+
+/// Whoever tries a key says what came of it; an outage of a provider is nobody else's matter.
+struct Untold;
+
+impl Outages for Untold {
+    fn unavailable(&self, _: &str, _: &str, _: Duration) {}
+    fn recovered(&self, _: &str, _: Duration) {}
+}
