@@ -1,8 +1,6 @@
 //! The policies of `config/policies`, the very files: with them the real binary gets a rotation
 //! through, and with anything less it says what is missing.
 
-use std::path::Path;
-
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::Credentials;
 use flashback_rotator::flashback::sandbox::{Options, Sandbox};
@@ -11,27 +9,10 @@ use serde_json::{Value, json};
 use crate::support::aws::{Aws, BOTH, Emulator, REGION};
 use crate::support::eventually;
 use crate::support::openbao::OpenBao;
+use crate::support::policies::{policy, without};
 use crate::support::rotator::{QUICK, Rotator, arrives, sandbox, writes};
 
 const KEY: &str = "llm/openai";
-
-fn policy(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/policies");
-    std::fs::read_to_string(path.join(name)).expect("a policy")
-}
-
-/// The policy less its block for the paths that begin so.
-fn without(policy: &str, path: &str) -> String {
-    let block = format!("path \"{path}");
-    let blocks: Vec<&str> = policy.split("\n\n").collect();
-    let kept: Vec<&str> = blocks
-        .iter()
-        .copied()
-        .filter(|text| !text.contains(&block))
-        .collect();
-    assert_eq!(kept.len() + 1, blocks.len(), "{path}");
-    kept.join("\n\n")
-}
 
 /// A rotator in a role that has `policy` and no other, with the keys `openai` and `other`.
 async fn in_vault(bao: &OpenBao, sandbox: &Sandbox, name: &str, policy: &str) -> Rotator {

@@ -1,9 +1,11 @@
 //! HashiCorp Vault and OpenBao, against a real OpenBao.
 
+mod acknowledge;
 mod faults;
 mod kv;
 mod life;
 mod methods;
+mod older;
 mod tls;
 
 use std::sync::{Arc, Mutex};

@@ -5,6 +5,7 @@ pub mod aws;
 pub mod lanes;
 pub mod openbao;
 pub mod page;
+pub mod policies;
 pub mod rotator;
 pub mod sandbox;
 

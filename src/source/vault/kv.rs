@@ -5,14 +5,14 @@
 //! latest version leaves `current_version` as it is. After a metadata delete numbers start again
 //! at 1, which `created_time` tells apart.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use vaultrs::api::kv1::requests::GetSecretRequest;
 use vaultrs::api::kv2::requests::{ReadSecretMetadataRequest, ReadSecretRequest};
-use vaultrs::api::kv2::responses::{
-    ReadSecretMetadataResponse, SecretMetadata, SecretVersionMetadata,
-};
+use vaultrs::api::kv2::responses::{SecretMetadata, SecretVersionMetadata};
 
 use super::keeper::Keeper;
 use super::refusal::{Absent, absent, denied, is_denial, unexpected};
@@ -46,6 +46,52 @@ struct VersionedData {
     metadata: SecretVersionMetadata,
 }
 
+/// The same, wiped from memory when it is dropped.
+pub(super) struct Entry {
+    pub document: Option<Document>,
+    pub metadata: SecretVersionMetadata,
+}
+
+impl From<VersionedData> for Entry {
+    fn from(version: VersionedData) -> Self {
+        Self {
+            document: version.data.map(Document::from_fields),
+            metadata: version.metadata,
+        }
+    }
+}
+
+impl Entry {
+    pub fn version(&self) -> Version {
+        Version::numbered(self.metadata.version, &self.metadata.created_time)
+    }
+
+    pub fn created_at(&self) -> Result<DateTime<Utc>, SourceError> {
+        time(&self.metadata.created_time)
+    }
+}
+
+/// What was found of one version.
+pub(super) enum Found {
+    /// The version, with or without its data.
+    Version(Entry),
+    /// No such version, or no secret at all: the answer is the same.
+    Nothing(Missing),
+}
+
+/// A secret's metadata in KV 2. vaultrs' own type is not used: it lacks OpenBao's counter of the
+/// changes to them.
+#[derive(Deserialize)]
+pub(super) struct Metadata {
+    pub current_version: u64,
+    /// Versions below this number were dropped (`max_versions`).
+    pub oldest_version: u64,
+    pub versions: HashMap<String, SecretMetadata>,
+    pub custom_metadata: Option<Map<String, Value>>,
+    /// OpenBao's, for check-and-set of metadata.
+    pub current_metadata_version: Option<u64>,
+}
+
 impl Engine {
     /// KV 2: asks for the metadata, which exposes nothing.
     pub async fn look_at_metadata(
@@ -54,14 +100,30 @@ impl Engine {
         token: &Token,
         path: &str,
     ) -> Result<Observation, SourceError> {
+        match self.read_metadata(keeper, token, path).await? {
+            Ok(metadata) => observed(&metadata, Utc::now()),
+            Err(missing) => Ok(Observation::Missing(missing)),
+        }
+    }
+
+    /// KV 2: the metadata, or why there are none.
+    pub async fn read_metadata(
+        &self,
+        keeper: &Keeper,
+        token: &Token,
+        path: &str,
+    ) -> Result<Result<Metadata, Missing>, SourceError> {
         let (mount, path) = (self.mount.clone(), path.to_owned());
         let place = format!("{mount}/metadata/{path}");
         let request = ReadSecretMetadataRequest { mount, path };
         let call = async {
             let answer = token.call(request).await?;
             match answer.status {
-                200..=299 => observed(answer.json::<Envelope<_>>()?.data, Utc::now()),
-                404 => self.nothing(&answer, &place).map(Observation::Missing),
+                200..=299 => match answer.json::<Envelope<_>>()?.data {
+                    Some(metadata) => Ok(Ok(metadata)),
+                    None => Err(incomplete("it has no data")),
+                },
+                404 => self.nothing(&answer, &place).map(Err),
                 status if is_denial(status) => Err(denied(&answer, &self.needs(&place))),
                 _ => Err(unexpected(&answer, &format!("reading `{place}`"))),
             }
@@ -77,6 +139,30 @@ impl Engine {
         path: &str,
         number: Option<u64>,
     ) -> Result<Reading, SourceError> {
+        match self.find(keeper, token, path, number).await? {
+            Found::Version(version) => read(version),
+            Found::Nothing(missing) => Ok(Reading::Missing(missing)),
+        }
+    }
+
+    /// KV 2: one version, as it is.
+    pub async fn find_version(
+        &self,
+        keeper: &Keeper,
+        token: &Token,
+        path: &str,
+        number: u64,
+    ) -> Result<Found, SourceError> {
+        self.find(keeper, token, path, Some(number)).await
+    }
+
+    async fn find(
+        &self,
+        keeper: &Keeper,
+        token: &Token,
+        path: &str,
+        number: Option<u64>,
+    ) -> Result<Found, SourceError> {
         let (mount, path) = (self.mount.clone(), path.to_owned());
         let place = format!("{mount}/data/{path}");
         let request = ReadSecretRequest {
@@ -87,12 +173,15 @@ impl Engine {
         let call = async {
             let answer = token.call(request).await?;
             match answer.status {
-                200..=299 => read(answer.json::<Envelope<_>>()?.data),
+                200..=299 => match answer.json::<Envelope<VersionedData>>()?.data {
+                    Some(version) => Ok(Found::Version(version.into())),
+                    None => Err(incomplete("it has no data")),
+                },
                 404 => match answer.json::<Envelope<VersionedData>>() {
                     Ok(Envelope {
                         data: Some(version),
-                    }) => read(Some(version)),
-                    _ => self.nothing(&answer, &place).map(Reading::Missing),
+                    }) => Ok(Found::Version(version.into())),
+                    _ => self.nothing(&answer, &place).map(Found::Nothing),
                 },
                 status if is_denial(status) => Err(denied(&answer, &self.needs(&place))),
                 _ => Err(unexpected(&answer, &format!("reading `{place}`"))),
@@ -135,7 +224,7 @@ impl Engine {
     }
 
     /// What a 404 means.
-    fn nothing(&self, answer: &Answer, place: &str) -> Result<Missing, SourceError> {
+    pub fn nothing(&self, answer: &Answer, place: &str) -> Result<Missing, SourceError> {
         let mount = &self.mount;
         let inside = self.inside();
         let invalid = |what| Err(SourceError::Invalid { what });
@@ -156,7 +245,7 @@ impl Engine {
         format!("`read` on `{place}`{}", self.inside())
     }
 
-    fn inside(&self) -> String {
+    pub fn inside(&self) -> String {
         self.namespace
             .as_ref()
             .map_or_else(String::new, |name| format!(" in the namespace `{name}`"))
@@ -181,11 +270,7 @@ pub(super) fn check_path(path: &str) -> Result<(), SourceError> {
 }
 
 /// What metadata says of the latest version.
-fn observed(
-    metadata: Option<ReadSecretMetadataResponse>,
-    now: DateTime<Utc>,
-) -> Result<Observation, SourceError> {
-    let metadata = metadata.ok_or_else(|| incomplete("it has no data"))?;
+fn observed(metadata: &Metadata, now: DateTime<Utc>) -> Result<Observation, SourceError> {
     let number = metadata.current_version;
     if number == 0 {
         // Custom metadata was written, and no version yet.
@@ -204,18 +289,16 @@ fn observed(
 }
 
 /// What a read of one version says.
-fn read(version: Option<VersionedData>) -> Result<Reading, SourceError> {
-    let Some(VersionedData { data, metadata }) = version else {
-        return Err(incomplete("it has no data"));
-    };
-    if let Some(map) = data {
+fn read(found: Entry) -> Result<Reading, SourceError> {
+    let (version, written_at) = (found.version(), found.created_at()?);
+    if let Some(document) = found.document {
         return Ok(Reading::Present {
-            version: Version::numbered(metadata.version, &metadata.created_time),
-            written_at: Some(time(&metadata.created_time)?),
-            document: Document::from_fields(map),
+            version,
+            written_at: Some(written_at),
+            document,
         });
     }
-    Ok(Reading::Missing(if metadata.destroyed {
+    Ok(Reading::Missing(if found.metadata.destroyed {
         Missing::Destroyed
     } else {
         Missing::Deleted
@@ -224,7 +307,10 @@ fn read(version: Option<VersionedData>) -> Result<Reading, SourceError> {
 
 /// Whether a version is deleted or destroyed. With `delete_version_after`, `deletion_time` lies
 /// ahead while the version lives.
-fn gone(version: &SecretMetadata, now: DateTime<Utc>) -> Result<Option<Missing>, SourceError> {
+pub(super) fn gone(
+    version: &SecretMetadata,
+    now: DateTime<Utc>,
+) -> Result<Option<Missing>, SourceError> {
     if version.destroyed {
         return Ok(Some(Missing::Destroyed));
     }
@@ -260,7 +346,7 @@ mod tests {
         );
         let metadata = serde_json::from_str(&text).expect("metadata");
         let now = time("2026-06-01T00:00:00Z").expect("a time");
-        observed(Some(metadata), now).expect("an observation")
+        observed(&metadata, now).expect("an observation")
     }
 
     #[test]

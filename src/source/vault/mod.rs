@@ -5,12 +5,16 @@
 //! no versions: the keyed digest of what it holds stands for one.
 //!
 //! `wire` sends requests, `refusal` says what an answer that is no success means, `kv` what the
-//! engines hold, `sign_in` knows the methods, `token` is what they give, `lease` knows when it ends,
-//! and `keeper` keeps one that works.
+//! engines hold, `older` what they held before, and `acknowledge` writes which version is live.
+//! `sign_in` knows the methods, `token` is what they give, `lease` knows when it ends, `keeper` keeps
+//! one that works, and `asking` asks once more where one did not.
 
+mod acknowledge;
+mod asking;
 mod keeper;
 mod kv;
 mod lease;
+mod older;
 mod refusal;
 mod sign_in;
 mod token;
@@ -21,6 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -30,9 +35,10 @@ use crate::config::{KvVersion, VaultConfig};
 use crate::lane::Lane;
 use crate::model::{Observation, SourceId, Version};
 use crate::secret::Fingerprinter;
-use crate::source::{Reading, Source, SourceError};
+use crate::source::{Exact, GoneVersion, Previous, Reading, Source, SourceError};
 use crate::supervise::Supervisor;
 use crate::telemetry::panics::Task;
+use acknowledge::Live;
 use keeper::Keeper;
 use kv::{Engine, check_path};
 use token::Token;
@@ -52,6 +58,7 @@ pub struct VaultSource {
     tending: OnceLock<AbortHandle>,
     /// The paths whose metadata was denied while their data was not: to which token, and when.
     denied: Mutex<HashMap<String, (u64, Instant)>>,
+    acknowledges: bool,
 }
 
 impl VaultSource {
@@ -99,7 +106,15 @@ impl VaultSource {
             keeper: Arc::new(keeper),
             tending: OnceLock::new(),
             denied: Mutex::default(),
+            acknowledges: false,
         })
+    }
+
+    /// Whether it is to be told which version is live; KV 1 has no place for that.
+    #[must_use]
+    pub fn acknowledging(mut self, asked: bool) -> Self {
+        self.acknowledges = asked && self.kv == KvVersion::V2;
+        self
     }
 
     /// A token, which is tended from the first time on.
@@ -114,24 +129,6 @@ impl VaultSource {
             tokio::spawn(tend).abort_handle()
         });
         self.keeper.token().await
-    }
-
-    /// The token to ask once more with, where `error` comes of `token` being dead.
-    async fn successor(
-        &self,
-        token: &Token,
-        error: Option<&SourceError>,
-    ) -> Result<Option<Arc<Token>>, SourceError> {
-        match error {
-            Some(SourceError::Denied { .. }) => self.keeper.doubt(token).await,
-            _ => Ok(None),
-        }
-    }
-
-    async fn vet(&self, fresh: &Token, error: Option<&SourceError>) {
-        if let Some(SourceError::Denied { .. }) = error {
-            self.keeper.vet(fresh).await;
-        }
     }
 
     async fn look_with(&self, token: &Token, path: &str) -> Result<Observation, SourceError> {
@@ -182,6 +179,19 @@ impl VaultSource {
         }
     }
 
+    /// Says which version is live, or that none is.
+    async fn say(&self, path: &str, live: Option<&Live<'_>>) -> Result<(), SourceError> {
+        check_path(path)?;
+        let (engine, keeper) = (&self.engine, &self.keeper);
+        let mut asking = self.asking().await?;
+        loop {
+            let result = engine.say(keeper, asking.token(), path, live).await;
+            if asking.is_over(&result).await? {
+                return result;
+            }
+        }
+    }
+
     fn metadata_denied(&self, path: &str, token: &Token) -> bool {
         let mut denials = self.denials();
         let denied = denials.get(path).is_some_and(|(generation, at)| {
@@ -217,27 +227,73 @@ impl Source for VaultSource {
 
     async fn look(&self, path: &str) -> Result<Observation, SourceError> {
         check_path(path)?;
-        let token = self.token().await?;
-        let result = self.look_with(&token, path).await;
-        let Some(fresh) = self.successor(&token, result.as_ref().err()).await? else {
-            return result;
-        };
-        let result = self.look_with(&fresh, path).await;
-        self.vet(&fresh, result.as_ref().err()).await;
-        result
+        let mut asking = self.asking().await?;
+        loop {
+            let result = self.look_with(asking.token(), path).await;
+            if asking.is_over(&result).await? {
+                return result;
+            }
+        }
     }
 
     async fn read(&self, path: &str, version: &Version) -> Result<Reading, SourceError> {
         check_path(path)?;
-        let number = version.number();
-        let token = self.token().await?;
-        let result = self.read_with(&token, path, number).await;
-        let Some(fresh) = self.successor(&token, result.as_ref().err()).await? else {
-            return result;
-        };
-        let result = self.read_with(&fresh, path, number).await;
-        self.vet(&fresh, result.as_ref().err()).await;
-        result
+        let mut asking = self.asking().await?;
+        loop {
+            let result = self.read_with(asking.token(), path, version.number()).await;
+            if asking.is_over(&result).await? {
+                return result;
+            }
+        }
+    }
+
+    async fn read_exact(&self, path: &str, version: &Version) -> Result<Exact, SourceError> {
+        check_path(path)?;
+        if self.kv == KvVersion::V1 {
+            return Ok(Exact::Gone(GoneVersion::NoVersions));
+        }
+        let (engine, keeper) = (&self.engine, &self.keeper);
+        let mut asking = self.asking().await?;
+        loop {
+            let token = asking.token();
+            let result = engine.read_exactly(keeper, token, path, version).await;
+            if asking.is_over(&result).await? {
+                return result;
+            }
+        }
+    }
+
+    async fn previous(&self, path: &str, version: &Version) -> Result<Previous, SourceError> {
+        check_path(path)?;
+        if self.kv == KvVersion::V1 {
+            return Ok(Previous::Gone(GoneVersion::NoVersions));
+        }
+        let (engine, keeper) = (&self.engine, &self.keeper);
+        let mut asking = self.asking().await?;
+        loop {
+            let token = asking.token();
+            let result = engine.version_before(keeper, token, path, version).await;
+            if asking.is_over(&result).await? {
+                return result;
+            }
+        }
+    }
+
+    fn acknowledges(&self) -> bool {
+        self.acknowledges
+    }
+
+    async fn acknowledge(
+        &self,
+        path: &str,
+        version: &Version,
+        at: DateTime<Utc>,
+    ) -> Result<(), SourceError> {
+        self.say(path, Some(&Live { version, at })).await
+    }
+
+    async fn withdraw(&self, path: &str) -> Result<(), SourceError> {
+        self.say(path, None).await
     }
 
     async fn connect(&self) -> Result<String, SourceError> {

@@ -10,7 +10,7 @@ use std::error::Error;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use http::{Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, header};
 use reqwest::redirect::Policy;
 use rustify::client::Client;
 use rustify::endpoint::Endpoint;
@@ -189,7 +189,14 @@ impl Client for Wire {
             url: String::new(),
             method: String::new(),
         };
-        let request = reqwest::Request::try_from(request).map_err(failed)?;
+        let mut request = reqwest::Request::try_from(request).map_err(failed)?;
+        if request.method() == Method::PATCH {
+            // The one form Vault takes a patch in. rustify sets no type, and elsewhere none is needed.
+            let merge_patch = HeaderValue::from_static("application/merge-patch+json");
+            request
+                .headers_mut()
+                .insert(header::CONTENT_TYPE, merge_patch);
+        }
         let mut response = self.http.execute(request).await.map_err(failed)?;
         let expected = response.content_length().unwrap_or_default() as usize;
         // What the HTTP client itself buffered cannot be wiped; what is kept longer is.

@@ -1,0 +1,120 @@
+//! KV 2's older versions.
+//!
+//! A version is the one that was asked for only where its time of creation is, too: a secret that
+//! was deleted whole and made again counts from 1 again.
+
+use chrono::Utc;
+
+use super::keeper::Keeper;
+use super::kv::{Engine, Found, Metadata, gone};
+use super::token::Token;
+use crate::model::{Missing, Version};
+use crate::source::{Exact, GoneVersion, Previous, SourceError};
+
+impl Engine {
+    /// What one version holds.
+    pub async fn read_exactly(
+        &self,
+        keeper: &Keeper,
+        token: &Token,
+        path: &str,
+        version: &Version,
+    ) -> Result<Exact, SourceError> {
+        let Some(number) = version.number() else {
+            return Ok(Exact::Gone(GoneVersion::NoSuchVersion));
+        };
+        let gone = match self.find_version(keeper, token, path, number).await? {
+            Found::Version(found) if found.version() != *version => GoneVersion::NoSuchVersion,
+            Found::Version(found) => {
+                let written_at = Some(found.created_at()?);
+                match found.document {
+                    Some(document) => {
+                        return Ok(Exact::Present {
+                            document,
+                            written_at,
+                        });
+                    }
+                    None if found.metadata.destroyed => GoneVersion::Destroyed,
+                    None => GoneVersion::Deleted,
+                }
+            }
+            Found::Nothing(_) => {
+                let known = self.known_metadata(keeper, token, path).await?;
+                why_absent(known.as_ref(), number)
+            }
+        };
+        Ok(Exact::Gone(gone))
+    }
+
+    /// The version before another. Where metadata is denied, the data are asked.
+    pub async fn version_before(
+        &self,
+        keeper: &Keeper,
+        token: &Token,
+        path: &str,
+        version: &Version,
+    ) -> Result<Previous, SourceError> {
+        let gone = |why| Ok(Previous::Gone(why));
+        let number = match version.number() {
+            None | Some(0 | 1) => return gone(GoneVersion::NoSuchVersion),
+            Some(number) => number - 1,
+        };
+        if let Some(metadata) = self.known_metadata(keeper, token, path).await? {
+            return previous_in(&metadata, version, number);
+        }
+        match self.find_version(keeper, token, path, number).await? {
+            Found::Version(found) if found.document.is_some() => {
+                Ok(Previous::Version(found.version()))
+            }
+            Found::Version(found) if found.metadata.destroyed => gone(GoneVersion::Destroyed),
+            Found::Version(_) => gone(GoneVersion::Deleted),
+            Found::Nothing(_) => gone(GoneVersion::NoSuchVersion),
+        }
+    }
+
+    /// The metadata, where the policy lets them be read and there are any.
+    async fn known_metadata(
+        &self,
+        keeper: &Keeper,
+        token: &Token,
+        path: &str,
+    ) -> Result<Option<Metadata>, SourceError> {
+        match self.read_metadata(keeper, token, path).await {
+            Ok(metadata) => Ok(metadata.ok()),
+            Err(SourceError::Denied { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Why a version is not there of which its number says nothing. A dropped version and one that
+/// never was get the same answer; only the metadata say which numbers were dropped.
+fn why_absent(metadata: Option<&Metadata>, number: u64) -> GoneVersion {
+    match metadata {
+        Some(known) if number < known.oldest_version => GoneVersion::Pruned,
+        _ => GoneVersion::NoSuchVersion,
+    }
+}
+
+/// What metadata say of the version with `number`, the one before `version`.
+fn previous_in(
+    metadata: &Metadata,
+    version: &Version,
+    number: u64,
+) -> Result<Previous, SourceError> {
+    let versions = &metadata.versions;
+    let is_another = versions
+        .get(&(number + 1).to_string())
+        .is_some_and(|entry| Version::numbered(number + 1, &entry.created_time) != *version);
+    if is_another || number >= metadata.current_version {
+        return Ok(Previous::Gone(GoneVersion::NoSuchVersion));
+    }
+    let Some(entry) = versions.get(&number.to_string()) else {
+        return Ok(Previous::Gone(why_absent(Some(metadata), number)));
+    };
+    Ok(match gone(entry, Utc::now())? {
+        None => Previous::Version(Version::numbered(number, &entry.created_time)),
+        Some(Missing::Destroyed) => Previous::Gone(GoneVersion::Destroyed),
+        Some(_) => Previous::Gone(GoneVersion::Deleted),
+    })
+}
