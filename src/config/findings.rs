@@ -163,7 +163,7 @@ impl Findings {
             .map(|(spot, path)| format!("`{}` (line {})", shown_path(path), self.line(*spot)))
             .collect();
         let text = format!(
-            "no effect yet: {}. This version neither verifies a key at the provider or in Flashback nor acknowledges to the store; it pushes what passes its own checks",
+            "no effect yet: {}. This version does not verify a key at the provider or in Flashback; it pushes what passes its own checks",
             names.join(", ")
         );
         self.warnings.push((Some(*first), text));

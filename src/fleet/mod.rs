@@ -292,12 +292,16 @@ impl Builder<'_> {
                 );
                 let source =
                     VaultSource::new(id.clone(), vault.clone(), credentials, fingerprinter, lane);
-                Arc::new(source.map_err(|error| FleetError::Source {
+                let source = source.map_err(|error| FleetError::Source {
                     id: id.clone(),
                     error,
-                })?)
+                })?;
+                Arc::new(source.acknowledging(config.acknowledge))
             }
-            SourceKind::Aws(aws) => Arc::new(AwsSource::new(id.clone(), aws.clone(), lane)),
+            SourceKind::Aws(aws) => {
+                let source = AwsSource::new(id.clone(), aws.clone(), lane);
+                Arc::new(source.acknowledging(config.acknowledge))
+            }
             SourceKind::File { dir } => Arc::new(FileSource::new(
                 id.clone(),
                 dir.clone(),

@@ -285,6 +285,24 @@ pub const CASES: &[Case] = &[
     ),
     (
         "[sources.aws]",
+        "[sources.‸provider]\ntype = \"file\"\ndir = \"/CANARY\"\n[sources.aws]",
+        "the id `provider` is taken",
+        "another id",
+    ),
+    (
+        "[sources.aws]",
+        "[sources.f]\ntype = \"file\"\ndir = \"/CANARY\"\nacknowledge = ‸true\n[sources.aws]",
+        "a directory of files cannot be told",
+        "take `acknowledge` out",
+    ),
+    (
+        "[sources.aws]",
+        "[sources.v]\ntype = \"vault\"\naddress = \"https://v\"\nkv_version = 1\nacknowledge = ‸true\n[sources.v.auth]\nmethod = \"token\"\ntoken = { env = \"T\" }\n[sources.aws]",
+        "KV 1 cannot be told",
+        "take `acknowledge` out",
+    ),
+    (
+        "[sources.aws]",
         "[sources.‸\"CANARY /\"]\ntype = \"file\"\ndir = \"/\"\n[sources.aws]",
         "this is no id for a source",
         "letters, digits,",

@@ -200,26 +200,20 @@ fn a_full_configuration_loads() {
 
 #[test]
 fn what_has_no_effect_yet_is_said_once() {
-    let text = GOOD
-        .replace("max_rps = 50", "max_rps = 50\nacknowledge = true")
-        .replace(
-            "enabled = true",
-            "verify = { before = \"provider\", grace = \"5s\" }",
-        );
+    let text = GOOD.replace(
+        "enabled = true",
+        "verify = { before = \"provider\", grace = \"5s\" }",
+    );
     let loaded = load(&text).expect("right");
     let [warning] = &loaded.warnings[..] else {
         panic!("{:?}", loaded.warnings);
     };
     assert!(
-        warning.contains("config.toml:21:15: no effect yet"),
+        warning.contains("config.toml:34:21: no effect yet"),
         "{warning}"
     );
     assert!(
-        warning.contains("`sources.vault.acknowledge` (line 21)"),
-        "{warning}"
-    );
-    assert!(
-        warning.contains("`keys.openai.verify.before` (line 35)"),
+        warning.contains("`keys.openai.verify.before` (line 34)"),
         "{warning}"
     );
     let verify = loaded.config.keys[&KeyId::new("openai")].verify;

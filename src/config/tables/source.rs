@@ -52,17 +52,6 @@ const KV_VERSION_FORM: Form<KvVersion> = Form {
     },
 };
 
-const ACKNOWLEDGE_FORM: Form<bool> = Form {
-    shape: SWITCH.shape,
-    read: |look| {
-        let asked = (SWITCH.read)(look)?;
-        if asked {
-            look.findings.has_no_effect_yet(look.node.spot, look.path);
-        }
-        Some(asked)
-    },
-};
-
 const ROLE_ARN: Form<String> = Form {
     shape: Shape::Leaf(|| json!({ "type": "string", "pattern": "^arn:[^:]+:iam::[0-9]+:role/" })),
     read: |look| {
@@ -84,8 +73,8 @@ settings! {
     TYPE: Type = "type", Required, TYPE_FORM;
     /// The calls a second that are made to it, failures and retries included.
     MAX_RPS: f64 = "max_rps", Default, RATE;
-    /// Tell the store which version is live, so that whoever rotates knows when the old key can go. Has no effect in this version.
-    ACKNOWLEDGE: bool = "acknowledge", Default, ACKNOWLEDGE_FORM;
+    /// Tell the store which version is live, so that whoever rotates knows when the old key can go. KV 2 and AWS can be told.
+    ACKNOWLEDGE: bool = "acknowledge", Default, SWITCH;
     /// Scheme, host and port, without a path.
     ADDRESS: String = "address", Required, place::VAULT_ADDRESS;
     /// The namespace, where there are any.
@@ -201,7 +190,13 @@ fn read_source(look: &mut Look<'_>) -> Option<SourceConfig> {
         Type::Aws => AWS_SETTINGS,
         Type::File => FILE_SETTINGS,
     };
-    table.only(settings);
+    match kind {
+        // Named here, although it cannot have it, so that it is told why and not called unknown.
+        Type::File if table.written(&ACKNOWLEDGE).is_some() => {
+            table.only(&[settings, &[&ACKNOWLEDGE]].concat());
+        }
+        _ => table.only(settings),
+    }
     let max_rps = table.get(&MAX_RPS);
     let acknowledge = match kind {
         Type::File => Some(false),
@@ -212,11 +207,34 @@ fn read_source(look: &mut Look<'_>) -> Option<SourceConfig> {
         Type::Aws => Some(SourceKind::Aws(read_aws(&mut table))),
         Type::File => table.get(&DIR).map(|dir| SourceKind::File { dir }),
     };
+    refuse_acknowledge(&mut table, kind.as_ref());
     Some(SourceConfig {
         max_rps: max_rps?,
         acknowledge: acknowledge?,
         kind: kind?,
     })
+}
+
+/// A store without versions has no place to say which one is live.
+fn refuse_acknowledge(table: &mut Reader<'_, '_>, kind: Option<&SourceKind>) {
+    let Some(entry) = table.tree.get(ACKNOWLEDGE.name) else {
+        return;
+    };
+    let why = match kind {
+        Some(SourceKind::File { .. }) => {
+            "a directory of files cannot be told which version is live"
+        }
+        Some(SourceKind::Vault(vault)) if vault.kv_version == KvVersion::V1 => {
+            "KV 1 cannot be told which version is live"
+        }
+        _ => return,
+    };
+    if !matches!(entry.node.value, Value::Boolean(false)) {
+        table
+            .findings
+            .mistake(entry.node.spot, why)
+            .help("take `acknowledge` out; KV 2 and AWS can be told");
+    }
 }
 
 fn read_vault(table: &mut Reader<'_, '_>, examples: Option<&Tree>) -> Option<VaultConfig> {

@@ -108,6 +108,12 @@ impl Call<'_> {
                 ),
                 status,
             },
+            "InvalidParameterException" if *operation == "UpdateSecretVersionStage" => {
+                SourceError::Protocol {
+                    what: format!("the staging labels of `{path}` changed meanwhile"),
+                    status,
+                }
+            }
             "InvalidParameterException" | "ValidationException" => SourceError::Invalid {
                 what: format!("AWS Secrets Manager does not take `{path}` for a secret's name"),
             },

@@ -10,6 +10,7 @@
 
 mod error;
 mod session;
+mod versions;
 
 use std::future::Future;
 
@@ -24,7 +25,7 @@ use zeroize::Zeroize;
 
 use self::error::{Answer, Call};
 use self::session::{Session, Sessions};
-use super::{Reading, Source, SourceError};
+use super::{Exact, Previous, Reading, Source, SourceError};
 use crate::config::AwsConfig;
 use crate::document::{Document, Malformed};
 use crate::lane::Lane;
@@ -37,6 +38,7 @@ pub struct AwsSource {
     id: SourceId,
     lane: Lane,
     sessions: Sessions,
+    acknowledges: bool,
 }
 
 impl AwsSource {
@@ -58,7 +60,19 @@ impl AwsSource {
         loader: impl Fn() -> ConfigLoader + Send + Sync + 'static,
     ) -> Self {
         let sessions = Sessions::new(&id, config, Box::new(loader));
-        Self { id, lane, sessions }
+        Self {
+            id,
+            lane,
+            sessions,
+            acknowledges: false,
+        }
+    }
+
+    /// Whether it is to be told which version is live.
+    #[must_use]
+    pub fn acknowledging(mut self, asked: bool) -> Self {
+        self.acknowledges = asked;
+        self
     }
 
     /// Makes one call through the lane. Where the credentials are refused they are loaded anew
@@ -115,6 +129,25 @@ impl AwsSource {
         .await
     }
 
+    async fn get(
+        &self,
+        path: &str,
+        version: &Version,
+    ) -> Result<Answer<GetSecretValueOutput>, SourceError> {
+        let call = Call {
+            operation: "GetSecretValue",
+            path,
+        };
+        self.ask(call, |client| {
+            client
+                .get_secret_value()
+                .secret_id(path)
+                .version_id(version.as_str())
+                .send()
+        })
+        .await
+    }
+
     /// Why a version could not be read: one more look tells a secret that went away from a
     /// version without a value, for which AWS gives the same answer.
     async fn why_unreadable(&self, path: &str, asked: &Version) -> Result<Reading, SourceError> {
@@ -145,23 +178,36 @@ impl Source for AwsSource {
     }
 
     async fn read(&self, path: &str, version: &Version) -> Result<Reading, SourceError> {
-        let call = Call {
-            operation: "GetSecretValue",
-            path,
-        };
-        let answer = self
-            .ask(call, |client| {
-                client
-                    .get_secret_value()
-                    .secret_id(path)
-                    .version_id(version.as_str())
-                    .send()
-            })
-            .await?;
-        match answer {
+        match self.get(path, version).await? {
             Answer::Value(value) => take(value, version),
             Answer::NotFound | Answer::WrongState => self.why_unreadable(path, version).await,
         }
+    }
+
+    async fn read_exact(&self, path: &str, version: &Version) -> Result<Exact, SourceError> {
+        self.exactly(path, version).await
+    }
+
+    async fn previous(&self, path: &str, version: &Version) -> Result<Previous, SourceError> {
+        self.before(path, version).await
+    }
+
+    fn acknowledges(&self) -> bool {
+        self.acknowledges
+    }
+
+    /// By the staging label `FLASHBACK_LIVE`, which has no place for a time.
+    async fn acknowledge(
+        &self,
+        path: &str,
+        version: &Version,
+        _: DateTime<Utc>,
+    ) -> Result<(), SourceError> {
+        self.label(path, Some(version)).await
+    }
+
+    async fn withdraw(&self, path: &str) -> Result<(), SourceError> {
+        self.label(path, None).await
     }
 
     async fn connect(&self) -> Result<String, SourceError> {

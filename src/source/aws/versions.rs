@@ -1,0 +1,150 @@
+//! Older versions, and the label that says which one is live.
+//!
+//! AWS keeps a version for as long as it has a staging label: `AWSPREVIOUS` is the one before the
+//! current one, and `FLASHBACK_LIVE` keeps the live one whatever becomes of the others. Those without
+//! a label can be read until AWS drops them, in its own time. A label is on one version at most.
+
+use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
+use aws_sdk_secretsmanager::operation::update_secret_version_stage::UpdateSecretVersionStageOutput;
+
+use super::error::{Answer, Call};
+use super::{AwsSource, CURRENT, take};
+use crate::model::{Missing, Version};
+use crate::source::{Exact, GoneVersion, Previous, Reading, SourceError};
+
+const PREVIOUS: &str = "AWSPREVIOUS";
+const LIVE: &str = "FLASHBACK_LIVE";
+
+/// The lengths a version's id has
+/// (<https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html>).
+const ID_LENGTH: std::ops::RangeInclusive<usize> = 32..=64;
+
+impl AwsSource {
+    pub(super) async fn exactly(
+        &self,
+        path: &str,
+        version: &Version,
+    ) -> Result<Exact, SourceError> {
+        if !ID_LENGTH.contains(&version.as_str().len()) {
+            return Ok(Exact::Gone(GoneVersion::NoSuchVersion));
+        }
+        let gone = match self.get(path, version).await? {
+            Answer::Value(value) => match take(value, version)? {
+                Reading::Present {
+                    written_at,
+                    document,
+                    ..
+                } => {
+                    return Ok(Exact::Present {
+                        document,
+                        written_at,
+                    });
+                }
+                Reading::Missing(_) => GoneVersion::NoSuchVersion,
+            },
+            Answer::NotFound => GoneVersion::NoSuchVersion,
+            // The whole secret is scheduled for deletion.
+            Answer::WrongState => GoneVersion::Deleted,
+        };
+        Ok(Exact::Gone(gone))
+    }
+
+    /// What `AWSPREVIOUS` is on, as long as the version that was asked about is the current one:
+    /// no label says what was before any other.
+    pub(super) async fn before(
+        &self,
+        path: &str,
+        version: &Version,
+    ) -> Result<Previous, SourceError> {
+        let secret = match self.described(path).await? {
+            Ok(secret) => secret,
+            Err(Missing::Deleted) => return Ok(Previous::Gone(GoneVersion::Deleted)),
+            Err(_) => return Ok(Previous::Gone(GoneVersion::NoSuchVersion)),
+        };
+        let is_current = holder(&secret, CURRENT) == Some(version.as_str());
+        let previous = holder(&secret, PREVIOUS).filter(|id| is_current && *id != version.as_str());
+        Ok(match previous {
+            Some(id) => Previous::Version(Version::new(id)),
+            None => Previous::Gone(GoneVersion::NoSuchVersion),
+        })
+    }
+
+    /// Puts the label on a version, or takes it off. Whoever moved it since it was looked for is
+    /// found by looking again.
+    pub(super) async fn label(
+        &self,
+        path: &str,
+        live: Option<&Version>,
+    ) -> Result<(), SourceError> {
+        let mut is_second = false;
+        loop {
+            let secret = match self.described(path).await? {
+                Ok(secret) => secret,
+                // With the secret went its labels.
+                Err(_) if live.is_none() => return Ok(()),
+                Err(missing) => return Err(invalid(missing.describe())),
+            };
+            let to = live.map(Version::as_str);
+            let from = holder(&secret, LIVE);
+            if from == to {
+                return Ok(());
+            }
+            match self.move_label(path, from, to).await {
+                Ok(Answer::Value(_)) => return Ok(()),
+                Ok(Answer::NotFound) => {
+                    return Err(invalid("the store no longer has the version that is live"));
+                }
+                Ok(Answer::WrongState) => return Err(invalid(Missing::Deleted.describe())),
+                Err(SourceError::Protocol { .. }) if !is_second => is_second = true,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn move_label(
+        &self,
+        path: &str,
+        from: Option<&str>,
+        to: Option<&str>,
+    ) -> Result<Answer<UpdateSecretVersionStageOutput>, SourceError> {
+        let call = Call {
+            operation: "UpdateSecretVersionStage",
+            path,
+        };
+        self.ask(call, |client| {
+            client
+                .update_secret_version_stage()
+                .secret_id(path)
+                .version_stage(LIVE)
+                .set_move_to_version_id(to.map(str::to_owned))
+                .set_remove_from_version_id(from.map(str::to_owned))
+                .send()
+        })
+        .await
+    }
+
+    /// The secret without its value, or why there is none.
+    async fn described(
+        &self,
+        path: &str,
+    ) -> Result<Result<DescribeSecretOutput, Missing>, SourceError> {
+        Ok(match self.describe(path).await? {
+            Answer::Value(secret) if secret.deleted_date().is_none() => Ok(secret),
+            Answer::Value(_) | Answer::WrongState => Err(Missing::Deleted),
+            Answer::NotFound => Err(Missing::NotFound),
+        })
+    }
+}
+
+/// The version that carries a label.
+fn holder<'a>(secret: &'a DescribeSecretOutput, label: &str) -> Option<&'a str> {
+    let mut versions = secret.version_ids_to_stages()?.iter();
+    let found = versions.find(|(_, stages)| stages.iter().any(|stage| stage == label));
+    found.map(|(id, _)| id.as_str())
+}
+
+fn invalid(what: &str) -> SourceError {
+    SourceError::Invalid {
+        what: what.to_owned(),
+    }
+}
