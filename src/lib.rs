@@ -11,9 +11,9 @@
 //!
 //! Underneath: [`model`] and [`secret`] are the nouns, [`document`] takes credentials out of what
 //! a store holds, [`lane`] is the one way to call an outside service, [`retry`] says what a failure
-//! means, [`credential`] where the rotator's own credentials come from. Around it: [`config`],
-//! [`fleet`] (a configuration made real), [`supervise`] (tasks that outlive their panics), [`daemon`], [`http`], [`telemetry`] and the commands in
-//! [`cli`].
+//! means, [`credential`] where the rotator's own credentials come from, [`verify`] whether a key is
+//! one. Around it: [`config`], [`fleet`] (a configuration made real), [`supervise`] (tasks that
+//! outlive their panics), [`daemon`], [`http`], [`telemetry`] and the commands in [`cli`].
 
 mod cause;
 pub mod cli;

@@ -188,7 +188,7 @@ fn client() -> reqwest::Client {
 }
 
 /// The server itself: `bin/bao` is a wrapper that would not end with it.
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     let lib = venv().join("lib");
     std::fs::read_dir(&lib)
         .expect("a virtual environment")

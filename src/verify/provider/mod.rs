@@ -95,14 +95,19 @@ impl Prober {
     async fn ask(&self, settings: &Settings, credentials: &Credentials) -> Result<(), NotTaken> {
         if settings.ai_type == AiType::Aws {
             let region = self.sts.region_of(&settings.endpoint);
-            let place = region.as_deref().unwrap_or("the default region");
-            let lane = self.lane(&format!("sts {place}"));
-            let call = self.sts.ask(region.clone(), credentials);
-            return lane.call("GetCallerIdentity", call).await;
+            let place = match &region {
+                Some(region) => format!("STS in {region}"),
+                None => "STS".to_owned(),
+            };
+            let call = self.sts.ask(region, credentials);
+            let asked = self.lane(&place).call("GetCallerIdentity", call).await;
+            return asked.map_err(|error| error.naming(&place));
         }
         let request = self.http.request(settings, credentials)?;
-        let lane = self.lane(request.host());
-        lane.call("GET /models", self.http.ask(&request)).await
+        let host = request.host();
+        let call = self.http.ask(&request);
+        let asked = self.lane(host).call("GET /models", call).await;
+        asked.map_err(|error| error.naming(host))
     }
 }
 
@@ -156,6 +161,14 @@ impl NotTaken {
         Self::of(Kind::Silent, what, status)
     }
 
+    /// The lane does not know whom it did not hear from.
+    fn naming(mut self, host: &str) -> Self {
+        if !self.what.contains(host) {
+            self.what = format!("{} from {host}", self.what);
+        }
+        self
+    }
+
     fn of(kind: Kind, what: String, status: &str) -> Self {
         let status = status.to_owned();
         Self { kind, what, status }
@@ -198,7 +211,7 @@ impl Failure for NotTaken {
     fn held_back(retry_in: Duration) -> Self {
         Self::of(
             Kind::HeldBack(retry_in),
-            "not asked: it gave no answer a moment ago".to_owned(),
+            "not asked: there was no answer a moment ago".to_owned(),
             "held_back",
         )
     }
