@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::config::{SecretRef, SourceConfig, SourceKind};
 use crate::credential::{Credential, CredentialError};
-use crate::model::Observation;
+use crate::model::{Observation, SourceId};
 use crate::secret::Secret;
 use crate::source::{Reading, Source};
 
@@ -40,4 +41,20 @@ impl Credential for FromSource {
         };
         secret.map_err(|error| fail(error.to_string()))
     }
+}
+
+/// The sources that a source takes its own credentials from.
+pub fn references(config: &SourceConfig) -> Vec<SourceId> {
+    let SourceKind::Vault(vault) = &config.kind else {
+        return Vec::new();
+    };
+    vault
+        .auth
+        .references()
+        .into_iter()
+        .filter_map(|reference| match reference {
+            SecretRef::Source { source, .. } => Some(source.clone()),
+            _ => None,
+        })
+        .collect()
 }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::current::Current;
 pub use self::passes::PANICKED;
 
-use self::credential::FromSource;
+use self::credential::{FromSource, references};
 
 use crate::config::{Config, FlashbackAuth, SecretRef, SourceConfig, SourceKind, ValueRef};
 use crate::credential::{FromEnv, FromFile, FromSystemd, Plain, SharedCredential};
@@ -406,20 +406,4 @@ impl Builder<'_> {
             ValueRef::Ref(reference) => self.credential(reference),
         }
     }
-}
-
-/// The sources that a source takes its own credentials from.
-fn references(config: &SourceConfig) -> Vec<SourceId> {
-    let SourceKind::Vault(vault) = &config.kind else {
-        return Vec::new();
-    };
-    vault
-        .auth
-        .references()
-        .into_iter()
-        .filter_map(|reference| match reference {
-            SecretRef::Source { source, .. } => Some(source.clone()),
-            _ => None,
-        })
-        .collect()
 }

@@ -8,7 +8,7 @@
 use url::{Host, Url};
 
 use crate::model::{AiType, Settings};
-use crate::secret::Credentials;
+use crate::secret::{Credentials, Secret};
 
 /// Says what is wrong with credentials that cannot be what they are stored as.
 ///
@@ -16,7 +16,7 @@ use crate::secret::Credentials;
 /// What is wrong, for people; never a value.
 pub fn check(settings: &Settings, credentials: &Credentials) -> Result<(), String> {
     let secret = credentials.secret.expose();
-    let key = credentials.key.as_ref().map(|key| key.expose());
+    let key = credentials.key.as_ref().map(Secret::expose);
     one_word(secret).map_err(|what| format!("the secret has {what}"))?;
     one_word(key.unwrap_or_default()).map_err(|what| format!("the key has {what}"))?;
     let Some(host) = own_endpoint(settings) else {
@@ -152,7 +152,6 @@ impl Shape {
 mod tests {
     use super::*;
     use crate::model::WorkspaceId;
-    use crate::secret::Secret;
 
     const OPENAI: &str = "https://api.openai.com/v1";
     const ANTHROPIC: &str = "https://api.anthropic.com";

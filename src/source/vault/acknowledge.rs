@@ -215,7 +215,7 @@ fn invalid(what: &str) -> SourceError {
 mod tests {
     use super::*;
 
-    fn metadata(custom: Value) -> Metadata {
+    fn metadata(custom: &Value) -> Metadata {
         serde_json::from_value(json!({
             "current_version": 2, "oldest_version": 1, "custom_metadata": custom,
             "versions": {"2": {"created_time": "2026-01-02T00:00:00Z", "deletion_time": "", "destroyed": false}},
@@ -231,7 +231,7 @@ mod tests {
             version: &version,
             at,
         });
-        let found = metadata(json!({"owner": "ai", VERSION: "1", AT: "then"}));
+        let found = metadata(&json!({"owner": "ai", VERSION: "1", AT: "then"}));
         let change = entries(&found, live.as_ref())
             .expect("there")
             .expect("a change");
@@ -240,7 +240,7 @@ mod tests {
         let whole = json!({"owner": "ai", VERSION: "2", AT: "2026-01-01T00:00:00Z"});
         assert_eq!(Value::Object(merged(&found, change)), whole);
 
-        let told = metadata(json!({VERSION: "2", AT: "earlier"}));
+        let told = metadata(&json!({VERSION: "2", AT: "earlier"}));
         assert_eq!(
             entries(&told, live.as_ref()),
             Ok(None),
@@ -248,7 +248,7 @@ mod tests {
         );
         let gone = entries(&found, None).expect("there").expect("a change");
         assert_eq!(Value::Object(merged(&found, gone)), json!({"owner": "ai"}));
-        assert_eq!(entries(&metadata(Value::Null), None), Ok(None));
+        assert_eq!(entries(&metadata(&Value::Null), None), Ok(None));
     }
 
     #[test]
@@ -263,7 +263,7 @@ mod tests {
                 version: &version,
                 at,
             };
-            assert!(entries(&metadata(Value::Null), Some(&live)).is_err());
+            assert!(entries(&metadata(&Value::Null), Some(&live)).is_err());
         }
     }
 }
