@@ -104,6 +104,21 @@ impl Round {
     }
 }
 
+/// A wait outside of a round: the one after so many tries, with full jitter, never below what was
+/// asked for.
+pub fn wait(limits: Limits, tries: u32, retry_after: Option<Duration>) -> Duration {
+    let endless = Limits {
+        give_up_after: Duration::MAX,
+        ..limits
+    };
+    let mut round = Round::begin(endless);
+    // The interval doubles up to its limit, which it has reached long before this.
+    for _ in 0..tries.min(32) {
+        let _ = round.intervals.next_backoff();
+    }
+    round.next_wait(retry_after).unwrap_or(limits.max)
+}
+
 /// Reads a `Retry-After` header: seconds, or an HTTP date (RFC 9110, section 10.2.3).
 pub fn parse_retry_after(text: &str, now: std::time::SystemTime) -> Option<Duration> {
     let text = text.trim();
@@ -137,6 +152,23 @@ mod tests {
         assert!(waits[0] <= LIMITS.initial, "{:?}", waits[0]);
         assert!(waits.iter().sum::<Duration>() <= LIMITS.give_up_after);
         assert_eq!(round.attempt() as usize, waits.len() + 1);
+    }
+
+    #[test]
+    fn a_wait_outside_of_a_round_grows_and_is_capped() {
+        for (tries, most) in [
+            (0, 500),
+            (1, 1_000),
+            (3, 4_000),
+            (9, 30_000),
+            (1_000, 30_000),
+        ] {
+            let wait = wait(LIMITS, tries, None);
+            assert!(wait <= Duration::from_millis(most), "{tries}: {wait:?}");
+            assert!(wait >= LIMITS.initial / 10);
+        }
+        let asked = Duration::from_secs(7);
+        assert!(wait(LIMITS, 0, Some(asked)) >= asked);
     }
 
     #[tokio::test(start_paused = true)]

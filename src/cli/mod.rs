@@ -7,11 +7,13 @@ mod health;
 mod history;
 mod pages;
 mod plan;
+mod rollback;
 mod run;
 mod sandbox;
 mod status;
 mod sync;
 mod table;
+mod work;
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -46,6 +48,8 @@ enum Command {
     Status(status::Args),
     /// Show the audit trail
     History(history::Args),
+    /// Put a key's previous version back, and hold the newer one until it changes again
+    Rollback(rollback::Args),
     /// Run a local Flashback to try things on
     Sandbox(sandbox::Args),
     /// Show rotations before your eyes, with nothing to set up
@@ -101,6 +105,7 @@ pub fn main() -> ExitCode {
             Command::Sync(args) => sync::run(config, &args).await,
             Command::Status(args) => status::run(config, &args).await,
             Command::History(args) => history::run(config, &args).await,
+            Command::Rollback(args) => rollback::run(config, &args).await,
             Command::Sandbox(args) => sandbox::run(args).await,
             Command::Demo => demo::run().await,
             Command::Health(args) => health::run(config, &args).await,

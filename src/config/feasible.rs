@@ -1,4 +1,5 @@
-//! Whether what is asked can be done: a look costs a request, and a source has a budget.
+//! Whether what is asked can be done: a look costs a request, and a source has a budget; a store is
+//! told of a version that is verified, and somebody has to verify it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -6,11 +7,12 @@ use std::time::Duration;
 use chrono::Utc;
 
 use super::form::time::parse_cron;
+use super::mask::shown_name;
 use super::{Check, Config, CronLine};
 use crate::model::SourceId;
 
 /// Each source that cannot be asked as often as its keys' checks want, in one sentence with the
-/// figures.
+/// figures; each key whose store waits in vain.
 pub(super) fn warnings(config: &Config) -> Vec<String> {
     let mut periods: HashMap<&CronLine, Duration> = HashMap::new();
     let mut asked: BTreeMap<&SourceId, (usize, f64)> = BTreeMap::new();
@@ -27,7 +29,24 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
         let budget = config.sources.get(id)?.max_rps;
         (rate > budget).then(|| describe(id, keys, rate, budget))
     });
-    too_much.collect()
+    too_much.chain(unverified(config)).collect()
+}
+
+/// Each key whose store waits to be told that a version is live and verified, and never will be.
+fn unverified(config: &Config) -> impl Iterator<Item = String> {
+    let keys = config.keys.iter().filter(|(_, key)| key.enabled);
+    let unverified = keys.filter(|(_, key)| {
+        let source = config.sources.get(&key.source);
+        let verifies = key.verify.before_provider || key.verify.after_flashback;
+        source.is_some_and(|source| source.acknowledge) && !verifies
+    });
+    unverified.map(|(id, key)| {
+        format!(
+            "key `{}`: its source `{}` is to be told when a version is live and verified (acknowledge), and nothing verifies it: it is never told. Set `after = \"flashback\"` or `before = \"provider\"` for it",
+            shown_name(id.as_str()),
+            key.source
+        )
+    })
 }
 
 fn describe(id: &SourceId, keys: usize, rate: f64, budget: f64) -> String {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-use super::mask::{SourceFile, shown_path};
+use super::mask::SourceFile;
 use super::reference::known_names;
 use super::report::{Mistake, Place, Report};
 use super::syntax;
@@ -21,8 +21,6 @@ pub(super) struct Findings {
     files: Vec<SourceFile>,
     mistakes: Vec<Finding>,
     warnings: Vec<(Option<Spot>, String)>,
-    /// What is asked for and not carried out by this version.
-    idle: Vec<(Spot, String)>,
     /// The secret references to a source, in the order they were read.
     pub(super) references: Vec<Reference>,
 }
@@ -144,31 +142,6 @@ impl Findings {
         self.warnings.push((spot, text.into()));
     }
 
-    /// The setting at `spot` asks for what this version does not do.
-    pub(super) fn has_no_effect_yet(&mut self, spot: Spot, path: &str) {
-        if spot.file != REFERENCE {
-            self.idle.push((spot, path.to_owned()));
-        }
-    }
-
-    /// One warning for all that has no effect yet.
-    fn warn_of_idle(&mut self) {
-        self.idle.sort_by_key(|(spot, _)| *spot);
-        let Some((first, _)) = self.idle.first() else {
-            return;
-        };
-        let names: Vec<_> = self
-            .idle
-            .iter()
-            .map(|(spot, path)| format!("`{}` (line {})", shown_path(path), self.line(*spot)))
-            .collect();
-        let text = format!(
-            "no effect yet: {}. This version does not verify a key at the provider or in Flashback; it pushes what passes its own checks",
-            names.join(", ")
-        );
-        self.warnings.push((Some(*first), text));
-    }
-
     /// `file:line:column`.
     pub(super) fn place(&self, spot: Spot) -> String {
         let file = &self.files[spot.file];
@@ -186,7 +159,6 @@ impl Findings {
     /// The report, where there is any mistake.
     pub(super) fn finish(mut self) -> Result<Vec<String>, Report> {
         if self.mistakes.is_empty() {
-            self.warn_of_idle();
             self.warnings.sort_by_key(|(spot, _)| *spot);
             let shown = self.warnings.iter().map(|(spot, text)| match spot {
                 Some(spot) => format!("{}: {text}", self.place(*spot)),

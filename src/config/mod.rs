@@ -43,7 +43,7 @@ pub struct Config {
     pub retry: Limits,
     /// `[retry]` refused: until a refused write is tried again.
     pub refused: Duration,
-    /// `[verify]`, checked; carried out from a later version on.
+    /// `[verify]`, which a key's own overrides.
     pub verify: VerifyConfig,
     /// `[http]` listen.
     pub http_listen: SocketAddr,

@@ -15,7 +15,7 @@ use crate::engine::STOPPED;
 use crate::engine::row::{self, Row};
 use crate::failpoint;
 use crate::fleet::{Current, PANICKED};
-use crate::model::KeyId;
+use crate::model::{KeyId, Order};
 use crate::store::{Request, RequestId, Store};
 use crate::telemetry::panics::{Task, within};
 
@@ -68,8 +68,8 @@ impl Desk {
     }
 
     async fn carry_out(self, id: RequestId, request: Request) {
-        let Request::Sync { keys, force } = request;
-        let work = AssertUnwindSafe(self.sync(id, &keys, force)).catch_unwind();
+        let (keys, order) = request.parts();
+        let work = AssertUnwindSafe(self.sync(id, &keys, order)).catch_unwind();
         // Whoever waits must not wait for ever.
         let rows = work.await.unwrap_or_else(|_| self.failed(&keys));
         let fleet = self.current.load();
@@ -94,7 +94,7 @@ impl Desk {
         named.iter().map(row).collect()
     }
 
-    async fn sync(&self, id: RequestId, keys: &[KeyId], force: bool) -> Vec<Row> {
+    async fn sync(&self, id: RequestId, keys: &[KeyId], order: Order) -> Vec<Row> {
         failpoint::reach("request_taken");
         let done = AtomicU32::new(0);
         let fleet = self.current.load();
@@ -102,7 +102,7 @@ impl Desk {
         let each = || {
             done.fetch_add(1, Ordering::Relaxed);
         };
-        let sync = fleet.sync(keys, force, &each);
+        let sync = fleet.sync(keys, order, &each);
         tokio::pin!(sync);
         loop {
             tokio::select! {

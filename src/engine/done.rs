@@ -19,8 +19,21 @@ pub struct Done {
     pub held: Option<String>,
     /// The value was live already, under another version.
     pub same_value: bool,
-    /// When the push began, and what was live before it.
-    pub started: Option<(Instant, Option<Version>)>,
+    /// What is live has still to prove itself.
+    pub unproven: bool,
+    /// The push that was begun.
+    pub started: Option<Started>,
+}
+
+/// A push that was begun.
+#[derive(Clone, Debug)]
+pub struct Started {
+    /// When.
+    pub at: Instant,
+    /// What was to be written.
+    pub version: Version,
+    /// What was live before it.
+    pub previous: Option<Version>,
 }
 
 impl Done {
@@ -33,18 +46,18 @@ impl Done {
         error: Option<String>,
     ) -> Option<HistoryRow> {
         let (action, reason) = self.push.clone()?;
-        let (started, previous_version) = self.started.clone()?;
+        let started = self.started.clone()?;
         Some(HistoryRow {
             at: Utc::now(),
             key: unit.key.clone(),
             source: unit.source.id().clone(),
             name: unit.config.settings.name.clone(),
             ai_llm_id: record.ai_llm_id.clone(),
-            previous_version,
-            version: self.version.clone()?,
+            previous_version: started.previous,
+            version: started.version,
             action,
             outcome,
-            elapsed: started.elapsed(),
+            elapsed: started.at.elapsed(),
             verified_by: None,
             reason: reason.to_string(),
             error,

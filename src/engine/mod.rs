@@ -5,36 +5,46 @@
 //! write leaves, that the outcome is durable after it, that one thing is logged once, and that a
 //! failure ends in a time for the next look and never in a loop of its own.
 
+mod acknowledge;
 mod done;
+mod next;
 mod observe;
 mod pass;
 mod problem;
+mod push;
 pub mod row;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod unit;
+mod verify;
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::KeyConfig;
 use crate::flashback::{Flashback, FlashbackError};
 use crate::lane::Failure;
-use crate::model::{KeyId, LookNote, Origin, Problem, ProblemKind, Record};
-use crate::reconcile::{Rest, Rules};
-use crate::retry::{Class, Limits, Round};
+use crate::model::{LookNote, Order, Problem, ProblemKind, Record};
+use crate::reconcile::Rules;
+use crate::retry::{self, Class, Limits, Round};
 use crate::secret::Fingerprinter;
-use crate::source::{Source, SourceError};
+use crate::source::SourceError;
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 use crate::verify::Provider;
 
+pub use next::Next;
+pub use unit::{Turn, Unit};
+
+use acknowledge::Telling;
 use done::Done;
-use pass::{Pass, Verdict};
+use next::next_after;
+use pass::Pass;
 use problem::{flashback_problem, problem_of, source_problem};
 use row::{Row, State};
 
@@ -56,84 +66,8 @@ pub struct Engine {
     pub retry: Limits,
     /// Cancelled when the process is to stop: looks break off then, a push in flight does not.
     pub stop: CancellationToken,
-}
-
-/// One configured key.
-pub struct Unit {
-    /// Its id.
-    pub key: KeyId,
-    /// What the configuration says of it.
-    pub config: KeyConfig,
-    /// The source it names.
-    pub source: Arc<dyn Source>,
-    /// Where its value is taken from.
-    pub origin: Origin,
-    /// Places for pushes to its workspace, so that one slow workspace does not fill the target's.
-    pub places: Arc<Semaphore>,
-    runtime: Arc<Mutex<Runtime>>,
-    standing: Arc<std::sync::Mutex<State>>,
-}
-
-/// What is known of a key only while the process lives. Whoever holds it works on the key: looks
-/// at one key never overlap.
-#[derive(Debug, Default)]
-pub struct Runtime {
-    round: Option<Round>,
-    /// The problem last logged, so that it is logged once and not at every look.
-    told: Option<Problem>,
-}
-
-/// The right to work on a key.
-pub type Turn = OwnedMutexGuard<Runtime>;
-
-impl Unit {
-    /// A key that nobody has worked on.
-    pub fn new(
-        key: KeyId,
-        config: KeyConfig,
-        source: Arc<dyn Source>,
-        places: Arc<Semaphore>,
-    ) -> Self {
-        Self {
-            origin: config.origin(),
-            key,
-            config,
-            source,
-            places,
-            runtime: Arc::default(),
-            standing: Arc::new(std::sync::Mutex::new(State::Pending)),
-        }
-    }
-
-    /// The same key under another configuration. Work under way on the old one still excludes
-    /// work on this one.
-    #[must_use]
-    pub fn taking_over(self, old: &Self) -> Self {
-        Self {
-            runtime: Arc::clone(&old.runtime),
-            standing: Arc::clone(&old.standing),
-            ..self
-        }
-    }
-
-    /// How it stood at the end of the last look of this process.
-    pub fn standing(&self) -> State {
-        *self.standing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn stands(&self, state: State) {
-        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = state;
-    }
-
-    /// The right to work on it, unless somebody has it.
-    pub fn try_turn(&self) -> Option<Turn> {
-        Arc::clone(&self.runtime).try_lock_owned().ok()
-    }
-
-    /// The right to work on it, after whoever has it.
-    pub async fn turn(&self) -> Turn {
-        Arc::clone(&self.runtime).lock_owned().await
-    }
+    /// It was said that Flashback does not validate keys.
+    pub told_unsupported: Arc<AtomicBool>,
 }
 
 /// What is said of a key whose look was broken off.
@@ -146,17 +80,10 @@ pub struct Look {
     pub next: Next,
     /// What was found and done.
     pub row: Row,
-    /// Nothing stands in the way of the key.
+    /// Nothing stands in the way of the key, and it has nothing to prove.
     pub well: bool,
-}
-
-/// When to look again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// When the schedule says. Either all is well, or the round of tries is over.
-    OnSchedule,
-    /// After this long: the round goes on.
-    In(Duration),
+    /// What was wanted of it, as long as that is not done.
+    pub order: Order,
 }
 
 /// Why a pass broke off.
@@ -183,23 +110,33 @@ impl Engine {
         &self,
         unit: &Unit,
         turn: &mut Turn,
-        force: bool,
+        order: Order,
         planned: Option<DateTime<Utc>>,
     ) -> Look {
         let attempt = turn.round.as_ref().map_or(1, Round::attempt);
         let record = match self.store.load(&unit.key).await {
             Ok(record) => record,
-            Err(error) => return self.without_state(unit, turn, &error),
+            Err(error) => return self.without_state(unit, turn, order, &error),
         };
-        let mut pass = Pass::new(self, unit, record, force, attempt);
+        let mut pass = Pass::new(self, unit, record, order, attempt);
+        pass.may_tell = turn.telling.may();
         let ended = pass.run().await;
-        let (record, done) = (pass.record, pass.done);
+        let untold = self.untold(unit, turn, pass.may_tell, pass.untold);
+        let (record, done, order) = (pass.record, pass.done, pass.order);
+        if let Some(version) = pass.trimmed
+            && turn.trimmed.as_ref() != Some(&version)
+        {
+            tell::trimmed(unit, &version);
+            turn.trimmed = Some(version);
+        }
         let (next, problem) = match ended {
             Ok(verdict) => {
                 turn.round = None;
                 let problem = problem_of(&verdict);
                 tell::problem(unit, &mut turn.told, problem.as_ref(), &record);
-                (next_after(&verdict, planned), problem)
+                let grace = unit.config.verify.grace;
+                let next = next_after(&verdict, &record, grace, planned);
+                (next.not_later_than(untold, planned), problem)
             }
             Err(Fault::Stopped) => {
                 let problem = Problem {
@@ -211,9 +148,10 @@ impl Engine {
                     next: Next::OnSchedule,
                     row,
                     well: false,
+                    order,
                 };
             }
-            Err(Fault::Store(error)) => return self.without_state(unit, turn, &error),
+            Err(Fault::Store(error)) => return self.without_state(unit, turn, order, &error),
             Err(Fault::Source(error)) => self.source_failed(unit, turn, &record, &error),
             Err(Fault::Flashback(error)) => {
                 self.flashback_failed(unit, turn, &record, &done, &error)
@@ -240,43 +178,89 @@ impl Engine {
             &done,
             note.problem.as_ref(),
         );
-        let pushed_at = record.live.as_ref().map(|live| live.pushed_at);
-        let looked = Record {
+        let record = Record {
             look: note.clone(),
             ..record
         };
-        let state = row::state(&unit.config, &looked);
+        let state = self.show(unit, &record);
         note.mark(&before, state.mark());
         unit.stands(state);
-        let in_sync = state == State::InSync;
-        self.metrics.in_sync(&unit.key, in_sync);
-        self.metrics.held(&unit.key, state == State::Held);
-        if let Some(at) = pushed_at {
-            // From the record: a restart must not make a pushed key look like one that never was.
-            self.metrics.last_push(&unit.key, at);
-        }
         self.store.note_look(&unit.key, note);
+        let proven = record.trial.is_none() && record.candidate.is_none();
         Look {
             next,
             row,
-            well: in_sync,
+            well: state == State::InSync && proven,
+            order,
         }
     }
 
-    /// Looks at a key until its round of tries is over, or the process is to stop.
-    pub async fn settle(&self, unit: &Unit, force: bool) -> Row {
+    /// What comes of telling the store which version is live: how long to wait where it has to be
+    /// tried again. A refusal is somebody's decision, and is asked about as seldom as one of
+    /// Flashback's.
+    fn untold(
+        &self,
+        unit: &Unit,
+        turn: &mut Turn,
+        tried: bool,
+        error: Option<SourceError>,
+    ) -> Option<Duration> {
+        let Some(error) = error else {
+            if tried {
+                turn.telling = Telling::default();
+            }
+            return None;
+        };
+        let wait = match error.class() {
+            Class::Refused => self.rules.refused,
+            Class::Outage { retry_after } | Class::Transient { retry_after } => {
+                retry::wait(self.retry, turn.telling.tries, retry_after)
+            }
+        };
+        if turn.telling.error.as_ref() != Some(&error)
+            && !matches!(error, SourceError::HeldBack { .. })
+        {
+            tell::untold(unit, &error);
+            turn.telling.error = Some(error);
+        }
+        turn.telling.tries += 1;
+        turn.telling.not_before = Some(Instant::now() + wait);
+        Some(wait)
+    }
+
+    /// Sets the key's metrics, from the record: a restart must not make a pushed key look like one
+    /// that never was.
+    fn show(&self, unit: &Unit, record: &Record) -> State {
+        let state = row::state(&unit.config, record);
+        let (key, metrics) = (&unit.key, &self.metrics);
+        metrics.in_sync(key, state == State::InSync);
+        metrics.held(key, state == State::Held);
+        metrics.verified(key, row::verified_by(record).is_some());
+        if let Some(live) = &record.live {
+            metrics.last_push(key, live.pushed_at);
+        }
+        state
+    }
+
+    /// Looks at a key until its round of tries is over and what was pushed has proven itself or
+    /// not, or the process is to stop.
+    pub async fn settle(&self, unit: &Unit, mut order: Order) -> Row {
+        let mut pushed: Option<Row> = None;
         loop {
             let look = {
                 let mut turn = unit.turn().await;
-                self.look(unit, &mut turn, force, None).await
+                self.look(unit, &mut turn, order, None).await
             };
+            order = look.order;
+            let row = look.row.after(pushed.as_ref());
             let Next::In(wait) = look.next else {
-                return look.row;
+                return row;
             };
             let wait = tokio::time::sleep(wait);
             if self.stop.run_until_cancelled(wait).await.is_none() {
-                return look.row;
+                return row;
             }
+            pushed = Some(row);
         }
     }
 
@@ -284,9 +268,9 @@ impl Engine {
     ///
     /// # Errors
     /// [`StoreError`]; what else goes wrong is in the row.
-    pub async fn plan(&self, unit: &Unit, force: bool) -> Result<Row, StoreError> {
+    pub async fn plan(&self, unit: &Unit) -> Result<Row, StoreError> {
         let record = self.store.load(&unit.key).await?;
-        let mut pass = Pass::new(self, unit, record, force, 1);
+        let mut pass = Pass::new(self, unit, record, Order::None, 1);
         let problem = match pass.preview().await {
             Ok(verdict) => problem_of(&verdict),
             Err(Fault::Store(error)) => return Err(error),
@@ -381,7 +365,13 @@ impl Engine {
     }
 
     /// Without its state the engine does nothing to Flashback: it would not know what it did.
-    fn without_state(&self, unit: &Unit, turn: &mut Turn, error: &StoreError) -> Look {
+    fn without_state(
+        &self,
+        unit: &Unit,
+        turn: &mut Turn,
+        order: Order,
+        error: &StoreError,
+    ) -> Look {
         let problem = Problem {
             kind: ProblemKind::Flashback,
             error: error.to_string(),
@@ -397,20 +387,7 @@ impl Engine {
             next,
             row,
             well: false,
+            order,
         }
-    }
-}
-
-/// A refused write is tried again after its time, also where the schedule's next look is a day
-/// away.
-fn next_after(verdict: &Verdict, planned: Option<DateTime<Utc>>) -> Next {
-    let Verdict::Rested(Rest::Refused { until, .. }) = verdict else {
-        return Next::OnSchedule;
-    };
-    match planned {
-        Some(planned) if planned > *until => {
-            Next::In((*until - Utc::now()).to_std().unwrap_or_default())
-        }
-        _ => Next::OnSchedule,
     }
 }

@@ -8,7 +8,9 @@ use crate::document::Taken;
 use crate::failpoint;
 use crate::model::{Observation, Version};
 use crate::reconcile::Read;
+use crate::secret::Credentials;
 use crate::source::{Reading, SourceError};
+use crate::verify::sanity;
 
 impl Pass<'_> {
     pub(super) async fn observe(&mut self) -> Result<Observation, Fault> {
@@ -82,13 +84,12 @@ impl Pass<'_> {
                 // The look's time first: it moves when a label is moved to an old version.
                 self.written_at = self.written_at.or(written_at);
                 match document.credentials(&self.unit.config.fields) {
-                    Ok(Taken { credentials, .. }) => {
-                        let fingerprint = self.engine.fingerprinter.credentials(&credentials);
-                        self.credentials = Some(credentials);
-                        Read::Value {
-                            version,
-                            fingerprint,
-                        }
+                    Ok(Taken {
+                        credentials,
+                        trimmed,
+                    }) => {
+                        self.trimmed = trimmed.then(|| version.clone());
+                        self.judged(version, credentials)
                     }
                     Err(error) => Read::Malformed {
                         version,
@@ -104,5 +105,18 @@ impl Pass<'_> {
         });
         failpoint::reach("secret_read");
         Ok(())
+    }
+
+    /// A value that is no key of its provider is none that is pushed.
+    fn judged(&mut self, version: Version, credentials: Credentials) -> Read {
+        if let Err(error) = sanity::check(&self.unit.config.settings, &credentials) {
+            return Read::Malformed { version, error };
+        }
+        let fingerprint = self.engine.fingerprinter.credentials(&credentials);
+        self.credentials = Some(credentials);
+        Read::Value {
+            version,
+            fingerprint,
+        }
     }
 }

@@ -1,31 +1,45 @@
 //! The executor: one arm for each step, and no opinions.
 
 use chrono::{DateTime, Utc};
-use tokio::time::Instant;
 
 use super::done::Done;
-use super::{Engine, Fault, Unit, tell};
+use super::{Engine, Fault, Unit};
 use crate::failpoint;
 use crate::flashback::{FlashbackError, Listed};
-use crate::model::{Action, AiLlmId, HistoryRow, Intent, Observation, Outcome, Record, Version};
-use crate::reconcile::{Facts, Read, Reason, Rejection, Remote, Rest, Step, decide, find};
+use crate::model::{HistoryRow, Observation, Order, Record, Verifier, Version};
+use crate::reconcile::{Facts, Older, Read, Rejection, Remote, Rest, Step, What, decide, find};
 use crate::secret::Credentials;
+use crate::source::SourceError;
 
-/// More steps than any pass takes, faults included (`reconcile`'s tests hold nine). A pass that
-/// got here would be a defect in the decision, and must not become a loop against Flashback.
-const MOST_STEPS: usize = 16;
+/// More steps than any pass takes, faults included (`reconcile`'s tests hold its longest). A pass
+/// that got here would be a defect in the decision, and must not become a loop against Flashback.
+const MOST_STEPS: usize = 32;
 
 /// One pass over one key.
 pub struct Pass<'a> {
     pub(super) engine: &'a Engine,
     pub(super) unit: &'a Unit,
-    attempt: u32,
-    force: bool,
-    remote: Remote,
-    rejection: Option<Rejection>,
+    pub(super) attempt: u32,
+    /// What somebody wants done, as long as it is not.
+    pub order: Order,
+    pub(super) remote: Remote,
+    pub(super) rejection: Option<Rejection>,
     pub(super) reading: Option<Read>,
     pub(super) credentials: Option<Credentials>,
     pub(super) written_at: Option<DateTime<Utc>>,
+    /// The version whose value had white space around it.
+    pub trimmed: Option<Version>,
+    pub(super) older: Option<Older>,
+    pub(super) older_credentials: Option<Credentials>,
+    pub(super) before: Option<Result<Version, String>>,
+    /// The provider was asked; who has taken the value then, if anybody.
+    pub(super) cleared: Option<Option<Verifier>>,
+    /// The store may be told now which version is live.
+    pub may_tell: bool,
+    /// Why it was not.
+    pub untold: Option<SourceError>,
+    /// Why an older value that should be live is not.
+    pub(super) left: Option<String>,
     /// What is remembered, as far as this pass has changed it.
     pub record: Record,
     /// What this pass did.
@@ -46,19 +60,27 @@ impl<'a> Pass<'a> {
         engine: &'a Engine,
         unit: &'a Unit,
         record: Record,
-        force: bool,
+        order: Order,
         attempt: u32,
     ) -> Self {
         Self {
             engine,
             unit,
             attempt,
-            force,
+            order,
             remote: Remote::Unasked,
             rejection: None,
             reading: None,
             credentials: None,
             written_at: None,
+            trimmed: None,
+            older: None,
+            older_credentials: None,
+            before: None,
+            cleared: None,
+            may_tell: false,
+            untold: None,
+            left: None,
             record,
             done: Done::default(),
         }
@@ -70,20 +92,38 @@ impl<'a> Pass<'a> {
         self.notice(&observation).await?;
         for _ in 0..MOST_STEPS {
             match self.decide(&observation) {
-                Step::Rest(rest) => return Ok(self.rest(rest)),
+                Step::Rest(rest) => {
+                    self.acknowledge().await?;
+                    return Ok(self.rest(rest));
+                }
                 Step::Read(version) => {
                     self.read(&version).await?;
                     self.notice_read().await?;
                 }
                 Step::List => self.list().await?,
-                Step::Push { action, id, reason } => self.push(action, id, reason).await?,
-                Step::Note(version) => {
-                    self.done.same_value = true;
-                    self.save(self.record.noted(version, self.unit.origin.clone()), None)
-                        .await?;
-                    failpoint::reach("version_noted");
-                }
+                Step::Push {
+                    action,
+                    id,
+                    reason,
+                    what,
+                } => self.push(action, id, reason, what).await?,
+                Step::Note(version) => self.note(version).await?,
                 Step::Refuse { version, error } => self.refuse(version, error).await?,
+                Step::ReadOlder { version, origin } => self.read_older(version, origin).await?,
+                Step::FindOlder(version) => self.find_older(&version).await?,
+                Step::Probe => self.probe().await?,
+                Step::Validate(id) => {
+                    if !self.validate(&id).await? {
+                        // What was pushed is pushed; the next process asks.
+                        return Ok(self.rest(Rest::InSync));
+                    }
+                }
+                Step::Hold { version, reason } => self.hold(version, &reason).await?,
+                Step::TurnBack { to, from, reason } => self.turn_back(to, from, &reason).await?,
+                Step::LetStand { held, why } => self.let_stand(held, &why).await?,
+                Step::Keep => self.keep().await?,
+                Step::EndTrial => self.end_trial().await?,
+                Step::Leave(why) => self.leave(why).await?,
             }
         }
         Err(Fault::Flashback(FlashbackError::Faulty {
@@ -101,7 +141,19 @@ impl<'a> Pass<'a> {
                 Step::Rest(rest) => return Ok(self.rest(rest)),
                 Step::Read(version) => self.read(&version).await?,
                 Step::List => self.list().await?,
-                Step::Push { action, reason, .. } => {
+                Step::ReadOlder { version, origin } => self.read_older(version, origin).await?,
+                Step::FindOlder(version) => self.find_older(&version).await?,
+                // A plan asks nobody whether a key works; it shows what comes if it does.
+                Step::Probe => self.cleared = Some(None),
+                Step::Push {
+                    action,
+                    reason,
+                    what,
+                    ..
+                } => {
+                    if what == What::Older {
+                        self.done.version = self.older.as_ref().map(|older| older.version.clone());
+                    }
                     self.done.push = Some((action, reason));
                     return Ok(Verdict::Would);
                 }
@@ -109,7 +161,19 @@ impl<'a> Pass<'a> {
                     self.done.same_value = true;
                     return Ok(Verdict::Would);
                 }
-                Step::Refuse { .. } => return Ok(Verdict::Would),
+                Step::Hold { reason, .. } | Step::TurnBack { reason, .. } => {
+                    self.done.held = Some(reason.to_string());
+                    return Ok(Verdict::Would);
+                }
+                Step::Validate(_) => {
+                    self.done.unproven = true;
+                    return Ok(Verdict::Would);
+                }
+                Step::Refuse { .. }
+                | Step::LetStand { .. }
+                | Step::Keep
+                | Step::EndTrial
+                | Step::Leave(_) => return Ok(Verdict::Would),
             }
         }
         Ok(Verdict::Would)
@@ -122,19 +186,36 @@ impl<'a> Pass<'a> {
             record: &self.record,
             observation,
             reading: self.reading.as_ref(),
+            older: self.older.as_ref(),
+            before: self.before.as_ref(),
+            cleared: self.cleared.is_some(),
             remote: &self.remote,
             rejection: self.rejection.as_ref(),
-            force: self.force,
+            order: self.order,
             rules: self.engine.rules,
+            verify: &self.unit.config.verify,
             now: Utc::now(),
         })
     }
 
     fn rest(&mut self, rest: Rest) -> Verdict {
-        if let Rest::Held(why) = &rest {
-            self.done.held = Some(why.clone());
+        match &rest {
+            Rest::Held(why) | Rest::Probing(why) => self.done.held = Some(why.clone()),
+            Rest::InSync if self.record.trial.is_some() => self.done.unproven = true,
+            _ => {}
         }
-        Verdict::Rested(rest)
+        Verdict::Rested(match self.left.take() {
+            Some(why) => Rest::NoWayBack(why),
+            None => rest,
+        })
+    }
+
+    async fn note(&mut self, version: Version) -> Result<(), Fault> {
+        self.done.same_value = true;
+        self.save(self.record.noted(&version, &self.unit.origin), None)
+            .await?;
+        failpoint::reach("version_noted");
+        Ok(())
     }
 
     async fn list(&mut self) -> Result<(), Fault> {
@@ -157,178 +238,6 @@ impl<'a> Pass<'a> {
             Err(error) => return Err(Fault::Flashback(error)),
         };
         failpoint::reach("list_answered");
-        Ok(())
-    }
-
-    async fn push(
-        &mut self,
-        action: Action,
-        id: Option<AiLlmId>,
-        reason: Reason,
-    ) -> Result<(), Fault> {
-        let (
-            Some(Read::Value {
-                version,
-                fingerprint,
-            }),
-            Some(credentials),
-        ) = (self.reading.clone(), self.credentials.clone())
-        else {
-            unreachable!("the decision asks for a push only after a value was read")
-        };
-        // Before the intent: once that is recorded the push is made, whoever wants to stop.
-        let _place = self
-            .unless_stopped(self.unit.places.acquire())
-            .await?
-            .expect("never closed");
-        let settings = &self.unit.config.settings;
-        let before = self.record.clone();
-        let started = Instant::now();
-        let previous = before.live.as_ref().map(|live| live.version.clone());
-        self.done.push = Some((action, reason.clone()));
-        self.done.started = Some((started, previous));
-        if let Some(retry_in) = self.engine.flashback.held_back_for() {
-            // Nothing is begun, logged and written down that would be turned away.
-            return Err(Fault::Flashback(FlashbackError::HeldBack { retry_in }));
-        }
-        let intent = Intent {
-            version: version.clone(),
-            fingerprint,
-            settings: settings.clone(),
-            action,
-            at: Utc::now(),
-        };
-        self.save(before.begun(intent, id.as_ref()), None).await?;
-        tell::push_started(
-            self.unit,
-            &self.record,
-            &before,
-            action,
-            &reason,
-            self.attempt,
-        );
-        failpoint::reach("intent_recorded");
-        let answer = match &id {
-            None => self.engine.flashback.create(settings, &credentials).await,
-            Some(id) => {
-                let update = self.engine.flashback.update(id, settings, &credentials);
-                update.await.map(|()| id.clone())
-            }
-        };
-        failpoint::reach("answer_received");
-        match answer {
-            Ok(id) => {
-                let now = Utc::now();
-                let next = self.record.pushed(
-                    id,
-                    version,
-                    fingerprint,
-                    self.unit.origin.clone(),
-                    settings.clone(),
-                    now,
-                );
-                self.succeeded(before, next, action, now).await
-            }
-            Err(error) => self.turned_down(before, action, id, error).await,
-        }
-    }
-
-    async fn succeeded(
-        &mut self,
-        before: Record,
-        next: Record,
-        action: Action,
-        now: DateTime<Utc>,
-    ) -> Result<(), Fault> {
-        self.force = false;
-        let again = matches!(self.rejection.take(), Some(Rejection::Gone(_)));
-        let row = self.done.row(self.unit, &next, Outcome::Succeeded, None);
-        self.save(next, row.as_ref()).await?;
-        failpoint::reach("outcome_recorded");
-        let elapsed = row.map(|row| row.elapsed).unwrap_or_default();
-        let metrics = &self.engine.metrics;
-        metrics.push(&self.unit.key, action, Outcome::Succeeded, elapsed);
-        metrics.last_push(&self.unit.key, now);
-        // Flashback had another value before, however many tries it took.
-        let value = |record: &Record| record.live.as_ref().map(|live| live.fingerprint);
-        let rotated = value(&before) != value(&self.record) && !again;
-        if let Some(written) = self.written_at.filter(|_| rotated) {
-            metrics.propagation((now - written).to_std().unwrap_or_default());
-        }
-        tell::push_succeeded(
-            self.unit,
-            &self.record,
-            &before,
-            action,
-            self.attempt,
-            elapsed,
-        );
-        Ok(())
-    }
-
-    async fn turned_down(
-        &mut self,
-        before: Record,
-        action: Action,
-        id: Option<AiLlmId>,
-        error: FlashbackError,
-    ) -> Result<(), Fault> {
-        let elapsed = self
-            .done
-            .started
-            .as_ref()
-            .map(|(at, _)| at.elapsed())
-            .unwrap_or_default();
-        if !matches!(error, FlashbackError::HeldBack { .. }) {
-            self.engine
-                .metrics
-                .push(&self.unit.key, action, Outcome::Failed, elapsed);
-        }
-        if error.may_have_written() {
-            // The intent stays: the next pass finds out what became of it.
-            return Err(Fault::Flashback(error));
-        }
-        let rejection = match (&error, id) {
-            (FlashbackError::NotFound { .. }, Some(id)) => {
-                tell::config_missing(self.unit, &before, &id);
-                self.save(before.gone(), None).await?;
-                failpoint::reach("gone_forgotten");
-                Rejection::Gone(id)
-            }
-            (FlashbackError::NotFound { .. } | FlashbackError::Refused { .. }, _) => {
-                self.save(before, None).await?;
-                Rejection::Refused {
-                    action,
-                    error: error.to_string(),
-                }
-            }
-            _ => {
-                self.save(before, None).await?;
-                return Err(Fault::Flashback(error));
-            }
-        };
-        let remote = std::mem::replace(&mut self.remote, Remote::Unasked);
-        self.remote = remote.after(&rejection, self.rejection.as_ref());
-        self.rejection = Some(rejection);
-        Ok(())
-    }
-
-    async fn refuse(&mut self, version: Version, error: String) -> Result<(), Fault> {
-        self.force = false;
-        tell::push_failed(self.unit, &self.record, self.attempt, &error);
-        let settings = self.unit.config.settings.clone();
-        let next = self.record.refused(
-            version,
-            self.unit.origin.clone(),
-            settings,
-            error.clone(),
-            Utc::now(),
-        );
-        let row = self
-            .done
-            .row(self.unit, &next, Outcome::Failed, Some(error));
-        self.save(next, row.as_ref()).await?;
-        failpoint::reach("refusal_recorded");
         Ok(())
     }
 

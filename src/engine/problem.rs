@@ -28,12 +28,20 @@ pub fn problem_of(verdict: &Verdict) -> Option<Problem> {
     let (kind, error) = match verdict {
         Verdict::Would => return None,
         Verdict::Rested(rest) => match rest {
-            Rest::InSync | Rest::Held(_) => return None,
+            Rest::InSync | Rest::Held(_) | Rest::Probing(_) => return None,
             Rest::Missing(why) => (ProblemKind::Missing, why.describe().to_owned()),
             Rest::Malformed(error) => (ProblemKind::Malformed, error.clone()),
             Rest::Refused { error, .. } | Rest::Contradiction(error) => {
                 (ProblemKind::Flashback, error.clone())
             }
+            Rest::Unproven(said) => (
+                ProblemKind::Verification,
+                format!("the key in Flashback does not work: {said}"),
+            ),
+            Rest::NoWayBack(why) => (
+                ProblemKind::Verification,
+                format!("cannot roll back: {why}"),
+            ),
         },
     };
     Some(Problem { kind, error })

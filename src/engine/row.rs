@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::done::Done;
 use crate::config::KeyConfig;
-use crate::model::{Action, KeyId, Mark, Problem, ProblemKind, Record, SourceId, Version};
+use crate::model::{
+    Action, KeyId, Mark, Problem, ProblemKind, Record, SourceId, Stage, Trial, Verifier, Version,
+};
 
 /// One row. `--json` prints it as it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +46,15 @@ pub struct Standing {
     pub workspace_id: String,
     /// When Flashback got the live version.
     pub pushed_at: Option<DateTime<Utc>>,
+    /// What has verified it, where anything has: `flashback` or `provider`.
+    #[serde(default)]
+    pub verified_by: Option<Verifier>,
+    /// The store's version that is held, or is being turned back …
+    #[serde(default)]
+    pub held_version: Option<String>,
+    /// … and why.
+    #[serde(default)]
+    pub held_reason: Option<String>,
     /// The last look.
     pub checked_at: Option<DateTime<Utc>>,
     /// The next look.
@@ -99,9 +110,7 @@ pub fn state(config: &KeyConfig, record: &Record) -> State {
     if !config.enabled {
         return State::Disabled;
     }
-    if let Some(held) = &record.held
-        && record.seen.as_ref() == Some(&held.version)
-    {
+    if held(record).is_some() {
         return State::Held;
     }
     match &record.look.problem {
@@ -122,6 +131,24 @@ pub fn state(config: &KeyConfig, record: &Record) -> State {
     } else {
         State::Pending
     }
+}
+
+/// The store's version that is not to be in Flashback, and why.
+fn held(record: &Record) -> Option<(&Version, &str)> {
+    let seen = record.seen.as_ref()?;
+    let held = record.held.as_ref().filter(|held| held.version == *seen);
+    let turning = |trial: &&Trial| trial.stage == Stage::Back && trial.subject.version == *seen;
+    let turned = record.trial.as_ref().filter(turning);
+    let turned = turned.map(|trial| trial.reason.as_deref().unwrap_or_default());
+    let why = held.map(|held| held.reason.as_str()).or(turned)?;
+    Some((seen, why))
+}
+
+/// Who has taken what Flashback holds, as far as it has nothing more to prove.
+pub fn verified_by(record: &Record) -> Option<Verifier> {
+    let live = record.live.as_ref()?;
+    let proven = record.trial.is_none() && record.intent.is_none();
+    live.verified_by.filter(|_| proven)
 }
 
 /// The document that `--json` prints: `{"keys": [row…]}`.
@@ -194,6 +221,9 @@ impl Row {
             (None, None, None) if done.same_value => {
                 (Action::None, "same value under a new version".to_owned())
             }
+            (None, None, None) if done.unproven => {
+                (Action::None, "not known to work yet".to_owned())
+            }
             (None, None, None) => (Action::None, "unchanged".to_owned()),
         };
         Self {
@@ -208,10 +238,25 @@ impl Row {
         }
     }
 
+    /// The row of several looks in a row: what an earlier one did is not undone by there being
+    /// nothing more to do.
+    #[must_use]
+    pub fn after(self, earlier: Option<&Self>) -> Self {
+        let idle = |row: &Self| matches!(row.action, None | Some(Action::None));
+        match earlier {
+            Some(earlier) if idle(&self) && !idle(earlier) && earlier.error.is_none() => Self {
+                action: earlier.action,
+                reason: earlier.reason.clone(),
+                ..self
+            },
+            _ => self,
+        }
+    }
+
     /// The row of `status`.
     pub fn of_record(key: &KeyId, config: &KeyConfig, record: &Record) -> Self {
         let live = record.live.as_ref();
-        let held = record.held.as_ref().map(|held| held.reason.clone());
+        let held = held(record);
         let state = state(config, record);
         Self {
             version: live.map(|live| Version::label(&live.version).to_owned()),
@@ -220,11 +265,14 @@ impl Row {
                 .problem
                 .as_ref()
                 .map(|problem| problem.error.clone())
-                .or(held.filter(|_| state == State::Held)),
+                .or_else(|| held.map(|(_, why)| why.to_owned())),
             standing: Some(Standing {
                 state,
                 workspace_id: config.settings.workspace_id.to_string(),
                 pushed_at: live.map(|live| live.pushed_at),
+                verified_by: verified_by(record),
+                held_version: held.map(|(version, _)| version.label().to_owned()),
+                held_reason: held.map(|(_, why)| why.to_owned()),
                 checked_at: record.look.checked_at,
                 next_check: record.look.next_at,
             }),

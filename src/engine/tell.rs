@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::Unit;
 use crate::flashback::FlashbackError;
-use crate::model::{Action, AiLlmId, Problem, ProblemKind, Record, Version};
+use crate::model::{Action, AiLlmId, Problem, ProblemKind, Record, Stage, Told, Verdict, Version};
 use crate::reconcile::Reason;
+use crate::source::SourceError;
 use crate::telemetry::event;
 
 fn millis(duration: Duration) -> u64 {
@@ -134,6 +135,149 @@ pub fn push_failed(unit: &Unit, record: &Record, attempt: u32, error: &str) {
     );
 }
 
+/// Of a value that is not in Flashback, and may be soon.
+pub fn provider_rejects(unit: &Unit, record: &Record, version: &Version, said: &str) {
+    tracing::warn!(
+        key = %unit.key,
+        source = %unit.source.id(),
+        version = version.label(),
+        previous_version = live(record),
+        error = said,
+        "the provider does not take the key; it is asked again until the grace is over"
+    );
+}
+
+pub fn provider_silent(unit: &Unit, record: &Record, version: &Version, why: &str) {
+    tracing::warn!(
+        key = %unit.key,
+        source = %unit.source.id(),
+        version = version.label(),
+        previous_version = live(record),
+        reason = why,
+        "the provider does not say whether it takes the key; the rotation goes on"
+    );
+}
+
+/// One answer of many.
+pub fn not_yet(unit: &Unit, record: &Record, stage: Stage, verdict: &Verdict) {
+    let error = match verdict {
+        Verdict::Rejected(said) => Some(said),
+        Verdict::Inconclusive(why) | Verdict::Unsupported(why) => Some(why),
+        Verdict::Works => None,
+    };
+    tracing::debug!(
+        key = %unit.key,
+        source = %unit.source.id(),
+        version = live(record),
+        stage = stage.as_str(),
+        outcome = verdict.as_str(),
+        error,
+        "Flashback was asked whether the key works"
+    );
+}
+
+pub fn verified(unit: &Unit, record: &Record, stage: Stage) {
+    tracing::info!(
+        key = %unit.key,
+        source = %unit.source.id(),
+        version = live(record),
+        ai_llm_id = id(record),
+        workspace_id = %unit.config.settings.workspace_id,
+        stage = stage.as_str(),
+        "Flashback says that the key works"
+    );
+}
+
+/// What was live through the grace does not work. `follows` says what is done about it.
+pub fn verification_failed(unit: &Unit, record: &Record, said: &str, follows: &str) {
+    tracing::error!(
+        event = event::VERIFICATION_FAILED,
+        key = %unit.key,
+        source = %unit.source.id(),
+        version = live(record),
+        ai_llm_id = id(record),
+        workspace_id = %unit.config.settings.workspace_id,
+        error = said,
+        "the key in Flashback does not work; {follows}"
+    );
+}
+
+pub fn rolled_back(unit: &Unit, record: &Record) {
+    let held = record.held.as_ref();
+    tracing::warn!(
+        event = event::ROLLED_BACK,
+        key = %unit.key,
+        source = %unit.source.id(),
+        version = live(record),
+        previous_version = held.map(|held| held.version.label()),
+        ai_llm_id = id(record),
+        workspace_id = %unit.config.settings.workspace_id,
+        reason = held.map(|held| held.reason.as_str()),
+        "the previous version is back in Flashback; the newer one is held"
+    );
+}
+
+pub fn version_held(unit: &Unit, record: &Record) {
+    let held = record.held.as_ref();
+    tracing::warn!(
+        event = event::VERSION_HELD,
+        key = %unit.key,
+        source = %unit.source.id(),
+        version = held.map(|held| held.version.label()),
+        previous_version = live(record),
+        ai_llm_id = id(record),
+        workspace_id = %unit.config.settings.workspace_id,
+        reason = held.map(|held| held.reason.as_str()),
+        "the version is held: it is not pushed by itself until the store holds another one"
+    );
+}
+
+pub fn acknowledged(unit: &Unit, record: &Record, told: &Told) {
+    let message = match told.withdrawn {
+        false => "the store knows that the version is live and verified",
+        true => "the store knows that the version is live no more",
+    };
+    tracing::info!(
+        event = event::ACKNOWLEDGED,
+        key = %unit.key,
+        source = %unit.source.id(),
+        version = told.version.label(),
+        ai_llm_id = id(record),
+        withdrawn = told.withdrawn,
+        "{message}"
+    );
+}
+
+pub fn untold(unit: &Unit, error: &SourceError) {
+    tracing::warn!(
+        key = %unit.key,
+        source = %unit.source.id(),
+        error = %error,
+        "the store could not be told which version is live; the key is none the worse for it"
+    );
+}
+
+/// An older value should have been written again.
+pub fn left(unit: &Unit, record: &Record, why: &str) {
+    tracing::warn!(
+        key = %unit.key,
+        source = %unit.source.id(),
+        version = live(record),
+        ai_llm_id = id(record),
+        error = why,
+        "the version that is live cannot be written again; Flashback keeps what it has"
+    );
+}
+
+pub fn trimmed(unit: &Unit, version: &Version) {
+    tracing::warn!(
+        key = %unit.key,
+        source = %unit.source.id(),
+        version = version.label(),
+        "the stored value has white space around it, which was left out"
+    );
+}
+
 pub fn config_missing(unit: &Unit, before: &Record, gone: &AiLlmId) {
     tracing::warn!(
         event = event::CONFIG_MISSING,
@@ -170,6 +314,8 @@ pub fn problem(
         // A refusal was logged when it came; this is its echo at a later look.
         ProblemKind::Flashback if refused_as_seen(record) => return,
         ProblemKind::Flashback => (event::PUSH_FAILED, "the key cannot be pushed"),
+        // It was logged when it came about.
+        ProblemKind::Verification => return,
     };
     tracing::warn!(
         event,

@@ -3,19 +3,21 @@
 use std::sync::Mutex as Plain;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use super::*;
-use crate::config::{Check, VerifyConfig};
+use crate::config::{Check, KeyConfig, VerifyConfig};
 use crate::document::{Document, FieldMap};
-use crate::flashback::Listed;
+use crate::flashback::{Listed, Validation};
 use crate::model::{
-    Action, AiLlmId, AiType, Observation, Settings, SourceId, Version, WorkspaceId,
+    Action, AiLlmId, AiType, KeyId, Observation, Settings, SourceId, Version, WorkspaceId,
 };
 use crate::secret::Credentials;
-use crate::source::Reading;
+use crate::source::{Reading, Source};
 use crate::store::sqlite::Sqlite;
 use crate::verify::{Probe, Provider};
 
@@ -108,6 +110,10 @@ impl Flashback for FakeFlashback {
         self.write()
     }
 
+    async fn validate(&self, _: &AiLlmId) -> Result<Validation, FlashbackError> {
+        Ok(Validation::Valid)
+    }
+
     fn held_back_for(&self) -> Option<Duration> {
         *lock(&self.held_back)
     }
@@ -170,6 +176,7 @@ impl Bench {
                 give_up_after: Duration::from_secs(60),
             },
             stop: CancellationToken::new(),
+            told_unsupported: Arc::default(),
         };
         Self {
             engine,
@@ -181,7 +188,9 @@ impl Bench {
 
     async fn look(&self) -> Look {
         let mut turn = self.unit.turn().await;
-        self.engine.look(&self.unit, &mut turn, false, None).await
+        self.engine
+            .look(&self.unit, &mut turn, Order::None, None)
+            .await
     }
 
     fn metric(&self, line: &str) -> bool {
@@ -226,12 +235,12 @@ async fn a_rotation_that_took_several_tries_counts_as_one_propagation() {
         status: "500".to_owned(),
         retry_after: None,
     });
-    let row = bench.engine.settle(&bench.unit, false).await;
+    let row = bench.engine.settle(&bench.unit, Order::None).await;
     assert_eq!(row.action, Some(Action::Create));
     assert_eq!(bench.flashback.writes.load(Ordering::Relaxed), 2);
     assert!(bench.metric("propagation_seconds_count 1"));
     // The same value again is no propagation.
-    bench.engine.settle(&bench.unit, true).await;
+    bench.engine.settle(&bench.unit, Order::Force).await;
     assert!(bench.metric("propagation_seconds_count 1"));
 }
 
@@ -239,7 +248,7 @@ async fn a_rotation_that_took_several_tries_counts_as_one_propagation() {
 async fn a_look_that_is_broken_off_is_no_success() {
     let bench = Bench::new().await;
     bench.engine.stop.cancel();
-    let row = bench.engine.settle(&bench.unit, false).await;
+    let row = bench.engine.settle(&bench.unit, Order::None).await;
     assert_eq!(row.action, Some(Action::Error));
     assert_eq!(row.error.as_deref(), Some(STOPPED));
 }

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::Listed;
+use super::{Listed, Validation, scrub, wire};
 use crate::model::{AiLlmId, AiType, Settings, WorkspaceId};
 use crate::redact;
 use crate::secret::Secret;
@@ -129,6 +129,20 @@ pub(super) fn read_list(
 
 fn known_type(text: &str) -> Option<AiType> {
     serde_json::from_value(serde_json::Value::from(text)).ok()
+}
+
+/// The answer to `POST /ai/llm/{id}/validate`: here `success: false` is a result and no failure. Its
+/// words may be the provider's about a key that this request has not sent, so that a piece of it
+/// would not be known again: of those no more is kept than plain words.
+pub(super) fn read_validated(body: &[u8], sent: &[&Secret]) -> Result<Validation, Odd> {
+    match parse::<Words>(body)?.succeeded() {
+        Ok(()) => Ok(Validation::Valid),
+        Err(Odd::Unsuccessful(words)) => {
+            let words = wire::scrubbed(&words, sent);
+            Ok(Validation::Invalid(scrub::words_only(&words)))
+        }
+        Err(odd) => Err(odd),
+    }
 }
 
 /// The answer to `POST /ai/llm`.
@@ -274,6 +288,20 @@ mod tests {
     }
 
     #[test]
+    fn a_validation_says_yes_or_no_and_shows_no_key() {
+        let read = |body: &str| read_validated(body.as_bytes(), &[]);
+        assert_eq!(
+            read(r#"{"success":true,"message":"fine"}"#),
+            Ok(Validation::Valid)
+        );
+        let no = read(r#"{"success":false,"message":"Incorrect API key: sk-proj-canary1234"}"#);
+        assert_eq!(no, Ok(Validation::Invalid("Incorrect API key: …".into())));
+        for odd in ["", "{}", "<html>", r#"{"success":"no"}"#] {
+            assert!(matches!(read(odd), Err(Odd::NotTheContract(_))), "{odd}");
+        }
+    }
+
+    #[test]
     fn a_list_is_of_its_workspace_and_of_known_types() {
         let entry = |id: &str, workspace: &str, ai_type: &str| {
             serde_json::json!({"id": id, "workspaceId": workspace, "name": "n",
@@ -333,6 +361,7 @@ mod tests {
         fn no_answer_makes_a_reader_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = read_created(&body, &[]);
             let _ = read_updated(&body);
+            let _ = read_validated(&body, &[]);
             let _ = read_list(&body, &WorkspaceId::new("w"), &[]);
             let _ = read_tokens(&body, 0.0);
             let _ = error_words(&body);

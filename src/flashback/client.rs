@@ -13,12 +13,16 @@ use super::answer::{self, Odd};
 use super::exchange::{Call, Exchange};
 use super::session::{Access, Session};
 use super::wire;
-use super::{Flashback, FlashbackError, Listed};
+use super::{Flashback, FlashbackError, Listed, Validation};
 use crate::lane::Lane;
 use crate::model::{AiLlmId, Settings, WorkspaceId};
 use crate::secret::{Credentials, Secret};
 
 pub use super::sign_in::Auth;
+
+/// How long Flashback may take to try a key at its provider. Below the lane's own limit, past which
+/// Flashback would be taken to be away.
+const VALIDATION: Duration = Duration::from_secs(18);
 
 /// Flashback, over HTTP.
 pub struct Client {
@@ -152,6 +156,15 @@ impl Flashback for Client {
         };
         self.send("update", &call, |body, _| answer::read_updated(body))
             .await
+    }
+
+    async fn validate(&self, id: &AiLlmId) -> Result<Validation, FlashbackError> {
+        let path = ["ai", "llm", id.as_str(), "validate"];
+        let call = Call {
+            relays: Some(VALIDATION),
+            ..Call::new(Method::POST, &path)
+        };
+        self.send("validate", &call, answer::read_validated).await
     }
 
     fn held_back_for(&self) -> Option<Duration> {

@@ -51,6 +51,9 @@ pub(super) struct Call<'a> {
     pub sent: Vec<&'a Secret>,
     /// The answer's status is enough: its body is not read.
     pub status_only: bool,
+    /// Flashback calls the provider before it answers, and is given this long. That it comes to
+    /// nothing may be the provider's fault, and is no outage of Flashback.
+    pub relays: Option<Duration>,
 }
 
 impl<'a> Call<'a> {
@@ -63,6 +66,7 @@ impl<'a> Call<'a> {
             body: None,
             sent: Vec::new(),
             status_only: false,
+            relays: None,
         }
     }
 }
@@ -90,6 +94,34 @@ impl Exchange {
 
     /// Makes the call and reads its answer; the reader is told what was sent, to know it again.
     pub async fn send<T>(
+        &self,
+        call: &Call<'_>,
+        bearer: Option<&Secret>,
+        read: impl Fn(&[u8], &[&Secret]) -> Result<T, Odd> + Sync,
+    ) -> Result<T, FlashbackError> {
+        let Some(limit) = call.relays else {
+            return self.exchange(call, bearer, read).await;
+        };
+        let exchange = self.exchange(call, bearer, read);
+        match tokio::time::timeout(limit, exchange).await {
+            Ok(Err(FlashbackError::Unavailable {
+                what,
+                status,
+                retry_after,
+            })) if matches!(&*status, "502" | "503" | "504") => Err(FlashbackError::Faulty {
+                what,
+                status,
+                retry_after,
+            }),
+            Ok(result) => result,
+            Err(_) => Err(faulty(
+                format!("no answer within {}", humantime::format_duration(limit)),
+                "timeout",
+            )),
+        }
+    }
+
+    async fn exchange<T>(
         &self,
         call: &Call<'_>,
         bearer: Option<&Secret>,

@@ -31,6 +31,15 @@ pub struct Listed {
     pub settings: Settings,
 }
 
+/// What came of a validation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Validation {
+    /// The provider takes the credentials.
+    Valid,
+    /// It does not, or cannot be reached: Flashback's words, scrubbed.
+    Invalid(String),
+}
+
 /// The operations the rotator needs.
 #[async_trait]
 pub trait Flashback: Send + Sync {
@@ -61,6 +70,12 @@ pub trait Flashback: Send + Sync {
         settings: &Settings,
         credentials: &Credentials,
     ) -> Result<(), FlashbackError>;
+
+    /// `POST /ai/llm/{id}/validate`: has Flashback try what it holds at the provider.
+    ///
+    /// # Errors
+    /// [`FlashbackError`]; [`FlashbackError::NotFound`] also where there is no such endpoint.
+    async fn validate(&self, id: &AiLlmId) -> Result<Validation, FlashbackError>;
 
     /// How long a call made now would be turned away for, if it would: Flashback is away, or asked
     /// for quiet.

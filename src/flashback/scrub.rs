@@ -28,6 +28,37 @@ pub(super) fn scrub(words: &str, sent: &[&str]) -> String {
     render(&words, &masked)
 }
 
+/// What remains of a server's words where what it may repeat is not known: words of a language, short
+/// numbers and punctuation. A piece of a key is neither.
+pub(super) fn words_only(words: &str) -> String {
+    let words = plain(words);
+    let mut masked = vec![false; words.len()];
+    let part = |c: char| c.is_alphanumeric() || "-_+/=.~%&#;:@\\".contains(c);
+    let mut start = 0;
+    while start < words.len() {
+        let length = words[start..].iter().take_while(|c| part(**c)).count();
+        let word: String = words[start..start + length].iter().collect();
+        let bare = word.trim_end_matches(['.', ':', ';']);
+        if !bare.split(['-', '/']).all(of_a_language) {
+            masked[start..start + length].fill(true);
+        }
+        start += length.max(1);
+    }
+    render(&words, &masked)
+}
+
+/// `unreachable`, `Unauthorized`, `API` and `401`, but not `hQ7vN2kz9LmX`.
+fn of_a_language(word: &str) -> bool {
+    let rest = word.get(1..).unwrap_or_default();
+    let lower = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase());
+    let upper = word.bytes().all(|byte| byte.is_ascii_uppercase());
+    let number = word.bytes().all(|byte| byte.is_ascii_digit());
+    let begins = word.bytes().all(|byte| byte.is_ascii_alphabetic());
+    (begins && lower(rest) && word.len() <= RUN)
+        || (upper && word.len() < redact::PIECE)
+        || (number && word.len() <= 3)
+}
+
 /// The characters that people can see; any white space is a blank.
 fn plain(text: &str) -> Vec<char> {
     text.chars()
@@ -107,6 +138,24 @@ fn render(words: &[char], masked: &[bool]) -> String {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    #[test]
+    fn only_words_of_a_language_remain() {
+        let said =
+            "Validation failed: Invalid API key or endpoint unreachable. Error: 401 Unauthorized";
+        assert_eq!(words_only(said), said);
+        for piece in [
+            "hQ7vN2kz9LmX",
+            "proj-Ab3",
+            "oj-zq81x",
+            "Zm9vYmFy",
+            "a1",
+            "%6b%65",
+            "&#x6b;",
+        ] {
+            assert_eq!(words_only(&format!("no {piece} here")), "no … here");
+        }
+    }
 
     use super::*;
 

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::Fleet;
 use crate::engine::Next;
-use crate::model::KeyId;
+use crate::model::{KeyId, Order};
 use crate::scheduler::{Looked, Looker, pace};
 
 /// When a look is tried again that found somebody else at the key.
@@ -53,7 +53,10 @@ impl Looker for Current {
                 well: false,
             };
         };
-        let look = fleet.engine.look(unit, &mut turn, false, planned).await;
+        let look = fleet
+            .engine
+            .look(unit, &mut turn, Order::None, planned)
+            .await;
         let next = match look.next {
             Next::OnSchedule => planned,
             Next::In(wait) => Some(Utc::now() + wait),

@@ -8,6 +8,7 @@ mod credential;
 mod current;
 mod passes;
 mod provider;
+mod readers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
@@ -20,6 +21,7 @@ pub use self::current::Current;
 pub use self::passes::PANICKED;
 
 use self::credential::{FromSource, references};
+use self::readers::Readers;
 
 use crate::config::{Config, FlashbackAuth, SecretRef, SourceConfig, SourceKind, ValueRef};
 use crate::credential::{FromEnv, FromFile, FromSystemd, Plain, SharedCredential};
@@ -136,6 +138,10 @@ impl Fleet {
                 resync: config.resync,
                 refused: config.refused,
             },
+            told_unsupported: match old {
+                Some(old) => Arc::clone(&old.engine.told_unsupported),
+                None => Arc::default(),
+            },
             retry: config.retry,
             stop: ground.stop.clone(),
         });
@@ -144,12 +150,14 @@ impl Fleet {
         let share = (FLASHBACK_PLACES / (workspaces.len() + 1)).clamp(1, WORKSPACE_PLACES);
         let mut places: BTreeMap<WorkspaceId, Arc<Semaphore>> = BTreeMap::new();
         let mut units = BTreeMap::new();
+        let readers = Readers::new(&config);
         for (id, key) in config.keys.iter().filter(|(_, key)| key.enabled) {
             let places = places
                 .entry(key.settings.workspace_id.clone())
                 .or_insert_with(|| Arc::new(Semaphore::new(share)));
             let source = Arc::clone(&sources[&key.source]);
-            let unit = Unit::new(id.clone(), key.clone(), source, Arc::clone(places));
+            let unit = Unit::new(id.clone(), key.clone(), source, Arc::clone(places))
+                .among(readers.of(key));
             let unit = match old.and_then(|old| old.known(id)) {
                 Some(old) => unit.taking_over(&old),
                 None => unit,

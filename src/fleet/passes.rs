@@ -7,7 +7,7 @@ use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 
 use super::Fleet;
 use crate::engine::row::Row;
-use crate::model::KeyId;
+use crate::model::{KeyId, Order};
 use crate::store::StoreError;
 use crate::telemetry::panics::{Task, within};
 
@@ -19,14 +19,15 @@ const SYNC_AT_ONCE: usize = 128;
 pub const PANICKED: &str = "the look at it panicked: this is a bug, please report it";
 
 impl Fleet {
-    /// One pass over the keys that `keys` names: each is looked at until its round of tries is
-    /// over. `each` is called as each is done.
-    pub async fn sync(&self, keys: &[KeyId], force: bool, each: &(dyn Fn() + Sync)) -> Vec<Row> {
+    /// One pass over the keys that `keys` names, with what is wanted of them: each is looked at
+    /// until its round of tries is over and what was pushed has proven itself or not. `each` is
+    /// called as each is done.
+    pub async fn sync(&self, keys: &[KeyId], order: Order, each: &(dyn Fn() + Sync)) -> Vec<Row> {
         let settle = async |key: KeyId| {
             let config = &self.config.keys[&key];
             let row = match self.units.get(&key) {
                 Some(unit) => {
-                    let settle = self.engine.settle(unit, force);
+                    let settle = self.engine.settle(unit, order);
                     AssertUnwindSafe(within(Task::Look, Some(key.clone()), settle))
                         .catch_unwind()
                         .await
@@ -55,7 +56,7 @@ impl Fleet {
     pub async fn plan(&self, each: &(dyn Fn() + Sync)) -> Result<Vec<Row>, StoreError> {
         let plan = async |key: KeyId| {
             let row = match self.units.get(&key) {
-                Some(unit) => self.engine.plan(unit, false).await,
+                Some(unit) => self.engine.plan(unit).await,
                 None => Ok(Row::disabled(&key, &self.config.keys[&key])),
             };
             each();

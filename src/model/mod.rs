@@ -5,6 +5,7 @@
 
 mod record;
 pub mod strip;
+mod trial;
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,8 +14,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-pub use self::record::{Held, Intent, Live, LookNote, Problem, ProblemKind, Record, Refusal};
+pub use self::record::{
+    Held, Intent, Live, LookNote, Problem, ProblemKind, Record, Refusal, Stored, Told,
+};
 pub use self::strip::{Mark, Strip};
+pub use self::trial::{Asked, Stage, Trial, Verdict, Verifier};
 
 use crate::document::FieldMap;
 use crate::secret::Fingerprint;
@@ -250,6 +254,18 @@ impl Action {
             Self::Error => "error",
         }
     }
+}
+
+/// What somebody wants done, beyond what is due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Nothing.
+    #[default]
+    None,
+    /// Push, changed, refused and held or not.
+    Force,
+    /// Put the previous version back and hold the newest.
+    RollBack,
 }
 
 /// One line of the audit trail.

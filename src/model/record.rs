@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Action, AiLlmId, KeyId, Mark, Origin, Settings, Strip, Version};
+use super::trial::{Trial, Verifier};
+use super::{Action, AiLlmId, KeyId, Mark, Origin, Settings, SourceId, Strip, Version};
 use crate::secret::Fingerprint;
 
 /// What the state store remembers of one key.
@@ -21,6 +22,14 @@ pub struct Record {
     pub refusal: Option<Refusal>,
     /// A version that may not be pushed by itself, and why.
     pub held: Option<Held>,
+    /// What was live and good before the value that is live: what would be put back.
+    pub previous: Option<Stored>,
+    /// What Flashback holds has still to prove itself.
+    pub trial: Option<Trial>,
+    /// The newest value, which its provider has turned down so far. Flashback has not got it.
+    pub candidate: Option<Trial>,
+    /// What the store was last told about the version that is live.
+    pub told: Option<Told>,
     /// The version the store was last seen to hold.
     pub seen: Option<Version>,
     /// The last look's doings, for people.
@@ -37,6 +46,10 @@ impl Record {
             intent: None,
             refusal: None,
             held: None,
+            previous: None,
+            trial: None,
+            candidate: None,
+            told: None,
             seen: None,
             look: LookNote::default(),
         }
@@ -56,6 +69,38 @@ pub struct Live {
     pub settings: Settings,
     /// When Flashback answered.
     pub pushed_at: DateTime<Utc>,
+    /// Who has taken it, since it was written with these settings.
+    #[serde(default)]
+    pub verified_by: Option<Verifier>,
+}
+
+impl Live {
+    /// Which value it is.
+    pub fn stored(&self) -> Stored {
+        Stored {
+            version: self.version.clone(),
+            fingerprint: self.fingerprint,
+            origin: self.origin.clone(),
+        }
+    }
+}
+
+/// A value, by its digest and by where a store keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// The version.
+    pub version: Version,
+    /// The keyed digest of the credentials.
+    pub fingerprint: Fingerprint,
+    /// Where they are taken from.
+    pub origin: Origin,
+}
+
+impl Stored {
+    /// Whether it is this version of that origin.
+    pub fn is(&self, version: &Version, origin: &Origin) -> bool {
+        self.version == *version && self.origin == *origin
+    }
 }
 
 /// A write begun: recorded before the request leaves, cleared by its outcome.
@@ -95,6 +140,37 @@ pub struct Held {
     pub version: Version,
     /// Why.
     pub reason: String,
+    /// Where it is taken from; a state written before this was kept has none.
+    #[serde(default)]
+    pub origin: Option<Origin>,
+    /// What is to be live meanwhile, where anything is.
+    #[serde(default)]
+    pub instead: Option<Stored>,
+    /// When that should have been written again and could not be read.
+    #[serde(default)]
+    pub left_at: Option<DateTime<Utc>>,
+}
+
+impl Held {
+    /// Whether it is this version of that origin that is held.
+    pub fn is(&self, version: &Version, origin: &Origin) -> bool {
+        self.version == *version && self.origin.as_ref().is_none_or(|held| held == origin)
+    }
+}
+
+/// What a store was told about the version that is live.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Which store.
+    pub source: SourceId,
+    /// Of which secret.
+    pub path: String,
+    /// The version that was said to be live.
+    pub version: Version,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// It was taken back.
+    pub withdrawn: bool,
 }
 
 /// The trace the last look left; lost in a crash without harm.
@@ -142,4 +218,6 @@ pub enum ProblemKind {
     Source,
     /// Flashback refused, or could not be reached.
     Flashback,
+    /// What Flashback holds does not work.
+    Verification,
 }

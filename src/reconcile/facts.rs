@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Action, AiLlmId, Missing, Observation, Origin, Record, Settings, Version};
+use crate::config::VerifyConfig;
+use crate::model::{
+    Action, AiLlmId, Missing, Observation, Order, Origin, Record, Settings, Stored, Version,
+};
 use crate::secret::Fingerprint;
 
 /// All that is known when a decision is asked for.
@@ -21,14 +24,23 @@ pub struct Facts<'a> {
     pub observation: &'a Observation,
     /// What was read from it in this pass.
     pub reading: Option<&'a Read>,
+    /// What was read of an older version in this pass.
+    pub older: Option<&'a Older>,
+    /// What the store said in this pass about the version before the one on trial.
+    pub before: Option<&'a Result<Version, String>>,
+    /// The provider was asked in this pass about the value that was read, and nothing it said
+    /// stands in the way.
+    pub cleared: bool,
     /// What Flashback's list said in this pass.
     pub remote: &'a Remote,
     /// How a push of this pass was turned down.
     pub rejection: Option<&'a Rejection>,
-    /// Somebody said `--force`, and no push of this pass has ended yet.
-    pub force: bool,
+    /// What somebody wants done, as long as it is not.
+    pub order: Order,
     /// The intervals that matter.
     pub rules: Rules,
+    /// How keys are verified.
+    pub verify: &'a VerifyConfig,
     /// The time.
     pub now: DateTime<Utc>,
 }
@@ -61,6 +73,17 @@ pub enum Read {
     },
     /// It went away.
     Missing(Missing),
+}
+
+/// What a read of one older version found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Older {
+    /// Which was asked for.
+    pub version: Version,
+    /// Of which origin.
+    pub origin: Origin,
+    /// Its digest, or why it cannot be had.
+    pub found: Result<Fingerprint, String>,
 }
 
 /// What Flashback's list says about the key's name.
@@ -131,7 +154,52 @@ pub enum Step {
         id: Option<AiLlmId>,
         /// Why.
         reason: Reason,
+        /// Which value.
+        what: What,
     },
+    /// Read this older version, to put it back.
+    ReadOlder {
+        /// Which.
+        version: Version,
+        /// Where.
+        origin: Origin,
+    },
+    /// Ask the store which version stands before this one.
+    FindOlder(Version),
+    /// Ask the provider about the value that was read.
+    Probe,
+    /// Ask Flashback whether what it holds works.
+    Validate(AiLlmId),
+    /// Remember that this version is not to be pushed by itself.
+    Hold {
+        /// Which.
+        version: Version,
+        /// Why.
+        reason: HoldReason,
+    },
+    /// Remember that the value on trial, or the live one where somebody wants that, is to be
+    /// replaced by an older one.
+    TurnBack {
+        /// The older one.
+        to: Stored,
+        /// The version that is held then.
+        from: Version,
+        /// Why.
+        reason: HoldReason,
+    },
+    /// Remember that the value on trial is in Flashback, or goes back in, for want of a better one.
+    LetStand {
+        /// It counts as held then: `on_failure = "hold"`.
+        held: bool,
+        /// Why nothing better is to be had.
+        why: String,
+    },
+    /// The value on trial cannot go back in: what is live is kept instead.
+    Keep,
+    /// Nobody can tell any more whether the value on trial works.
+    EndTrial,
+    /// Remember that an older value should have been written again and could not be read.
+    Leave(String),
     /// Remember that the live value now goes by this version. No push.
     Note(Version),
     /// Remember that Flashback refused this version with these settings.
@@ -143,6 +211,36 @@ pub enum Step {
     },
     /// Nothing more in this pass.
     Rest(Rest),
+}
+
+/// Which value is pushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// The newest.
+    Newest,
+    /// An older one that was read for it.
+    Older,
+}
+
+/// Why a version is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HoldReason {
+    /// Its provider did not take it.
+    Provider(String),
+    /// Flashback said that it does not work.
+    Flashback(String),
+    /// Somebody wanted it so.
+    ByHand,
+}
+
+impl fmt::Display for HoldReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Provider(said) => write!(f, "its provider does not take it: {said}"),
+            Self::Flashback(said) => write!(f, "it does not work: {said}"),
+            Self::ByHand => f.write_str("rolled back by hand"),
+        }
+    }
 }
 
 /// Why a pass ends.
@@ -165,6 +263,12 @@ pub enum Rest {
     },
     /// Flashback contradicts itself; for people to put right.
     Contradiction(String),
+    /// Its provider does not take it so far, in these words; it is asked again.
+    Probing(String),
+    /// What Flashback holds does not work, in these words; it is asked again.
+    Unproven(String),
+    /// There is nothing to roll back to.
+    NoWayBack(String),
 }
 
 /// Why something is pushed.
@@ -182,6 +286,10 @@ pub enum Reason {
     Resync,
     /// Somebody asked for it.
     Forced,
+    /// The previous value goes back in.
+    RolledBack,
+    /// The newest value goes back in, though it was rejected: the previous one was, too.
+    BestGuess,
 }
 
 impl Reason {
@@ -194,6 +302,8 @@ impl Reason {
             Self::Unfinished => "unfinished push",
             Self::Resync => "resync",
             Self::Forced => "forced",
+            Self::RolledBack => "rolled back",
+            Self::BestGuess => "the previous one does not work either",
         }
     }
 }

@@ -35,19 +35,34 @@
 //! the configuration on record or, with none on record, to the one the list shows: that is how a
 //! crash or a lost answer ends in one configuration and not two.
 
+mod acknowledge;
 mod facts;
 mod transition;
+mod trial;
+mod verdict;
 
 #[cfg(test)]
+mod case;
+#[cfg(test)]
 mod table;
+#[cfg(test)]
+mod trial_record;
+#[cfg(test)]
+mod trial_table;
 #[cfg(test)]
 mod world;
 
 use std::time::Duration;
 
-pub use self::facts::{Facts, Read, Reason, Rejection, Remote, Rest, Rules, Step};
+pub use self::acknowledge::{Owed, may_be_owed, owed, stands_apart};
+pub use self::facts::{
+    Facts, HoldReason, Older, Read, Reason, Rejection, Remote, Rest, Rules, Step, What,
+};
+pub use self::transition::Pushed;
 
-use crate::model::{Action, AiLlmId, Live, Observation, Record, Settings, Version};
+use crate::model::{
+    Action, AiLlmId, Live, Observation, Order, Record, Settings, Stage, Stored, Version,
+};
 use crate::secret::Fingerprint;
 
 /// What the list says about a key: the configuration of its name, or, where a creation under an
@@ -79,6 +94,19 @@ pub fn find(settings: &Settings, record: &Record, listed: &[(&AiLlmId, &Settings
 
 /// The next step for one key.
 pub fn decide(facts: &Facts<'_>) -> Step {
+    if facts.order == Order::RollBack
+        && let Some(step) = trial::back_by_hand(facts)
+    {
+        return step;
+    }
+    match newest(facts) {
+        Step::Rest(rest) => trial::settle(facts, rest),
+        step => step,
+    }
+}
+
+/// What the store's newest version asks for, as if no other had ever been live.
+fn newest(facts: &Facts<'_>) -> Step {
     let version = match (facts.observation, facts.reading) {
         (Observation::Missing(why), _) | (_, Some(Read::Missing(why))) => {
             return Step::Rest(Rest::Missing(*why));
@@ -107,22 +135,43 @@ pub fn decide(facts: &Facts<'_>) -> Step {
         Some(Read::Value { fingerprint, .. }) => fingerprint,
         Some(Read::Missing(why)) => return Step::Rest(Rest::Missing(*why)),
     };
-    if due.is_none() && live.is_some_and(|live| live.fingerprint == *fingerprint) {
+    let same = live.is_some_and(|live| live.fingerprint == *fingerprint);
+    if due.is_none() && same {
         return Step::Note(version.clone());
     }
-    let reason = due.unwrap_or_else(|| what_changed(facts, fingerprint));
-    push(facts, version, reason)
+    let value = Stored {
+        version: version.clone(),
+        fingerprint: *fingerprint,
+        origin: facts.origin.clone(),
+    };
+    let written = same && facts.record.intent.is_none();
+    if let Some(step) = trial::ask_first(facts, &value, written) {
+        return step;
+    }
+    let reason = match !same && trial::goes_back_in(facts, &value) {
+        true => Reason::BestGuess,
+        false => due.unwrap_or_else(|| what_changed(facts, fingerprint)),
+    };
+    push(facts, version, reason, What::Newest)
 }
 
 /// What keeps this version from being pushed, whatever else is the case.
 fn stands_in_the_way(facts: &Facts<'_>, version: &Version) -> Option<Rest> {
-    if facts.force {
+    if facts.order == Order::Force {
         return None;
     }
     if let Some(held) = &facts.record.held
-        && held.version == *version
+        && held.is(version, facts.origin)
+        && !lives_with_other_settings(facts, version)
     {
         return Some(Rest::Held(held.reason.clone()));
+    }
+    if let Some(trial) = &facts.record.trial
+        && trial.stage == Stage::Back
+        && trial.subject.is(version, facts.origin)
+    {
+        let why = trial.reason.clone().unwrap_or_default();
+        return Some(Rest::Held(why));
     }
     let refusal = facts.record.refusal.as_ref()?;
     let until = refusal.at + facts.rules.refused;
@@ -137,9 +186,18 @@ fn stands_in_the_way(facts: &Facts<'_>, version: &Version) -> Option<Rest> {
     })
 }
 
+/// Whether this version is what Flashback holds, and the configuration wants it with other
+/// settings: those may be what was wrong.
+fn lives_with_other_settings(facts: &Facts<'_>, version: &Version) -> bool {
+    let live = facts.record.live.as_ref();
+    live.is_some_and(|live| {
+        live.stored().is(version, facts.origin) && live.settings != *facts.settings
+    })
+}
+
 /// Why an unchanged key would be pushed all the same.
 fn push_is_due(facts: &Facts<'_>) -> Option<Reason> {
-    if facts.force {
+    if facts.order == Order::Force {
         Some(Reason::Forced)
     } else if facts.record.intent.is_some() {
         Some(Reason::Unfinished)
@@ -163,7 +221,7 @@ fn what_changed(facts: &Facts<'_>, fingerprint: &Fingerprint) -> Reason {
 }
 
 /// Where to push, and whether Flashback has turned it down already.
-fn push(facts: &Facts<'_>, version: &Version, reason: Reason) -> Step {
+fn push(facts: &Facts<'_>, version: &Version, reason: Reason, what: What) -> Step {
     if let Some(id) = known_id(facts) {
         return match facts.rejection {
             Some(Rejection::Refused { error, .. }) => refuse(version, error.clone()),
@@ -171,6 +229,7 @@ fn push(facts: &Facts<'_>, version: &Version, reason: Reason) -> Step {
                 action: Action::Update,
                 id: Some(id.clone()),
                 reason,
+                what,
             },
         };
     }
@@ -193,6 +252,7 @@ fn push(facts: &Facts<'_>, version: &Version, reason: Reason) -> Step {
             action: Action::Adopt,
             id: Some(id.clone()),
             reason,
+            what,
         },
         (Remote::Unlistable(list), _) if let Some(earlier) = unsettled_name(facts) => {
             Step::Rest(Rest::Contradiction(format!(
@@ -216,6 +276,7 @@ fn push(facts: &Facts<'_>, version: &Version, reason: Reason) -> Step {
             action: Action::Create,
             id: None,
             reason,
+            what,
         },
     }
 }

@@ -1,188 +1,10 @@
 //! Walks the table: every situation that the diagram tells apart, and the step that follows.
 
-use std::time::Duration;
+use chrono::TimeDelta;
 
-use chrono::{DateTime, TimeDelta, Utc};
-
+use super::case::{Case, at, digest, origin, settings};
 use super::*;
-use crate::document::FieldMap;
-use crate::model::{AiType, Held, Intent, KeyId, Missing, Origin, Refusal, SourceId, WorkspaceId};
-use crate::secret::Fingerprinter;
-
-const RULES: Rules = Rules {
-    resync: Duration::from_secs(24 * 3600),
-    refused: Duration::from_secs(15 * 60),
-};
-
-fn at(seconds: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp(1_700_000_000 + seconds, 0).expect("a time")
-}
-
-fn digest(value: &str) -> Fingerprint {
-    Fingerprinter::new([3; 32]).bytes(value.as_bytes())
-}
-
-fn origin(path: &str) -> Origin {
-    Origin {
-        source: SourceId::new("s"),
-        path: path.into(),
-        fields: FieldMap::default(),
-    }
-}
-
-fn settings(name: &str, workspace: &str) -> Settings {
-    Settings {
-        workspace_id: WorkspaceId::new(workspace),
-        name: name.into(),
-        ai_type: AiType::Openai,
-        endpoint: "https://api.openai.com/v1".into(),
-    }
-}
-
-/// One situation, built up from "version 1 is live and nothing has happened since".
-struct Case {
-    settings: Settings,
-    origin: Origin,
-    record: Record,
-    observation: Observation,
-    reading: Option<Read>,
-    remote: Remote,
-    rejection: Option<Rejection>,
-    force: bool,
-    now: DateTime<Utc>,
-}
-
-impl Case {
-    fn fresh() -> Self {
-        Self {
-            settings: settings("n", "w"),
-            origin: origin("a"),
-            record: Record::new(KeyId::new("k")),
-            observation: Observation::Present {
-                version: Version::new("1"),
-                written_at: None,
-            },
-            reading: None,
-            remote: Remote::Unasked,
-            rejection: None,
-            force: false,
-            now: at(60),
-        }
-    }
-
-    fn live() -> Self {
-        let mut case = Self::fresh();
-        case.record = case.record.pushed(
-            AiLlmId::new("id-1"),
-            Version::new("1"),
-            digest("one"),
-            origin("a"),
-            settings("n", "w"),
-            at(0),
-        );
-        case
-    }
-
-    fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
-        change(&mut self);
-        self
-    }
-
-    fn seen(self, version: &str) -> Self {
-        let observation = Observation::Present {
-            version: Version::new(version),
-            written_at: None,
-        };
-        self.with(|case| case.observation = observation)
-    }
-
-    fn read(self, version: &str, value: &str) -> Self {
-        let read = Read::Value {
-            version: Version::new(version),
-            fingerprint: digest(value),
-        };
-        self.with(|case| case.reading = Some(read))
-    }
-
-    fn unfinished(self, action: Action, version: &str) -> Self {
-        self.with(|case| {
-            case.record.intent = Some(Intent {
-                version: Version::new(version),
-                fingerprint: digest("two"),
-                settings: case.settings.clone(),
-                action,
-                at: at(10),
-            });
-        })
-    }
-
-    fn refused(self, version: &str, after: i64) -> Self {
-        self.with(|case| {
-            case.record.refusal = Some(Refusal {
-                version: Version::new(version),
-                origin: origin("a"),
-                settings: settings("n", "w"),
-                at: at(60 - after),
-                error: "no".into(),
-            });
-        })
-    }
-
-    fn rejected(self, action: Action) -> Self {
-        self.with(|case| {
-            case.rejection = Some(Rejection::Refused {
-                action,
-                error: "no".into(),
-            });
-        })
-    }
-
-    fn gone(self, id: &str) -> Self {
-        self.with(|case| case.rejection = Some(Rejection::Gone(AiLlmId::new(id))))
-    }
-
-    fn remote(self, remote: Remote) -> Self {
-        self.with(|case| case.remote = remote)
-    }
-
-    fn forced(self) -> Self {
-        self.with(|case| case.force = true)
-    }
-
-    /// The step, in few words.
-    fn step(&self) -> String {
-        let step = decide(&Facts {
-            settings: &self.settings,
-            origin: &self.origin,
-            record: &self.record,
-            observation: &self.observation,
-            reading: self.reading.as_ref(),
-            remote: &self.remote,
-            rejection: self.rejection.as_ref(),
-            force: self.force,
-            rules: RULES,
-            now: self.now,
-        });
-        match step {
-            Step::Read(version) => format!("read {version}"),
-            Step::List => "list".into(),
-            Step::Push { action, id, reason } => {
-                let id = id.map_or_else(String::new, |id| format!(" {id}"));
-                format!("{}{id}: {reason}", action.as_str())
-            }
-            Step::Note(version) => format!("note {version}"),
-            Step::Refuse { version, .. } => format!("refuse {version}"),
-            Step::Rest(Rest::InSync) => "in sync".into(),
-            Step::Rest(Rest::Missing(why)) => format!("missing: {why:?}"),
-            Step::Rest(Rest::Malformed(_)) => "malformed".into(),
-            Step::Rest(Rest::Held(_)) => "held".into(),
-            Step::Rest(Rest::Refused { until, .. }) => {
-                format!("refused for {} s", (until - self.now).num_seconds())
-            }
-            Step::Rest(Rest::Contradiction(_)) => "contradiction".into(),
-        }
-    }
-}
+use crate::model::{Held, Intent, KeyId, Missing};
 
 fn found(id: &str) -> Remote {
     Remote::Found(AiLlmId::new(id))
@@ -202,6 +24,9 @@ fn the_whole_table() {
         let held = Held {
             version: Version::new(version),
             reason: "broken".into(),
+            origin: Some(origin("a")),
+            instead: None,
+            left_at: None,
         };
         case.with(|case| case.record.held = Some(held))
     };

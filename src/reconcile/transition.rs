@@ -3,8 +3,32 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Action, AiLlmId, Intent, Live, Origin, Record, Refusal, Settings, Version};
-use crate::secret::Fingerprint;
+use super::facts::What;
+use crate::model::{
+    Action, AiLlmId, Intent, Live, Origin, Record, Refusal, Settings, Stage, Stored, Trial,
+    Verifier, Version,
+};
+
+/// A push that Flashback has taken.
+#[derive(Clone, Debug)]
+pub struct Pushed {
+    /// Where to.
+    pub id: AiLlmId,
+    /// Which value.
+    pub value: Stored,
+    /// With which settings.
+    pub settings: Settings,
+    /// Whether it is the newest one.
+    pub what: What,
+    /// Flashback is to be asked whether it works.
+    pub validate: bool,
+    /// Also if it was live and verified already.
+    pub anew: bool,
+    /// Who has taken it before the push.
+    pub verified_by: Option<Verifier>,
+    /// When Flashback answered.
+    pub at: DateTime<Utc>,
+}
 
 impl Record {
     /// Before a push leaves: what is about to be written, and where.
@@ -13,6 +37,7 @@ impl Record {
         if intent.action != Action::Update {
             // Another configuration than the one on record, if there was one: what that holds
             // says nothing about this.
+            next.previous = self.last_good();
             next.live = None;
         }
         next.ai_llm_id = id.cloned();
@@ -21,36 +46,84 @@ impl Record {
     }
 
     /// Flashback has it.
-    pub fn pushed(
-        &self,
-        id: AiLlmId,
-        version: Version,
-        fingerprint: Fingerprint,
-        origin: Origin,
-        settings: Settings,
-        now: DateTime<Utc>,
-    ) -> Self {
-        let held = self.held.clone().filter(|held| held.version == version);
-        Self {
-            ai_llm_id: Some(id),
+    pub fn pushed(&self, pushed: Pushed) -> Self {
+        let there = self.live.as_ref().filter(|live| {
+            live.fingerprint == pushed.value.fingerprint && live.settings == pushed.settings
+        });
+        let again = there.filter(|_| !pushed.anew);
+        let trial = match again {
+            Some(_) => self.trial.clone(),
+            None => self.trial_of(&pushed),
+        };
+        let verified_by = again.and_then(|live| live.verified_by);
+        let verified_by = verified_by.or(pushed.verified_by);
+        let next = Self {
+            ai_llm_id: Some(pushed.id),
             live: Some(Live {
-                version,
-                fingerprint,
-                origin,
-                settings,
-                pushed_at: now,
+                version: pushed.value.version,
+                fingerprint: pushed.value.fingerprint,
+                origin: pushed.value.origin,
+                settings: pushed.settings,
+                pushed_at: pushed.at,
+                verified_by,
             }),
             intent: None,
             refusal: None,
-            held,
+            trial,
             ..self.clone()
+        };
+        match pushed.what {
+            What::Newest => Self {
+                previous: self
+                    .last_good()
+                    .filter(|good| good.fingerprint != pushed.value.fingerprint)
+                    .or_else(|| self.previous.clone()),
+                held: None,
+                candidate: None,
+                ..next
+            },
+            What::Older => next.reading_older_again(),
         }
+    }
+
+    /// What the value just pushed has to go through.
+    fn trial_of(&self, pushed: &Pushed) -> Option<Trial> {
+        let value = pushed.value.clone();
+        let same = |live: &Live| live.fingerprint == value.fingerprint;
+        let fresh = !self.live.as_ref().is_some_and(same);
+        match (&self.trial, pushed.what) {
+            (Some(trial), What::Older) if trial.stage == Stage::Back => {
+                Some(trial.enter(Stage::Back, pushed.at))
+            }
+            _ if !pushed.validate => None,
+            (Some(trial), What::Newest)
+                if trial.stage == Stage::Forward
+                    && trial.subject.fingerprint == value.fingerprint
+                    && !pushed.anew =>
+            {
+                Some(trial.enter(Stage::Forward, pushed.at))
+            }
+            (_, What::Newest) => Some(Trial::begin(value, Stage::After, fresh, pushed.at)),
+            (_, What::Older) => Some(Trial::begin(value, Stage::Kept, false, pushed.at)),
+        }
+    }
+
+    /// What would be put back if the value pushed next does not work: what is live, unless that
+    /// has still to prove itself.
+    fn last_good(&self) -> Option<Stored> {
+        let proven = match &self.trial {
+            None => true,
+            Some(trial) => trial.stage == Stage::Kept && trial.rejected.is_none(),
+        };
+        let live = self.live.as_ref().filter(|_| proven).map(Live::stored);
+        live.or_else(|| self.previous.clone())
     }
 
     /// The configuration on record is gone from Flashback.
     pub fn gone(&self) -> Self {
         Self {
             ai_llm_id: None,
+            previous: self.last_good(),
             live: None,
             intent: None,
             ..self.clone()
@@ -58,14 +131,39 @@ impl Record {
     }
 
     /// The live value goes by another version now, or comes from elsewhere.
-    pub fn noted(&self, version: Version, origin: Origin) -> Self {
-        let live = self.live.clone().map(|live| Live {
-            version,
-            origin,
-            ..live
+    pub fn noted(&self, version: &Version, origin: &Origin) -> Self {
+        let Some(live) = &self.live else {
+            return self.clone();
+        };
+        let renamed = |value: &Stored| match value.fingerprint == live.fingerprint {
+            true => Stored {
+                version: version.clone(),
+                fingerprint: value.fingerprint,
+                origin: origin.clone(),
+            },
+            false => value.clone(),
+        };
+        let trial = self.trial.as_ref().map(|trial| {
+            let back = trial.stage == Stage::Back && trial.subject.fingerprint != live.fingerprint;
+            Trial {
+                subject: renamed(match back {
+                    // What was put back is the newest now, and goes on proving itself.
+                    true => self.previous.as_ref().unwrap_or(&trial.subject),
+                    false => &trial.subject,
+                }),
+                stage: if back { Stage::After } else { trial.stage },
+                fresh: trial.fresh && !back,
+                ..trial.clone()
+            }
         });
         Self {
-            live,
+            previous: self.previous.as_ref().map(renamed),
+            trial,
+            live: Some(Live {
+                version: version.clone(),
+                origin: origin.clone(),
+                ..live.clone()
+            }),
             refusal: None,
             ..self.clone()
         }
@@ -93,10 +191,13 @@ impl Record {
         }
     }
 
-    /// The store was seen to hold this version.
+    /// The store was seen to hold this version. What was said of another is over.
     pub fn having_seen(&self, version: &Version) -> Self {
+        let candidate = |trial: &Trial| trial.subject.version == *version;
         Self {
             seen: Some(version.clone()),
+            held: self.held.clone().filter(|held| held.version == *version),
+            candidate: self.candidate.clone().filter(candidate),
             ..self.clone()
         }
     }

@@ -19,7 +19,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{HistoryRow, KeyId, LookNote, Record};
+use crate::model::{HistoryRow, KeyId, LookNote, Order, Record, Verifier};
 use crate::secret::Fingerprinter;
 
 /// A state store.
@@ -49,6 +49,13 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`]; nothing was written then.
     async fn save(&self, record: &Record, row: Option<&HistoryRow>) -> Result<(), StoreError>;
+
+    /// Writes a record, and into the last line of the audit trail about a write of this key that
+    /// succeeded, what has verified it. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing was written then.
+    async fn save_verified(&self, record: &Record, by: Verifier) -> Result<(), StoreError>;
 
     /// Leaves a note of a look. It is written within a second or so, with others (within ten where
     /// they are hundreds), and at the latest by [`flush`](Self::flush).
@@ -115,9 +122,25 @@ pub enum Request {
     Sync {
         /// Which keys; all of them where empty.
         keys: Vec<KeyId>,
-        /// Push unchanged and refused ones too.
+        /// Push unchanged, refused and held ones too.
         force: bool,
     },
+    /// Put the previous version of a key back, and hold the newer one.
+    Rollback {
+        /// Which key.
+        key: KeyId,
+    },
+}
+
+impl Request {
+    /// Which keys it is about, all of them where there are none, and what is wanted of them.
+    pub fn parts(&self) -> (Vec<KeyId>, Order) {
+        match self {
+            Self::Sync { keys, force: false } => (keys.clone(), Order::None),
+            Self::Sync { keys, force: true } => (keys.clone(), Order::Force),
+            Self::Rollback { key } => (vec![key.clone()], Order::RollBack),
+        }
+    }
 }
 
 /// How far a [`Request`] has come.

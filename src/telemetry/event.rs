@@ -36,6 +36,14 @@ events! {
     CONFIG_ADOPTED = "config_adopted";
     /// The configuration on record is gone from Flashback.
     CONFIG_MISSING = "config_missing";
+    /// What Flashback holds does not work, and the grace is over.
+    VERIFICATION_FAILED = "verification_failed";
+    /// The previous version is back in Flashback.
+    ROLLED_BACK = "rolled_back";
+    /// A version is not pushed by itself any more.
+    VERSION_HELD = "version_held";
+    /// The store was told which version is live and verified.
+    ACKNOWLEDGED = "acknowledged";
     /// A source, or Flashback, does not answer.
     SOURCE_UNAVAILABLE = "source_unavailable";
     /// It answers again.

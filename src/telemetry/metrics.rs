@@ -37,6 +37,7 @@ labels!(KeyActionOutcome {
     outcome
 });
 labels!(KeyLabel { key });
+labels!(StageOutcome { stage, outcome });
 labels!(SourceLabel { source });
 labels!(TargetLabel { target });
 labels!(RequestLabel {
@@ -99,6 +100,10 @@ metrics! {
         "key_in_sync", "1 while Flashback holds the store's version of the key";
     held: Family<KeyLabel, Gauge> = Family::default(),
         "key_held", "1 while the store's version of the key is held and is not pushed by itself";
+    verified: Family<KeyLabel, Gauge> = Family::default(),
+        "key_verified", "1 while what Flashback holds of the key is known to work";
+    verifications: Family<StageOutcome, Counter> = Family::default(),
+        "verifications", "Questions whether a key works";
     last_push: Family<KeyLabel, Moment> = Family::default(),
         "key_last_push_timestamp_seconds", "Unix time of the last push of the key";
     last_check: Family<KeyLabel, Moment> = Family::default(),
@@ -214,6 +219,22 @@ impl Metrics {
             .set(i64::from(held));
     }
 
+    /// Whether what Flashback holds of a key is known to work.
+    pub fn verified(&self, key: &KeyId, verified: bool) {
+        self.verified
+            .get_or_create(&key_label(key))
+            .set(i64::from(verified));
+    }
+
+    /// One question whether a key works, and its answer, each one of a fixed set of words.
+    pub fn verification(&self, stage: &'static str, outcome: &'static str) {
+        let label = StageOutcome {
+            stage: stage.to_owned(),
+            outcome: outcome.to_owned(),
+        };
+        self.verifications.get_or_create(&label).inc();
+    }
+
     /// When a key is looked at next, and how long its looks are apart.
     pub fn next_check(&self, key: &KeyId, at: DateTime<Utc>, interval: Duration) {
         let label = key_label(key);
@@ -244,6 +265,7 @@ impl Metrics {
         let label = key_label(key);
         self.in_sync.remove(&label);
         self.held.remove(&label);
+        self.verified.remove(&label);
         self.last_push.remove(&label);
         self.last_check.remove(&label);
         self.next_check.remove(&label);

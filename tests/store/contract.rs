@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flashback_rotator::model::Record;
+use flashback_rotator::model::{HistoryRow, Outcome, Record, Verifier};
 use flashback_rotator::store::{Request, RequestId, RequestState, Store, StoreError};
 
 use super::{File, Kind, full, key, note, row};
@@ -14,6 +14,7 @@ async fn sqlite_keeps_the_contract() {
     looks_are_seen_at_once_and_survive(&File::new()).await;
     looks_reach_others_by_themselves(&File::new()).await;
     history_is_in_order(&File::new()).await;
+    what_verified_a_write_is_added_to_its_line(&File::new()).await;
     the_fingerprint_key_stays(&File::new()).await;
     a_request_travels(&File::new()).await;
     a_dead_ones_claim_is_given_out_again(&File::new()).await;
@@ -104,6 +105,31 @@ async fn history_is_in_order(kind: &dyn Kind) {
     assert_eq!(history(Some("a"), Some(1)).await, rows[2..]);
     assert!(history(Some("c"), None).await.is_empty());
     assert!(history(None, Some(0)).await.is_empty());
+}
+
+async fn what_verified_a_write_is_added_to_its_line(kind: &dyn Kind) {
+    let store = kind.open().await;
+    let of = |name: &str, turn, outcome| HistoryRow {
+        outcome,
+        ..row(name, turn)
+    };
+    let rows = [
+        of("a", 1, Outcome::Succeeded),
+        of("a", 2, Outcome::Succeeded),
+        of("b", 3, Outcome::Succeeded),
+        of("a", 4, Outcome::Failed),
+    ];
+    for row in &rows {
+        let record = Record::new(row.key.clone());
+        store.save(&record, Some(row)).await.expect("saved");
+    }
+    let record = full("a", 5);
+    let verified = store.save_verified(&record, Verifier::Flashback).await;
+    verified.expect("saved");
+    assert_eq!(store.load(&key("a")).await.expect("read"), record);
+    let trail = store.history(None, None).await.expect("read");
+    let by: Vec<_> = trail.iter().map(|row| row.verified_by.as_deref()).collect();
+    assert_eq!(by, [None, Some("flashback"), None, None]);
 }
 
 async fn the_fingerprint_key_stays(kind: &dyn Kind) {

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use flashback_rotator::model::{Held, Live, Record};
 use flashback_rotator::store::sqlite::Sqlite;
 use flashback_rotator::store::{Store as _, StoreError};
 use rusqlite::Connection;
 
-use super::{File, full, row};
+use super::{File, full, key, row};
 
 fn refusal(path: &Path) -> StoreError {
     match Sqlite::open(path, "the second") {
@@ -118,11 +119,60 @@ async fn there_is_no_place_for_a_value() {
     let known = "history.action history.ai_llm_id history.at history.elapsed_us history.error \
         history.id history.key history.name history.outcome history.previous_version \
         history.reason history.source history.verified_by history.version \
-        keys.ai_llm_id keys.held keys.intent keys.key keys.live keys.refusal keys.seen \
+        keys.ai_llm_id keys.candidate keys.held keys.intent keys.key keys.live keys.previous \
+        keys.refusal keys.seen keys.told keys.trial \
         looks.checked_at looks.key looks.next_at looks.problem looks.strip meta.name meta.value \
         requests.answer requests.claimed_at requests.claimed_by requests.done requests.id \
         requests.request requests.submitted_at requests.total";
     assert_eq!(columns.join(" "), known);
+}
+
+#[tokio::test]
+async fn a_state_of_an_earlier_schema_is_read_and_brought_up_to_date() {
+    let file = File::new();
+    let store = file.works();
+    let mut record = full("a", 1);
+    store.save(&record, None).await.expect("saved");
+    drop(store);
+    let shell = Connection::open(file.path()).expect("opened");
+    shell
+        .execute_batch(
+            "ALTER TABLE keys DROP COLUMN previous; ALTER TABLE keys DROP COLUMN trial;
+             ALTER TABLE keys DROP COLUMN candidate; ALTER TABLE keys DROP COLUMN told;
+             UPDATE keys SET live = json_remove(live, '$.verified_by'),
+                 held = json_remove(held, '$.origin', '$.instead', '$.left_at');
+             PRAGMA user_version = 2;",
+        )
+        .expect("as the schema before was");
+    drop(shell);
+    record.live = record.live.map(|live| Live {
+        verified_by: None,
+        ..live
+    });
+    record.held = record.held.map(|held| Held {
+        origin: None,
+        instead: None,
+        left_at: None,
+        ..held
+    });
+    let record = Record {
+        previous: None,
+        trial: None,
+        candidate: None,
+        told: None,
+        ..record
+    };
+    let beside = Sqlite::open_beside(&file.path()).expect("opened");
+    let beside = beside.expect("a state").load_all().await;
+    assert_eq!(
+        beside.expect("read beside an older program"),
+        std::slice::from_ref(&record)
+    );
+    let store = file.works();
+    assert_eq!(store.load_all().await.expect("read"), [record]);
+    store.save(&full("a", 2), None).await.expect("saved");
+    let kept = store.load(&key("a")).await.expect("read");
+    assert_eq!(kept, full("a", 2));
 }
 
 #[test]

@@ -13,8 +13,8 @@ use chrono::{DateTime, TimeZone as _, Utc};
 use flashback_rotator::document::FieldMap;
 use flashback_rotator::model::{
     Action, AiLlmId, AiType, Held, HistoryRow, Intent, KeyId, Live, LookNote, Mark, Origin,
-    Outcome, Problem, ProblemKind, Record, Refusal, Settings, SourceId, Strip, Version,
-    WorkspaceId,
+    Outcome, Problem, ProblemKind, Record, Refusal, Settings, SourceId, Stage, Stored, Strip, Told,
+    Trial, Verifier, Version, WorkspaceId,
 };
 use flashback_rotator::secret::{Fingerprint, Fingerprinter};
 use flashback_rotator::store::Store;
@@ -115,6 +115,28 @@ fn origin(name: &str) -> Origin {
     }
 }
 
+fn stored(name: &str, turn: i64) -> Stored {
+    Stored {
+        version: Version::new(format!("v{turn}")),
+        fingerprint: fingerprint("stored"),
+        origin: origin(name),
+    }
+}
+
+fn trial(name: &str, turn: i64, stage: Stage) -> Trial {
+    Trial {
+        subject: stored(name, turn),
+        stage,
+        fresh: true,
+        since: at(turn),
+        tries: 3,
+        asked_at: Some(at(turn + 1)),
+        next_at: at(turn + 2),
+        rejected: Some("401".to_owned()),
+        reason: Some("it does not work".to_owned()),
+    }
+}
+
 /// A record with something in every place.
 fn full(name: &str, turn: i64) -> Record {
     let version = Version::numbered(u64::try_from(turn).expect("a number"), "2026-11-21");
@@ -127,6 +149,7 @@ fn full(name: &str, turn: i64) -> Record {
             origin: origin(name),
             settings: settings(name),
             pushed_at: at(turn),
+            verified_by: Some(Verifier::Flashback),
         }),
         intent: Some(Intent {
             version: version.clone(),
@@ -145,6 +168,19 @@ fn full(name: &str, turn: i64) -> Record {
         held: Some(Held {
             version: version.clone(),
             reason: "by hand".to_owned(),
+            origin: Some(origin(name)),
+            instead: Some(stored(name, turn - 1)),
+            left_at: Some(at(turn)),
+        }),
+        previous: Some(stored(name, turn - 1)),
+        trial: Some(trial(name, turn, Stage::Back)),
+        candidate: Some(trial(name, turn, Stage::Before)),
+        told: Some(Told {
+            source: SourceId::new("vault"),
+            path: format!("llm/{name}"),
+            version: version.clone(),
+            at: at(turn),
+            withdrawn: true,
         }),
         seen: Some(version),
         look: note(turn, Some("away")),

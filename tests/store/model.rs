@@ -57,6 +57,8 @@ fn some_of(name: &str, turn: i64, parts: u8) -> Record {
     }
     if drop_where(4) {
         record.held = None;
+        record.trial = None;
+        record.told = None;
     }
     if drop_where(5) {
         record.seen = None;

@@ -88,7 +88,7 @@ settings! {
     CHECK: Rhythm = "check", Optional, RHYTHM;
     /// Its workspace. Default: that of `[flashback]`.
     WORKSPACE_ID: String = "workspace_id", Optional, TEXT;
-    /// Its own verification; what is left out is taken from `[verify]`. Has no effect in this version.
+    /// Its own verification; what is left out is taken from `[verify]`.
     VERIFY: Verify = "verify", Optional, verify::VERIFY;
     /// Whether it is looked at at all.
     ENABLED: bool = "enabled", Default, SWITCH;

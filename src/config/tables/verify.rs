@@ -1,11 +1,8 @@
 //! `[verify]`, and a key's own `verify`.
-//!
-//! This version checks what is written here and does not carry it out; it says so where somebody
-//! relies on it.
 
 use std::time::Duration;
 
-use super::{Form, Look, Need, Setting, Settings, Shape, settings};
+use super::{Form, Need, Setting, Settings, Shape, settings};
 use crate::config::VerifyConfig;
 use crate::config::form::time::INTERVAL;
 use crate::config::form::{self, Choice};
@@ -47,12 +44,12 @@ const FAILURES: Choice<bool> = &[("rollback", true), ("hold", false)];
 
 const BEFORE_FORM: Form<bool> = Form {
     shape: Shape::Leaf(|| form::words(BEFORES)),
-    read: |look| asked(look, BEFORES),
+    read: |look| look.choice(BEFORES),
 };
 
 const AFTER_FORM: Form<bool> = Form {
     shape: Shape::Leaf(|| form::words(AFTERS)),
-    read: |look| asked(look, AFTERS),
+    read: |look| look.choice(AFTERS),
 };
 
 const ON_FAILURE_FORM: Form<bool> = Form {
@@ -60,22 +57,14 @@ const ON_FAILURE_FORM: Form<bool> = Form {
     read: |look| look.choice(FAILURES),
 };
 
-fn asked(look: &mut Look<'_>, choice: Choice<bool>) -> Option<bool> {
-    let chosen = look.choice(choice)?;
-    if chosen {
-        look.findings.has_no_effect_yet(look.node.spot, look.path);
-    }
-    Some(chosen)
-}
-
 settings! {
-    /// "provider": ask the provider before pushing. Has no effect in this version.
+    /// "provider": ask the provider before pushing.
     BEFORE: bool = "before", Default, BEFORE_FORM;
-    /// "flashback": have Flashback validate the key after pushing. Has no effect in this version.
+    /// "flashback": have Flashback validate the key after pushing.
     AFTER: bool = "after", Default, AFTER_FORM;
-    /// How long a fresh key may take to work at the provider. Has no effect in this version.
+    /// How long a fresh key may take to work at the provider.
     GRACE: Duration = "grace", Default, INTERVAL;
-    /// "rollback": put the previous key back when the new one fails; "hold": leave it in place and report it. Has no effect in this version.
+    /// "rollback": put the previous key back when the new one fails; "hold": leave it in place and report it.
     ON_FAILURE: bool = "on_failure", Default, ON_FAILURE_FORM;
 }
 

@@ -26,6 +26,7 @@ PATCH /_sandbox/switches          turn some of them; the others stay. The body i
         {"token_life_ms": 2000}                        access tokens given from now on end so soon
         {"max_rps": 5}                                 more requests a second are 429; null: no limit
         {"refused_secrets": ["SHA-256 in hex"]}        validate says these keys do not work
+        {"slow_secrets": {"SHA-256 in hex": 3000}}     ... or not until so long after their first write
         {"refuse_writes": true}                        ... and writing them is a 400
         {"faults": [{"fault": "status", "status": 429, "retry_after": "3", "share": 0.3}]}
         {"faults": []}                                 all is well again

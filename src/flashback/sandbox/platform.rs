@@ -72,6 +72,8 @@ pub(super) struct Platform {
     configurations: Vec<Shown>,
     places: HashMap<String, usize>,
     created: u64,
+    /// When each secret was first written.
+    written: HashMap<String, Instant>,
     access: HashMap<String, Instant>,
     refresh: HashSet<String>,
 }
@@ -85,6 +87,7 @@ impl Platform {
             configurations: Vec::new(),
             places: HashMap::new(),
             created: 0,
+            written: HashMap::new(),
             access: HashMap::new(),
             refresh: HashSet::new(),
         }
@@ -141,6 +144,7 @@ impl Platform {
         self.enter(workspace)?;
         self.unique(workspace, name, None)?;
         takes(switches, &secret_sha256)?;
+        self.first_write(&secret_sha256);
         self.created += 1;
         // In the form of the real ones, and the same in every run.
         let ai_llm_id = format!("5a4db0c5-0000-4000-8000-{:012x}", self.created);
@@ -182,6 +186,7 @@ impl Platform {
         }
         if let Some(secret) = &fields.secret_sha256 {
             takes(switches, secret)?;
+            self.first_write(secret);
         }
         let configuration = &mut self.configurations[place];
         configuration.writes += 1;
@@ -223,9 +228,11 @@ impl Platform {
             return Answer::not_found();
         };
         let configuration = &mut self.configurations[*place];
-        let valid = !switches
-            .refused_secrets
-            .contains(&configuration.secret_sha256);
+        let secret = &configuration.secret_sha256;
+        let age = self.written.get(secret).map(Instant::elapsed);
+        let ready = |after: &u64| age.is_some_and(|age| age >= Duration::from_millis(*after));
+        let valid = !switches.refused_secrets.contains(secret)
+            && switches.slow_secrets.get(secret).is_none_or(ready);
         configuration.validated = valid;
         let message = if valid {
             "AI LLM configuration validated successfully. Connection established and credentials verified."
@@ -323,6 +330,11 @@ impl Platform {
                 .push(repository.to_owned());
         }
         place.is_some()
+    }
+
+    fn first_write(&mut self, secret_sha256: &str) {
+        let secret = secret_sha256.to_owned();
+        self.written.entry(secret).or_insert_with(Instant::now);
     }
 
     fn enter(&self, workspace: &str) -> Result<(), Answer> {

@@ -1,7 +1,7 @@
 //! What makes the sandbox misbehave. Nothing here is random: the same requests in the same order
 //! meet the same faults.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -164,6 +164,9 @@ pub struct Switches {
     /// The SHA-256, in hexadecimal digits, of secrets that the provider does not take: `validate`
     /// says `success: false`.
     pub refused_secrets: BTreeSet<String>,
+    /// Fresh keys that take a while to work: the SHA-256 of a secret, and how many milliseconds
+    /// after its first write `validate` takes it.
+    pub slow_secrets: BTreeMap<String, u64>,
     /// Whether a write of a refused secret is a 400, too.
     pub refuse_writes: bool,
     /// Which requests a share of them hits.
@@ -178,6 +181,7 @@ impl Default for Switches {
             max_rps: None,
             faults: Vec::new(),
             refused_secrets: BTreeSet::new(),
+            slow_secrets: BTreeMap::new(),
             refuse_writes: false,
             seed: 0,
         }

@@ -11,9 +11,11 @@ use std::time::{Duration, Instant};
 use rusqlite::ffi::SQLITE_READONLY_DBMOVED;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
-use super::rows::{history_row, look, looks, put_history, put_look, put_record, record};
+use super::rows::{
+    history_row, look, looks, put_history, put_look, put_record, put_verified, record,
+};
 use crate::failpoint;
-use crate::model::{HistoryRow, KeyId, LookNote, Record};
+use crate::model::{HistoryRow, KeyId, LookNote, Record, Verifier};
 use crate::telemetry::panics::{Task, within_now};
 
 /// How long notes are gathered before they are written.
@@ -184,12 +186,16 @@ impl Desk {
         &mut self,
         record: &Record,
         row: Option<&HistoryRow>,
+        verified_by: Option<Verifier>,
     ) -> rusqlite::Result<()> {
         let transaction = self.write()?;
         put_record(&transaction, record)?;
         put_look(&mut looks(&transaction)?, &record.key, &record.look)?;
         if let Some(row) = row {
             put_history(&transaction, row)?;
+        }
+        if let Some(by) = verified_by {
+            put_verified(&transaction, &record.key, by)?;
         }
         transaction.commit()
     }

@@ -28,7 +28,7 @@ use tokio::sync::oneshot;
 use self::desk::{Desk, Job, Notes, work_through};
 use self::place::Place;
 use super::{Request, RequestId, RequestState, Store, StoreError};
-use crate::model::{HistoryRow, KeyId, LookNote, Record};
+use crate::model::{HistoryRow, KeyId, LookNote, Record, Verifier};
 use crate::secret::Fingerprinter;
 
 /// A state file that is open. When it is dropped, the last notes are written and the lock is free.
@@ -106,6 +106,26 @@ impl Sqlite {
         })
     }
 
+    /// Writes a record and what goes with it. Its note is newer than one left before; one left from
+    /// now on is newer still.
+    async fn put(
+        &self,
+        record: &Record,
+        row: Option<&HistoryRow>,
+        verified_by: Option<Verifier>,
+    ) -> Result<(), StoreError> {
+        let (record, row) = (record.clone(), row.cloned());
+        let older = self.notes.take(&record.key);
+        self.ask(move |desk| {
+            let saved = desk.save(&record, row.as_ref(), verified_by);
+            if let (Err(_), Some(note)) = (&saved, older) {
+                desk.notes().put_back([(record.key, note)].into());
+            }
+            saved
+        })
+        .await
+    }
+
     /// Has `work` done by the thread. It is done even if the caller stops waiting.
     async fn ask<T: Send + 'static>(
         &self,
@@ -153,17 +173,11 @@ impl Store for Sqlite {
     }
 
     async fn save(&self, record: &Record, row: Option<&HistoryRow>) -> Result<(), StoreError> {
-        let (record, row) = (record.clone(), row.cloned());
-        // The record's note is newer than one left before; one left from now on is newer still.
-        let older = self.notes.take(&record.key);
-        self.ask(move |desk| {
-            let saved = desk.save(&record, row.as_ref());
-            if let (Err(_), Some(note)) = (&saved, older) {
-                desk.notes().put_back([(record.key, note)].into());
-            }
-            saved
-        })
-        .await
+        self.put(record, row, None).await
+    }
+
+    async fn save_verified(&self, record: &Record, by: Verifier) -> Result<(), StoreError> {
+        self.put(record, None, Some(by)).await
     }
 
     fn note_look(&self, key: &KeyId, note: LookNote) {

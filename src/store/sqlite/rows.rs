@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use rusqlite::{CachedStatement, Row, Transaction, named_params, params};
+use serde::de::DeserializeOwned;
 
 use super::columns::{Json, Time, Word};
-use crate::model::{AiLlmId, HistoryRow, KeyId, LookNote, Record, SourceId, Strip, Version};
+use crate::model::{
+    AiLlmId, HistoryRow, KeyId, LookNote, Record, SourceId, Strip, Verifier, Version,
+};
 
 pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     let text = |name| row.get::<_, Option<String>>(name);
@@ -17,15 +20,30 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         intent: row.get::<_, Option<Json<_>>>("intent")?.map(|json| json.0),
         refusal: row.get::<_, Option<Json<_>>>("refusal")?.map(|json| json.0),
         held: row.get::<_, Option<Json<_>>>("held")?.map(|json| json.0),
+        previous: later(row, "previous")?,
+        trial: later(row, "trial")?,
+        candidate: later(row, "candidate")?,
+        told: later(row, "told")?,
         look: LookNote::default(),
     })
+}
+
+/// A column that the first schema had not. A program of this version may read beside one of that.
+fn later<T: DeserializeOwned>(row: &Row<'_>, name: &str) -> rusqlite::Result<Option<T>> {
+    match row.get::<_, Option<Json<T>>>(name) {
+        Ok(found) => Ok(found.map(|json| json.0)),
+        Err(rusqlite::Error::InvalidColumnName(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 pub(super) fn put_record(transaction: &Transaction<'_>, record: &Record) -> rusqlite::Result<()> {
     transaction
         .prepare_cached(
-            "INSERT OR REPLACE INTO keys (key, ai_llm_id, seen, live, intent, refusal, held)
-                 VALUES (:key, :ai_llm_id, :seen, :live, :intent, :refusal, :held)",
+            "INSERT OR REPLACE INTO keys (key, ai_llm_id, seen, live, intent, refusal, held,
+                 previous, trial, candidate, told)
+             VALUES (:key, :ai_llm_id, :seen, :live, :intent, :refusal, :held,
+                 :previous, :trial, :candidate, :told)",
         )?
         .execute(named_params! {
             ":key": record.key.as_str(),
@@ -35,6 +53,10 @@ pub(super) fn put_record(transaction: &Transaction<'_>, record: &Record) -> rusq
             ":intent": record.intent.as_ref().map(Json),
             ":refusal": record.refusal.as_ref().map(Json),
             ":held": record.held.as_ref().map(Json),
+            ":previous": record.previous.as_ref().map(Json),
+            ":trial": record.trial.as_ref().map(Json),
+            ":candidate": record.candidate.as_ref().map(Json),
+            ":told": record.told.as_ref().map(Json),
         })?;
     Ok(())
 }
@@ -106,6 +128,21 @@ pub(super) fn put_history(transaction: &Transaction<'_>, row: &HistoryRow) -> ru
             ":reason": row.reason,
             ":error": row.error,
         })?;
+    Ok(())
+}
+
+/// Says in the trail what has verified the last write of a key.
+pub(super) fn put_verified(
+    transaction: &Transaction<'_>,
+    key: &KeyId,
+    by: Verifier,
+) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(
+            "UPDATE history SET verified_by = ?2 WHERE id =
+                 (SELECT max(id) FROM history WHERE key = ?1 AND outcome = 'succeeded')",
+        )?
+        .execute(params![key.as_str(), by.as_str()])?;
     Ok(())
 }
 

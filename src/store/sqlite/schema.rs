@@ -14,7 +14,7 @@ pub(super) const APPLICATION: i64 = 0x466c_6252;
 
 /// What brings a file from each schema to the next. A published one is never edited, and each only
 /// adds, so that a program of the version before can still work beside this one.
-pub(super) const MIGRATIONS: [&str; 2] = [
+pub(super) const MIGRATIONS: [&str; 3] = [
     r"
 CREATE TABLE meta (
     name TEXT PRIMARY KEY,
@@ -71,6 +71,13 @@ CREATE INDEX requests_waiting ON requests (id) WHERE claimed_at IS NULL AND answ
 ",
     // The last day of a key, as `Strip` writes it.
     "ALTER TABLE looks ADD COLUMN strip TEXT;",
+    // What a value has to prove, and what would be put back.
+    r"
+ALTER TABLE keys ADD COLUMN previous TEXT CHECK (previous IS NULL OR json_valid(previous));
+ALTER TABLE keys ADD COLUMN trial TEXT CHECK (trial IS NULL OR json_valid(trial));
+ALTER TABLE keys ADD COLUMN candidate TEXT CHECK (candidate IS NULL OR json_valid(candidate));
+ALTER TABLE keys ADD COLUMN told TEXT CHECK (told IS NULL OR json_valid(told));
+",
 ];
 
 /// The schema this program writes.

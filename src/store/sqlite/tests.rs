@@ -29,6 +29,9 @@ async fn a_full_disk_is_named_and_harms_nothing() {
     record.held = Some(crate::model::Held {
         version: crate::model::Version::new("v1"),
         reason: "x".repeat(100_000),
+        origin: None,
+        instead: None,
+        left_at: None,
     });
     let note = LookNote {
         checked_at: Some(Utc::now()),

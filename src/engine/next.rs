@@ -1,0 +1,69 @@
+//! When a key is looked at next.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::pass::Verdict;
+use crate::model::{Record, Trial};
+use crate::reconcile::Rest;
+
+/// When to look again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// When the schedule says. Either all is well, or nobody waits for what is still to come.
+    OnSchedule,
+    /// After this long: the round goes on.
+    In(Duration),
+}
+
+impl Next {
+    /// Sooner, if that is sooner than what is planned. Without a plan nobody waits for it.
+    pub fn not_later_than(self, wait: Option<Duration>, planned: Option<DateTime<Utc>>) -> Self {
+        let (Some(wait), Some(planned)) = (wait, planned) else {
+            return self;
+        };
+        match self {
+            Self::In(other) => Self::In(other.min(wait)),
+            Self::OnSchedule if planned > Utc::now() + wait => Self::In(wait),
+            Self::OnSchedule => self,
+        }
+    }
+}
+
+/// What was refused is tried again after its time, and what has to prove itself is asked about, also
+/// where the schedule's next look is a day away. A schedule that is sooner finds a newer version
+/// meanwhile, and comes by here again. Without a schedule (`sync`) only those questions are waited
+/// for whose answers decide what becomes of a push.
+pub fn next_after(
+    verdict: &Verdict,
+    record: &Record,
+    grace: Duration,
+    planned: Option<DateTime<Utc>>,
+) -> Next {
+    let now = Utc::now();
+    let refused = match verdict {
+        Verdict::Rested(Rest::Refused { until, .. }) => Some(*until),
+        _ => None,
+    };
+    let probing = matches!(verdict, Verdict::Rested(Rest::Probing(_)));
+    let candidate = record.candidate.as_ref().filter(|_| probing);
+    let waiting = |trial: &&Trial| trial.waits(now);
+    let trials = [record.trial.as_ref(), candidate];
+    let trials = || trials.into_iter().flatten().filter(waiting);
+    let until = match planned {
+        Some(planned) => trials()
+            .map(|trial| trial.next_at)
+            .chain(refused)
+            .min()
+            .filter(|until| planned > *until),
+        None => trials()
+            .filter(|trial| !trial.pace(grace, now).1)
+            .map(|trial| trial.next_at)
+            .min(),
+    };
+    match until {
+        Some(until) => Next::In((until - now).to_std().unwrap_or_default()),
+        None => Next::OnSchedule,
+    }
+}

@@ -1,0 +1,224 @@
+//! The half of a pass that writes to Flashback: intent, request, outcome.
+
+use chrono::Utc;
+use tokio::time::Instant;
+
+use super::done::Started;
+use super::pass::Pass;
+use super::{Fault, tell};
+use crate::failpoint;
+use crate::flashback::FlashbackError;
+use crate::model::{Action, AiLlmId, Intent, Order, Outcome, Record, Stored, Version};
+use crate::reconcile::{Pushed, Read, Reason, Rejection, Remote, What};
+use crate::secret::Credentials;
+
+impl Pass<'_> {
+    pub(super) async fn push(
+        &mut self,
+        action: Action,
+        id: Option<AiLlmId>,
+        reason: Reason,
+        what: What,
+    ) -> Result<(), Fault> {
+        let (value, credentials) = self.value_of(what);
+        // Before the intent: once that is recorded the push is made, whoever wants to stop.
+        let _place = self
+            .unless_stopped(self.unit.places.acquire())
+            .await?
+            .expect("never closed");
+        let settings = &self.unit.config.settings;
+        let before = self.record.clone();
+        let started = Instant::now();
+        self.done.push = Some((action, reason.clone()));
+        self.done.started = Some(Started {
+            at: started,
+            version: value.version.clone(),
+            previous: before.live.as_ref().map(|live| live.version.clone()),
+        });
+        if let Some(retry_in) = self.engine.flashback.held_back_for() {
+            // Nothing is begun, logged and written down that would be turned away.
+            return Err(Fault::Flashback(FlashbackError::HeldBack { retry_in }));
+        }
+        let intent = Intent {
+            version: value.version.clone(),
+            fingerprint: value.fingerprint,
+            settings: settings.clone(),
+            action,
+            at: Utc::now(),
+        };
+        self.save(before.begun(intent, id.as_ref()), None).await?;
+        tell::push_started(
+            self.unit,
+            &self.record,
+            &before,
+            action,
+            &reason,
+            self.attempt,
+        );
+        failpoint::reach("intent_recorded");
+        let answer = match &id {
+            None => self.engine.flashback.create(settings, &credentials).await,
+            Some(id) => {
+                let update = self.engine.flashback.update(id, settings, &credentials);
+                update.await.map(|()| id.clone())
+            }
+        };
+        failpoint::reach("answer_received");
+        match answer {
+            Ok(id) => {
+                let next = self.record.pushed(Pushed {
+                    id,
+                    value,
+                    settings: settings.clone(),
+                    what,
+                    validate: self.unit.config.verify.after_flashback,
+                    anew: reason == Reason::Forced,
+                    verified_by: self.cleared.flatten().filter(|_| what == What::Newest),
+                    at: Utc::now(),
+                });
+                self.succeeded(before, next, action, &reason).await
+            }
+            Err(error) => self.turned_down(before, action, id, error).await,
+        }
+    }
+
+    /// The value that is to be pushed.
+    fn value_of(&self, what: What) -> (Stored, Credentials) {
+        let value = match (what, &self.reading, &self.older) {
+            (
+                What::Newest,
+                Some(Read::Value {
+                    version,
+                    fingerprint,
+                }),
+                _,
+            ) => Some(Stored {
+                version: version.clone(),
+                fingerprint: *fingerprint,
+                origin: self.unit.origin.clone(),
+            }),
+            (What::Older, _, Some(older)) => older.found.as_ref().ok().map(|found| Stored {
+                version: older.version.clone(),
+                fingerprint: *found,
+                origin: older.origin.clone(),
+            }),
+            _ => None,
+        };
+        let credentials = match what {
+            What::Newest => &self.credentials,
+            What::Older => &self.older_credentials,
+        };
+        match (value, credentials) {
+            (Some(value), Some(credentials)) => (value, credentials.clone()),
+            _ => unreachable!("the decision asks for a push only after a value was read"),
+        }
+    }
+
+    async fn succeeded(
+        &mut self,
+        before: Record,
+        next: Record,
+        action: Action,
+        reason: &Reason,
+    ) -> Result<(), Fault> {
+        self.order = Order::None;
+        let again = matches!(self.rejection.take(), Some(Rejection::Gone(_)));
+        let verified_by = next.live.as_ref().and_then(|live| live.verified_by);
+        let mut row = self.done.row(self.unit, &next, Outcome::Succeeded, None);
+        if let Some(row) = &mut row {
+            row.verified_by = verified_by.map(|by| by.as_str().to_owned());
+        }
+        self.save(next, row.as_ref()).await?;
+        failpoint::reach("outcome_recorded");
+        let elapsed = row.map(|row| row.elapsed).unwrap_or_default();
+        let now = Utc::now();
+        let metrics = &self.engine.metrics;
+        metrics.push(&self.unit.key, action, Outcome::Succeeded, elapsed);
+        metrics.last_push(&self.unit.key, now);
+        // Flashback had another value before, however many tries it took.
+        let value = |record: &Record| record.live.as_ref().map(|live| live.fingerprint);
+        let back = matches!(reason, Reason::RolledBack | Reason::BestGuess);
+        let rotated = value(&before) != value(&self.record) && !again && !back;
+        if let Some(written) = self.written_at.filter(|_| rotated) {
+            metrics.propagation((now - written).to_std().unwrap_or_default());
+        }
+        tell::push_succeeded(
+            self.unit,
+            &self.record,
+            &before,
+            action,
+            self.attempt,
+            elapsed,
+        );
+        if *reason == Reason::RolledBack && self.record.held.is_some() {
+            tell::rolled_back(self.unit, &self.record);
+        }
+        Ok(())
+    }
+
+    async fn turned_down(
+        &mut self,
+        before: Record,
+        action: Action,
+        id: Option<AiLlmId>,
+        error: FlashbackError,
+    ) -> Result<(), Fault> {
+        let elapsed = self
+            .done
+            .started
+            .as_ref()
+            .map(|started| started.at.elapsed())
+            .unwrap_or_default();
+        if !matches!(error, FlashbackError::HeldBack { .. }) {
+            self.engine
+                .metrics
+                .push(&self.unit.key, action, Outcome::Failed, elapsed);
+        }
+        if error.may_have_written() {
+            // The intent stays: the next pass finds out what became of it.
+            return Err(Fault::Flashback(error));
+        }
+        let rejection = match (&error, id) {
+            (FlashbackError::NotFound { .. }, Some(id)) => {
+                tell::config_missing(self.unit, &before, &id);
+                self.save(before.gone(), None).await?;
+                failpoint::reach("gone_forgotten");
+                Rejection::Gone(id)
+            }
+            (FlashbackError::NotFound { .. } | FlashbackError::Refused { .. }, _) => {
+                self.save(before, None).await?;
+                Rejection::Refused {
+                    action,
+                    error: error.to_string(),
+                }
+            }
+            _ => {
+                self.save(before, None).await?;
+                return Err(Fault::Flashback(error));
+            }
+        };
+        let remote = std::mem::replace(&mut self.remote, Remote::Unasked);
+        self.remote = remote.after(&rejection, self.rejection.as_ref());
+        self.rejection = Some(rejection);
+        Ok(())
+    }
+
+    pub(super) async fn refuse(&mut self, version: Version, error: String) -> Result<(), Fault> {
+        self.order = Order::None;
+        tell::push_failed(self.unit, &self.record, self.attempt, &error);
+        let settings = self.unit.config.settings.clone();
+        let next = self.record.refused(
+            version,
+            self.unit.origin.clone(),
+            settings,
+            error.clone(),
+            Utc::now(),
+        );
+        let row = self
+            .done
+            .row(self.unit, &next, Outcome::Failed, Some(error));
+        self.save(next, row.as_ref()).await?;
+        failpoint::reach("refusal_recorded");
+        Ok(())
+    }
+}

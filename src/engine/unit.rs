@@ -1,0 +1,103 @@
+//! One configured key, and the right to work on it.
+
+use std::sync::{Arc, PoisonError};
+
+use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
+
+use super::acknowledge::Telling;
+use super::row::State;
+use crate::config::KeyConfig;
+use crate::model::{KeyId, Origin, Problem, Version};
+use crate::retry::Round;
+use crate::source::Source;
+
+/// One configured key.
+pub struct Unit {
+    /// Its id.
+    pub key: KeyId,
+    /// What the configuration says of it.
+    pub config: KeyConfig,
+    /// The source it names.
+    pub source: Arc<dyn Source>,
+    /// Where its value is taken from.
+    pub origin: Origin,
+    /// The keys that read the same secret, this one among them.
+    pub readers: Arc<[KeyId]>,
+    /// Places for pushes to its workspace, so that one slow workspace does not fill the target's.
+    pub places: Arc<Semaphore>,
+    runtime: Arc<Mutex<Runtime>>,
+    standing: Arc<std::sync::Mutex<State>>,
+}
+
+/// What is known of a key only while the process lives. Whoever holds it works on the key: looks
+/// at one key never overlap.
+#[derive(Debug, Default)]
+pub struct Runtime {
+    pub(super) round: Option<Round>,
+    /// The problem last logged, so that it is logged once and not at every look.
+    pub(super) told: Option<Problem>,
+    /// The version whose white space was last warned of.
+    pub(super) trimmed: Option<Version>,
+    /// The store could not be told which version is live.
+    pub(super) telling: Telling,
+}
+
+/// The right to work on a key.
+pub type Turn = OwnedMutexGuard<Runtime>;
+
+impl Unit {
+    /// A key that nobody has worked on.
+    pub fn new(
+        key: KeyId,
+        config: KeyConfig,
+        source: Arc<dyn Source>,
+        places: Arc<Semaphore>,
+    ) -> Self {
+        Self {
+            origin: config.origin(),
+            key,
+            config,
+            source,
+            readers: Arc::default(),
+            places,
+            runtime: Arc::default(),
+            standing: Arc::new(std::sync::Mutex::new(State::Pending)),
+        }
+    }
+
+    /// The same key among others that read the same secret.
+    #[must_use]
+    pub fn among(self, readers: Arc<[KeyId]>) -> Self {
+        Self { readers, ..self }
+    }
+
+    /// The same key under another configuration. Work under way on the old one still excludes
+    /// work on this one.
+    #[must_use]
+    pub fn taking_over(self, old: &Self) -> Self {
+        Self {
+            runtime: Arc::clone(&old.runtime),
+            standing: Arc::clone(&old.standing),
+            ..self
+        }
+    }
+
+    /// How it stood at the end of the last look of this process.
+    pub fn standing(&self) -> State {
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn stands(&self, state: State) {
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// The right to work on it, unless somebody has it.
+    pub fn try_turn(&self) -> Option<Turn> {
+        Arc::clone(&self.runtime).try_lock_owned().ok()
+    }
+
+    /// The right to work on it, after whoever has it.
+    pub async fn turn(&self) -> Turn {
+        Arc::clone(&self.runtime).lock_owned().await
+    }
+}

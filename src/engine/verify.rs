@@ -1,0 +1,356 @@
+//! The half of a pass that keeps a working key from being replaced by a broken one: it asks, reads
+//! older versions, and remembers what was decided.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use chrono::Utc;
+
+use super::pass::Pass;
+use super::{Fault, tell};
+use crate::document::Taken;
+use crate::failpoint;
+use crate::flashback::{FlashbackError, Validation};
+use crate::lane::Failure as _;
+use crate::model::{
+    Action, AiLlmId, Asked, HistoryRow, Order, Origin, Outcome, Record, Stage, Stored, Trial,
+    Verdict, Verifier, Version,
+};
+use crate::reconcile::{HoldReason, Older, Read};
+use crate::retry::{self, Class, Limits};
+use crate::source::{Exact, Previous};
+use crate::verify::Probe;
+
+impl Pass<'_> {
+    /// Asks the provider about the value that was read.
+    pub(super) async fn probe(&mut self) -> Result<(), Fault> {
+        let (
+            Some(Read::Value {
+                version,
+                fingerprint,
+            }),
+            Some(credentials),
+        ) = (&self.reading, &self.credentials)
+        else {
+            unreachable!("the decision asks for a probe only after a value was read")
+        };
+        let value = Stored {
+            version: version.clone(),
+            fingerprint: *fingerprint,
+            origin: self.unit.origin.clone(),
+        };
+        let settings = &self.unit.config.settings;
+        let probe = self.engine.provider.probe(settings, credentials);
+        let verdict = match self.unless_stopped(probe).await? {
+            Probe::Works => Verdict::Works,
+            Probe::Rejected(said) => Verdict::Rejected(said),
+            Probe::Inconclusive(why) => Verdict::Inconclusive(why),
+        };
+        failpoint::reach("provider_answered");
+        self.count(Stage::Before, &verdict);
+        let earlier = self.record.candidate.as_ref();
+        let earlier = earlier.filter(|candidate| candidate.subject == value);
+        let asked = self.asked(earlier, None);
+        let first = earlier.is_none();
+        let next = self.record.probed(&value, &verdict, asked);
+        match &verdict {
+            Verdict::Works => self.cleared = Some(Some(Verifier::Provider)),
+            _ if next.candidate.is_none() => self.cleared = Some(None),
+            _ => {}
+        }
+        match &verdict {
+            Verdict::Rejected(said) if first => {
+                tell::provider_rejects(self.unit, &self.record, &value.version, said);
+            }
+            Verdict::Inconclusive(why) if self.cleared.is_some() => {
+                tell::provider_silent(self.unit, &self.record, &value.version, why);
+            }
+            _ => {}
+        }
+        if next != self.record {
+            self.save(next, None).await?;
+            failpoint::reach("probe_recorded");
+        }
+        Ok(())
+    }
+
+    /// Asks Flashback about what it holds; `false` where that was broken off.
+    pub(super) async fn validate(&mut self, id: &AiLlmId) -> Result<bool, Fault> {
+        let Some(trial) = self.record.trial.clone() else {
+            unreachable!("the decision asks for a validation only in a trial")
+        };
+        let validate = async {
+            let _place = self.unit.places.acquire().await.expect("never closed");
+            self.engine.flashback.validate(id).await
+        };
+        let (verdict, retry_after) = match self.unless_stopped(validate).await {
+            Ok(Ok(Validation::Valid)) => (Verdict::Works, None),
+            Ok(Ok(Validation::Invalid(said))) => (Verdict::Rejected(said), None),
+            Ok(Err(error)) => unvalidated(&error),
+            Err(_) => return Ok(false),
+        };
+        failpoint::reach("validation_answered");
+        self.count(trial.stage, &verdict);
+        let asked = self.asked(Some(&trial), retry_after);
+        let before = self.record.clone();
+        let next = self.record.validated(&verdict, asked);
+        let verified = match &verdict {
+            Verdict::Works => Some(Verifier::Flashback),
+            _ => None,
+        };
+        self.save_verified(next, verified).await?;
+        failpoint::reach("verdict_recorded");
+        match &verdict {
+            Verdict::Works => tell::verified(self.unit, &self.record, trial.stage),
+            Verdict::Unsupported(why) => self.tell_unsupported(why),
+            Verdict::Rejected(_) | Verdict::Inconclusive(_) => {
+                tell::not_yet(self.unit, &self.record, trial.stage, &verdict);
+                self.tell_of_a_kept_one(&trial);
+            }
+        }
+        self.tell_if_rolled_back(&before);
+        Ok(true)
+    }
+
+    /// Nobody can tell any more, because nobody is asked.
+    pub(super) async fn end_trial(&mut self) -> Result<(), Fault> {
+        let why = Verdict::Unsupported("nobody is asked".to_owned());
+        let before = self.record.clone();
+        let asked = self.asked(None, None);
+        self.save(self.record.validated(&why, asked), None).await?;
+        self.tell_if_rolled_back(&before);
+        Ok(())
+    }
+
+    pub(super) async fn hold(
+        &mut self,
+        version: Version,
+        reason: &HoldReason,
+    ) -> Result<(), Fault> {
+        self.consume_order(reason);
+        let row = self.held_row(&version, reason);
+        let origin = self.unit.origin.clone();
+        let next = self.record.holding(version, origin, reason, Utc::now());
+        self.save(next, Some(&row)).await?;
+        failpoint::reach("hold_recorded");
+        tell::version_held(self.unit, &self.record);
+        Ok(())
+    }
+
+    pub(super) async fn turn_back(
+        &mut self,
+        to: Stored,
+        from: Version,
+        reason: &HoldReason,
+    ) -> Result<(), Fault> {
+        self.consume_order(reason);
+        if let HoldReason::Flashback(said) = reason {
+            let follows = format!("version {} is put back", to.version);
+            tell::verification_failed(self.unit, &self.record, said, &follows);
+        }
+        let origin = self.unit.origin.clone();
+        let next = self
+            .record
+            .turning_back(to, from, origin, reason, Utc::now());
+        self.save(next, None).await?;
+        failpoint::reach("turn_back_recorded");
+        Ok(())
+    }
+
+    pub(super) async fn let_stand(&mut self, held: bool, why: &str) -> Result<(), Fault> {
+        self.rejection = None;
+        let stage = self.record.trial.as_ref().map(|trial| trial.stage);
+        let follows = match (stage, held) {
+            (Some(Stage::Back), _) => format!("the newest version goes back in: {why}"),
+            (_, true) => format!("it is left in place and held: {why}"),
+            (_, false) => format!("it is left in place: {why}"),
+        };
+        let rejected = self.record.trial.as_ref().and_then(|trial| {
+            let said = trial.rejected.as_ref().or(trial.reason.as_ref());
+            said.cloned()
+        });
+        let said = rejected.unwrap_or_default();
+        tell::verification_failed(self.unit, &self.record, &said, &follows);
+        let next = self.record.letting_stand(held, Utc::now());
+        self.save(next, None).await?;
+        failpoint::reach("standing_recorded");
+        if held {
+            tell::version_held(self.unit, &self.record);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn keep(&mut self) -> Result<(), Fault> {
+        self.save(self.record.keeping(Utc::now()), None).await?;
+        failpoint::reach("keeping_recorded");
+        Ok(())
+    }
+
+    pub(super) async fn leave(&mut self, why: String) -> Result<(), Fault> {
+        self.rejection = None;
+        tell::left(self.unit, &self.record, &why);
+        self.save(self.record.leaving_older(Utc::now()), None)
+            .await?;
+        self.left = Some(why);
+        Ok(())
+    }
+
+    /// Reads an older version. What a policy keeps from being read is as good as gone.
+    pub(super) async fn read_older(
+        &mut self,
+        version: Version,
+        origin: Origin,
+    ) -> Result<(), Fault> {
+        let found = match origin.source == *self.unit.source.id() {
+            false => Err(format!(
+                "version {version} is in the source `{}`, and the key has another one now",
+                origin.source
+            )),
+            true => self.credentials_of(&version, &origin).await?,
+        };
+        let found = found.map(|taken| {
+            let fingerprint = self.engine.fingerprinter.credentials(&taken.credentials);
+            self.older_credentials = Some(taken.credentials);
+            fingerprint
+        });
+        self.older = Some(Older {
+            version,
+            origin,
+            found,
+        });
+        failpoint::reach("older_read");
+        Ok(())
+    }
+
+    async fn credentials_of(
+        &self,
+        version: &Version,
+        origin: &Origin,
+    ) -> Result<Result<Taken, String>, Fault> {
+        let read = self.unit.source.read_exact(&origin.path, version);
+        let unreadable = |why: String| Ok(Err(format!("version {version}: {why}")));
+        match self.unless_stopped(read).await? {
+            Ok(Exact::Present { document, .. }) => match document.credentials(&origin.fields) {
+                Ok(taken) => Ok(Ok(taken)),
+                Err(error) => unreadable(error.to_string()),
+            },
+            Ok(Exact::Gone(why)) => unreadable(why.describe().to_owned()),
+            Err(error) if error.class() == Class::Refused => unreadable(error.to_string()),
+            Err(error) => Err(Fault::Source(error)),
+        }
+    }
+
+    pub(super) async fn find_older(&mut self, version: &Version) -> Result<(), Fault> {
+        let find = self.unit.source.previous(&self.unit.config.path, version);
+        self.before = Some(match self.unless_stopped(find).await? {
+            Ok(Previous::Version(older)) => Ok(older),
+            Ok(Previous::Gone(why)) => Err(format!("before version {version}: {}", why.describe())),
+            Err(error) if error.class() == Class::Refused => Err(error.to_string()),
+            Err(error) => return Err(Fault::Source(error)),
+        });
+        Ok(())
+    }
+
+    /// The next question comes after this answer's wait: soon while the end of the grace is near,
+    /// calmly when nobody waits for it.
+    fn asked(&self, trial: Option<&Trial>, retry_after: Option<Duration>) -> Asked {
+        let (at, grace) = (Utc::now(), self.unit.config.verify.grace);
+        let engine = self.engine;
+        let (tries, calm) = trial.map_or((0, false), |trial| trial.pace(grace, at));
+        let limits = match calm {
+            true => Limits {
+                initial: engine.retry.max,
+                max: engine.rules.refused.max(engine.retry.max),
+                ..engine.retry
+            },
+            false => engine.retry,
+        };
+        Asked {
+            at,
+            wait: retry::wait(limits, tries, retry_after),
+            grace,
+        }
+    }
+
+    fn count(&self, stage: Stage, verdict: &Verdict) {
+        self.engine
+            .metrics
+            .verification(stage.as_str(), verdict.as_str());
+    }
+
+    fn consume_order(&mut self, reason: &HoldReason) {
+        self.rejection = None;
+        if *reason == HoldReason::ByHand {
+            self.order = Order::None;
+        }
+    }
+
+    /// A hold without a push is no change in Flashback, and yet one that people look for.
+    fn held_row(&self, version: &Version, reason: &HoldReason) -> HistoryRow {
+        let unit = self.unit;
+        HistoryRow {
+            at: Utc::now(),
+            key: unit.key.clone(),
+            source: unit.source.id().clone(),
+            name: unit.config.settings.name.clone(),
+            ai_llm_id: self.record.ai_llm_id.clone(),
+            previous_version: self.record.live.as_ref().map(|live| live.version.clone()),
+            version: version.clone(),
+            action: Action::Hold,
+            outcome: Outcome::Succeeded,
+            elapsed: Duration::ZERO,
+            verified_by: None,
+            reason: reason.to_string(),
+            error: None,
+        }
+    }
+
+    async fn save_verified(&mut self, next: Record, by: Option<Verifier>) -> Result<(), Fault> {
+        let Some(by) = by else {
+            return self.save(next, None).await;
+        };
+        self.engine.store.save_verified(&next, by).await?;
+        self.record = next;
+        Ok(())
+    }
+
+    fn tell_if_rolled_back(&self, before: &Record) {
+        let turning = |trial: &Trial| trial.stage == Stage::Back;
+        if before.trial.as_ref().is_some_and(turning) && self.record.trial.is_none() {
+            tell::rolled_back(self.unit, &self.record);
+        }
+    }
+
+    /// Said once, when the grace of what somebody has put back is over.
+    fn tell_of_a_kept_one(&self, before: &Trial) {
+        let grace = self.unit.config.verify.grace;
+        if let Some(trial) = &self.record.trial
+            && trial.stage == Stage::Kept
+            && trial.failed(grace)
+            && !before.failed(grace)
+        {
+            let said = trial.rejected.clone().unwrap_or_default();
+            tell::verification_failed(self.unit, &self.record, &said, "it stays all the same");
+        }
+    }
+
+    /// Said once in the life of the process: it is Flashback's doing and no key's.
+    fn tell_unsupported(&self, why: &str) {
+        if !self.engine.told_unsupported.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                reason = why,
+                "Flashback does not validate keys; they are not verified after a push"
+            );
+        }
+    }
+}
+
+/// What a validation means that did not come about.
+fn unvalidated(error: &FlashbackError) -> (Verdict, Option<Duration>) {
+    match error.class() {
+        Class::Refused => (Verdict::Unsupported(error.to_string()), None),
+        Class::Outage { retry_after } | Class::Transient { retry_after } => {
+            (Verdict::Inconclusive(error.to_string()), retry_after)
+        }
+    }
+}

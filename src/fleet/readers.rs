@@ -1,0 +1,29 @@
+//! Which keys read the same secret: its store is told of a version when all of them have it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::config::{Config, KeyConfig};
+use crate::model::{KeyId, SourceId};
+
+/// Which enabled keys read which secret.
+pub struct Readers(BTreeMap<(SourceId, String), Arc<[KeyId]>>);
+
+impl Readers {
+    /// By the configuration.
+    pub fn new(config: &Config) -> Self {
+        let mut readers: BTreeMap<_, Vec<KeyId>> = BTreeMap::new();
+        for (id, key) in config.keys.iter().filter(|(_, key)| key.enabled) {
+            let secret = (key.source.clone(), key.path.clone());
+            readers.entry(secret).or_default().push(id.clone());
+        }
+        let shared = |(secret, keys): (_, Vec<KeyId>)| (secret, Arc::from(keys));
+        Self(readers.into_iter().map(shared).collect())
+    }
+
+    /// Those that read what `key` reads, itself included.
+    pub fn of(&self, key: &KeyConfig) -> Arc<[KeyId]> {
+        let readers = self.0.get(&(key.source.clone(), key.path.clone()));
+        readers.cloned().unwrap_or_default()
+    }
+}

@@ -1,0 +1,196 @@
+//! Whether a store is to be told which version is live.
+//!
+//! It is told when a version is live and verified in every key that reads the secret, once, and it
+//! is taken back when that version is rolled back. A rotation alone takes nothing back: until the
+//! newer version has proven itself everywhere, the older one is what must not be revoked.
+
+use crate::model::{Origin, Record, Told, Version};
+
+/// What a store is owed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owed {
+    /// That this version is live.
+    Tell(Version),
+    /// That the version it was told of is live no more.
+    Withdraw(Version),
+    /// Nothing: another key has told it so already.
+    Heard(Told),
+}
+
+/// Whether the store may be owed something for this key, as far as its own record can tell. Where
+/// not, the records of others need not be looked at.
+pub fn may_be_owed(record: &Record, origin: &Origin) -> bool {
+    proven(record, origin).is_some_and(|version| !has_told(record, origin, version))
+        || rolled_back(record, origin).is_some()
+}
+
+/// Whether another key's record settles that nothing is to be told, whatever those of more say.
+pub fn stands_apart(record: &Record, other: &Record, origin: &Origin) -> bool {
+    proven(record, origin) != proven(other, origin)
+}
+
+/// What the store is owed, by the records of this key and of the others that read the same secret.
+pub fn owed(record: &Record, origin: &Origin, others: &[Record]) -> Option<Owed> {
+    if let Some(version) = rolled_back(record, origin) {
+        return Some(Owed::Withdraw(version.clone()));
+    }
+    let version = proven(record, origin).filter(|version| !has_told(record, origin, version))?;
+    if others
+        .iter()
+        .any(|other| stands_apart(record, other, origin))
+    {
+        return None;
+    }
+    // The newest word on this version counts: one that was taken back has to be said again.
+    let said = others.iter().chain([record]).filter_map(|record| {
+        let told = record.told.as_ref()?;
+        (is_of(told, origin) && told.version == *version).then_some(told)
+    });
+    Some(match said.max_by_key(|told| told.at) {
+        Some(told) if !told.withdrawn => Owed::Heard(told.clone()),
+        _ => Owed::Tell(version.clone()),
+    })
+}
+
+/// The version that is live and verified, with nothing left to prove.
+fn proven<'a>(record: &'a Record, origin: &Origin) -> Option<&'a Version> {
+    let live = record.live.as_ref()?;
+    let here = live.origin.source == origin.source && live.origin.path == origin.path;
+    let settled = record.trial.is_none() && record.intent.is_none();
+    (here && settled && live.verified_by.is_some()).then_some(&live.version)
+}
+
+/// The version that the store was told of, where it was taken out of Flashback again.
+fn rolled_back<'a>(record: &'a Record, origin: &Origin) -> Option<&'a Version> {
+    let told = record.told.as_ref()?;
+    let held = record.held.as_ref()?;
+    let live = record.live.as_ref()?;
+    let out = held.version == told.version && live.version != told.version;
+    (is_of(told, origin) && !told.withdrawn && out).then_some(&told.version)
+}
+
+fn has_told(record: &Record, origin: &Origin, version: &Version) -> bool {
+    record
+        .told
+        .as_ref()
+        .is_some_and(|told| is_of(told, origin) && !told.withdrawn && told.version == *version)
+}
+
+fn is_of(told: &Told, origin: &Origin) -> bool {
+    told.source == origin.source && told.path == origin.path
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::document::FieldMap;
+    use crate::model::{
+        AiType, Held, KeyId, Live, Settings, SourceId, Stage, Trial, Verifier, WorkspaceId,
+    };
+    use crate::secret::Fingerprinter;
+
+    fn origin() -> Origin {
+        Origin {
+            source: SourceId::new("s"),
+            path: "p".into(),
+            fields: FieldMap::default(),
+        }
+    }
+
+    fn at(seconds: i64) -> DateTime<chrono::Utc> {
+        DateTime::from_timestamp(1_700_000_000 + seconds, 0).expect("a time")
+    }
+
+    fn verified(version: &str) -> Record {
+        let mut record = Record::new(KeyId::new("k"));
+        record.live = Some(Live {
+            version: Version::new(version),
+            fingerprint: Fingerprinter::new([3; 32]).bytes(b"x"),
+            origin: origin(),
+            settings: Settings {
+                workspace_id: WorkspaceId::new("w"),
+                name: "n".into(),
+                ai_type: AiType::Openai,
+                endpoint: "https://e".into(),
+            },
+            pushed_at: at(0),
+            verified_by: Some(Verifier::Flashback),
+        });
+        record
+    }
+
+    fn having_told(mut record: Record, version: &str, second: i64, withdrawn: bool) -> Record {
+        record.told = Some(Told {
+            source: SourceId::new("s"),
+            path: "p".into(),
+            version: Version::new(version),
+            at: at(second),
+            withdrawn,
+        });
+        record
+    }
+
+    fn of(record: &Record, others: &[Record]) -> Option<Owed> {
+        let owed = owed(record, &origin(), others);
+        // The quick question never hides an answer.
+        assert!(owed.is_none() || may_be_owed(record, &origin()), "{owed:?}");
+        owed
+    }
+
+    #[test]
+    fn it_is_told_once_and_only_when_every_key_has_it() {
+        let tell = |version| Some(Owed::Tell(Version::new(version)));
+        assert_eq!(of(&verified("2"), &[]), tell("2"));
+        assert_eq!(of(&verified("2"), &[verified("2")]), tell("2"));
+        assert_eq!(of(&verified("2"), &[verified("1")]), None);
+        assert_eq!(of(&verified("2"), &[Record::new(KeyId::new("new"))]), None);
+        assert_eq!(of(&having_told(verified("2"), "2", 1, false), &[]), None);
+        let told = having_told(verified("2"), "2", 1, false);
+        let heard = told.told.clone().map(Owed::Heard);
+        assert_eq!(of(&verified("2"), &[told]), heard);
+        assert_eq!(
+            of(&having_told(verified("2"), "1", 1, false), &[]),
+            tell("2")
+        );
+
+        let mut unverified = verified("2");
+        unverified.live = unverified.live.map(|live| Live {
+            verified_by: None,
+            ..live
+        });
+        assert_eq!(of(&unverified, &[]), None);
+        let mut on_trial = verified("2");
+        let stored = on_trial.live.as_ref().map(Live::stored).expect("live");
+        on_trial.trial = Some(Trial::begin(stored, Stage::After, true, at(0)));
+        assert_eq!(of(&on_trial, &[]), None);
+        assert_eq!(of(&verified("2"), &[on_trial]), None);
+    }
+
+    #[test]
+    fn it_is_taken_back_when_what_it_was_told_of_is_rolled_back() {
+        let mut back = having_told(verified("1"), "2", 1, false);
+        // Another version alone takes nothing back.
+        assert_eq!(of(&back, &[verified("2")]), None);
+        back.held = Some(Held {
+            version: Version::new("2"),
+            reason: "by hand".into(),
+            origin: None,
+            instead: None,
+            left_at: None,
+        });
+        let withdraw = Some(Owed::Withdraw(Version::new("2")));
+        assert_eq!(of(&back, &[verified("2")]), withdraw);
+        let taken_back = having_told(back, "2", 5, true);
+        assert_eq!(
+            of(&taken_back, &[]),
+            Some(Owed::Tell(Version::new("1"))),
+            "what is back is live"
+        );
+        // Another key had heard of it before it was taken back.
+        let forward = having_told(verified("2"), "2", 5, true);
+        let other = having_told(verified("2"), "2", 1, false);
+        assert_eq!(of(&forward, &[other]), Some(Owed::Tell(Version::new("2"))));
+    }
+}

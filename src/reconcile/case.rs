@@ -1,0 +1,236 @@
+//! One situation, laid before the decision by the tests that walk the tables.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::*;
+use crate::config::VerifyConfig;
+use crate::document::FieldMap;
+use crate::model::{AiType, Intent, KeyId, Origin, Refusal, SourceId, WorkspaceId};
+use crate::secret::Fingerprinter;
+
+const RULES: Rules = Rules {
+    resync: Duration::from_secs(24 * 3600),
+    refused: Duration::from_secs(15 * 60),
+};
+
+pub fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_700_000_000 + seconds, 0).expect("a time")
+}
+
+pub fn digest(value: &str) -> Fingerprint {
+    Fingerprinter::new([3; 32]).bytes(value.as_bytes())
+}
+
+pub fn origin(path: &str) -> Origin {
+    Origin {
+        source: SourceId::new("s"),
+        path: path.into(),
+        fields: FieldMap::default(),
+    }
+}
+
+pub fn stored(version: &str, value: &str) -> Stored {
+    Stored {
+        version: Version::new(version),
+        fingerprint: digest(value),
+        origin: origin("a"),
+    }
+}
+
+pub fn settings(name: &str, workspace: &str) -> Settings {
+    Settings {
+        workspace_id: WorkspaceId::new(workspace),
+        name: name.into(),
+        ai_type: AiType::Openai,
+        endpoint: "https://api.openai.com/v1".into(),
+    }
+}
+
+/// One situation, built up from "version 1 is live and nothing has happened since".
+pub struct Case {
+    pub settings: Settings,
+    pub origin: Origin,
+    pub record: Record,
+    pub observation: Observation,
+    pub reading: Option<Read>,
+    pub remote: Remote,
+    pub rejection: Option<Rejection>,
+    pub order: Order,
+    pub older: Option<Older>,
+    pub before: Option<Result<Version, String>>,
+    pub cleared: bool,
+    pub verify: VerifyConfig,
+    pub now: DateTime<Utc>,
+}
+
+impl Case {
+    pub fn fresh() -> Self {
+        Self {
+            settings: settings("n", "w"),
+            origin: origin("a"),
+            record: Record::new(KeyId::new("k")),
+            observation: Observation::Present {
+                version: Version::new("1"),
+                written_at: None,
+            },
+            reading: None,
+            remote: Remote::Unasked,
+            rejection: None,
+            order: Order::None,
+            older: None,
+            before: None,
+            cleared: false,
+            verify: VerifyConfig {
+                before_provider: false,
+                after_flashback: true,
+                grace: Duration::from_secs(60),
+                rollback: true,
+            },
+            now: at(60),
+        }
+    }
+
+    pub fn live() -> Self {
+        let mut case = Self::fresh();
+        case.record = case.record.pushed(Pushed {
+            id: AiLlmId::new("id-1"),
+            value: stored("1", "one"),
+            settings: settings("n", "w"),
+            what: What::Newest,
+            validate: false,
+            anew: false,
+            verified_by: None,
+            at: at(0),
+        });
+        case
+    }
+
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    pub fn seen(self, version: &str) -> Self {
+        let observation = Observation::Present {
+            version: Version::new(version),
+            written_at: None,
+        };
+        self.with(|case| case.observation = observation)
+    }
+
+    pub fn read(self, version: &str, value: &str) -> Self {
+        let read = Read::Value {
+            version: Version::new(version),
+            fingerprint: digest(value),
+        };
+        self.with(|case| case.reading = Some(read))
+    }
+
+    pub fn unfinished(self, action: Action, version: &str) -> Self {
+        self.with(|case| {
+            case.record.intent = Some(Intent {
+                version: Version::new(version),
+                fingerprint: digest("two"),
+                settings: case.settings.clone(),
+                action,
+                at: at(10),
+            });
+        })
+    }
+
+    pub fn refused(self, version: &str, after: i64) -> Self {
+        self.with(|case| {
+            case.record.refusal = Some(Refusal {
+                version: Version::new(version),
+                origin: origin("a"),
+                settings: settings("n", "w"),
+                at: at(60 - after),
+                error: "no".into(),
+            });
+        })
+    }
+
+    pub fn rejected(self, action: Action) -> Self {
+        self.with(|case| {
+            case.rejection = Some(Rejection::Refused {
+                action,
+                error: "no".into(),
+            });
+        })
+    }
+
+    pub fn gone(self, id: &str) -> Self {
+        self.with(|case| case.rejection = Some(Rejection::Gone(AiLlmId::new(id))))
+    }
+
+    pub fn remote(self, remote: Remote) -> Self {
+        self.with(|case| case.remote = remote)
+    }
+
+    pub fn forced(self) -> Self {
+        self.with(|case| case.order = Order::Force)
+    }
+
+    /// The step, in few words.
+    pub fn step(&self) -> String {
+        let step = decide(&Facts {
+            settings: &self.settings,
+            origin: &self.origin,
+            record: &self.record,
+            observation: &self.observation,
+            reading: self.reading.as_ref(),
+            remote: &self.remote,
+            rejection: self.rejection.as_ref(),
+            older: self.older.as_ref(),
+            before: self.before.as_ref(),
+            cleared: self.cleared,
+            order: self.order,
+            rules: RULES,
+            verify: &self.verify,
+            now: self.now,
+        });
+        match step {
+            Step::Read(version) => format!("read {version}"),
+            Step::List => "list".into(),
+            Step::Push {
+                action,
+                id,
+                reason,
+                what,
+            } => {
+                let id = id.map_or_else(String::new, |id| format!(" {id}"));
+                let older = match what {
+                    What::Newest => "",
+                    What::Older => " with the older one",
+                };
+                format!("{}{id}{older}: {reason}", action.as_str())
+            }
+            Step::ReadOlder { version, .. } => format!("read older {version}"),
+            Step::FindOlder(version) => format!("find what is before {version}"),
+            Step::Probe => "probe".into(),
+            Step::Validate(id) => format!("validate {id}"),
+            Step::Hold { version, reason } => format!("hold {version}: {reason}"),
+            Step::TurnBack { to, from, .. } => format!("from {from} back to {}", to.version),
+            Step::LetStand { held: true, .. } => "let stand, held".into(),
+            Step::LetStand { held: false, .. } => "let stand".into(),
+            Step::Keep => "keep".into(),
+            Step::EndTrial => "end the trial".into(),
+            Step::Leave(_) => "leave".into(),
+            Step::Note(version) => format!("note {version}"),
+            Step::Refuse { version, .. } => format!("refuse {version}"),
+            Step::Rest(Rest::InSync) => "in sync".into(),
+            Step::Rest(Rest::Missing(why)) => format!("missing: {why:?}"),
+            Step::Rest(Rest::Malformed(_)) => "malformed".into(),
+            Step::Rest(Rest::Held(_)) => "held".into(),
+            Step::Rest(Rest::Refused { until, .. }) => {
+                format!("refused for {} s", (until - self.now).num_seconds())
+            }
+            Step::Rest(Rest::Contradiction(_)) => "contradiction".into(),
+            Step::Rest(Rest::Probing(_)) => "probing".into(),
+            Step::Rest(Rest::Unproven(_)) => "unproven".into(),
+            Step::Rest(Rest::NoWayBack(_)) => "no way back".into(),
+        }
+    }
+}

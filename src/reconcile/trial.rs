@@ -1,0 +1,282 @@
+//! The half of the decision that keeps a working key from being replaced by a broken one.
+//!
+//! ```text
+//!              the newest value is to be pushed
+//!                            │
+//!                    ┌───────▼───────┐ before = "provider", and it said no so far
+//!                    │     Probe     │───────▶ Rest(Probing) ── through the grace ──▶ Hold
+//!                    └───────┬───────┘
+//!                            │ yes, or nobody knows
+//!                          Push                                        ┌──────────────┐
+//!                            │ after = "flashback"                     │  verified,   │
+//!                    ┌───────▼───────┐ works, or nobody can tell       │  or nobody   │
+//!                    │     After     │────────────────────────────────▶│  can tell:   │
+//!                    └───────┬───────┘                                 │  the trial   │
+//!                            │ no, through the grace                   │  is over     │
+//!          can be read again │                                         │              │
+//!           ┌────────────────┴──────────────┐ it cannot, or            │              │
+//!           ▼                               ▼ on_failure = "hold"      │              │
+//!   ┌───────────────┐  no, through  ┌───────────────┐ works            │              │
+//!   │     Back      │──────────────▶│    Forward    │─────────────────▶│              │
+//!   │ push previous │   the grace   │ push subject  │ no: asked again, │              │
+//!   └───────┬───────┘               └───────────────┘ ever more calmly │              │
+//!           │ works, or nobody can tell: the subject is held           │              │
+//!           └─────────────────────────────────────────────────────────▶└──────────────┘
+//! ```
+//!
+//! A verdict of *no* is what takes a key out again; silence never is. Everything a trial has come to
+//! is in the record, so that a process that dies at any step finds its place again, and whatever
+//! waits ends the pass. Another version in the store ends the trial of the one before: the newest
+//! wins, and what would be put back stays what was last known to be good. An older value that
+//! somebody has put back by hand is asked about too ([`Stage::Kept`]), and stays.
+
+use super::facts::{Facts, HoldReason, Reason, Rest, Step, What};
+use super::{known_id, push};
+use crate::model::{Held, Live, Observation, Order, Origin, Record, Stage, Stored, Trial, Version};
+use crate::secret::Fingerprint;
+
+/// Whether the provider is to be asked about a value first, or has turned it down; `None` where
+/// nothing is in the way of a push. `written` says that Flashback holds it already.
+pub(super) fn ask_first(facts: &Facts<'_>, value: &Stored, written: bool) -> Option<Step> {
+    let asked = facts.verify.before_provider && facts.order != Order::Force;
+    if !asked || written || facts.cleared || goes_back_in(facts, value) {
+        return None;
+    }
+    let Some(candidate) = candidate(facts.record, value) else {
+        return Some(Step::Probe);
+    };
+    let said = candidate.rejected.clone().unwrap_or_default();
+    Some(if candidate.failed(facts.verify.grace) {
+        Step::Hold {
+            version: value.version.clone(),
+            reason: HoldReason::Provider(said),
+        }
+    } else if candidate.waits(facts.now) {
+        Step::Rest(Rest::Probing(said))
+    } else {
+        Step::Probe
+    })
+}
+
+/// What the provider has said of this value so far, where that was a no.
+pub(super) fn candidate<'a>(record: &'a Record, value: &Stored) -> Option<&'a Trial> {
+    let candidate = record.candidate.as_ref();
+    candidate.filter(|candidate| candidate.subject == *value)
+}
+
+/// Whether this value goes in a second time, after the one before it did not work either.
+pub(super) fn goes_back_in(facts: &Facts<'_>, value: &Stored) -> bool {
+    facts.record.trial.as_ref().is_some_and(|trial| {
+        trial.stage == Stage::Forward && trial.subject.fingerprint == value.fingerprint
+    })
+}
+
+/// What is left to do when the newest version is not to be pushed (any more): an older one may
+/// have to be, and what is live may have to prove itself.
+pub(super) fn settle(facts: &Facts<'_>, rest: Rest) -> Step {
+    put_older(facts, &rest).unwrap_or_else(|| prove(facts, rest))
+}
+
+/// Sees to it that Flashback holds the older value that it should.
+fn put_older(facts: &Facts<'_>, rest: &Rest) -> Option<Step> {
+    let record = facts.record;
+    let turning = record
+        .trial
+        .as_ref()
+        .is_some_and(|trial| trial.stage == Stage::Back);
+    let to = if turning {
+        record.previous.as_ref()?
+    } else {
+        let held = record.held.as_ref()?;
+        let left = |at| facts.now < at + facts.rules.refused;
+        if !matches!(rest, Rest::Held(_)) || held.left_at.is_some_and(left) {
+            return None;
+        }
+        held.instead.as_ref()?
+    };
+    let reason = why_put(facts, to, turning)?;
+    let given_up = |why: String| match turning {
+        true => Step::LetStand { held: false, why },
+        false => Step::Leave(why),
+    };
+    match read(facts, &to.version, &to.origin) {
+        Err(step) => Some(*step),
+        Ok(Err(why)) => Some(given_up(why)),
+        Ok(Ok(found)) if found != to.fingerprint => Some(given_up(changed(to))),
+        Ok(Ok(_)) => Some(match push(facts, &to.version, reason, What::Older) {
+            Step::Refuse { error, .. } => given_up(error),
+            step => step,
+        }),
+    }
+}
+
+/// Why an older value has to be written, if it has.
+fn why_put(facts: &Facts<'_>, to: &Stored, turning: bool) -> Option<Reason> {
+    let record = facts.record;
+    let live = record.live.as_ref();
+    let there = |live: &&Live| live.fingerprint == to.fingerprint;
+    let Some(live) = live.filter(there) else {
+        return Some(Reason::RolledBack);
+    };
+    if record.intent.is_some() {
+        Some(Reason::Unfinished)
+    } else if live.settings != *facts.settings {
+        Some(Reason::SettingsChanged)
+    } else {
+        let resync = !turning && facts.now >= live.pushed_at + facts.rules.resync;
+        resync.then_some(Reason::Resync)
+    }
+}
+
+/// The digest of an older version, or the step that finds it.
+fn read(
+    facts: &Facts<'_>,
+    version: &Version,
+    origin: &Origin,
+) -> Result<Result<Fingerprint, String>, Box<Step>> {
+    match facts.older {
+        Some(older) if older.version == *version && older.origin == *origin => {
+            Ok(older.found.clone())
+        }
+        _ => Err(Box::new(Step::ReadOlder {
+            version: version.clone(),
+            origin: origin.clone(),
+        })),
+    }
+}
+
+fn changed(to: &Stored) -> String {
+    format!("version {} is another value now", to.version)
+}
+
+/// Lets what is live prove itself, where it has to.
+fn prove(facts: &Facts<'_>, rest: Rest) -> Step {
+    let record = facts.record;
+    let (Some(trial), Some(live), Some(id)) = (&record.trial, &record.live, known_id(facts)) else {
+        return Step::Rest(rest);
+    };
+    if record.intent.is_some() {
+        // What Flashback holds is not known; the next push finds out.
+        return Step::Rest(rest);
+    }
+    let tried = match trial.stage {
+        Stage::Back => record.previous.as_ref().unwrap_or(&trial.subject),
+        _ => &trial.subject,
+    };
+    if live.fingerprint != tried.fingerprint {
+        return Step::Keep;
+    }
+    if !facts.verify.after_flashback {
+        return Step::EndTrial;
+    }
+    if trial.failed(facts.verify.grace) {
+        match trial.stage {
+            Stage::After => return turn_back(facts, trial),
+            Stage::Back => {
+                let said = trial.rejected.clone().unwrap_or_default();
+                let why = format!("version {} does not work either: {said}", live.version);
+                return Step::LetStand { held: false, why };
+            }
+            Stage::Before | Stage::Forward | Stage::Kept => {}
+        }
+    }
+    if !trial.waits(facts.now) {
+        return Step::Validate(id.clone());
+    }
+    let given_up = trial.stage == Stage::Forward || trial.failed(facts.verify.grace);
+    Step::Rest(match (&trial.rejected, rest) {
+        (Some(said), Rest::InSync) if given_up => Rest::Unproven(said.clone()),
+        (Some(said), Rest::Held(_)) if given_up && trial.stage == Stage::Kept => {
+            Rest::Unproven(said.clone())
+        }
+        (_, rest) => rest,
+    })
+}
+
+/// The value on trial does not work. What was live before goes back in, if it can be had.
+fn turn_back(facts: &Facts<'_>, trial: &Trial) -> Step {
+    let said = trial.rejected.clone().unwrap_or_default();
+    let stands = |held, why: String| Step::LetStand { held, why };
+    if !facts.verify.rollback {
+        return stands(true, "on_failure is \"hold\"".to_owned());
+    }
+    if !trial.fresh {
+        return stands(false, "the same value was live before".to_owned());
+    }
+    match older_than(facts, &trial.subject) {
+        Err(step) => *step,
+        Ok(Err(why)) => stands(false, why),
+        Ok(Ok(to)) => Step::TurnBack {
+            to,
+            from: trial.subject.version.clone(),
+            reason: HoldReason::Flashback(said),
+        },
+    }
+}
+
+/// The value that stands before `value` and can be read again: what was live before it or, where
+/// that is not on record, what the store has; or why there is none, or the step that finds out.
+fn older_than(facts: &Facts<'_>, value: &Stored) -> Result<Result<Stored, String>, Box<Step>> {
+    let on_record = facts.record.previous.as_ref();
+    let (version, origin, expected) =
+        match on_record.filter(|previous| previous.fingerprint != value.fingerprint) {
+            Some(previous) => (
+                &previous.version,
+                &previous.origin,
+                Some(previous.fingerprint),
+            ),
+            None => match facts.before {
+                None => return Err(Box::new(Step::FindOlder(value.version.clone()))),
+                Some(Err(why)) => return Ok(Err(why.clone())),
+                Some(Ok(version)) => (version, &value.origin, None),
+            },
+        };
+    let to = |fingerprint| Stored {
+        version: version.clone(),
+        fingerprint,
+        origin: origin.clone(),
+    };
+    Ok(match read(facts, version, origin)? {
+        Err(why) => Err(why),
+        Ok(found) if expected.is_some_and(|expected| expected != found) => Err(changed(&to(found))),
+        Ok(found) if found == value.fingerprint => {
+            Err(format!("version {version} is the same value"))
+        }
+        Ok(found) => Ok(to(found)),
+    })
+}
+
+/// What `rollback KEY` asks for; `None` where it is so already.
+pub(super) fn back_by_hand(facts: &Facts<'_>) -> Option<Step> {
+    let record = facts.record;
+    let Some(live) = &record.live else {
+        let why = "nothing is live in Flashback for this key yet".to_owned();
+        return Some(Step::Rest(Rest::NoWayBack(why)));
+    };
+    let newest = match facts.observation {
+        Observation::Present { version, .. } => version,
+        // What the store has lost is still what is to be replaced.
+        Observation::Missing(_) => &live.version,
+    };
+    let held = |held: &Held| held.is(newest, facts.origin);
+    if record.held.as_ref().is_some_and(held) && !live.stored().is(newest, facts.origin) {
+        return None;
+    }
+    let hold = || Step::Hold {
+        version: newest.clone(),
+        reason: HoldReason::ByHand,
+    };
+    if !live.stored().is(newest, facts.origin) {
+        // What is live is the previous one.
+        return Some(hold());
+    }
+    Some(match older_than(facts, &live.stored()) {
+        Err(step) => *step,
+        Ok(Err(why)) => Step::Rest(Rest::NoWayBack(why)),
+        Ok(Ok(to)) => Step::TurnBack {
+            to,
+            from: newest.clone(),
+            reason: HoldReason::ByHand,
+        },
+    })
+}

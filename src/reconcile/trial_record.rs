@@ -1,0 +1,50 @@
+//! What a record keeps of trials, beside the steps that follow from it.
+
+use super::case::{Case, at, origin, stored};
+use super::trial_table::{GRACE, asked, push};
+use super::*;
+use crate::model::{Held, Trial, Verdict};
+
+#[test]
+fn what_is_put_back_is_what_was_last_good() {
+    let two = Case::live()
+        .record
+        .pushed(push("2", "two", What::Newest, at(1)));
+    assert_eq!(two.previous, Some(stored("1", "one")));
+    // 3 comes while 2 has still to prove itself.
+    let three = two.pushed(push("3", "three", What::Newest, at(2)));
+    assert_eq!(three.previous, Some(stored("1", "one")));
+    let proven = two.validated(&Verdict::Works, asked(1));
+    let three = proven.pushed(push("3", "three", What::Newest, at(2)));
+    assert_eq!(three.previous, Some(stored("2", "two")));
+    // A configuration that is made anew has not forgotten it.
+    let three = proven
+        .gone()
+        .pushed(push("3", "three", What::Newest, at(2)));
+    assert_eq!(three.previous, Some(stored("2", "two")));
+}
+
+#[test]
+fn a_clock_that_was_set_back_ends_no_trial_and_no_wait() {
+    let value = stored("2", "two");
+    let trial = Trial::begin(value, Stage::After, true, at(0));
+    assert!(!trial.late(GRACE, at(59)) && trial.late(GRACE, at(60)));
+    assert!(!trial.late(GRACE, at(-59)) && trial.late(GRACE, at(-61)));
+    let asked = trial.asked(asked(0));
+    assert!(asked.waits(at(9)) && !asked.waits(at(10)));
+    assert!(!asked.waits(at(-61)), "a year from now is not waited for");
+}
+
+#[test]
+fn a_hold_is_of_a_version_of_an_origin() {
+    let held = Held {
+        version: Version::new("2"),
+        reason: String::new(),
+        origin: Some(origin("a")),
+        instead: None,
+        left_at: None,
+    };
+    assert!(held.is(&Version::new("2"), &origin("a")));
+    assert!(!held.is(&Version::new("2"), &origin("b")));
+    assert!(!held.is(&Version::new("3"), &origin("a")));
+}

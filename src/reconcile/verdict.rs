@@ -1,0 +1,233 @@
+//! How a record changes with what is said of a key: beside [`transition`](super::transition), which
+//! has what is done with it.
+
+use chrono::{DateTime, Utc};
+
+use super::facts::HoldReason;
+use crate::model::{
+    Asked, Held, Live, Origin, Record, Stage, Stored, Trial, Verdict, Verifier, Version,
+};
+
+impl Record {
+    /// The provider has said something of a value that is not pushed yet. A no stands until the
+    /// grace is over or a yes comes; silence after it does not take it back.
+    pub fn probed(&self, value: &Stored, verdict: &Verdict, asked: Asked) -> Self {
+        let earlier = self.candidate.clone();
+        let earlier = earlier.filter(|candidate| candidate.subject == *value);
+        let candidate = match (verdict, earlier) {
+            (Verdict::Rejected(said), earlier) => {
+                let begun = || Trial::begin(value.clone(), Stage::Before, true, asked.at);
+                Some(Trial {
+                    rejected: Some(said.clone()),
+                    ..earlier.unwrap_or_else(begun)
+                })
+            }
+            (Verdict::Inconclusive(_), earlier) => earlier,
+            (Verdict::Works | Verdict::Unsupported(_), _) => None,
+        };
+        Self {
+            candidate: candidate.map(|candidate| candidate.asked(asked)),
+            ..self.clone()
+        }
+    }
+
+    /// Flashback has said something of what it holds.
+    pub fn validated(&self, verdict: &Verdict, asked: Asked) -> Self {
+        let Some(trial) = &self.trial else {
+            return self.clone();
+        };
+        match verdict {
+            Verdict::Works => {
+                let live = self.live.clone().map(|live| Live {
+                    verified_by: Some(Verifier::Flashback),
+                    ..live
+                });
+                // The version is good after all.
+                let proven = trial.stage == Stage::Forward;
+                Self {
+                    live,
+                    held: self.held.clone().filter(|_| !proven),
+                    ..self.without_trial()
+                }
+                .holding_what_was_turned_back(trial)
+            }
+            Verdict::Unsupported(_) => self.without_trial().holding_what_was_turned_back(trial),
+            Verdict::Rejected(said) => {
+                let live = self.live.clone().map(|live| Live {
+                    verified_by: None,
+                    ..live
+                });
+                let trial = Trial {
+                    rejected: Some(said.clone()),
+                    ..trial.asked(asked)
+                };
+                Self {
+                    live,
+                    trial: Some(trial),
+                    ..self.clone()
+                }
+            }
+            Verdict::Inconclusive(_) => Self {
+                trial: Some(trial.asked(asked)),
+                ..self.clone()
+            },
+        }
+    }
+
+    fn without_trial(&self) -> Self {
+        Self {
+            trial: None,
+            ..self.clone()
+        }
+    }
+
+    /// The previous value is back in: the newest, which it has replaced, is held. Where that is
+    /// held already and another was on trial meanwhile, it goes on being held.
+    fn holding_what_was_turned_back(self, trial: &Trial) -> Self {
+        let back = self.live.as_ref().filter(|live| {
+            trial.stage == Stage::Back && live.fingerprint != trial.subject.fingerprint
+        });
+        let Some(instead) = back.map(Live::stored) else {
+            return self;
+        };
+        let subject = Held {
+            version: trial.subject.version.clone(),
+            reason: trial.reason.clone().unwrap_or_default(),
+            origin: Some(trial.subject.origin.clone()),
+            instead: None,
+            left_at: None,
+        };
+        let newest = self.held.clone().filter(|held| {
+            held.version != subject.version && self.seen.as_ref() == Some(&held.version)
+        });
+        Self {
+            held: Some(Held {
+                instead: Some(instead),
+                ..newest.unwrap_or(subject)
+            }),
+            ..self
+        }
+    }
+
+    /// A version that Flashback has not got is not to be pushed by itself.
+    pub fn holding(
+        &self,
+        version: Version,
+        origin: Origin,
+        reason: &HoldReason,
+        now: DateTime<Utc>,
+    ) -> Self {
+        // What was being put back stays where somebody wants it so, whatever is said of it.
+        let kept = |trial: &Trial| match (trial.stage, reason) {
+            (Stage::Back, HoldReason::ByHand) => self.kept(now),
+            _ => Some(trial.clone()),
+        };
+        Self {
+            held: Some(Held {
+                version,
+                reason: reason.to_string(),
+                origin: Some(origin),
+                instead: self.live.as_ref().map(Live::stored),
+                left_at: None,
+            }),
+            trial: self.trial.as_ref().and_then(kept),
+            candidate: None,
+            ..self.clone()
+        }
+    }
+
+    /// An older value is to be put back in the place of `from`.
+    pub fn turning_back(
+        &self,
+        to: Stored,
+        from: Version,
+        origin: Origin,
+        reason: &HoldReason,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let next = Self {
+            previous: Some(to.clone()),
+            ..self.clone()
+        };
+        match (reason, &self.trial) {
+            (HoldReason::Flashback(_), Some(trial)) => Self {
+                trial: Some(Trial {
+                    reason: Some(reason.to_string()),
+                    ..trial.enter(Stage::Back, now)
+                }),
+                ..next
+            },
+            _ => Self {
+                held: Some(Held {
+                    version: from,
+                    reason: reason.to_string(),
+                    origin: Some(origin),
+                    instead: Some(to),
+                    left_at: None,
+                }),
+                trial: None,
+                candidate: None,
+                ..next
+            },
+        }
+    }
+
+    /// The value on trial stays, or goes back in, though it was rejected. It is asked about again
+    /// when it would have been.
+    pub fn letting_stand(&self, held: bool, now: DateTime<Utc>) -> Self {
+        let Some(trial) = &self.trial else {
+            return self.clone();
+        };
+        let mark = || Held {
+            version: trial.subject.version.clone(),
+            reason: HoldReason::Flashback(trial.rejected.clone().unwrap_or_default()).to_string(),
+            origin: Some(trial.subject.origin.clone()),
+            instead: None,
+            left_at: None,
+        };
+        Self {
+            held: held.then(mark).or_else(|| self.held.clone()),
+            trial: Some(Trial {
+                asked_at: trial.asked_at,
+                next_at: trial.next_at,
+                rejected: trial.rejected.clone(),
+                ..trial.enter(Stage::Forward, now)
+            }),
+            ..self.clone()
+        }
+    }
+
+    /// What is live stays, and goes on proving itself.
+    pub fn keeping(&self, now: DateTime<Utc>) -> Self {
+        let instead = self.live.as_ref().map(Live::stored);
+        let held = self.held.clone().map(|held| Held { instead, ..held });
+        Self {
+            held,
+            trial: self.kept(now),
+            ..self.clone()
+        }
+    }
+
+    fn kept(&self, now: DateTime<Utc>) -> Option<Trial> {
+        let live = self.live.as_ref()?;
+        Some(Trial::begin(live.stored(), Stage::Kept, false, now))
+    }
+
+    /// The older value could not be written again.
+    pub fn leaving_older(&self, now: DateTime<Utc>) -> Self {
+        self.with_older(Some(now))
+    }
+
+    /// The older value was written again.
+    pub(super) fn reading_older_again(&self) -> Self {
+        self.with_older(None)
+    }
+
+    fn with_older(&self, left_at: Option<DateTime<Utc>>) -> Self {
+        let held = self.held.clone().map(|held| Held { left_at, ..held });
+        Self {
+            held,
+            ..self.clone()
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The calls of a pass: what Flashback and the providers make of them.
+
+use super::*;
+
+impl World {
+    pub(super) fn push(
+        &mut self,
+        light: &mut Light,
+        order: &mut Order,
+        (action, id, reason, what): (Action, Option<AiLlmId>, Reason, What),
+        fault: Fault,
+    ) -> Option<End> {
+        let value = match (what, &light.reading, &light.older) {
+            (
+                What::Newest,
+                Some(Read::Value {
+                    version,
+                    fingerprint,
+                }),
+                _,
+            ) => Stored {
+                version: version.clone(),
+                fingerprint: *fingerprint,
+                origin: self.origin.clone(),
+            },
+            (What::Older, _, Some(older)) => Stored {
+                version: older.version.clone(),
+                fingerprint: older.found.clone().expect("it was read"),
+                origin: older.origin.clone(),
+            },
+            _ => panic!("a push without a value"),
+        };
+        self.nothing_held_is_pushed(&value, *order);
+        let before = self.record.clone();
+        let intent = Intent {
+            version: value.version.clone(),
+            fingerprint: value.fingerprint,
+            settings: self.settings.clone(),
+            action,
+            at: self.now,
+        };
+        self.record = before.begun(intent, id.as_ref());
+        let answer = match fault {
+            Fault::LostRequest => return Some(End::Cut),
+            Fault::Refused => Err(Rejection::Refused {
+                action,
+                error: "400".into(),
+            }),
+            Fault::Fine | Fault::LostAnswer => {
+                let secret = self.value(index_of(&value.version), &value.origin);
+                self.write(action, id.as_ref(), secret)
+            }
+        };
+        if fault == Fault::LostAnswer {
+            return Some(End::Cut);
+        }
+        match answer {
+            Ok(id) => {
+                *order = Order::None;
+                light.rejection = None;
+                self.record = self.record.pushed(Pushed {
+                    id,
+                    value,
+                    settings: self.settings.clone(),
+                    what,
+                    validate: self.verify.after_flashback,
+                    anew: reason == Reason::Forced,
+                    verified_by: None,
+                    at: self.now,
+                });
+            }
+            Err(refused) => {
+                self.record = match refused {
+                    Rejection::Gone(_) => before.gone(),
+                    Rejection::Refused { .. } => before,
+                };
+                let remote = light.remote.take().unwrap_or(Remote::Unasked);
+                light.remote = Some(remote.after(&refused, light.rejection.as_ref()));
+                light.rejection = Some(refused);
+            }
+        }
+        None
+    }
+
+    pub(super) fn nothing_held_is_pushed(&self, value: &Stored, order: Order) {
+        let Some(held) = &self.record.held else {
+            return;
+        };
+        let there = self.record.live.as_ref().map(Live::stored);
+        assert!(
+            order == Order::Force
+                || !held.is(&value.version, &value.origin)
+                || there.as_ref() == Some(value),
+            "{value:?} is held: {:?}",
+            self.record
+        );
+    }
+
+    pub(super) fn probe(&mut self, light: &mut Light, fault: Fault) {
+        self.questions += 1;
+        let Some(Read::Value {
+            version,
+            fingerprint,
+        }) = &light.reading
+        else {
+            panic!("a probe without a value");
+        };
+        let value = Stored {
+            version: version.clone(),
+            fingerprint: *fingerprint,
+            origin: self.origin.clone(),
+        };
+        let secret = self.value(index_of(version), &self.origin);
+        let verdict = match fault {
+            Fault::Fine => self.verdict(secret),
+            _ => Verdict::Inconclusive("503".into()),
+        };
+        let asked = self.asked(trial::candidate(&self.record, &value));
+        self.record = self.record.probed(&value, &verdict, asked);
+        light.cleared = self.record.candidate.is_none();
+    }
+
+    pub(super) fn validate(&mut self, id: &AiLlmId, fault: Fault) {
+        self.questions += 1;
+        let there = self.configurations.iter().find(|other| other.id == *id);
+        let verdict = match (fault, there) {
+            (Fault::Fine, Some(there)) => self.verdict(there.value),
+            (Fault::Fine, None) => Verdict::Unsupported("404".into()),
+            _ => Verdict::Inconclusive("503".into()),
+        };
+        let asked = self.asked(self.record.trial.as_ref());
+        self.record = self.record.validated(&verdict, asked);
+    }
+
+    pub(super) fn verdict(&self, value: u8) -> Verdict {
+        match self.works(value) {
+            true => Verdict::Works,
+            false => Verdict::Rejected("401".into()),
+        }
+    }
+
+    pub(super) fn works(&self, value: u8) -> bool {
+        !self.revoked.contains(&(value / 10))
+    }
+
+    pub(super) fn asked(&self, trial: Option<&Trial>) -> Asked {
+        let calm = trial.is_some_and(|trial| trial.pace(GRACE, self.now).1);
+        Asked {
+            at: self.now,
+            wait: Duration::from_secs(if calm { 300 } else { 7 }),
+            grace: GRACE,
+        }
+    }
+
+    /// What a field of a version holds.
+    pub(super) fn value(&self, index: usize, origin: &Origin) -> u8 {
+        let field: u8 = origin.path.parse().expect("a number");
+        self.versions[index] * 10 + field
+    }
+
+    pub(super) fn list(&self) -> Remote {
+        let all = self.configurations.iter();
+        let all: Vec<_> = all.map(|one| (&one.id, &one.settings)).collect();
+        find(&self.settings, &self.record, &all)
+    }
+
+    /// What Flashback does with a write that reaches it.
+    pub(super) fn write(
+        &mut self,
+        action: Action,
+        id: Option<&AiLlmId>,
+        value: u8,
+    ) -> Result<AiLlmId, Rejection> {
+        self.pushes += 1;
+        let taken = |other: &Configuration| {
+            other.settings.name == self.settings.name && Some(&other.id) != id
+        };
+        if self.configurations.iter().any(taken) {
+            return Err(Rejection::Refused {
+                action,
+                error: "the name exists".into(),
+            });
+        }
+        let settings = self.settings.clone();
+        let Some(id) = id else {
+            self.made += 1;
+            let id = AiLlmId::new(format!("id-{}", self.made));
+            self.configurations.push(Configuration {
+                id: id.clone(),
+                settings,
+                value,
+            });
+            return Ok(id);
+        };
+        let there = self.configurations.iter_mut().find(|other| other.id == *id);
+        let there = there.ok_or_else(|| Rejection::Gone(id.clone()))?;
+        there.settings = settings;
+        there.value = value;
+        Ok(id.clone())
+    }
+}

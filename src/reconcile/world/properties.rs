@@ -1,0 +1,274 @@
+//! What holds whatever happens, in every order.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        3 => Just(Fault::Fine),
+        2 => Just(Fault::LostAnswer),
+        2 => Just(Fault::LostRequest),
+        1 => Just(Fault::Refused),
+    ]
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let order = prop_oneof![
+        12 => Just(Order::None),
+        1 => Just(Order::Force),
+        1 => Just(Order::RollBack),
+    ];
+    let faults = prop_oneof![
+        2 => Just(Vec::new()),
+        1 => prop::collection::vec(fault(), 0..7),
+    ];
+    let look = (faults, prop::option::weighted(0.3, 0..LONGEST_PASS), order);
+    prop_oneof![
+        4 => (0..6_u8).prop_map(|value| Happening::Rotate { value }),
+        2 => (0..8_usize).prop_map(|to| Happening::RollBack { to }),
+        1 => Just(Happening::DeleteSecret),
+        1 => (0..8_usize).prop_map(|version| Happening::Prune { version }),
+        1 => Just(Happening::DeleteConfiguration),
+        1 => (0..3_u8).prop_map(|name| Happening::Rename { name }),
+        1 => (0..3_u8).prop_map(|field| Happening::OtherField { field }),
+        3 => (0..6_u8).prop_map(|value| Happening::Revoke { value }),
+        2 => (0..6_u8).prop_map(|value| Happening::Restore { value }),
+        3 => (0..90_u32).prop_map(|seconds| Happening::Wait { seconds }),
+        1 => (0..120_000_u32).prop_map(|seconds| Happening::Wait { seconds }),
+        10 => look.prop_map(|(faults, dies_after, order)| Happening::Look { faults, dies_after, order }),
+    ]
+}
+
+fn verify() -> impl Strategy<Value = VerifyConfig> {
+    (
+        any::<bool>(),
+        prop::bool::weighted(0.8),
+        prop::bool::weighted(0.8),
+    )
+        .prop_map(
+            |(before_provider, after_flashback, rollback)| VerifyConfig {
+                before_provider,
+                after_flashback,
+                grace: GRACE,
+                rollback,
+            },
+        )
+}
+
+const BOTH: VerifyConfig = VerifyConfig {
+    before_provider: false,
+    after_flashback: true,
+    grace: GRACE,
+    rollback: true,
+};
+
+impl World {
+    /// Looks every ten seconds, without faults, for so many minutes.
+    fn watch(&mut self, minutes: usize) -> End {
+        for _ in 0..minutes * 6 {
+            let _ = self.look(&[], None, Order::None);
+            self.now += TimeDelta::seconds(10);
+        }
+        self.look(&[], None, Order::None)
+    }
+
+    fn live_value(&self) -> u8 {
+        assert_eq!(self.configurations.len(), 1, "{:?}", self.configurations);
+        self.configurations[0].value
+    }
+
+    /// The value of the newest version.
+    fn newest_value(&self) -> u8 {
+        self.value(self.current.expect("it is there"), &self.origin)
+    }
+
+    /// Nobody asks and nobody writes any more while nothing changes.
+    fn is_at_rest(&mut self) {
+        let (pushes, questions) = (self.pushes, self.questions);
+        self.watch(3);
+        assert_eq!(
+            self.pushes, pushes,
+            "pushed without a cause: {:?}",
+            self.record
+        );
+        assert_eq!(
+            self.questions, questions,
+            "asked without a cause: {:?}",
+            self.record
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_history_ends_with_the_newest_value_that_works_in_one_configuration(
+        verify in verify(),
+        happenings in prop::collection::vec(happening(), 0..40),
+        last in 0..6_u8,
+    ) {
+        let mut world = World::new(verify);
+        for happening in happenings {
+            world.happen(happening);
+            prop_assert!(world.configurations.len() <= 1, "{:?}", world.configurations);
+        }
+
+        world.happen(Happening::Rotate { value: last });
+        world.happen(Happening::Restore { value: last });
+        world.now += TimeDelta::hours(25);
+        let end = world.watch(5);
+        prop_assert_eq!(end, End::Rested(Rest::InSync));
+        prop_assert_eq!(world.live_value(), world.newest_value());
+        let one = &world.configurations[0];
+        prop_assert_eq!(&one.settings, &world.settings);
+        prop_assert_eq!(Some(&one.id), world.record.ai_llm_id.as_ref());
+        if verify.after_flashback {
+            prop_assert!(world.record.trial.is_none(), "{:?}", world.record.trial);
+        }
+        world.is_at_rest();
+
+        world.happen(Happening::OtherField { field: 3 });
+        let end = world.watch(3);
+        prop_assert_eq!(end, End::Rested(Rest::InSync));
+        prop_assert_eq!(world.live_value(), last * 10 + 3);
+    }
+
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The newest value does not work: what was live and works goes back in, and stays.
+    #[test]
+    fn a_broken_value_does_not_stay(
+        happenings in prop::collection::vec(happening(), 0..40),
+        good in 0..3_u8,
+        bad in 3..6_u8,
+        dies_after in prop::option::of(0..LONGEST_PASS),
+    ) {
+        let mut world = World::new(BOTH);
+        for happening in happenings {
+            world.happen(happening);
+        }
+        world.happen(Happening::Rotate { value: good });
+        world.happen(Happening::Restore { value: good });
+        world.now += TimeDelta::hours(25);
+        world.watch(5);
+        prop_assert_eq!(world.live_value(), world.newest_value());
+        let before = world.live_value();
+
+        world.happen(Happening::Rotate { value: bad });
+        world.happen(Happening::Revoke { value: bad });
+        let mut bad_since = None;
+        for second in 0..180 {
+            // The process dies at each look, until it has got further than that.
+            let end = world.look(&[], dies_after.filter(|_| second % 2 == 0), Order::None);
+            if world.works(world.live_value()) {
+                bad_since = None;
+            } else {
+                let since = *bad_since.get_or_insert(world.now);
+                // Every second look is whole, so what one begins the next has ended.
+                prop_assert!(world.now <= since + GRACE + Duration::from_secs(2), "{end:?} {:?}", world.record);
+            }
+            world.now += TimeDelta::seconds(1);
+        }
+        prop_assert_eq!(world.live_value(), before);
+        let end = world.watch(1);
+        prop_assert!(matches!(end, End::Rested(Rest::Held(_))), "{end:?}");
+        world.is_at_rest();
+
+        // The next good version goes through untouched by hand.
+        world.happen(Happening::Rotate { value: good });
+        world.happen(Happening::Rename { name: 2 });
+        let end = world.watch(3);
+        prop_assert_eq!(end, End::Rested(Rest::InSync));
+        prop_assert_eq!(world.live_value(), world.newest_value());
+    }
+
+    /// With both questions asked, a broken value never gets into Flashback at all.
+    #[test]
+    fn what_its_provider_rejects_is_never_pushed(
+        good in 0..3_u8,
+        bad in 3..6_u8,
+        dies_after in prop::option::of(0..LONGEST_PASS),
+        silent in prop::collection::vec(any::<bool>(), 0..12),
+    ) {
+        let mut world = World::new(VerifyConfig { before_provider: true, ..BOTH });
+        world.happen(Happening::Rotate { value: good });
+        world.watch(2);
+        let pushes = world.pushes;
+        world.happen(Happening::Rotate { value: bad });
+        world.happen(Happening::Revoke { value: bad });
+        // The first answer is one, and silence after it does not take it back.
+        let mut silent = std::iter::once(false).chain(silent);
+        for second in 0..150 {
+            let fault = match silent.next() {
+                Some(true) => Fault::LostAnswer,
+                _ => Fault::Fine,
+            };
+            let dies_after = dies_after.filter(|_| second % 2 == 1);
+            world.look(&[fault], dies_after, Order::None);
+            world.now += TimeDelta::seconds(1);
+        }
+        prop_assert_eq!(world.pushes, pushes);
+        let end = world.look(&[], None, Order::None);
+        prop_assert!(matches!(end, End::Rested(Rest::Held(_))), "{end:?}");
+        world.is_at_rest();
+    }
+
+    /// Neither works: the newest is the best guess, and is taken as soon as it works.
+    #[test]
+    fn where_nothing_works_the_newest_goes_back_in(good in 0..3_u8, bad in 3..6_u8, readable in any::<bool>()) {
+        let mut world = World::new(BOTH);
+        world.happen(Happening::Rotate { value: good });
+        world.watch(2);
+        world.happen(Happening::Rotate { value: bad });
+        for value in [good, bad] {
+            world.happen(Happening::Revoke { value });
+        }
+        if !readable {
+            world.happen(Happening::Prune { version: 1 });
+        }
+        let end = world.watch(10);
+        prop_assert!(matches!(end, End::Rested(Rest::Unproven(_))), "{end:?}");
+        prop_assert_eq!(world.live_value(), world.newest_value());
+        let pushes = world.pushes;
+        world.watch(30);
+        prop_assert_eq!(world.pushes, pushes);
+        world.happen(Happening::Restore { value: bad });
+        prop_assert_eq!(world.watch(10), End::Rested(Rest::InSync));
+        world.is_at_rest();
+    }
+
+    /// Whatever else happens, nobody who rolls back by hand finds the newer version in again.
+    #[test]
+    fn what_is_rolled_back_by_hand_stays_so(
+        good in 0..3_u8,
+        better in 3..6_u8,
+        works in any::<bool>(),
+        dies_after in prop::option::of(0..LONGEST_PASS),
+    ) {
+        let mut world = World::new(BOTH);
+        world.happen(Happening::Rotate { value: good });
+        world.watch(2);
+        let before = world.live_value();
+        world.happen(Happening::Rotate { value: better });
+        world.watch(2);
+        prop_assert_eq!(world.live_value(), world.newest_value());
+        if !works {
+            world.happen(Happening::Revoke { value: good });
+        }
+        world.look(&[], dies_after, Order::RollBack);
+        world.look(&[], None, Order::RollBack);
+        world.watch(60);
+        prop_assert_eq!(world.live_value(), before);
+        world.now += TimeDelta::hours(25);
+        world.watch(5);
+        prop_assert_eq!(world.live_value(), before);
+        world.look(&[], None, Order::Force);
+        world.watch(3);
+        prop_assert_eq!(world.live_value(), world.newest_value());
+    }
+}
