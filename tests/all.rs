@@ -25,6 +25,7 @@ mod reload;
 mod reload_under_load;
 mod restart;
 mod retry;
+mod rollback;
 mod rotation;
 mod secrecy;
 mod source_aws;

@@ -200,6 +200,8 @@ fn every_metric() -> String {
     metrics.in_sync(&key, true);
     metrics.held(&key, false);
     metrics.next_check(&key, Utc::now(), Duration::ZERO);
+    metrics.verified(&key, true);
+    metrics.verification("after", "works");
     metrics.service_up("s", true);
     metrics.sign_in("s", true);
     metrics.retry("s");

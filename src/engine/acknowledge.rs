@@ -32,7 +32,8 @@ impl Pass<'_> {
         let now = Utc::now();
         let path = &unit.config.path;
         let (told, answer) = match owed {
-            Owed::Heard(told) => (told, Ok(())),
+            // Said already, and logged then.
+            Owed::Heard(told) => return self.remember(told).await,
             Owed::Tell(version) => {
                 let telling = source.acknowledge(path, &version, now);
                 let answer = self.unless_stopped(telling).await?;
@@ -45,7 +46,11 @@ impl Pass<'_> {
         };
         failpoint::reach("store_told");
         match answer {
-            Ok(()) => self.remember(told).await,
+            Ok(()) => {
+                self.remember(told.clone()).await?;
+                tell::acknowledged(self.unit, &self.record, &told);
+                Ok(())
+            }
             Err(error) => {
                 self.untold = Some(error);
                 Ok(())
@@ -65,12 +70,11 @@ impl Pass<'_> {
 
     async fn remember(&mut self, told: Told) -> Result<(), Fault> {
         let next = Record {
-            told: Some(told.clone()),
+            told: Some(told),
             ..self.record.clone()
         };
         self.save(next, None).await?;
         failpoint::reach("telling_recorded");
-        tell::acknowledged(self.unit, &self.record, &told);
         Ok(())
     }
 }

@@ -183,7 +183,7 @@ async fn a_flashback_that_repeats_what_it_is_sent() {
     let mood = Mood::default();
     let mut stubs = Vec::new();
     // What is well until the operation that is not.
-    for bad in ["login", "list", "create", "update"] {
+    for bad in ["login", "list", "create", "validate", "update"] {
         let (mood, values) = (mood.clone(), [value.clone(), next.clone()]);
         let (token, password) = (token.clone(), password.clone());
         let stub = Stub::start(move |request| {
@@ -191,6 +191,7 @@ async fn a_flashback_that_repeats_what_it_is_sent() {
             let operation = match () {
                 () if is("POST /user") => "login",
                 () if is("GET /ai/llm") => "list",
+                () if is("POST /ai/llm/") => "validate",
                 () if is("POST /ai/llm") => "create",
                 () => "update",
             };
@@ -207,6 +208,7 @@ async fn a_flashback_that_repeats_what_it_is_sent() {
                 ),
                 "list" => in_json(200, &json!({"success": true, "aiLlms": []})),
                 "create" => in_json(200, &json!({"success": true, "aiLlmId": "id-1"})),
+                "validate" => in_json(200, &json!({"success": true, "message": "valid"})),
                 _ => in_json(200, &json!({"success": true})),
             }
         });
@@ -222,7 +224,8 @@ async fn a_flashback_that_repeats_what_it_is_sent() {
     }
     let by_login = "email = \"rotator@example.com\"\npassword = { file = \"{dir}/password\" }";
     for (bad, stub) in &stubs {
-        rotator.write_config(&common(stub.url(), by_login));
+        let quick = "[verify]\ngrace = \"1s\"\n";
+        rotator.write_config(&format!("{}{quick}", common(stub.url(), by_login)));
         rotator.put("text", &value);
         for way in 0..WAYS {
             if *bad != "update" {

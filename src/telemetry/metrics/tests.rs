@@ -16,6 +16,8 @@ fn renders_the_promised_names() {
     metrics.key(&key, &source, &WorkspaceId::new("w"));
     metrics.in_sync(&key, true);
     metrics.held(&key, false);
+    metrics.verified(&key, true);
+    metrics.verification("after", "works");
     metrics.next_check(&key, Utc::now(), Duration::from_secs(30));
     metrics.service_up("s", true);
     metrics.sign_in("s", false);
@@ -31,6 +33,8 @@ fn renders_the_promised_names() {
         "key_info{key=\"k\",source=\"s\",workspace_id=\"w\"} 1",
         "key_in_sync{key=\"k\"} 1",
         "key_held{key=\"k\"} 0",
+        "key_verified{key=\"k\"} 1",
+        "verifications_total{stage=\"after\",outcome=\"works\"} 1",
         "key_next_check_timestamp_seconds{key=\"k\"}",
         "key_check_interval_seconds{key=\"k\"} 30",
         "key_last_push_timestamp_seconds{key=\"k\"}",
