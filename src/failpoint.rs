@@ -1,12 +1,17 @@
 //! Named points at which a test can have the process killed, as by `kill -9`, or have it panic.
 //!
 //! A debug build reads `FLASHBACK_ROTATOR_KILL_AT` and `FLASHBACK_ROTATOR_PANIC_AT` from its
-//! environment: `NAME`, `NAME:N` (the Nth time), or `NAME:*` (every time). A release build has no
-//! such points.
+//! environment: `NAME`, `NAME:N` (the Nth time), or `NAME:*` (every time); `NAME@STAGE` counts only what
+//! belongs to that stage of a trial. A release build has no such points.
 
 /// Dies or panics here if the environment says so.
-#[cfg(debug_assertions)]
 pub fn reach(point: &str) {
+    reach_in("", point);
+}
+
+/// The same at a point that is passed in several stages of a trial.
+#[cfg(debug_assertions)]
+pub fn reach_in(stage: &str, point: &str) {
     use std::sync::LazyLock;
 
     use rustix::process::{Signal, getpid, kill_process};
@@ -14,11 +19,11 @@ pub fn reach(point: &str) {
     static KILL: LazyLock<Wanted> = LazyLock::new(|| Wanted::read("FLASHBACK_ROTATOR_KILL_AT"));
     static PANIC: LazyLock<Wanted> = LazyLock::new(|| Wanted::read("FLASHBACK_ROTATOR_PANIC_AT"));
 
-    if KILL.is_now(point) {
+    if KILL.is_now(stage, point) {
         let _ = kill_process(getpid(), Signal::KILL);
     }
     // The message stands for one that holds a secret: it must get nowhere.
-    assert!(!PANIC.is_now(point), "canary of a panic at {point}");
+    assert!(!PANIC.is_now(stage, point), "canary of a panic at {point}");
 }
 
 /// What the environment names.
@@ -43,9 +48,10 @@ impl Wanted {
         }
     }
 
-    fn is_now(&self, point: &str) -> bool {
+    fn is_now(&self, stage: &str, point: &str) -> bool {
         use std::sync::atomic::Ordering;
-        let Some((_, time)) = self.at.as_ref().filter(|(name, _)| name == point) else {
+        let here = |name: &str| name == point || name.split_once('@') == Some((point, stage));
+        let Some((_, time)) = self.at.as_ref().filter(|(name, _)| here(name)) else {
             return false;
         };
         let reached = self.reached.fetch_add(1, Ordering::Relaxed) + 1;
@@ -55,4 +61,4 @@ impl Wanted {
 
 /// A release build has no such points.
 #[cfg(not(debug_assertions))]
-pub fn reach(_point: &str) {}
+pub fn reach_in(_stage: &str, _point: &str) {}

@@ -15,6 +15,7 @@ mod health;
 mod http;
 mod isolation;
 mod logs;
+mod matrix;
 mod measures;
 mod notify;
 mod panics;

@@ -1,5 +1,7 @@
 //! The half of a pass that keeps a working key from being replaced by a broken one: it asks, reads
-//! older versions, and remembers what was decided.
+//! older versions, and remembers what was decided. What people must hear of (a version held, or
+//! rolled back) is said before it is remembered: a process that dies between the two says it twice,
+//! and none says it never.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -89,17 +91,17 @@ impl Pass<'_> {
             Ok(Err(error)) => unvalidated(&error),
             Err(_) => return Ok(false),
         };
-        failpoint::reach("validation_answered");
+        failpoint::reach_in(trial.stage.as_str(), "validation_answered");
         self.count(trial.stage, &verdict);
         let asked = self.asked(Some(&trial), retry_after);
-        let before = self.record.clone();
         let next = self.record.validated(&verdict, asked);
+        self.tell_if_rolled_back(&next);
         let verified = match &verdict {
             Verdict::Works => Some(Verifier::Flashback),
             _ => None,
         };
         self.save_verified(next, verified).await?;
-        failpoint::reach("verdict_recorded");
+        failpoint::reach_in(trial.stage.as_str(), "verdict_recorded");
         match &verdict {
             Verdict::Works => tell::verified(self.unit, &self.record, trial.stage),
             Verdict::Unsupported(why) => self.tell_unsupported(why),
@@ -108,18 +110,15 @@ impl Pass<'_> {
                 self.tell_of_a_kept_one(&trial);
             }
         }
-        self.tell_if_rolled_back(&before);
         Ok(true)
     }
 
     /// Nobody can tell any more, because nobody is asked.
     pub(super) async fn end_trial(&mut self) -> Result<(), Fault> {
         let why = Verdict::Unsupported("nobody is asked".to_owned());
-        let before = self.record.clone();
-        let asked = self.asked(None, None);
-        self.save(self.record.validated(&why, asked), None).await?;
-        self.tell_if_rolled_back(&before);
-        Ok(())
+        let next = self.record.validated(&why, self.asked(None, None));
+        self.tell_if_rolled_back(&next);
+        self.save(next, None).await
     }
 
     pub(super) async fn hold(
@@ -131,9 +130,9 @@ impl Pass<'_> {
         let row = self.held_row(&version, reason);
         let origin = self.unit.origin.clone();
         let next = self.record.holding(version, origin, reason, Utc::now());
+        tell::version_held(self.unit, &next);
         self.save(next, Some(&row)).await?;
         failpoint::reach("hold_recorded");
-        tell::version_held(self.unit, &self.record);
         Ok(())
     }
 
@@ -172,11 +171,11 @@ impl Pass<'_> {
         let said = rejected.unwrap_or_default();
         tell::verification_failed(self.unit, &self.record, &said, &follows);
         let next = self.record.letting_stand(held, Utc::now());
+        if held {
+            tell::version_held(self.unit, &next);
+        }
         self.save(next, None).await?;
         failpoint::reach("standing_recorded");
-        if held {
-            tell::version_held(self.unit, &self.record);
-        }
         Ok(())
     }
 
@@ -314,10 +313,10 @@ impl Pass<'_> {
         Ok(())
     }
 
-    fn tell_if_rolled_back(&self, before: &Record) {
+    fn tell_if_rolled_back(&self, next: &Record) {
         let turning = |trial: &Trial| trial.stage == Stage::Back;
-        if before.trial.as_ref().is_some_and(turning) && self.record.trial.is_none() {
-            tell::rolled_back(self.unit, &self.record);
+        if self.record.trial.as_ref().is_some_and(turning) && next.trial.is_none() {
+            tell::rolled_back(self.unit, next);
         }
     }
 

@@ -17,6 +17,8 @@ pub struct Entry {
     pub number: u64,
     /// When it came.
     pub at: DateTime<Utc>,
+    /// When its answer was ready; `None` while it is not.
+    pub answered_at: Option<DateTime<Utc>>,
     /// What it asked for.
     pub operation: Operation,
     /// The method.

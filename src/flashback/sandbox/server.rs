@@ -183,6 +183,7 @@ impl Asked {
         Entry {
             number: 0,
             at: Utc::now(),
+            answered_at: None,
             operation: self.operation,
             method: self.method.clone(),
             path: self.path.clone(),
@@ -220,6 +221,7 @@ async fn perform(house: &House, knife: &Knife, asked: Asked) -> Response {
     };
     if let Some(entry) = house.journal().entry(number) {
         entry.status = Some(response.status().as_u16());
+        entry.answered_at = Some(Utc::now());
     }
     response
 }
