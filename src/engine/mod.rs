@@ -332,7 +332,9 @@ impl Engine {
         let next = self.again(turn, error.class(), crate::telemetry::metrics::FLASHBACK);
         match next {
             Next::In(wait) if !matches!(error, FlashbackError::HeldBack { .. }) => {
-                tell::push_retrying(unit, record, attempt, error, wait);
+                let pushed = done.started.as_ref().map(|started| &started.version);
+                let version = pushed.or(record.seen.as_ref());
+                tell::push_retrying(unit, record, version, attempt, error, wait);
             }
             Next::In(_) => {}
             Next::OnSchedule => {

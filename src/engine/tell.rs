@@ -101,6 +101,7 @@ pub fn push_succeeded(
 pub fn push_retrying(
     unit: &Unit,
     record: &Record,
+    version: Option<&Version>,
     attempt: u32,
     error: &FlashbackError,
     wait: Duration,
@@ -109,7 +110,7 @@ pub fn push_retrying(
         event = event::PUSH_RETRYING,
         key = %unit.key,
         source = %unit.source.id(),
-        version = record.seen.as_ref().map(Version::label),
+        version = version.map(Version::label),
         previous_version = live(record),
         ai_llm_id = id(record),
         workspace_id = %unit.config.settings.workspace_id,

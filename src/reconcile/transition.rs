@@ -90,7 +90,14 @@ impl Record {
     fn trial_of(&self, pushed: &Pushed) -> Option<Trial> {
         let value = pushed.value.clone();
         let same = |live: &Live| live.fingerprint == value.fingerprint;
-        let fresh = !self.live.as_ref().is_some_and(same);
+        // What is still on trial is not what was live before it.
+        let on_trial = |trial: &Trial| {
+            trial.fresh
+                && trial.stage == Stage::After
+                && trial.subject.fingerprint == value.fingerprint
+        };
+        let fresh =
+            !self.live.as_ref().is_some_and(same) || self.trial.as_ref().is_some_and(on_trial);
         match (&self.trial, pushed.what) {
             (Some(trial), What::Older) if trial.stage == Stage::Back => {
                 Some(trial.enter(Stage::Back, pushed.at))
