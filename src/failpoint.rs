@@ -3,6 +3,24 @@
 //! A debug build reads `FLASHBACK_ROTATOR_KILL_AT` and `FLASHBACK_ROTATOR_PANIC_AT` from its
 //! environment: `NAME`, `NAME:N` (the Nth time), or `NAME:*` (every time); `NAME@STAGE` counts only what
 //! belongs to that stage of a trial. A release build has no such points.
+//! [`interval`]s are for tests in the same way.
+
+use std::time::Duration;
+
+/// An interval that a test may shorten: a debug build reads the variable, in milliseconds, from its
+/// environment.
+#[cfg(debug_assertions)]
+pub fn interval(variable: &str, interval: Duration) -> Duration {
+    let text = std::env::var(variable).ok();
+    let millis = text.and_then(|text| text.parse().ok());
+    millis.map_or(interval, Duration::from_millis)
+}
+
+/// A release build has its intervals as they are.
+#[cfg(not(debug_assertions))]
+pub fn interval(_variable: &str, interval: Duration) -> Duration {
+    interval
+}
 
 /// Dies or panics here if the environment says so.
 pub fn reach(point: &str) {

@@ -10,6 +10,7 @@ mod commands;
 mod config;
 mod credentials;
 mod detection;
+mod drift;
 mod flashback;
 mod health;
 mod http;

@@ -7,6 +7,8 @@ mod acknowledge;
 mod by_hand;
 #[path = "rollback/crash.rs"]
 mod crash;
+#[path = "rollback/drift.rs"]
+mod drift;
 #[path = "rollback/histories.rs"]
 mod histories;
 #[path = "rollback/provider.rs"]

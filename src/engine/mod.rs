@@ -7,6 +7,7 @@
 
 mod acknowledge;
 mod done;
+mod drift;
 mod next;
 mod observe;
 mod pass;
@@ -38,6 +39,7 @@ use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 use crate::verify::Provider;
 
+pub use drift::Lists;
 pub use next::Next;
 pub use unit::{Turn, Unit};
 
@@ -54,6 +56,8 @@ pub struct Engine {
     pub store: Arc<dyn Store>,
     /// The target.
     pub flashback: Arc<dyn Flashback>,
+    /// What was listed of it last, by workspace.
+    pub lists: Arc<Lists>,
     /// The providers the keys are for.
     pub provider: Arc<dyn Provider>,
     /// Makes the digests the state keeps.
@@ -120,6 +124,7 @@ impl Engine {
         };
         let mut pass = Pass::new(self, unit, record, order, attempt);
         pass.may_tell = turn.telling.may();
+        pass.waited_for = planned.is_none();
         let ended = pass.run().await;
         let untold = self.untold(unit, turn, pass.may_tell, pass.untold);
         let (record, done, order) = (pass.record, pass.done, pass.order);
@@ -271,6 +276,7 @@ impl Engine {
     pub async fn plan(&self, unit: &Unit) -> Result<Row, StoreError> {
         let record = self.store.load(&unit.key).await?;
         let mut pass = Pass::new(self, unit, record, Order::None, 1);
+        pass.waited_for = true;
         let problem = match pass.preview().await {
             Ok(verdict) => problem_of(&verdict),
             Err(Fault::Store(error)) => return Err(error),

@@ -3,11 +3,14 @@
 use chrono::{DateTime, Utc};
 
 use super::done::Done;
+use super::drift::Before;
 use super::{Engine, Fault, Unit};
 use crate::failpoint;
 use crate::flashback::{FlashbackError, Listed};
-use crate::model::{HistoryRow, Observation, Order, Record, Verifier, Version};
-use crate::reconcile::{Facts, Older, Read, Rejection, Remote, Rest, Step, What, decide, find};
+use crate::model::{Action, HistoryRow, Observation, Order, Record, Verifier, Version};
+use crate::reconcile::{
+    Compared, Facts, Older, Read, Reason, Rejection, Remote, Rest, Step, What, decide, find,
+};
 use crate::secret::Credentials;
 use crate::source::SourceError;
 
@@ -23,6 +26,9 @@ pub struct Pass<'a> {
     /// What somebody wants done, as long as it is not.
     pub order: Order,
     pub(super) remote: Remote,
+    pub(super) compared: Option<Compared>,
+    /// Somebody waits for what comes of it.
+    pub waited_for: bool,
     pub(super) rejection: Option<Rejection>,
     pub(super) reading: Option<Read>,
     pub(super) credentials: Option<Credentials>,
@@ -69,6 +75,8 @@ impl<'a> Pass<'a> {
             attempt,
             order,
             remote: Remote::Unasked,
+            compared: None,
+            waited_for: false,
             rejection: None,
             reading: None,
             credentials: None,
@@ -101,6 +109,10 @@ impl<'a> Pass<'a> {
                     self.notice_read().await?;
                 }
                 Step::List => self.list().await?,
+                Step::Compare { afresh } => {
+                    self.compare(afresh).await?;
+                    self.note_comparison().await?;
+                }
                 Step::Push {
                     action,
                     id,
@@ -141,6 +153,7 @@ impl<'a> Pass<'a> {
                 Step::Rest(rest) => return Ok(self.rest(rest)),
                 Step::Read(version) => self.read(&version).await?,
                 Step::List => self.list().await?,
+                Step::Compare { afresh } => self.compare(afresh).await?,
                 Step::ReadOlder { version, origin } => self.read_older(version, origin).await?,
                 Step::FindOlder(version) => self.find_older(&version).await?,
                 // A plan asks nobody whether a key works; it shows what comes if it does.
@@ -154,6 +167,12 @@ impl<'a> Pass<'a> {
                     if what == What::Older {
                         self.done.version = self.older.as_ref().map(|older| older.version.clone());
                     }
+                    let action = match (action, &reason) {
+                        // What the list has lost is written where it was, to make sure; as a rule
+                        // that ends in another one.
+                        (Action::Update, Reason::Unlisted) => Action::Create,
+                        (action, _) => action,
+                    };
                     self.done.push = Some((action, reason));
                     return Ok(Verdict::Would);
                 }
@@ -190,6 +209,7 @@ impl<'a> Pass<'a> {
             before: self.before.as_ref(),
             cleared: self.cleared.is_some(),
             remote: &self.remote,
+            compared: self.compared.as_ref(),
             rejection: self.rejection.as_ref(),
             order: self.order,
             rules: self.engine.rules,
@@ -220,6 +240,7 @@ impl<'a> Pass<'a> {
 
     async fn list(&mut self) -> Result<(), Fault> {
         let settings = &self.unit.config.settings;
+        let before = Before::now();
         let list = async {
             let _place = self.unit.places.acquire().await.expect("never closed");
             self.engine.flashback.list(&settings.workspace_id).await
@@ -230,7 +251,11 @@ impl<'a> Pass<'a> {
                     .iter()
                     .map(|Listed { id, settings }| (id, settings))
                     .collect();
-                find(settings, &self.record, &all)
+                let found = find(settings, &self.record, &all);
+                self.engine
+                    .lists
+                    .note(&settings.workspace_id, before, listed);
+                found
             }
             Err(error @ (FlashbackError::Refused { .. } | FlashbackError::NotFound { .. })) => {
                 Remote::Unlistable(error.to_string())

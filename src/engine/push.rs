@@ -9,7 +9,7 @@ use super::{Fault, tell};
 use crate::failpoint;
 use crate::flashback::FlashbackError;
 use crate::model::{Action, AiLlmId, Intent, Order, Outcome, Record, Stored, Version};
-use crate::reconcile::{Pushed, Read, Reason, Rejection, Remote, What};
+use crate::reconcile::{Compared, Pushed, Read, Reason, Rejection, Remote, What};
 use crate::secret::Credentials;
 
 impl Pass<'_> {
@@ -66,6 +66,9 @@ impl Pass<'_> {
         failpoint::reach("answer_received");
         match answer {
             Ok(id) => {
+                let compared = self.compared.replace(Compared::outdated());
+                let shown = compared.and_then(|compared| compared.shown());
+                let repaired = reason.is_drift() && action == Action::Update;
                 let next = self.record.pushed(Pushed {
                     id,
                     value,
@@ -74,6 +77,7 @@ impl Pass<'_> {
                     validate: self.unit.config.verify.after_flashback,
                     anew: reason == Reason::Forced,
                     verified_by: self.cleared.flatten().filter(|_| what == What::Newest),
+                    shown: shown.filter(|_| repaired),
                     at: Utc::now(),
                 });
                 self.succeeded(before, next, action, &reason).await
@@ -150,6 +154,9 @@ impl Pass<'_> {
             self.attempt,
             elapsed,
         );
+        if reason.is_drift() {
+            tell::drift_repaired(self.unit, &self.record, action, reason);
+        }
         if *reason == Reason::RolledBack && self.record.held.is_some() {
             tell::rolled_back(self.unit, &self.record);
         }

@@ -291,6 +291,20 @@ pub fn config_missing(unit: &Unit, before: &Record, gone: &AiLlmId) {
     );
 }
 
+pub fn drift_repaired(unit: &Unit, record: &Record, action: Action, reason: &Reason) {
+    tracing::warn!(
+        event = event::DRIFT_REPAIRED,
+        key = %unit.key,
+        source = %unit.source.id(),
+        version = live(record),
+        ai_llm_id = id(record),
+        workspace_id = %unit.config.settings.workspace_id,
+        action = action.as_str(),
+        reason = %reason,
+        "what was changed in Flashback is put right"
+    );
+}
+
 /// Logs a problem when it comes up or changes, and remembers it.
 pub fn problem(
     unit: &Unit,

@@ -164,6 +164,7 @@ impl Bench {
             fingerprinter: store.fingerprinter().await.expect("a key"),
             store,
             flashback: flashback.clone(),
+            lists: Arc::default(),
             provider: Arc::new(FakeProvider),
             metrics: Arc::new(Metrics::new()),
             rules: Rules {

@@ -6,6 +6,7 @@
 mod announce;
 mod credential;
 mod current;
+mod lists;
 mod passes;
 mod provider;
 mod readers;
@@ -130,6 +131,7 @@ impl Fleet {
         let (sources, lanes) = (builder.sources, builder.lanes);
         let engine = Arc::new(Engine {
             store: Arc::clone(&ground.store),
+            lists: lists::lists(&flashback, old),
             flashback,
             provider,
             fingerprinter: ground.fingerprinter.clone(),

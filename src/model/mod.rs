@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use self::record::{
-    Held, Intent, Live, LookNote, Problem, ProblemKind, Record, Refusal, Stored, Told,
+    Held, Intent, Live, LookNote, Problem, ProblemKind, Record, Refusal, Shown, Stored, Told,
 };
 pub use self::strip::{Mark, Strip};
 pub use self::trial::{Asked, Stage, Trial, Verdict, Verifier};

@@ -72,6 +72,20 @@ pub struct Live {
     /// Who has taken it, since it was written with these settings.
     #[serde(default)]
     pub verified_by: Option<Verifier>,
+    /// How Flashback showed it before it was last put right there, as long as it is not seen to be
+    /// shown otherwise.
+    #[serde(default)]
+    pub shown: Option<Shown>,
+}
+
+/// How Flashback's list showed a configuration that is not as it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shown {
+    /// Not at all.
+    Nowhere,
+    /// With these settings.
+    As(Settings),
 }
 
 impl Live {

@@ -117,6 +117,7 @@ mod tests {
             },
             pushed_at: at(0),
             verified_by: Some(Verifier::Flashback),
+            shown: None,
         });
         record
     }

@@ -56,6 +56,7 @@ pub struct Case {
     pub observation: Observation,
     pub reading: Option<Read>,
     pub remote: Remote,
+    pub compared: Option<Compared>,
     pub rejection: Option<Rejection>,
     pub order: Order,
     pub older: Option<Older>,
@@ -77,6 +78,7 @@ impl Case {
             },
             reading: None,
             remote: Remote::Unasked,
+            compared: Some(Compared::outdated()),
             rejection: None,
             order: Order::None,
             older: None,
@@ -102,6 +104,7 @@ impl Case {
             validate: false,
             anew: false,
             verified_by: None,
+            shown: None,
             at: at(0),
         });
         case
@@ -182,6 +185,7 @@ impl Case {
             observation: &self.observation,
             reading: self.reading.as_ref(),
             remote: &self.remote,
+            compared: self.compared.as_ref(),
             rejection: self.rejection.as_ref(),
             older: self.older.as_ref(),
             before: self.before.as_ref(),
@@ -194,6 +198,8 @@ impl Case {
         match step {
             Step::Read(version) => format!("read {version}"),
             Step::List => "list".into(),
+            Step::Compare { afresh: false } => "compare".into(),
+            Step::Compare { afresh: true } => "compare afresh".into(),
             Step::Push {
                 action,
                 id,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::drift::Compared;
 use crate::config::VerifyConfig;
 use crate::model::{
     Action, AiLlmId, Missing, Observation, Order, Origin, Record, Settings, Stored, Version,
@@ -33,6 +34,8 @@ pub struct Facts<'a> {
     pub cleared: bool,
     /// What Flashback's list said in this pass.
     pub remote: &'a Remote,
+    /// What it said in this pass about the configuration on record.
+    pub compared: Option<&'a Compared>,
     /// How a push of this pass was turned down.
     pub rejection: Option<&'a Rejection>,
     /// What somebody wants done, as long as it is not.
@@ -146,6 +149,11 @@ pub enum Step {
     Read(Version),
     /// Ask Flashback for the configurations of the workspace.
     List,
+    /// Hold what was written against the list of the workspace.
+    Compare {
+        /// Against one that is asked for now.
+        afresh: bool,
+    },
     /// Write the value that was read.
     Push {
         /// `Create`, `Update` or `Adopt`.
@@ -284,6 +292,10 @@ pub enum Reason {
     Unfinished,
     /// `resync` is due.
     Resync,
+    /// Its configuration was edited in Flashback: what differed.
+    Edited(String),
+    /// Flashback does not list its configuration.
+    Unlisted,
     /// Somebody asked for it.
     Forced,
     /// The previous value goes back in.
@@ -293,6 +305,11 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether it is that somebody changed something in Flashback.
+    pub fn is_drift(&self) -> bool {
+        matches!(self, Self::Edited(_) | Self::Unlisted)
+    }
+
     /// The word that logs carry.
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -301,6 +318,8 @@ impl Reason {
             Self::SettingsChanged => "settings changed",
             Self::Unfinished => "unfinished push",
             Self::Resync => "resync",
+            Self::Edited(_) => "edited in Flashback",
+            Self::Unlisted => "it was missing from Flashback's list",
             Self::Forced => "forced",
             Self::RolledBack => "rolled back",
             Self::BestGuess => "the previous one does not work either",
@@ -310,6 +329,9 @@ impl Reason {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        match self {
+            Self::Edited(what) => f.write_str(what),
+            _ => f.write_str(self.as_str()),
+        }
     }
 }

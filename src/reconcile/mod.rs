@@ -36,6 +36,7 @@
 //! crash or a lost answer ends in one configuration and not two.
 
 mod acknowledge;
+mod drift;
 mod facts;
 mod transition;
 mod trial;
@@ -43,6 +44,8 @@ mod verdict;
 
 #[cfg(test)]
 mod case;
+#[cfg(test)]
+mod drift_table;
 #[cfg(test)]
 mod table;
 #[cfg(test)]
@@ -55,6 +58,7 @@ mod world;
 use std::time::Duration;
 
 pub use self::acknowledge::{Owed, may_be_owed, owed, stands_apart};
+pub use self::drift::{Compared, Drift, compare};
 pub use self::facts::{
     Facts, HoldReason, Older, Read, Reason, Rejection, Remote, Rest, Rules, Step, What,
 };
@@ -127,6 +131,11 @@ fn newest(facts: &Facts<'_>) -> Step {
     if due.is_none() && live.is_some_and(current) {
         return Step::Rest(Rest::InSync);
     }
+    if due == Some(Reason::Resync)
+        && let Some(step) = drift::before_resync(facts)
+    {
+        return step;
+    }
     let fingerprint = match facts.reading {
         None => return Step::Read(version.clone()),
         Some(Read::Malformed { error, .. }) => {
@@ -162,7 +171,7 @@ fn stands_in_the_way(facts: &Facts<'_>, version: &Version) -> Option<Rest> {
     }
     if let Some(held) = &facts.record.held
         && held.is(version, facts.origin)
-        && !lives_with_other_settings(facts, version)
+        && !is_to_be_written_again(facts, version)
     {
         return Some(Rest::Held(held.reason.clone()));
     }
@@ -187,11 +196,12 @@ fn stands_in_the_way(facts: &Facts<'_>, version: &Version) -> Option<Rest> {
 }
 
 /// Whether this version is what Flashback holds, and the configuration wants it with other
-/// settings: those may be what was wrong.
-fn lives_with_other_settings(facts: &Facts<'_>, version: &Version) -> bool {
+/// settings, which may be what was wrong, or somebody has changed those in Flashback.
+fn is_to_be_written_again(facts: &Facts<'_>, version: &Version) -> bool {
     let live = facts.record.live.as_ref();
     live.is_some_and(|live| {
-        live.stored().is(version, facts.origin) && live.settings != *facts.settings
+        let otherwise = live.settings != *facts.settings || drift::due(facts).is_some();
+        live.stored().is(version, facts.origin) && otherwise
     })
 }
 
@@ -201,6 +211,8 @@ fn push_is_due(facts: &Facts<'_>) -> Option<Reason> {
         Some(Reason::Forced)
     } else if facts.record.intent.is_some() {
         Some(Reason::Unfinished)
+    } else if let Some(drifted) = drift::due(facts) {
+        Some(drifted)
     } else {
         let resync_due = |live: &Live| facts.now >= live.pushed_at + facts.rules.resync;
         facts

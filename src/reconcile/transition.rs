@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::facts::What;
 use crate::model::{
-    Action, AiLlmId, Intent, Live, Origin, Record, Refusal, Settings, Stage, Stored, Trial,
+    Action, AiLlmId, Intent, Live, Origin, Record, Refusal, Settings, Shown, Stage, Stored, Trial,
     Verifier, Version,
 };
 
@@ -26,6 +26,8 @@ pub struct Pushed {
     pub anew: bool,
     /// Who has taken it before the push.
     pub verified_by: Option<Verifier>,
+    /// How Flashback showed the configuration, where this was to put that right.
+    pub shown: Option<Shown>,
     /// When Flashback answered.
     pub at: DateTime<Utc>,
 }
@@ -57,6 +59,11 @@ impl Record {
         };
         let verified_by = again.and_then(|live| live.verified_by);
         let verified_by = verified_by.or(pushed.verified_by);
+        let held = again.and(self.held.clone());
+        let held = held.filter(|held| held.is(&pushed.value.version, &pushed.value.origin));
+        let shown = pushed
+            .shown
+            .or_else(|| self.shown_of(&pushed.id, &pushed.settings));
         let next = Self {
             ai_llm_id: Some(pushed.id),
             live: Some(Live {
@@ -66,6 +73,7 @@ impl Record {
                 settings: pushed.settings,
                 pushed_at: pushed.at,
                 verified_by,
+                shown,
             }),
             intent: None,
             refusal: None,
@@ -78,12 +86,20 @@ impl Record {
                     .last_good()
                     .filter(|good| good.fingerprint != pushed.value.fingerprint)
                     .or_else(|| self.previous.clone()),
-                held: None,
+                // What is held in its place is not set free by being written again.
+                held,
                 candidate: None,
                 ..next
             },
             What::Older => next.reading_older_again(),
         }
+    }
+
+    /// How Flashback shows this configuration with these settings, as far as that is remembered.
+    fn shown_of(&self, id: &AiLlmId, settings: &Settings) -> Option<Shown> {
+        let live = self.live.as_ref()?;
+        let same = self.ai_llm_id.as_ref() == Some(id) && live.settings == *settings;
+        live.shown.clone().filter(|_| same)
     }
 
     /// What the value just pushed has to go through.

@@ -31,7 +31,7 @@
 //! somebody has put back by hand is asked about too ([`Stage::Kept`]), and stays.
 
 use super::facts::{Facts, HoldReason, Reason, Rest, Step, What};
-use super::{known_id, push};
+use super::{drift, known_id, push};
 use crate::model::{Held, Live, Observation, Order, Origin, Record, Stage, Stored, Trial, Version};
 use crate::secret::Fingerprint;
 
@@ -74,27 +74,45 @@ pub(super) fn goes_back_in(facts: &Facts<'_>, value: &Stored) -> bool {
 /// What is left to do when the newest version is not to be pushed (any more): an older one may
 /// have to be, and what is live may have to prove itself.
 pub(super) fn settle(facts: &Facts<'_>, rest: Rest) -> Step {
-    put_older(facts, &rest).unwrap_or_else(|| prove(facts, rest))
+    let watched = drift::matters(facts, &rest);
+    match put_older(facts, &rest).unwrap_or_else(|| prove(facts, rest)) {
+        Step::Rest(rest) if watched => drift::at_rest(facts, rest),
+        step => step,
+    }
 }
 
-/// Sees to it that Flashback holds the older value that it should.
-fn put_older(facts: &Facts<'_>, rest: &Rest) -> Option<Step> {
+/// Whether an older value than the newest is to be in Flashback, and can be written there.
+pub(super) fn keeps_older(facts: &Facts<'_>, rest: &Rest) -> bool {
+    to_put(facts, rest).is_some()
+}
+
+/// The older value that should be in Flashback, and whether it is on trial.
+fn to_put<'a>(facts: &Facts<'a>, rest: &Rest) -> Option<(&'a Stored, bool)> {
     let record = facts.record;
     let turning = record
         .trial
         .as_ref()
         .is_some_and(|trial| trial.stage == Stage::Back);
-    let to = if turning {
-        record.previous.as_ref()?
-    } else {
-        let held = record.held.as_ref()?;
-        let left = |at| facts.now < at + facts.rules.refused;
-        if !matches!(rest, Rest::Held(_)) || held.left_at.is_some_and(left) {
-            return None;
-        }
-        held.instead.as_ref()?
-    };
+    if turning {
+        return Some((record.previous.as_ref()?, true));
+    }
+    let held = record.held.as_ref()?;
+    let left = |at| facts.now < at + facts.rules.refused;
+    if !matches!(rest, Rest::Held(_)) || held.left_at.is_some_and(left) {
+        return None;
+    }
+    Some((held.instead.as_ref()?, false))
+}
+
+/// Sees to it that Flashback holds the older value that it should.
+fn put_older(facts: &Facts<'_>, rest: &Rest) -> Option<Step> {
+    let (to, turning) = to_put(facts, rest)?;
     let reason = why_put(facts, to, turning)?;
+    if reason == Reason::Resync
+        && let Some(step) = drift::before_resync(facts)
+    {
+        return Some(step);
+    }
     let given_up = |why: String| match turning {
         true => Step::LetStand { held: false, why },
         false => Step::Leave(why),
@@ -116,12 +134,15 @@ fn why_put(facts: &Facts<'_>, to: &Stored, turning: bool) -> Option<Reason> {
     let live = record.live.as_ref();
     let there = |live: &&Live| live.fingerprint == to.fingerprint;
     let Some(live) = live.filter(there) else {
-        return Some(Reason::RolledBack);
+        // Nothing is live, too, where a write has found that the configuration is gone.
+        return Some(drift::due(facts).unwrap_or(Reason::RolledBack));
     };
     if record.intent.is_some() {
         Some(Reason::Unfinished)
     } else if live.settings != *facts.settings {
         Some(Reason::SettingsChanged)
+    } else if let Some(drifted) = drift::due(facts) {
+        Some(drifted)
     } else {
         let resync = !turning && facts.now >= live.pushed_at + facts.rules.resync;
         resync.then_some(Reason::Resync)

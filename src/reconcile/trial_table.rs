@@ -28,6 +28,7 @@ pub fn push(version: &str, value: &str, what: What, now: DateTime<Utc>) -> Pushe
         validate: true,
         anew: false,
         verified_by: None,
+        shown: None,
         at: now,
     }
 }

@@ -36,6 +36,8 @@ events! {
     CONFIG_ADOPTED = "config_adopted";
     /// The configuration on record is gone from Flashback.
     CONFIG_MISSING = "config_missing";
+    /// The configuration was edited or deleted in Flashback, and is as it should be again.
+    DRIFT_REPAIRED = "drift_repaired";
     /// What Flashback holds does not work, and the grace is over.
     VERIFICATION_FAILED = "verification_failed";
     /// The previous version is back in Flashback.

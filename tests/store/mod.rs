@@ -13,7 +13,7 @@ use chrono::{DateTime, TimeZone as _, Utc};
 use flashback_rotator::document::FieldMap;
 use flashback_rotator::model::{
     Action, AiLlmId, AiType, Held, HistoryRow, Intent, KeyId, Live, LookNote, Mark, Origin,
-    Outcome, Problem, ProblemKind, Record, Refusal, Settings, SourceId, Stage, Stored, Strip, Told,
+    Outcome, Problem, ProblemKind, Record, Refusal, Settings, Shown, SourceId, Stage, Stored, Strip, Told,
     Trial, Verifier, Version, WorkspaceId,
 };
 use flashback_rotator::secret::{Fingerprint, Fingerprinter};
@@ -150,6 +150,7 @@ fn full(name: &str, turn: i64) -> Record {
             settings: settings(name),
             pushed_at: at(turn),
             verified_by: Some(Verifier::Flashback),
+            shown: Some(Shown::As(settings("another name"))),
         }),
         intent: Some(Intent {
             version: version.clone(),

@@ -58,6 +58,9 @@ impl World {
             Ok(id) => {
                 *order = Order::None;
                 light.rejection = None;
+                let compared = light.compared.replace(Compared::outdated());
+                let shown = compared.and_then(|compared| compared.shown());
+                let repaired = reason.is_drift() && action == Action::Update;
                 self.record = self.record.pushed(Pushed {
                     id,
                     value,
@@ -66,6 +69,7 @@ impl World {
                     validate: self.verify.after_flashback,
                     anew: reason == Reason::Forced,
                     verified_by: None,
+                    shown: shown.filter(|_| repaired),
                     at: self.now,
                 });
             }
@@ -156,12 +160,6 @@ impl World {
     pub(super) fn value(&self, index: usize, origin: &Origin) -> u8 {
         let field: u8 = origin.path.parse().expect("a number");
         self.versions[index] * 10 + field
-    }
-
-    pub(super) fn list(&self) -> Remote {
-        let all = self.configurations.iter();
-        let all: Vec<_> = all.map(|one| (&one.id, &one.settings)).collect();
-        find(&self.settings, &self.record, &all)
     }
 
     /// What Flashback does with a write that reaches it.

@@ -3,6 +3,7 @@
 //! whatever the order is in [`properties`].
 
 mod calls;
+mod drift;
 mod properties;
 
 use std::collections::BTreeSet;
@@ -26,7 +27,7 @@ const RULES: Rules = Rules {
 const GRACE: Duration = Duration::from_secs(60);
 
 /// No pass takes more steps than this, with or without faults.
-const LONGEST_PASS: usize = 16;
+const LONGEST_PASS: usize = 20;
 
 /// What happens between two looks.
 #[derive(Clone, Debug)]
@@ -44,6 +45,12 @@ enum Happening {
         version: usize,
     },
     DeleteConfiguration,
+    /// Somebody changes name or endpoint in Flashback, of a configuration whose id is known: under
+    /// another name, nobody finds one again whose creation was not answered.
+    EditConfiguration {
+        name: u8,
+        endpoint: u8,
+    },
     Rename {
         name: u8,
     },
@@ -100,6 +107,11 @@ struct World {
     made: u32,
     pushes: usize,
     questions: usize,
+    lists: usize,
+    /// The last list, when it was asked for and after how many pushes.
+    listed: Option<(Vec<Configuration>, DateTime<Utc>, usize)>,
+    /// Flashback shows no list, or not what it holds.
+    unlisted: bool,
     now: DateTime<Utc>,
 }
 
@@ -118,6 +130,7 @@ struct Light {
     before: Option<Result<Version, String>>,
     cleared: bool,
     remote: Option<Remote>,
+    compared: Option<Compared>,
     rejection: Option<Rejection>,
 }
 
@@ -136,6 +149,9 @@ impl World {
             made: 0,
             pushes: 0,
             questions: 0,
+            lists: 0,
+            listed: None,
+            unlisted: false,
             now: DateTime::from_timestamp(1_700_000_000, 0).expect("a time"),
         }
     }
@@ -156,6 +172,19 @@ impl World {
                 self.pruned.insert(version % self.versions.len());
             }
             Happening::DeleteConfiguration => self.configurations.clear(),
+            Happening::EditConfiguration { name, endpoint } => {
+                let known = self.record.ai_llm_id.as_ref();
+                for one in self
+                    .configurations
+                    .iter_mut()
+                    .filter(|one| Some(&one.id) == known)
+                {
+                    one.settings = Settings {
+                        endpoint: format!("https://{endpoint}.example.com"),
+                        ..named(name)
+                    };
+                }
+            }
             Happening::Rename { name } => self.settings = named(name),
             Happening::OtherField { field: number } => self.origin = field(number),
             Happening::Revoke { value } => {
@@ -206,6 +235,7 @@ impl World {
                 before: light.before.as_ref(),
                 cleared: light.cleared,
                 remote: light.remote.as_ref().unwrap_or(&Remote::Unasked),
+                compared: light.compared.as_ref(),
                 rejection: light.rejection.as_ref(),
                 order,
                 rules: RULES,
@@ -255,10 +285,15 @@ impl World {
                 light.before = Some(before);
             }
             Step::List => match fault() {
-                Fault::Fine => light.remote = Some(self.list()),
+                Fault::Fine => {
+                    let all = self.list();
+                    let all: Vec<_> = all.iter().map(|one| (&one.id, &one.settings)).collect();
+                    light.remote = Some(find(&self.settings, &self.record, &all));
+                }
                 Fault::Refused => light.remote = Some(Remote::Unlistable("403".into())),
                 Fault::LostAnswer | Fault::LostRequest => return Some(End::Cut),
             },
+            Step::Compare { afresh } => self.compare(light, afresh, fault),
             Step::Probe => self.probe(light, fault()),
             Step::Validate(id) => self.validate(&id, fault()),
             Step::Note(version) => self.record = self.record.noted(&version, &self.origin),

@@ -13,7 +13,7 @@ fn fault() -> impl Strategy<Value = Fault> {
     ]
 }
 
-fn happening() -> impl Strategy<Value = Happening> {
+pub(super) fn happening() -> impl Strategy<Value = Happening> {
     let order = prop_oneof![
         12 => Just(Order::None),
         1 => Just(Order::Force),
@@ -30,6 +30,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(Happening::DeleteSecret),
         1 => (0..8_usize).prop_map(|version| Happening::Prune { version }),
         1 => Just(Happening::DeleteConfiguration),
+        1 => (0..3_u8, 0..2_u8).prop_map(|(name, endpoint)| Happening::EditConfiguration { name, endpoint }),
         1 => (0..3_u8).prop_map(|name| Happening::Rename { name }),
         1 => (0..3_u8).prop_map(|field| Happening::OtherField { field }),
         3 => (0..6_u8).prop_map(|value| Happening::Revoke { value }),
@@ -56,7 +57,7 @@ fn verify() -> impl Strategy<Value = VerifyConfig> {
         )
 }
 
-const BOTH: VerifyConfig = VerifyConfig {
+pub(super) const BOTH: VerifyConfig = VerifyConfig {
     before_provider: false,
     after_flashback: true,
     grace: GRACE,
@@ -65,7 +66,7 @@ const BOTH: VerifyConfig = VerifyConfig {
 
 impl World {
     /// Looks every ten seconds, without faults, for so many minutes.
-    fn watch(&mut self, minutes: usize) -> End {
+    pub(super) fn watch(&mut self, minutes: usize) -> End {
         for _ in 0..minutes * 6 {
             let _ = self.look(&[], None, Order::None);
             self.now += TimeDelta::seconds(10);
@@ -73,20 +74,22 @@ impl World {
         self.look(&[], None, Order::None)
     }
 
-    fn live_value(&self) -> u8 {
+    pub(super) fn live_value(&self) -> u8 {
         assert_eq!(self.configurations.len(), 1, "{:?}", self.configurations);
         self.configurations[0].value
     }
 
     /// The value of the newest version.
-    fn newest_value(&self) -> u8 {
+    pub(super) fn newest_value(&self) -> u8 {
         self.value(self.current.expect("it is there"), &self.origin)
     }
 
-    /// Nobody asks and nobody writes any more while nothing changes.
-    fn is_at_rest(&mut self) {
-        let (pushes, questions) = (self.pushes, self.questions);
-        self.watch(3);
+    /// Nobody asks and nobody writes any more while nothing changes, but for one list in five
+    /// minutes.
+    pub(super) fn is_at_rest(&mut self) {
+        let (pushes, questions, lists) = (self.pushes, self.questions, self.lists);
+        self.watch(4);
+        assert!(self.lists <= lists + 1, "{} lists", self.lists - lists);
         assert_eq!(
             self.pushes, pushes,
             "pushed without a cause: {:?}",

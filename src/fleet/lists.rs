@@ -1,0 +1,15 @@
+//! What was listed of Flashback last.
+
+use std::sync::Arc;
+
+use super::Fleet;
+use crate::engine::Lists;
+use crate::flashback::Flashback;
+
+/// Takes over the old ones where they are of the same Flashback, seen by the same account.
+pub(super) fn lists(flashback: &Arc<dyn Flashback>, old: Option<&Fleet>) -> Arc<Lists> {
+    match old {
+        Some(old) if Arc::ptr_eq(flashback, &old.engine.flashback) => Arc::clone(&old.engine.lists),
+        _ => Arc::default(),
+    }
+}

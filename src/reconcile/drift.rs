@@ -1,0 +1,315 @@
+//! Drift: what somebody changed in Flashback behind the rotator's back, and what follows.
+//!
+//! ```text
+//!   nothing to push ──▶ Compare ── not known, or as written ────────────▶ as it was
+//!                          │ ours is gone or edited
+//!                  Compare afresh ── not known, or as written after all ─▶ as it was
+//!                          │ it is so
+//!                        Push (the live value), which a 404 turns into a creation
+//!
+//!   ours is gone or renamed, and another has its name ──▶ Rest(Contradiction): no write
+//! ```
+//!
+//! A list that may be older than the key's last push says nothing, and nothing is written but by a
+//! list that was asked for in the same pass. A repair that the list does not show afterwards is not
+//! repeated before the next resync: Flashback has taken it and shows it in a form of its own, or
+//! somebody else writes it, too, and then the two would write in turns for ever.
+
+use super::facts::{Facts, Reason, Rest, Step};
+use super::{known_id, trial};
+use crate::model::{AiLlmId, Live, Record, Settings, Shown};
+use crate::redact;
+
+/// A name or address of somebody else is shown up to this length, in characters.
+const LONGEST: usize = 120;
+
+/// What the list says of the configuration on record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Drift {
+    /// Nothing that could be relied on.
+    Unknown,
+    /// It is as it was written.
+    AsWritten,
+    /// It is not in the list.
+    Gone,
+    /// It stands there like this.
+    Edited(Settings),
+    /// Another configuration has its name.
+    TakenOver {
+        /// Which.
+        by: AiLlmId,
+        /// The name that ours has now; `None` where it is gone.
+        renamed: Option<String>,
+    },
+}
+
+/// A comparison of this pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compared {
+    /// What came of it.
+    pub drift: Drift,
+    /// The list was asked for in this pass.
+    pub afresh: bool,
+}
+
+impl Compared {
+    /// What was just written makes every earlier answer out of date.
+    pub fn outdated() -> Self {
+        Self {
+            drift: Drift::Unknown,
+            afresh: false,
+        }
+    }
+
+    /// What is to be remembered of the list when a repair is taken.
+    pub fn shown(&self) -> Option<Shown> {
+        match &self.drift {
+            Drift::Gone => Some(Shown::Nowhere),
+            Drift::Edited(settings) => Some(Shown::As(settings.clone())),
+            Drift::Unknown | Drift::AsWritten | Drift::TakenOver { .. } => None,
+        }
+    }
+}
+
+/// Holds the list of a workspace, asked for after the last push, against what was written.
+pub fn compare(record: &Record, listed: &[(&AiLlmId, &Settings)]) -> Drift {
+    let (Some(id), Some(live)) = (&record.ai_llm_id, &record.live) else {
+        return Drift::Unknown;
+    };
+    let written = &live.settings;
+    let ours = listed.iter().find(|(other, _)| *other == id);
+    let named = |other: &Settings| same_name(&other.name, &written.name);
+    let other = listed
+        .iter()
+        .find(|(other, settings)| *other != id && named(settings));
+    match (ours, other) {
+        (Some((_, ours)), Some((by, _))) if !named(ours) => Drift::TakenOver {
+            by: (*by).clone(),
+            renamed: Some(shown(&ours.name)),
+        },
+        (Some((_, ours)), _) if differences(written, ours).is_empty() => Drift::AsWritten,
+        (Some((_, ours)), _) => Drift::Edited((*ours).clone()),
+        (None, Some((by, _))) => Drift::TakenOver {
+            by: (*by).clone(),
+            renamed: None,
+        },
+        (None, None) => Drift::Gone,
+    }
+}
+
+impl Record {
+    /// The list shows it otherwise than after the last repair: that one has worked.
+    pub fn compared(&self, drift: &Drift) -> Self {
+        let live = self.live.clone().map(|live| {
+            let again = match (drift, &live.shown) {
+                (Drift::Unknown | Drift::TakenOver { .. }, _) => true,
+                (Drift::Gone, Some(Shown::Nowhere)) => true,
+                (Drift::Edited(settings), Some(Shown::As(before))) => settings == before,
+                _ => false,
+            };
+            let shown = live.shown.filter(|_| again);
+            Live { shown, ..live }
+        });
+        Self {
+            live,
+            ..self.clone()
+        }
+    }
+}
+
+/// Whether the list is to be asked when there is nothing to push: the live value could be written
+/// again, and nothing more urgent waits for an answer about it.
+pub(super) fn matters(facts: &Facts<'_>, rest: &Rest) -> bool {
+    let record = facts.record;
+    let (Some(live), Some(_), None) = (&record.live, known_id(facts), &record.intent) else {
+        return false;
+    };
+    // Whether the value works is found out first, where the time for that is limited.
+    let urgent = record.trial.as_ref();
+    if urgent.is_some_and(|trial| !trial.pace(facts.verify.grace, facts.now).1) {
+        return false;
+    }
+    match rest {
+        Rest::InSync => true,
+        Rest::Held(_) => trial::keeps_older(facts, rest) || lives_as_held(record, live),
+        _ => false,
+    }
+}
+
+fn lives_as_held(record: &Record, live: &Live) -> bool {
+    let held = record.held.as_ref();
+    held.is_some_and(|held| held.is(&live.version, &live.origin))
+}
+
+/// The question to ask of the list, or what its answer makes of `rest`.
+pub(super) fn at_rest(facts: &Facts<'_>, rest: Rest) -> Step {
+    if let Some(question) = question(facts) {
+        return question;
+    }
+    Step::Rest(reported(facts).unwrap_or(rest))
+}
+
+/// A resync writes nothing to what somebody else has taken over.
+pub(super) fn before_resync(facts: &Facts<'_>) -> Option<Step> {
+    if facts.record.trial.is_some() || known_id(facts).is_none() {
+        return None;
+    }
+    match facts.compared {
+        None => Some(Step::Compare { afresh: false }),
+        Some(compared) => taken_over(facts, &compared.drift).map(Step::Rest),
+    }
+}
+
+fn question(facts: &Facts<'_>) -> Option<Step> {
+    match facts.compared {
+        None => Some(Step::Compare { afresh: false }),
+        Some(compared) if !compared.afresh && repair(facts, &compared.drift).is_some() => {
+            Some(Step::Compare { afresh: true })
+        }
+        Some(_) => None,
+    }
+}
+
+/// Why the live value is to be written again: a drift that a fresh list has confirmed.
+pub(super) fn due(facts: &Facts<'_>) -> Option<Reason> {
+    let compared = facts.compared.filter(|compared| compared.afresh)?;
+    repair(facts, &compared.drift)
+}
+
+/// What is on trial is not written for an edit: that would begin the trial anew, or end another.
+fn repair(facts: &Facts<'_>, drift: &Drift) -> Option<Reason> {
+    let record = facts.record;
+    let shown = record.live.as_ref().and_then(|live| live.shown.as_ref());
+    match drift {
+        Drift::Gone => (shown != Some(&Shown::Nowhere)).then_some(Reason::Unlisted),
+        Drift::Edited(settings) if record.trial.is_none() => {
+            let again = matches!(shown, Some(Shown::As(before)) if before == settings);
+            let written = &record.live.as_ref()?.settings;
+            (!again).then(|| Reason::Edited(differences(written, settings)))
+        }
+        Drift::Edited(_) | Drift::Unknown | Drift::AsWritten | Drift::TakenOver { .. } => None,
+    }
+}
+
+/// What people have to put right.
+fn reported(facts: &Facts<'_>) -> Option<Rest> {
+    if facts.record.trial.is_some() {
+        return None;
+    }
+    let drift = &facts.compared?.drift;
+    match drift {
+        // It is shown as before its repair.
+        Drift::Edited(settings) if repair(facts, drift).is_none() => {
+            let written = &facts.record.live.as_ref()?.settings;
+            Some(Rest::Contradiction(format!(
+                "{} again after it was put right: somebody else writes it, too, or Flashback shows \
+                 it in another form. Let only one of them write it, or configure the key as \
+                 Flashback shows it",
+                differences(written, settings)
+            )))
+        }
+        drift => taken_over(facts, drift),
+    }
+}
+
+fn taken_over(facts: &Facts<'_>, drift: &Drift) -> Option<Rest> {
+    let Drift::TakenOver { by, renamed } = drift else {
+        return None;
+    };
+    let id = facts.record.ai_llm_id.as_ref()?;
+    let (name, workspace) = (&facts.settings.name, &facts.settings.workspace_id);
+    let (happened, remedy) = match renamed {
+        Some(renamed) => (
+            format!("was renamed to `{renamed}`"),
+            "Rename or delete that one".to_owned(),
+        ),
+        None => (
+            "is gone".to_owned(),
+            "Rename or delete that one, or have it taken over with `sync --force`".to_owned(),
+        ),
+    };
+    Some(Rest::Contradiction(format!(
+        "the configuration {id} {happened} in Flashback, and its name `{name}` in workspace \
+         `{workspace}` belongs to another one now ({by}), to which nothing is written by itself. \
+         {remedy}"
+    )))
+}
+
+/// What differs, for people; empty where nothing does.
+fn differences(written: &Settings, found: &Settings) -> String {
+    let mut all = Vec::new();
+    if !same_name(&written.name, &found.name) {
+        all.push(format!("name was `{}`", shown(&found.name)));
+    }
+    if written.ai_type != found.ai_type {
+        all.push(format!("ai_type was {}", found.ai_type.as_str()));
+    }
+    if !same_endpoint(&written.endpoint, &found.endpoint) {
+        all.push(format!("endpoint was {}", shown_url(&found.endpoint)));
+    }
+    if all.is_empty() {
+        return String::new();
+    }
+    format!("{} in Flashback", all.join(", "))
+}
+
+fn same_name(one: &str, other: &str) -> bool {
+    one.trim() == other.trim()
+}
+
+/// A slash at the end is often added or taken away, and changes nothing.
+fn same_endpoint(one: &str, other: &str) -> bool {
+    one.trim().trim_end_matches('/') == other.trim().trim_end_matches('/')
+}
+
+/// Words that somebody wrote into Flashback: nothing that may be a key is repeated.
+fn shown(words: &str) -> String {
+    let plain: String = words
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(LONGEST)
+        .collect();
+    let word = |word: &str| redact::shown(word).to_owned();
+    plain.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// An address without what may carry a password or a key.
+fn shown_url(url: &str) -> String {
+    let plain = url.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = plain.split_once("://").unwrap_or(("", plain));
+    let (host, path) = match rest.split_once('/') {
+        Some((host, path)) => (host, Some(path)),
+        None => (rest, None),
+    };
+    let host = host.rsplit('@').next().unwrap_or_default();
+    let parts = std::iter::once(host).chain(path.into_iter().flat_map(|path| path.split('/')));
+    let parts: Vec<_> = parts.map(shown).collect();
+    let scheme = match scheme {
+        "" => String::new(),
+        scheme => format!("{}://", shown(scheme)),
+    };
+    format!("{scheme}{}", parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_password_or_key_of_an_address_is_shown() {
+        let table = [
+            ("https://api.example.com/v1", "https://api.example.com/v1"),
+            ("https://u:pw@h:8443/v1?key=x#y", "https://h:8443/v1"),
+            ("https://h/sk-0123456789", "https://h/…"),
+            ("not an address", "not an address"),
+            ("sk-0123456789", "…"),
+            ("https://h/a\nb", "https://h/ab"),
+            ("", ""),
+        ];
+        for (url, expected) in table {
+            assert_eq!(shown_url(url), expected, "{url}");
+        }
+        assert_eq!(shown("my sk-0123456789"), "my …");
+        assert_eq!(shown(&"a ".repeat(200)).len(), LONGEST);
+    }
+}

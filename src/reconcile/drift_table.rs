@@ -1,0 +1,290 @@
+//! Walks the table of drift: what the list says of the configuration on record, and the step that
+//! follows.
+
+use super::case::{Case, at, origin, settings, stored};
+use super::*;
+use crate::model::{Held, Shown, Trial};
+
+fn edited() -> Settings {
+    Settings {
+        endpoint: "https://other.example.com".into(),
+        ..settings("n", "w")
+    }
+}
+
+fn taken(renamed: Option<&str>) -> Drift {
+    Drift::TakenOver {
+        by: AiLlmId::new("other"),
+        renamed: renamed.map(str::to_owned),
+    }
+}
+
+impl Case {
+    fn compared(self, drift: &Drift) -> Self {
+        let compared = Some(Compared {
+            drift: drift.clone(),
+            afresh: false,
+        });
+        self.with(|case| case.compared = compared)
+    }
+
+    fn afresh(self, drift: &Drift) -> Self {
+        let compared = Some(Compared {
+            drift: drift.clone(),
+            afresh: true,
+        });
+        self.with(|case| case.compared = compared)
+    }
+
+    fn not_compared(self) -> Self {
+        self.with(|case| case.compared = None)
+    }
+
+    /// The last repair was not to be seen in the list.
+    fn shown(self, shown: Shown) -> Self {
+        self.with(|case| {
+            let live = case.record.live.as_mut().expect("something is live");
+            live.shown = Some(shown);
+        })
+    }
+
+    /// What is live has to prove itself since `second`.
+    fn on_trial(self, stage: Stage, second: i64) -> Self {
+        self.with(|case| {
+            let mut trial = Trial::begin(stored("1", "one"), stage, true, at(second));
+            trial.next_at = at(1_000_000);
+            case.record.trial = Some(trial);
+        })
+    }
+
+    /// Version 2 is held, and `instead` is to be live.
+    fn holding(self, version: &str, instead: Option<Stored>) -> Self {
+        let held = Held {
+            version: Version::new(version),
+            reason: "broken".into(),
+            origin: Some(origin("a")),
+            instead,
+            left_at: None,
+        };
+        self.with(|case| case.record.held = Some(held))
+    }
+
+    fn read_older(self, version: &str, value: &str) -> Self {
+        let older = Older {
+            version: Version::new(version),
+            origin: origin("a"),
+            found: Ok(case::digest(value)),
+        };
+        self.with(|case| case.older = Some(older))
+    }
+}
+
+#[test]
+fn the_whole_table_of_drift() {
+    let (gone, edit) = (Drift::Gone, Drift::Edited(edited()));
+    let live = Case::live;
+    let resync = || live().with(|case| case.now = at(24 * 3600));
+    let held = || live().seen("2").holding("2", Some(stored("1", "one")));
+    let left = || {
+        held().with(|case| {
+            let held = case.record.held.as_mut().expect("it is held");
+            held.left_at = Some(at(0));
+        })
+    };
+    let here = || live().holding("1", None);
+    let put_right = "update id-1: endpoint was https://other.example.com in Flashback";
+    let put_right_older = "update id-1 with the older one: endpoint was \
+                           https://other.example.com in Flashback";
+    let made_sure = "update id-1: it was missing from Flashback's list";
+
+    let table = [
+        // Asked when nothing else is to be done …
+        (live().not_compared(), "compare"),
+        (live().compared(&Drift::Unknown), "in sync"),
+        (live().compared(&Drift::AsWritten), "in sync"),
+        (live().seen("2").not_compared(), "read 2"),
+        (Case::fresh().not_compared(), "read 1"),
+        (
+            live().unfinished(Action::Update, "2").not_compared(),
+            "read 1",
+        ),
+        (live().refused("1", 60).not_compared(), "refused for 840 s"),
+        // … and a second time before anything is written.
+        (live().compared(&gone), "compare afresh"),
+        (live().compared(&edit), "compare afresh"),
+        (live().afresh(&Drift::Unknown), "in sync"),
+        (live().afresh(&Drift::AsWritten), "in sync"),
+        (live().afresh(&gone), "read 1"),
+        (live().afresh(&gone).read("1", "one"), made_sure),
+        (live().afresh(&edit), "read 1"),
+        (live().afresh(&edit).read("1", "one"), put_right),
+        (
+            live()
+                .afresh(&edit)
+                .read("1", "one")
+                .rejected(Action::Update),
+            "refuse 1",
+        ),
+        // Nobody is asked whether a value works that is live already.
+        (
+            live()
+                .afresh(&edit)
+                .read("1", "one")
+                .with(|case| case.verify.before_provider = true),
+            put_right,
+        ),
+        // Taken over.
+        (live().compared(&taken(None)), "contradiction"),
+        (live().compared(&taken(Some("m"))), "contradiction"),
+        (live().afresh(&taken(None)), "contradiction"),
+        (live().seen("2").compared(&taken(None)), "read 2"),
+        (resync().not_compared(), "compare"),
+        (resync().compared(&taken(None)), "contradiction"),
+        (resync().compared(&Drift::AsWritten), "read 1"),
+        (
+            resync().compared(&edit).read("1", "one"),
+            "update id-1: resync",
+        ),
+        (resync().forced().compared(&taken(None)), "read 1"),
+        // Shown as before the repair.
+        (
+            live().shown(Shown::As(edited())).compared(&edit),
+            "contradiction",
+        ),
+        (
+            live().shown(Shown::As(edited())).compared(&gone),
+            "compare afresh",
+        ),
+        (live().shown(Shown::Nowhere).compared(&gone), "in sync"),
+        (
+            live().shown(Shown::Nowhere).compared(&edit),
+            "compare afresh",
+        ),
+        (
+            resync()
+                .shown(Shown::As(edited()))
+                .compared(&edit)
+                .read("1", "one"),
+            "update id-1: resync",
+        ),
+        // On trial: not asked within the grace, and then only whether it is gone.
+        (live().on_trial(Stage::After, 30).not_compared(), "in sync"),
+        (
+            live().on_trial(Stage::After, -300).not_compared(),
+            "compare",
+        ),
+        (
+            live().on_trial(Stage::After, -300).compared(&edit),
+            "in sync",
+        ),
+        (
+            live().on_trial(Stage::After, -300).compared(&taken(None)),
+            "in sync",
+        ),
+        (
+            live().on_trial(Stage::After, -300).compared(&gone),
+            "compare afresh",
+        ),
+        (
+            live()
+                .on_trial(Stage::After, -300)
+                .afresh(&gone)
+                .read("1", "one"),
+            made_sure,
+        ),
+        // What is held is not written; what is live in its place is.
+        (held().not_compared(), "compare"),
+        (held().compared(&edit), "compare afresh"),
+        (held().afresh(&edit), "read older 1"),
+        (held().afresh(&edit).read_older("1", "one"), put_right_older),
+        (held().afresh(&edit).read_older("1", "x"), "leave"),
+        (held().compared(&taken(None)), "contradiction"),
+        (left().not_compared(), "held"),
+        (live().seen("2").holding("2", None).not_compared(), "held"),
+        (here().not_compared(), "compare"),
+        (here().afresh(&edit).read("1", "one"), put_right),
+    ];
+    let mut wrong = Vec::new();
+    for (row, (case, expected)) in table.iter().enumerate() {
+        let step = case.step();
+        if step != *expected {
+            wrong.push(format!("row {row}: {step}, not {expected}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_the_list_says_of_the_configuration_on_record() {
+    let record = Case::live().record;
+    let (ours, other) = (AiLlmId::new("id-1"), AiLlmId::new("other"));
+    let (written, elsewhere) = (settings("n", "w"), settings("m", "w"));
+    let slash = Settings {
+        endpoint: format!("{}/", written.endpoint),
+        ..written.clone()
+    };
+    let edited = edited();
+    let table: [(&[(&AiLlmId, &Settings)], Drift); 9] = [
+        (&[(&ours, &written)], Drift::AsWritten),
+        (&[(&ours, &slash)], Drift::AsWritten),
+        (&[(&ours, &written), (&other, &elsewhere)], Drift::AsWritten),
+        (&[(&ours, &edited)], Drift::Edited(edited.clone())),
+        (&[(&ours, &elsewhere)], Drift::Edited(elsewhere.clone())),
+        (&[(&ours, &elsewhere), (&other, &written)], taken(Some("m"))),
+        (&[(&other, &written)], taken(None)),
+        (&[(&other, &elsewhere)], Drift::Gone),
+        (&[], Drift::Gone),
+    ];
+    for (row, (listed, expected)) in table.iter().enumerate() {
+        assert_eq!(compare(&record, listed), *expected, "row {row}");
+    }
+    assert_eq!(compare(&Case::fresh().record, &[]), Drift::Unknown);
+}
+
+/// A repair is remembered until the list shows something else, and what is held in its place stays
+/// held.
+#[test]
+fn a_repair_is_remembered_until_it_is_seen() {
+    let push = |shown| Pushed {
+        id: AiLlmId::new("id-1"),
+        value: stored("1", "one"),
+        settings: settings("n", "w"),
+        what: What::Newest,
+        validate: true,
+        anew: false,
+        verified_by: None,
+        shown,
+        at: at(60),
+    };
+    let shown = |record: &Record| record.live.as_ref().and_then(|live| live.shown.clone());
+    let as_edited = Some(Shown::As(edited()));
+    let before = Case::live().holding("1", None).record;
+    let repaired = before.pushed(push(as_edited.clone()));
+    assert_eq!(shown(&repaired), as_edited);
+    assert_eq!(repaired.held, before.held);
+    assert_eq!(repaired.trial, None);
+
+    let edit = Drift::Edited(edited());
+    for (drift, stays) in [
+        (Drift::Unknown, true),
+        (edit, true),
+        (Drift::Edited(settings("m", "w")), false),
+        (Drift::AsWritten, false),
+        (Drift::Gone, false),
+    ] {
+        let after = shown(&repaired.compared(&drift));
+        assert_eq!(after.is_some(), stays, "{drift:?}");
+    }
+    // It says nothing of another configuration, or of other settings.
+    assert_eq!(shown(&repaired.pushed(push(None))), as_edited);
+    let elsewhere = Pushed {
+        id: AiLlmId::new("id-2"),
+        ..push(None)
+    };
+    assert_eq!(shown(&repaired.pushed(elsewhere)), None);
+    let otherwise = Pushed {
+        settings: edited(),
+        ..push(None)
+    };
+    assert_eq!(shown(&repaired.pushed(otherwise)), None);
+}

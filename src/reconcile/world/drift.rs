@@ -1,0 +1,191 @@
+//! What somebody changes in Flashback, and the list that tells of it.
+
+use proptest::prelude::*;
+
+use super::properties::{BOTH, happening};
+use super::*;
+
+/// How long a list is gone by.
+const GOOD_FOR: TimeDelta = TimeDelta::seconds(300);
+
+impl World {
+    /// Asks for a list, and keeps it.
+    pub(super) fn list(&mut self) -> Vec<Configuration> {
+        self.lists += 1;
+        let all = match self.unlisted {
+            true => Vec::new(),
+            false => self.configurations.clone(),
+        };
+        self.listed = Some((all.clone(), self.now, self.pushes));
+        all
+    }
+
+    /// As the engine does it: a list that is older than the last push tells nothing.
+    pub(super) fn compare(
+        &mut self,
+        light: &mut Light,
+        afresh: bool,
+        mut fault: impl FnMut() -> Fault,
+    ) {
+        let good = self
+            .listed
+            .take()
+            .filter(|(_, at, _)| !afresh && self.now < *at + GOOD_FOR);
+        let all = match good {
+            Some(listed) => {
+                let newer = listed.2 == self.pushes;
+                let all = listed.0.clone();
+                self.listed = Some(listed);
+                newer.then_some(all)
+            }
+            None if fault() == Fault::Fine => Some(self.list()),
+            None => None,
+        };
+        let drift = match all {
+            Some(all) => {
+                let all: Vec<_> = all.iter().map(|one| (&one.id, &one.settings)).collect();
+                compare(&self.record, &all)
+            }
+            None => Drift::Unknown,
+        };
+        self.record = self.record.compared(&drift);
+        light.compared = Some(Compared { drift, afresh });
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// What somebody changes in Flashback is put right within five minutes and a look, once; what
+    /// is held stays so.
+    #[test]
+    fn drift_is_put_right(
+        happenings in prop::collection::vec(happening(), 0..20),
+        good in 0..3_u8,
+        bad in prop::option::of(3..6_u8),
+        name in 0..3_u8,
+        endpoint in 0..2_u8,
+        gone in any::<bool>(),
+        dies_after in prop::option::of(0..LONGEST_PASS),
+    ) {
+        let mut world = World::new(BOTH);
+        for happening in happenings {
+            world.happen(happening);
+        }
+        world.happen(Happening::Rotate { value: good });
+        world.happen(Happening::Restore { value: good });
+        world.now += TimeDelta::hours(25);
+        world.watch(5);
+        if let Some(bad) = bad {
+            world.happen(Happening::Rotate { value: bad });
+            world.happen(Happening::Revoke { value: bad });
+            world.watch(5);
+        }
+        let before = world.live_value();
+        // By hand and back before anybody looks: nothing is to be done.
+        world.watch(6);
+        world.is_at_rest();
+
+        let pushes = world.pushes;
+        world.happen(match gone {
+            true => Happening::DeleteConfiguration,
+            false => Happening::EditConfiguration { name, endpoint },
+        });
+        world.look(&[], dies_after, Order::None);
+        world.watch(6);
+        prop_assert_eq!(world.live_value(), before);
+        prop_assert_eq!(&world.configurations[0].settings, &world.settings);
+        prop_assert_eq!(Some(&world.configurations[0].id), world.record.ai_llm_id.as_ref());
+        prop_assert!(world.pushes <= pushes + 3, "{} pushes", world.pushes - pushes);
+        world.watch(6);
+        world.is_at_rest();
+        prop_assert!(world.record.live.as_ref().is_some_and(|live| live.shown.is_none()));
+    }
+
+    /// The name belongs to another one: that is not written to, and it heals when that is gone.
+    #[test]
+    fn what_was_taken_over_is_not_fought_over(
+        happenings in prop::collection::vec(happening(), 0..20),
+        renamed in any::<bool>(),
+    ) {
+        let mut world = World::new(BOTH);
+        for happening in happenings {
+            world.happen(happening);
+        }
+        world.happen(Happening::Rotate { value: 1 });
+        world.happen(Happening::Restore { value: 1 });
+        world.now += TimeDelta::hours(25);
+        world.watch(5);
+        let (ours, pushes) = (world.configurations[0].id.clone(), world.pushes);
+        match renamed {
+            true => world.configurations[0].settings.name = "elsewhere".into(),
+            false => world.configurations.clear(),
+        }
+        let other = Configuration {
+            id: AiLlmId::new("another"),
+            settings: Settings { endpoint: "https://other.example.com".into(), ..world.settings.clone() },
+            value: 99,
+        };
+        world.configurations.push(other.clone());
+        for _ in 0..5 {
+            let end = world.watch(6);
+            prop_assert!(matches!(end, End::Rested(Rest::Contradiction(_))), "{end:?}");
+            prop_assert_eq!(world.pushes, pushes);
+            // A resync changes nothing about that.
+            world.now += TimeDelta::hours(25);
+        }
+        world.configurations.retain(|one| one.id != other.id);
+        prop_assert_eq!(world.watch(7), End::Rested(Rest::InSync));
+        prop_assert_eq!(world.live_value(), world.newest_value());
+        prop_assert_eq!(&world.configurations[0].settings, &world.settings);
+        prop_assert_eq!(world.configurations[0].id == ours, renamed);
+        world.is_at_rest();
+    }
+}
+
+/// A list that does not show what was written leads to one write, and not to one in five minutes.
+#[test]
+fn a_list_that_hides_what_there_is_is_believed_once() {
+    let mut world = World::new(BOTH);
+    world.watch(10);
+    let pushes = world.pushes;
+    world.unlisted = true;
+    world.watch(30);
+    assert_eq!(world.pushes, pushes + 1);
+    world.unlisted = false;
+    world.watch(6);
+    world.happen(Happening::DeleteConfiguration);
+    world.watch(6);
+    assert_eq!(world.live_value(), world.newest_value());
+}
+
+/// Somebody who writes something else as often as it is put right does not have it so at each look.
+#[test]
+fn nobody_writes_in_turns_for_ever() {
+    let mut world = World::new(BOTH);
+    world.watch(10);
+    let pushes = world.pushes;
+    let mut reported = 0;
+    for _ in 0..60 {
+        world.happen(Happening::EditConfiguration {
+            name: 0,
+            endpoint: 1,
+        });
+        reported += usize::from(matches!(
+            world.watch(1),
+            End::Rested(Rest::Contradiction(_))
+        ));
+    }
+    assert_eq!(world.pushes, pushes + 1);
+    assert!(reported > 50, "{reported}");
+    // Once the other one has stopped, and it is put right by hand, all is well.
+    world.configurations[0].settings = world.settings.clone();
+    assert_eq!(world.watch(6), End::Rested(Rest::InSync));
+    assert!(
+        world
+            .record
+            .live
+            .as_ref()
+            .is_some_and(|live| live.shown.is_none())
+    );
+}
