@@ -324,6 +324,28 @@ async fn a_list_that_is_refused_is_no_error_and_keeps_nothing_from_being_pushed(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repair_that_takes_several_tries_is_one() {
+    let sandbox = sandbox(Options::default()).await;
+    let rotator = settled(&sandbox).await;
+    let id = there(&sandbox).ai_llm_id;
+    // The rotator's writes, and not the one by hand.
+    let twice = Rule::status(503).on(Operation::Update).times(2);
+    sandbox.fail(Rule {
+        name: Some("a".to_owned()),
+        ..twice
+    });
+    edit(&sandbox, &id, json!({ "name": "b" })).await;
+    let repaired = rotator.event("drift_repaired", |_| true).await;
+    let why = "name was `b` in Flashback";
+    assert_eq!(repaired["reason"], why);
+    arrives(&sandbox, "a", "sk-one").await;
+    assert!(rotator.count("push_retrying") > 0);
+    assert_eq!(last_push(&rotator).await["reason"], why);
+    stands(&rotator, "in_sync").await;
+    assert_eq!(rotator.count("drift_repaired"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_keys_of_a_workspace_share_one_list() {
     const KEYS: usize = 200;
     let sandbox = sandbox(Options::default()).await;

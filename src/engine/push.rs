@@ -45,6 +45,7 @@ impl Pass<'_> {
             settings: settings.clone(),
             action,
             at: Utc::now(),
+            drift: reason.drift(),
         };
         self.save(before.begun(intent, id.as_ref()), None).await?;
         tell::push_started(

@@ -130,6 +130,9 @@ pub struct Intent {
     pub action: Action,
     /// When it was begun.
     pub at: DateTime<Utc>,
+    /// What it puts right in Flashback, where it is for that.
+    #[serde(default)]
+    pub drift: Option<String>,
 }
 
 /// A write Flashback refused for good (400, 403).

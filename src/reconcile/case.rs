@@ -139,6 +139,7 @@ impl Case {
                 settings: case.settings.clone(),
                 action,
                 at: at(10),
+                drift: None,
             });
         })
     }

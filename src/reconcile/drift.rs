@@ -185,7 +185,7 @@ fn repair(facts: &Facts<'_>, drift: &Drift) -> Option<Reason> {
         Drift::Edited(settings) if record.trial.is_none() => {
             let again = matches!(shown, Some(Shown::As(before)) if before == settings);
             let written = &record.live.as_ref()?.settings;
-            (!again).then(|| Reason::Edited(differences(written, settings)))
+            (!again).then(|| Reason::Drifted(differences(written, settings)))
         }
         Drift::Edited(_) | Drift::Unknown | Drift::AsWritten | Drift::TakenOver { .. } => None,
     }

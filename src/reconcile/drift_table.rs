@@ -201,6 +201,17 @@ fn the_whole_table_of_drift() {
         (held().compared(&taken(None)), "contradiction"),
         (left().not_compared(), "held"),
         (live().seen("2").holding("2", None).not_compared(), "held"),
+        // A repair with no known outcome is one still.
+        (
+            live()
+                .unfinished(Action::Update, "1")
+                .read("1", "one")
+                .with(|case| {
+                    let intent = case.record.intent.as_mut().expect("it was begun");
+                    intent.drift = Some("name was `m` in Flashback".into());
+                }),
+            "update id-1: name was `m` in Flashback",
+        ),
         (here().not_compared(), "compare"),
         (here().afresh(&edit).read("1", "one"), put_right),
     ];

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::drift::Compared;
 use crate::config::VerifyConfig;
 use crate::model::{
-    Action, AiLlmId, Missing, Observation, Order, Origin, Record, Settings, Stored, Version,
+    Action, AiLlmId, Intent, Missing, Observation, Order, Origin, Record, Settings, Stored, Version,
 };
 use crate::secret::Fingerprint;
 
@@ -292,8 +292,8 @@ pub enum Reason {
     Unfinished,
     /// `resync` is due.
     Resync,
-    /// Its configuration was edited in Flashback: what differed.
-    Edited(String),
+    /// Its configuration was changed in Flashback: what differed.
+    Drifted(String),
     /// Flashback does not list its configuration.
     Unlisted,
     /// Somebody asked for it.
@@ -307,7 +307,18 @@ pub enum Reason {
 impl Reason {
     /// Whether it is that somebody changed something in Flashback.
     pub fn is_drift(&self) -> bool {
-        matches!(self, Self::Edited(_) | Self::Unlisted)
+        matches!(self, Self::Drifted(_) | Self::Unlisted)
+    }
+
+    /// The same in words, where it is that.
+    pub fn drift(&self) -> Option<String> {
+        self.is_drift().then(|| self.to_string())
+    }
+
+    /// A push goes on whose outcome is not known.
+    pub(super) fn of(unfinished: &Intent) -> Self {
+        let drift = unfinished.drift.clone();
+        drift.map_or(Self::Unfinished, Self::Drifted)
     }
 
     /// The word that logs carry.
@@ -318,7 +329,7 @@ impl Reason {
             Self::SettingsChanged => "settings changed",
             Self::Unfinished => "unfinished push",
             Self::Resync => "resync",
-            Self::Edited(_) => "edited in Flashback",
+            Self::Drifted(_) => "changed in Flashback",
             Self::Unlisted => "it was missing from Flashback's list",
             Self::Forced => "forced",
             Self::RolledBack => "rolled back",
@@ -330,7 +341,7 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Edited(what) => f.write_str(what),
+            Self::Drifted(what) => f.write_str(what),
             _ => f.write_str(self.as_str()),
         }
     }

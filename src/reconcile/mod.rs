@@ -209,8 +209,8 @@ fn is_to_be_written_again(facts: &Facts<'_>, version: &Version) -> bool {
 fn push_is_due(facts: &Facts<'_>) -> Option<Reason> {
     if facts.order == Order::Force {
         Some(Reason::Forced)
-    } else if facts.record.intent.is_some() {
-        Some(Reason::Unfinished)
+    } else if let Some(intent) = &facts.record.intent {
+        Some(Reason::of(intent))
     } else if let Some(drifted) = drift::due(facts) {
         Some(drifted)
     } else {

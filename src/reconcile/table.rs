@@ -193,6 +193,7 @@ fn a_creation_under_an_earlier_name_is_found_by_it() {
         settings: settings("old", "w"),
         action,
         at: at(0),
+        drift: None,
     };
     record.intent = Some(intent(Action::Create));
     let id = AiLlmId::new("x");

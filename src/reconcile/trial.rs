@@ -137,8 +137,8 @@ fn why_put(facts: &Facts<'_>, to: &Stored, turning: bool) -> Option<Reason> {
         // Nothing is live, too, where a write has found that the configuration is gone.
         return Some(drift::due(facts).unwrap_or(Reason::RolledBack));
     };
-    if record.intent.is_some() {
-        Some(Reason::Unfinished)
+    if let Some(intent) = &record.intent {
+        Some(Reason::of(intent))
     } else if live.settings != *facts.settings {
         Some(Reason::SettingsChanged)
     } else if let Some(drifted) = drift::due(facts) {

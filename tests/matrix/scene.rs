@@ -140,7 +140,9 @@ token = {{ env = "TEST_BAO_TOKEN" }}
                     (New::Slow, Provider::Answers) | (New::Good, _) => {}
                     (New::Slow, _) => {
                         let slow = u64::try_from(SLOW.as_millis()).expect("it fits");
-                        switches.slow_secrets.insert(digest(self.rotated(index)), slow);
+                        switches
+                            .slow_secrets
+                            .insert(digest(self.rotated(index)), slow);
                     }
                 }
             }

@@ -13,8 +13,8 @@ use chrono::{DateTime, TimeZone as _, Utc};
 use flashback_rotator::document::FieldMap;
 use flashback_rotator::model::{
     Action, AiLlmId, AiType, Held, HistoryRow, Intent, KeyId, Live, LookNote, Mark, Origin,
-    Outcome, Problem, ProblemKind, Record, Refusal, Settings, Shown, SourceId, Stage, Stored, Strip, Told,
-    Trial, Verifier, Version, WorkspaceId,
+    Outcome, Problem, ProblemKind, Record, Refusal, Settings, Shown, SourceId, Stage, Stored,
+    Strip, Told, Trial, Verifier, Version, WorkspaceId,
 };
 use flashback_rotator::secret::{Fingerprint, Fingerprinter};
 use flashback_rotator::store::Store;
@@ -158,6 +158,7 @@ fn full(name: &str, turn: i64) -> Record {
             settings: settings("Zo\u{eb}'s \"key\"\n"),
             action: Action::Adopt,
             at: at(turn),
+            drift: Some("ai_type was OTHER".to_owned()),
         }),
         refusal: Some(Refusal {
             version: version.clone(),

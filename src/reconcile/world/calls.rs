@@ -38,6 +38,7 @@ impl World {
             settings: self.settings.clone(),
             action,
             at: self.now,
+            drift: reason.drift(),
         };
         self.record = before.begun(intent, id.as_ref());
         let answer = match fault {
