@@ -10,6 +10,8 @@ mod page;
 mod provider;
 #[path = "matrix/scene.rs"]
 mod scene;
+#[path = "matrix/trial_run.rs"]
+mod trial_run;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
