@@ -34,6 +34,8 @@
 //! outcome is not known leaves an intent, and an intent alone is reason enough to push again, to
 //! the configuration on record or, with none on record, to the one the list shows: that is how a
 //! crash or a lost answer ends in one configuration and not two.
+//!
+//! Where nothing is to be pushed, `drift` asks whether Flashback still has what was written.
 
 mod acknowledge;
 mod drift;
