@@ -1,7 +1,7 @@
 //! The half of a pass that keeps a working key from being replaced by a broken one: it asks, reads
 //! older versions, and remembers what was decided. What people must hear of (a version held, or
-//! rolled back) is said before it is remembered: a process that dies between the two says it twice,
-//! and none says it never.
+//! rolled back) is said before it is remembered: a process that dies between the two says it
+//! twice, and none keeps it to itself.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

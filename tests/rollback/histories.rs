@@ -322,3 +322,35 @@ async fn a_configuration_that_is_deleted_while_going_back_comes_back_with_the_go
     assert_eq!(scene.writes_of("sk-bad"), 1);
     assert_eq!(scene.rotator.count("config_missing"), 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_way_back_whose_answer_is_lost_is_written_once_more_and_told_once() {
+    let scene = Scene::in_trial("history-lost", "3s").await;
+    scene
+        .sandbox
+        .fail(Rule::new(Fault::LoseAnswer).on(Operation::Update).times(1));
+    scene.stands("held", "1", Some("flashback")).await;
+    assert!(scene.holds("sk-good"));
+    scene.is_at_rest().await;
+    // Its first one, the one whose answer was lost, and that one again.
+    assert_eq!(scene.writes_of("sk-good"), 3);
+    for once in ["verification_failed", "rolled_back"] {
+        assert_eq!(scene.rotator.count(once), 1, "{once}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_endpoint_moves_the_good_key_and_releases_no_held_one() {
+    let scene = Scene::in_trial("history-held-endpoint", "1s").await;
+    scene.stands("held", "1", Some("flashback")).await;
+    scene.reconfigure("https://llm.example.com/v1", "https://llm.example.com/v2");
+    eventually("the new endpoint", || async {
+        (scene.sandbox.configurations()[0].endpoint == "https://llm.example.com/v2").then_some(())
+    })
+    .await;
+    let row = scene.stands("held", "1", Some("flashback")).await;
+    assert_eq!(row["held_version"], "2");
+    assert!(scene.holds("sk-good"));
+    scene.is_at_rest().await;
+    assert_eq!(scene.writes_of("sk-bad"), 1);
+}
