@@ -1,8 +1,8 @@
 //! The real binary with OpenBao, a directory and a sandbox, and a day behind it.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use flashback_rotator::flashback::sandbox::{Options, Sandbox};
-use flashback_rotator::model::{Held, KeyId, Mark, Record, Strip};
+use flashback_rotator::flashback::sandbox::{Options, Sandbox, sha256_hex};
+use flashback_rotator::model::{Mark, Record, Strip};
 use flashback_rotator::store::Store as _;
 use flashback_rotator::store::sqlite::Sqlite;
 use serde_json::{Value, json};
@@ -97,6 +97,8 @@ url = "sqlite://{{dir}}/state.db"
 listen = "127.0.0.1:0"
 [schedule]
 check = "2s"
+[verify]
+grace = "1s"
 [retry]
 initial = "100ms"
 max = "2s"
@@ -184,31 +186,19 @@ fields = {{ key = "AccessKeyId", secret = "SecretAccessKey" }}
         self.while_stopped(age).await;
     }
 
-    /// Holds a key's newest version, as after a verification that failed: there is no command that
-    /// does it yet.
+    /// Rotates a key to one that its provider does not take: the version before is put back.
     pub async fn hold(&mut self, id: &str) {
-        let state = self.rotator.path().join("state.db");
-        let beside = Sqlite::open_beside(&state)
-            .expect("opened")
-            .expect("a state");
-        let key = KeyId::new(id);
-        let before = beside.load(&key).await.expect("read").live;
-        drop(beside);
+        let (.., path) = IN_BAO
+            .into_iter()
+            .find(|(known, ..)| *known == id)
+            .expect("known");
+        let next = format!("{path}-rotated-{}", self.rotator.count("rotation_detected"));
+        self.sandbox.change(|switches| {
+            switches.refused_secrets.insert(sha256_hex(&next));
+        });
         self.rotate(id).await;
-        self.stands(id, |state| state == "in_sync").await;
-        self.while_stopped(|record| {
-            if record.key == key {
-                let version = record.seen.clone().expect("a version");
-                record.live.clone_from(&before);
-                let reason = "the provider refused it (401); the version before works and is back";
-                record.held = Some(Held {
-                    version,
-                    reason: reason.to_owned(),
-                });
-            }
-            age(record);
-        })
-        .await;
+        self.stands(id, |state| state == "held").await;
+        self.while_stopped(age).await;
     }
 }
 
