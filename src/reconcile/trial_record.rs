@@ -25,6 +25,32 @@ fn what_is_put_back_is_what_was_last_good() {
 }
 
 #[test]
+fn what_is_on_trial_keeps_its_way_back_when_it_is_written_again() {
+    let fresh = |record: &Record| record.trial.as_ref().map(|trial| trial.fresh);
+    let two = || push("2", "two", What::Newest, at(1));
+    let on_trial = Case::live().record.pushed(two());
+    let elsewhere = |pushed: Pushed| Pushed {
+        settings: Settings {
+            endpoint: "https://elsewhere.example.com".to_owned(),
+            ..pushed.settings.clone()
+        },
+        ..pushed
+    };
+    let moved = on_trial.pushed(elsewhere(two()));
+    assert_eq!(fresh(&moved), Some(true), "another endpoint");
+    assert_eq!(moved.previous, Some(stored("1", "one")));
+    let forced = on_trial.pushed(Pushed {
+        anew: true,
+        ..two()
+    });
+    assert_eq!(fresh(&forced), Some(true), "somebody forced it");
+    // What has proven itself has nothing before it to go back to.
+    let proven = on_trial.validated(&Verdict::Works, asked(1));
+    let moved = proven.pushed(elsewhere(two()));
+    assert_eq!(fresh(&moved), Some(false));
+}
+
+#[test]
 fn a_clock_that_was_set_back_ends_no_trial_and_no_wait() {
     let value = stored("2", "two");
     let trial = Trial::begin(value, Stage::After, true, at(0));

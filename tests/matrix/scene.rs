@@ -106,7 +106,7 @@ token = {{ env = "TEST_BAO_TOKEN" }}
             rotator,
         };
         for index in 0..scene.cells.len() {
-            scene.store(index, &scene.previous(index)).await;
+            scene.store(index, &scene.previous_key(index)).await;
         }
         scene
     }
@@ -130,11 +130,11 @@ token = {{ env = "TEST_BAO_TOKEN" }}
                 if cell.old == Old::Revoked {
                     switches
                         .refused_secrets
-                        .insert(digest(self.previous(index)));
+                        .insert(digest(self.previous_key(index)));
                 }
                 match (cell.new, cell.provider) {
                     (New::Bad, _) => {
-                        switches.refused_secrets.insert(digest(self.rotated(index)));
+                        switches.refused_secrets.insert(digest(self.new_key(index)));
                     }
                     // It works by the time it gets there.
                     (New::Slow, Provider::Answers) | (New::Good, _) => {}
@@ -142,7 +142,7 @@ token = {{ env = "TEST_BAO_TOKEN" }}
                         let slow = u64::try_from(SLOW.as_millis()).expect("it fits");
                         switches
                             .slow_secrets
-                            .insert(digest(self.rotated(index)), slow);
+                            .insert(digest(self.new_key(index)), slow);
                     }
                 }
             }
@@ -157,7 +157,7 @@ token = {{ env = "TEST_BAO_TOKEN" }}
                 .fail(Rule::status(status).on(Operation::Validate));
         }
         for index in 0..self.cells.len() {
-            self.store(index, &self.rotated(index)).await;
+            self.store(index, &self.new_key(index)).await;
         }
     }
 
@@ -252,7 +252,7 @@ token = {{ env = "TEST_BAO_TOKEN" }}
         assert!(named.next().is_none(), "one configuration for {name}");
         let is = |key: String| live.as_deref() == Some(&*sha256_hex(&key));
         End {
-            live: match (is(self.rotated(index)), is(self.previous(index))) {
+            live: match (is(self.new_key(index)), is(self.previous_key(index))) {
                 (true, _) => Some(Which::New),
                 (_, true) => Some(Which::Previous),
                 _ => None,
@@ -270,8 +270,8 @@ token = {{ env = "TEST_BAO_TOKEN" }}
             events.iter().filter(mine).count()
         };
         Tally {
-            new: self.writes(&self.rotated(index)).len(),
-            previous: self.writes(&self.previous(index)).len() - 1,
+            new: self.writes(&self.new_key(index)).len(),
+            previous: self.writes(&self.previous_key(index)).len() - 1,
             verification_failed: told("verification_failed"),
             rolled_back: told("rolled_back"),
             version_held: told("version_held"),
@@ -281,7 +281,7 @@ token = {{ env = "TEST_BAO_TOKEN" }}
     /// What can be seen of the promise in what Flashback was asked, and when.
     fn holds_the_promise(&self, index: usize) {
         let (cell, name) = (self.cells[index], &self.name);
-        let (new, previous) = (self.rotated(index), self.previous(index));
+        let (new, previous) = (self.new_key(index), self.previous_key(index));
         let (new, previous) = (self.writes(&new), self.writes(&previous));
         assert!(!cell.is_stopped() || new.is_empty(), "{name}: {new:?}");
         if cell.is_undone() {
@@ -322,7 +322,7 @@ token = {{ env = "TEST_BAO_TOKEN" }}
     fn calls(&self) -> usize {
         let open = |(index, cell): (usize, &Cell)| {
             let waits = cell.promise().0.state == "failing" || cell.validate == Validate::Failing;
-            waits.then(|| sha256_hex(&self.rotated(index)))
+            waits.then(|| sha256_hex(&self.new_key(index)))
         };
         let open: HashSet<String> = self.cells.iter().enumerate().filter_map(open).collect();
         let open = |id: &str| {
@@ -339,11 +339,11 @@ token = {{ env = "TEST_BAO_TOKEN" }}
         journal.iter().filter(counts).count()
     }
 
-    fn previous(&self, index: usize) -> String {
+    fn previous_key(&self, index: usize) -> String {
         format!("sk-good-previous-{}-{index}", self.name)
     }
 
-    fn rotated(&self, index: usize) -> String {
+    fn new_key(&self, index: usize) -> String {
         let kind = match self.cells[index].new {
             New::Good => "good",
             New::Slow => "slow",
