@@ -10,7 +10,8 @@
 //!    the intent recorded before a write and the outcome after it.
 //!
 //! Underneath: [`model`] and [`secret`] are the nouns, [`document`] takes credentials out of what
-//! a store holds, [`lane`] is the one way to call an outside service, [`retry`] says what a failure
+//! a store holds, [`lane`] is the one way to call an outside service, [`lease`] says what this process
+//! may work on where several share the keys, [`retry`] says what a failure
 //! means, [`credential`] where the rotator's own credentials come from, [`verify`] whether a key is
 //! one. Around it: [`config`], [`fleet`] (a configuration made real), [`supervise`] (tasks that
 //! outlive their panics), [`daemon`], [`http`], [`telemetry`] and the commands in [`cli`].
@@ -27,6 +28,7 @@ pub mod flashback;
 pub mod fleet;
 pub mod http;
 pub mod lane;
+pub mod lease;
 pub mod model;
 pub mod reconcile;
 pub mod redact;

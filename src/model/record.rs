@@ -4,7 +4,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::trial::{Trial, Verifier};
-use super::{Action, AiLlmId, KeyId, Mark, Origin, Settings, SourceId, Strip, Version};
+use super::{
+    Action, AiLlmId, Hold, KeyId, Mark, Origin, Repair, Settings, SourceId, Strip, Version,
+};
 use crate::secret::Fingerprint;
 
 /// What the state store remembers of one key.
@@ -34,6 +36,11 @@ pub struct Record {
     pub seen: Option<Version>,
     /// The last look's doings, for people.
     pub look: LookNote,
+    /// Whose the key was when this was read; `None` where one process has all of them, or nobody
+    /// this one. A save under a hold that is over is refused.
+    pub hold: Option<Hold>,
+    /// Somebody may have written what nobody holds on record.
+    pub repair: Option<Repair>,
 }
 
 impl Record {
@@ -52,6 +59,8 @@ impl Record {
             told: None,
             seen: None,
             look: LookNote::default(),
+            hold: None,
+            repair: None,
         }
     }
 }

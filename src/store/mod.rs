@@ -12,6 +12,7 @@
 //! - **One writer.** A store that cannot be shared refuses the second process; readers and
 //!   requests go beside the one that works.
 
+pub mod share;
 pub mod sqlite;
 
 use std::time::Duration;
@@ -176,6 +177,9 @@ pub enum StoreError {
         /// What the other one says of itself.
         holder: Option<String>,
     },
+    /// The key is not this process's any more: another one works on it, or may soon.
+    #[error("another replica works on this key now")]
+    Lost,
     /// It was written by a newer version of this program.
     #[error(
         "the state {place} was written by a newer flashback-rotator (schema {found}, this one knows {known}): install that version again, or give this one a state of its own"

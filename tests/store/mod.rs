@@ -186,6 +186,8 @@ fn full(name: &str, turn: i64) -> Record {
         }),
         seen: Some(version),
         look: note(turn, Some("away")),
+        hold: None,
+        repair: None,
     }
 }
 

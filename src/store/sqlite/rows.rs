@@ -25,6 +25,8 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         candidate: later(row, "candidate")?,
         told: later(row, "told")?,
         look: LookNote::default(),
+        hold: None,
+        repair: None,
     })
 }
 

@@ -1,0 +1,160 @@
+//! How several processes share the keys of one state.
+//!
+//! The contract every such store keeps, in prose:
+//!
+//! - **One lease for all a replica holds.** A replica *joins* under a number of its own and *renews*
+//!   that one entry; what it has claimed is its own as long as the entry is there. It is there until
+//!   the replica leaves, or until another one, which finds its time over, strikes it out. Renewing and
+//!   striking out exclude each other.
+//! - **A claim has a fence**, larger than each before it on the same key. [`Store::save`] and
+//!   [`Store::save_verified`] compare the record's [`Hold`] with the claim there is, in the same
+//!   transaction, and refuse with [`StoreError::Lost`] where it is another.
+//! - **One clock.** Whether a lease is over, and when a repair is due, is told by the state's own
+//!   clock alone. Processes measure lengths of time, and never compare their time of day.
+//! - **A mark is nobody's.** Anyone may [`mark`](Share::mark) a key for repair, holding it or not. A
+//!   save of a write that succeeded takes back the marks its record was loaded with, if those were
+//!   due, and no newer one.
+//! - **An intent that changes hands is a mark.** Whoever claims a key with an intent on record finds it
+//!   marked, due after [`LATE_WRITE`]: by then nothing that was under way can arrive any more.
+//!
+//! [`Store::save`]: super::Store::save
+//! [`Store::save_verified`]: super::Store::save_verified
+//! [`Hold`]: crate::model::Hold
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::model::{Fence, KeyId, ReplicaId};
+
+/// How long after a change of hands a write that was under way may still arrive: the longest a
+/// request to Flashback is waited for, and as long again for what stands between.
+pub const LATE_WRITE: Duration = Duration::from_secs(40);
+
+/// What a process says of itself when it joins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// For people: host and process.
+    pub name: String,
+    /// What it is there for.
+    pub role: Role,
+}
+
+/// What a process shares the keys for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// To keep them current: it takes its share, and carries out requests.
+    Daemon,
+    /// For one command. It has no share, and takes no requests.
+    Command,
+}
+
+/// How things stand after a renewal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// How many daemons share the keys, this process among them if it is one.
+    pub daemons: u32,
+    /// How many of them joined before this one: `0..daemons`.
+    pub rank: u32,
+    /// How many more keys the other daemons would like to have.
+    pub wanted: u32,
+    /// How many keys are nobody's.
+    pub free: u32,
+    /// The keys of this replica whose repair is due.
+    pub due: Vec<KeyId>,
+}
+
+/// What a renewal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Renewal {
+    /// How long the lease is from now on.
+    pub lease: Duration,
+    /// How many more keys this replica would like to have.
+    pub wants: u32,
+    /// Strike out replicas whose lease is over. Whoever was away itself must not: after an outage of
+    /// the state everybody's lease is over, and all of them are alive.
+    pub strike_out: bool,
+}
+
+/// A replica, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replica {
+    /// Its number.
+    pub id: ReplicaId,
+    /// What it says of itself.
+    pub member: Member,
+    /// Its lease is not over.
+    pub alive: bool,
+    /// How many keys it holds.
+    pub keys: u32,
+}
+
+/// A state whose keys are shared.
+#[async_trait]
+pub trait Share: Send + Sync {
+    /// Joins under a new number, with nothing claimed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn join(&self, member: &Member, lease: Duration) -> Result<ReplicaId, StoreError>;
+
+    /// Lets the state know of these keys, so that they can be claimed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn know(&self, keys: &[KeyId]) -> Result<(), StoreError>;
+
+    /// Renews all that this replica holds. `None` where it has been struck out, and with it every
+    /// claim: it may join again. One that is late and was not struck out keeps what it has.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn renew(
+        &self,
+        replica: ReplicaId,
+        renewal: Renewal,
+    ) -> Result<Option<Standing>, StoreError>;
+
+    /// Claims up to `most` of these keys that are nobody's. Two that claim at once get different
+    /// ones, and neither waits for the other.
+    ///
+    /// # Errors
+    /// [`StoreError::Lost`] where this replica has been struck out.
+    async fn claim(
+        &self,
+        replica: ReplicaId,
+        keys: &[KeyId],
+        most: u32,
+    ) -> Result<Vec<(KeyId, Fence)>, StoreError>;
+
+    /// Gives keys back; those it does not hold are passed over.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn release(&self, replica: ReplicaId, keys: &[KeyId]) -> Result<(), StoreError>;
+
+    /// Leaves, and gives everything back.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn leave(&self, replica: ReplicaId) -> Result<(), StoreError>;
+
+    /// Marks keys for repair, due at once, whoever holds them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn mark(&self, keys: &[KeyId]) -> Result<(), StoreError>;
+
+    /// Everybody who has joined and was not struck out.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn replicas(&self) -> Result<Vec<Replica>, StoreError>;
+
+    /// Which of these keys nobody holds.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn unheld(&self, keys: &[KeyId]) -> Result<Vec<KeyId>, StoreError>;
+}
