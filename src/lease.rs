@@ -8,31 +8,33 @@
 //! Time is measured from before a renewal was asked for, by this process's own monotonic clock: the
 //! state began to count later, so the lease is over here before it is over there.
 
-use std::collections::{BTreeSet, HashMap};
+mod tenure;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
+use self::tenure::Tenure;
 use crate::model::{Fence, Hold, KeyId, ReplicaId};
-
-/// The part of a lease at its end that is not made use of: clocks do not run equally fast, and who
-/// breaks a write off needs a moment.
-const UNUSED: u32 = 10;
 
 /// The keys this process holds.
 #[derive(Debug)]
-pub struct Holdings(Option<Mutex<Shared>>);
+pub struct Holdings(Option<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    replica: Option<ReplicaId>,
-    until: Instant,
-    claims: HashMap<KeyId, Fence>,
-    strays: BTreeSet<KeyId>,
+    tenure: Mutex<Tenure>,
+    /// Something was lost: whoever writes looks whether it was theirs.
+    lost: watch::Sender<()>,
 }
 
 /// The key is not this process's any more, or may not be.
@@ -47,65 +49,49 @@ impl Holdings {
 
     /// Several share them; this one holds none yet.
     pub fn shared() -> Self {
-        Self(Some(Mutex::new(Shared {
-            replica: None,
-            until: Instant::now(),
-            claims: HashMap::new(),
-            strays: BTreeSet::new(),
-        })))
+        Self(Some(Shared {
+            tenure: Mutex::default(),
+            lost: watch::Sender::new(()),
+        }))
     }
 
     /// It has joined under this number, and holds nothing.
     pub fn joined(&self, replica: ReplicaId) {
-        if let Some(mut shared) = self.lock() {
-            shared.replica = Some(replica);
-            shared.claims.clear();
-        }
+        self.losing(|tenure| tenure.joined(replica));
     }
 
     /// A lease of this length was given. It was asked for at `asked_at`.
     pub fn renewed(&self, asked_at: Instant, lease: Duration) {
-        if let Some(mut shared) = self.lock() {
-            shared.until = asked_at + (lease - lease / UNUSED);
+        if let Some(mut tenure) = self.tenure() {
+            tenure.renewed(asked_at, lease);
         }
     }
 
     /// These were claimed.
     pub fn claimed(&self, claims: impl IntoIterator<Item = (KeyId, Fence)>) {
-        if let Some(mut shared) = self.lock() {
-            shared.claims.extend(claims);
+        if let Some(mut tenure) = self.tenure() {
+            tenure.claimed(claims);
         }
     }
 
     /// It holds this key no more.
     pub fn gave_up(&self, key: &KeyId) {
-        if let Some(mut shared) = self.lock() {
-            shared.claims.remove(key);
-        }
+        self.losing(|tenure| tenure.gave_up(key));
     }
 
     /// It was struck out: it holds nothing any more.
     pub fn struck_out(&self) {
-        if let Some(mut shared) = self.lock() {
-            shared.replica = None;
-            shared.claims.clear();
-        }
+        self.losing(Tenure::struck_out);
     }
 
     /// The keys it holds; `None` for all there are.
     pub fn keys(&self) -> Option<BTreeSet<KeyId>> {
-        let shared = self.lock()?;
-        Some(shared.claims.keys().cloned().collect())
+        self.tenure().map(|tenure| tenure.keys())
     }
 
     /// Whether the key is held under this very claim.
     pub fn holds(&self, key: &KeyId, hold: Option<Hold>) -> bool {
-        let Some(shared) = self.lock() else {
-            return true;
-        };
-        hold.is_some_and(|hold| {
-            shared.replica == Some(hold.replica) && shared.claims.get(key) == Some(&hold.fence)
-        })
+        self.tenure().is_none_or(|tenure| tenure.holds(key, hold))
     }
 
     /// Lets a write to Flashback go on as long as the key is held under `hold`, and lets nothing of it
@@ -119,48 +105,57 @@ impl Holdings {
         hold: Option<Hold>,
         write: impl Future<Output = T>,
     ) -> Result<T, Lost> {
-        if self.0.is_none() {
+        let Some(shared) = &self.0 else {
             return Ok(write.await);
-        }
+        };
+        let mut lost = shared.lost.subscribe();
         let mut write = pin!(write);
         loop {
-            let until = self.writable_until(key, hold).ok_or(Lost)?;
+            let may_write = || shared.tenure().may_write(key, hold, Instant::now());
+            let until = may_write().ok_or(Lost)?;
             // A process that was stopped for a while comes back to this question first.
-            let go_on = poll_fn(|context| match Instant::now() < until {
-                true => write.as_mut().poll(context).map(Some),
-                false => Poll::Ready(None),
+            let go_on = poll_fn(|context| match may_write() {
+                Some(_) => write.as_mut().poll(context).map(Ok),
+                None => Poll::Ready(Err(Lost)),
             });
-            if let Ok(Some(answer)) = timeout_at(until, go_on).await {
-                return Ok(answer);
+            tokio::select! {
+                biased;
+                answer = go_on => return answer,
+                // The sender lives as long as this borrow of it.
+                _ = lost.changed() => {}
+                () = sleep_until(until) => {}
             }
         }
     }
 
-    /// `None` where the lease is over.
-    fn writable_until(&self, key: &KeyId, hold: Option<Hold>) -> Option<Instant> {
-        if !self.holds(key, hold) {
-            return None;
-        }
-        let until = self.lock()?.until;
-        (Instant::now() < until).then_some(until)
-    }
-
     /// A write of this key was begun, and may have been carried out after the lease was over.
     pub fn stray(&self, key: &KeyId) {
-        if let Some(mut shared) = self.lock() {
-            shared.strays.insert(key.clone());
+        if let Some(mut tenure) = self.tenure() {
+            tenure.stray(key);
         }
     }
 
     /// Takes the strays that the state was not told of yet. Whoever fails at telling puts them back.
     pub fn take_strays(&self) -> BTreeSet<KeyId> {
-        self.lock()
-            .map(|mut shared| std::mem::take(&mut shared.strays))
+        self.tenure()
+            .map(|mut tenure| tenure.take_strays())
             .unwrap_or_default()
     }
 
-    fn lock(&self) -> Option<MutexGuard<'_, Shared>> {
-        let shared = self.0.as_ref()?;
-        Some(shared.lock().unwrap_or_else(PoisonError::into_inner))
+    fn losing(&self, change: impl FnOnce(&mut Tenure)) {
+        if let Some(shared) = &self.0 {
+            change(&mut shared.tenure());
+            shared.lost.send_replace(());
+        }
+    }
+
+    fn tenure(&self) -> Option<MutexGuard<'_, Tenure>> {
+        self.0.as_ref().map(Shared::tenure)
+    }
+}
+
+impl Shared {
+    fn tenure(&self) -> MutexGuard<'_, Tenure> {
+        self.tenure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

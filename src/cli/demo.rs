@@ -17,6 +17,7 @@ use crate::flashback::client::{Auth, Client};
 use crate::flashback::sandbox::{Operation, Options, Rule, Sandbox, sha256_hex};
 use crate::fleet::{Current, Fleet, Ground};
 use crate::lane::{Lane, Terms};
+use crate::lease::Holdings;
 use crate::model::{AiLlmId, AiType, Settings, WorkspaceId};
 use crate::retry::Limits;
 use crate::scheduler::Scheduler;
@@ -179,6 +180,7 @@ impl Stage {
         let ground = Ground {
             fingerprinter: store.fingerprinter().await.map_err(text)?,
             store: store.clone(),
+            holdings: Arc::new(Holdings::alone()),
             metrics: Arc::new(Metrics::new()),
             outages: watch.clone(),
             stop: stop.clone(),

@@ -11,6 +11,7 @@ use crate::config::{self, Config, Loaded};
 use crate::engine::row::Row;
 use crate::fleet::{Fleet, Ground};
 use crate::lane::Outages;
+use crate::lease::Holdings;
 use crate::model::KeyId;
 use crate::store::Store;
 use crate::telemetry::log;
@@ -56,6 +57,7 @@ pub async fn fleet(
     let ground = Ground {
         fingerprinter: store.fingerprinter().await.map_err(fail)?,
         store,
+        holdings: Arc::new(Holdings::alone()),
         metrics: Arc::new(Metrics::new()),
         outages: Arc::new(OutagesOnStderr),
         stop: stop.clone(),

@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Loaded;
 use crate::fleet::{Current, Fleet, FleetError, Ground};
+use crate::lease::Holdings;
 use crate::scheduler::Scheduler;
 use crate::store::sqlite::Sqlite;
 use crate::store::{Store as _, StoreError};
@@ -83,6 +84,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
     let ground = Ground {
         fingerprinter: store.fingerprinter().await?,
         store: store.clone(),
+        holdings: Arc::new(Holdings::alone()),
         metrics: Arc::clone(&metrics),
         outages: watch.clone(),
         stop: looks.clone(),

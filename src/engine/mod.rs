@@ -8,6 +8,7 @@
 mod acknowledge;
 mod done;
 mod drift;
+mod hold;
 mod next;
 mod observe;
 mod pass;
@@ -30,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::flashback::{Flashback, FlashbackError};
 use crate::lane::Failure;
+use crate::lease::Holdings;
 use crate::model::{LookNote, Order, Problem, ProblemKind, Record};
 use crate::reconcile::Rules;
 use crate::retry::{self, Class, Limits, Round};
@@ -54,6 +56,8 @@ use row::{Row, State};
 pub struct Engine {
     /// The state.
     pub store: Arc<dyn Store>,
+    /// Which keys this process may work on.
+    pub holdings: Arc<Holdings>,
     /// The target.
     pub flashback: Arc<dyn Flashback>,
     /// What was listed of it last, by workspace.
@@ -96,13 +100,18 @@ enum Fault {
     Source(SourceError),
     Flashback(FlashbackError),
     Store(StoreError),
+    /// The key is somebody else's now, or may be.
+    Lost,
     /// The process is to stop.
     Stopped,
 }
 
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
-        Self::Store(error)
+        match error {
+            StoreError::Lost => Self::Lost,
+            error => Self::Store(error),
+        }
     }
 }
 
@@ -118,14 +127,16 @@ impl Engine {
         planned: Option<DateTime<Utc>>,
     ) -> Look {
         let attempt = turn.round.as_ref().map_or(1, Round::attempt);
-        let record = match self.store.load(&unit.key).await {
+        let record = match self.record(unit, turn).await {
             Ok(record) => record,
+            Err(StoreError::Lost) => return self.not_ours(unit, turn, order),
             Err(error) => return self.without_state(unit, turn, order, &error),
         };
         let mut pass = Pass::new(self, unit, record, order, attempt);
         pass.may_tell = turn.telling.may();
         pass.waited_for = planned.is_none();
         let ended = pass.run().await;
+        turn.unsaved = pass.unsaved;
         let untold = self.untold(unit, turn, pass.may_tell, pass.untold);
         let (record, done, order) = (pass.record, pass.done, pass.order);
         if let Some(version) = pass.trimmed
@@ -140,7 +151,12 @@ impl Engine {
                 let problem = problem_of(&verdict);
                 tell::problem(unit, &mut turn.told, problem.as_ref(), &record);
                 let grace = unit.config.verify.grace;
-                let next = next_after(&verdict, &record, grace, planned);
+                let next = match pass.pushed && record.hold.is_some() {
+                    // A write may have waited for its lease, or for Flashback, while the store went
+                    // on: what came meanwhile does not wait for the next check.
+                    true => Next::In(Duration::ZERO),
+                    false => next_after(&verdict, &record, grace, planned),
+                };
                 (next.not_later_than(untold, planned), problem)
             }
             Err(Fault::Stopped) => {
@@ -157,6 +173,7 @@ impl Engine {
                 };
             }
             Err(Fault::Store(error)) => return self.without_state(unit, turn, order, &error),
+            Err(Fault::Lost) => return self.not_ours(unit, turn, order),
             Err(Fault::Source(error)) => self.source_failed(unit, turn, &record, &error),
             Err(Fault::Flashback(error)) => {
                 self.flashback_failed(unit, turn, &record, &done, &error)
@@ -282,7 +299,7 @@ impl Engine {
             Err(Fault::Store(error)) => return Err(error),
             Err(Fault::Source(error)) => Some(source_problem(&error)),
             Err(Fault::Flashback(error)) => Some(flashback_problem(&error)),
-            Err(Fault::Stopped) => None,
+            Err(Fault::Stopped | Fault::Lost) => None,
         };
         Ok(Row::of_pass(
             &unit.key,

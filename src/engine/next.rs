@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::pass::Verdict;
-use crate::model::{Record, Trial};
+use crate::model::{Record, Repair, Trial};
 use crate::reconcile::Rest;
 
 /// When to look again.
@@ -33,7 +33,8 @@ impl Next {
 
 /// What was refused is tried again after its time, and what has to prove itself is asked about, also
 /// where the schedule's next look is a day away. A schedule that is sooner finds a newer version
-/// meanwhile, and comes by here again. Without a schedule (`sync`) only those questions are waited
+/// meanwhile, and comes by here again. A repair that is to come is made when it is due; one that is due
+/// and could not be made has met what is asked about again anyway. Without a schedule (`sync`) only those questions are waited
 /// for whose answers decide what becomes of a push.
 pub fn next_after(
     verdict: &Verdict,
@@ -51,10 +52,14 @@ pub fn next_after(
     let waiting = |trial: &&Trial| trial.waits(now);
     let trials = [record.trial.as_ref(), candidate];
     let trials = || trials.into_iter().flatten().filter(waiting);
+    let to_come = |repair: &Repair| !repair.done && !repair.is_due();
+    let repair = record.repair.filter(to_come);
+    let repair = repair.map(|repair| now + repair.due_in);
     let until = match planned {
         Some(planned) => trials()
             .map(|trial| trial.next_at)
             .chain(refused)
+            .chain(repair)
             .min()
             .filter(|until| planned > *until),
         None => trials()

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::done::Done;
 use super::drift::Before;
+use super::hold::Written;
 use super::{Engine, Fault, Unit};
 use crate::failpoint;
 use crate::flashback::{FlashbackError, Listed};
@@ -46,6 +47,10 @@ pub struct Pass<'a> {
     pub untold: Option<SourceError>,
     /// Why an older value that should be live is not.
     pub(super) left: Option<String>,
+    /// Flashback has taken a write, and the state knows of it.
+    pub pushed: bool,
+    /// Flashback has taken a write, and the state could not be told.
+    pub unsaved: Option<Written>,
     /// What is remembered, as far as this pass has changed it.
     pub record: Record,
     /// What this pass did.
@@ -89,6 +94,8 @@ impl<'a> Pass<'a> {
             may_tell: false,
             untold: None,
             left: None,
+            pushed: false,
+            unsaved: None,
             record,
             done: Done::default(),
         }

@@ -4,10 +4,12 @@ use chrono::Utc;
 use tokio::time::Instant;
 
 use super::done::Started;
+use super::hold::Written;
 use super::pass::Pass;
 use super::{Fault, tell};
 use crate::failpoint;
 use crate::flashback::FlashbackError;
+use crate::lease::Lost;
 use crate::model::{Action, AiLlmId, Intent, Order, Outcome, Record, Stored, Version};
 use crate::reconcile::{Compared, Pushed, Read, Reason, Rejection, Remote, What};
 use crate::secret::Credentials;
@@ -57,14 +59,23 @@ impl Pass<'_> {
             self.attempt,
         );
         failpoint::reach("intent_recorded");
-        let answer = match &id {
-            None => self.engine.flashback.create(settings, &credentials).await,
-            Some(id) => {
-                let update = self.engine.flashback.update(id, settings, &credentials);
-                update.await.map(|()| id.clone())
+        let flashback = &self.engine.flashback;
+        let write = async {
+            match &id {
+                None => flashback.create(settings, &credentials).await,
+                Some(id) => {
+                    let update = flashback.update(id, settings, &credentials);
+                    update.await.map(|()| id.clone())
+                }
             }
         };
+        // That the intent could be recorded says that the key is held; from here on the lease says it.
+        let (key, hold) = (&self.unit.key, self.record.hold);
+        let written = self.engine.holdings.write(key, hold, write).await;
         failpoint::reach("answer_received");
+        let Ok(answer) = written.inspect_err(|Lost| self.went_astray()) else {
+            return Err(Fault::Lost);
+        };
         match answer {
             Ok(id) => {
                 let compared = self.compared.replace(Compared::outdated());
@@ -133,35 +144,17 @@ impl Pass<'_> {
         if let Some(row) = &mut row {
             row.verified_by = verified_by.map(|by| by.as_str().to_owned());
         }
-        self.save(next, row.as_ref()).await?;
-        failpoint::reach("outcome_recorded");
-        let elapsed = row.map(|row| row.elapsed).unwrap_or_default();
-        let now = Utc::now();
-        let metrics = &self.engine.metrics;
-        metrics.push(&self.unit.key, action, Outcome::Succeeded, elapsed);
-        metrics.last_push(&self.unit.key, now);
-        // Flashback had another value before, however many tries it took.
-        let value = |record: &Record| record.live.as_ref().map(|live| live.fingerprint);
-        let back = matches!(reason, Reason::RolledBack | Reason::BestGuess);
-        let rotated = value(&before) != value(&self.record) && !again && !back;
-        if let Some(written) = self.written_at.filter(|_| rotated) {
-            metrics.propagation((now - written).to_std().unwrap_or_default());
-        }
-        tell::push_succeeded(
-            self.unit,
-            &self.record,
-            &before,
+        let written = Written {
+            before,
+            record: next,
+            row,
             action,
-            self.attempt,
-            elapsed,
-        );
-        if reason.is_drift() {
-            tell::drift_repaired(self.unit, &self.record, action, reason);
-        }
-        if *reason == Reason::RolledBack && self.record.held.is_some() {
-            tell::rolled_back(self.unit, &self.record);
-        }
-        Ok(())
+            reason: reason.clone(),
+            attempt: self.attempt,
+            again,
+            stored_at: self.written_at,
+        };
+        self.save_outcome(written).await
     }
 
     async fn turned_down(

@@ -98,6 +98,21 @@ pub fn push_succeeded(
     );
 }
 
+/// A write that was begun may have been carried out when the key was somebody else's.
+pub fn lease_lost(unit: &Unit, record: &Record) {
+    let intent = record.intent.as_ref().map(|intent| &intent.version);
+    let version = intent.or(record.live.as_ref().map(|live| &live.version));
+    tracing::warn!(
+        event = event::LEASE_LOST,
+        key = %unit.key,
+        source = %unit.source.id(),
+        version = version.map(Version::label),
+        ai_llm_id = id(record),
+        workspace_id = %unit.config.settings.workspace_id,
+        "the lease was over before the write was seen to end; the newest key is written once more"
+    );
+}
+
 pub fn push_retrying(
     unit: &Unit,
     record: &Record,

@@ -1,5 +1,7 @@
 //! The engine over a source and a Flashback that do what a test says, and a state in memory.
 
+mod hold;
+
 use std::sync::Mutex as Plain;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -82,11 +84,21 @@ struct FakeFlashback {
     /// What the next writes end with.
     fails: Plain<Vec<FlashbackError>>,
     writes: AtomicUsize,
+    /// Done when a write has arrived; `true`: no answer comes.
+    arrived: Plain<Option<Arrived>>,
 }
 
+type Arrived = Box<dyn Fn() -> bool + Send>;
+
 impl FakeFlashback {
-    fn write(&self) -> Result<(), FlashbackError> {
+    async fn write(&self) -> Result<(), FlashbackError> {
         self.writes.fetch_add(1, Ordering::Relaxed);
+        let silent = lock(&self.arrived)
+            .as_ref()
+            .is_some_and(|arrived| arrived());
+        if silent {
+            std::future::pending::<()>().await;
+        }
         lock(&self.fails).pop().map_or(Ok(()), Err)
     }
 }
@@ -98,7 +110,7 @@ impl Flashback for FakeFlashback {
     }
 
     async fn create(&self, _: &Settings, _: &Credentials) -> Result<AiLlmId, FlashbackError> {
-        self.write().map(|()| AiLlmId::new("id"))
+        self.write().await.map(|()| AiLlmId::new("id"))
     }
 
     async fn update(
@@ -107,7 +119,7 @@ impl Flashback for FakeFlashback {
         _: &Settings,
         _: &Credentials,
     ) -> Result<(), FlashbackError> {
-        self.write()
+        self.write().await
     }
 
     async fn validate(&self, _: &AiLlmId) -> Result<Validation, FlashbackError> {
@@ -133,6 +145,10 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         let store = Arc::new(Sqlite::in_memory().expect("a state"));
+        Self::on(store, Arc::new(Holdings::alone())).await
+    }
+
+    async fn on(store: Arc<dyn Store>, holdings: Arc<Holdings>) -> Self {
         let flashback = Arc::new(FakeFlashback::default());
         let source = Arc::new(FakeSource {
             id: SourceId::new("s"),
@@ -163,6 +179,7 @@ impl Bench {
         let engine = Engine {
             fingerprinter: store.fingerprinter().await.expect("a key"),
             store,
+            holdings,
             flashback: flashback.clone(),
             lists: Arc::default(),
             provider: Arc::new(FakeProvider),

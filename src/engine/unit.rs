@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 
 use super::acknowledge::Telling;
+use super::hold::Written;
 use super::row::State;
 use crate::config::KeyConfig;
 use crate::model::{KeyId, Origin, Problem, Version};
@@ -40,6 +41,8 @@ pub struct Runtime {
     pub(super) trimmed: Option<Version>,
     /// The store could not be told which version is live.
     pub(super) telling: Telling,
+    /// What a write has come to that the state could not be told.
+    pub(super) unsaved: Option<Written>,
 }
 
 /// The right to work on a key.

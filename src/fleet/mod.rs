@@ -6,6 +6,7 @@
 mod announce;
 mod credential;
 mod current;
+mod error;
 mod lists;
 mod passes;
 mod provider;
@@ -19,6 +20,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use self::current::Current;
+pub use self::error::FleetError;
 pub use self::passes::PANICKED;
 
 use self::credential::{FromSource, references};
@@ -27,17 +29,18 @@ use self::readers::Readers;
 use crate::config::{Config, FlashbackAuth, SecretRef, SourceConfig, SourceKind, ValueRef};
 use crate::credential::{FromEnv, FromFile, FromSystemd, Plain, SharedCredential};
 use crate::engine::{Engine, Unit};
+use crate::flashback::Flashback;
 use crate::flashback::client::{Auth, Client};
-use crate::flashback::{Flashback, FlashbackError};
 use crate::lane::{Lane, LaneView, Outages, Terms};
+use crate::lease::Holdings;
 use crate::model::{KeyId, SourceId, WorkspaceId};
 use crate::reconcile::Rules;
 use crate::scheduler::Scheduled;
 use crate::secret::Fingerprinter;
+use crate::source::Source;
 use crate::source::aws::AwsSource;
 use crate::source::file::FileSource;
 use crate::source::vault::{VaultCredentials, VaultSource};
-use crate::source::{Source, SourceError};
 use crate::store::Store;
 use crate::telemetry::metrics::{FLASHBACK, Metrics};
 
@@ -62,6 +65,8 @@ const WORKSPACE_PLACES: usize = 16;
 pub struct Ground {
     /// The state.
     pub store: Arc<dyn Store>,
+    /// Which keys this process may work on.
+    pub holdings: Arc<Holdings>,
     /// Makes the digests the state keeps.
     pub fingerprinter: Fingerprinter,
     /// The process's metrics.
@@ -89,23 +94,6 @@ pub struct Fleet {
     gone: BTreeMap<KeyId, Weak<Unit>>,
 }
 
-/// Something in a valid configuration that cannot be made: a certificate file that cannot be
-/// read, say.
-#[derive(Debug, thiserror::Error)]
-pub enum FleetError {
-    /// A source cannot be made.
-    #[error("source `{id}`: {error}")]
-    Source {
-        /// Which.
-        id: SourceId,
-        /// Why.
-        error: SourceError,
-    },
-    /// The client of Flashback cannot be made.
-    #[error("Flashback: {0}")]
-    Flashback(FlashbackError),
-}
-
 impl Fleet {
     /// Makes what `config` asks for, taking over from `old` what did not change.
     ///
@@ -131,6 +119,7 @@ impl Fleet {
         let (sources, lanes) = (builder.sources, builder.lanes);
         let engine = Arc::new(Engine {
             store: Arc::clone(&ground.store),
+            holdings: Arc::clone(&ground.holdings),
             lists: lists::lists(&flashback, old),
             flashback,
             provider,

@@ -21,10 +21,30 @@ pub struct Hold {
 
 /// A key whose configuration may have been written by somebody who had lost it: the newest value is
 /// to be written once more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Repair {
-    /// Grows with each mark: a write undoes the marks that were there when it began, and no other.
+    /// Which marks were there, and which of them were due, when this was read; in the state's own
+    /// terms. Nobody else makes anything of it.
     pub number: i64,
     /// How long until it is due, counted by the state's own clock. Zero: now.
     pub due_in: Duration,
+    /// It was due when a write began, and that write has succeeded: the save that says so takes the
+    /// marks back that were due.
+    pub done: bool,
+}
+
+impl Repair {
+    /// Whether a write is to be made for it now.
+    pub fn is_due(&self) -> bool {
+        !self.done && self.due_in.is_zero()
+    }
+
+    /// After a write that succeeded. One that is not due yet stays: what it is for may still come.
+    #[must_use]
+    pub fn written(self) -> Self {
+        Self {
+            done: self.done || self.is_due(),
+            ..self
+        }
+    }
 }

@@ -296,6 +296,8 @@ pub enum Reason {
     Drifted(String),
     /// Flashback does not list its configuration.
     Unlisted,
+    /// Somebody who had lost the key may have written to it.
+    Repair,
     /// Somebody asked for it.
     Forced,
     /// The previous value goes back in.
@@ -331,6 +333,7 @@ impl Reason {
             Self::Resync => "resync",
             Self::Drifted(_) => "changed in Flashback",
             Self::Unlisted => "it was missing from Flashback's list",
+            Self::Repair => "another replica may have written it late",
             Self::Forced => "forced",
             Self::RolledBack => "rolled back",
             Self::BestGuess => "the previous one does not work either",

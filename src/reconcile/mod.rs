@@ -12,7 +12,7 @@
 //!                      ┌─────▼──────┐   held, or refused not long ago ──▶ Rest(Held, Refused)
 //!                      │ changed?   │── no, and nothing unfinished ─────▶ Rest(InSync)
 //!                      └─────┬──────┘
-//!                            │ yes, unfinished, resync due, or forced
+//!                            │ yes, unfinished, repair or resync due, or forced
 //!                      ┌─────▼──────┐   gone, or no usable value ───────▶ Rest(Missing, Malformed)
 //!                      │    Read    │── the live value again ───▶ Note ─▶ Rest(InSync)
 //!                      └─────┬──────┘
@@ -35,6 +35,9 @@
 //! the configuration on record or, with none on record, to the one the list shows: that is how a
 //! crash or a lost answer ends in one configuration and not two.
 //!
+//! A key on which somebody may have written who had lost it already is marked for repair: what should
+//! be live is written once more, as at a resync, and the record of that push takes the mark back.
+//!
 //! Where nothing is to be pushed, `drift` asks whether Flashback still has what was written.
 
 mod acknowledge;
@@ -48,6 +51,8 @@ mod verdict;
 mod case;
 #[cfg(test)]
 mod drift_table;
+#[cfg(test)]
+mod repair_table;
 #[cfg(test)]
 mod table;
 #[cfg(test)]
@@ -133,7 +138,7 @@ fn newest(facts: &Facts<'_>) -> Step {
     if due.is_none() && live.is_some_and(current) {
         return Step::Rest(Rest::InSync);
     }
-    if due == Some(Reason::Resync)
+    if matches!(due, Some(Reason::Resync | Reason::Repair))
         && let Some(step) = drift::before_resync(facts)
     {
         return step;
@@ -161,7 +166,10 @@ fn newest(facts: &Facts<'_>) -> Step {
     }
     let reason = match !same && trial::goes_back_in(facts, &value) {
         true => Reason::BestGuess,
-        false => due.unwrap_or_else(|| what_changed(facts, fingerprint)),
+        // Another value is more than a repair.
+        false => due
+            .filter(|due| same || *due != Reason::Repair)
+            .unwrap_or_else(|| what_changed(facts, fingerprint)),
     };
     push(facts, version, reason, What::Newest)
 }
@@ -198,11 +206,13 @@ fn stands_in_the_way(facts: &Facts<'_>, version: &Version) -> Option<Rest> {
 }
 
 /// Whether this version is what Flashback holds, and the configuration wants it with other
-/// settings, which may be what was wrong, or somebody has changed those in Flashback.
+/// settings, which may be what was wrong, or somebody has changed those in Flashback, or may have
+/// written to it.
 fn is_to_be_written_again(facts: &Facts<'_>, version: &Version) -> bool {
     let live = facts.record.live.as_ref();
     live.is_some_and(|live| {
-        let otherwise = live.settings != *facts.settings || drift::due(facts).is_some();
+        let otherwise =
+            live.settings != *facts.settings || drift::due(facts).is_some() || repair_is_due(facts);
         live.stored().is(version, facts.origin) && otherwise
     })
 }
@@ -215,6 +225,8 @@ fn push_is_due(facts: &Facts<'_>) -> Option<Reason> {
         Some(Reason::of(intent))
     } else if let Some(drifted) = drift::due(facts) {
         Some(drifted)
+    } else if repair_is_due(facts) {
+        Some(Reason::Repair)
     } else {
         let resync_due = |live: &Live| facts.now >= live.pushed_at + facts.rules.resync;
         facts
@@ -224,6 +236,11 @@ fn push_is_due(facts: &Facts<'_>) -> Option<Reason> {
             .is_some_and(resync_due)
             .then_some(Reason::Resync)
     }
+}
+
+/// Whether what should be live is to be written once more, whatever is known of it.
+fn repair_is_due(facts: &Facts<'_>) -> bool {
+    facts.record.repair.is_some_and(|repair| repair.is_due())
 }
 
 fn what_changed(facts: &Facts<'_>, fingerprint: &Fingerprint) -> Reason {

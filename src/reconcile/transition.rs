@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 
 use super::facts::What;
 use crate::model::{
-    Action, AiLlmId, Intent, Live, Origin, Record, Refusal, Settings, Shown, Stage, Stored, Trial,
-    Verifier, Version,
+    Action, AiLlmId, Intent, Live, Origin, Record, Refusal, Repair, Settings, Shown, Stage, Stored,
+    Trial, Verifier, Version,
 };
 
 /// A push that Flashback has taken.
@@ -78,6 +78,7 @@ impl Record {
             intent: None,
             refusal: None,
             trial,
+            repair: self.repair.map(Repair::written),
             ..self.clone()
         };
         match pushed.what {

@@ -31,7 +31,7 @@
 //! somebody has put back by hand is asked about too ([`Stage::Kept`]), and stays.
 
 use super::facts::{Facts, HoldReason, Reason, Rest, Step, What};
-use super::{drift, known_id, push};
+use super::{drift, known_id, push, repair_is_due};
 use crate::model::{Held, Live, Observation, Order, Origin, Record, Stage, Stored, Trial, Version};
 use crate::secret::Fingerprint;
 
@@ -108,7 +108,7 @@ fn to_put<'a>(facts: &Facts<'a>, rest: &Rest) -> Option<(&'a Stored, bool)> {
 fn put_older(facts: &Facts<'_>, rest: &Rest) -> Option<Step> {
     let (to, turning) = to_put(facts, rest)?;
     let reason = why_put(facts, to, turning)?;
-    if reason == Reason::Resync
+    if matches!(reason, Reason::Resync | Reason::Repair)
         && let Some(step) = drift::before_resync(facts)
     {
         return Some(step);
@@ -143,6 +143,8 @@ fn why_put(facts: &Facts<'_>, to: &Stored, turning: bool) -> Option<Reason> {
         Some(Reason::SettingsChanged)
     } else if let Some(drifted) = drift::due(facts) {
         Some(drifted)
+    } else if repair_is_due(facts) {
+        Some(Reason::Repair)
     } else {
         let resync = !turning && facts.now >= live.pushed_at + facts.rules.resync;
         resync.then_some(Reason::Resync)

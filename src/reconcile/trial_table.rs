@@ -9,7 +9,7 @@ use crate::model::{Asked, Missing, Verdict, Verifier};
 pub const GRACE: Duration = Duration::from_secs(60);
 
 /// The store went from 1, which was live and good, to 2, and 2 was pushed at 100.
-fn pushed() -> Case {
+pub fn pushed() -> Case {
     let mut case = Case::live().seen("2");
     case.record = case
         .record
@@ -35,14 +35,14 @@ pub fn push(version: &str, value: &str, what: What, now: DateTime<Utc>) -> Pushe
 
 impl Case {
     /// Flashback says this about what it holds, `second`s after the start.
-    fn said(self, verdict: &Verdict, second: i64) -> Self {
+    pub fn said(self, verdict: &Verdict, second: i64) -> Self {
         self.with(|case| {
             case.now = at(second);
             case.record = case.record.validated(verdict, asked(second));
         })
     }
 
-    fn no(self, second: i64) -> Self {
+    pub fn no(self, second: i64) -> Self {
         self.said(&Verdict::Rejected("401".into()), second)
     }
 
@@ -51,7 +51,7 @@ impl Case {
     }
 
     /// The older version that is asked for holds this.
-    fn older(self, version: &str, value: &str) -> Self {
+    pub fn older(self, version: &str, value: &str) -> Self {
         self.found(version, Ok(stored(version, value).fingerprint))
     }
 
@@ -65,12 +65,12 @@ impl Case {
         })
     }
 
-    fn lost(self, version: &str) -> Self {
+    pub fn lost(self, version: &str) -> Self {
         self.found(version, Err("destroyed".into()))
     }
 
     /// 2 was rejected through the grace, and 1 is to be put back.
-    fn turned(self) -> Self {
+    pub fn turned(self) -> Self {
         self.with(|case| {
             let reason = HoldReason::Flashback("401".into());
             let (to, now) = (stored("1", "one"), case.now);
@@ -80,7 +80,7 @@ impl Case {
     }
 
     /// … and was.
-    fn back(self, second: i64) -> Self {
+    pub fn back(self, second: i64) -> Self {
         self.turned().with(|case| {
             case.now = at(second);
             let pushed = push("1", "one", What::Older, at(second));
@@ -105,7 +105,7 @@ pub fn asked(second: i64) -> Asked {
     }
 }
 
-fn check(table: &[(Case, &str)]) {
+pub fn check(table: &[(Case, &str)]) {
     let mut wrong = Vec::new();
     for (row, (case, expected)) in table.iter().enumerate() {
         let step = case.step();

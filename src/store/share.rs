@@ -11,11 +11,14 @@
 //!   transaction, and refuse with [`StoreError::Lost`] where it is another.
 //! - **One clock.** Whether a lease is over, and when a repair is due, is told by the state's own
 //!   clock alone. Processes measure lengths of time, and never compare their time of day.
-//! - **A mark is nobody's.** Anyone may [`mark`](Share::mark) a key for repair, holding it or not. A
-//!   save of a write that succeeded takes back the marks its record was loaded with, if those were
-//!   due, and no newer one.
+//! - **A mark is nobody's.** Anyone may [`mark`](Share::mark) a key for repair, holding it or not. It is
+//!   due at once, and once more after [`LATE_WRITE`], however soon it was heeded: what was under way
+//!   when it was made may still arrive until then. A save whose record says that the repair is
+//!   [`done`](crate::model::Repair::done) takes back what was due when that record was loaded (its
+//!   [`number`](crate::model::Repair::number) tells), and nothing of a mark that was made since.
 //! - **An intent that changes hands is a mark.** Whoever claims a key with an intent on record finds it
-//!   marked, due after [`LATE_WRITE`]: by then nothing that was under way can arrive any more.
+//!   marked, due after [`LATE_WRITE`]: by then nothing that was under way can arrive any more. It takes
+//!   nothing away from a mark that is there already, and makes none of them due later.
 //!
 //! [`Store::save`]: super::Store::save
 //! [`Store::save_verified`]: super::Store::save_verified
@@ -140,7 +143,7 @@ pub trait Share: Send + Sync {
     /// [`StoreError`].
     async fn leave(&self, replica: ReplicaId) -> Result<(), StoreError>;
 
-    /// Marks keys for repair, due at once, whoever holds them.
+    /// Marks keys for repair, due at once and once more after [`LATE_WRITE`], whoever holds them.
     ///
     /// # Errors
     /// [`StoreError`].

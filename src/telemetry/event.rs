@@ -26,6 +26,8 @@ events! {
     PUSH_STARTED = "push_started";
     /// Flashback has it.
     PUSH_SUCCEEDED = "push_succeeded";
+    /// Another replica may have taken the key over before it was seen to end.
+    LEASE_LOST = "lease_lost";
     /// It failed and will be tried again.
     PUSH_RETRYING = "push_retrying";
     /// It failed and is given up for now.

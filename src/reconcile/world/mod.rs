@@ -15,7 +15,7 @@ use super::*;
 use crate::config::VerifyConfig;
 use crate::document::FieldMap;
 use crate::model::{
-    AiType, Asked, Intent, KeyId, Missing, Origin, SourceId, Trial, Verdict, WorkspaceId,
+    AiType, Asked, Intent, KeyId, Missing, Origin, Repair, SourceId, Trial, Verdict, WorkspaceId,
 };
 use crate::secret::Fingerprinter;
 
@@ -50,6 +50,10 @@ enum Happening {
     EditConfiguration {
         name: u8,
         endpoint: u8,
+    },
+    /// A replica that had lost the key writes this value all the same, and says so.
+    Stray {
+        value: u8,
     },
     Rename {
         name: u8,
@@ -184,6 +188,17 @@ impl World {
                         ..named(name)
                     };
                 }
+            }
+            Happening::Stray { value } => {
+                for one in &mut self.configurations {
+                    one.value = value;
+                }
+                let number = self.record.repair.map_or(0, |repair| repair.number) + 1;
+                self.record.repair = Some(Repair {
+                    number,
+                    due_in: Duration::ZERO,
+                    done: false,
+                });
             }
             Happening::Rename { name } => self.settings = named(name),
             Happening::OtherField { field: number } => self.origin = field(number),

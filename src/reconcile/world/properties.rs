@@ -31,6 +31,7 @@ pub(super) fn happening() -> impl Strategy<Value = Happening> {
         1 => (0..8_usize).prop_map(|version| Happening::Prune { version }),
         1 => Just(Happening::DeleteConfiguration),
         1 => (0..3_u8, 0..2_u8).prop_map(|(name, endpoint)| Happening::EditConfiguration { name, endpoint }),
+        1 => (0..6_u8).prop_map(|value| Happening::Stray { value }),
         1 => (0..3_u8).prop_map(|name| Happening::Rename { name }),
         1 => (0..3_u8).prop_map(|field| Happening::OtherField { field }),
         3 => (0..6_u8).prop_map(|value| Happening::Revoke { value }),
@@ -188,6 +189,32 @@ proptest! {
         let end = world.watch(3);
         prop_assert_eq!(end, End::Rested(Rest::InSync));
         prop_assert_eq!(world.live_value(), world.newest_value());
+    }
+
+    /// Also while something is held, what should be live is put right at the next look.
+    #[test]
+    fn what_a_stray_write_has_changed_is_put_right(
+        verify in verify(),
+        happenings in prop::collection::vec(happening(), 0..40),
+        stray in 60..66_u8,
+    ) {
+        let mut world = World::new(verify);
+        for happening in happenings {
+            world.happen(happening);
+        }
+        world.now += TimeDelta::hours(25);
+        let end = world.watch(5);
+        prop_assume!(matches!(end, End::Rested(Rest::InSync | Rest::Held(_))));
+        // What cannot be read any more cannot be written again.
+        prop_assume!(world.pruned.is_empty() && world.record.trial.is_none());
+        prop_assume!(!world.configurations.is_empty());
+        let before = world.live_value();
+        world.happen(Happening::Stray { value: stray });
+        let end = world.look(&[], None, Order::None);
+        prop_assert_eq!(world.live_value(), before, "{:?} {:?}", end, world.record);
+        world.watch(1);
+        prop_assert_eq!(world.live_value(), before);
+        world.is_at_rest();
     }
 
     /// With both questions asked, a broken value never gets into Flashback at all.

@@ -1,0 +1,145 @@
+//! What several processes on one state ask of a look: it ends where the key is somebody else's, and
+//! what a write has come to is known to the state before anything else is done.
+
+use chrono::{DateTime, Utc};
+
+use super::pass::Pass;
+use super::row::{Row, State};
+use super::{Engine, Fault, Look, Next, Turn, Unit, tell};
+use crate::failpoint;
+use crate::model::{Action, HistoryRow, Order, Outcome, Record};
+use crate::reconcile::Reason;
+use crate::store::StoreError;
+
+/// A write that Flashback has taken, and what is to be remembered and said of it.
+#[derive(Debug)]
+pub struct Written {
+    /// What was remembered before it.
+    pub before: Record,
+    /// What is to be remembered.
+    pub record: Record,
+    /// Its line of the audit trail.
+    pub row: Option<HistoryRow>,
+    /// How it was written.
+    pub action: Action,
+    /// Why.
+    pub reason: Reason,
+    /// In which try.
+    pub attempt: u32,
+    /// A configuration that was gone was made again.
+    pub again: bool,
+    /// When the store got the value.
+    pub stored_at: Option<DateTime<Utc>>,
+}
+
+impl Engine {
+    /// The key's record, where this process may work on it. What a write has come to that could not
+    /// be saved is saved first: it is not written again because the state was away.
+    pub(super) async fn record(&self, unit: &Unit, turn: &mut Turn) -> Result<Record, StoreError> {
+        let record = self.store.load(&unit.key).await?;
+        let ours = self.holdings.holds(&unit.key, record.hold);
+        let Some(written) = turn.unsaved.take() else {
+            return ours.then_some(record).ok_or(StoreError::Lost);
+        };
+        if !ours || written.record.hold != record.hold {
+            self.astray(unit, &written.record);
+            return ours.then_some(record).ok_or(StoreError::Lost);
+        }
+        // Otherwise it was saved, and only the answer got lost.
+        if record.intent.is_some() {
+            let kept = Record {
+                look: record.look,
+                ..written.record.clone()
+            };
+            match self.store.save(&kept, written.row.as_ref()).await {
+                Ok(()) => {}
+                Err(StoreError::Lost) => {
+                    self.astray(unit, &written.record);
+                    return Err(StoreError::Lost);
+                }
+                Err(error) => {
+                    turn.unsaved = Some(written);
+                    return Err(error);
+                }
+            }
+        }
+        self.report(unit, &written);
+        self.store.load(&unit.key).await
+    }
+
+    /// The look ends: another replica works on the key, or may soon.
+    pub(super) fn not_ours(&self, unit: &Unit, turn: &mut Turn, order: Order) -> Look {
+        turn.round = None;
+        turn.told = None;
+        self.metrics.forget_key(&unit.key);
+        unit.stands(State::Pending);
+        Look {
+            next: Next::OnSchedule,
+            row: Row::failed(&unit.key, &unit.config, StoreError::Lost.to_string()),
+            well: false,
+            order,
+        }
+    }
+
+    /// A write was begun, and the key is not this process's any more: whoever has it now writes once
+    /// more what should be live.
+    fn astray(&self, unit: &Unit, record: &Record) {
+        self.holdings.stray(&unit.key);
+        tell::lease_lost(unit, record);
+    }
+
+    /// Counts and logs a write that Flashback has taken and the state knows of.
+    fn report(&self, unit: &Unit, written: &Written) {
+        let Written { before, record, .. } = written;
+        let elapsed = written.row.as_ref().map(|row| row.elapsed);
+        let elapsed = elapsed.unwrap_or_default();
+        let metrics = &self.metrics;
+        metrics.push(&unit.key, written.action, Outcome::Succeeded, elapsed);
+        let answered_at = record.live.as_ref().map(|live| live.pushed_at);
+        let answered_at = answered_at.unwrap_or_else(Utc::now);
+        metrics.last_push(&unit.key, answered_at);
+        // Flashback had another value before, however many tries it took.
+        let value = |record: &Record| record.live.as_ref().map(|live| live.fingerprint);
+        let back = matches!(written.reason, Reason::RolledBack | Reason::BestGuess);
+        let rotated = value(before) != value(record) && !written.again && !back;
+        if let Some(stored_at) = written.stored_at.filter(|_| rotated) {
+            metrics.propagation((answered_at - stored_at).to_std().unwrap_or_default());
+        }
+        let (action, attempt) = (written.action, written.attempt);
+        tell::push_succeeded(unit, record, before, action, attempt, elapsed);
+        if written.reason.is_drift() {
+            tell::drift_repaired(unit, record, action, &written.reason);
+        }
+        if written.reason == Reason::RolledBack && record.held.is_some() {
+            tell::rolled_back(unit, record);
+        }
+    }
+}
+
+impl Pass<'_> {
+    /// Makes durable what a write has come to. Where the state is away, the next look does that.
+    pub(super) async fn save_outcome(&mut self, written: Written) -> Result<(), Fault> {
+        let saved = self.save(written.record.clone(), written.row.as_ref());
+        match saved.await {
+            Ok(()) => {
+                failpoint::reach("outcome_recorded");
+                self.engine.report(self.unit, &written);
+                self.pushed = true;
+                Ok(())
+            }
+            Err(Fault::Lost) => {
+                self.went_astray();
+                Err(Fault::Lost)
+            }
+            Err(fault) => {
+                self.unsaved = Some(written);
+                Err(fault)
+            }
+        }
+    }
+
+    /// What was begun was not seen to end under the lease.
+    pub(super) fn went_astray(&self) {
+        self.engine.astray(self.unit, &self.record);
+    }
+}

@@ -1,0 +1,396 @@
+//! A key that is shared: what a look does when it is somebody else's, or becomes so, or when the state
+//! is away.
+
+use super::*;
+use crate::model::{Fence, HistoryRow, Hold, LookNote, Outcome, Repair, ReplicaId, Verifier};
+use crate::store::{Request, RequestId, RequestState};
+
+const OURS: Hold = Hold {
+    replica: ReplicaId(1),
+    fence: Fence(1),
+};
+
+const THEIRS: Hold = Hold {
+    replica: ReplicaId(2),
+    fence: Fence(2),
+};
+
+/// How the next saves go; the last of the list first.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Save {
+    Done,
+    /// Nothing is written.
+    Fails,
+    /// Written, and the answer is lost.
+    Unanswered,
+    /// Another replica has claimed the key.
+    TakenOver,
+}
+
+/// A state that is shared, as far as one key goes.
+struct Claimed {
+    records: Sqlite,
+    hold: Plain<Option<Hold>>,
+    repair: Plain<Option<Repair>>,
+    saves: Plain<Vec<Save>>,
+}
+
+impl Claimed {
+    fn away() -> StoreError {
+        StoreError::Failed {
+            place: "here".to_owned(),
+            reason: "it is away".to_owned(),
+        }
+    }
+
+    /// Whether the record may be written, and whether that is to be told.
+    fn admit(&self, record: &Record) -> Result<bool, StoreError> {
+        let save = lock(&self.saves).pop().unwrap_or(Save::Done);
+        match save {
+            Save::Fails => return Err(Self::away()),
+            Save::TakenOver => *lock(&self.hold) = Some(THEIRS),
+            Save::Done | Save::Unanswered => {}
+        }
+        if record.hold != *lock(&self.hold) {
+            return Err(StoreError::Lost);
+        }
+        if record.repair.is_some_and(|repair| repair.done) {
+            lock(&self.repair)
+                .take_if(|there| Some(there.number) == record.repair.map(|r| r.number));
+        }
+        Ok(save != Save::Unanswered)
+    }
+}
+
+#[async_trait]
+impl Store for Claimed {
+    async fn fingerprinter(&self) -> Result<Fingerprinter, StoreError> {
+        self.records.fingerprinter().await
+    }
+
+    async fn load_all(&self) -> Result<Vec<Record>, StoreError> {
+        self.records.load_all().await
+    }
+
+    async fn load(&self, key: &KeyId) -> Result<Record, StoreError> {
+        let record = self.records.load(key).await?;
+        Ok(Record {
+            hold: *lock(&self.hold),
+            repair: *lock(&self.repair),
+            ..record
+        })
+    }
+
+    async fn save(&self, record: &Record, row: Option<&HistoryRow>) -> Result<(), StoreError> {
+        let told = self.admit(record)?;
+        self.records.save(record, row).await?;
+        told.then_some(()).ok_or_else(Self::away)
+    }
+
+    async fn save_verified(&self, record: &Record, by: Verifier) -> Result<(), StoreError> {
+        let told = self.admit(record)?;
+        self.records.save_verified(record, by).await?;
+        told.then_some(()).ok_or_else(Self::away)
+    }
+
+    fn note_look(&self, key: &KeyId, note: LookNote) {
+        self.records.note_look(key, note);
+    }
+
+    async fn flush(&self) -> Result<(), StoreError> {
+        self.records.flush().await
+    }
+
+    async fn history(
+        &self,
+        key: Option<&KeyId>,
+        limit: Option<u32>,
+    ) -> Result<Vec<HistoryRow>, StoreError> {
+        self.records.history(key, limit).await
+    }
+
+    async fn submit(&self, request: &Request) -> Result<RequestId, StoreError> {
+        self.records.submit(request).await
+    }
+
+    async fn take_request(&self) -> Result<Option<(RequestId, Request)>, StoreError> {
+        self.records.take_request().await
+    }
+
+    async fn report_progress(
+        &self,
+        id: RequestId,
+        done: u32,
+        total: u32,
+    ) -> Result<(), StoreError> {
+        self.records.report_progress(id, done, total).await
+    }
+
+    async fn answer(&self, id: RequestId, answer: &str) -> Result<(), StoreError> {
+        self.records.answer(id, answer).await
+    }
+
+    async fn request_state(&self, id: RequestId) -> Result<RequestState, StoreError> {
+        self.records.request_state(id).await
+    }
+}
+
+/// A replica with the key `k`, which is its own.
+struct Replica {
+    bench: Bench,
+    state: Arc<Claimed>,
+    holdings: Arc<Holdings>,
+}
+
+impl Replica {
+    async fn new() -> Self {
+        let state = Arc::new(Claimed {
+            records: Sqlite::in_memory().expect("a state"),
+            hold: Plain::new(Some(OURS)),
+            repair: Plain::default(),
+            saves: Plain::default(),
+        });
+        let holdings = Arc::new(Holdings::shared());
+        let bench = Bench::on(state.clone(), Arc::clone(&holdings)).await;
+        holdings.joined(OURS.replica);
+        holdings.renewed(Instant::now(), Duration::from_secs(600));
+        holdings.claimed([(bench.unit.key.clone(), OURS.fence)]);
+        Self {
+            bench,
+            state,
+            holdings,
+        }
+    }
+
+    /// The same with version 1 live.
+    async fn live() -> Self {
+        let replica = Self::new().await;
+        assert_eq!(replica.bench.look().await.next, Next::In(Duration::ZERO));
+        replica
+    }
+
+    fn rotate(&self, version: &'static str, secret: &'static str) {
+        *lock(&self.bench.source.look) = Ok(version);
+        *lock(&self.bench.source.read) = (version, secret);
+    }
+
+    /// How the saves from now on go, in this order.
+    fn saves(&self, saves: &[Save]) {
+        *lock(&self.state.saves) = saves.iter().rev().copied().collect();
+    }
+
+    fn writes(&self) -> usize {
+        self.bench.flashback.writes.load(Ordering::Relaxed)
+    }
+
+    async fn record(&self) -> Record {
+        let key = &self.bench.unit.key;
+        self.state.load(key).await.expect("a record")
+    }
+
+    async fn live_version(&self) -> Option<String> {
+        let live = self.record().await.live?;
+        Some(live.version.label().to_owned())
+    }
+
+    async fn succeeded(&self) -> usize {
+        let rows = self.state.history(None, None).await.expect("rows");
+        let succeeded = |row: &&HistoryRow| row.outcome == Outcome::Succeeded;
+        rows.iter().filter(succeeded).count()
+    }
+
+    /// The look has ended without a trace.
+    async fn leaves_it_alone(&self, look: &Look) {
+        assert_eq!(look.next, Next::OnSchedule);
+        assert!(!look.well);
+        assert!(!self.bench.metric("key_in_sync{"));
+        assert!(!self.bench.metric("key_last_check_timestamp_seconds{"));
+        assert!(self.bench.unit.turn().await.told.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_somebody_else_holds_is_left_alone() {
+    let replica = Replica::new().await;
+    for hold in [None, Some(THEIRS)] {
+        *lock(&replica.state.hold) = hold;
+        let look = replica.bench.look().await;
+        replica.leaves_it_alone(&look).await;
+    }
+    *lock(&replica.state.hold) = Some(OURS);
+    replica.holdings.gave_up(&replica.bench.unit.key);
+    let look = replica.bench.look().await;
+    replica.leaves_it_alone(&look).await;
+    assert_eq!(replica.writes(), 0);
+    assert!(replica.record().await.seen.is_none());
+    assert!(replica.holdings.take_strays().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_lost_before_the_write_is_not_written() {
+    let replica = Replica::live().await;
+    replica.rotate("2", "sk-two");
+    // What was seen, then the intent.
+    replica.saves(&[Save::Done, Save::TakenOver]);
+    let look = replica.bench.look().await;
+    replica.leaves_it_alone(&look).await;
+    assert_eq!(replica.writes(), 1);
+    assert!(replica.holdings.take_strays().is_empty());
+}
+
+#[tokio::test]
+async fn a_write_that_is_broken_off_is_a_stray() {
+    let replica = Replica::live().await;
+    replica.rotate("2", "sk-two");
+    let holdings = Arc::clone(&replica.holdings);
+    *lock(&replica.bench.flashback.arrived) = Some(Box::new(move || {
+        holdings.struck_out();
+        true
+    }));
+    let look = replica.bench.look().await;
+    replica.leaves_it_alone(&look).await;
+    assert_eq!(replica.writes(), 2);
+    assert!(replica.record().await.intent.is_some());
+    let key = replica.bench.unit.key.clone();
+    assert_eq!(replica.holdings.take_strays(), [key].into());
+}
+
+#[tokio::test]
+async fn an_outcome_that_comes_too_late_is_a_stray() {
+    let replica = Replica::live().await;
+    replica.rotate("2", "sk-two");
+    // What was seen, the intent, the outcome.
+    replica.saves(&[Save::Done, Save::Done, Save::TakenOver]);
+    let look = replica.bench.look().await;
+    replica.leaves_it_alone(&look).await;
+    assert_eq!(replica.succeeded().await, 1);
+    assert_eq!(replica.holdings.take_strays().len(), 1);
+}
+
+#[tokio::test]
+async fn nothing_is_written_twice_because_the_state_was_away() {
+    for outcome in [Save::Fails, Save::Unanswered] {
+        let replica = Replica::live().await;
+        replica.rotate("2", "sk-two");
+        replica.saves(&[Save::Done, Save::Done, outcome]);
+        let look = replica.bench.look().await;
+        assert!(matches!(look.next, Next::In(_)), "{look:?}");
+        assert!(look.row.error.is_some());
+        assert!(
+            !replica
+                .bench
+                .metric("pushes_total{key=\"k\",action=\"update\",outcome=\"succeeded\"}")
+        );
+        // Still away, then back.
+        if outcome == Save::Fails {
+            replica.saves(&[Save::Fails]);
+            assert!(replica.bench.look().await.row.error.is_some());
+        }
+        let look = replica.bench.look().await;
+        assert!(look.well, "{look:?}");
+        assert_eq!(replica.live_version().await.as_deref(), Some("2"));
+        assert_eq!(replica.writes(), 2);
+        assert_eq!(replica.succeeded().await, 2, "{outcome:?}");
+        assert!(
+            replica
+                .bench
+                .metric("pushes_total{key=\"k\",action=\"update\",outcome=\"succeeded\"} 1")
+        );
+        assert!(replica.holdings.take_strays().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_could_not_be_saved_under_a_lease_that_is_over_is_a_stray() {
+    let replica = Replica::live().await;
+    replica.rotate("2", "sk-two");
+    replica.saves(&[Save::Done, Save::Done, Save::Fails]);
+    replica.bench.look().await;
+    *lock(&replica.state.hold) = Some(THEIRS);
+    let look = replica.bench.look().await;
+    replica.leaves_it_alone(&look).await;
+    assert_eq!(replica.holdings.take_strays().len(), 1);
+    // It comes back under another claim: the intent on record is reason enough to write again.
+    let again = Fence(3);
+    replica
+        .holdings
+        .claimed([(replica.bench.unit.key.clone(), again)]);
+    *lock(&replica.state.hold) = Some(Hold {
+        fence: again,
+        ..OURS
+    });
+    replica.bench.look().await;
+    assert_eq!(replica.writes(), 3);
+    assert_eq!(replica.live_version().await.as_deref(), Some("2"));
+    assert!(replica.holdings.take_strays().is_empty());
+}
+
+#[tokio::test]
+async fn the_source_is_looked_at_again_after_a_write_that_took_its_time() {
+    let replica = Replica::live().await;
+    replica.rotate("2", "sk-two");
+    let source = Arc::clone(&replica.bench.source);
+    *lock(&replica.bench.flashback.arrived) = Some(Box::new(move || {
+        *lock(&source.look) = Ok("3");
+        *lock(&source.read) = ("3", "sk-three");
+        false
+    }));
+    assert_eq!(replica.bench.look().await.next, Next::In(Duration::ZERO));
+    lock(&replica.bench.flashback.arrived).take();
+    replica.bench.look().await;
+    assert_eq!(replica.live_version().await.as_deref(), Some("3"));
+    assert_eq!(replica.bench.look().await.next, Next::OnSchedule);
+    assert_eq!(replica.writes(), 3);
+}
+
+#[tokio::test]
+async fn a_marked_key_is_written_once_more_when_it_is_due() {
+    let replica = Replica::live().await;
+    let planned = Utc::now() + Duration::from_secs(3600);
+    let look = async || {
+        let mut turn = replica.bench.unit.turn().await;
+        let (engine, unit) = (&replica.bench.engine, &replica.bench.unit);
+        engine
+            .look(unit, &mut turn, Order::None, Some(planned))
+            .await
+    };
+    let mark = |number, due_in| {
+        *lock(&replica.state.repair) = Some(Repair {
+            number,
+            due_in,
+            done: false,
+        });
+    };
+    mark(1, Duration::from_secs(40));
+    let next = look().await.next;
+    assert!(
+        matches!(next, Next::In(wait) if wait > Duration::from_secs(30)),
+        "{next:?}"
+    );
+    assert_eq!(replica.writes(), 1);
+
+    mark(1, Duration::ZERO);
+    look().await;
+    assert_eq!(replica.writes(), 2);
+    assert!(lock(&replica.state.repair).is_none());
+    assert_eq!(look().await.next, Next::OnSchedule);
+    assert_eq!(replica.writes(), 2);
+
+    // A mark that is made while it is written asks for another one.
+    mark(2, Duration::ZERO);
+    let state = Arc::clone(&replica.state);
+    *lock(&replica.bench.flashback.arrived) = Some(Box::new(move || {
+        *lock(&state.repair) = Some(Repair {
+            number: 3,
+            due_in: Duration::ZERO,
+            done: false,
+        });
+        false
+    }));
+    look().await;
+    lock(&replica.bench.flashback.arrived).take();
+    assert!(lock(&replica.state.repair).is_some());
+    look().await;
+    assert_eq!(replica.writes(), 4);
+    assert!(lock(&replica.state.repair).is_none());
+}

@@ -1,0 +1,86 @@
+//! What a process knows of its lease: no clock, no waiting, so that every order of events can be laid
+//! before it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::model::{Fence, Hold, KeyId, ReplicaId};
+
+/// The part of a lease at its end that is not made use of: clocks do not run equally fast, and who
+/// breaks a write off needs a moment.
+const UNUSED: u32 = 10;
+
+/// One process's lease, and what it has claimed under it.
+#[derive(Clone, Debug, Default)]
+pub struct Tenure {
+    replica: Option<ReplicaId>,
+    /// Nothing is written from here on.
+    until: Option<Instant>,
+    claims: HashMap<KeyId, Fence>,
+    strays: BTreeSet<KeyId>,
+}
+
+impl Tenure {
+    /// It has joined under this number, and holds nothing.
+    pub fn joined(&mut self, replica: ReplicaId) {
+        self.replica = Some(replica);
+        self.claims.clear();
+    }
+
+    /// A lease of this length was given. It was asked for at `asked_at`, and answers may come in
+    /// another order than they were asked for.
+    pub fn renewed(&mut self, asked_at: Instant, lease: Duration) {
+        let until = asked_at + (lease - lease / UNUSED);
+        self.until = self.until.max(Some(until));
+    }
+
+    /// These were claimed.
+    pub fn claimed(&mut self, claims: impl IntoIterator<Item = (KeyId, Fence)>) {
+        self.claims.extend(claims);
+    }
+
+    /// It holds this key no more.
+    pub fn gave_up(&mut self, key: &KeyId) {
+        self.claims.remove(key);
+    }
+
+    /// It was struck out: it holds nothing any more.
+    pub fn struck_out(&mut self) {
+        self.replica = None;
+        self.until = None;
+        self.claims.clear();
+    }
+
+    /// The keys it holds.
+    pub fn keys(&self) -> BTreeSet<KeyId> {
+        self.claims.keys().cloned().collect()
+    }
+
+    /// Whether the key is held under this very claim.
+    pub fn holds(&self, key: &KeyId, hold: Option<Hold>) -> bool {
+        hold.is_some_and(|hold| {
+            self.replica == Some(hold.replica) && self.claims.get(key) == Some(&hold.fence)
+        })
+    }
+
+    /// Until when the key may be written, as far as is known at `now`; `None` where it may not.
+    ///
+    /// A claim whose time is over may come to life again: whoever is late renews what it has, unless
+    /// it was struck out meanwhile.
+    pub fn may_write(&self, key: &KeyId, hold: Option<Hold>, now: Instant) -> Option<Instant> {
+        let until = self.until.filter(|until| now < *until)?;
+        self.holds(key, hold).then_some(until)
+    }
+
+    /// A write of this key was begun, and may have been carried out after the lease was over.
+    pub fn stray(&mut self, key: &KeyId) {
+        self.strays.insert(key.clone());
+    }
+
+    /// Takes the strays that the state was not told of yet.
+    pub fn take_strays(&mut self) -> BTreeSet<KeyId> {
+        std::mem::take(&mut self.strays)
+    }
+}

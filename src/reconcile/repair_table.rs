@@ -1,0 +1,125 @@
+//! Walks the table of repairs: a key on which somebody may have written who had lost it.
+
+use super::case::{Case, at, origin};
+use super::trial_table::{check, pushed};
+use super::*;
+use crate::model::{Held, Missing, Repair, Verdict};
+
+const WRITTEN: &str = "update id-1: another replica may have written it late";
+const OLDER_WRITTEN: &str =
+    "update id-1 with the older one: another replica may have written it late";
+
+fn due_in(seconds: u64) -> Repair {
+    Repair {
+        number: 1,
+        due_in: Duration::from_secs(seconds),
+        done: false,
+    }
+}
+
+impl Case {
+    fn marked(self) -> Self {
+        self.with(|case| case.record.repair = Some(due_in(0)))
+    }
+
+    fn marked_for_later(self) -> Self {
+        self.with(|case| case.record.repair = Some(due_in(40)))
+    }
+
+    fn repaired(self) -> Self {
+        self.with(|case| case.record.repair = Some(due_in(0).written()))
+    }
+
+    /// This version is held where it is.
+    fn holds(self, version: &str) -> Self {
+        let held = Held {
+            version: Version::new(version),
+            reason: "broken".into(),
+            origin: Some(origin("a")),
+            instead: None,
+            left_at: None,
+        };
+        self.with(|case| case.record.held = Some(held))
+    }
+}
+
+#[test]
+fn what_is_live_is_written_once_more() {
+    let live = Case::live;
+    let new = || live().seen("2").read("2", "two");
+    let tomorrow = |case: Case| case.with(|case| case.now = at(24 * 3600));
+    let gone =
+        |case: Case| case.with(|case| case.observation = Observation::Missing(Missing::Deleted));
+    let taken_over = Compared {
+        drift: Drift::TakenOver {
+            by: AiLlmId::new("x"),
+            renamed: None,
+        },
+        afresh: false,
+    };
+    check(&[
+        (live().marked(), "read 1"),
+        (live().marked().read("1", "one"), WRITTEN),
+        (live().marked_for_later(), "in sync"),
+        (live().repaired(), "in sync"),
+        // Another value is more than that.
+        (new().marked(), "update id-1: rotated"),
+        (live().seen("2").read("2", "one").marked(), WRITTEN),
+        (
+            live()
+                .marked()
+                .unfinished(Action::Update, "1")
+                .read("1", "one"),
+            "update id-1: unfinished push",
+        ),
+        (
+            live().marked().forced().read("1", "one"),
+            "update id-1: forced",
+        ),
+        // A resync has its own time.
+        (
+            tomorrow(live().repaired()).read("1", "one"),
+            "update id-1: resync",
+        ),
+        // Nothing is written to what somebody has taken over.
+        (live().marked().with(|case| case.compared = None), "compare"),
+        (
+            live()
+                .marked()
+                .with(|case| case.compared = Some(taken_over)),
+            "contradiction",
+        ),
+        (gone(live()).marked(), "missing: Deleted"),
+        (new().marked().refused("2", 60), "refused for 840 s"),
+        (Case::fresh().marked(), "read 1"),
+    ]);
+}
+
+#[test]
+fn what_is_held_is_written_where_it_is_live() {
+    let back = || pushed().no(160).back(161);
+    let held = || back().said(&Verdict::Works, 162);
+    let in_place = || Case::live().holds("1");
+    check(&[
+        (in_place().marked_for_later(), "held"),
+        (in_place().marked(), "read 1"),
+        (in_place().marked().read("1", "one"), WRITTEN),
+        (in_place().repaired(), "held"),
+        // What is not live is not written, and nothing is known that could be.
+        (Case::live().seen("2").holds("2").marked(), "held"),
+        (held().marked_for_later(), "held"),
+        (held().marked(), "read older 1"),
+        (held().marked().older("1", "one"), OLDER_WRITTEN),
+        (held().marked().lost("1"), "leave"),
+        (back().marked().older("1", "one"), OLDER_WRITTEN),
+    ]);
+}
+
+#[test]
+fn only_what_was_due_is_done_by_a_write() {
+    let written = |repair: Repair| repair.written();
+    assert!(due_in(0).is_due() && !due_in(1).is_due());
+    assert!(written(due_in(0)).done && !written(due_in(0)).is_due());
+    assert!(!written(due_in(1)).done);
+    assert!(written(written(due_in(0))).done);
+}
