@@ -139,7 +139,7 @@ impl<'a> Pass<'a> {
                 }
                 Step::Hold { version, reason } => self.hold(version, &reason).await?,
                 Step::TurnBack { to, from, reason } => self.turn_back(to, from, &reason).await?,
-                Step::LetStand { held, why } => self.let_stand(held, &why).await?,
+                Step::LetStand { stand, why } => self.let_stand(stand, &why).await?,
                 Step::Keep => self.keep().await?,
                 Step::EndTrial => self.end_trial().await?,
                 Step::Leave(why) => self.leave(why).await?,

@@ -18,7 +18,7 @@ use crate::model::{
     Action, AiLlmId, Asked, HistoryRow, Order, Origin, Outcome, Record, Stage, Stored, Trial,
     Verdict, Verifier, Version,
 };
-use crate::reconcile::{HoldReason, Older, Read};
+use crate::reconcile::{HoldReason, Older, Read, Stand};
 use crate::retry::{self, Class, Limits};
 use crate::source::{Exact, Previous};
 use crate::verify::Probe;
@@ -156,13 +156,16 @@ impl Pass<'_> {
         Ok(())
     }
 
-    pub(super) async fn let_stand(&mut self, held: bool, why: &str) -> Result<(), Fault> {
+    pub(super) async fn let_stand(&mut self, stand: Stand, why: &str) -> Result<(), Fault> {
         self.rejection = None;
-        let stage = self.record.trial.as_ref().map(|trial| trial.stage);
-        let follows = match (stage, held) {
-            (Some(Stage::Back), _) => format!("the newest version goes back in: {why}"),
-            (_, true) => format!("it is left in place and held: {why}"),
-            (_, false) => format!("it is left in place: {why}"),
+        let record = &self.record;
+        let subject = record.trial.as_ref().map(|trial| trial.subject.fingerprint);
+        let live = record.live.as_ref().map(|live| live.fingerprint);
+        let follows = match (stand, subject == live) {
+            (_, false) => format!("the newest version goes back in: {why}"),
+            (Stand::Held, true) => format!("it is left in place and held: {why}"),
+            (Stand::Best, true) => format!("it is left in place: {why}"),
+            (Stand::ForNow, true) => format!("it is left in place for now: {why}"),
         };
         let rejected = self.record.trial.as_ref().and_then(|trial| {
             let said = trial.rejected.as_ref().or(trial.reason.as_ref());
@@ -170,8 +173,8 @@ impl Pass<'_> {
         });
         let said = rejected.unwrap_or_default();
         tell::verification_failed(self.unit, &self.record, &said, &follows);
-        let next = self.record.letting_stand(held, Utc::now());
-        if held {
+        let next = self.record.letting_stand(stand, Utc::now());
+        if stand == Stand::Held {
             tell::version_held(self.unit, &next);
         }
         self.save(next, None).await?;

@@ -32,6 +32,9 @@ pub struct Trial {
     pub rejected: Option<String>,
     /// Why the subject was taken out again.
     pub reason: Option<String>,
+    /// When Flashback did not take the older value that was to be put back.
+    #[serde(default)]
+    pub turned_down_at: Option<DateTime<Utc>>,
 }
 
 /// How far a trial has come.
@@ -132,6 +135,7 @@ impl Trial {
             next_at: now,
             rejected: None,
             reason: None,
+            turned_down_at: None,
         }
     }
 
@@ -158,6 +162,12 @@ impl Trial {
     /// Whether it was rejected, and nothing else was said up to the end of the grace.
     pub fn failed(&self, grace: Duration) -> bool {
         self.rejected.is_some() && self.asked_at.is_some_and(|at| self.late(grace, at))
+    }
+
+    /// Whether the way back that Flashback did not take is to be tried again.
+    pub fn may_turn_back_again(&self, after: Duration, now: DateTime<Utc>) -> bool {
+        let over = |at| now >= at + after || now + CLOCK_SLACK < at;
+        self.rejected.is_some() && self.turned_down_at.is_some_and(over)
     }
 
     /// How many questions in a row were asked at the pace that holds at `now`, and whether that is

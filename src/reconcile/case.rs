@@ -220,8 +220,11 @@ impl Case {
             Step::Validate(id) => format!("validate {id}"),
             Step::Hold { version, reason } => format!("hold {version}: {reason}"),
             Step::TurnBack { to, from, .. } => format!("from {from} back to {}", to.version),
-            Step::LetStand { held: true, .. } => "let stand, held".into(),
-            Step::LetStand { held: false, .. } => "let stand".into(),
+            Step::LetStand { stand, .. } => match stand {
+                Stand::Best => "let stand".into(),
+                Stand::Held => "let stand, held".into(),
+                Stand::ForNow => "let stand for now".into(),
+            },
             Step::Keep => "keep".into(),
             Step::EndTrial => "end the trial".into(),
             Step::Leave(_) => "leave".into(),

@@ -197,8 +197,8 @@ pub enum Step {
     },
     /// Remember that the value on trial is in Flashback, or goes back in, for want of a better one.
     LetStand {
-        /// It counts as held then: `on_failure = "hold"`.
-        held: bool,
+        /// For how long.
+        stand: Stand,
         /// Why nothing better is to be had.
         why: String,
     },
@@ -228,6 +228,17 @@ pub enum What {
     Newest,
     /// An older one that was read for it.
     Older,
+}
+
+/// How long a value stays that was rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stand {
+    /// Until it works, or another one comes.
+    Best,
+    /// The same, and it counts as held: `on_failure = "hold"`.
+    Held,
+    /// Until Flashback takes the older one, which it has refused.
+    ForNow,
 }
 
 /// Why a version is held.

@@ -67,7 +67,7 @@ use std::time::Duration;
 pub use self::acknowledge::{Owed, may_be_owed, owed, stands_apart};
 pub use self::drift::{Compared, Drift, compare};
 pub use self::facts::{
-    Facts, HoldReason, Older, Read, Reason, Rejection, Remote, Rest, Rules, Step, What,
+    Facts, HoldReason, Older, Read, Reason, Rejection, Remote, Rest, Rules, Stand, Step, What,
 };
 pub use self::transition::Pushed;
 

@@ -26,11 +26,12 @@
 //!
 //! A verdict of *no* is what takes a key out again; silence never is. Everything a trial has come to
 //! is in the record, so that a process that dies at any step finds its place again, and whatever
-//! waits ends the pass. Another version in the store ends the trial of the one before: the newest
+//! waits ends the pass. Where Flashback refuses to take the previous value back, the subject stays for
+//! now, and as long as it is rejected the way back is tried again as any refused write is. Another version in the store ends the trial of the one before: the newest
 //! wins, and what would be put back stays what was last known to be good. An older value that
 //! somebody has put back by hand is asked about too ([`Stage::Kept`]), and stays.
 
-use super::facts::{Facts, HoldReason, Reason, Rest, Step, What};
+use super::facts::{Facts, HoldReason, Reason, Rest, Stand, Step, What};
 use super::{drift, known_id, push, repair_is_due};
 use crate::model::{Held, Live, Observation, Order, Origin, Record, Stage, Stored, Trial, Version};
 use crate::secret::Fingerprint;
@@ -113,16 +114,16 @@ fn put_older(facts: &Facts<'_>, rest: &Rest) -> Option<Step> {
     {
         return Some(step);
     }
-    let given_up = |why: String| match turning {
-        true => Step::LetStand { held: false, why },
+    let given_up = |stand, why: String| match turning {
+        true => Step::LetStand { stand, why },
         false => Step::Leave(why),
     };
     match read(facts, &to.version, &to.origin) {
         Err(step) => Some(*step),
-        Ok(Err(why)) => Some(given_up(why)),
-        Ok(Ok(found)) if found != to.fingerprint => Some(given_up(changed(to))),
+        Ok(Err(why)) => Some(given_up(Stand::Best, why)),
+        Ok(Ok(found)) if found != to.fingerprint => Some(given_up(Stand::Best, changed(to))),
         Ok(Ok(_)) => Some(match push(facts, &to.version, reason, What::Older) {
-            Step::Refuse { error, .. } => given_up(error),
+            Step::Refuse { error, .. } => given_up(Stand::ForNow, error),
             step => step,
         }),
     }
@@ -198,10 +199,14 @@ fn prove(facts: &Facts<'_>, rest: Rest) -> Step {
             Stage::Back => {
                 let said = trial.rejected.clone().unwrap_or_default();
                 let why = format!("version {} does not work either: {said}", live.version);
-                return Step::LetStand { held: false, why };
+                let stand = Stand::Best;
+                return Step::LetStand { stand, why };
             }
             Stage::Before | Stage::Forward | Stage::Kept => {}
         }
+    }
+    if trial.stage == Stage::Forward && trial.may_turn_back_again(facts.rules.refused, facts.now) {
+        return turn_back(facts, trial);
     }
     if !trial.waits(facts.now) {
         return Step::Validate(id.clone());
@@ -219,16 +224,17 @@ fn prove(facts: &Facts<'_>, rest: Rest) -> Step {
 /// The value on trial does not work. What was live before goes back in, if it can be had.
 fn turn_back(facts: &Facts<'_>, trial: &Trial) -> Step {
     let said = trial.rejected.clone().unwrap_or_default();
-    let stands = |held, why: String| Step::LetStand { held, why };
+    let stands = |stand, why: String| Step::LetStand { stand, why };
     if !facts.verify.rollback {
-        return stands(true, "on_failure is \"hold\"".to_owned());
+        return stands(Stand::Held, "on_failure is \"hold\"".to_owned());
     }
     if !trial.fresh {
-        return stands(false, "the same value was live before".to_owned());
+        let why = "the same value was live before".to_owned();
+        return stands(Stand::Best, why);
     }
     match older_than(facts, &trial.subject) {
         Err(step) => *step,
-        Ok(Err(why)) => stands(false, why),
+        Ok(Err(why)) => stands(Stand::Best, why),
         Ok(Ok(to)) => Step::TurnBack {
             to,
             from: trial.subject.version.clone(),

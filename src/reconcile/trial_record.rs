@@ -1,7 +1,7 @@
 //! What a record keeps of trials, beside the steps that follow from it.
 
 use super::case::{Case, at, origin, stored};
-use super::trial_table::{GRACE, asked, push};
+use super::trial_table::{GRACE, asked, check, push, pushed};
 use super::*;
 use crate::model::{Held, Trial, Verdict};
 
@@ -48,6 +48,46 @@ fn what_is_on_trial_keeps_its_way_back_when_it_is_written_again() {
     let proven = on_trial.validated(&Verdict::Works, asked(1));
     let moved = proven.pushed(elsewhere(two()));
     assert_eq!(fresh(&moved), Some(false));
+}
+
+/// Flashback has refused to take version 1 back.
+fn turned_down() -> Case {
+    let case = pushed().no(160).turned().older("1", "one");
+    case.with(|case| case.record = case.record.letting_stand(Stand::ForNow, case.now))
+}
+
+#[test]
+fn a_way_back_that_is_refused_is_tried_again_while_the_newest_is_rejected() {
+    let no = || turned_down().no(1050);
+    let later = |case: Case, second| case.with(|case| case.now = at(second));
+    let again = |case: Case| later(case, 160 + 900);
+    check(&[
+        (turned_down(), "validate id-1"),
+        (again(turned_down()), "validate id-1"),
+        (no(), "unproven"),
+        (later(no(), 160 + 899), "unproven"),
+        (again(no()), "from 2 back to 1"),
+        (again(no().with(|case| case.older = None)), "read older 1"),
+        (again(no().lost("1")), "let stand"),
+        (again(no()).seen("3"), "read 3"),
+        (
+            again(no()).with(|case| case.verify.rollback = false),
+            "let stand, held",
+        ),
+        // A clock that was set back does not make it wait for ever.
+        (later(no(), 0), "from 2 back to 1"),
+        (turned_down().said(&Verdict::Works, 1050), "in sync"),
+        (again(turned_down().said(&Verdict::Works, 1050)), "in sync"),
+    ]);
+    // What is refused again waits again, and what cannot be had any more is not asked for again.
+    let back = again(no()).turned();
+    let refused =
+        back.with(|case| case.record = case.record.letting_stand(Stand::ForNow, case.now));
+    check(&[(later(refused.no(1958), 1060 + 899), "unproven")]);
+    let lost = again(no()).with(|case| {
+        case.record = case.record.letting_stand(Stand::Best, case.now);
+    });
+    check(&[(later(lost, 80_000), "validate id-1")]);
 }
 
 #[test]

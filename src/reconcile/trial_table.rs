@@ -206,7 +206,7 @@ fn on_the_way_back_and_forward() {
     let failed = || pushed().no(160);
     let stands = || {
         failed().back(161).no(221).with(|case| {
-            case.record = case.record.letting_stand(false, case.now);
+            case.record = case.record.letting_stand(Stand::Best, case.now);
         })
     };
     let again = || {
@@ -227,7 +227,7 @@ fn on_the_way_back_and_forward() {
         (failed().turned().lost("1"), "let stand"),
         (
             failed().turned().older("1", "one").rejected(Action::Update),
-            "let stand",
+            "let stand for now",
         ),
         (
             failed().turned().older("1", "one").gone("id-1"),

@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::facts::HoldReason;
+use super::facts::{HoldReason, Stand};
 use crate::model::{
     Asked, Held, Live, Origin, Record, Stage, Stored, Trial, Verdict, Verifier, Version,
 };
@@ -174,7 +174,7 @@ impl Record {
 
     /// The value on trial stays, or goes back in, though it was rejected. It is asked about again
     /// when it would have been.
-    pub fn letting_stand(&self, held: bool, now: DateTime<Utc>) -> Self {
+    pub fn letting_stand(&self, stand: Stand, now: DateTime<Utc>) -> Self {
         let Some(trial) = &self.trial else {
             return self.clone();
         };
@@ -186,11 +186,14 @@ impl Record {
             left_at: None,
         };
         Self {
-            held: held.then(mark).or_else(|| self.held.clone()),
+            held: (stand == Stand::Held)
+                .then(mark)
+                .or_else(|| self.held.clone()),
             trial: Some(Trial {
                 asked_at: trial.asked_at,
                 next_at: trial.next_at,
                 rejected: trial.rejected.clone(),
+                turned_down_at: (stand == Stand::ForNow).then_some(now),
                 ..trial.enter(Stage::Forward, now)
             }),
             ..self.clone()

@@ -354,3 +354,36 @@ async fn another_endpoint_moves_the_good_key_and_releases_no_held_one() {
     scene.is_at_rest().await;
     assert_eq!(scene.writes_of("sk-bad"), 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_way_back_that_flashback_refuses_is_tried_again_until_it_takes_it() {
+    let mut scene = Scene::set("history-refused", "grace = \"2s\"", "").await;
+    let config = std::fs::read_to_string(scene.rotator.config()).expect("readable");
+    let config = config.replace("[retry]", "[retry]\nrefused = \"1s\"");
+    scene.rotator.write_config(&config);
+    scene.rotate("sk-good").await;
+    scene.rotator.start();
+    scene.stands("in_sync", "1", Some("flashback")).await;
+    scene.refuse(&["sk-bad"]);
+    scene.rotate("sk-bad").await;
+    arrives(&scene.sandbox, "k", "sk-bad").await;
+    scene.sandbox.fail(Rule::status(403).on(Operation::Update));
+    eventually("tries to put the good one back", || async {
+        (scene.writes_of("sk-good") >= 4).then_some(())
+    })
+    .await;
+    assert!(scene.holds("sk-bad"));
+    let left = |line: &Value| {
+        let message = line["message"].as_str();
+        message.is_some_and(|text| text.contains("it is left in place for now"))
+    };
+    let failed = scene.rotator.event("verification_failed", left).await;
+    assert_eq!(failed["version"], "2");
+    scene.sandbox.heal();
+    let row = scene.stands("held", "1", Some("flashback")).await;
+    assert_eq!(row["held_version"], "2");
+    assert!(scene.holds("sk-good"));
+    scene.is_at_rest().await;
+    assert_eq!(scene.writes_of("sk-bad"), 1);
+    assert_eq!(scene.rotator.count("rolled_back"), 1);
+}

@@ -134,6 +134,7 @@ fn trial(name: &str, turn: i64, stage: Stage) -> Trial {
         next_at: at(turn + 2),
         rejected: Some("401".to_owned()),
         reason: Some("it does not work".to_owned()),
+        turned_down_at: Some(at(turn + 3)),
     }
 }
 

@@ -333,9 +333,9 @@ impl World {
                 let origin = self.origin.clone();
                 self.record = self.record.turning_back(to, from, origin, &reason, now);
             }
-            Step::LetStand { held, .. } => {
+            Step::LetStand { stand, .. } => {
                 light.rejection = None;
-                self.record = self.record.letting_stand(held, now);
+                self.record = self.record.letting_stand(stand, now);
             }
             Step::Keep => self.record = self.record.keeping(now),
             Step::EndTrial => {
