@@ -3,13 +3,15 @@
 //! Flashback cannot refuse a writer who is late. So whoever writes has to know that the key is its
 //! own, and has to be done before it may be somebody else's: [`Holdings::write`] lets a write go on only
 //! as long as the lease lasts, and what was begun and not seen to end is a *stray*, which the state
-//! is told of as soon as it answers.
+//! is told of as soon as it answers. `model` walks through every order of what may happen meanwhile.
 //!
 //! Time is measured from before a renewal was asked for, by this process's own monotonic clock: the
 //! state began to count later, so the lease is over here before it is over there.
 
 mod tenure;
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;
 

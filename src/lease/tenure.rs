@@ -83,4 +83,24 @@ impl Tenure {
     pub fn take_strays(&mut self) -> BTreeSet<KeyId> {
         std::mem::take(&mut self.strays)
     }
+
+    /// Whether there are strays that the state was not told of.
+    #[cfg(test)]
+    pub fn has_strays(&self) -> bool {
+        !self.strays.is_empty()
+    }
+
+    /// All that decides how it goes on, where nothing but whole leases passes.
+    #[cfg(test)]
+    pub fn outline(&self, now: Instant) -> impl std::hash::Hash + use<> {
+        let Self {
+            replica,
+            until,
+            claims,
+            strays,
+        } = self;
+        let fences: Vec<_> = claims.values().copied().collect();
+        let left = until.map(|until| now < until);
+        (*replica, left, fences, strays.len())
+    }
 }

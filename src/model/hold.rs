@@ -23,8 +23,8 @@ pub struct Hold {
 /// to be written once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Repair {
-    /// Which marks were there, and which of them were due, when this was read; in the state's own
-    /// terms. Nobody else makes anything of it.
+    /// Grows with each mark, and when one comes due: a write takes back what was due when it began,
+    /// and nothing that has come since.
     pub number: i64,
     /// How long until it is due, counted by the state's own clock. Zero: now.
     pub due_in: Duration,

@@ -1,0 +1,163 @@
+//! What of a world decides how it goes on: two worlds of one outline have one future.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Deref;
+
+use super::*;
+use crate::reconcile::Remote;
+
+/// A record with its outline: many worlds share one.
+pub struct Known {
+    record: Record,
+    outline: u64,
+}
+
+impl Known {
+    pub fn of(record: Record) -> Rc<Self> {
+        let mut to = DefaultHasher::new();
+        hash(&record, &mut to);
+        Rc::new(Self {
+            outline: to.finish(),
+            record,
+        })
+    }
+}
+
+impl Deref for Known {
+    type Target = Record;
+
+    fn deref(&self) -> &Record {
+        &self.record
+    }
+}
+
+impl World {
+    pub fn outline(&self) -> u64 {
+        let mut to = DefaultHasher::new();
+        (
+            self.limits,
+            self.current,
+            &self.held,
+            self.made,
+            &self.requests,
+        )
+            .hash(&mut to);
+        self.state.outline().hash(&mut to);
+        self.state.record.outline.hash(&mut to);
+        for one in &self.replicas {
+            replica(one, self.instant(), &mut to);
+        }
+        to.finish()
+    }
+}
+
+fn replica(one: &Replica, now: Instant, to: &mut impl Hasher) {
+    let Replica {
+        dead,
+        paused,
+        cut,
+        tenure,
+        id,
+        look: looking,
+        kept,
+        taken,
+        trespassed,
+    } = one;
+    (dead, paused, cut, id, taken, trespassed).hash(to);
+    tenure.outline(now).hash(to);
+    if let Some(kept) = kept {
+        1.hash(to);
+        kept.outline.hash(to);
+    }
+    if let Some(looking) = looking {
+        2.hash(to);
+        look(looking, to);
+    }
+}
+
+fn look(look: &Look, to: &mut impl Hasher) {
+    let Look {
+        record: known,
+        seen,
+        read,
+        remote,
+        rejection: turned_down,
+        stage,
+    } = look;
+    known.outline.hash(to);
+    (seen, read).hash(to);
+    match remote {
+        Remote::Found(id) => id.hash(to),
+        other => std::mem::discriminant(other).hash(to),
+    }
+    turned_down.as_ref().map(rejection).hash(to);
+    std::mem::discriminant(stage).hash(to);
+    match stage {
+        Stage::Deciding => {}
+        Stage::Saving(next, then) => {
+            next.outline.hash(to);
+            std::mem::discriminant(then).hash(to);
+            match then {
+                Then::Decide | Then::Outcome => {}
+                Then::Write(write) => push(write, to),
+                Then::TurnedDown(turned_down) => rejection(turned_down).hash(to),
+            }
+        }
+        Stage::Beginning(write) | Stage::InTheGap(write) | Stage::Sent(write) => push(write, to),
+        Stage::Answered(write, answer) => {
+            push(write, to);
+            answer.as_ref().map_err(rejection).hash(to);
+        }
+    }
+}
+
+fn rejection(rejection: &Rejection) -> (Option<AiLlmId>, Option<Action>) {
+    match rejection {
+        Rejection::Gone(id) => (Some(id.clone()), None),
+        Rejection::Refused { action, .. } => (None, Some(*action)),
+    }
+}
+
+fn push(push: &Push, to: &mut impl Hasher) {
+    let Push {
+        before,
+        id,
+        action,
+        version,
+        reason,
+    } = push;
+    before.outline.hash(to);
+    (id, action, version, reason.as_str()).hash(to);
+}
+
+/// Times of day decide about nothing here but a resync, which is far away.
+fn hash(record: &Record, to: &mut impl Hasher) {
+    let Record {
+        key: _,
+        ai_llm_id,
+        live,
+        intent,
+        refusal,
+        held,
+        previous,
+        trial,
+        candidate,
+        told: _,
+        seen,
+        look: _,
+        hold,
+        repair,
+    } = record;
+    assert!(held.is_none() && trial.is_none() && candidate.is_none());
+    let live = live.as_ref();
+    let live = live.map(|live| (&live.version, live.fingerprint));
+    let intent = intent.as_ref();
+    let intent = intent.map(|intent| (&intent.version, intent.fingerprint, intent.action));
+    let refused = refusal.as_ref().map(|refusal| &refusal.version);
+    let previous = previous.as_ref();
+    let previous = previous.map(|value| (&value.version, value.fingerprint));
+    (
+        ai_llm_id, live, intent, refused, previous, seen, hold, repair,
+    )
+        .hash(to);
+}
