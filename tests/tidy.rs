@@ -140,6 +140,7 @@ fn secrets_are_exposed_in_few_places() {
             "src/document.rs",
             "src/flashback/",
             "src/source/vault/sign_in.rs",
+            "src/store/postgres/",
             "src/verify/",
         ],
     );
@@ -156,6 +157,8 @@ fn each_dependency_has_its_one_room() {
     only_in("aws_sdk_sts", &["src/verify/provider/sts.rs"]);
     only_in("aws_config", &["src/source/aws/", "src/verify/provider/"]);
     only_in("rusqlite", &["src/store/sqlite/"]);
+    only_in("tokio_postgres", &["src/store/postgres/"]);
+    only_in("deadpool", &["src/store/postgres/"]);
     only_in(
         "reqwest",
         &[

@@ -22,6 +22,7 @@ use crate::model::{AiLlmId, AiType, Settings, WorkspaceId};
 use crate::retry::Limits;
 use crate::scheduler::Scheduler;
 use crate::secret::{Credentials, Secret};
+use crate::store;
 use crate::store::Store;
 use crate::store::sqlite::Sqlite;
 use crate::supervise::Supervisor;
@@ -175,7 +176,9 @@ impl Stage {
     async fn start(&self) -> Result<Rotator, String> {
         let path = self.directory.0.join("config.toml");
         let config = config::load(Some(&path)).map_err(text)?.config;
-        let store = Arc::new(Sqlite::open(&config.state.path, "the demo").map_err(text)?);
+        let store = Arc::new(
+            Sqlite::open(store::file(&config.state).map_err(text)?, "the demo").map_err(text)?,
+        );
         let (watch, stop) = (Arc::new(Watch::default()), CancellationToken::new());
         let ground = Ground {
             fingerprinter: store.fingerprinter().await.map_err(text)?,

@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 use super::table::{self, Table};
 use super::{End, desk, fail, wrong};
 use crate::model::{HistoryRow, KeyId, Outcome, Version};
-use crate::store::Store as _;
-use crate::store::sqlite::Sqlite;
+use crate::store;
 
 /// What `history` takes.
 #[derive(Debug, clap::Args)]
@@ -30,7 +29,7 @@ pub async fn run(path: Option<&Path>, args: &Args) -> End {
 async fn history(path: Option<&Path>, args: &Args) -> Result<End, End> {
     let config = desk::load(path)?.config;
     let key = args.key.as_ref().map(KeyId::new);
-    let rows = match Sqlite::open_beside(&config.state.path).map_err(fail)? {
+    let rows = match store::open_beside(&config.state).await.map_err(fail)? {
         Some(store) => store.history(key.as_ref(), None).await.map_err(fail)?,
         None => Vec::new(),
     };

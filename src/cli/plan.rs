@@ -9,6 +9,7 @@ use super::table::{self, Table};
 use super::{End, desk, fail};
 use crate::engine::row::{self, Row};
 use crate::model::Action;
+use crate::store;
 use crate::store::sqlite::Sqlite;
 
 /// What `plan` takes.
@@ -28,12 +29,12 @@ pub async fn run(path: Option<&Path>, args: &Args) -> End {
 async fn plan(path: Option<&Path>, args: &Args) -> Result<End, End> {
     let config = desk::load(path)?.config;
     desk::quiet_log(&config)?;
-    let store = match Sqlite::open_beside(&config.state.path).map_err(fail)? {
+    let store = match store::open_beside(&config.state).await.map_err(fail)? {
         Some(store) => store,
-        None => Sqlite::in_memory().map_err(fail)?,
+        None => Arc::new(Sqlite::in_memory().map_err(fail)?),
     };
     let total = config.keys.len();
-    let fleet = desk::fleet(config, Arc::new(store), &CancellationToken::new()).await?;
+    let fleet = desk::fleet(config, store, &CancellationToken::new()).await?;
     let bar = table::progress(total);
     let rows = fleet.plan(&|| bar.inc(1)).await.map_err(fail)?;
     bar.finish_and_clear();

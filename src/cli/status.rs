@@ -7,8 +7,7 @@ use chrono::{DateTime, Utc};
 use super::table::{self, Table};
 use super::{End, desk, fail};
 use crate::engine::row::{self, Row, State};
-use crate::store::Store as _;
-use crate::store::sqlite::Sqlite;
+use crate::store;
 
 /// What `status` takes.
 #[derive(Debug, clap::Args)]
@@ -26,7 +25,7 @@ pub async fn run(path: Option<&Path>, args: &Args) -> End {
 
 async fn status(path: Option<&Path>, args: &Args) -> Result<End, End> {
     let config = desk::load(path)?.config;
-    let records = match Sqlite::open_beside(&config.state.path).map_err(fail)? {
+    let records = match store::open_beside(&config.state).await.map_err(fail)? {
         Some(store) => store.load_all().await.map_err(fail)?,
         None => Vec::new(),
     };

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::engine::row::{self, Row};
 use crate::model::KeyId;
 use crate::store::sqlite::Sqlite;
-use crate::store::{Request, RequestState, Store, StoreError};
+use crate::store::{self, Request, RequestState, Store, StoreError};
 
 /// How often the answer of a daemon is looked for.
 const POLL: Duration = Duration::from_millis(100);
@@ -34,7 +34,7 @@ pub async fn carry_out(
         "flashback-rotator {command}, process {}",
         std::process::id()
     );
-    let rows = match Sqlite::open(&config.state.path, &holder) {
+    let rows = match Sqlite::open(store::file(&config.state).map_err(fail)?, &holder) {
         Ok(store) => alone(config, Arc::new(store), request).await?,
         Err(StoreError::Locked {
             holder: Some(holder),
@@ -101,7 +101,7 @@ enum Answer {
 
 async fn by_the_daemon(command: &str, config: &Config, request: &Request) -> Result<Vec<Row>, End> {
     let (keys, _) = request.parts();
-    let path = &config.state.path;
+    let path = store::file(&config.state).map_err(fail)?;
     let Some(store) = Sqlite::open_beside(path).map_err(fail)? else {
         return Err(fail(format!("the state {} went away", path.display())));
     };

@@ -60,9 +60,9 @@ pub(super) fn assemble(
             base_url: flashback.base_url?,
             auth: flashback.auth?,
         },
-        state: StateConfig {
-            path: state?.path.unwrap_or(default_state),
-        },
+        state: state?.unwrap_or(StateConfig::Sqlite {
+            path: default_state,
+        }),
         resync: schedule?.resync?,
         retry: retry.limits?,
         refused: retry.refused?,

@@ -12,6 +12,7 @@ mod reference;
 mod report;
 mod schema;
 mod setting;
+mod state;
 mod syntax;
 mod tables;
 mod tree;
@@ -29,6 +30,7 @@ pub use load::{Digest, Loaded, digest, http_listen, load, locate};
 pub use reference::REFERENCE;
 pub use report::{Mistake, Report};
 pub use schema::schema;
+pub use state::{PostgresConfig, PostgresHost, SslMode, SslRoots, StateConfig};
 
 /// Everything the program is told.
 #[derive(Clone, Debug)]
@@ -107,13 +109,6 @@ pub enum ValueRef {
     Plain(String),
     /// Kept elsewhere.
     Ref(SecretRef),
-}
-
-/// `[state]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StateConfig {
-    /// The SQLite file.
-    pub path: PathBuf,
 }
 
 /// `[verify]`, or a key's own.

@@ -27,7 +27,7 @@ use crate::fleet::{Current, Fleet, FleetError, Ground};
 use crate::lease::Holdings;
 use crate::scheduler::Scheduler;
 use crate::store::sqlite::Sqlite;
-use crate::store::{Store as _, StoreError};
+use crate::store::{self, Store as _, StoreError};
 use crate::supervise::Supervisor;
 use crate::telemetry::event;
 use crate::telemetry::log::Handle;
@@ -73,7 +73,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
     let mut signals = Signals::catch().map_err(StartError::Signals)?;
     let config = Arc::new(loaded.config);
     let holder = format!("flashback-rotator run, process {}", std::process::id());
-    let store = Arc::new(Sqlite::open(&config.state.path, &holder)?);
+    let store = Arc::new(Sqlite::open(store::file(&config.state)?, &holder)?);
     let address = config.http_listen;
     let listener = listen(address).await?;
     let bound = listener.local_addr().unwrap_or(address);
@@ -95,7 +95,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         event = event::STARTED,
         version = env!("CARGO_PKG_VERSION"),
         config = %path.display(),
-        state = %config.state.path.display(),
+        state = %config.state,
         http = %bound,
         keys = fleet.units.len(),
         sources = fleet.sources.len(),

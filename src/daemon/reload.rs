@@ -199,7 +199,7 @@ fn needs_restart(old: &Fleet, new: &Fleet) -> Vec<String> {
             ));
         }
     };
-    note(old.config.state != new.config.state, "[state] url");
+    note(old.config.state != new.config.state, "[state]");
     note(
         old.config.http_listen != new.config.http_listen,
         "[http] listen",

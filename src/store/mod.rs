@@ -12,16 +12,52 @@
 //! - **One writer.** A store that cannot be shared refuses the second process; readers and
 //!   requests go beside the one that works.
 
+pub mod postgres;
 pub mod share;
 pub mod sqlite;
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use crate::config::StateConfig;
 use crate::model::{HistoryRow, KeyId, LookNote, Order, Record, Verifier};
 use crate::secret::Fingerprinter;
+
+/// Opens the state beside the processes that work on it, to read it and to hand them requests. `None`
+/// where there is no state yet; nothing is made then.
+///
+/// # Errors
+/// [`StoreError`], but not [`StoreError::Locked`].
+pub async fn open_beside(config: &StateConfig) -> Result<Option<Arc<dyn Store>>, StoreError> {
+    Ok(match config {
+        StateConfig::Sqlite { path } => {
+            let store = sqlite::Sqlite::open_beside(path)?;
+            store.map(|store| Arc::new(store) as Arc<dyn Store>)
+        }
+        StateConfig::Postgres(config) => {
+            let store = postgres::Postgres::open_beside(config).await?;
+            store.map(|store| Arc::new(store) as Arc<dyn Store>)
+        }
+    })
+}
+
+/// The file of a state that one process has alone.
+///
+/// # Errors
+/// [`StoreError::Unusable`] where it is in PostgreSQL.
+pub fn file(config: &StateConfig) -> Result<&Path, StoreError> {
+    match config {
+        StateConfig::Sqlite { path } => Ok(path),
+        StateConfig::Postgres(_) => Err(StoreError::Unusable {
+            place: config.to_string(),
+            reason: "this version works on a SQLite file alone".to_owned(),
+        }),
+    }
+}
 
 /// A state store.
 #[async_trait]

@@ -17,8 +17,8 @@
 //!   [`done`](crate::model::Repair::done) takes back what was due when that record was loaded (its
 //!   [`number`](crate::model::Repair::number) tells), and nothing of a mark that was made since.
 //! - **An intent that changes hands is a mark.** Whoever claims a key with an intent on record finds it
-//!   marked, due after [`LATE_WRITE`]: by then nothing that was under way can arrive any more. It takes
-//!   nothing away from a mark that is there already, and makes none of them due later.
+//!   marked, due after [`LATE_WRITE`]: by then nothing that was under way can arrive any more. A mark
+//!   that is due stays so. Of two that are still to come due the later one stands for both.
 //!
 //! [`Store::save`]: super::Store::save
 //! [`Store::save_verified`]: super::Store::save_verified

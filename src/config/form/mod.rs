@@ -2,6 +2,7 @@
 
 pub(super) mod place;
 pub(super) mod secret;
+pub(super) mod state;
 pub(super) mod time;
 
 use serde_json::{Value as Json, json};

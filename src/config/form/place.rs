@@ -42,38 +42,6 @@ pub(in crate::config) const VAULT_ADDRESS: Form<String> = Form {
     },
 };
 
-/// `sqlite://` and a path.
-pub(in crate::config) const STATE_URL: Form<PathBuf> = Form {
-    shape: Shape::Leaf(
-        || json!({ "type": "string", "pattern": "^sqlite://.", "examples": ["sqlite:///var/lib/flashback-rotator/state.db"] }),
-    ),
-    read: |look| {
-        const SQLITE: &str = "write `sqlite://` and the file's path, such as `sqlite:///var/lib/flashback-rotator/state.db`";
-        let text = look.text("sqlite:///var/lib/flashback-rotator/state.db")?;
-        if let Some(path) = text.strip_prefix("sqlite://") {
-            if path.is_empty() || path.contains(['?', '#']) {
-                look.wrong("names no file").help(SQLITE);
-                return None;
-            }
-            return Some(PathBuf::from(path));
-        }
-        let scheme = text.split_once("://").map(|(scheme, _)| scheme);
-        if matches!(scheme, Some("postgres" | "postgresql")) {
-            match has_password(text) {
-                true => look.wrong("has a password in it").help(
-                    "take it out and change it, it was in a readable file; this version keeps its state in SQLite alone: write `sqlite:///var/lib/flashback-rotator/state.db`",
-                ),
-                false => look
-                    .wrong("is a PostgreSQL database, which this version does not support")
-                    .help(SQLITE),
-            };
-        } else {
-            look.wrong("is not the URL of a SQLite file").help(SQLITE);
-        }
-        None
-    },
-};
-
 /// An IP address and a port.
 pub(in crate::config) const LISTEN: Form<SocketAddr> = Form {
     shape: Shape::Leaf(
@@ -142,11 +110,5 @@ fn web<'a>(look: &mut Look<'a>, example: &str) -> Option<(&'a str, Url)> {
 fn has_password(text: &str) -> bool {
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    match text.starts_with("postgres") {
-        // A user's name alone belongs there.
-        true => authority
-            .rsplit_once('@')
-            .is_some_and(|(user, _)| user.contains(':')),
-        false => authority.contains('@'),
-    }
+    authority.contains('@')
 }

@@ -48,6 +48,29 @@ pub(in crate::config) const SECRET: Form<SecretRef> = Form {
     read,
 };
 
+/// A secret that no source holds: what it opens is needed before the sources are.
+pub(in crate::config) const OUTSIDE: Form<SecretRef> = Form {
+    shape: Shape::Shared(
+        "secret-outside-of-sources",
+        &Shape::OneOf(&[&[&ENV], &[&FILE], &[&CREDENTIAL]]),
+    ),
+    read: |look| {
+        let spot = look.node.spot;
+        let (name, known) = (look.name(), look.findings.references.len());
+        match read(look)? {
+            SecretRef::Source { .. } => {
+                look.findings.references.truncate(known);
+                let message = format!("`{name}` cannot be in a source: sources need the state");
+                look.findings
+                    .mistake(spot, message)
+                    .help("write `{ env = \"NAME\" }`, `{ file = \"PATH\" }` or `{ credential = \"NAME\" }`");
+                None
+            }
+            reference => Some(reference),
+        }
+    },
+};
+
 /// What is no secret: a plain text or a reference.
 pub(in crate::config) const VALUE: Form<ValueRef> = Form {
     shape: Shape::Shared("value", &Shape::TextOr(&SECRET.shape)),

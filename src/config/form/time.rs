@@ -13,6 +13,12 @@ use crate::config::setting::{Form, Look, Shape, suggest};
 /// The shortest interval between two looks at a key.
 const SHORTEST_CHECK: Duration = Duration::from_secs(1);
 
+/// It is renewed every second, and a renewal may take a moment.
+const SHORTEST_LEASE: Duration = Duration::from_secs(3);
+
+/// Nobody wants to wait longer for the keys of a replica that died.
+const LONGEST_LEASE: Duration = Duration::from_secs(5 * 60);
+
 /// Longer than anything sensible, and short enough to be added to any clock's time.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
@@ -31,6 +37,25 @@ pub(in crate::config) const INTERVAL: Form<Duration> = Form {
             Duration::from_nanos(1),
             "must be longer than nothing",
         )
+    },
+};
+
+/// How long a lease is.
+pub(in crate::config) const LEASE: Form<Duration> = Form {
+    shape: Shape::Leaf(|| json!({ "type": "string", "examples": ["15s", "30s"] })),
+    read: |look| {
+        let text = look.text("15s")?;
+        let Ok(lease) = humantime::parse_duration(text) else {
+            not_an_interval(look);
+            return None;
+        };
+        if lease > LONGEST_LEASE {
+            look.wrong("must be 5m or shorter").help(
+                "write a lease such as `15s`: that long the keys of a replica that died wait for another",
+            );
+            return None;
+        }
+        within(look, lease, SHORTEST_LEASE, "must be 3s or longer")
     },
 };
 

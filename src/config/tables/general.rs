@@ -9,10 +9,11 @@ use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
 use super::{Form, Need, Setting, Settings, Shape, settings};
-use crate::config::form::time::{INTERVAL, RHYTHM, Rhythm, TIMEZONE};
+use crate::config::form::state::{STATE_URL, StateUrl};
+use crate::config::form::time::{self, INTERVAL, RHYTHM, Rhythm, TIMEZONE};
 use crate::config::form::{self, Choice, TEXT, place, secret};
 use crate::config::setting::list;
-use crate::config::{FlashbackAuth, LogConfig, LogFormat, SecretRef, ValueRef};
+use crate::config::{FlashbackAuth, LogConfig, LogFormat, SecretRef, StateConfig, ValueRef};
 use crate::retry::Limits;
 
 /// `[flashback]`.
@@ -125,27 +126,47 @@ const AUTH: Form<FlashbackAuth> = Form {
     },
 };
 
-/// `[state]`.
-pub(in crate::config) struct State {
-    pub(in crate::config) path: Option<PathBuf>,
-}
-
 pub(in crate::config) mod state {
     use super::*;
     settings! {
-        /// The SQLite file, as `sqlite://` and its path. Default: `state.db` in $STATE_DIRECTORY (systemd's StateDirectory=), else in the working directory.
-        URL: PathBuf = "url", Optional, place::STATE_URL;
+        /// The SQLite file, as `sqlite://` and its path, or a PostgreSQL database that several replicas share, as `postgres://user@host/database`. Default: `state.db` in $STATE_DIRECTORY (systemd's StateDirectory=), else in the working directory.
+        URL: StateUrl = "url", Optional, STATE_URL;
+        /// The password of the user in a PostgreSQL `url`. Default: what $PGPASSFILE or ~/.pgpass has for it.
+        PASSWORD: SecretRef = "password", Optional, secret::OUTSIDE;
+        /// With PostgreSQL: how long the keys of a replica that died wait until others take them over; 3s or longer.
+        LEASE: Duration = "lease", Default, time::LEASE;
     }
 }
 
-pub(in crate::config) const STATE: Form<State> = Form {
+/// `[state]`: `Some(None)` where it does not say where the state is.
+pub(in crate::config) const STATE: Form<Option<StateConfig>> = Form {
     shape: Shape::Table(state::ALL),
     read: |look| {
         let mut table = look.table("`[state]` and its settings below it")?;
         table.only(state::ALL);
-        Some(State {
-            path: table.get(&state::URL),
-        })
+        let names_one = table.written(&state::URL).is_some();
+        let url = table.get(&state::URL);
+        let written = table.written(&state::PASSWORD);
+        let (password, lease) = (table.get(&state::PASSWORD), table.get(&state::LEASE)?);
+        if let (Some(spot), None | Some(StateUrl::Sqlite(_))) = (written, &url)
+            && (url.is_some() || !names_one)
+        {
+            table
+                .findings
+                .mistake(spot, "a SQLite file has no password")
+                .help("take it out, or write `url = \"postgres://user@host/database\"`");
+            return None;
+        }
+        match url {
+            None if names_one => None,
+            None => Some(None),
+            Some(StateUrl::Sqlite(path)) => Some(Some(StateConfig::Sqlite { path })),
+            Some(StateUrl::Postgres(mut postgres)) => {
+                postgres.lease = lease;
+                postgres.password = password;
+                Some(Some(StateConfig::Postgres(postgres)))
+            }
+        }
     },
 };
 

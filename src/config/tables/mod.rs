@@ -15,7 +15,7 @@ settings! {
     /// The Flashback to write to.
     FLASHBACK: general::Flashback = "flashback", Default, general::FLASHBACK;
     /// Where the rotator keeps what it knows: ids, versions, outcomes; never a value.
-    STATE: general::State = "state", Default, general::STATE;
+    STATE: Option<super::StateConfig> = "state", Default, general::STATE;
     /// When keys are looked at.
     SCHEDULE: general::Schedule = "schedule", Default, general::SCHEDULE;
     /// How failed calls are repeated.

@@ -1,0 +1,180 @@
+//! How a connection comes about.
+
+use std::time::Duration;
+
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+use tokio_postgres::config::{ChannelBinding, SslMode as Encrypt, TargetSessionAttrs};
+use tokio_postgres::{Client, Config};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::password::{self, Found};
+use super::place::Place;
+use super::tls;
+use crate::config::{PostgresConfig, PostgresHost, SslMode};
+use crate::credential::SharedCredential;
+use crate::store::StoreError;
+
+/// How long a connection to one host may take to come about.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// What the server is asked to keep to. A statement of this program takes milliseconds; one that takes
+/// longer waits for somebody, and is not waited for by anybody after a while: see
+/// [`LIMIT`](super::pool::LIMIT). The rest of this program counts on `read committed`.
+const SESSION: &str = "-c statement_timeout=5s -c lock_timeout=3s \
+     -c idle_in_transaction_session_timeout=5s -c default_transaction_isolation=read\\ committed";
+
+/// How soon a dead peer is noticed.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(3);
+const KEEPALIVE_RETRIES: u32 = 3;
+const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
+
+/// What pg_stat_activity shows.
+const APPLICATION: &str = "flashback-rotator";
+
+/// A connection, and the task that reads from it. Dropped, it says good-bye to the server.
+pub(super) struct Connection {
+    pub(super) client: Client,
+    reader: AbortHandle,
+}
+
+impl Connection {
+    /// Ends it at once: whatever was asked on it is not waited for.
+    pub(super) fn cut(self) {
+        self.reader.abort();
+    }
+}
+
+/// What connections are made from.
+pub(super) struct Connector {
+    pub(super) config: PostgresConfig,
+    pub(super) password: Option<SharedCredential>,
+    pub(super) place: Place,
+}
+
+impl Connector {
+    /// A connection to the first host that gives one.
+    pub(super) async fn connect(&self) -> Result<Connection, StoreError> {
+        let tls = match self.config.sslmode {
+            SslMode::Disable => None,
+            _ => Some(self.tls().await?),
+        };
+        let mut last = None;
+        for host in &self.config.hosts {
+            match self.connect_to(host, tls.clone()).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| self.place.unusable("no host is named")))
+    }
+
+    async fn tls(&self) -> Result<MakeRustlsConnect, StoreError> {
+        let config = self.config.clone();
+        let made = tokio::task::spawn_blocking(move || tls::client(&config)).await;
+        let made = made.unwrap_or_else(|_| Err("reading the certificates panicked".to_owned()));
+        made.map(MakeRustlsConnect::new)
+            .map_err(|reason| self.place.unusable(reason))
+    }
+
+    async fn connect_to(
+        &self,
+        host: &PostgresHost,
+        tls: Option<MakeRustlsConnect>,
+    ) -> Result<Connection, StoreError> {
+        let mut config = self.settings(host);
+        let found = password::find(self.password.as_ref(), &self.config, host).await;
+        let none = match found.map_err(|reason| self.place.unusable(reason))? {
+            Found::Password(password) => {
+                config.password(password.expose());
+                None
+            }
+            Found::None(why) => Some(why),
+        };
+        let limit = self.config.connect_timeout.unwrap_or(CONNECT);
+        config.connect_timeout(limit);
+        let connected = async {
+            match tls.filter(|_| !host.is_socket()) {
+                Some(tls) => {
+                    let (client, connection) = config.connect(tls).await?;
+                    Ok((client, tokio::spawn(async { drop(connection.await) })))
+                }
+                None => {
+                    config.ssl_mode(Encrypt::Disable);
+                    let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
+                    Ok((client, tokio::spawn(async { drop(connection.await) })))
+                }
+            }
+        };
+        let (client, reader) = timeout(limit, connected)
+            .await
+            .map_err(|_| self.place.no_answer(limit))?
+            .map_err(|error| self.refused(&error, none))?;
+        let reader = reader.abort_handle();
+        Ok(Connection { client, reader })
+    }
+
+    fn settings(&self, host: &PostgresHost) -> Config {
+        let mut settings = Config::new();
+        let options = match &self.config.options {
+            Some(more) => format!("{SESSION} {more}"),
+            None => SESSION.to_owned(),
+        };
+        let application = self.config.application_name.as_deref();
+        settings
+            .host(&host.host)
+            .port(host.port)
+            .user(&self.config.user)
+            .dbname(&self.config.dbname)
+            .options(options)
+            .application_name(application.unwrap_or(APPLICATION))
+            .keepalives_idle(KEEPALIVE_IDLE)
+            .keepalives_interval(KEEPALIVE_INTERVAL)
+            .keepalives_retries(KEEPALIVE_RETRIES)
+            .tcp_user_timeout(UNACKNOWLEDGED)
+            .ssl_mode(match self.config.sslmode {
+                SslMode::Disable => Encrypt::Disable,
+                SslMode::Prefer => Encrypt::Prefer,
+                SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => Encrypt::Require,
+            })
+            .channel_binding(match self.config.channel_binding {
+                None => ChannelBinding::Prefer,
+                Some(true) => ChannelBinding::Require,
+                Some(false) => ChannelBinding::Disable,
+            })
+            .target_session_attrs(match self.config.read_write {
+                true => TargetSessionAttrs::ReadWrite,
+                false => TargetSessionAttrs::Any,
+            });
+        settings
+    }
+
+    /// `none`: there was no password, and why.
+    fn refused(&self, error: &tokio_postgres::Error, none: Option<Option<String>>) -> StoreError {
+        let words = std::error::Error::source(error).map(ToString::to_string);
+        let words = words.unwrap_or_default();
+        // What the library says of these has no code, and no type.
+        match &*words {
+            "password missing" => {
+                let why = none.flatten();
+                let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+                return self.place.unusable(format!(
+                    "the server asks for a password, and there is none{why}: write `password = {{ file = \"PATH\" }}` in [state], or name a file in $PGPASSFILE"
+                ));
+            }
+            "server does not support TLS" => {
+                return self.place.unusable(
+                    "the server does not encrypt, and sslmode asks for it: set `ssl = on` there",
+                );
+            }
+            _ => {}
+        }
+        if words.contains("unsupported startup parameter") {
+            return self.place.unusable(
+                "PgBouncer refuses the settings of the session: write `ignore_startup_parameters = options` in its configuration",
+            );
+        }
+        self.place.explain(error)
+    }
+}

@@ -1,0 +1,214 @@
+//! The state in a PostgreSQL database, which any number of processes share.
+//!
+//! Everything is done in single statements, or in transactions that are sent whole: nothing is kept in a
+//! session, so a pooler may stand in between (PgBouncer in transaction mode needs
+//! `ignore_startup_parameters = options`; the limits on statements are this program's alone then).
+//! Nothing is waited for without end. Where the connection breaks amid an operation, that may have
+//! been done: each can be done again without harm.
+
+mod connect;
+mod notes;
+mod password;
+mod place;
+mod pool;
+mod records;
+mod requests;
+mod rows;
+mod schema;
+mod sharing;
+mod tls;
+mod value;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use async_trait::async_trait;
+use tokio::task::AbortHandle;
+
+use self::connect::Connector;
+use self::notes::Notes;
+use self::place::Place;
+use self::pool::Pool;
+use super::{Request, RequestId, RequestState, Store, StoreError};
+use crate::config::{PostgresConfig, SecretRef};
+use crate::credential::{FromEnv, FromFile, FromSystemd, SharedCredential};
+use crate::model::{HistoryRow, KeyId, LookNote, Record, ReplicaId, Verifier};
+use crate::secret::Fingerprinter;
+use crate::telemetry::panics::{Task, within};
+
+/// A database that is open. Notes that were left after the last [`flush`](Store::flush) are lost when
+/// it is dropped.
+pub struct Postgres {
+    inner: Arc<Inner>,
+    writer: AbortHandle,
+}
+
+struct Inner {
+    pool: Pool,
+    notes: Notes,
+    /// As whom this process has joined; zero where it has not.
+    replica: AtomicI64,
+    /// Held by whoever takes a request.
+    taking: tokio::sync::Mutex<()>,
+}
+
+impl Postgres {
+    /// Opens the state to work on it, and makes its tables where there are none.
+    ///
+    /// # Errors
+    /// [`StoreError`], but not [`StoreError::Locked`].
+    pub async fn open(config: &PostgresConfig) -> Result<Self, StoreError> {
+        let opened = Self::new(config)?;
+        schema::migrate(&opened.inner.pool).await?;
+        Ok(opened)
+    }
+
+    /// Opens the state to read it, and to hand requests to those who work on it. `None` where there are
+    /// no tables yet; none are made then.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_beside(config: &PostgresConfig) -> Result<Option<Self>, StoreError> {
+        let opened = Self::new(config)?;
+        let there = schema::is_there(&opened.inner.pool).await?;
+        Ok(there.then_some(opened))
+    }
+
+    fn new(config: &PostgresConfig) -> Result<Self, StoreError> {
+        let place = Place::new(config.to_string());
+        let password = match &config.password {
+            Some(reference) => Some(credential(reference).ok_or_else(|| {
+                place.unusable("its password is in a source, and sources need the state")
+            })?),
+            None => None,
+        };
+        let connector = Connector {
+            config: config.clone(),
+            password,
+            place,
+        };
+        let inner = Arc::new(Inner {
+            pool: Pool::new(connector)?,
+            notes: Notes::new(),
+            replica: AtomicI64::new(0),
+            taking: tokio::sync::Mutex::default(),
+        });
+        let writing = inner.clone();
+        let writer = async move { writing.keep_writing().await };
+        let writer = tokio::spawn(within(Task::State, None, writer)).abort_handle();
+        Ok(Self { inner, writer })
+    }
+}
+
+/// What a reference outside of the sources leads to.
+fn credential(reference: &SecretRef) -> Option<SharedCredential> {
+    Some(match reference {
+        SecretRef::Env(name) => Arc::new(FromEnv(name.clone())),
+        SecretRef::File(path) => Arc::new(FromFile(path.clone())),
+        SecretRef::Credential(name) => Arc::new(FromSystemd(name.clone())),
+        SecretRef::Source { .. } => return None,
+    })
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.writer.abort();
+    }
+}
+
+impl Inner {
+    fn joined(&self, replica: ReplicaId) {
+        self.replica.store(replica.0, Ordering::Relaxed);
+    }
+
+    fn left(&self, replica: ReplicaId) {
+        let relaxed = Ordering::Relaxed;
+        let _ = self
+            .replica
+            .compare_exchange(replica.0, 0, relaxed, relaxed);
+    }
+
+    /// As whom this process works.
+    fn replica(&self) -> Option<i64> {
+        let replica = self.replica.load(Ordering::Relaxed);
+        (replica != 0).then_some(replica)
+    }
+}
+
+#[async_trait]
+impl Store for Postgres {
+    async fn fingerprinter(&self) -> Result<Fingerprinter, StoreError> {
+        let mut session = self.inner.pool.session().await?;
+        let sql = "SELECT value FROM rotator_meta WHERE name = 'fingerprint_key'";
+        let rows = session.query(sql, &[]).await?;
+        let key = rows
+            .first()
+            .and_then(|row| row.get::<_, &[u8]>(0).try_into().ok());
+        key.map(Fingerprinter::new).ok_or_else(|| {
+            let place = self.inner.pool.place();
+            place.corrupt("its key for fingerprints is gone")
+        })
+    }
+
+    async fn load_all(&self) -> Result<Vec<Record>, StoreError> {
+        self.inner.load_records(None).await
+    }
+
+    async fn load(&self, key: &KeyId) -> Result<Record, StoreError> {
+        let found = self.inner.load_records(Some(key)).await?;
+        Ok(found
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| Record::new(key.clone())))
+    }
+
+    async fn save(&self, record: &Record, row: Option<&HistoryRow>) -> Result<(), StoreError> {
+        self.inner.put(record, row, None).await
+    }
+
+    async fn save_verified(&self, record: &Record, by: Verifier) -> Result<(), StoreError> {
+        self.inner.put(record, None, Some(by)).await
+    }
+
+    fn note_look(&self, key: &KeyId, note: LookNote) {
+        self.inner.notes.leave(key, note);
+    }
+
+    async fn flush(&self) -> Result<(), StoreError> {
+        self.inner.write_notes().await
+    }
+
+    async fn history(
+        &self,
+        key: Option<&KeyId>,
+        limit: Option<u32>,
+    ) -> Result<Vec<HistoryRow>, StoreError> {
+        self.inner.history_rows(key, limit).await
+    }
+
+    async fn submit(&self, request: &Request) -> Result<RequestId, StoreError> {
+        self.inner.submit_request(request).await
+    }
+
+    async fn take_request(&self) -> Result<Option<(RequestId, Request)>, StoreError> {
+        self.inner.take_part().await
+    }
+
+    async fn report_progress(&self, id: RequestId, done: u32, _: u32) -> Result<(), StoreError> {
+        self.inner.progress(id, done).await
+    }
+
+    async fn answer(&self, id: RequestId, answer: &str) -> Result<(), StoreError> {
+        self.inner.answer_part(id, answer).await
+    }
+
+    async fn request_state(&self, id: RequestId) -> Result<RequestState, StoreError> {
+        self.inner.standing_of(id).await?.ok_or_else(|| {
+            let place = self.inner.pool.place();
+            place.failed(format!(
+                "it knows no request {}: one is forgotten when its answer was fetched, or after a day",
+                id.0
+            ))
+        })
+    }
+}

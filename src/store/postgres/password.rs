@@ -1,0 +1,146 @@
+//! Where the password is: what `[state] password` refers to, else the password file that psql reads
+//! too (<https://www.postgresql.org/docs/current/libpq-pgpass.html>).
+//!
+//! It is looked for at each new connection, so that one which was changed is picked up.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use crate::config::{PostgresConfig, PostgresHost};
+use crate::credential::SharedCredential;
+use crate::secret::Secret;
+
+/// The mode's bits of everybody but the owner.
+const OTHERS: u32 = 0o077;
+
+/// What libpq calls a local connection in a password file.
+const LOCAL: &str = "localhost";
+
+/// What was found.
+pub(super) enum Found {
+    Password(Secret),
+    /// None, and why where there is something to say.
+    None(Option<String>),
+}
+
+/// Looks for the password of a host's user.
+///
+/// # Errors
+/// A reference that does not lead to one; in words.
+pub(super) async fn find(
+    reference: Option<&SharedCredential>,
+    config: &PostgresConfig,
+    host: &PostgresHost,
+) -> Result<Found, String> {
+    if let Some(reference) = reference {
+        let password = reference.fetch().await;
+        return password
+            .map(Found::Password)
+            .map_err(|error| format!("its password: {error}"));
+    }
+    let Some(path) = file() else {
+        return Ok(Found::None(None));
+    };
+    let wanted = [
+        host.host.clone(),
+        host.port.to_string(),
+        config.dbname.clone(),
+        config.user.clone(),
+    ];
+    let local = host.is_socket();
+    let read = tokio::task::spawn_blocking(move || in_file(&path, wanted, local));
+    Ok(read.await.unwrap_or(Found::None(None)))
+}
+
+fn file() -> Option<PathBuf> {
+    let named = std::env::var_os("PGPASSFILE").filter(|path| !path.is_empty());
+    named
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".pgpass")))
+}
+
+/// As with libpq, a file that others may read is not made use of.
+fn in_file(path: &Path, mut wanted: [String; 4], local: bool) -> Found {
+    let metadata = match path.metadata() {
+        Ok(metadata) if metadata.is_file() => metadata,
+        _ => return Found::None(None),
+    };
+    let shown = path.display();
+    if metadata.permissions().mode() & OTHERS != 0 {
+        let why = format!("{shown} is passed over because others may read it: chmod 600 {shown}");
+        return Found::None(Some(why));
+    }
+    let text = match std::fs::read_to_string(path).map(Zeroizing::new) {
+        Ok(text) => text,
+        Err(error) => return Found::None(Some(format!("{shown} cannot be read: {error}"))),
+    };
+    if local {
+        wanted[0] = LOCAL.to_owned();
+    }
+    let found = text.lines().find_map(|line| password(line, &wanted));
+    match found {
+        Some(password) => Found::Password(password),
+        None => Found::None(Some(format!("{shown} has no line for it"))),
+    }
+}
+
+/// The password of a line `host:port:database:user:password` that is about what is wanted.
+fn password(line: &str, wanted: &[String; 4]) -> Option<Secret> {
+    if line.starts_with('#') {
+        return None;
+    }
+    let mut rest = line;
+    for wanted in wanted {
+        let (field, after) = field(rest);
+        if *field != "*" && *field != *wanted {
+            return None;
+        }
+        rest = after?;
+    }
+    let (password, _) = field(rest);
+    (!password.is_empty()).then(|| Secret::new(password.to_string()))
+}
+
+/// The text up to a colon, with `\:` and `\\` taken for what they stand for; and what comes after.
+fn field(text: &str) -> (Zeroizing<String>, Option<&str>) {
+    let mut found = Zeroizing::new(String::with_capacity(text.len()));
+    let mut chars = text.char_indices();
+    while let Some((at, char)) = chars.next() {
+        match char {
+            ':' => return (found, Some(&text[at + 1..])),
+            '\\' => found.extend(chars.next().map(|(_, char)| char)),
+            _ => found.push(char),
+        }
+    }
+    (found, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(line: &str) -> Option<String> {
+        let wanted = ["db", "5432", "rotator", "us:er"].map(str::to_owned);
+        password(line, &wanted).map(|found| found.expose().to_owned())
+    }
+
+    #[test]
+    fn lines_are_read_as_libpq_reads_them() {
+        assert_eq!(
+            of(r"db:5432:rotator:us\:er:a\\b\:c").as_deref(),
+            Some(r"a\b:c")
+        );
+        assert_eq!(of(r"*:*:*:*:all:rest").as_deref(), Some("all"));
+        for other in [
+            r"other:5432:rotator:us\:er:x",
+            r"#db:5432:rotator:us\:er:x",
+            r"db:5432:rotator:us:er",
+            r"*:*:*:*:",
+            "",
+        ] {
+            assert_eq!(of(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Encryption, as `sslmode` and its companions say it.
+//!
+//! The files are read at each new connection, so that a certificate which was renewed is picked up.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
+
+use crate::config::{PostgresConfig, SslMode, SslRoots};
+
+/// What the handshake goes by.
+///
+/// # Errors
+/// A file that cannot be used; in words.
+pub(super) fn client(config: &PostgresConfig) -> Result<ClientConfig, String> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    let builder = match &config.sslrootcert {
+        Some(authorities) => {
+            let roots = Arc::new(roots(authorities)?);
+            let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
+                .build()
+                .map_err(|error| format!("sslrootcert: {error}"))?;
+            match config.sslmode {
+                SslMode::VerifyFull => builder.with_webpki_verifier(verifier),
+                _ => {
+                    let of_any_name = Arc::new(OfAnyName(verifier));
+                    builder
+                        .dangerous()
+                        .with_custom_certificate_verifier(of_any_name)
+                }
+            }
+        }
+        None => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Unchecked(provider))),
+    };
+    let Some((cert, key)) = &config.sslcert else {
+        return Ok(builder.with_no_client_auth());
+    };
+    let chain = certificates(cert, "sslcert")?;
+    let key = PrivateKeyDer::from_pem_file(key)
+        .map_err(|error| file_error("sslkey", key, &error, "private key"))?;
+    builder
+        .with_client_auth_cert(chain, key)
+        .map_err(|error| format!("sslcert and sslkey do not go together: {error}"))
+}
+
+fn roots(authorities: &SslRoots) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    match authorities {
+        SslRoots::System => {
+            let found = rustls_native_certs::load_native_certs();
+            roots.add_parsable_certificates(found.certs);
+            if roots.is_empty() {
+                return Err("this machine has no certificate authorities: install ca-certificates, or name a file in sslrootcert".to_owned());
+            }
+        }
+        SslRoots::File(path) => {
+            for certificate in certificates(path, "sslrootcert")? {
+                roots
+                    .add(certificate)
+                    .map_err(|error| format!("sslrootcert {}: {error}", path.display()))?;
+            }
+        }
+    }
+    Ok(roots)
+}
+
+fn certificates(path: &Path, setting: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    let fail = |error: pem::Error| file_error(setting, path, &error, "certificate");
+    let read = CertificateDer::pem_file_iter(path).map_err(fail)?;
+    let read = read.collect::<Result<Vec<_>, _>>().map_err(fail)?;
+    match read.is_empty() {
+        true => Err(fail(pem::Error::NoItemsFound)),
+        false => Ok(read),
+    }
+}
+
+fn file_error(setting: &str, path: &Path, error: &pem::Error, what: &str) -> String {
+    let path = path.display();
+    match error {
+        pem::Error::Io(error) => match error.kind() {
+            io::ErrorKind::NotFound => format!("{setting} {path}: there is no such file"),
+            _ => format!("{setting} {path}: {error}"),
+        },
+        _ => format!("{setting} {path}: there is no {what} in PEM form in it"),
+    }
+}
+
+/// `prefer` and `require`: whoever answers may decrypt. That the other side has the key of the
+/// certificate it shows is checked all the same, for SCRAM's channel binding rests on it.
+#[derive(Debug)]
+struct Unchecked(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Unchecked {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, cert, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, cert, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// `verify-ca`: signed by a trusted authority, for whatever host.
+#[derive(Debug)]
+struct OfAnyName(Arc<WebPkiServerVerifier>);
+
+impl ServerCertVerifier for OfAnyName {
+    fn verify_server_cert(
+        &self,
+        cert: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        match self.0.verify_server_cert(cert, chain, name, ocsp, now) {
+            // The name is looked at last, when everything else was found in order.
+            Err(Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            verdict => verdict,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls12_signature(message, cert, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls13_signature(message, cert, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}
