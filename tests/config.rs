@@ -5,6 +5,7 @@ mod broken;
 mod cases;
 mod documents;
 mod files;
+mod state;
 
 use std::path::{Path, PathBuf};
 

@@ -4,12 +4,12 @@ use flashback_rotator::config::Mistake;
 use proptest::prelude::*;
 
 use super::cases::CASES;
-use super::{CANARY, GOOD, load, rendered};
+use super::{CANARY, GOOD, load, rendered, state};
 
 #[test]
 fn each_mistake_has_its_place_and_a_remedy_and_shows_no_value() {
     assert!(load(GOOD).is_ok(), "{:?}", load(GOOD).err());
-    for (line, replacement, message, help) in CASES {
+    for (line, replacement, message, help) in CASES.iter().chain(state::CASES) {
         let case = format!("{line} -> {replacement}");
         let marked = GOOD.replacen(line, &replacement.replace("CANARY", CANARY), 1);
         assert_ne!(marked, GOOD, "{case}");

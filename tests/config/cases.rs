@@ -161,24 +161,6 @@ pub const CASES: &[Case] = &[
         "write `https://",
     ),
     (
-        "url = \"sqlite:///var/lib/flashback-rotator/state.db\"",
-        "url = ‸\"postgres://rotator@CANARY/db\"",
-        "`url` is a PostgreSQL database, which this version does not support",
-        "`sqlite:///var/lib/",
-    ),
-    (
-        "url = \"sqlite:///var/lib/flashback-rotator/state.db\"",
-        "url = ‸\"postgres://rotator:CANARY@host/db\"",
-        "`url` has a password in it",
-        "take it out and change it",
-    ),
-    (
-        "url = \"sqlite:///var/lib/flashback-rotator/state.db\"",
-        "url = ‸\"/var/lib/CANARY.db\"",
-        "`url` is not the URL of a SQLite file",
-        "write `sqlite://`",
-    ),
-    (
         "listen = \"127.0.0.1:9464\"",
         "listen = ‸\"CANARY:9464\"",
         "`listen` is not an IP address and a port",

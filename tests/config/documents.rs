@@ -62,7 +62,7 @@ fn the_schema_accepts_what_is_right_and_refuses_what_is_wrong() {
         ),
         ("role_id = \"rotator\"", ""),
         ("type = \"file\"", "type = \"vault\""),
-        ("url = \"sqlite:///", "url = \"postgres:///"),
+        ("url = \"sqlite:///", "url = \"mysql:///"),
         ("[sources.files]", "[sources.\"a b\"]"),
     ] {
         let text = GOOD.replacen(line, wrong, 1);

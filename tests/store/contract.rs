@@ -1,24 +1,37 @@
 //! What every store keeps, whatever it is made of.
 
-use std::sync::Arc;
-
 use flashback_rotator::model::{HistoryRow, Outcome, Record, Verifier};
-use flashback_rotator::store::{Request, RequestId, RequestState, Store, StoreError};
 
-use super::{File, Kind, full, key, note, row};
+use super::{File, Kind, database, full, key, note, row};
 use crate::support::eventually;
 
-#[tokio::test]
-async fn sqlite_keeps_the_contract() {
-    records_survive(&File::new()).await;
-    looks_are_seen_at_once_and_survive(&File::new()).await;
-    looks_reach_others_by_themselves(&File::new()).await;
-    history_is_in_order(&File::new()).await;
-    what_verified_a_write_is_added_to_its_line(&File::new()).await;
-    the_fingerprint_key_stays(&File::new()).await;
-    a_request_travels(&File::new()).await;
-    a_dead_ones_claim_is_given_out_again(&File::new()).await;
-    many_at_once(&File::new()).await;
+/// Each part of the contract is tried on each kind of store.
+macro_rules! contract {
+    ($($part:ident,)+) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $part() {
+                super::$part(&super::File::new()).await;
+            })+
+        }
+
+        mod postgres {
+            $(#[tokio::test]
+            async fn $part() {
+                super::$part(&super::database().await).await;
+            })+
+        }
+    };
+}
+pub(super) use contract;
+
+contract! {
+    records_survive,
+    looks_are_seen_at_once_and_survive,
+    looks_reach_others_by_themselves,
+    history_is_in_order,
+    what_verified_a_write_is_added_to_its_line,
+    the_fingerprint_key_stays,
 }
 
 async fn records_survive(kind: &dyn Kind) {
@@ -68,7 +81,7 @@ async fn looks_are_seen_at_once_and_survive(kind: &dyn Kind) {
         note(8, None)
     );
     store.note_look(&key("a"), note(9, None));
-    drop(store);
+    kind.close(store).await;
     let store = kind.open().await;
     let kept = store.load(&key("a")).await.expect("read").look;
     assert_eq!(kept, note(9, None), "the last note is written at the end");
@@ -135,106 +148,8 @@ async fn what_verified_a_write_is_added_to_its_line(kind: &dyn Kind) {
 async fn the_fingerprint_key_stays(kind: &dyn Kind) {
     let store = kind.open().await;
     let first = store.fingerprinter().await.expect("read").bytes(b"x");
-    drop(store);
+    kind.close(store).await;
     let again = kind.open().await;
     let second = again.fingerprinter().await.expect("read").bytes(b"x");
     assert_eq!(first, second);
-}
-
-fn sync(keys: &[&str]) -> Request {
-    Request::Sync {
-        keys: keys.iter().map(|name| key(name)).collect(),
-        force: true,
-    }
-}
-
-async fn a_request_travels(kind: &dyn Kind) {
-    let works = kind.open().await;
-    let beside = kind.beside().await;
-    for _ in 0..3 {
-        assert_eq!(works.take_request().await.expect("asked"), None);
-    }
-    let first = beside.submit(&sync(&["a"])).await.expect("submitted");
-    let second = beside.submit(&sync(&[])).await.expect("submitted");
-    let third = works.submit(&sync(&["own"])).await.expect("submitted");
-    let state = async |id| beside.request_state(id).await;
-    assert_eq!(state(first).await, Ok(RequestState::Waiting));
-    let taken = works.take_request().await.expect("taken");
-    assert_eq!(taken, Some((first, sync(&["a"]))));
-    let working = |done, total| Ok(RequestState::Working { done, total });
-    assert_eq!(state(first).await, working(0, 0));
-    works.report_progress(first, 2, 5).await.expect("reported");
-    assert_eq!(state(first).await, working(2, 5));
-    let taken = works.take_request().await.expect("taken");
-    assert_eq!(taken, Some((second, sync(&[]))));
-    let taken = works.take_request().await.expect("taken");
-    assert_eq!(taken, Some((third, sync(&["own"]))));
-    assert_eq!(works.take_request().await.expect("asked"), None);
-
-    works
-        .answer(first, "{\"keys\": []}")
-        .await
-        .expect("answered");
-    let answered = RequestState::Answered("{\"keys\": []}".to_owned());
-    assert_eq!(state(first).await, Ok(answered));
-    for forgotten in [first, RequestId(987_654)] {
-        let error = state(forgotten).await.expect_err("forgotten");
-        assert!(matches!(error, StoreError::Failed { .. }), "{error}");
-        let late = works.answer(forgotten, "{}").await;
-        late.expect("nobody waits for it, and that is no error");
-    }
-    let next = beside.submit(&sync(&["b"])).await.expect("submitted");
-    assert!(next.0 > third.0, "numbers are never used twice");
-    let taken = works.take_request().await.expect("taken");
-    assert_eq!(taken, Some((next, sync(&["b"]))));
-}
-
-async fn a_dead_ones_claim_is_given_out_again(kind: &dyn Kind) {
-    let store = kind.open().await;
-    let answered = store.submit(&sync(&["done"])).await.expect("submitted");
-    let dropped = store.submit(&sync(&["dropped"])).await.expect("submitted");
-    for _ in 0..2 {
-        store.take_request().await.expect("taken").expect("one");
-    }
-    store.answer(answered, "{}").await.expect("answered");
-    store.report_progress(dropped, 1, 2).await.expect("said");
-    drop(store);
-    let next = kind.open().await;
-    let state = next.request_state(dropped).await;
-    assert_eq!(state, Ok(RequestState::Waiting));
-    let taken = next.take_request().await.expect("taken");
-    assert_eq!(taken, Some((dropped, sync(&["dropped"]))));
-    assert_eq!(next.take_request().await.expect("asked"), None);
-    let state = next.request_state(answered).await;
-    assert_eq!(state, Ok(RequestState::Answered("{}".to_owned())));
-}
-
-async fn many_at_once(kind: &dyn Kind) {
-    let store: Arc<dyn Store> = Arc::from(kind.open().await);
-    let beside: Arc<dyn Store> = Arc::from(kind.beside().await);
-    let mut tasks = tokio::task::JoinSet::new();
-    for number in 0..20_i64 {
-        let (store, beside) = (store.clone(), beside.clone());
-        tasks.spawn(async move {
-            let name = format!("key-{number:02}");
-            for turn in 1..=5 {
-                let record = full(&name, turn);
-                store
-                    .save(&record, Some(&row(&name, turn)))
-                    .await
-                    .expect("saved");
-                store.note_look(&record.key, note(turn, None));
-                let read = store.load(&record.key).await.expect("read");
-                assert_eq!((read.seen, read.look), (record.seen, note(turn, None)));
-                beside.submit(&sync(&[&name])).await.expect("submitted");
-                store.take_request().await.expect("taken").expect("one");
-            }
-        });
-    }
-    while let Some(ended) = tasks.join_next().await {
-        ended.expect("no task panics");
-    }
-    assert_eq!(store.load_all().await.expect("read").len(), 20);
-    assert_eq!(store.history(None, None).await.expect("read").len(), 100);
-    assert_eq!(store.take_request().await.expect("asked"), None);
 }

@@ -2,8 +2,13 @@
 
 mod contract;
 mod crash;
+mod database;
 mod file;
+mod marks;
 mod model;
+mod requests;
+mod share;
+mod tls;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,19 +17,28 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeZone as _, Utc};
 use flashback_rotator::document::FieldMap;
 use flashback_rotator::model::{
-    Action, AiLlmId, AiType, Held, HistoryRow, Intent, KeyId, Live, LookNote, Mark, Origin,
-    Outcome, Problem, ProblemKind, Record, Refusal, Settings, Shown, SourceId, Stage, Stored,
-    Strip, Told, Trial, Verifier, Version, WorkspaceId,
+    Action, AiLlmId, AiType, Fence, Held, HistoryRow, Intent, KeyId, Live, LookNote, Mark, Origin,
+    Outcome, Problem, ProblemKind, Record, Refusal, ReplicaId, Settings, Shown, SourceId, Stage,
+    Stored, Strip, Told, Trial, Verifier, Version, WorkspaceId,
 };
 use flashback_rotator::secret::{Fingerprint, Fingerprinter};
 use flashback_rotator::store::Store;
+use flashback_rotator::store::postgres::Postgres;
+use flashback_rotator::store::share::{Member, Renewal, Role, Share as _};
 use flashback_rotator::store::sqlite::Sqlite;
 
-/// A kind of store, as the contract is tried on it.
+use crate::support::eventually;
+use crate::support::postgres::{Database, Postgres as Server};
+
+/// A kind of store, as the contract is tried on it: one state that is empty at first.
 #[async_trait]
 trait Kind: Send + Sync {
     /// Opens the state to work on it.
     async fn open(&self) -> Box<dyn Store>;
+    /// Opens the state to work on these keys, of which requests will be. Whoever did so before is gone.
+    async fn open_for(&self, keys: &[&str]) -> Box<dyn Store>;
+    /// The last one that works on it goes.
+    async fn close(&self, store: Box<dyn Store>);
     /// Opens it beside the one that works.
     async fn beside(&self) -> Box<dyn Store>;
 }
@@ -55,10 +69,78 @@ impl Kind for File {
         Box::new(self.works())
     }
 
+    async fn open_for(&self, _: &[&str]) -> Box<dyn Store> {
+        self.open().await
+    }
+
+    async fn close(&self, store: Box<dyn Store>) {
+        drop(store);
+    }
+
     async fn beside(&self) -> Box<dyn Store> {
         let store = Sqlite::open_beside(&self.path()).expect("it opens beside");
         Box::new(store.expect("there is a state"))
     }
+}
+
+#[async_trait]
+impl Kind for Database {
+    async fn open(&self) -> Box<dyn Store> {
+        Box::new(opened(self).await)
+    }
+
+    async fn open_for(&self, keys: &[&str]) -> Box<dyn Store> {
+        let (store, replica) = joined(self, Duration::from_millis(1)).await;
+        let renewal = Renewal {
+            lease: Duration::from_millis(1),
+            wants: 0,
+            strike_out: true,
+        };
+        let mine = eventually("the one before is struck out", async || {
+            store.renew(replica, renewal).await.expect("renewed");
+            let mine = claim(&store, replica, keys).await;
+            (mine.len() == keys.len()).then_some(mine)
+        });
+        mine.await;
+        Box::new(store)
+    }
+
+    async fn close(&self, store: Box<dyn Store>) {
+        store.flush().await.expect("flushed");
+    }
+
+    async fn beside(&self) -> Box<dyn Store> {
+        let store = Postgres::open_beside(&self.config()).await;
+        Box::new(store.expect("it opens beside").expect("there is a state"))
+    }
+}
+
+/// A database of one's own, where all tests have theirs.
+async fn database() -> Database {
+    Server::shared().await.database().await
+}
+
+async fn opened(database: &Database) -> Postgres {
+    let store = Postgres::open(&database.config()).await;
+    store.expect("the state opens")
+}
+
+/// A daemon among those that share the keys.
+async fn joined(database: &Database, lease: Duration) -> (Postgres, ReplicaId) {
+    let store = opened(database).await;
+    let member = Member {
+        name: "the test".to_owned(),
+        role: Role::Daemon,
+    };
+    let replica = store.join(&member, lease).await.expect("joined");
+    (store, replica)
+}
+
+async fn claim(store: &Postgres, replica: ReplicaId, names: &[&str]) -> Vec<(KeyId, Fence)> {
+    let keys: Vec<_> = names.iter().map(|name| key(name)).collect();
+    store.know(&keys).await.expect("known");
+    let most = u32::try_from(keys.len()).expect("a number");
+    store.claim(replica, &keys, most).await.expect("claimed")
 }
 
 fn key(name: &str) -> KeyId {

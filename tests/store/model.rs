@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use flashback_rotator::model::{HistoryRow, KeyId, LookNote, Record};
-use flashback_rotator::store::Store as _;
+use flashback_rotator::store::Store;
 use proptest::prelude::*;
 
-use super::{File, full, key, note, row};
+use super::{File, Kind, database, full, key, note, row};
 
 #[derive(Clone, Debug)]
 enum Act {
@@ -75,9 +75,8 @@ struct Model {
     history: Vec<HistoryRow>,
 }
 
-async fn live_through(acts: Vec<Act>) {
-    let file = File::new();
-    let mut store = file.works();
+async fn live_through(kind: &dyn Kind, acts: Vec<Act>) {
+    let mut store = kind.open().await;
     let mut model = Model::default();
     for act in acts {
         match act {
@@ -107,16 +106,16 @@ async fn live_through(acts: Vec<Act>) {
             }
             Act::Flush => store.flush().await.expect("flushed"),
             Act::Reopen => {
-                drop(store);
-                store = file.works();
+                kind.close(store).await;
+                store = kind.open().await;
             }
-            Act::Compare => compare(&store, &model).await,
+            Act::Compare => compare(&*store, &model).await,
         }
     }
-    compare(&store, &model).await;
+    compare(&*store, &model).await;
 }
 
-async fn compare(store: &flashback_rotator::store::sqlite::Sqlite, model: &Model) {
+async fn compare(store: &dyn Store, model: &Model) {
     let expected: Vec<_> = model.records.values().cloned().collect();
     assert_eq!(store.load_all().await.expect("read"), expected);
     for (key, record) in &model.records {
@@ -126,14 +125,24 @@ async fn compare(store: &flashback_rotator::store::sqlite::Sqlite, model: &Model
     assert_eq!(history, model.history);
 }
 
+fn run(work: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(work);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_store_says_what_a_map_says(acts in proptest::collection::vec(act(), 1..40)) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .expect("a runtime");
-        runtime.block_on(live_through(acts));
+    fn a_file_says_what_a_map_says(acts in proptest::collection::vec(act(), 1..40)) {
+        run(async { live_through(&File::new(), acts).await });
+    }
+
+    #[test]
+    fn a_database_says_what_a_map_says(acts in proptest::collection::vec(act(), 1..40)) {
+        run(async { live_through(&database().await, acts).await });
     }
 }

@@ -1,9 +1,12 @@
 """Runs a command and ends it, with all it started, when standard input closes.
 
 A test that is killed cannot clean up after itself, but the kernel closes its end of the pipe.
+A command that has to tidy up after itself gets the signal that $LEASH_FIRST names first, and the
+directory $LEASH_REMOVE goes with it.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,8 +14,16 @@ import sys
 child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True)
 signal.signal(signal.SIGTERM, lambda *_: os.killpg(child.pid, signal.SIGKILL))
 sys.stdin.buffer.read()
+if first := os.environ.get("LEASH_FIRST"):
+    child.send_signal(signal.Signals[first])
+    try:
+        child.wait(10)
+    except subprocess.TimeoutExpired:
+        pass
 try:
     os.killpg(child.pid, signal.SIGKILL)
 except ProcessLookupError:
     pass
 child.wait()
+if directory := os.environ.get("LEASH_REMOVE"):
+    shutil.rmtree(directory, ignore_errors=True)

@@ -6,6 +6,7 @@ pub mod lanes;
 pub mod openbao;
 pub mod page;
 pub mod policies;
+pub mod postgres;
 pub mod rotator;
 pub mod sandbox;
 

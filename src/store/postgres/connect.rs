@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
+use tokio_postgres::Client;
 use tokio_postgres::config::{ChannelBinding, SslMode as Encrypt, TargetSessionAttrs};
-use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::password::{self, Found};
@@ -115,8 +115,8 @@ impl Connector {
         Ok(Connection { client, reader })
     }
 
-    fn settings(&self, host: &PostgresHost) -> Config {
-        let mut settings = Config::new();
+    fn settings(&self, host: &PostgresHost) -> tokio_postgres::Config {
+        let mut settings = tokio_postgres::Config::new();
         let options = match &self.config.options {
             Some(more) => format!("{SESSION} {more}"),
             None => SESSION.to_owned(),

