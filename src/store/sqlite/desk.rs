@@ -1,6 +1,6 @@
 //! What the store's own thread does: one connection, one job after the other.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::os::unix::fs::MetadataExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -11,11 +11,10 @@ use std::time::{Duration, Instant};
 use rusqlite::ffi::SQLITE_READONLY_DBMOVED;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
-use super::rows::{
-    history_row, look, looks, put_history, put_look, put_record, put_verified, record,
-};
+use super::rows::{history_row, look, looks, put_look, record};
+use super::saves::Save;
 use crate::failpoint;
-use crate::model::{HistoryRow, KeyId, LookNote, Record, Verifier};
+use crate::model::{HistoryRow, KeyId, LookNote, Record};
 use crate::telemetry::panics::{Task, within_now};
 
 /// How long notes are gathered before they are written.
@@ -62,25 +61,37 @@ impl Notes {
 pub(super) enum Job {
     /// This, now.
     Work(Box<dyn FnOnce(&mut Desk) + Send>),
+    /// Write this record.
+    Save(Box<Save>),
     /// Write the notes before long.
     Noted,
 }
 
 /// Does the jobs until nobody can send one any more, then writes the last notes.
+///
+/// Of those that wait, the saves come first: who saves has work under way, and the others, at most,
+/// find newer records than they asked for.
 pub(super) fn work_through(jobs: &Receiver<Job>, desk: &mut Desk) {
     let mut due: Option<Instant> = None;
+    let (mut saves, mut others) = (VecDeque::new(), VecDeque::new());
     loop {
-        let job = match due {
+        let first = match due {
             None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
             Some(at) => jobs.recv_timeout(at.saturating_duration_since(Instant::now())),
         };
-        match job {
-            Ok(Job::Work(work)) => {
-                survive(|| work(desk));
+        if matches!(first, Err(RecvTimeoutError::Disconnected)) {
+            break;
+        }
+        for job in first.into_iter().chain(jobs.try_iter()) {
+            match job {
+                Job::Save(save) => saves.push_back(*save),
+                Job::Work(work) => others.push_back(work),
+                Job::Noted => due = due.or_else(|| Some(Instant::now() + desk.gather)),
             }
-            Ok(Job::Noted) => due = due.or_else(|| Some(Instant::now() + desk.gather)),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        desk.save(&mut saves);
+        for work in others.drain(..) {
+            survive(|| work(desk));
         }
         if due.is_some_and(|at| at <= Instant::now()) {
             // What cannot be written now is kept and tried again; the next save has the error.
@@ -95,7 +106,7 @@ pub(super) fn work_through(jobs: &Receiver<Job>, desk: &mut Desk) {
 
 /// A panic ends one job and not the thread: SQLite undoes what was begun, and whoever waits for
 /// the job is told that it broke off.
-fn survive<T>(job: impl FnOnce() -> T) -> Option<T> {
+pub(super) fn survive<T>(job: impl FnOnce() -> T) -> Option<T> {
     let job = || {
         failpoint::reach("state_asked");
         job()
@@ -180,24 +191,6 @@ impl Desk {
             found.look = note;
         }
         Ok(found)
-    }
-
-    pub(super) fn save(
-        &mut self,
-        record: &Record,
-        row: Option<&HistoryRow>,
-        verified_by: Option<Verifier>,
-    ) -> rusqlite::Result<()> {
-        let transaction = self.write()?;
-        put_record(&transaction, record)?;
-        put_look(&mut looks(&transaction)?, &record.key, &record.look)?;
-        if let Some(row) = row {
-            put_history(&transaction, row)?;
-        }
-        if let Some(by) = verified_by {
-            put_verified(&transaction, &record.key, by)?;
-        }
-        transaction.commit()
     }
 
     /// Without waiting for the disk: the next save does that for all that came before it.

@@ -3,7 +3,8 @@
 //! One thread owns the connection and does one job after the other; the callers wait for its
 //! answers without holding up the runtime. The file is in WAL mode: whoever reads beside the working
 //! process does not hold it up either, and what [`Store::save`] has written is on the disk when it
-//! returns (`synchronous = FULL`). Notes of looks are written without that.
+//! returns (`synchronous = FULL`); saves that wait at one time share a writing. Notes of looks are
+//! written without that.
 
 mod columns;
 mod desk;
@@ -12,6 +13,7 @@ mod open;
 mod place;
 mod requests;
 mod rows;
+mod saves;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -27,6 +29,7 @@ use tokio::sync::oneshot;
 
 use self::desk::{Desk, Job, Notes, work_through};
 use self::place::Place;
+use self::saves::Save;
 use super::{Request, RequestId, RequestState, Store, StoreError};
 use crate::model::{HistoryRow, KeyId, LookNote, Record, Verifier};
 use crate::secret::Fingerprinter;
@@ -114,14 +117,16 @@ impl Sqlite {
         row: Option<&HistoryRow>,
         verified_by: Option<Verifier>,
     ) -> Result<(), StoreError> {
-        let (record, row) = (record.clone(), row.cloned());
         let older = self.notes.take(&record.key);
-        self.ask(move |desk| {
-            let saved = desk.save(&record, row.as_ref(), verified_by);
-            if let (Err(_), Some(note)) = (&saved, older) {
-                desk.notes().put_back([(record.key, note)].into());
-            }
-            saved
+        let (record, row) = (record.clone(), row.cloned());
+        self.send(|answer| {
+            Job::Save(Box::new(Save {
+                record,
+                row,
+                verified_by,
+                older,
+                answer,
+            }))
         })
         .await
     }
@@ -131,17 +136,27 @@ impl Sqlite {
         &self,
         work: impl FnOnce(&mut Desk) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.send(|answer| {
+            Job::Work(Box::new(move |desk| {
+                let _ = answer.send(work(desk));
+            }))
+        })
+        .await
+    }
+
+    /// Hands the thread a job, and waits for its answer.
+    async fn send<T>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<rusqlite::Result<T>>) -> Job,
+    ) -> Result<T, StoreError> {
         let gone = || self.place.failed("its thread has ended; restart");
         let broken_off = || {
             let reason = "the work on it panicked: this is a bug, please report it";
             self.place.failed(reason)
         };
         let (answer, answered) = oneshot::channel();
-        let job = Job::Work(Box::new(move |desk| {
-            let _ = answer.send(work(desk));
-        }));
         let jobs = self.jobs.as_ref().ok_or_else(gone)?;
-        jobs.send(job).map_err(|_| gone())?;
+        jobs.send(job(answer)).map_err(|_| gone())?;
         let result = answered.await.map_err(|_| broken_off())?;
         result.map_err(|error| self.place.explain(&error))
     }

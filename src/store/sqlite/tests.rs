@@ -173,3 +173,54 @@ async fn a_state_of_the_first_version_is_read_and_brought_up_to_date() {
     let (store, record) = read(Sqlite::open(&path, "a test").expect("opened")).await;
     store.save(&record, None).await.expect("saved");
 }
+
+/// Has the thread wait until the saves of these records wait, too; gives what they ended with, and how
+/// many pages that was in the log.
+async fn saved_at_once(store: &Sqlite, records: &[Record]) -> (Vec<Result<(), StoreError>>, i64) {
+    let frames = || {
+        store.ask(|desk| {
+            let sql = "PRAGMA wal_checkpoint(PASSIVE)";
+            desk.connection
+                .query_row(sql, [], |row| row.get::<_, i64>(1))
+        })
+    };
+    let before = frames().await.expect("read");
+    let (go, gone) = channel::<()>();
+    let held = store.ask(move |_| {
+        let _ = gone.recv();
+        Ok(())
+    });
+    let saves =
+        futures_util::future::join_all(records.iter().map(|record| store.save(record, None)));
+    let go = async { go.send(()).expect("it waits") };
+    let (held, saved, ()) = tokio::join!(biased; held, saves, go);
+    held.expect("held");
+    (saved, frames().await.expect("read") - before)
+}
+
+#[tokio::test]
+async fn saves_that_wait_share_a_writing() {
+    let (_directory, store) = opened();
+    let record = |index| Record::new(KeyId::new(format!("k{index}")));
+    let records: Vec<_> = (0..300).map(record).collect();
+    let (saved, frames) = saved_at_once(&store, &records).await;
+    assert!(saved.iter().all(Result::is_ok), "{saved:?}");
+    assert_eq!(store.load_all().await.expect("read").len(), 300);
+    assert!(frames < 150, "{frames} pages for 300 records");
+}
+
+#[tokio::test]
+async fn one_that_fails_fails_no_neighbour() {
+    let (_directory, store) = opened();
+    let trigger = "CREATE TRIGGER no BEFORE INSERT ON keys WHEN new.key IN ('k3', 'k7')
+        BEGIN SELECT RAISE(ROLLBACK, 'on purpose'); END";
+    let made = store.ask(move |desk| desk.connection.execute_batch(trigger));
+    made.await.expect("made");
+    let record = |index| Record::new(KeyId::new(format!("k{index}")));
+    let records: Vec<_> = (0..10).map(record).collect();
+    let (saved, _) = saved_at_once(&store, &records).await;
+    for (index, saved) in saved.iter().enumerate() {
+        assert_eq!(saved.is_err(), matches!(index, 3 | 7), "{index}: {saved:?}");
+    }
+    assert_eq!(store.load_all().await.expect("read").len(), 8);
+}
