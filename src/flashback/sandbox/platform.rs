@@ -71,6 +71,8 @@ pub(super) struct Platform {
     workspaces: Option<BTreeSet<String>>,
     configurations: Vec<Shown>,
     places: HashMap<String, usize>,
+    /// The names that are taken, by workspace.
+    names: HashMap<String, HashSet<String>>,
     created: u64,
     /// When each secret was first written.
     written: HashMap<String, Instant>,
@@ -86,6 +88,7 @@ impl Platform {
             workspaces: options.workspaces,
             configurations: Vec::new(),
             places: HashMap::new(),
+            names: HashMap::new(),
             created: 0,
             written: HashMap::new(),
             access: HashMap::new(),
@@ -142,8 +145,9 @@ impl Platform {
         let endpoint = fields.endpoint.ok_or_else(|| lacks("endpoint"))?;
         let secret_sha256 = fields.secret_sha256.ok_or_else(|| lacks("secret"))?;
         self.enter(workspace)?;
-        self.unique(workspace, name, None)?;
+        self.unique(workspace, name)?;
         takes(switches, &secret_sha256)?;
+        self.take_name(workspace, name);
         self.first_write(&secret_sha256);
         self.created += 1;
         // In the form of the real ones, and the same in every run.
@@ -181,16 +185,22 @@ impl Platform {
         let workspace = self.configurations[place].workspace_id.clone();
         self.enter(&workspace)?;
         let fields = Fields::read(body)?;
-        if let Some(name) = fields.name {
-            self.unique(&workspace, name, Some(place))?;
+        let former = self.configurations[place].name.clone();
+        let renamed = fields.name.filter(|name| *name != former);
+        if let Some(name) = renamed {
+            self.unique(&workspace, name)?;
         }
         if let Some(secret) = &fields.secret_sha256 {
             takes(switches, secret)?;
             self.first_write(secret);
         }
+        if let Some(name) = renamed {
+            self.free_name(&workspace, &former);
+            self.take_name(&workspace, name);
+        }
         let configuration = &mut self.configurations[place];
         configuration.writes += 1;
-        if let Some(name) = fields.name {
+        if let Some(name) = renamed {
             name.clone_into(&mut configuration.name);
         }
         if let Some(ai_type) = fields.ai_type {
@@ -315,7 +325,8 @@ impl Platform {
         let Some(place) = self.places.remove(id) else {
             return false;
         };
-        self.configurations.remove(place);
+        let removed = self.configurations.remove(place);
+        self.free_name(&removed.workspace_id, &removed.name);
         for later in self.places.values_mut().filter(|later| **later > place) {
             *later -= 1;
         }
@@ -347,16 +358,24 @@ impl Platform {
         }
     }
 
-    fn unique(&self, workspace: &str, name: &str, except: Option<usize>) -> Result<(), Answer> {
-        let mut others = self.configurations.iter().enumerate();
-        let taken = others.any(|(place, other)| {
-            other.name == name && other.workspace_id == workspace && Some(place) != except
-        });
-        if taken {
+    fn unique(&self, workspace: &str, name: &str) -> Result<(), Answer> {
+        let names = self.names.get(workspace);
+        if names.is_some_and(|names| names.contains(name)) {
             let message = "An AI LLM configuration with this name already exists in the workspace";
             return Err(Answer::error(400, "DUPLICATE_NAME", message));
         }
         Ok(())
+    }
+
+    fn take_name(&mut self, workspace: &str, name: &str) {
+        let names = self.names.entry(workspace.to_owned()).or_default();
+        names.insert(name.to_owned());
+    }
+
+    fn free_name(&mut self, workspace: &str, name: &str) {
+        if let Some(names) = self.names.get_mut(workspace) {
+            names.remove(name);
+        }
     }
 }
 
