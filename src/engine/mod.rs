@@ -9,6 +9,7 @@ mod acknowledge;
 mod done;
 mod drift;
 mod hold;
+mod lists;
 mod next;
 mod observe;
 mod pass;
@@ -41,7 +42,7 @@ use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 use crate::verify::Provider;
 
-pub use drift::Lists;
+pub use lists::Lists;
 pub use next::Next;
 pub use unit::{Turn, Unit};
 

@@ -3,14 +3,13 @@
 use chrono::{DateTime, Utc};
 
 use super::done::Done;
-use super::drift::Before;
 use super::hold::Written;
 use super::{Engine, Fault, Unit};
 use crate::failpoint;
-use crate::flashback::{FlashbackError, Listed};
+use crate::flashback::FlashbackError;
 use crate::model::{Action, HistoryRow, Observation, Order, Record, Verifier, Version};
 use crate::reconcile::{
-    Compared, Facts, Older, Read, Reason, Rejection, Remote, Rest, Step, What, decide, find,
+    Compared, Facts, Older, Read, Reason, Rejection, Remote, Rest, Step, What, decide,
 };
 use crate::secret::Credentials;
 use crate::source::SourceError;
@@ -242,34 +241,6 @@ impl<'a> Pass<'a> {
         self.save(self.record.noted(&version, &self.unit.origin), None)
             .await?;
         failpoint::reach("version_noted");
-        Ok(())
-    }
-
-    async fn list(&mut self) -> Result<(), Fault> {
-        let settings = &self.unit.config.settings;
-        let before = Before::now();
-        let list = async {
-            let _place = self.unit.places.acquire().await.expect("never closed");
-            self.engine.flashback.list(&settings.workspace_id).await
-        };
-        self.remote = match self.unless_stopped(list).await? {
-            Ok(listed) => {
-                let all: Vec<_> = listed
-                    .iter()
-                    .map(|Listed { id, settings }| (id, settings))
-                    .collect();
-                let found = find(settings, &self.record, &all);
-                self.engine
-                    .lists
-                    .note(&settings.workspace_id, before, listed);
-                found
-            }
-            Err(error @ (FlashbackError::Refused { .. } | FlashbackError::NotFound { .. })) => {
-                Remote::Unlistable(error.to_string())
-            }
-            Err(error) => return Err(Fault::Flashback(error)),
-        };
-        failpoint::reach("list_answered");
         Ok(())
     }
 
