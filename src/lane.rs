@@ -1,20 +1,25 @@
 //! The one way to make a call to an outside service.
 //!
 //! A [`Lane`] stands before each service (every source, and Flashback). A call through it has a
-//! place among a bounded number, a share of the call budget, a timeout and a metric, and its
+//! place among a bounded number, a share of the call budget (what a rotation needs goes before what
+//! merely looks), a timeout and a metric, and its
 //! outcome tells the lane whether the service is there. When it is not, the lane is *down*: calls
 //! are turned away at once with the time at which to come back, a single one is let through then
 //! to see, and the outage is reported once when it begins and once when it ends.
+
+mod turns;
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::retry::{Class, LONGEST_RETRY_AFTER, Limits, Round};
 use crate::telemetry::metrics::Metrics;
+
+use turns::Turns;
+pub use turns::unhurried;
 
 /// How long callers are told to wait while somebody is out to see whether the service is back. Not
 /// that one's whole time: it may be back with good news at once.
@@ -69,8 +74,7 @@ pub struct Terms {
 pub struct Lane {
     service: String,
     terms: Terms,
-    places: Semaphore,
-    pace: Mutex<Instant>,
+    turns: Turns,
     gate: Arc<Mutex<Gate>>,
     metrics: Arc<Metrics>,
     outages: Arc<dyn Outages>,
@@ -135,8 +139,7 @@ impl Lane {
         Self {
             service: service.into(),
             terms,
-            places: Semaphore::new(terms.places),
-            pace: Mutex::new(Instant::now()),
+            turns: Turns::new(terms.places, terms.max_rps),
             gate: Arc::new(Mutex::new(Gate {
                 last_success: None,
                 down: None,
@@ -202,12 +205,7 @@ impl Lane {
         if let Some(wait) = self.held_back_for() {
             return Err(E::held_back(wait));
         }
-        let _place = self
-            .places
-            .acquire()
-            .await
-            .expect("the semaphore is never closed");
-        self.wait_for_budget().await;
+        let _place = self.turns.take().await;
         let mut probe = self.admit().map_err(E::held_back)?;
         let started = Instant::now();
         let result = match tokio::time::timeout(self.terms.timeout, call).await {
@@ -228,23 +226,6 @@ impl Lane {
             Ok(_) | Err((_, Class::Transient { .. } | Class::Refused)) => self.answered(probed),
         }
         result
-    }
-
-    /// Spaces calls `1 / max_rps` apart, with a tenth of a second's worth saved up at most.
-    async fn wait_for_budget(&self) {
-        let Some(rps) = self.terms.max_rps else {
-            return;
-        };
-        let gap = Duration::from_secs_f64(1.0 / rps);
-        let turn = {
-            let mut next = lock(&self.pace);
-            let now = Instant::now();
-            let earliest = now.checked_sub(Duration::from_millis(100)).unwrap_or(now);
-            let turn = (*next).max(earliest);
-            *next = turn + gap;
-            turn
-        };
-        tokio::time::sleep_until(turn).await;
     }
 
     fn admit(&self) -> Result<Probe<'_>, Duration> {

@@ -15,6 +15,7 @@ use super::Fault;
 use super::pass::Pass;
 use crate::failpoint;
 use crate::flashback::{FlashbackError, Listed};
+use crate::lane::unhurried;
 use crate::model::{AiLlmId, Settings, WorkspaceId};
 use crate::reconcile::{Remote, find};
 
@@ -181,7 +182,8 @@ impl Pass<'_> {
             true => since >= started,
             false => since.elapsed() < good_for,
         };
-        Ok(self.listed(will_do).await?.ok())
+        let list = unhurried(self.listed(will_do)).await?;
+        Ok(list.ok())
     }
 
     async fn listed(

@@ -7,6 +7,7 @@ use super::hold::Written;
 use super::{Engine, Fault, Unit};
 use crate::failpoint;
 use crate::flashback::FlashbackError;
+use crate::lane::unhurried;
 use crate::model::{Action, HistoryRow, Observation, Order, Record, Verifier, Version};
 use crate::reconcile::{
     Compared, Facts, Older, Read, Reason, Rejection, Remote, Rest, Step, What, decide,
@@ -100,12 +101,20 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Observes, decides and carries out, step by step.
+    /// Observes, decides and carries out, step by step. What was rotated goes before what is only
+    /// looked at, and before what somebody wants written that has not changed.
     pub async fn run(&mut self) -> Result<Verdict, Fault> {
-        let observation = self.observe().await?;
+        let observation = unhurried(self.observe()).await?;
         self.notice(&observation).await?;
+        match self.order {
+            Order::Force => unhurried(self.work(&observation)).await,
+            Order::None | Order::RollBack => self.work(&observation).await,
+        }
+    }
+
+    async fn work(&mut self, observation: &Observation) -> Result<Verdict, Fault> {
         for _ in 0..MOST_STEPS {
-            match self.decide(&observation) {
+            match self.decide(observation) {
                 Step::Rest(rest) => {
                     self.acknowledge().await?;
                     return Ok(self.rest(rest));
@@ -153,6 +162,10 @@ impl<'a> Pass<'a> {
 
     /// The same without writing anything anywhere.
     pub async fn preview(&mut self) -> Result<Verdict, Fault> {
+        unhurried(self.foresee()).await
+    }
+
+    async fn foresee(&mut self) -> Result<Verdict, Fault> {
         let observation = self.observe().await?;
         for _ in 0..MOST_STEPS {
             match self.decide(&observation) {

@@ -243,3 +243,73 @@ async fn a_lane_that_was_replaced_tells_nothing_more() {
     let metrics = lane.metrics.render();
     assert!(metrics.contains("source_up{source=\"s\"} 0"), "{metrics}");
 }
+
+/// The order in which calls were made that were all asked for at one moment: `looks` in no hurry,
+/// then `urgent` ones.
+async fn order(looks: usize, urgent: usize) -> Vec<&'static str> {
+    let (lane, _) = lane(Some(10.0));
+    let made = Mutex::new(Vec::new());
+    let call = async |what: &'static str| {
+        let _ = lane
+            .call(what, async {
+                lock(&made).push(what);
+                tokio::time::sleep(Duration::from_millis(250)).await;
+                well().await
+            })
+            .await;
+    };
+    let unhurried = futures_util::future::join_all((0..looks).map(|_| unhurried(call("look"))));
+    let hurried = futures_util::future::join_all((0..urgent).map(|_| call("read")));
+    tokio::join!(biased; unhurried, hurried);
+    made.into_inner().expect("not poisoned")
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_rotation_needs_goes_before_looks() {
+    let made = order(100, 3).await;
+    assert_eq!(made.len(), 103);
+    let last = made.iter().rposition(|what| *what == "read");
+    // The two whose budget was saved up, and one that stood in line.
+    assert!(last <= Some(5), "{last:?} in {:?}", &made[..10]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn looks_are_not_starved() {
+    let (lane, _) = lane(Some(10.0));
+    let lane = Arc::new(lane);
+    let stop = tokio_util::sync::CancellationToken::new();
+    for _ in 0..8 {
+        let (lane, stop) = (Arc::clone(&lane), stop.clone());
+        tokio::spawn(async move {
+            while !stop.is_cancelled() {
+                let _ = lane.call("read", well()).await;
+            }
+        });
+    }
+    let start = Instant::now();
+    for _ in 0..10 {
+        let _ = unhurried(lane.call("look", well())).await;
+    }
+    stop.cancel();
+    let most = Duration::from_millis(10 * 9 * 100);
+    assert!(start.elapsed() <= most, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn looks_that_hang_leave_places_for_what_matters() {
+    let (lane, _) = lane(None);
+    let hangs = || async {
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        well().await
+    };
+    let looks = (0..50).map(|_| unhurried(lane.call("look", hangs())));
+    let looks = futures_util::future::join_all(looks);
+    let start = Instant::now();
+    let read = async {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        lane.call("read", well()).await.expect("called");
+        start.elapsed()
+    };
+    let (_, read) = tokio::join!(biased; looks, read);
+    assert!(read < Duration::from_secs(1), "{read:?}");
+}
