@@ -48,6 +48,30 @@ async fn one_that_is_there_is_adopted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_new_keys_share_a_list() {
+    let sandbox = sandbox(Options::default()).await;
+    make_by_hand(&sandbox, "k7").await;
+    let keys: Vec<String> = (0..500).map(|number| format!("k{number}")).collect();
+    let config: String = keys.iter().map(|key| file_key(key)).collect();
+    let mut rotator = Rotator::new(&sandbox.url(), &format!("{QUICK}{config}"));
+    for key in &keys {
+        rotator.put(key, &format!("sk-{key}"));
+    }
+    rotator.start();
+    for key in &keys {
+        arrives(&sandbox, key, &format!("sk-{key}")).await;
+    }
+    assert_eq!(sandbox.configurations().len(), 500);
+    assert_eq!(creations(&sandbox), 499 + 1, "one was there, by hand");
+    let journal = sandbox.journal();
+    let lists = journal
+        .iter()
+        .filter(|entry| entry.operation == Operation::List);
+    // One by which Flashback was signed in to, and one more where the first took half a minute.
+    assert!(lists.count() <= 4, "a list for each key");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_answer_to_a_creation_ends_in_one_configuration() {
     let sandbox = sandbox(Options::default()).await;
     sandbox.fail(Rule::new(Fault::LoseAnswer).on(Operation::Create).times(1));

@@ -8,6 +8,9 @@ use super::*;
 /// How long a list is gone by.
 const GOOD_FOR: TimeDelta = TimeDelta::seconds(300);
 
+/// The same for a list that is to tell whose a name is.
+const GOOD_FOR_NAMES: TimeDelta = TimeDelta::seconds(30);
+
 impl World {
     /// Asks for a list, and keeps it.
     pub(super) fn list(&mut self) -> Vec<Configuration> {
@@ -18,6 +21,16 @@ impl World {
         };
         self.listed = Some((all.clone(), self.now, self.pushes));
         all
+    }
+
+    /// As the engine does it: where no write has an unknown outcome, and none was turned down in this
+    /// pass, a list of the last half minute tells whose a name is.
+    pub(super) fn list_of_names(&mut self, light: &Light) -> Vec<Configuration> {
+        let will_do = self.record.intent.is_none() && light.rejection.is_none();
+        match &self.listed {
+            Some((all, at, _)) if will_do && self.now < *at + GOOD_FOR_NAMES => all.clone(),
+            _ => self.list(),
+        }
     }
 
     /// As the engine does it: a list that is older than the last push tells nothing.

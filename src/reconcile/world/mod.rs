@@ -301,7 +301,7 @@ impl World {
             }
             Step::List => match fault() {
                 Fault::Fine => {
-                    let all = self.list();
+                    let all = self.list_of_names(light);
                     let all: Vec<_> = all.iter().map(|one| (&one.id, &one.settings)).collect();
                     light.remote = Some(find(&self.settings, &self.record, &all));
                 }
