@@ -31,6 +31,7 @@ mod rollback;
 mod rotation;
 mod secrecy;
 mod source_aws;
+mod source_aws_batch;
 mod source_aws_faults;
 mod source_aws_sign_in;
 mod source_aws_versions;

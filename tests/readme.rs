@@ -111,11 +111,14 @@ fn each_configuration_loads() {
 #[test]
 fn the_policies_are_shown_as_they_are() {
     let shown = [blocks("hcl"), blocks("json")].concat();
-    // Those for `acknowledge` stand where that is explained.
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rotation.md");
-    let page = std::fs::read_to_string(page).expect("a page");
+    // Those for `acknowledge` and for `look = "batch"` stand where these are explained.
+    let page = |name: &str| {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+        std::fs::read_to_string(docs.join(name)).expect("a page")
+    };
+    let page = page("rotation.md") + &page("aws.md");
     let paths = files("config/policies", "");
-    assert_eq!(paths.len(), 5, "{paths:?}");
+    assert_eq!(paths.len(), 6, "{paths:?}");
     for path in paths {
         let text = std::fs::read_to_string(&path).expect("a policy");
         let is_shown = shown.contains(&text) || page.contains(&format!("\n{text}```\n"));

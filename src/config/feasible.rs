@@ -8,8 +8,11 @@ use chrono::Utc;
 
 use super::form::time::parse_cron;
 use super::mask::shown_name;
-use super::{Check, Config, CronLine};
+use super::{AwsLook, Check, Config, CronLine, SourceKind};
 use crate::model::SourceId;
+
+/// Requests a second below which a batch goes before it is full.
+const BATCHES: f64 = 10.0;
 
 /// Each source that cannot be asked as often as its keys' checks want, in one sentence with the
 /// figures; each key whose store waits in vain.
@@ -26,10 +29,25 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
         *rate += period.as_secs_f64().recip();
     }
     let too_much = asked.into_iter().filter_map(|(id, (keys, rate))| {
-        let budget = config.sources.get(id)?.max_rps;
-        (rate > budget).then(|| describe(id, keys, rate, budget))
+        let source = config.sources.get(id)?;
+        let needed = requests(&source.kind, rate);
+        #[allow(clippy::cast_precision_loss)] // nobody has 2^53 keys
+        let round = keys as f64 * needed / rate / source.max_rps;
+        (needed > source.max_rps).then(|| describe(id, keys, needed, source.max_rps, round))
     });
     too_much.chain(unverified(config)).collect()
+}
+
+/// The requests that so many looks a second take. Those that go together wait for each other a tenth
+/// of a second and no longer, so that few of them go alone.
+fn requests(kind: &SourceKind, looks: f64) -> f64 {
+    match kind {
+        SourceKind::Aws(aws) if aws.look == AwsLook::Batch => {
+            let full = looks / f64::from(aws.look.at_once());
+            looks.min(full.max(BATCHES))
+        }
+        _ => looks,
+    }
 }
 
 /// Each key whose store waits to be told that a version is live and verified, and never will be.
@@ -49,9 +67,7 @@ fn unverified(config: &Config) -> impl Iterator<Item = String> {
     })
 }
 
-fn describe(id: &SourceId, keys: usize, rate: f64, budget: f64) -> String {
-    #[allow(clippy::cast_precision_loss)] // nobody has 2^53 keys
-    let round = keys as f64 / budget;
+fn describe(id: &SourceId, keys: usize, rate: f64, budget: f64, round: f64) -> String {
     format!(
         "source `{id}`: looking at its {} as often as asked needs {} requests/s, and its max_rps is {budget}: a round over all of them takes {} s, so changes are seen later than the checks say. Raise max_rps if the source bears it, or check less often",
         plural(keys),

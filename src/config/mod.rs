@@ -286,6 +286,28 @@ pub struct AwsConfig {
     pub external_id: Option<String>,
     /// Another endpoint.
     pub endpoint_url: Option<String>,
+    /// How its secrets are looked at.
+    pub look: AwsLook,
+}
+
+/// How the secrets of an AWS source are looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AwsLook {
+    /// One by one, with no value in the answer.
+    #[default]
+    Describe,
+    /// Twenty at a time, with values in the answer.
+    Batch,
+}
+
+impl AwsLook {
+    /// Looks that one call makes at most.
+    pub fn at_once(self) -> u32 {
+        match self {
+            Self::Describe => 1,
+            Self::Batch => 20,
+        }
+    }
 }
 
 /// `[keys.…]`.

@@ -285,6 +285,18 @@ pub const CASES: &[Case] = &[
     ),
     (
         "[sources.aws]",
+        "[sources.v]\ntype = \"vault\"\naddress = \"https://v\"\nlook = ‸\"batch\"\n[sources.v.auth]\nmethod = \"token\"\ntoken = { env = \"T\" }\n[sources.aws]",
+        "`look` is for `aws-secrets-manager` alone",
+        "take `look` out",
+    ),
+    (
+        "[sources.aws]",
+        "[sources.f]\ntype = \"file\"\ndir = \"/CANARY\"\nlook = ‸\"describe\"\n[sources.aws]",
+        "`look` is for `aws-secrets-manager` alone",
+        "take `look` out",
+    ),
+    (
+        "[sources.aws]",
         "[sources.‸\"CANARY /\"]\ntype = \"file\"\ndir = \"/\"\n[sources.aws]",
         "this is no id for a source",
         "letters, digits,",

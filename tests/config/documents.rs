@@ -225,6 +225,21 @@ fn a_budget_that_is_too_small_is_said_with_its_figures() {
 }
 
 #[test]
+fn looks_that_go_together_are_counted_together() {
+    let source = "[sources.large]\ntype = \"aws-secrets-manager\"\nmax_rps = 15\n";
+    let mut text = format!("{GOOD}\n{source}look = \"batch\"\n");
+    for number in 0..10_000 {
+        text += &format!(
+            "[keys.k{number}]\nai_type = \"OPENAI\"\nsource = \"large\"\npath = \"k/{number}\"\n"
+        );
+    }
+    let warnings = load(&text).expect("right").warnings;
+    insta::assert_snapshot!(warnings.join("\n"), @"source `large`: looking at its 10000 keys as often as asked needs 17 requests/s, and its max_rps is 15: a round over all of them takes 34 s, so changes are seen later than the checks say. Raise max_rps if the source bears it, or check less often");
+    let enough = text.replace("max_rps = 15", "max_rps = 17");
+    assert!(load(&enough).expect("right").warnings.is_empty());
+}
+
+#[test]
 fn cron_lines_are_kept_with_seconds_and_their_zone() {
     let text = GOOD
         .replace("timezone = \"UTC\"", "timezone = \"Europe/Berlin\"")

@@ -7,6 +7,7 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::{Credentials, Region, retry::RetryConfig};
 use aws_sdk_secretsmanager::primitives::Blob;
 use flashback_rotator::config::AwsConfig;
+use flashback_rotator::lane::Lane;
 use flashback_rotator::model::SourceId;
 use flashback_rotator::source::aws::AwsSource;
 use tokio::sync::OnceCell;
@@ -103,8 +104,18 @@ impl Aws {
 
     /// A source that signs in with these credentials.
     pub fn source(&self, config: AwsConfig, credentials: Credentials) -> AwsSource {
+        self.source_over(lane("aws"), config, credentials)
+    }
+
+    /// The same, over a lane of the test's own.
+    pub fn source_over(
+        &self,
+        lane: Lane,
+        config: AwsConfig,
+        credentials: Credentials,
+    ) -> AwsSource {
         let url = self.url.clone();
-        AwsSource::with_loader(SourceId::new("aws"), config, lane("aws"), move || {
+        AwsSource::with_loader(SourceId::new("aws"), config, lane, move || {
             loader_at(&url).credentials_provider(credentials.clone())
         })
     }
@@ -242,6 +253,14 @@ impl Aws {
         let answer = reqwest::Client::new().post(url).body("0").send().await;
         assert!(answer.expect("an answer").status().is_success());
     }
+}
+
+/// A source whose AWS is at `url`.
+pub fn source_at(url: &str, config: AwsConfig) -> AwsSource {
+    let url = url.to_owned();
+    AwsSource::with_loader(SourceId::new("aws"), config, lane("aws"), move || {
+        loader_at(&url).credentials_provider(administrator())
+    })
 }
 
 /// The SDK's settings with STS and all else at `url`, as `AWS_ENDPOINT_URL` has it.

@@ -8,7 +8,9 @@ use super::{Form, Look, Need, Setting, Settings, Shape, auth, check_id, settings
 use crate::config::form::{self, Choice, RATE, SWITCH, TEXT, place};
 use crate::config::setting::Reader;
 use crate::config::tree::{Tree, Value, join};
-use crate::config::{AwsConfig, KvVersion, SourceConfig, SourceKind, VaultAuth, VaultConfig};
+use crate::config::{
+    AwsConfig, AwsLook, KvVersion, SourceConfig, SourceKind, VaultAuth, VaultConfig,
+};
 use crate::model::SourceId;
 
 /// A source as far as its own table says.
@@ -50,6 +52,13 @@ const KV_VERSION_FORM: Form<KvVersion> = Form {
             None
         }
     },
+};
+
+const LOOKS: Choice<AwsLook> = &[("describe", AwsLook::Describe), ("batch", AwsLook::Batch)];
+
+const LOOK_FORM: Form<AwsLook> = Form {
+    shape: Shape::Leaf(|| form::words(LOOKS)),
+    read: |look| look.choice(LOOKS),
 };
 
 const ROLE_ARN: Form<String> = Form {
@@ -97,6 +106,8 @@ settings! {
     EXTERNAL_ID: String = "external_id", Optional, TEXT;
     /// Another endpoint, such as a VPC endpoint.
     ENDPOINT_URL: String = "endpoint_url", Optional, place::ENDPOINT;
+    /// How secrets are looked at: `describe` asks for each by itself and is given no value, `batch` asks for twenty at a time.
+    LOOK: AwsLook = "look", Default, LOOK_FORM;
     /// The directory. Each file in it is a secret: plain text, or a JSON object of fields.
     DIR: PathBuf = "dir", Required, place::PATH;
 }
@@ -120,6 +131,7 @@ const AWS_SETTINGS: Settings = &[
     &ASSUME_ROLE_ARN,
     &EXTERNAL_ID,
     &ENDPOINT_URL,
+    &LOOK,
     &MAX_RPS,
     &ACKNOWLEDGE,
 ];
@@ -190,12 +202,17 @@ fn read_source(look: &mut Look<'_>) -> Option<SourceConfig> {
         Type::Aws => AWS_SETTINGS,
         Type::File => FILE_SETTINGS,
     };
-    match kind {
-        // Named here, although it cannot have it, so that it is told why and not called unknown.
-        Type::File if table.written(&ACKNOWLEDGE).is_some() => {
-            table.only(&[settings, &[&ACKNOWLEDGE]].concat());
-        }
-        _ => table.only(settings),
+    // Named here, although it cannot have them, so that it is told why and they are not called unknown.
+    let mut settings = settings.to_vec();
+    if kind == Type::File && table.written(&ACKNOWLEDGE).is_some() {
+        settings.push(&ACKNOWLEDGE);
+    }
+    if kind != Type::Aws && table.written(&LOOK).is_some() {
+        settings.push(&LOOK);
+    }
+    table.only(&settings);
+    if kind != Type::Aws {
+        refuse_look(&mut table);
     }
     let max_rps = table.get(&MAX_RPS);
     let acknowledge = match kind {
@@ -204,7 +221,7 @@ fn read_source(look: &mut Look<'_>) -> Option<SourceConfig> {
     };
     let kind = match kind {
         Type::Vault => read_vault(&mut table, examples).map(SourceKind::Vault),
-        Type::Aws => Some(SourceKind::Aws(read_aws(&mut table))),
+        Type::Aws => read_aws(&mut table).map(SourceKind::Aws),
         Type::File => table.get(&DIR).map(|dir| SourceKind::File { dir }),
     };
     refuse_acknowledge(&mut table, kind.as_ref());
@@ -237,6 +254,17 @@ fn refuse_acknowledge(table: &mut Reader<'_, '_>, kind: Option<&SourceKind>) {
     }
 }
 
+/// A look at another store than AWS is what it is.
+fn refuse_look(table: &mut Reader<'_, '_>) {
+    if let Some(spot) = table.written(&LOOK) {
+        let help = "take `look` out; `[schedule] check` says how often the store is looked at";
+        table
+            .findings
+            .mistake(spot, "`look` is for `aws-secrets-manager` alone")
+            .help(help);
+    }
+}
+
 fn read_vault(table: &mut Reader<'_, '_>, examples: Option<&Tree>) -> Option<VaultConfig> {
     let address = table.get(&ADDRESS);
     let namespace = table.get(&NAMESPACE);
@@ -263,14 +291,13 @@ fn read_vault(table: &mut Reader<'_, '_>, examples: Option<&Tree>) -> Option<Vau
     })
 }
 
-fn read_aws(table: &mut Reader<'_, '_>) -> AwsConfig {
-    let config = AwsConfig {
-        region: table.get(&REGION),
-        profile: table.get(&PROFILE),
-        assume_role_arn: table.get(&ASSUME_ROLE_ARN),
-        external_id: table.get(&EXTERNAL_ID),
-        endpoint_url: table.get(&ENDPOINT_URL),
-    };
+fn read_aws(table: &mut Reader<'_, '_>) -> Option<AwsConfig> {
+    let look = table.get(&LOOK);
+    let region = table.get(&REGION);
+    let profile = table.get(&PROFILE);
+    let assume_role_arn = table.get(&ASSUME_ROLE_ARN);
+    let external = table.get(&EXTERNAL_ID);
+    let endpoint_url = table.get(&ENDPOINT_URL);
     let external_id = table.written(&EXTERNAL_ID);
     if let (Some(spot), None) = (external_id, table.written(&ASSUME_ROLE_ARN)) {
         table
@@ -278,7 +305,14 @@ fn read_aws(table: &mut Reader<'_, '_>) -> AwsConfig {
             .mistake(spot, "`external_id` is for a role, and there is none")
             .help("write `assume_role_arn` too, or take `external_id` out");
     }
-    config
+    Some(AwsConfig {
+        region,
+        profile,
+        assume_role_arn,
+        external_id: external,
+        endpoint_url,
+        look: look?,
+    })
 }
 
 /// The reference configuration's source of a type.

@@ -11,6 +11,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_secretsmanager::config::http::HttpResponse;
 use aws_sdk_secretsmanager::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
 
+use super::batch::OPERATION as BATCH;
 use crate::cause::{find, of_connection};
 use crate::redact;
 use crate::retry::parse_retry_after;
@@ -102,12 +103,7 @@ impl Call<'_> {
                 what: self.permission(),
                 status,
             },
-            "DecryptionFailure" => SourceError::Denied {
-                what: format!(
-                    "`{path}` cannot be decrypted: its KMS key is disabled, gone, or kms:Decrypt on it is not allowed"
-                ),
-                status,
-            },
+            "DecryptionFailure" => self.cannot_decrypt(status),
             "InvalidParameterException" if *operation == "UpdateSecretVersionStage" => {
                 SourceError::Protocol {
                     what: format!("the staging labels of `{path}` changed meanwhile"),
@@ -136,8 +132,43 @@ impl Call<'_> {
         })
     }
 
+    /// What a code means that is said of one secret among many.
+    pub(super) fn refused(&self, code: &str) -> SourceError {
+        let Self { operation, path } = self;
+        let status = "partial".to_owned();
+        match code {
+            "AccessDeniedException" | "AccessDenied" => SourceError::Denied {
+                what: self.permission(),
+                status,
+            },
+            "DecryptionFailure" => self.cannot_decrypt(status),
+            _ => SourceError::Protocol {
+                what: format!(
+                    "{} to {operation} of `{path}`",
+                    plain(code).unwrap_or("an error without a code")
+                ),
+                status,
+            },
+        }
+    }
+
+    fn cannot_decrypt(&self, status: String) -> SourceError {
+        let path = self.path;
+        SourceError::Denied {
+            what: format!(
+                "`{path}` cannot be decrypted: its KMS key is disabled, gone, or kms:Decrypt on it is not allowed"
+            ),
+            status,
+        }
+    }
+
     fn permission(&self) -> String {
         let Self { operation, path } = self;
+        if *operation == BATCH {
+            return format!(
+                "secretsmanager:{BATCH} is not allowed: allow it, or take `look = \"batch\"` out of the source"
+            );
+        }
         let decrypt = match *operation {
             "GetSecretValue" => " (and kms:Decrypt, if the secret has a KMS key of its own)",
             _ => "",

@@ -2,12 +2,14 @@
 //!
 //! The version of a secret is the id of the one that carries the staging label `AWSCURRENT`,
 //! wherever the label is moved, backwards too. `AWSPENDING` is a rotation under way and is not
-//! looked at. A look is `DescribeSecret`, which never carries a value.
+//! looked at. A look is `DescribeSecret`, which never carries a value, or, where the configuration
+//! says so, one twentieth of a `BatchGetSecretValue`.
 //!
 //! `endpoint_url` is Secrets Manager's alone: a private (VPC) endpoint serves one service, so
 //! signing in through it would fail. STS goes where the SDK's own settings say
 //! (`AWS_ENDPOINT_URL_STS`, `AWS_ENDPOINT_URL`, or `services` in the profile).
 
+mod batch;
 mod error;
 mod session;
 mod versions;
@@ -23,10 +25,11 @@ use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
 use chrono::{DateTime, Utc};
 use zeroize::Zeroize;
 
+use self::batch::Gathered;
 use self::error::{Answer, Call};
 use self::session::{Session, Sessions};
 use super::{Exact, Previous, Reading, Source, SourceError};
-use crate::config::AwsConfig;
+use crate::config::{AwsConfig, AwsLook};
 use crate::document::{Document, Malformed};
 use crate::lane::Lane;
 use crate::model::{Missing, Observation, SourceId, Version};
@@ -39,6 +42,8 @@ pub struct AwsSource {
     lane: Lane,
     sessions: Sessions,
     acknowledges: bool,
+    look: AwsLook,
+    gathered: Gathered,
 }
 
 impl AwsSource {
@@ -59,12 +64,15 @@ impl AwsSource {
         lane: Lane,
         loader: impl Fn() -> ConfigLoader + Send + Sync + 'static,
     ) -> Self {
+        let look = config.look;
         let sessions = Sessions::new(&id, config, Box::new(loader));
         Self {
             id,
             lane,
             sessions,
             acknowledges: false,
+            look,
+            gathered: Gathered::default(),
         }
     }
 
@@ -148,10 +156,18 @@ impl AwsSource {
         .await
     }
 
+    async fn look_at_one(&self, path: &str) -> Result<Observation, SourceError> {
+        match self.describe(path).await? {
+            Answer::Value(secret) => Ok(observe(&secret)),
+            Answer::NotFound => Ok(Observation::Missing(Missing::NotFound)),
+            Answer::WrongState => Ok(Observation::Missing(Missing::Deleted)),
+        }
+    }
+
     /// Why a version could not be read: one more look tells a secret that went away from a
     /// version without a value, for which AWS gives the same answer.
     async fn why_unreadable(&self, path: &str, asked: &Version) -> Result<Reading, SourceError> {
-        Ok(Reading::Missing(match self.look(path).await? {
+        Ok(Reading::Missing(match self.look_at_one(path).await? {
             Observation::Missing(missing) => missing,
             Observation::Present { version, .. } if version == *asked => Missing::NoValueYet,
             // Versions without a label are deleted by AWS in its own time.
@@ -167,13 +183,12 @@ impl Source for AwsSource {
     }
 
     /// `written_at` is the secret's `LastChangedDate`, which moves with the label: the time a
-    /// version became current, or a later change of the secret's settings. The answer has no
-    /// time of a version's own.
+    /// version became current, or a later change of the secret's settings. `DescribeSecret` has no
+    /// time of a version's own; `BatchGetSecretValue` has, and no other.
     async fn look(&self, path: &str) -> Result<Observation, SourceError> {
-        match self.describe(path).await? {
-            Answer::Value(secret) => Ok(observe(&secret)),
-            Answer::NotFound => Ok(Observation::Missing(Missing::NotFound)),
-            Answer::WrongState => Ok(Observation::Missing(Missing::Deleted)),
+        match self.look {
+            AwsLook::Describe => self.look_at_one(path).await,
+            AwsLook::Batch => self.look_with_others(path).await,
         }
     }
 

@@ -1,0 +1,257 @@
+//! Looks at many secrets in one call (`look = "batch"`).
+//!
+//! `BatchGetSecretValue` names up to twenty secrets, and gives their values with the ids of the
+//! versions: a value is wiped here, unread
+//! (<https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_BatchGetSecretValue.html>). Looks that come within a moment of each other share a
+//! call. Whoever makes it makes it for all of them; should its task end in the middle, the others
+//! ask again.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_secretsmanager::operation::batch_get_secret_value::BatchGetSecretValueOutput;
+use aws_sdk_secretsmanager::types::{ApiErrorType, SecretValueEntry};
+use tokio::sync::oneshot;
+use zeroize::Zeroize;
+
+use super::error::{Answer, Call};
+use super::{AwsSource, time};
+use crate::config::AwsLook;
+use crate::model::{Missing, Observation, Version};
+use crate::source::SourceError;
+
+/// How long a look waits for others to go with.
+const GATHER: Duration = Duration::from_millis(100);
+
+pub(super) const OPERATION: &str = "BatchGetSecretValue";
+
+type Looked = Result<Observation, SourceError>;
+
+/// The looks that wait for others.
+#[derive(Default)]
+pub(super) struct Gathered(Mutex<Gather>);
+
+#[derive(Default)]
+struct Gather {
+    /// How many times they went.
+    went: u64,
+    asked: Vec<Asked>,
+}
+
+/// One look, and whoever waits for it.
+struct Asked {
+    path: String,
+    answer: oneshot::Sender<Looked>,
+}
+
+impl Gathered {
+    /// Adds a look. Gives the number of its group, and the group itself where that is full.
+    fn add(&self, asked: Asked) -> (u64, Option<Vec<Asked>>) {
+        let mut gather = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        gather.asked.push(asked);
+        let group = gather.went;
+        let full = gather.asked.len() >= AwsLook::Batch.at_once() as usize;
+        (group, full.then(|| gather.go()))
+    }
+
+    /// A group, unless it went already.
+    fn take(&self, group: u64) -> Option<Vec<Asked>> {
+        let mut gather = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (gather.went == group).then(|| gather.go())
+    }
+}
+
+impl Gather {
+    fn go(&mut self) -> Vec<Asked> {
+        self.went += 1;
+        std::mem::take(&mut self.asked)
+    }
+}
+
+impl AwsSource {
+    pub(super) async fn look_with_others(&self, path: &str) -> Looked {
+        loop {
+            let (answer, mut answered) = oneshot::channel();
+            let path = path.to_owned();
+            let (group, full) = self.gathered.add(Asked { path, answer });
+            let full = match full {
+                Some(full) => Some(full),
+                None => match tokio::time::timeout(GATHER, &mut answered).await {
+                    Ok(Ok(looked)) => return looked,
+                    Ok(Err(_)) => continue,
+                    Err(_) => self.gathered.take(group),
+                },
+            };
+            if let Some(group) = full {
+                // Large, and one in twenty has it: the others do not keep a place for it.
+                Box::pin(self.look_at_all(group)).await;
+            }
+            if let Ok(looked) = answered.await {
+                return looked;
+            }
+        }
+    }
+
+    async fn look_at_all(&self, group: Vec<Asked>) {
+        let mut asked: HashMap<String, Vec<oneshot::Sender<Looked>>> = HashMap::new();
+        for Asked { path, answer } in group {
+            asked.entry(path).or_default().push(answer);
+        }
+        let mut found = self.find_all(asked.keys().cloned().collect()).await;
+        for (path, answers) in asked {
+            let looked = found.remove(&path).unwrap_or_else(|| Err(left_out(&path)));
+            for answer in answers {
+                let _ = answer.send(looked.clone());
+            }
+        }
+    }
+
+    /// AWS refuses a call as a whole where one of its names cannot be a secret's: halves of it find
+    /// out which, so that one such name is in no other's way.
+    async fn find_all(&self, paths: Vec<String>) -> HashMap<String, Looked> {
+        let mut looked = HashMap::new();
+        let mut parts = vec![paths];
+        while let Some(mut part) = parts.pop() {
+            match self.get_all(&part).await {
+                Ok(found) => looked.extend(part.into_iter().filter_map(|path| {
+                    let said = found.of(&path)?;
+                    Some((path, said))
+                })),
+                Err(SourceError::Invalid { .. }) if part.len() > 1 => {
+                    parts.push(part.split_off(part.len() / 2));
+                    parts.push(part);
+                }
+                Err(error) => {
+                    looked.extend(part.into_iter().map(|path| (path, Err(error.clone()))));
+                }
+            }
+        }
+        looked
+    }
+
+    async fn get_all(&self, paths: &[String]) -> Result<Found, SourceError> {
+        let call = Call {
+            operation: OPERATION,
+            path: match paths {
+                [only] => only,
+                _ => "*",
+            },
+        };
+        let answer = self.ask(call, |client| {
+            client
+                .batch_get_secret_value()
+                .set_secret_id_list(Some(paths.to_vec()))
+                .send()
+        });
+        match answer.await? {
+            Answer::Value(answer) => Ok(Found::new(answer)),
+            Answer::NotFound | Answer::WrongState => Err(SourceError::Protocol {
+                what: format!("{OPERATION} as a whole was answered like a look at one secret"),
+                status: "malformed".to_owned(),
+            }),
+        }
+    }
+}
+
+/// What one call found.
+struct Found {
+    present: Vec<Present>,
+    failed: HashMap<String, ApiErrorType>,
+}
+
+struct Present {
+    name: String,
+    arn: String,
+    looked: Observation,
+}
+
+impl Found {
+    fn new(answer: BatchGetSecretValueOutput) -> Self {
+        let values = answer.secret_values.unwrap_or_default();
+        let errors = answer.errors.unwrap_or_default();
+        let failed = |error: ApiErrorType| Some((error.secret_id.clone()?, error));
+        Self {
+            present: values.into_iter().map(present).collect(),
+            failed: errors.into_iter().filter_map(failed).collect(),
+        }
+    }
+
+    /// What it says of a secret that was asked for by name, by ARN, or by an ARN without the six
+    /// characters that AWS adds.
+    fn of(&self, path: &str) -> Option<Looked> {
+        if let Some(error) = self.failed.get(path) {
+            return Some(failed(path, error));
+        }
+        let partly = |arn: &str| {
+            let rest = arn
+                .strip_prefix(path)
+                .and_then(|rest| rest.strip_prefix('-'));
+            rest.is_some_and(|rest| rest.len() == 6 && path.starts_with("arn:"))
+        };
+        let found = self
+            .present
+            .iter()
+            .find(|present| present.name == path || present.arn == path || partly(&present.arn))?;
+        Some(Ok(found.looked.clone()))
+    }
+}
+
+fn present(value: SecretValueEntry) -> Present {
+    let SecretValueEntry {
+        arn,
+        name,
+        version_id,
+        secret_string,
+        secret_binary,
+        created_date,
+        ..
+    } = value;
+    let has_value = secret_string.is_some() || secret_binary.is_some();
+    if let Some(mut text) = secret_string {
+        text.zeroize();
+    }
+    if let Some(bytes) = secret_binary {
+        bytes.into_inner().zeroize();
+    }
+    let looked = match version_id.filter(|_| has_value) {
+        Some(id) => Observation::Present {
+            version: Version::new(id),
+            written_at: created_date.as_ref().and_then(time),
+        },
+        None => Observation::Missing(Missing::NoValueYet),
+    };
+    Present {
+        name: name.unwrap_or_default(),
+        arn: arn.unwrap_or_default(),
+        looked,
+    }
+}
+
+/// What an error about one secret of many means. Codes are those of `GetSecretValue`.
+fn failed(path: &str, error: &ApiErrorType) -> Looked {
+    let code = error.error_code.as_deref().unwrap_or_default();
+    let call = Call {
+        operation: "GetSecretValue",
+        path,
+    };
+    match code {
+        // A secret without a current version gives the same code.
+        "ResourceNotFoundException" => {
+            let words = error.message.as_deref().unwrap_or_default();
+            Ok(Observation::Missing(match words.contains("AWSCURRENT") {
+                true => Missing::NoValueYet,
+                false => Missing::NotFound,
+            }))
+        }
+        "InvalidRequestException" => Ok(Observation::Missing(Missing::Deleted)),
+        _ => Err(call.refused(code)),
+    }
+}
+
+fn left_out(path: &str) -> SourceError {
+    SourceError::Protocol {
+        what: format!("{OPERATION} was asked about `{path}` and said nothing of it"),
+        status: "malformed".to_owned(),
+    }
+}
