@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use chrono_tz::Tz;
 
@@ -196,7 +197,7 @@ fn check_keys(
     sources: &Sources,
     general: &General,
     findings: &mut Findings,
-) -> Option<BTreeMap<KeyId, KeyConfig>> {
+) -> Option<BTreeMap<KeyId, Arc<KeyConfig>>> {
     if keys.is_empty() {
         findings.warn(
             None,
@@ -238,7 +239,7 @@ fn check_keys(
         let config = finish_key(key, name, workspace, general);
         configs = match (configs, config) {
             (Some(mut configs), Some(config)) => {
-                configs.insert(id, config);
+                configs.insert(id, Arc::new(config));
                 Some(configs)
             }
             _ => None,

@@ -20,6 +20,7 @@ mod tree;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::document::FieldMap;
@@ -54,7 +55,7 @@ pub struct Config {
     /// `[sources.…]`.
     pub sources: BTreeMap<SourceId, SourceConfig>,
     /// `[keys.…]`, the disabled ones too.
-    pub keys: BTreeMap<KeyId, KeyConfig>,
+    pub keys: BTreeMap<KeyId, Arc<KeyConfig>>,
 }
 
 /// `[flashback]`.
@@ -330,6 +331,11 @@ pub struct KeyConfig {
 }
 
 impl KeyConfig {
+    /// Whether its value is taken from there.
+    pub fn is_from(&self, origin: &Origin) -> bool {
+        self.source == origin.source && self.path == origin.path && self.fields == origin.fields
+    }
+
     /// Where its value is taken from.
     pub fn origin(&self) -> Origin {
         Origin {

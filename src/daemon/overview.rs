@@ -1,6 +1,7 @@
 //! What the page shows, put together from the fleet and its records.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use url::Url;
@@ -90,7 +91,7 @@ pub fn keys(config: &Config, records: Vec<Record>, now: DateTime<Utc>) -> Vec<Ke
         .into_iter()
         .map(|record| (record.key.clone(), record))
         .collect();
-    let key = |(id, config): (&KeyId, &KeyConfig)| {
+    let key = |(id, config): (&KeyId, &Arc<KeyConfig>)| {
         let record = records
             .remove(id)
             .unwrap_or_else(|| Record::new(id.clone()));

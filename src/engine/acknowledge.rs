@@ -87,7 +87,7 @@ pub struct Telling {
     /// Not again before this.
     pub not_before: Option<tokio::time::Instant>,
     /// The error last logged.
-    pub error: Option<SourceError>,
+    pub error: Option<Box<SourceError>>,
 }
 
 impl Telling {

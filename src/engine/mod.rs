@@ -127,7 +127,7 @@ impl Engine {
         order: Order,
         planned: Option<DateTime<Utc>>,
     ) -> Look {
-        let attempt = turn.round.as_ref().map_or(1, Round::attempt);
+        let attempt = turn.round.as_deref().map_or(1, Round::attempt);
         let record = match self.record(unit, turn).await {
             Ok(record) => record,
             Err(StoreError::Lost) => return self.not_ours(unit, turn, order),
@@ -240,11 +240,11 @@ impl Engine {
                 retry::wait(self.retry, turn.telling.tries, retry_after)
             }
         };
-        if turn.telling.error.as_ref() != Some(&error)
+        if turn.telling.error.as_deref() != Some(&error)
             && !matches!(error, SourceError::HeldBack { .. })
         {
             tell::untold(unit, &error);
-            turn.telling.error = Some(error);
+            turn.telling.error = Some(Box::new(error));
         }
         turn.telling.tries += 1;
         turn.telling.not_before = Some(Instant::now() + wait);
@@ -352,7 +352,7 @@ impl Engine {
         error: &FlashbackError,
     ) -> (Next, Option<Problem>) {
         let problem = flashback_problem(error);
-        let attempt = turn.round.as_ref().map_or(1, Round::attempt);
+        let attempt = turn.round.as_deref().map_or(1, Round::attempt);
         let next = self.again(turn, error.class(), crate::telemetry::metrics::FLASHBACK);
         match next {
             Next::In(wait) if !matches!(error, FlashbackError::HeldBack { .. }) => {
@@ -380,7 +380,9 @@ impl Engine {
             return Next::OnSchedule;
         };
         let limits = self.retry;
-        let round = turn.round.get_or_insert_with(|| Round::begin(limits));
+        let round = turn
+            .round
+            .get_or_insert_with(|| Box::new(Round::begin(limits)));
         if let Some(wait) = round.next_wait(retry_after) {
             self.metrics.retry(target);
             Next::In(wait)

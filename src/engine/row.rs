@@ -1,6 +1,7 @@
 //! A key as people and scripts see it: one row of `status`, `plan` and `sync`.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -124,7 +125,7 @@ pub fn state(config: &KeyConfig, record: &Record) -> State {
     let in_step = record.live.as_ref().is_some_and(|live| {
         record.seen.as_ref() == Some(&live.version)
             && live.settings == config.settings
-            && live.origin == config.origin()
+            && config.is_from(&live.origin)
     });
     if in_step && record.intent.is_none() {
         State::InSync
@@ -158,12 +159,12 @@ pub fn document(rows: &[Row]) -> serde_json::Value {
 
 impl Row {
     /// The rows of `status`: every configured key, looked at or not.
-    pub fn of_records(keys: &BTreeMap<KeyId, KeyConfig>, records: Vec<Record>) -> Vec<Self> {
+    pub fn of_records(keys: &BTreeMap<KeyId, Arc<KeyConfig>>, records: Vec<Record>) -> Vec<Self> {
         let records: HashMap<_, _> = records
             .into_iter()
             .map(|record| (record.key.clone(), record))
             .collect();
-        let row = |(id, config): (&KeyId, &KeyConfig)| match records.get(id) {
+        let row = |(id, config): (&KeyId, &Arc<KeyConfig>)| match records.get(id) {
             Some(record) => Self::of_record(id, config, record),
             None => Self::of_record(id, config, &Record::new(id.clone())),
         };

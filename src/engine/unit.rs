@@ -17,7 +17,7 @@ pub struct Unit {
     /// Its id.
     pub key: KeyId,
     /// What the configuration says of it.
-    pub config: KeyConfig,
+    pub config: Arc<KeyConfig>,
     /// The source it names.
     pub source: Arc<dyn Source>,
     /// Where its value is taken from.
@@ -30,11 +30,12 @@ pub struct Unit {
     standing: Arc<std::sync::Mutex<State>>,
 }
 
-/// What is known of a key only while the process lives. Whoever holds it works on the key: looks
+/// What is known of a key only while the process lives; what is rare of it takes no place before it
+/// is there. Whoever holds it works on the key: looks
 /// at one key never overlap.
 #[derive(Debug, Default)]
 pub struct Runtime {
-    pub(super) round: Option<Round>,
+    pub(super) round: Option<Box<Round>>,
     /// The problem last logged, so that it is logged once and not at every look.
     pub(super) told: Option<Problem>,
     /// The version whose white space was last warned of.
@@ -52,10 +53,11 @@ impl Unit {
     /// A key that nobody has worked on.
     pub fn new(
         key: KeyId,
-        config: KeyConfig,
+        config: impl Into<Arc<KeyConfig>>,
         source: Arc<dyn Source>,
         places: Arc<Semaphore>,
     ) -> Self {
+        let config = config.into();
         Self {
             origin: config.origin(),
             key,

@@ -13,7 +13,12 @@ impl Readers {
     /// By the configuration.
     pub fn new(config: &Config) -> Self {
         let mut readers: BTreeMap<_, Vec<KeyId>> = BTreeMap::new();
-        for (id, key) in config.keys.iter().filter(|(_, key)| key.enabled) {
+        // Of a store that is told nothing nobody needs to know.
+        let told = |key: &KeyConfig| {
+            let source = config.sources.get(&key.source);
+            key.enabled && source.is_some_and(|source| source.acknowledge)
+        };
+        for (id, key) in config.keys.iter().filter(|(_, key)| told(key)) {
             let secret = (key.source.clone(), key.path.clone());
             readers.entry(secret).or_default().push(id.clone());
         }

@@ -300,7 +300,7 @@ impl Dispatcher {
         let Some(key) = self.keys.get_mut(id) else {
             return self.go_on(queue);
         };
-        let first = !std::mem::replace(&mut key.seen, true);
+        let first = !std::mem::replace(&mut key.seen, true) && key.scheduled;
         key.place = Place::Idle;
         key.well = looked.well;
         let now = Instant::now();
@@ -317,7 +317,7 @@ impl Dispatcher {
             self.arm(id, now + wait);
         }
         if first {
-            self.count_unseen();
+            self.pulse.unseen.fetch_sub(1, Ordering::Relaxed);
         }
         self.go_on(queue);
     }

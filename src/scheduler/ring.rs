@@ -5,6 +5,7 @@
 //! would lose a little at each and turn too slowly; after a stall it goes on at its pace instead of
 //! catching up with a burst, so a missed turn is made up once.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ const STALL: Duration = Duration::from_millis(100);
 
 /// A turning ring; it stops when dropped.
 pub struct Ring {
-    keys: Vec<KeyId>,
+    keys: Arc<[KeyId]>,
     slots: usize,
     step: Duration,
     hand: Arc<Mutex<Hand>>,
@@ -64,14 +65,12 @@ impl Ring {
         let gone = (position - slot as f64).clamp(0.0, 1.0);
         let at = Instant::now() + step.mul_f64(1.0 - gone);
         let hand = Arc::new(Mutex::new(Hand { slot, at }));
-        let mut by_slot = vec![Vec::new(); slots];
-        for (index, key) in keys.iter().enumerate() {
-            by_slot[slot_of(index, keys.len(), slots)].push(key.clone());
-        }
+        let keys: Arc<[KeyId]> = keys.into();
         let turning = Turning {
             hand: Arc::clone(&hand),
             step,
-            by_slot,
+            keys: Arc::clone(&keys),
+            slots,
             events,
         };
         let supervisor = supervisor.clone();
@@ -117,7 +116,8 @@ impl Ring {
 struct Turning {
     hand: Arc<Mutex<Hand>>,
     step: Duration,
-    by_slot: Vec<Vec<KeyId>>,
+    keys: Arc<[KeyId]>,
+    slots: usize,
     events: mpsc::UnboundedSender<Event>,
 }
 
@@ -130,7 +130,7 @@ impl Turning {
             ticks.tick().await;
             let (slot, next) = self.step();
             ticks.reset_at(next);
-            let due = self.by_slot[slot].clone();
+            let due = self.keys[keys_of(slot, self.keys.len(), self.slots)].to_vec();
             if self.events.send(Event::Due(due)).is_err() {
                 return;
             }
@@ -143,7 +143,7 @@ impl Turning {
         let (mut hand, now) = (lock(&self.hand), Instant::now());
         let slot = hand.slot;
         let stalled = now.saturating_duration_since(hand.at) > STALL;
-        hand.slot = (slot + 1) % self.by_slot.len();
+        hand.slot = (slot + 1) % self.slots;
         hand.at = if stalled { now } else { hand.at } + self.step;
         (slot, hand.at)
     }
@@ -161,6 +161,12 @@ impl Drop for Ring {
 
 fn slot_of(index: usize, keys: usize, slots: usize) -> usize {
     index * slots / keys.max(1)
+}
+
+/// The keys whose slot is `slot`.
+fn keys_of(slot: usize, keys: usize, slots: usize) -> Range<usize> {
+    let first_of = |slot: usize| (slot * keys).div_ceil(slots);
+    first_of(slot)..first_of(slot + 1)
 }
 
 #[cfg(test)]
@@ -196,6 +202,21 @@ mod tests {
         assert_eq!(seen.len(), 10);
         for pair in seen.windows(2) {
             assert_eq!(pair[1].0 - pair[0].0, Duration::from_secs(3));
+        }
+    }
+
+    #[test]
+    fn each_key_is_in_its_slot() {
+        for (keys, slots) in [(0, 1), (1, 1), (7, 3), (7, 7), (10, 4), (1_000, 200)] {
+            let mut seen = 0;
+            for slot in 0..slots {
+                for index in keys_of(slot, keys, slots) {
+                    assert_eq!(slot_of(index, keys, slots), slot);
+                    assert_eq!(index, seen);
+                    seen += 1;
+                }
+            }
+            assert_eq!(seen, keys);
         }
     }
 

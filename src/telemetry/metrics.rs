@@ -1,11 +1,10 @@
 //! The metrics: Prometheus text, prefix `flashback_rotator_`.
 
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -13,6 +12,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use super::exposition;
+use super::keys::{Figures, Keys, Seconds};
 use super::panics;
 use super::process::Process;
 use crate::model::{Action, KeyId, Outcome, SourceId, WorkspaceId};
@@ -31,12 +31,6 @@ macro_rules! labels {
 }
 
 labels!(SourceOutcome { source, outcome });
-labels!(KeyActionOutcome {
-    key,
-    action,
-    outcome
-});
-labels!(KeyLabel { key });
 labels!(StageOutcome { stage, outcome });
 labels!(SourceLabel { source });
 labels!(TargetLabel { target });
@@ -47,14 +41,23 @@ labels!(RequestLabel {
 });
 labels!(OperationLabel { service, operation });
 labels!(OutcomeLabel { outcome });
-labels!(KeyInfo {
-    key,
-    source,
-    workspace_id
-});
 labels!(ServiceLabel { service });
 labels!(ServiceOutcome { service, outcome });
 labels!(VersionLabel { version });
+
+/// There may be one for each key: no text is copied.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KeyActionOutcome {
+    key: KeyId,
+    action: &'static str,
+    outcome: &'static str,
+}
+
+impl EncodeLabelValue for KeyId {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        self.as_str().encode(encoder)
+    }
+}
 
 /// What the names of this program's own metrics begin with.
 const PREFIX: &str = "flashback_rotator";
@@ -67,6 +70,7 @@ macro_rules! metrics {
         /// Every metric of the process.
         pub struct Metrics {
             registry: Registry,
+            keys: Keys,
             $($field: $type,)*
         }
 
@@ -79,7 +83,9 @@ macro_rules! metrics {
                     let $field: $type = $new;
                     own.register($name, $help, $field.clone());
                 )*
-                Self { registry, $($field),* }
+                let keys = Keys::default();
+                own.register_collector(Box::new(keys.clone()));
+                Self { registry, keys, $($field),* }
             }
         }
     };
@@ -94,25 +100,8 @@ metrics! {
         "push_duration_seconds", "Time of a write to Flashback";
     propagation: Histogram = Histogram::new(exponential_buckets(0.05, 2.0, 18)),
         "propagation_seconds", "From the time the store gives a version to Flashback's answer";
-    key_info: Family<KeyInfo, Gauge> = Family::default(),
-        "key_info", "1 for each key that is switched on, with its source and its workspace";
-    in_sync: Family<KeyLabel, Gauge> = Family::default(),
-        "key_in_sync", "1 while Flashback holds the store's version of the key";
-    held: Family<KeyLabel, Gauge> = Family::default(),
-        "key_held", "1 while the store's version of the key is held and is not pushed by itself";
-    verified: Family<KeyLabel, Gauge> = Family::default(),
-        "key_verified", "1 while what Flashback holds of the key is known to work";
     verifications: Family<StageOutcome, Counter> = Family::default(),
         "verifications", "Questions whether a key works";
-    last_push: Family<KeyLabel, Moment> = Family::default(),
-        "key_last_push_timestamp_seconds", "Unix time of the last push of the key";
-    last_check: Family<KeyLabel, Moment> = Family::default(),
-        "key_last_check_timestamp_seconds", "Unix time of the last look at the key";
-    next_check: Family<KeyLabel, Moment> = Family::default(),
-        "key_next_check_timestamp_seconds", "Unix time at which the key is looked at next";
-    check_interval: Family<KeyLabel, Moment> = Family::default(),
-        "key_check_interval_seconds",
-        "Time between two looks at the key; for a cron line the mean of the next two";
     retries: Family<TargetLabel, Counter> = Family::default(),
         "retries", "Repetitions after a failure";
     source_up: Family<SourceLabel, Gauge> = Family::default(),
@@ -135,9 +124,6 @@ metrics! {
     build: Family<VersionLabel, Gauge> = Family::default(),
         "build_info", "The version of this program";
 }
-
-/// A time, or a length of time, in seconds.
-type Moment = Gauge<f64, AtomicU64>;
 
 type CallTimes = Family<OperationLabel, Histogram, fn() -> Histogram>;
 
@@ -181,9 +167,8 @@ impl Metrics {
             outcome: outcome.to_owned(),
         };
         self.checks.get_or_create(&label).inc();
-        self.last_check
-            .get_or_create(&key_label(key))
-            .set(unix_seconds(at));
+        self.keys
+            .change(key, |figures| figures.last_check = unix_seconds(at));
     }
 
     /// One write to Flashback.
@@ -195,9 +180,8 @@ impl Metrics {
 
     /// When a key was last pushed.
     pub fn last_push(&self, key: &KeyId, at: DateTime<Utc>) {
-        self.last_push
-            .get_or_create(&key_label(key))
-            .set(unix_seconds(at));
+        self.keys
+            .change(key, |figures| figures.last_push = unix_seconds(at));
     }
 
     /// From the store's time of a version to Flashback's answer.
@@ -207,23 +191,19 @@ impl Metrics {
 
     /// Whether Flashback holds what the store holds.
     pub fn in_sync(&self, key: &KeyId, in_sync: bool) {
-        self.in_sync
-            .get_or_create(&key_label(key))
-            .set(i64::from(in_sync));
+        self.keys
+            .change(key, |figures| figures.in_sync = Some(in_sync));
     }
 
     /// Whether the store's version of a key is held.
     pub fn held(&self, key: &KeyId, held: bool) {
-        self.held
-            .get_or_create(&key_label(key))
-            .set(i64::from(held));
+        self.keys.change(key, |figures| figures.held = Some(held));
     }
 
     /// Whether what Flashback holds of a key is known to work.
     pub fn verified(&self, key: &KeyId, verified: bool) {
-        self.verified
-            .get_or_create(&key_label(key))
-            .set(i64::from(verified));
+        self.keys
+            .change(key, |figures| figures.verified = Some(verified));
     }
 
     /// One question whether a key works, and its answer, each one of a fixed set of words.
@@ -237,22 +217,25 @@ impl Metrics {
 
     /// When a key is looked at next, and how long its looks are apart.
     pub fn next_check(&self, key: &KeyId, at: DateTime<Utc>, interval: Duration) {
-        let label = key_label(key);
-        self.next_check.get_or_create(&label).set(unix_seconds(at));
-        self.check_interval
-            .get_or_create(&label)
-            .set(interval.as_secs_f64());
+        self.keys.change(key, |figures| {
+            figures.next_check = unix_seconds(at);
+            figures.interval = Seconds(interval.as_secs_f64());
+        });
     }
 
     /// A key is configured so.
     pub fn key(&self, key: &KeyId, source: &SourceId, workspace: &WorkspaceId) {
-        let info = info(key, source, workspace);
-        self.key_info.get_or_create(&info).set(1);
+        let info = (source.clone(), workspace.clone());
+        self.keys.change(key, |figures| figures.info = Some(info));
     }
 
     /// A key is no longer configured so.
     pub fn key_was(&self, key: &KeyId, source: &SourceId, workspace: &WorkspaceId) {
-        self.key_info.remove(&info(key, source, workspace));
+        self.keys.retain(key, |figures| {
+            let was = |info: &(SourceId, WorkspaceId)| info.0 == *source && info.1 == *workspace;
+            figures.info.take_if(|info| was(info));
+            figures.is_known()
+        });
     }
 
     /// Forgets the series of a key that is no longer configured.
@@ -262,14 +245,14 @@ impl Metrics {
                 self.pushes.remove(&push_label(key, action, outcome));
             }
         }
-        let label = key_label(key);
-        self.in_sync.remove(&label);
-        self.held.remove(&label);
-        self.verified.remove(&label);
-        self.last_push.remove(&label);
-        self.last_check.remove(&label);
-        self.next_check.remove(&label);
-        self.check_interval.remove(&label);
+        self.keys.retain(key, |figures| {
+            let info = figures.info.take();
+            *figures = Figures {
+                info,
+                ..Figures::default()
+            };
+            figures.is_known()
+        });
     }
 
     /// Forgets the series of a source that is no longer configured.
@@ -364,30 +347,16 @@ impl Metrics {
     }
 }
 
-fn key_label(key: &KeyId) -> KeyLabel {
-    KeyLabel {
-        key: key.to_string(),
-    }
-}
-
 fn push_label(key: &KeyId, action: Action, outcome: Outcome) -> KeyActionOutcome {
     KeyActionOutcome {
-        key: key.to_string(),
-        action: action.as_str().to_owned(),
-        outcome: outcome.as_str().to_owned(),
+        key: key.clone(),
+        action: action.as_str(),
+        outcome: outcome.as_str(),
     }
 }
 
-fn info(key: &KeyId, source: &SourceId, workspace: &WorkspaceId) -> KeyInfo {
-    KeyInfo {
-        key: key.to_string(),
-        source: source.to_string(),
-        workspace_id: workspace.to_string(),
-    }
-}
-
-fn unix_seconds(at: DateTime<Utc>) -> f64 {
-    at.timestamp_micros() as f64 / 1e6
+fn unix_seconds(at: DateTime<Utc>) -> Seconds {
+    Seconds(at.timestamp_micros() as f64 / 1e6)
 }
 
 #[cfg(test)]

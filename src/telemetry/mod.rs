@@ -2,6 +2,7 @@
 
 pub mod event;
 mod exposition;
+mod keys;
 pub mod log;
 pub mod metrics;
 pub mod panics;

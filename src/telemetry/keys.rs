@@ -1,0 +1,203 @@
+//! What metrics tell of each key.
+//!
+//! Eight series a key are most of what a large fleet's metrics take, so a key's figures stand
+//! together in one small entry, and become series when somebody asks for them.
+
+use std::collections::BTreeMap;
+use std::fmt::Error;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet};
+use prometheus_client::metrics::MetricType;
+
+use crate::model::{KeyId, SourceId, WorkspaceId};
+
+/// The figures of one key, as far as they are known.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Figures {
+    pub info: Option<(SourceId, WorkspaceId)>,
+    pub in_sync: Option<bool>,
+    pub held: Option<bool>,
+    pub verified: Option<bool>,
+    pub last_push: Seconds,
+    pub last_check: Seconds,
+    pub next_check: Seconds,
+    pub interval: Seconds,
+}
+
+/// A time since 1970, or a length of time; not a number before it is known, which takes no place
+/// beside it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seconds(pub f64);
+
+impl Default for Seconds {
+    fn default() -> Self {
+        Self(f64::NAN)
+    }
+}
+
+impl Seconds {
+    fn known(self) -> Option<f64> {
+        Some(self.0).filter(|seconds| !seconds.is_nan())
+    }
+}
+
+impl Figures {
+    /// Whether there is anything to tell.
+    pub fn is_known(&self) -> bool {
+        let Self {
+            info,
+            in_sync,
+            held,
+            verified,
+            last_push,
+            last_check,
+            next_check,
+            interval,
+        } = self;
+        let switches = in_sync.or(*held).or(*verified).is_some();
+        let times = [last_push, last_check, next_check, interval];
+        info.is_some() || switches || times.iter().any(|time| time.known().is_some())
+    }
+}
+
+/// The figures of every key.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Keys(Arc<Mutex<BTreeMap<KeyId, Figures>>>);
+
+impl Keys {
+    /// Changes what is known of a key.
+    pub fn change(&self, key: &KeyId, change: impl FnOnce(&mut Figures)) {
+        let mut keys = self.lock();
+        match keys.get_mut(key) {
+            Some(figures) => change(figures),
+            None => change(keys.entry(key.clone()).or_default()),
+        }
+    }
+
+    /// Changes what is known of a key, if anything is; it is forgotten where nothing is left.
+    pub fn retain(&self, key: &KeyId, change: impl FnOnce(&mut Figures) -> bool) {
+        let mut keys = self.lock();
+        if keys.get_mut(key).is_some_and(|figures| !change(figures)) {
+            keys.remove(key);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<KeyId, Figures>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Collector for Keys {
+    fn encode(&self, encoder: DescriptorEncoder) -> Result<(), Error> {
+        // Taken out first: looks do not wait for whoever reads the metrics.
+        let all: Vec<(KeyId, Figures)> = {
+            let keys = self.lock();
+            let all = keys.iter();
+            all.map(|(key, figures)| (key.clone(), figures.clone()))
+                .collect()
+        };
+        Series { encoder, all }.encode()
+    }
+}
+
+struct Series<'a> {
+    encoder: DescriptorEncoder<'a>,
+    all: Vec<(KeyId, Figures)>,
+}
+
+impl Series<'_> {
+    fn encode(mut self) -> Result<(), Error> {
+        self.info()?;
+        self.switch(
+            "key_in_sync",
+            "1 while Flashback holds the store's version of the key",
+            |figures| figures.in_sync,
+        )?;
+        self.switch(
+            "key_held",
+            "1 while the store's version of the key is held and is not pushed by itself",
+            |figures| figures.held,
+        )?;
+        self.switch(
+            "key_verified",
+            "1 while what Flashback holds of the key is known to work",
+            |figures| figures.verified,
+        )?;
+        self.gauge(
+            "key_last_push_timestamp_seconds",
+            "Unix time of the last push of the key",
+            |figures| figures.last_push.known(),
+        )?;
+        self.gauge(
+            "key_last_check_timestamp_seconds",
+            "Unix time of the last look at the key",
+            |figures| figures.last_check.known(),
+        )?;
+        self.gauge(
+            "key_next_check_timestamp_seconds",
+            "Unix time at which the key is looked at next",
+            |figures| figures.next_check.known(),
+        )?;
+        self.gauge(
+            "key_check_interval_seconds",
+            "Time between two looks at the key; for a cron line the mean of the next two",
+            |figures| figures.interval.known(),
+        )
+    }
+
+    fn info(&mut self) -> Result<(), Error> {
+        let all = self.all.iter().filter_map(|(key, figures)| {
+            let (source, workspace) = figures.info.as_ref()?;
+            let labels = [
+                ("key", key.as_str()),
+                ("source", source.as_str()),
+                ("workspace_id", workspace.as_str()),
+            ];
+            Some((labels, 1_i64))
+        });
+        let help = "1 for each key that is switched on, with its source and its workspace";
+        write(&mut self.encoder, "key_info", help, all)
+    }
+
+    fn switch(
+        &mut self,
+        name: &str,
+        help: &str,
+        of: impl Fn(&Figures) -> Option<bool>,
+    ) -> Result<(), Error> {
+        self.gauge(name, help, |figures| of(figures).map(i64::from))
+    }
+
+    fn gauge<V: EncodeGaugeValue>(
+        &mut self,
+        name: &str,
+        help: &str,
+        of: impl Fn(&Figures) -> Option<V>,
+    ) -> Result<(), Error> {
+        let all = self.all.iter().filter_map(|(key, figures)| {
+            let value = of(figures)?;
+            Some(([("key", key.as_str())], value))
+        });
+        write(&mut self.encoder, name, help, all)
+    }
+}
+
+/// One metric, unless nobody has it.
+fn write<L: EncodeLabelSet, V: EncodeGaugeValue>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    all: impl Iterator<Item = (L, V)>,
+) -> Result<(), Error> {
+    let mut all = all.peekable();
+    if all.peek().is_none() {
+        return Ok(());
+    }
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (labels, value) in all {
+        metric.encode_family(&labels)?.encode_gauge(&value)?;
+    }
+    Ok(())
+}
