@@ -54,3 +54,7 @@ ci:
 bench *args:
     tests/servers
     FLASHBACK_ROTATOR_TEST_VENV="{{ venv }}" cargo bench --locked --profile bench-quick --bench daemon -- {{ args }}
+
+# What a key costs, up to 100,000 of them, with nothing around the rotator
+simulate *args:
+    cargo bench --locked --profile bench-quick --bench simulation -- {{ args }}

@@ -1,0 +1,315 @@
+//! What a key costs, up to 100,000 of them: the real scheduler, engine, decision, metrics and lane, over
+//! a source and a Flashback that answer at once.
+//!
+//! Each number of keys is measured in a process of its own, twice: over a state that is a map in memory,
+//! which shows what the rotator itself takes for a look, and over the real SQLite state in a
+//! directory, which shows what a key takes of memory. Every configuration is there already and is
+//! adopted first; then the keys are looked at by their interval, and nothing changes any more.
+//!
+//! It prints its figures as Markdown, and asserts nothing: a busy machine is slow and not wrong.
+
+#[path = "../common/plot.rs"]
+#[allow(dead_code, reason = "the rest is for the other benchmarks")]
+mod plot;
+mod world;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use chrono::Utc;
+use clap::Parser;
+use flashback_rotator::config::{Check, KeyConfig, VerifyConfig};
+use flashback_rotator::document::FieldMap;
+use flashback_rotator::engine::{Engine, Lists, Unit};
+use flashback_rotator::lane::{Lane, Terms};
+use flashback_rotator::lease::Holdings;
+use flashback_rotator::model::{AiType, KeyId, Settings, SourceId, Version, WorkspaceId};
+use flashback_rotator::reconcile::Rules;
+use flashback_rotator::retry::Limits;
+use flashback_rotator::scheduler::{Scheduled, Scheduler};
+use flashback_rotator::store::Store;
+use flashback_rotator::store::sqlite::Sqlite;
+use flashback_rotator::supervise::Supervisor;
+use flashback_rotator::telemetry::metrics::Metrics;
+use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use plot::{Axis, Plot, Series};
+use world::{Anything, Eyes, Map, Nobody, Secrets, Target};
+
+/// How many keys there are.
+const SIZES: [usize; 5] = [1_000, 3_000, 10_000, 30_000, 100_000];
+
+/// Looks a second while they are measured: many, so that little else is.
+const RATE: usize = 4_000;
+
+/// Keys of one workspace.
+const WORKSPACE: usize = 50_000;
+
+/// With so many keys every place of a queue is taken: what they use is not counted to any key.
+const FEW: usize = 128;
+
+#[derive(Parser)]
+struct Options {
+    /// Only up to this many keys
+    #[arg(long, default_value_t = 100_000)]
+    most: usize,
+
+    /// Where the pictures go
+    #[arg(long, default_value = "benches/plots")]
+    plots: PathBuf,
+
+    /// Measure this many keys in this process
+    #[arg(long, hide = true)]
+    keys: Option<usize>,
+
+    /// Over a state in this directory
+    #[arg(long, hide = true)]
+    state: Option<PathBuf>,
+
+    /// Passed by cargo
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// What was measured.
+#[derive(Clone, Copy)]
+struct Figures {
+    /// Processor time for a look, in microseconds.
+    look: f64,
+    /// Memory beyond that of the configuration, in bytes.
+    memory: f64,
+}
+
+fn main() {
+    let options = Options::parse();
+    if let Some(keys) = options.keys {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build();
+        let figures = runtime
+            .expect("a runtime")
+            .block_on(measure(keys, options.state.as_deref()));
+        println!("{} {}", figures.look, figures.memory);
+        return;
+    }
+    let few = apart(FEW, true).memory;
+    let mut rows = Vec::new();
+    println!(
+        "| keys | a look, no state | a look, SQLite | memory for a key, beyond its configuration |"
+    );
+    println!("|---:|---:|---:|---:|");
+    for keys in SIZES.into_iter().filter(|keys| *keys <= options.most) {
+        let (map, sqlite) = (apart(keys, false), apart(keys, true));
+        let memory = (sqlite.memory - few).max(0.0) / (keys - FEW) as f64;
+        println!(
+            "| {keys} | {:.1} µs | {:.1} µs | {memory:.0} B |",
+            map.look, sqlite.look
+        );
+        rows.push((keys as f64, map.look, sqlite.look, memory));
+    }
+    draw(&options.plots, &rows);
+}
+
+/// One measurement in a process of its own.
+fn apart(keys: usize, state: bool) -> Figures {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command.args(["--keys", &keys.to_string()]);
+    // As in the units, the image and the manifests.
+    command.env("MALLOC_ARENA_MAX", "2");
+    if state {
+        command.arg("--state").arg(directory.path());
+    }
+    let output = command.output().expect("it runs");
+    let text = String::from_utf8(output.stdout).expect("text");
+    let numbers: Vec<f64> = text.split_whitespace().flat_map(str::parse).collect();
+    let [look, memory] = numbers[..] else {
+        panic!("{keys} keys: {}", String::from_utf8_lossy(&output.stderr))
+    };
+    Figures { look, memory }
+}
+
+async fn measure(keys: usize, state: Option<&Path>) -> Figures {
+    let seconds = u64::try_from(keys.div_ceil(RATE)).unwrap_or(1).max(1);
+    let period = Duration::from_secs(seconds);
+    let configs = configs(keys, period);
+    let before = resident();
+
+    let store: Arc<dyn Store> = match state {
+        None => Arc::new(Map::default()),
+        Some(directory) => {
+            let path = directory.join("state.db");
+            Arc::new(Sqlite::open(&path, "the simulation").expect("a state"))
+        }
+    };
+    let stop = CancellationToken::new();
+    let eyes = Arc::new(eyes(&configs, store, stop.clone()).await);
+    let supervisor = Supervisor::new(stop.clone());
+    let scheduler = Scheduler::start(Arc::clone(&eyes) as _, supervisor);
+    scheduler.replace(schedule(&configs));
+    while scheduler.unseen() > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Once round, so that what is kept of a look is there, and what was pushed is written.
+    tokio::time::sleep(period + Duration::from_secs(1)).await;
+
+    let (looks, cpu) = (eyes.looks.load(Ordering::Relaxed), cpu());
+    tokio::time::sleep(period.max(Duration::from_secs(5))).await;
+    let looks = eyes.looks.load(Ordering::Relaxed) - looks;
+    let look = (self::cpu() - cpu) / looks as f64;
+    let memory = resident() - before;
+    stop.cancel();
+    scheduler.drained().await;
+    Figures {
+        look: look * 1e6,
+        memory,
+    }
+}
+
+fn configs(keys: usize, period: Duration) -> Vec<(KeyId, Arc<KeyConfig>)> {
+    let config = |index: usize| {
+        let id = format!("key-{index:06}");
+        let config = KeyConfig {
+            settings: Settings {
+                workspace_id: WorkspaceId::new(format!("workspace-{}", index / WORKSPACE)),
+                name: id.clone(),
+                ai_type: AiType::Openai,
+                endpoint: "https://api.openai.com/v1".to_owned(),
+            },
+            source: SourceId::new("memory"),
+            path: format!("llm/{id}"),
+            fields: FieldMap::default(),
+            check: Check::Every(period),
+            verify: VerifyConfig {
+                before_provider: false,
+                after_flashback: true,
+                grace: Duration::from_secs(60),
+                rollback: true,
+            },
+            enabled: true,
+        };
+        (KeyId::new(&id), Arc::new(config))
+    };
+    (0..keys).map(config).collect()
+}
+
+async fn eyes(
+    configs: &[(KeyId, Arc<KeyConfig>)],
+    store: Arc<dyn Store>,
+    stop: CancellationToken,
+) -> Eyes {
+    let metrics = Arc::new(Metrics::new());
+    let retry = Limits {
+        initial: Duration::from_millis(500),
+        max: Duration::from_secs(30),
+        give_up_after: Duration::from_secs(300),
+    };
+    let terms = Terms {
+        max_rps: None,
+        timeout: Duration::from_secs(10),
+        places: 16,
+        retry,
+    };
+    let source = Arc::new(Secrets {
+        id: SourceId::new("memory"),
+        lane: Lane::new("memory", terms, Arc::clone(&metrics), Arc::new(Nobody)),
+        version: Version::numbered(1, "2026-11-01T00:00:00Z"),
+        written_at: Utc::now(),
+    });
+    let mut units = HashMap::new();
+    let places = Arc::new(Semaphore::new(16));
+    for (key, config) in configs {
+        let unit = Unit::new(
+            key.clone(),
+            Arc::clone(config),
+            Arc::clone(&source) as _,
+            Arc::clone(&places),
+        );
+        units.insert(key.clone(), Arc::new(unit));
+    }
+    let target = configs.iter().map(|(_, config)| Arc::clone(config));
+    let target = target.collect();
+    Eyes {
+        engine: Engine {
+            fingerprinter: store.fingerprinter().await.expect("a key"),
+            store,
+            flashback: Arc::new(Target(target)),
+            lists: Arc::new(Lists::default()),
+            provider: Arc::new(Anything),
+            metrics,
+            rules: Rules {
+                resync: Duration::from_secs(86_400),
+                refused: Duration::from_secs(900),
+            },
+            retry,
+            stop,
+            told_unsupported: Arc::default(),
+            holdings: Arc::new(Holdings::alone()),
+        },
+        units,
+        looks: AtomicU64::new(0),
+    }
+}
+
+fn schedule(configs: &[(KeyId, Arc<KeyConfig>)]) -> Vec<Scheduled> {
+    let scheduled = |(key, config): &(KeyId, Arc<KeyConfig>)| Scheduled {
+        key: key.clone(),
+        check: config.check.clone(),
+        source: config.source.clone(),
+        workspace: config.settings.workspace_id.clone(),
+    };
+    configs.iter().map(scheduled).collect()
+}
+
+fn draw(directory: &Path, rows: &[(f64, f64, f64, f64)]) {
+    let series = |name: &str, of: fn(&(f64, f64, f64, f64)) -> f64| Series {
+        name: name.to_owned(),
+        points: rows.iter().map(|row| (row.0, of(row))).collect(),
+    };
+    let plot = |title: &str, y: &str, series: Vec<Series>| Plot {
+        title: title.to_owned(),
+        x: Axis::log("keys"),
+        y: Axis::linear(y),
+        series,
+        marks: true,
+    };
+    plot(
+        "Processor time for a look",
+        "microseconds",
+        vec![
+            series("no state", |row| row.1),
+            series("SQLite", |row| row.2),
+        ],
+    )
+    .write(&directory.join("simulation-look.svg"));
+    plot(
+        "Memory for a key, beyond its configuration",
+        "bytes",
+        vec![series("resident", |row| row.3)],
+    )
+    .write(&directory.join("simulation-memory.svg"));
+}
+
+/// Processor time of this process, in seconds.
+fn cpu() -> f64 {
+    let taken = clock_gettime(ClockId::ProcessCPUTime);
+    taken.tv_sec as f64 + taken.tv_nsec as f64 / 1e9
+}
+
+/// Memory of this process, in bytes.
+fn resident() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("this process");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibi: f64 = line
+        .and_then(|line| line.split_whitespace().next())
+        .and_then(|number| number.parse().ok())
+        .expect("a size");
+    kibi * 1024.0
+}

@@ -1,0 +1,228 @@
+//! Stores and targets that answer at once, so that what is measured is the rotator itself.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use flashback_rotator::config::KeyConfig;
+use flashback_rotator::document::Document;
+use flashback_rotator::engine::{Engine, Next, Unit};
+use flashback_rotator::flashback::{Flashback, FlashbackError, Listed, Validation};
+use flashback_rotator::lane::{Lane, Outages};
+use flashback_rotator::model::{
+    AiLlmId, HistoryRow, KeyId, LookNote, Observation, Order, Record, Settings, SourceId, Verifier,
+    Version, WorkspaceId,
+};
+use flashback_rotator::scheduler::{Looked, Looker, pace};
+use flashback_rotator::secret::{Credentials, Fingerprinter};
+use flashback_rotator::source::{Reading, Source, SourceError};
+use flashback_rotator::store::{Request, RequestId, RequestState, Store, StoreError};
+use flashback_rotator::verify::{Probe, Provider};
+
+/// A store of secrets behind a real lane. Nothing is ever rotated.
+pub struct Secrets {
+    pub id: SourceId,
+    pub lane: Lane,
+    pub version: Version,
+    pub written_at: DateTime<Utc>,
+}
+
+#[async_trait]
+impl Source for Secrets {
+    fn id(&self) -> &SourceId {
+        &self.id
+    }
+
+    async fn look(&self, _: &str) -> Result<Observation, SourceError> {
+        let looked = async {
+            Ok(Observation::Present {
+                version: self.version.clone(),
+                written_at: Some(self.written_at),
+            })
+        };
+        self.lane.call("read_metadata", looked).await
+    }
+
+    async fn read(&self, path: &str, version: &Version) -> Result<Reading, SourceError> {
+        let read = async {
+            Ok(Reading::Present {
+                version: version.clone(),
+                written_at: Some(self.written_at),
+                document: Document::from_text(format!("sk-{path}")),
+            })
+        };
+        self.lane.call("read_data", read).await
+    }
+
+    async fn connect(&self) -> Result<String, SourceError> {
+        Ok("it is this process".to_owned())
+    }
+}
+
+/// A Flashback that has every configuration already.
+pub struct Target(pub Vec<Arc<KeyConfig>>);
+
+#[async_trait]
+impl Flashback for Target {
+    async fn list(&self, workspace: &WorkspaceId) -> Result<Vec<Listed>, FlashbackError> {
+        let all = self.0.iter().map(|config| &config.settings);
+        let all = all.filter(|settings| settings.workspace_id == *workspace);
+        let listed = |settings: &Settings| Listed {
+            id: AiLlmId::new(format!("5a4db0c5-0000-4000-8000-{:>12}", settings.name)),
+            settings: settings.clone(),
+        };
+        Ok(all.map(listed).collect())
+    }
+
+    async fn create(&self, _: &Settings, _: &Credentials) -> Result<AiLlmId, FlashbackError> {
+        unreachable!("every configuration is there already")
+    }
+
+    async fn update(
+        &self,
+        _: &AiLlmId,
+        _: &Settings,
+        _: &Credentials,
+    ) -> Result<(), FlashbackError> {
+        Ok(())
+    }
+
+    async fn validate(&self, _: &AiLlmId) -> Result<Validation, FlashbackError> {
+        Ok(Validation::Valid)
+    }
+
+    fn held_back_for(&self) -> Option<Duration> {
+        None
+    }
+
+    async fn sign_in(&self) -> Result<String, FlashbackError> {
+        Ok("it is this process".to_owned())
+    }
+}
+
+/// A provider that takes every key.
+pub struct Anything;
+
+#[async_trait]
+impl Provider for Anything {
+    async fn probe(&self, _: &Settings, _: &Credentials) -> Probe {
+        Probe::Works
+    }
+}
+
+/// Nobody is told of outages: there are none.
+pub struct Nobody;
+
+impl Outages for Nobody {
+    fn unavailable(&self, _: &str, _: &str, _: Duration) {}
+    fn recovered(&self, _: &str, _: Duration) {}
+}
+
+/// A state that is a map, to measure what a look takes without one.
+#[derive(Default)]
+pub struct Map(Mutex<HashMap<KeyId, Record>>);
+
+impl Map {
+    fn with<T>(&self, work: impl FnOnce(&mut HashMap<KeyId, Record>) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[async_trait]
+impl Store for Map {
+    async fn fingerprinter(&self) -> Result<Fingerprinter, StoreError> {
+        Ok(Fingerprinter::ephemeral())
+    }
+
+    async fn load_all(&self) -> Result<Vec<Record>, StoreError> {
+        Ok(self.with(|all| all.values().cloned().collect()))
+    }
+
+    async fn load(&self, key: &KeyId) -> Result<Record, StoreError> {
+        let found = self.with(|all| all.get(key).cloned());
+        Ok(found.unwrap_or_else(|| Record::new(key.clone())))
+    }
+
+    async fn save(&self, record: &Record, _: Option<&HistoryRow>) -> Result<(), StoreError> {
+        self.with(|all| all.insert(record.key.clone(), record.clone()));
+        Ok(())
+    }
+
+    async fn save_verified(&self, record: &Record, _: Verifier) -> Result<(), StoreError> {
+        self.save(record, None).await
+    }
+
+    fn note_look(&self, key: &KeyId, note: LookNote) {
+        self.with(|all| {
+            if let Some(record) = all.get_mut(key) {
+                record.look = note;
+            }
+        });
+    }
+
+    async fn flush(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn history(
+        &self,
+        _: Option<&KeyId>,
+        _: Option<u32>,
+    ) -> Result<Vec<HistoryRow>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn submit(&self, _: &Request) -> Result<RequestId, StoreError> {
+        unreachable!("nobody asks for anything")
+    }
+
+    async fn take_request(&self) -> Result<Option<(RequestId, Request)>, StoreError> {
+        Ok(None)
+    }
+
+    async fn report_progress(&self, _: RequestId, _: u32, _: u32) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn answer(&self, _: RequestId, _: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn request_state(&self, _: RequestId) -> Result<RequestState, StoreError> {
+        Ok(RequestState::Waiting)
+    }
+}
+
+/// What the daemon does when a key is woken, and a count of it.
+pub struct Eyes {
+    pub engine: Engine,
+    pub units: HashMap<KeyId, Arc<Unit>>,
+    pub looks: AtomicU64,
+}
+
+#[async_trait]
+impl Looker for Eyes {
+    async fn look(&self, key: &KeyId, planned: Option<DateTime<Utc>>) -> Looked {
+        let unit = &self.units[key];
+        let mut turn = unit.turn().await;
+        let look = self
+            .engine
+            .look(unit, &mut turn, Order::None, planned)
+            .await;
+        if let Some(at) = planned {
+            let interval = pace(&unit.config.check, at);
+            self.engine.metrics.next_check(key, at, interval);
+        }
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        Looked {
+            again_in: match look.next {
+                Next::OnSchedule => None,
+                Next::In(wait) => Some(wait),
+            },
+            well: look.well,
+        }
+    }
+}
