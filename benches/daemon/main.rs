@@ -4,13 +4,10 @@
 //! It prints its figures beside what is expected of them, as Markdown, and asserts nothing: a busy
 //! machine is slow and not wrong. `benches/RESULTS.md` has the figures of one machine.
 
-mod audit;
-mod process;
-mod report;
+#[allow(dead_code, reason = "the rest is for the other benchmarks")]
+#[path = "../common/mod.rs"]
+mod common;
 mod scene;
-#[allow(dead_code, reason = "the rest is for the tests")]
-#[path = "../../tests/support/mod.rs"]
-mod support;
 
 use std::time::{Duration, Instant};
 
@@ -18,9 +15,9 @@ use chrono::{TimeDelta, Utc};
 use clap::Parser;
 use tokio::time::sleep;
 
-use audit::{Call, METADATA};
-use process::Usage;
-use report::{Report, Spread, millis};
+use common::audit::{self, Call, METADATA};
+use common::process::Usage;
+use common::report::{Report, Spread, mega, millis};
 use scene::Scene;
 
 /// What a look at the daemon's memory must show less than, in bytes.
@@ -87,7 +84,8 @@ impl Length {
 async fn main() {
     let options = Options::parse();
     let length = Length::new(options.quick);
-    let mut report = Report::begin(options.keys);
+    let mut report = Report::begin(&format!("{} keys", options.keys));
+    report.table(&["figure"]);
     let mut scene = Scene::set(options.keys).await;
 
     first_start(&mut scene, &mut report).await;
@@ -131,14 +129,14 @@ async fn starts(scene: &mut Scene, report: &mut Report, length: &Length, with: &
     let (mut answers, mut first, mut ready) = (Vec::new(), Vec::new(), Vec::new());
     for start in 1..=length.starts {
         eprintln!("start {start} of {}{with}", length.starts);
-        let mark = scene.audit.mark();
+        let mark = scene.store.audit.mark();
         let (begun, begun_at) = (Instant::now(), Utc::now());
         scene.rotator.start();
         scene.answers().await;
         answers.push(begun.elapsed());
         scene.ready().await;
         ready.push(begun.elapsed());
-        let calls = scene.audit.since(mark);
+        let calls = scene.store.audit.since(mark);
         let look = calls.iter().find(|call| call.operation == METADATA);
         let look = look.expect("a look").at - begun_at;
         first.push(look.to_std().unwrap_or_default());
@@ -169,24 +167,24 @@ async fn starts(scene: &mut Scene, report: &mut Report, length: &Length, with: &
 /// What it does, takes and writes while no key is rotated. Leaves the daemon running.
 async fn a_minute(scene: &mut Scene, report: &mut Report, length: &Length, check: &str) {
     eprintln!("{:?} at check = {check}", length.minute);
-    let start = scene.audit.mark();
+    let start = scene.store.audit.mark();
     scene.rotator.start();
     scene.ready().await;
     sleep(SETTLING).await;
 
-    let mark = scene.audit.mark();
+    let mark = scene.store.audit.mark();
     let (usage, counts) = (Usage::of(scene.rotator.pid()), scene.counts().await);
     let begun = Instant::now();
     sleep(length.minute).await;
     let elapsed = begun.elapsed();
     let (after, counted) = (Usage::of(scene.rotator.pid()), scene.counts().await);
-    let calls = scene.audit.since(mark);
+    let calls = scene.store.audit.since(mark);
     let minutes = elapsed.as_secs_f64() / 60.0;
 
     let name = |what: &str| format!("{what} (`check = \"{check}\"`)");
     report.figure(
         &name("memory: RSS, and its peak since the start"),
-        &format!("{:.1} MB, {:.1} MB", mega(after.rss), mega(after.peak)),
+        &format!("{}, {}", mega(after.rss), mega(after.peak)),
         "RSS under 20 MB",
         Some(after.rss < MEMORY),
     );
@@ -258,9 +256,9 @@ async fn since_the_start(
         calls.count() as f64
     };
     // The daemon goes on while it is asked: OpenBao's count is taken on both sides of its own.
-    let least = metadata(&scene.audit.since(start));
+    let least = metadata(&scene.store.audit.since(start));
     let counted = scene.counts().await;
-    let calls = scene.audit.since(start);
+    let calls = scene.store.audit.since(start);
     let (most, called) = (metadata(&calls), counted.calls("vault", METADATA));
     let agreed = (least - UNDER_WAY..=most + UNDER_WAY).contains(&called);
     report.figure(
@@ -288,7 +286,7 @@ async fn propagation(scene: &Scene, report: &mut Report, length: &Length) {
             sleep(length.round.mul_f64(rand::random())).await;
             let secret = format!("sk-{key}-rotated-{round}");
             let begun = Instant::now();
-            scene.write(key, &secret).await;
+            scene.store.write(key, &secret).await;
             scene.arrives(key, &secret).await;
             begun.elapsed()
         });
@@ -303,8 +301,4 @@ async fn propagation(scene: &Scene, report: &mut Report, length: &Length) {
         "a look a second: 500 ms in the median",
         None,
     );
-}
-
-fn mega(bytes: u64) -> f64 {
-    bytes as f64 / 1e6
 }

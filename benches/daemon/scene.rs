@@ -5,30 +5,21 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use flashback_rotator::flashback::sandbox::{Options, Sandbox, sha256_hex};
-use serde_json::json;
 use tokio::time::sleep;
 
-use crate::audit::Audit;
-use crate::support::free_port;
-use crate::support::openbao::{OpenBao, ROOT};
-use crate::support::rotator::{Rotator, sandbox};
+use crate::common::store::{Role, Store, name};
+use crate::common::support::free_port;
+use crate::common::support::rotator::{Rotator, sandbox};
 
 /// How often a condition is looked at: the error of what is timed that way.
 const POLL: Duration = Duration::from_millis(1);
-
-/// What the daemon may do in OpenBao.
-const POLICY: &str = r#"
-path "secret/metadata/llm/*" { capabilities = ["read"] }
-path "secret/data/llm/*" { capabilities = ["read"] }
-"#;
 
 pub struct Scene {
     pub keys: usize,
     pub sandbox: Sandbox,
     pub rotator: Rotator,
-    pub audit: Audit,
-    bao: OpenBao,
-    role_id: String,
+    pub store: Store,
+    role: Role,
     port: u16,
     http: reqwest::Client,
 }
@@ -36,39 +27,25 @@ pub struct Scene {
 impl Scene {
     /// Starts the servers and fills OpenBao; the daemon is not running.
     pub async fn set(keys: usize) -> Self {
-        let log = |directory: &std::path::Path| directory.join("audit.log");
-        let bao = OpenBao::start_with(|directory| {
-            format!(
-                "audit \"file\" \"log\" {{ options = {{ file_path = \"{}\" }} }}",
-                log(directory).display()
-            )
-        })
-        .await;
-        let audit = Audit::at(log(bao.directory.path()));
-        bao.write_policy("rotator", POLICY).await;
-        let role = json!({"token_policies": ["rotator"], "token_ttl": "1h"});
-        let (role_id, secret_id) = bao.app_role("approle", role).await;
+        let store = Store::start().await;
+        let role = store.role("rotator").await;
         let sandbox = sandbox(Options::default()).await;
         let rotator = Rotator::new(&sandbox.url(), "");
-        std::fs::write(rotator.path().join("secret-id"), secret_id).expect("written");
+        std::fs::write(rotator.path().join("secret-id"), &role.secret_id).expect("written");
         let http = reqwest::Client::builder()
             .tls_certs_only(Vec::new())
             .build()
             .expect("a client");
-        let scene = Self {
+        store.fill(keys, "first").await;
+        Self {
             keys,
             sandbox,
             rotator,
-            audit,
-            bao,
-            role_id,
+            store,
+            role,
             port: free_port(),
             http,
-        };
-        for key in 0..keys {
-            scene.write(key, &format!("sk-{key}")).await;
         }
-        scene
     }
 
     /// Writes the daemon's configuration.
@@ -92,13 +69,15 @@ address = "{}"
 max_rps = {max_rps}
 [sources.vault.auth]
 method = "approle"
+mount = "{}"
 role_id = "{}"
 secret_id = {{ file = "{{dir}}/secret-id" }}
 "#,
             self.sandbox.url(),
             self.port,
-            self.bao.address,
-            self.role_id
+            self.store.address,
+            self.role.mount,
+            self.role.role_id
         );
         for key in (0..self.keys).map(name) {
             let _ = writeln!(
@@ -107,15 +86,6 @@ secret_id = {{ file = "{{dir}}/secret-id" }}
             );
         }
         self.rotator.write_config(&text);
-    }
-
-    /// Rotates a key.
-    pub async fn write(&self, key: usize, secret: &str) {
-        let url = format!("{}/v1/secret/data/llm/{}", self.bao.address, name(key));
-        let request = self.http.post(url).header("X-Vault-Token", ROOT);
-        let body = json!({"data": {"api_key": secret}});
-        let answer = request.json(&body).send().await.expect("an answer");
-        assert!(answer.status().is_success(), "{}", answer.status());
     }
 
     /// Waits until Flashback holds this secret.
@@ -162,10 +132,6 @@ secret_id = {{ file = "{{dir}}/secret-id" }}
         }
         answer.text().await.ok()
     }
-}
-
-fn name(key: usize) -> String {
-    format!("key-{key:04}")
 }
 
 /// What `/metrics` counts.

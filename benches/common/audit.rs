@@ -1,6 +1,6 @@
-//! What OpenBao wrote into its audit log: every request, with its time.
+//! What OpenBao wrote into its audit log: every request, with its time and who made it.
 
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
 use std::path::PathBuf;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -17,6 +17,8 @@ pub struct Audit {
 pub struct Call {
     pub at: DateTime<Utc>,
     pub operation: String,
+    /// The policy of its token other than `default`; of a sign-in, where the method is mounted.
+    pub who: String,
 }
 
 impl Audit {
@@ -29,15 +31,26 @@ impl Audit {
         self.path.metadata().expect("an audit log").len()
     }
 
+    /// Empties the log, which grows by gigabytes otherwise. OpenBao goes on at its new end.
+    pub fn clear(&self) {
+        let file = std::fs::File::options().write(true).open(&self.path);
+        file.and_then(|file| file.set_len(0)).expect("an audit log");
+    }
+
     /// The requests after a mark, in the order in which they came.
     pub fn since(&self, mark: u64) -> Vec<Call> {
         let mut file = std::fs::File::open(&self.path).expect("an audit log");
         file.seek(SeekFrom::Start(mark)).expect("the mark");
-        let mut text = String::new();
-        file.read_to_string(&mut text).expect("an audit log");
-        // A line that is being written has no end yet.
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        let mut calls: Vec<Call> = whole.lines().filter_map(call).collect();
+        let mut lines = BufReader::new(file);
+        let mut calls = Vec::new();
+        let mut line = String::new();
+        while lines.read_line(&mut line).expect("an audit log") > 0 {
+            // A line that is being written has no end yet.
+            if line.ends_with('\n') {
+                calls.extend(call(&line));
+            }
+            line.clear();
+        }
         calls.sort_by_key(|call| call.at);
         calls
     }
@@ -56,10 +69,17 @@ fn call(line: &str) -> Option<Call> {
         ["auth", .., "login"] => "login",
         _ => path,
     };
+    let policies = line["auth"]["policies"].as_array();
+    let mut policies = policies.into_iter().flatten().filter_map(Value::as_str);
+    let mounted = path
+        .strip_prefix("auth/")
+        .and_then(|rest| rest.split('/').next());
+    let who = policies.find(|policy| *policy != "default").or(mounted);
     let time = line["time"].as_str().expect("a time");
     Some(Call {
         at: time.parse().expect("a time"),
         operation: operation.to_owned(),
+        who: who.unwrap_or_default().to_owned(),
     })
 }
 

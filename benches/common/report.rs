@@ -11,7 +11,7 @@ pub struct Report {
 
 impl Report {
     /// Prints the head: what is measured, when, and on what.
-    pub fn begin(keys: usize) -> Self {
+    pub fn begin(what: &str) -> Self {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let field = |text: &str, name: &str| {
             let line = text.lines().find(|line| line.starts_with(name));
@@ -20,7 +20,7 @@ impl Report {
         };
         let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
         println!(
-            "flashback-rotator {}, {keys} keys, {}",
+            "flashback-rotator {}, {what}, {}",
             env!("CARGO_PKG_VERSION"),
             Utc::now().format("%Y-%m-%d %H:%M UTC")
         );
@@ -30,27 +30,47 @@ impl Report {
             field(&read("/proc/cpuinfo"), "model name"),
             field(&read("/proc/meminfo"), "MemTotal"),
             read("/proc/sys/kernel/osrelease").trim(),
-            read("/proc/loadavg").trim()
+            load()
         );
-        println!("\n| what | figure | expected | |\n|---|---|---|---|");
         Self { missed: 0 }
+    }
+
+    /// Begins a table of figures. `columns` stand between what is measured and what is expected.
+    pub fn table(&self, columns: &[&str]) {
+        let columns = columns.join(" | ");
+        println!("\n| what | {columns} | expected | |");
+        println!("|{}", "---|".repeat(columns.split('|').count() + 3));
     }
 
     /// Prints one figure. `met` says whether it is as expected, where something is expected.
     pub fn figure(&mut self, what: &str, figure: &str, expected: &str, met: Option<bool>) {
+        self.row(what, &[figure.to_owned()], expected, met);
+    }
+
+    /// Prints one line of a table with several columns.
+    pub fn row(&mut self, what: &str, figures: &[String], expected: &str, met: Option<bool>) {
+        let figures = figures.join(" | ");
         let verdict = match met {
             Some(true) => "as expected",
             Some(false) => "**missed**",
             None => "",
         };
         self.missed += usize::from(met == Some(false));
-        println!("| {what} | {figure} | {expected} | {verdict} |");
+        println!("| {what} | {figures} | {expected} | {verdict} |");
     }
 
     /// Prints what it comes to.
     pub fn end(self) {
-        println!("\nExpectations missed: {}", self.missed);
+        println!("\nLoad average at the end: {}", load());
+        println!("Expectations missed: {}", self.missed);
     }
+}
+
+/// How many programs were running or waiting to, in the last 1, 5 and 15 minutes.
+fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let numbers: Vec<&str> = text.split_whitespace().take(3).collect();
+    numbers.join(" ")
 }
 
 /// How a time is distributed.
@@ -67,8 +87,17 @@ impl Spread {
         self.at(100)
     }
 
+    pub fn median(&self) -> Duration {
+        self.at(50)
+    }
+
+    /// All times, the shortest first.
+    pub fn times(&self) -> &[Duration] {
+        &self.0
+    }
+
     /// The smallest time that so many of a hundred do not exceed.
-    fn at(&self, percent: usize) -> Duration {
+    pub fn at(&self, percent: usize) -> Duration {
         let rank = (self.0.len() * percent).div_ceil(100);
         self.0[rank.max(1) - 1]
     }
@@ -83,4 +112,8 @@ impl fmt::Display for Spread {
 
 pub fn millis(time: Duration) -> String {
     format!("{:.0} ms", time.as_secs_f64() * 1_000.0)
+}
+
+pub fn mega(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
 }
