@@ -50,10 +50,9 @@ deploy-test *args:
 ci:
     .ci/run
 
-# How fast it is, without waiting for the linker's optimizations
+# How fast it is, alone and beside others: `just bench --quick`, `just bench contest large`
 bench *args:
-    tests/servers
-    FLASHBACK_ROTATOR_TEST_VENV="{{ venv }}" cargo bench --locked --profile bench-quick --bench daemon -- {{ args }}
+    FLASHBACK_ROTATOR_TEST_VENV="{{ venv }}" benches/run {{ args }}
 
 # What a key costs, up to 100,000 of them, with nothing around the rotator
 simulate *args:

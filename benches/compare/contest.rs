@@ -1,0 +1,301 @@
+//! Latency of a rotation, calls to the store, memory and CPU, with few keys and with many.
+//!
+//! With one key all run at the same time and meet the same rotations; with more, where they would
+//! take each other's CPU, one after the other, another one first each time.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use flashback_rotator::flashback::sandbox::sha256_hex;
+use tokio::time::{Instant, sleep};
+
+use crate::Length;
+use crate::common::report::{Report, Spread, mega, millis};
+use crate::common::store::{Store, secret};
+use crate::contender::{Contender, Kind, Roles};
+use crate::drawing;
+use crate::load::Load;
+
+/// What is compared, in the order of the columns.
+pub const CONTENDERS: [Kind; 3] = [Kind::Rotator, Kind::Agent, Kind::Loop];
+
+/// How often each key is looked at.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Half the interval and 60 ms; the interval and 100 ms.
+const MEDIAN: Duration = Duration::from_millis(560);
+const MOST: Duration = Duration::from_millis(1_100);
+
+/// How long a rotation may take before it counts as lost.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is let pass before anything is measured.
+const SETTLING: Duration = Duration::from_secs(2);
+
+/// What was measured of one contender with so many keys.
+pub struct Outcome {
+    pub kind: Kind,
+    pub keys: usize,
+    /// From its start to every key current, unless it took too long.
+    pub filled: Option<Duration>,
+    /// From before a write in the store to Flashback's answer.
+    pub latency: Vec<Duration>,
+    /// Rotations that did not arrive in time.
+    pub lost: usize,
+    pub load: Load,
+}
+
+pub async fn hold(report: &mut Report, length: &Length, plots: &Path) {
+    let store = Store::start().await;
+    let roles = Roles::make(&store).await;
+    let mut outcomes = Vec::new();
+    for (round, keys) in length.sizes.iter().enumerate() {
+        let mut order = CONTENDERS;
+        order.rotate_left(round % CONTENDERS.len());
+        let groups: Vec<&[Kind]> = if *keys == 1 {
+            vec![&order]
+        } else {
+            order.chunks(1).collect()
+        };
+        for group in groups {
+            outcomes.extend(run(&store, &roles, group, *keys, INTERVAL, length).await);
+            store.audit.clear();
+        }
+        table(report, &outcomes, *keys);
+    }
+    if let Some(keys) = length.sizes.iter().find(|keys| **keys > 1) {
+        equal_calls(report, &outcomes, &store, &roles, *keys, length).await;
+    }
+    drawing::draw(&outcomes, plots);
+}
+
+/// Runs a group side by side.
+async fn run(
+    store: &Store,
+    roles: &Roles,
+    kinds: &[Kind],
+    keys: usize,
+    interval: Duration,
+    length: &Length,
+) -> Vec<Outcome> {
+    eprintln!("{keys} keys: {kinds:?}");
+    let tag = format!("{}", Utc::now().timestamp_micros());
+    store.fill(keys, &tag).await;
+    let mut contenders = Vec::new();
+    let mut filled = Vec::new();
+    for kind in kinds {
+        let contender = Contender::start(*kind, store, roles, keys, interval).await;
+        let begun = Instant::now();
+        let stale = contender.flashback.filled(keys, &tag, PATIENCE).await;
+        filled.push((stale == 0).then(|| begun.elapsed()));
+        contenders.push(contender);
+    }
+    sleep(SETTLING).await;
+    let loads = Load::of(&contenders, store, keys, length.idle).await;
+    let made = rotate(store, &contenders, keys, length).await;
+    let outcomes = contenders.iter().zip(filled).zip(loads);
+    let outcomes = outcomes.map(|((contender, filled), load)| {
+        let arrivals = contender.flashback.arrivals();
+        let latency = made.iter().filter_map(|rotation| {
+            let at = arrivals.get(&sha256_hex(&rotation.secret))?;
+            (*at - rotation.begun).to_std().ok()
+        });
+        let latency: Vec<Duration> = latency.collect();
+        Outcome {
+            kind: contender.kind,
+            keys,
+            filled,
+            lost: made.len() - latency.len(),
+            latency,
+            load,
+        }
+    });
+    outcomes.collect()
+}
+
+struct Rotation {
+    begun: DateTime<Utc>,
+    secret: String,
+}
+
+/// Rotates keys at random moments and waits until all have arrived, or long enough.
+async fn rotate(
+    store: &Store,
+    contenders: &[Contender],
+    keys: usize,
+    length: &Length,
+) -> Vec<Rotation> {
+    let write = |key: usize, rotation: usize| async move {
+        let secret = secret(key, &format!("rotation-{rotation}"));
+        let begun = Utc::now();
+        store.write(key, &secret).await;
+        (key, Rotation { begun, secret })
+    };
+    let mut made = BTreeMap::new();
+    if keys < length.rotations {
+        // A key that is rotated again must have been seen before.
+        for rotation in 0..length.rotations {
+            let (_, done) = write(rotation % keys, rotation).await;
+            arrive(contenders, std::slice::from_ref(&done)).await;
+            made.insert(rotation, done);
+            sleep(INTERVAL.mul_f64(rand::random())).await;
+        }
+    } else {
+        let first: usize = rand::random_range(0..keys);
+        let rotations = (0..length.rotations).map(|rotation| async move {
+            sleep(length.spread.mul_f64(rand::random())).await;
+            // Evenly over all keys, none twice.
+            let key = (first + rotation * keys / length.rotations) % keys;
+            write(key, rotation).await
+        });
+        made.extend(futures_util::future::join_all(rotations).await);
+        let all: Vec<Rotation> = made.into_values().collect();
+        arrive(contenders, &all).await;
+        return all;
+    }
+    made.into_values().collect()
+}
+
+async fn arrive(contenders: &[Contender], rotations: &[Rotation]) {
+    let deadline = Instant::now() + PATIENCE;
+    let there = |contender: &Contender| {
+        let arrivals = contender.flashback.arrivals();
+        let mut digests = rotations
+            .iter()
+            .map(|rotation| sha256_hex(&rotation.secret));
+        digests.all(|digest| arrivals.contains_key(&digest))
+    };
+    while !contenders.iter().all(there) && Instant::now() < deadline {
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn table(report: &mut Report, outcomes: &[Outcome], keys: usize) {
+    report.table(&CONTENDERS.map(Kind::name));
+    let of = |kind| outcomes.iter().find(|o| o.kind == kind && o.keys == keys);
+    let all: Vec<&Outcome> = CONTENDERS.into_iter().filter_map(of).collect();
+    let [ours, agent, _] = all[..] else {
+        return;
+    };
+    let cells = |show: &dyn Fn(&Outcome) -> String| -> Vec<String> {
+        all.iter().map(|outcome| show(outcome)).collect()
+    };
+    let name = |what: &str| format!("{what}, {keys} keys").replace(" 1 keys", " 1 key");
+    let took = |o: &Outcome| o.filled.map_or_else(|| "over 60 s".to_owned(), millis);
+    report.row(&name("start to every key current"), &cells(&took), "", None);
+    let spread = |o: &Outcome| match (o.latency.is_empty(), o.lost) {
+        (true, _) => "none arrived".to_owned(),
+        (false, 0) => Spread::of(o.latency.clone()).to_string(),
+        (false, lost) => format!("{}, {lost} not in 60 s", Spread::of(o.latency.clone())),
+    };
+    let quick = !ours.latency.is_empty() && ours.lost == 0 && {
+        let spread = Spread::of(ours.latency.clone());
+        spread.median() <= MEDIAN && spread.at(99) <= MOST
+    };
+    report.row(
+        &name("write in OpenBao to answered by Flashback"),
+        &cells(&spread),
+        "median up to 560 ms, p99 up to 1,100 ms",
+        Some(quick),
+    );
+    report.row(
+        &name("calls to OpenBao a key and minute"),
+        &cells(&|o| format!("{:.2}", o.load.calls)),
+        "fewer than the agent's",
+        Some(ours.load.calls < agent.load.calls),
+    );
+    report.row(
+        &name("median latency × calls a key and second"),
+        &cells(&|o| format!("{:.0} ms", cost(o))),
+        "less than the agent's",
+        Some(cost(ours) < cost(agent)),
+    );
+    report.row(
+        &name("memory: RSS in the mean, and at most"),
+        &cells(&|o| format!("{}, {}", mega(o.load.rss), mega(o.load.most_rss))),
+        "less than the agent's",
+        Some(ours.load.rss < agent.load.rss),
+    );
+    report.row(
+        &name("CPU, of one core"),
+        &cells(&|o| format!("{:.2} %", 100.0 * o.load.cpu)),
+        "less than the agent's",
+        Some(ours.load.cpu < agent.load.cpu),
+    );
+}
+
+/// The median in milliseconds, weighed with what it cost the store.
+fn cost(outcome: &Outcome) -> f64 {
+    if outcome.latency.is_empty() {
+        return f64::INFINITY;
+    }
+    let median = Spread::of(outcome.latency.clone()).median();
+    median.as_secs_f64() * 1_000.0 * outcome.load.calls / 60.0
+}
+
+/// The one that calls more often runs again, at the interval at which it calls as often as the other.
+async fn equal_calls(
+    report: &mut Report,
+    outcomes: &[Outcome],
+    store: &Store,
+    roles: &Roles,
+    keys: usize,
+    length: &Length,
+) {
+    let of = |kind| outcomes.iter().find(|o| o.kind == kind && o.keys == keys);
+    let (Some(ours), Some(agent)) = (of(Kind::Rotator), of(Kind::Agent)) else {
+        return;
+    };
+    let (again, other) = if agent.load.calls > ours.load.calls {
+        (agent, ours)
+    } else {
+        (ours, agent)
+    };
+    let interval = INTERVAL.mul_f64(again.load.calls / other.load.calls);
+    let interval = Duration::from_millis(interval.as_millis().try_into().unwrap_or(1_000));
+    let short = Length {
+        idle: length.idle / 3,
+        ..length.clone()
+    };
+    let ran = run(store, roles, &[again.kind], keys, interval, &short).await;
+    store.audit.clear();
+    let Some(ran) = ran.first() else { return };
+    report.table(
+        &CONTENDERS[..2]
+            .iter()
+            .map(|kind| kind.name())
+            .collect::<Vec<_>>(),
+    );
+    let cell = |kind| {
+        let (o, every) = if kind == again.kind {
+            (ran, interval)
+        } else {
+            (other, INTERVAL)
+        };
+        let latency = match o.latency.is_empty() {
+            true => "none arrived".to_owned(),
+            false => Spread::of(o.latency.clone()).to_string(),
+        };
+        format!(
+            "{latency}; {:.2} calls, every {}",
+            o.load.calls,
+            millis(every)
+        )
+    };
+    let median = |o: &Outcome| Spread::of(o.latency.clone()).median();
+    let (ours, agents) = if again.kind == Kind::Rotator {
+        (ran, agent)
+    } else {
+        (ours, ran)
+    };
+    let met =
+        !ours.latency.is_empty() && !agents.latency.is_empty() && median(ours) < median(agents);
+    report.row(
+        &format!("latency at as many calls a key and minute, {keys} keys"),
+        &[cell(Kind::Rotator), cell(Kind::Agent)],
+        "lower median than the agent's",
+        Some(met),
+    );
+}

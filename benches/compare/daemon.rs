@@ -1,0 +1,164 @@
+//! The daemon by itself, in a directory of its own.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+use crate::common::process::Leashed;
+use crate::common::store::{Role, Store, name};
+use crate::common::support::free_port;
+use crate::common::support::rotator::binary;
+use crate::flashback::Flashback;
+
+/// How often a page is asked for: the error of what is timed that way.
+const POLL: Duration = Duration::from_millis(5);
+
+/// What is not the same in every run.
+pub struct Setting<'a> {
+    pub store: &'a Store,
+    pub role: &'a Role,
+    pub flashback: &'a Flashback,
+    /// `None` for SQLite in its own directory.
+    pub state: Option<&'a str>,
+    pub check: &'a str,
+    pub keys: usize,
+    /// More tables.
+    pub more: &'a str,
+}
+
+/// Writes the configuration, and the secrets it names, into a directory: the defaults but for the
+/// interval and a `max_rps` that never holds anything up.
+pub fn command(directory: &Path, http: &str, of: &Setting<'_>) -> Command {
+    let put = |name: &str, text: &str| {
+        let path = directory.join(name);
+        std::fs::write(&path, text).expect("written");
+        path
+    };
+    put("token", "token");
+    put("secret-id", &of.role.secret_id);
+    let here = directory.display();
+    let own = format!("sqlite://{here}/state.db");
+    let mut text = format!(
+        r#"
+[flashback]
+base_url = "{}"
+workspace_id = "w"
+[flashback.auth]
+token = {{ file = "{here}/token" }}
+[state]
+url = "{}"
+[http]
+listen = "{http}"
+[schedule]
+check = "{}"
+[sources.vault]
+type = "vault"
+address = "{}"
+max_rps = 100000
+[sources.vault.auth]
+method = "approle"
+mount = "{}"
+role_id = "{}"
+secret_id = {{ file = "{here}/secret-id" }}
+{}
+"#,
+        of.flashback.sandbox.url(),
+        of.state.unwrap_or(&own),
+        of.check,
+        of.store.address,
+        of.role.mount,
+        of.role.role_id,
+        of.more
+    );
+    for key in (0..of.keys).map(name) {
+        text += &format!(
+            "[keys.{key}]\nai_type = \"OPENAI\"\nsource = \"vault\"\npath = \"llm/{key}\"\n"
+        );
+    }
+    let mut command = binary();
+    command
+        .args(["run", "--config"])
+        .arg(put("config.toml", &text));
+    command
+}
+
+pub struct Daemon {
+    process: Leashed,
+    command: Command,
+    directory: TempDir,
+    port: u16,
+    http: reqwest::Client,
+}
+
+impl Daemon {
+    pub fn start(setting: &Setting<'_>) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let port = free_port();
+        let command = command(directory.path(), &format!("127.0.0.1:{port}"), setting);
+        let http = reqwest::Client::builder().tls_certs_only(Vec::new());
+        Self {
+            process: Leashed::start(&command, &directory.path().join("log")),
+            command,
+            directory,
+            port,
+            http: http.build().expect("a client"),
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Everything it has logged.
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+
+    /// Asks it to end and waits until it has.
+    pub async fn stop(&self) {
+        self.process.terminate();
+        while !self.process.ended() {
+            sleep(POLL).await;
+        }
+    }
+
+    /// Starts it again, after it has ended.
+    pub fn start_again(&mut self) {
+        let log = self.directory.path().join("log");
+        self.process = Leashed::start(&self.command, &log);
+    }
+
+    /// Waits for something that comes about while it runs.
+    ///
+    /// # Panics
+    /// Where it ends before.
+    pub async fn until<T>(&self, come_about: impl Future<Output = T>) -> T {
+        let ended = async {
+            while !self.process.ended() {
+                sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::select! {
+            () = ended => panic!("the daemon has ended: {}", self.log()),
+            value = come_about => value,
+        }
+    }
+
+    /// Waits until every key has been looked at.
+    pub async fn ready(&self) {
+        let url = format!("http://127.0.0.1:{}/readyz", self.port);
+        let ready = || async {
+            let answer = self.http.get(&url).send().await.ok()?;
+            answer.status().is_success().then_some(())
+        };
+        let all = async {
+            while ready().await.is_none() {
+                sleep(POLL).await;
+            }
+        };
+        self.until(all).await;
+    }
+}

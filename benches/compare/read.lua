@@ -1,0 +1,7 @@
+-- Reads one key after the other, in no order, with the token in $TOKEN, of $KEYS keys.
+local keys = tonumber(os.getenv("KEYS"))
+wrk.headers["X-Vault-Token"] = os.getenv("TOKEN")
+
+request = function()
+  return wrk.format("GET", string.format("/v1/secret/data/llm/key-%05d", math.random(0, keys - 1)))
+end

@@ -1,0 +1,173 @@
+//! Several daemons on one PostgreSQL: how quickly they do the first pass together, and how long the
+//! keys of one that ends wait for another.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use flashback_rotator::flashback::sandbox::sha256_hex;
+use tokio::time::sleep;
+
+use crate::Length;
+use crate::common::report::{Report, Spread, millis};
+use crate::common::store::{Role, Store, secret};
+use crate::common::support::postgres::Postgres;
+use crate::daemon::{Daemon, Setting};
+use crate::flashback::Flashback;
+
+/// How many daemons share the keys.
+const REPLICAS: [usize; 3] = [1, 2, 4];
+
+/// The lease by default, after which the keys of a dead one are taken over, and 2 s.
+const KILLED: Duration = Duration::from_secs(17);
+
+/// One look, and the second in which the others learn of it.
+const DRAINED: Duration = Duration::from_secs(2);
+
+/// How long the replicas get to share the keys evenly.
+const SHARING: Duration = Duration::from_secs(10);
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// As durable as PostgreSQL is by default, which the tests' servers are not.
+const SETTINGS: &str = "fsync = on\nfull_page_writes = on\nautovacuum = on\n";
+
+/// Who is let in: everybody, from this machine.
+const RULES: &str = "host all all 127.0.0.1/32 trust\n";
+
+pub async fn hold(report: &mut Report, length: &Length) {
+    let postgres = Postgres::start(SETTINGS, RULES).await;
+    let store = Store::start().await;
+    let role = store.role("rotator").await;
+    let (keys, few) = length.shared;
+    store.fill(keys, "first").await;
+    report.table(&["figure"]);
+    for replicas in REPLICAS {
+        first_pass(report, &postgres, &store, &role, replicas, keys).await;
+        store.audit.clear();
+    }
+    takeover(report, &postgres, &store, &role, few).await;
+}
+
+/// All start at the same time, on an empty state.
+async fn first_pass(
+    report: &mut Report,
+    postgres: &Postgres,
+    store: &Store,
+    role: &Role,
+    replicas: usize,
+    keys: usize,
+) {
+    eprintln!("the first pass with {replicas} replicas");
+    let state = postgres.database().await.url();
+    let flashback = Flashback::empty().await;
+    let setting = Setting {
+        store,
+        role,
+        flashback: &flashback,
+        state: Some(&state),
+        check: "30s",
+        keys,
+        more: "",
+    };
+    let begun = Utc::now();
+    let daemons: Vec<Daemon> = (0..replicas).map(|_| Daemon::start(&setting)).collect();
+    let filled = flashback.filled(keys, "first", PATIENCE);
+    let stale = daemons[0].until(filled).await;
+    let figure = if stale == 0 {
+        let last = flashback.arrivals().into_values().max().expect("keys") - begun;
+        let last = last.to_std().unwrap_or_default();
+        let pace = keys as f64 / last.as_secs_f64();
+        format!("{}: {pace:.0} keys/s", millis(last))
+    } else {
+        format!("given up: {} keys after {PATIENCE:?}", keys - stale)
+    };
+    let made = flashback.sandbox.configurations().len();
+    report.figure(
+        &format!("first pass of {keys} keys, {replicas} replicas"),
+        &format!("{figure}, {made} configurations"),
+        "one configuration a key",
+        Some(stale == 0 && made == keys),
+    );
+    for daemon in &daemons {
+        daemon.stop().await;
+    }
+}
+
+/// One of two ends, and at that moment every key is rotated.
+async fn takeover(
+    report: &mut Report,
+    postgres: &Postgres,
+    store: &Store,
+    role: &Role,
+    keys: usize,
+) {
+    eprintln!("one of two replicas ends");
+    let state = postgres.database().await.url();
+    let flashback = Flashback::empty().await;
+    let setting = Setting {
+        store,
+        role,
+        flashback: &flashback,
+        state: Some(&state),
+        check: "1s",
+        keys,
+        more: "",
+    };
+    let other = Daemon::start(&setting);
+    let one = Daemon::start(&setting);
+    let filled = flashback.filled(keys, "first", PATIENCE);
+    one.until(filled).await;
+    sleep(SHARING).await;
+    drop(one);
+    waits(report, store, &flashback, keys, "kill -9", KILLED).await;
+
+    let one = Daemon::start(&setting);
+    sleep(SHARING).await;
+    let ((), ()) = tokio::join!(
+        one.stop(),
+        waits(report, store, &flashback, keys, "SIGTERM", DRAINED)
+    );
+    other.stop().await;
+}
+
+/// Rotates every key now, and says how long each took to be in Flashback.
+async fn waits(
+    report: &mut Report,
+    store: &Store,
+    flashback: &Flashback,
+    keys: usize,
+    end: &str,
+    expected: Duration,
+) {
+    // A key has no white space in it, or it is not pushed.
+    let tag = end.replace(' ', "-");
+    let begun = Utc::now();
+    store.fill(keys, &tag).await;
+    let stale = flashback.filled(keys, &tag, PATIENCE).await;
+    let arrivals = flashback.arrivals();
+    let waits = (0..keys).filter_map(|key| {
+        let at = arrivals.get(&sha256_hex(&secret(key, &tag)))?;
+        (*at - begun).to_std().ok()
+    });
+    let waits: Vec<Duration> = waits.collect();
+    let what = format!("{end} of one of two replicas, {keys} keys rotated then: each in Flashback");
+    let wanted = format!("the last within {}", millis(expected));
+    if waits.is_empty() {
+        report.figure(&what, "none arrived", &wanted, Some(false));
+        return;
+    }
+    let waits = Spread::of(waits);
+    report.figure(
+        &what,
+        &format!(
+            "{waits}{}",
+            if stale > 0 {
+                format!(", {stale} never")
+            } else {
+                String::new()
+            }
+        ),
+        &wanted,
+        Some(stale == 0 && waits.max() <= expected),
+    );
+}
