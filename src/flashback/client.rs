@@ -37,7 +37,20 @@ impl Client {
     /// [`FlashbackError::Unavailable`] where `base_url` is no HTTP address, or the machine has no
     /// CA certificates.
     pub fn new(base_url: &str, auth: Auth, lane: Arc<Lane>) -> Result<Self, FlashbackError> {
-        let exchange = Arc::new(Exchange::new(base_url, lane)?);
+        Self::of_replica(base_url, auth, lane, None)
+    }
+
+    /// The same, which says in each request which replica it is.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn of_replica(
+        base_url: &str,
+        auth: Auth,
+        lane: Arc<Lane>,
+        replica: Option<&str>,
+    ) -> Result<Self, FlashbackError> {
+        let exchange = Arc::new(Exchange::new(base_url, lane, replica)?);
         let session = Session::new(auth, Arc::clone(&exchange));
         Ok(Self { exchange, session })
     }

@@ -72,7 +72,11 @@ impl<'a> Call<'a> {
 }
 
 impl Exchange {
-    pub fn new(base_url: &str, lane: Arc<Lane>) -> Result<Self, FlashbackError> {
+    pub fn new(
+        base_url: &str,
+        lane: Arc<Lane>,
+        replica: Option<&str>,
+    ) -> Result<Self, FlashbackError> {
         let base = Url::parse(base_url)
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
@@ -82,7 +86,7 @@ impl Exchange {
                 unusable("base_url is not an http:// or https:// address without query and user")
             })?;
         let client = reqwest::Client::builder()
-            .user_agent(concat!("flashback-rotator/", env!("CARGO_PKG_VERSION")))
+            .user_agent(user_agent(replica))
             // A bearer token must not follow a redirect to another host.
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT)
@@ -217,6 +221,18 @@ impl Exchange {
         }
         Ok(address)
     }
+}
+
+/// What Flashback's operators see of who asked.
+fn user_agent(replica: Option<&str>) -> String {
+    let product = concat!("flashback-rotator/", env!("CARGO_PKG_VERSION"));
+    let Some(replica) = replica else {
+        return product.to_owned();
+    };
+    // The name stands in a comment, as RFC 9110 has them.
+    let fits = |c: &char| c.is_ascii_graphic() && !matches!(c, '(' | ')' | '\\');
+    let name: String = replica.chars().filter(fits).collect();
+    format!("{product} (replica {name})")
 }
 
 fn all_sent<'a>(call: &Call<'a>, bearer: Option<&'a Secret>) -> Vec<&'a Secret> {

@@ -35,7 +35,8 @@ PATCH /_sandbox/switches          turn some of them; the others stay. The body i
       carried out, then the connection is cut), hang (never answered). It is aimed with "operations"
       (list, available, create, update, delete, validate, login, refresh) and "name" (of the
       configuration written), and limited with "share" (0 to 1) and "next" (so many and no more).
-GET   /_sandbox/journal?after=N   every request in order; secrets as SHA-256
+GET   /_sandbox/journal?after=N   every request in order: who asked, when it came, when it was over;
+                                  secrets as SHA-256
 GET   /_sandbox/configurations    what it holds; secrets as SHA-256
 POST  /_sandbox/configurations/ID/repositories   {"name": "app"}: a repository uses it, so that
                                   it cannot be deleted

@@ -19,6 +19,10 @@ pub struct Entry {
     pub at: DateTime<Utc>,
     /// When its answer was ready; `None` while it is not.
     pub answered_at: Option<DateTime<Utc>>,
+    /// When it was over: answered, or broken off by whoever asked. `None` while it is under way.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// What the asker says of itself (`User-Agent`).
+    pub user_agent: Option<String>,
     /// What it asked for.
     pub operation: Operation,
     /// The method.

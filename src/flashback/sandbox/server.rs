@@ -137,6 +137,7 @@ struct Asked {
     body: Option<Map<String, Value>>,
     method: String,
     path: String,
+    user_agent: Option<String>,
 }
 
 impl Asked {
@@ -167,6 +168,7 @@ impl Asked {
             workspace: workspace.map(|(_, id)| id.into_owned()),
             bearer,
             body: json.then(|| serde_json::from_slice(&bytes).ok()).flatten(),
+            user_agent: header(header::USER_AGENT).map(str::to_owned),
             method: parts.method.to_string(),
             path: parts
                 .uri
@@ -184,6 +186,8 @@ impl Asked {
             number: 0,
             at: Utc::now(),
             answered_at: None,
+            ended_at: None,
+            user_agent: self.user_agent.clone(),
             operation: self.operation,
             method: self.method.clone(),
             path: self.path.clone(),
@@ -196,9 +200,22 @@ impl Asked {
     }
 }
 
+/// A request under way. It is over when this is dropped, also where nobody waits for the answer any
+/// more.
+struct UnderWay<'a>(&'a House, u64);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if let Some(entry) = self.0.journal().entry(self.1) {
+            entry.ended_at = Some(Utc::now());
+        }
+    }
+}
+
 /// Writes the request down, lets it meet its fault or carries it out, and writes down how it ended.
 async fn perform(house: &House, knife: &Knife, asked: Asked) -> Response {
     let number = house.journal().open(asked.entry());
+    let _under_way = UnderWay(house, number);
     let latency = Duration::from_millis(house.switches().latency_ms);
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
