@@ -91,6 +91,16 @@ impl Holdings {
         self.tenure().map(|tenure| tenure.keys())
     }
 
+    /// Whether there are others who hold keys.
+    pub fn is_shared(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Whether the key is held.
+    pub fn has(&self, key: &KeyId) -> bool {
+        self.tenure().is_none_or(|tenure| tenure.has(key))
+    }
+
     /// Whether the key is held under this very claim.
     pub fn holds(&self, key: &KeyId, hold: Option<Hold>) -> bool {
         self.tenure().is_none_or(|tenure| tenure.holds(key, hold))

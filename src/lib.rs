@@ -13,8 +13,9 @@
 //! a store holds, [`lane`] is the one way to call an outside service, [`lease`] says what this process
 //! may work on where several share the keys, [`retry`] says what a failure
 //! means, [`credential`] where the rotator's own credentials come from, [`verify`] whether a key is
-//! one. Around it: [`config`], [`fleet`] (a configuration made real), [`supervise`] (tasks that
-//! outlive their panics), [`daemon`], [`http`], [`telemetry`] and the commands in [`cli`].
+//! one. Around it: [`config`], [`fleet`] (a configuration made real), [`sharing`] (who holds which
+//! key), [`supervise`] (tasks that outlive their panics), [`daemon`], [`http`], [`telemetry`] and the
+//! commands in [`cli`].
 
 mod cause;
 pub mod cli;
@@ -35,6 +36,7 @@ pub mod redact;
 pub mod retry;
 pub mod scheduler;
 pub mod secret;
+pub mod sharing;
 pub mod source;
 pub mod span;
 pub mod store;

@@ -79,6 +79,12 @@ fn conforms(line: &Value, all: &BTreeMap<String, Described>) {
     }
 }
 
+/// Fails where a line with an event is not what the page says of it.
+pub fn all_conform(lines: &[Value]) {
+    let all = described();
+    lines.iter().for_each(|line| conforms(line, &all));
+}
+
 #[test]
 fn each_event_is_described_with_an_example() {
     let all = described();

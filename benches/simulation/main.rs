@@ -30,7 +30,7 @@ use flashback_rotator::lease::Holdings;
 use flashback_rotator::model::{AiType, KeyId, Settings, SourceId, Version, WorkspaceId};
 use flashback_rotator::reconcile::Rules;
 use flashback_rotator::retry::Limits;
-use flashback_rotator::scheduler::{Scheduled, Scheduler};
+use flashback_rotator::scheduler::{First, Scheduled, Scheduler};
 use flashback_rotator::store::Store;
 use flashback_rotator::store::sqlite::Sqlite;
 use flashback_rotator::supervise::Supervisor;
@@ -264,6 +264,7 @@ fn schedule(configs: &[(KeyId, Arc<KeyConfig>)]) -> Vec<Scheduled> {
         check: config.check.clone(),
         source: config.source.clone(),
         workspace: config.settings.workspace_id.clone(),
+        first: First::Now,
     };
     configs.iter().map(scheduled).collect()
 }

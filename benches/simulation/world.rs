@@ -205,7 +205,12 @@ pub struct Eyes {
 
 #[async_trait]
 impl Looker for Eyes {
-    async fn look(&self, key: &KeyId, planned: Option<DateTime<Utc>>) -> Looked {
+    async fn look(
+        &self,
+        key: &KeyId,
+        planned: Option<DateTime<Utc>>,
+        _: Option<DateTime<Utc>>,
+    ) -> Looked {
         let unit = &self.units[key];
         let mut turn = unit.turn().await;
         let look = self

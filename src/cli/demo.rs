@@ -20,7 +20,7 @@ use crate::lane::{Lane, Terms};
 use crate::lease::Holdings;
 use crate::model::{AiLlmId, AiType, Settings, WorkspaceId};
 use crate::retry::Limits;
-use crate::scheduler::Scheduler;
+use crate::scheduler::{First, Scheduler};
 use crate::secret::{Credentials, Secret};
 use crate::store;
 use crate::store::Store;
@@ -184,12 +184,13 @@ impl Stage {
             fingerprinter: store.fingerprinter().await.map_err(text)?,
             store: store.clone(),
             holdings: Arc::new(Holdings::alone()),
+            replica: None,
             metrics: Arc::new(Metrics::new()),
             outages: watch.clone(),
             stop: stop.clone(),
         };
         let fleet = Fleet::build(Arc::new(config), &ground, None).map_err(text)?;
-        let schedule = fleet.schedule();
+        let schedule = fleet.schedule(|_| First::Now);
         let current = Arc::new(Current::new(fleet));
         let scheduler = Scheduler::start(current.clone(), Supervisor::new(stop.clone()));
         watch.attach(scheduler.clone());

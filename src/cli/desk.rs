@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{End, fail, say, wrong};
 use crate::config::{self, Config, Loaded};
+use crate::daemon::state::State;
 use crate::engine::row::Row;
 use crate::fleet::{Fleet, Ground};
 use crate::lane::Outages;
@@ -54,10 +55,25 @@ pub async fn fleet(
     store: Arc<dyn Store>,
     stop: &CancellationToken,
 ) -> Result<Fleet, End> {
-    let ground = Ground {
-        fingerprinter: store.fingerprinter().await.map_err(fail)?,
+    let state = State {
         store,
         holdings: Arc::new(Holdings::alone()),
+        shared: None,
+    };
+    fleet_over(config, &state, stop).await
+}
+
+/// The same over a state that others may share.
+pub async fn fleet_over(
+    config: Config,
+    state: &State,
+    stop: &CancellationToken,
+) -> Result<Fleet, End> {
+    let ground = Ground {
+        fingerprinter: state.store.fingerprinter().await.map_err(fail)?,
+        store: state.store.clone(),
+        holdings: state.holdings.clone(),
+        replica: state.name(),
         metrics: Arc::new(Metrics::new()),
         outages: Arc::new(OutagesOnStderr),
         stop: stop.clone(),

@@ -7,6 +7,7 @@ mod health;
 mod history;
 mod pages;
 mod plan;
+mod replicas;
 mod rollback;
 mod run;
 mod sandbox;

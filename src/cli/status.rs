@@ -6,8 +6,11 @@ use chrono::{DateTime, Utc};
 
 use super::table::{self, Table};
 use super::{End, desk, fail};
+use crate::config::{PostgresConfig, StateConfig};
 use crate::engine::row::{self, Row, State};
 use crate::store;
+use crate::store::postgres::Postgres;
+use crate::store::share::Share as _;
 
 /// What `status` takes.
 #[derive(Debug, clap::Args)]
@@ -34,8 +37,29 @@ async fn status(path: Option<&Path>, args: &Args) -> Result<End, End> {
         desk::print(row::document(&rows));
     } else {
         desk::print(render(&rows, Utc::now()));
+        if let StateConfig::Postgres(postgres) = &config.state {
+            desk::print(format_args!("\n{}", replicas(postgres).await?));
+        }
     }
     Ok(End::Done)
+}
+
+/// Those who share the keys, and how many each of them holds.
+async fn replicas(postgres: &PostgresConfig) -> Result<Table, End> {
+    let mut table = Table::new(&["REPLICA", "KEYS", "STATE"]);
+    let state = Postgres::open_beside(postgres).await.map_err(fail)?;
+    let all = match &state {
+        Some(state) => state.replicas().await.map_err(fail)?,
+        None => Vec::new(),
+    };
+    for replica in all {
+        table.row([
+            table::plain(&replica.member.name),
+            replica.keys.to_string(),
+            table::plain(if replica.alive { "up" } else { "not heard of" }),
+        ]);
+    }
+    Ok(table)
 }
 
 /// The table of `status`.

@@ -1,5 +1,6 @@
 //! Work on keys, by the daemon that runs on this state or, without one, by this process.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,12 +10,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::plan::render;
-use super::{End, desk, fail, say, table};
-use crate::config::Config;
+use super::{End, desk, fail, replicas, say, table};
+use crate::config::{Config, StateConfig};
 use crate::engine::row::{self, Row};
 use crate::model::KeyId;
 use crate::store::sqlite::Sqlite;
-use crate::store::{self, Request, RequestState, Store, StoreError};
+use crate::store::{Request, RequestState, Store, StoreError};
 
 /// How often the answer of a daemon is looked for.
 const POLL: Duration = Duration::from_millis(100);
@@ -34,15 +35,20 @@ pub async fn carry_out(
         "flashback-rotator {command}, process {}",
         std::process::id()
     );
-    let rows = match Sqlite::open(store::file(&config.state).map_err(fail)?, &holder) {
-        Ok(store) => alone(config, Arc::new(store), request).await?,
-        Err(StoreError::Locked {
-            holder: Some(holder),
-            ..
-        }) if holder.starts_with("flashback-rotator run") => {
-            by_the_daemon(command, &config, request).await?
+    let rows = match config.state.clone() {
+        StateConfig::Postgres(postgres) => {
+            replicas::carry_out(command, config, &postgres, request).await?
         }
-        Err(error) => return Err(fail(error)),
+        StateConfig::Sqlite { path } => match Sqlite::open(&path, &holder) {
+            Ok(store) => alone(config, Arc::new(store), request).await?,
+            Err(StoreError::Locked {
+                holder: Some(holder),
+                ..
+            }) if holder.starts_with("flashback-rotator run") => {
+                by_the_daemon(command, &config, &path, request).await?
+            }
+            Err(error) => return Err(fail(error)),
+        },
     };
     if json {
         desk::print(row::document(&rows));
@@ -70,7 +76,7 @@ async fn alone(config: Config, store: Arc<Sqlite>, request: &Request) -> Result<
 
 /// The first signal cancels `stop`, so that pushes in flight are finished and nothing else is begun;
 /// this returns with the second.
-async fn second_signal(stop: &CancellationToken) {
+pub async fn second_signal(stop: &CancellationToken) {
     let both = signal(SignalKind::interrupt()).and_then(|interrupt| {
         let terminate = signal(SignalKind::terminate())?;
         Ok((interrupt, terminate))
@@ -99,9 +105,13 @@ enum Answer {
     Not { error: String },
 }
 
-async fn by_the_daemon(command: &str, config: &Config, request: &Request) -> Result<Vec<Row>, End> {
+async fn by_the_daemon(
+    command: &str,
+    config: &Config,
+    path: &Path,
+    request: &Request,
+) -> Result<Vec<Row>, End> {
     let (keys, _) = request.parts();
-    let path = store::file(&config.state).map_err(fail)?;
     let Some(store) = Sqlite::open_beside(path).map_err(fail)? else {
         return Err(fail(format!("the state {} went away", path.display())));
     };
@@ -133,7 +143,12 @@ async fn by_the_daemon(command: &str, config: &Config, request: &Request) -> Res
         tokio::time::sleep(POLL).await;
     };
     bar.finish_and_clear();
-    let mut rows = match serde_json::from_str(&answer) {
+    rows_of(&answer, config, &asked)
+}
+
+/// The rows of a daemon's answer, one for each key that was asked for.
+pub fn rows_of(answer: &str, config: &Config, asked: &[KeyId]) -> Result<Vec<Row>, End> {
+    let mut rows = match serde_json::from_str(answer) {
         Ok(Answer::Done { keys }) => keys,
         Ok(Answer::Not { error }) => return Err(fail(format!("the daemon: {error}"))),
         Err(_) => {
@@ -142,10 +157,10 @@ async fn by_the_daemon(command: &str, config: &Config, request: &Request) -> Res
         }
     };
     let missing: Vec<_> = asked
-        .into_iter()
-        .filter(|key| !rows.iter().any(|row| row.key == *key))
+        .iter()
+        .filter(|key| !rows.iter().any(|row| row.key == **key))
         .collect();
-    rows.extend(missing.iter().map(|key| {
+    rows.extend(missing.into_iter().map(|key| {
         let unknown = "the daemon does not know it yet: it has not loaded this configuration";
         Row::failed(key, &config.keys[key], unknown)
     }));

@@ -16,11 +16,14 @@ use crate::engine::row::{self, Row};
 use crate::failpoint;
 use crate::fleet::{Current, PANICKED};
 use crate::model::{KeyId, Order};
-use crate::store::{Request, RequestId, Store};
+use crate::store::{Request, RequestId, Store, StoreError};
 use crate::telemetry::panics::{Task, within};
 
 /// How often the desk is looked at. People wait on the other side.
 const POLL: Duration = Duration::from_millis(250);
+
+/// The same where it is in a database, which each replica asks.
+const POLL_SHARED: Duration = Duration::from_secs(1);
 
 /// How often an answer that could not be written is tried again.
 const ANSWER_AGAIN: Duration = Duration::from_secs(1);
@@ -43,8 +46,10 @@ pub struct Desk {
 impl Desk {
     /// Serves until dropped, and takes nothing more once the process is to stop.
     pub async fn serve(&self) {
-        let mut poll = tokio::time::interval(POLL);
+        let is_shared = self.current.load().engine.holdings.is_shared();
+        let mut poll = tokio::time::interval(if is_shared { POLL_SHARED } else { POLL });
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let metrics = self.current.load().engine.metrics.clone();
         let mut failing = false;
         while !self.stop.is_cancelled() {
             poll.tick().await;
@@ -53,16 +58,21 @@ impl Desk {
                 Ok(taken) => {
                     failing = false;
                     self.eyes.state_answered();
+                    if !is_shared {
+                        metrics.state_up(true);
+                    }
                     if let Some((id, request)) = taken {
                         let work = self.clone().carry_out(id, request);
                         self.requests.spawn(within(Task::Request, None, work));
                     }
                 }
-                Err(error) if !failing => {
+                // Whoever shares says so.
+                Err(_) if is_shared || failing => {}
+                Err(error) => {
                     failing = true;
+                    metrics.state_up(false);
                     tracing::error!(%error, "requests in the state cannot be read");
                 }
-                Err(_) => {}
             }
         }
     }
@@ -71,18 +81,28 @@ impl Desk {
         let (keys, order) = request.parts();
         let work = AssertUnwindSafe(self.sync(id, &keys, order)).catch_unwind();
         // Whoever waits must not wait for ever.
-        let rows = work.await.unwrap_or_else(|_| self.failed(&keys));
+        let mut rows = work.await.unwrap_or_else(|_| self.failed(&keys));
         let fleet = self.current.load();
+        let holdings = &fleet.engine.holdings;
         for row in rows
             .iter()
-            .filter(|row| !fleet.units.contains_key(&row.key))
+            .filter(|row| !fleet.units.contains_key(&row.key) || !holdings.has(&row.key))
         {
-            // It left the configuration meanwhile: its series must not come back with this.
-            fleet.engine.metrics.forget_key(&row.key);
+            // It left the configuration meanwhile, or is another replica's: its series must not come
+            // back with this.
+            fleet.retire_key(&row.key);
         }
+        // One that was broken off is for the next process on this state to carry out, and one that
+        // was lost for whoever holds it now.
         let stopped = |row: &Row| row.error.as_deref() == Some(STOPPED);
-        // One that was broken off is for the next process on this state to carry out.
-        if !rows.iter().any(stopped) {
+        let lost = StoreError::Lost.to_string();
+        let broken_off = |row: &Row| stopped(row) || row.error.as_deref() == Some(&*lost);
+        if holdings.is_shared() {
+            rows.retain(|row| !broken_off(row));
+        } else if rows.iter().any(stopped) {
+            return;
+        }
+        if !rows.is_empty() || keys.is_empty() {
             self.answer(id, &rows).await;
         }
     }

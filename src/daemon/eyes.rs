@@ -17,6 +17,7 @@ use crate::http::page::{EVENTS, Outage, Overview};
 use crate::lane::Outages;
 use crate::model::SourceId;
 use crate::scheduler::Scheduler;
+use crate::store::share::Share;
 use crate::supervise::Supervisor;
 use crate::telemetry::event;
 use crate::telemetry::metrics::{FLASHBACK, Metrics};
@@ -87,8 +88,10 @@ pub struct DaemonEyes {
     supervisor: Supervisor,
     metrics: Arc<Metrics>,
     watch: Arc<Watch>,
+    share: Option<Arc<dyn Share>>,
     started_at: DateTime<Utc>,
     signed_in: AtomicBool,
+    joined: AtomicBool,
     was_ready: AtomicBool,
     refused: AtomicBool,
     state_answered: Mutex<Instant>,
@@ -102,6 +105,7 @@ impl DaemonEyes {
         supervisor: Supervisor,
         metrics: Arc<Metrics>,
         watch: Arc<Watch>,
+        share: Option<Arc<dyn Share>>,
     ) -> Arc<Self> {
         Arc::new(Self {
             current,
@@ -109,8 +113,10 @@ impl DaemonEyes {
             supervisor,
             metrics,
             watch,
+            share,
             started_at: Utc::now(),
             signed_in: AtomicBool::new(false),
+            joined: AtomicBool::new(false),
             was_ready: AtomicBool::new(false),
             refused: AtomicBool::new(false),
             state_answered: Mutex::new(Instant::now()),
@@ -127,9 +133,18 @@ impl DaemonEyes {
         self.refused.store(refused, Ordering::Relaxed);
     }
 
+    fn is_shared(&self) -> bool {
+        self.current.load().engine.holdings.is_shared()
+    }
+
     /// Whether the newest configuration is refused.
     pub fn is_refused(&self) -> bool {
         self.refused.load(Ordering::Relaxed)
+    }
+
+    /// This process has its place among the replicas. Whether that is news.
+    pub fn joined(&self) -> bool {
+        !self.joined.swap(true, Ordering::Relaxed)
     }
 
     /// Flashback has been signed in to.
@@ -142,7 +157,9 @@ impl DaemonEyes {
 impl Eyes for DaemonEyes {
     fn live(&self) -> bool {
         let state = lock(&self.state_answered).elapsed();
-        self.scheduler.since_pulse() < STUCK && state < STATE_GONE && self.supervisor.all_well()
+        // A database that is away comes back without a restart, and a restart does not bring it back.
+        let state = state < STATE_GONE || self.is_shared();
+        self.scheduler.since_pulse() < STUCK && state && self.supervisor.all_well()
     }
 
     fn ready(&self) -> Result<(), Vec<String>> {
@@ -153,6 +170,9 @@ impl Eyes for DaemonEyes {
         let mut missing = Vec::new();
         if !self.signed_in.load(Ordering::Relaxed) {
             missing.push("not signed in to Flashback yet".to_owned());
+        }
+        if self.is_shared() && !self.joined.load(Ordering::Relaxed) {
+            missing.push("not among the replicas that share the state yet".to_owned());
         }
         let unseen = self.scheduler.unseen();
         if unseen > 0 {
@@ -188,6 +208,10 @@ impl Eyes for DaemonEyes {
         let history = store.history(None, Some(EVENTS)).await;
         let mut events = history.map_err(|error| error.to_string())?;
         events.reverse();
+        let replicas = match &self.share {
+            Some(share) => share.replicas().await.map_err(|error| error.to_string())?,
+            None => Vec::new(),
+        };
         let at = Utc::now();
         Ok(Overview {
             at,
@@ -196,6 +220,7 @@ impl Eyes for DaemonEyes {
             missing: self.ready().err().unwrap_or_default(),
             refused: self.is_refused(),
             services: overview::services(&fleet, |service| self.watch.last_outage(service)),
+            replicas: overview::replicas(replicas),
             keys: overview::keys(&fleet.config, records, at),
             events,
         })

@@ -8,7 +8,9 @@ mod desk;
 pub(crate) mod eyes;
 mod overview;
 mod reload;
+mod roster;
 mod services;
+pub(crate) mod state;
 mod systemd;
 
 use std::net::SocketAddr;
@@ -19,15 +21,15 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Loaded;
 use crate::fleet::{Current, Fleet, FleetError, Ground};
-use crate::lease::Holdings;
 use crate::scheduler::Scheduler;
-use crate::store::sqlite::Sqlite;
-use crate::store::{self, Store as _, StoreError};
+use crate::sharing::Sharer;
+use crate::store::{Store, StoreError};
 use crate::supervise::Supervisor;
 use crate::telemetry::event;
 use crate::telemetry::log::Handle;
@@ -35,7 +37,9 @@ use crate::telemetry::metrics::Metrics;
 
 use eyes::{DaemonEyes, Watch};
 use reload::Reloader;
+use roster::Roster;
 use services::Services;
+use state::State;
 
 /// How long a push in flight may take to finish after a signal.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -72,10 +76,13 @@ pub enum StartError {
 pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), StartError> {
     let mut signals = Signals::catch().map_err(StartError::Signals)?;
     let config = Arc::new(loaded.config);
-    let holder = format!("flashback-rotator run, process {}", std::process::id());
-    let store = Arc::new(Sqlite::open(store::file(&config.state)?, &holder)?);
     let address = config.http_listen;
     let listener = listen(address).await?;
+    let state = tokio::select! {
+        state = State::open(&config.state) => state?,
+        () = signals.stop() => return Ok(()),
+    };
+    let store = state.store.clone();
     let bound = listener.local_addr().unwrap_or(address);
 
     let metrics = Arc::new(Metrics::new());
@@ -84,7 +91,8 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
     let ground = Ground {
         fingerprinter: store.fingerprinter().await?,
         store: store.clone(),
-        holdings: Arc::new(Holdings::alone()),
+        holdings: state.holdings.clone(),
+        replica: state.name(),
         metrics: Arc::clone(&metrics),
         outages: watch.clone(),
         stop: looks.clone(),
@@ -112,7 +120,6 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
     }
 
     fleet.announce(None);
-    let schedule = fleet.schedule();
     let current = Arc::new(Current::new(fleet));
     let supervisor = Supervisor::new(looks.clone());
     let scheduler = Scheduler::start(current.clone(), supervisor.clone());
@@ -123,8 +130,13 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         supervisor.clone(),
         metrics.clone(),
         watch,
+        state.shared.as_ref().map(|shared| shared.share.clone()),
     );
-    scheduler.replace(schedule);
+    let roster = Arc::new(Roster::new(
+        current.clone(),
+        scheduler.clone(),
+        eyes.clone(),
+    ));
 
     // These have nothing to finish: they go on while the looks drain, and are dropped then.
     let rest = CancellationToken::new();
@@ -134,6 +146,22 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         supervisor,
         current: current.clone(),
         eyes: eyes.clone(),
+    };
+    let leave = CancellationToken::new();
+    let sharing = match &state.shared {
+        None => {
+            roster.renew();
+            None
+        }
+        Some(shared) => Some(services.sharing(Sharer::new(
+            shared.share.clone(),
+            state.holdings.clone(),
+            roster.clone(),
+            shared.terms.clone(),
+            metrics.clone(),
+            looks.clone(),
+            leave.clone(),
+        ))),
     };
     let running = [
         services.http(listener, rest.clone()),
@@ -150,7 +178,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
                 loaded.digest,
                 current.clone(),
                 ground,
-                scheduler.clone(),
+                roster,
                 eyes,
                 log,
             ),
@@ -182,14 +210,26 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         () = signals.stop() => tracing::warn!("stopping at once"),
     }
     rest.cancel();
-    running.iter().for_each(tokio::task::JoinHandle::abort);
-    match tokio::time::timeout(FLUSH, store.flush()).await {
+    running.iter().for_each(JoinHandle::abort);
+    leave.cancel();
+    leave_state(&*store, sharing).await;
+    tracing::info!(event = event::STOPPED, "stopped");
+    Ok(())
+}
+
+/// The last notes, and what the other replicas are told. Whoever shares does both.
+async fn leave_state(store: &dyn Store, sharing: Option<JoinHandle<()>>) {
+    let left = async {
+        match sharing {
+            Some(sharing) => sharing.await.map_err(|error| error.to_string()),
+            None => store.flush().await.map_err(|error| error.to_string()),
+        }
+    };
+    match tokio::time::timeout(FLUSH, left).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "the last notes were not written"),
         Err(_) => tracing::warn!("the last notes were not written: the state does not answer"),
     }
-    tracing::info!(event = event::STOPPED, "stopped");
-    Ok(())
 }
 
 async fn listen(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {

@@ -9,8 +9,9 @@ use url::Url;
 use crate::config::{Config, KeyConfig, SourceKind};
 use crate::engine::row::Row;
 use crate::fleet::Fleet;
-use crate::http::page::{Answers, Key, Outage, Service};
+use crate::http::page::{Answers, Key, Outage, Replica, Service};
 use crate::model::{KeyId, Record};
+use crate::store::share;
 use crate::telemetry::metrics::FLASHBACK;
 
 /// Flashback, then the sources by their names; `outage` gives the last one of a service.
@@ -83,6 +84,16 @@ fn host(address: &str) -> String {
         Some(port) => format!("{host}:{port}"),
         None => host.to_owned(),
     }
+}
+
+/// Those who share the keys, the commands of the moment among them.
+pub fn replicas(all: Vec<share::Replica>) -> Vec<Replica> {
+    let replica = |replica: share::Replica| Replica {
+        name: replica.member.name,
+        keys: replica.keys as usize,
+        alive: replica.alive,
+    };
+    all.into_iter().map(replica).collect()
 }
 
 /// Every configured key, looked at or not.

@@ -10,11 +10,11 @@ use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 
 use super::eyes::DaemonEyes;
+use super::roster::Roster;
 use super::systemd;
 use crate::config::{self, Digest, Loaded};
 use crate::failpoint;
 use crate::fleet::{Current, Fleet, Ground};
-use crate::scheduler::Scheduler;
 use crate::telemetry::event;
 use crate::telemetry::log::Handle;
 
@@ -35,7 +35,7 @@ pub struct Reloader {
     seen: Option<Option<Digest>>,
     current: Arc<Current>,
     ground: Ground,
-    scheduler: Scheduler,
+    roster: Arc<Roster>,
     eyes: Arc<DaemonEyes>,
     log: Handle,
 }
@@ -46,7 +46,7 @@ impl Reloader {
         known: Digest,
         current: Arc<Current>,
         ground: Ground,
-        scheduler: Scheduler,
+        roster: Arc<Roster>,
         eyes: Arc<DaemonEyes>,
         log: Handle,
     ) -> Self {
@@ -56,7 +56,7 @@ impl Reloader {
             seen: None,
             current,
             ground,
-            scheduler,
+            roster,
             eyes,
             log,
         }
@@ -168,13 +168,12 @@ impl Reloader {
             tracing::warn!("{warning}");
         }
         fleet.announce(Some(&old));
-        let schedule = fleet.schedule();
         fleet.report_services(Some(&old));
         self.current.replace(fleet);
-        self.scheduler.replace(schedule);
-        self.scheduler.changed(changed);
+        self.roster.renew();
+        self.roster.scheduler().changed(changed);
         // What failed may have failed at what was just put right.
-        self.scheduler.recovered(None);
+        self.roster.scheduler().recovered(None);
     }
 
     fn rejected(&self, error: &str) {

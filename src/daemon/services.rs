@@ -20,6 +20,7 @@ use crate::fleet::Current;
 use crate::http;
 use crate::lane::Failure as _;
 use crate::retry::{Class, Limits, Round};
+use crate::sharing::Sharer;
 use crate::supervise::Supervisor;
 use crate::telemetry::panics::Task;
 
@@ -53,6 +54,11 @@ impl Services {
     /// The requests of other processes.
     pub fn desk(&self, desk: Desk) -> JoinHandle<()> {
         self.start(Task::Desk, desk, |desk| desk.serve().boxed())
+    }
+
+    /// The keys, among the replicas.
+    pub fn sharing(&self, sharer: Sharer) -> JoinHandle<()> {
+        self.start(Task::Sharing, sharer, |sharer| sharer.run().boxed())
     }
 
     /// The configuration. Each of `hangups` is a SIGHUP.

@@ -90,11 +90,17 @@ fn note(eyes: &DaemonEyes) -> &'static str {
     }
 }
 
-/// `12 keys: 11 in sync, 1 failing; Flashback up; vault up, aws down`, and `note` after it.
+/// `12 keys: 11 in sync, 1 failing; Flashback up; vault up, aws down`, and `note` after it. Of keys that
+/// are with other replicas this process knows nothing.
 fn status(fleet: &Fleet, note: &str) -> String {
     let mut counts: BTreeMap<State, usize> = BTreeMap::new();
+    let mut elsewhere = 0;
     for key in fleet.config.keys.keys() {
         let unit = fleet.units.get(key);
+        if unit.is_some() && !fleet.engine.holdings.has(key) {
+            elsewhere += 1;
+            continue;
+        }
         let state = unit.map_or(State::Disabled, |unit| unit.standing());
         *counts.entry(state).or_default() += 1;
     }
@@ -104,6 +110,10 @@ fn status(fleet: &Fleet, note: &str) -> String {
         let separator = if number == 0 { ":" } else { "," };
         let word = state.as_str().replace('_', " ");
         let _ = write!(text, "{separator} {count} {word}");
+    }
+    if elsewhere > 0 {
+        let separator = if counts.is_empty() { ":" } else { "," };
+        let _ = write!(text, "{separator} {elsewhere} with other replicas");
     }
     let up = |is_up| if is_up { "up" } else { "down" };
     let flashback = fleet.lanes.get(FLASHBACK).is_none_or(LaneView::is_up);

@@ -1,50 +1,72 @@
 //! The fleet of the moment, which a reload replaces.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::Fleet;
-use crate::engine::Next;
+use crate::engine::{Next, Unit};
 use crate::model::{KeyId, Order};
-use crate::scheduler::{Looked, Looker, pace};
+use crate::scheduler::{Looked, Looker, is_served, pace};
 
 /// When a look is tried again that found somebody else at the key.
 const AFTER_ANOTHER: Duration = Duration::from_secs(1);
 
 /// The fleet of the moment, as the scheduler and the commands see it.
-pub struct Current(arc_swap::ArcSwap<Fleet>);
+pub struct Current {
+    fleet: ArcSwap<Fleet>,
+    stateless: AtomicBool,
+}
 
 impl Current {
     /// Begins with this one.
     pub fn new(fleet: Fleet) -> Self {
-        Self(arc_swap::ArcSwap::from_pointee(fleet))
+        Self {
+            fleet: ArcSwap::from_pointee(fleet),
+            stateless: AtomicBool::new(false),
+        }
     }
 
     /// The fleet of the moment.
     pub fn load(&self) -> Arc<Fleet> {
-        self.0.load_full()
+        self.fleet.load_full()
     }
 
     /// Puts another in its place. Looks under way end on the one they began with.
     pub fn replace(&self, fleet: Fleet) {
-        self.0.store(Arc::new(fleet));
+        self.fleet.store(Arc::new(fleet));
+    }
+
+    /// Whether the state is known to be away: no look would come to anything, and each would say so.
+    /// Gives what was known before.
+    pub fn set_stateless(&self, stateless: bool) -> bool {
+        self.stateless.swap(stateless, Ordering::Relaxed)
     }
 }
 
 #[async_trait]
 impl Looker for Current {
-    async fn look(&self, key: &KeyId, planned: Option<DateTime<Utc>>) -> Looked {
+    async fn look(
+        &self,
+        key: &KeyId,
+        planned: Option<DateTime<Utc>>,
+        occurrence: Option<DateTime<Utc>>,
+    ) -> Looked {
         let fleet = self.load();
-        let well = Looked {
+        let at_rest = |well| Looked {
             again_in: None,
-            well: true,
+            well,
         };
         let Some(unit) = fleet.units.get(key) else {
-            return well;
+            return at_rest(true);
         };
+        if self.stateless.load(Ordering::Relaxed) {
+            return at_rest(false);
+        }
         // Somebody who has the turn (a `sync`) is looking at it right now; what comes of that is
         // seen by looking again.
         let Some(mut turn) = unit.try_turn() else {
@@ -53,6 +75,11 @@ impl Looker for Current {
                 well: false,
             };
         };
+        if let Some(occurrence) = occurrence
+            && served_by_another(&fleet, unit, occurrence).await
+        {
+            return at_rest(true);
+        }
         let look = fleet
             .engine
             .look(unit, &mut turn, Order::None, planned)
@@ -65,9 +92,10 @@ impl Looker for Current {
             let interval = pace(&unit.config.check, at);
             fleet.engine.metrics.next_check(key, at, interval);
         }
-        if !self.load().units.contains_key(key) {
-            // It left the configuration meanwhile: its series must not come back with this.
-            fleet.engine.metrics.forget_key(key);
+        if !self.load().units.contains_key(key) || !fleet.engine.holdings.has(key) {
+            // It left the configuration meanwhile, or is another replica's: its series must not come
+            // back with this.
+            fleet.retire_key(key);
         }
         let again_in = match look.next {
             Next::OnSchedule => None,
@@ -78,4 +106,17 @@ impl Looker for Current {
             well: look.well,
         }
     }
+}
+
+/// Whether there is nothing to do for an occurrence of the key's cron line, because the replica that
+/// had it before has looked at it then.
+async fn served_by_another(fleet: &Fleet, unit: &Unit, occurrence: DateTime<Utc>) -> bool {
+    if !fleet.engine.holdings.is_shared() {
+        return false;
+    }
+    let Ok(record) = fleet.engine.store.load(&unit.key).await else {
+        return false;
+    };
+    let look = &record.look;
+    look.problem.is_none() && is_served(&unit.config.check, occurrence, look.next_at)
 }

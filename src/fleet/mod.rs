@@ -7,6 +7,7 @@ mod announce;
 mod credential;
 mod current;
 mod error;
+mod held;
 mod lists;
 mod passes;
 mod provider;
@@ -35,7 +36,6 @@ use crate::lane::{Lane, LaneView, Outages, Terms};
 use crate::lease::Holdings;
 use crate::model::{KeyId, SourceId, WorkspaceId};
 use crate::reconcile::Rules;
-use crate::scheduler::Scheduled;
 use crate::secret::Fingerprinter;
 use crate::source::Source;
 use crate::source::aws::AwsSource;
@@ -67,6 +67,8 @@ pub struct Ground {
     pub store: Arc<dyn Store>,
     /// Which keys this process may work on.
     pub holdings: Arc<Holdings>,
+    /// What this process is called among those that share the keys.
+    pub replica: Option<String>,
     /// Makes the digests the state keeps.
     pub fingerprinter: Fingerprinter,
     /// The process's metrics.
@@ -213,17 +215,6 @@ impl Fleet {
             .cloned()
             .collect()
     }
-
-    /// When each key is looked at.
-    pub fn schedule(&self) -> Vec<Scheduled> {
-        let scheduled = |(id, unit): (&KeyId, &Arc<Unit>)| Scheduled {
-            key: id.clone(),
-            check: unit.config.check.clone(),
-            source: unit.config.source.clone(),
-            workspace: unit.config.settings.workspace_id.clone(),
-        };
-        self.units.iter().map(scheduled).collect()
-    }
 }
 
 struct Builder<'a> {
@@ -328,7 +319,11 @@ impl Builder<'_> {
             FlashbackAuth::RefreshToken(path) => Auth::RefreshToken(path.clone()),
         };
         let lane = self.lane(FLASHBACK, None, FLASHBACK_TIMEOUT, FLASHBACK_PLACES);
-        let client = Client::new(&self.config.flashback.base_url, auth, Arc::new(lane));
+        let (base, replica) = (
+            &self.config.flashback.base_url,
+            self.ground.replica.as_deref(),
+        );
+        let client = Client::of_replica(base, auth, Arc::new(lane), replica);
         Ok(Arc::new(client.map_err(FleetError::Flashback)?))
     }
 

@@ -58,6 +58,11 @@ impl Tenure {
         self.claims.keys().cloned().collect()
     }
 
+    /// Whether the key is held.
+    pub fn has(&self, key: &KeyId) -> bool {
+        self.claims.contains_key(key)
+    }
+
     /// Whether the key is held under this very claim.
     pub fn holds(&self, key: &KeyId, hold: Option<Hold>) -> bool {
         hold.is_some_and(|hold| {

@@ -156,13 +156,11 @@ impl Watched {
         })
     }
 
-    /// Whether a firing now is the occurrence that is waited for. Then the next one is.
-    fn take(&mut self, now: DateTime<Utc>, earliest: DateTime<Utc>) -> bool {
-        let Some(next) = self.next.filter(|next| *next <= earliest) else {
-            return false;
-        };
-        self.next = occurrence_after(&self.cron, &self.line, now.max(next));
-        true
+    /// The occurrence that is waited for, if a firing now is that. Then the next one is.
+    fn take(&mut self, now: DateTime<Utc>, earliest: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let taken = self.next.filter(|next| *next <= earliest)?;
+        self.next = occurrence_after(&self.cron, &self.line, now.max(taken));
+        Some(taken)
     }
 
     /// The clock was set back: what is waited for may be hours after what comes next now.
@@ -209,8 +207,9 @@ impl Firing {
                 } else {
                     now - GRACE
                 };
-                if watched.take(now, earliest) {
-                    let _ = self.events.send(Event::Cron(watched.line.clone()));
+                if let Some(occurrence) = watched.take(now, earliest) {
+                    let fired = Event::Cron(watched.line.clone(), occurrence);
+                    let _ = self.events.send(fired);
                 }
                 if let Some(trigger) = &trigger
                     && watched.offset != offset(&watched.line, now)
@@ -328,11 +327,11 @@ mod tests {
         );
         let fires = |watched: &mut Watched, text| {
             let now = at(text);
-            watched.take(now, now + EARLY)
+            watched.take(now, now + EARLY).is_some()
         };
         let made_up = |watched: &mut Watched, text| {
             let now = at(text);
-            watched.take(now, now - GRACE)
+            watched.take(now, now - GRACE).is_some()
         };
         assert!(
             !fires(&mut watched, "2026-01-01T11:45:00Z"),
@@ -382,7 +381,7 @@ mod tests {
         let _new = CronTrigger::start(both, Some(&old), events, &Supervisor::default());
         drop(old);
         let event = tokio::time::timeout(Duration::from_secs(60), inbox.recv()).await;
-        assert!(matches!(event, Ok(Some(Event::Cron(line))) if line == yearly));
+        assert!(matches!(event, Ok(Some(Event::Cron(line, at))) if line == yearly && at == missed));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -397,7 +396,7 @@ mod tests {
         );
         for _ in 0..3 {
             let event = tokio::time::timeout(Duration::from_secs(60), inbox.recv()).await;
-            let Ok(Some(Event::Cron(line))) = event else {
+            let Ok(Some(Event::Cron(line, _))) = event else {
                 panic!("it fires")
             };
             assert_eq!(line, every_second);

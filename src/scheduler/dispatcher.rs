@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -18,7 +19,7 @@ use super::cron::CronTrigger;
 use super::event::Event;
 use super::key::{Again, Key, Place, Queue, QueueId};
 use super::ring::Ring;
-use super::{Looked, Looker, Pulse, Scheduled};
+use super::{First, Looked, Looker, Pulse, Scheduled};
 use crate::config::{Check, CronLine};
 use crate::failpoint;
 use crate::model::{KeyId, SourceId};
@@ -121,8 +122,8 @@ impl Dispatcher {
         failpoint::reach("scheduler_told");
         match event {
             Event::Replace(keys) => self.replace(keys),
-            Event::Due(keys) => keys.iter().for_each(|key| self.wake(key)),
-            Event::Cron(line) => self.fire(&line),
+            Event::Due(keys) => keys.iter().for_each(|key| self.turn(key)),
+            Event::Cron(line, occurrence) => self.fire(&line, occurrence),
             Event::Changed(keys) => self.anew(keys, Again::Yes),
             Event::Recovered(source) => self.recovered(source.as_ref()),
             Event::Ended(epoch, key, queue, looked) if epoch == self.epoch => {
@@ -150,12 +151,17 @@ impl Dispatcher {
             check,
             source,
             workspace,
+            first,
         } in scheduled
         {
             let queue = (source, workspace);
             let Some(key) = self.keys.get_mut(&id) else {
-                self.keys.insert(id.clone(), Key::new(check, queue));
-                fresh.push(id);
+                let mut key = Key::new(check, queue);
+                match first {
+                    First::Now => fresh.push(id.clone()),
+                    First::OnSchedule => key.seen = true,
+                }
+                self.keys.insert(id, key);
                 continue;
             };
             key.check = check;
@@ -183,12 +189,19 @@ impl Dispatcher {
         self.pulse.unseen.store(unseen, Ordering::Relaxed);
     }
 
-    fn fire(&mut self, line: &CronLine) {
+    fn fire(&mut self, line: &CronLine, occurrence: DateTime<Utc>) {
         let of_line = |key: &Key| matches!(&key.check, Check::Cron(other) if other == line);
         let now = Instant::now();
         let due = |key: &Key| of_line(key) && key.place == Place::Idle && key.not_before <= now;
         let keys = self.keys.iter().filter(|(_, key)| due(key));
         let keys: Vec<KeyId> = keys.map(|(id, _)| id.clone()).collect();
+        for id in &keys {
+            if let Some(key) = self.keys.get_mut(id)
+                && key.wake_at.is_none()
+            {
+                key.occurrence = Some(occurrence);
+            }
+        }
         self.spread(keys);
     }
 
@@ -211,6 +224,7 @@ impl Dispatcher {
                 continue;
             };
             key.not_before = Instant::now();
+            key.occurrence = None;
             match key.place {
                 Place::Idle => idle.push(id),
                 Place::Queued => {}
@@ -253,6 +267,18 @@ impl Dispatcher {
         }
     }
 
+    /// It is a key's turn on its ring. One whose place has moved may have been looked at a moment ago.
+    fn turn(&mut self, id: &KeyId) {
+        if let Some(key) = self.keys.get_mut(id)
+            && std::mem::take(&mut key.moved)
+            && let (Check::Every(period), Some(at)) = (&key.check, key.looked_at)
+            && at.elapsed() < *period / 4
+        {
+            return;
+        }
+        self.wake(id);
+    }
+
     fn wake(&mut self, id: &KeyId) {
         let Some(key) = self.keys.get_mut(id) else {
             return;
@@ -277,16 +303,20 @@ impl Dispatcher {
         key.place = Place::UnderWay;
         key.again = Again::No;
         key.looked_at = Some(Instant::now());
-        let queue = key.queue.clone();
+        let (queue, occurrence) = (key.queue.clone(), key.occurrence.take());
         self.queues.entry(queue.clone()).or_default().under_way += 1;
-        self.look(id, queue);
+        self.look(id, queue, occurrence);
     }
 
-    fn look(&self, id: &KeyId, queue: QueueId) {
+    fn look(&self, id: &KeyId, queue: QueueId, occurrence: Option<DateTime<Utc>>) {
         let (looker, events) = (Arc::clone(&self.looker), self.events.clone());
         let (id, planned, epoch) = (id.clone(), self.planned(id), self.epoch);
         self.tracker.spawn(async move {
-            let look = within(Task::Look, Some(id.clone()), looker.look(&id, planned));
+            let look = within(
+                Task::Look,
+                Some(id.clone()),
+                looker.look(&id, planned, occurrence),
+            );
             let looked = AssertUnwindSafe(look).catch_unwind().await;
             let looked = looked.unwrap_or(Looked {
                 again_in: Some(AFTER_A_PANIC),

@@ -1,5 +1,7 @@
 //! What the dispatcher is told, by whom schedules, sources and looks send.
 
+use chrono::{DateTime, Utc};
+
 use super::key::QueueId;
 use super::{Looked, Scheduled};
 use crate::config::CronLine;
@@ -11,8 +13,8 @@ pub enum Event {
     Replace(Vec<Scheduled>),
     /// It is these keys' turn.
     Due(Vec<KeyId>),
-    /// A cron line fired.
-    Cron(CronLine),
+    /// A cron line fired, for this occurrence.
+    Cron(CronLine, DateTime<Utc>),
     /// What is asked of these keys has changed: a look that began before does not count.
     Changed(Vec<KeyId>),
     /// A service is back.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use crate::config::Check;
@@ -21,6 +22,10 @@ pub struct Key {
     /// The entry of `later` that counts; any other is out of date.
     pub wake_at: Option<Instant>,
     pub again: Again,
+    /// The cron occurrence that it waits to be looked at for, where that is all it waits for.
+    pub occurrence: Option<DateTime<Utc>>,
+    /// Its place on its ring has changed since its last turn.
+    pub moved: bool,
     /// When the last look began.
     pub looked_at: Option<Instant>,
     pub well: bool,
@@ -40,6 +45,8 @@ impl Key {
             not_before: Instant::now(),
             wake_at: None,
             again: Again::No,
+            occurrence: None,
+            moved: false,
             looked_at: None,
             well: true,
             scheduled: true,

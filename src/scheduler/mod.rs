@@ -36,8 +36,14 @@ use event::Event;
 /// Does the looking.
 #[async_trait]
 pub trait Looker: Send + Sync {
-    /// Looks at a key. `planned` is the time of its next look, for people to see.
-    async fn look(&self, key: &KeyId, planned: Option<DateTime<Utc>>) -> Looked;
+    /// Looks at a key. `planned` is the time of its next look, for people to see; `occurrence` is the
+    /// cron occurrence that this look is for, where it is for nothing else.
+    async fn look(
+        &self,
+        key: &KeyId,
+        planned: Option<DateTime<Utc>>,
+        occurrence: Option<DateTime<Utc>>,
+    ) -> Looked;
 }
 
 /// How a look ended, as far as the next one depends on it.
@@ -61,6 +67,27 @@ pub struct Scheduled {
     pub source: SourceId,
     /// … and its workspace: looks at keys that have both in common share a limit.
     pub workspace: WorkspaceId,
+    /// Where it was not scheduled before: when its first look is.
+    pub first: First,
+}
+
+/// When a key that was not scheduled before is looked at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum First {
+    /// At once.
+    Now,
+    /// When its schedule says: another process has looked at it.
+    OnSchedule,
+}
+
+/// Whether another process has served an occurrence of a cron line: it has written down a later
+/// time for the next look. A time that is later than this line's next one comes of another line.
+pub fn is_served(check: &Check, occurrence: DateTime<Utc>, next_at: Option<DateTime<Utc>>) -> bool {
+    let Check::Cron(line) = check else {
+        return false;
+    };
+    let following = cron::next_after(line, occurrence);
+    next_at.is_some_and(|at| occurrence < at && following.is_none_or(|following| at <= following))
 }
 
 /// How long the looks of a schedule are apart, from `from` on: a cron line's are not always
@@ -112,7 +139,7 @@ impl Scheduler {
         }
     }
 
-    /// Replaces what is scheduled. Keys that were not there are looked at at once; the others
+    /// Replaces what is scheduled. Keys that were not there have their [`First`] look; the others
     /// keep their place.
     pub fn replace(&self, keys: Vec<Scheduled>) {
         self.send(Event::Replace(keys));

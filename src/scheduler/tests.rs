@@ -1,5 +1,7 @@
 //! The scheduler as a whole, on paused time, over a looker that does what a test says.
 
+mod handover;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
@@ -34,6 +36,7 @@ struct Fake {
     does: Mutex<BTreeMap<String, Does>>,
     begun: Mutex<Vec<(Instant, String)>>,
     under_way: Mutex<BTreeSet<String>>,
+    occurrences: Mutex<Vec<(String, DateTime<Utc>)>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -51,8 +54,16 @@ impl Drop for UnderWay<'_> {
 
 #[async_trait]
 impl Looker for Fake {
-    async fn look(&self, key: &KeyId, _: Option<DateTime<Utc>>) -> Looked {
+    async fn look(
+        &self,
+        key: &KeyId,
+        _: Option<DateTime<Utc>>,
+        occurrence: Option<DateTime<Utc>>,
+    ) -> Looked {
         let name = key.to_string();
+        if let Some(occurrence) = occurrence {
+            lock(&self.occurrences).push((name.clone(), occurrence));
+        }
         lock(&self.begun).push((Instant::now(), name.clone()));
         assert!(
             lock(&self.under_way).insert(name.clone()),
@@ -109,6 +120,7 @@ fn every(period: Duration, key: &str, source: &str) -> Scheduled {
         check: Check::Every(period),
         source: SourceId::new(source),
         workspace: WorkspaceId::new("w"),
+        first: First::Now,
     }
 }
 
@@ -383,9 +395,12 @@ async fn a_cron_line_wakes_its_keys_once() {
     bench.does("c", ends(0, retry(900)));
     bench.scheduler.replace(keys);
     a_moment().await;
-    bench.scheduler.send(Event::Cron(line));
+    let occurrence = Utc::now();
+    bench.scheduler.send(Event::Cron(line, occurrence));
     sleep(Duration::from_secs(5)).await;
     assert_eq!(["a", "b", "c"].map(|key| bench.looks(key)), [1, 2, 1]);
+    let told = lock(&bench.fake.occurrences).clone();
+    assert_eq!(told, [("b".to_owned(), occurrence)], "not of a first look");
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,7 +26,7 @@ events! {
     PUSH_STARTED = "push_started";
     /// Flashback has it.
     PUSH_SUCCEEDED = "push_succeeded";
-    /// Another replica may have taken the key over before it was seen to end.
+    /// Others may work on what this replica held, or on a key that was being written.
     LEASE_LOST = "lease_lost";
     /// It failed and will be tried again.
     PUSH_RETRYING = "push_retrying";
@@ -60,4 +60,12 @@ events! {
     SIGNED_IN = "signed_in";
     /// The rotator could not sign in.
     SIGN_IN_FAILED = "sign_in_failed";
+    /// Keys that were nobody's are this replica's.
+    KEYS_CLAIMED = "keys_claimed";
+    /// This replica gave keys back for others to claim.
+    KEYS_RELEASED = "keys_released";
+    /// The shared state does not answer.
+    STATE_UNAVAILABLE = "state_unavailable";
+    /// It answers again.
+    STATE_RECOVERED = "state_recovered";
 }

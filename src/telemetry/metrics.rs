@@ -65,6 +65,9 @@ const PREFIX: &str = "flashback_rotator";
 /// What becomes of a reload.
 const RELOADS: [&str; 2] = ["accepted", "rejected"];
 
+/// What becomes of a renewal of the lease.
+const RENEWALS: [&str; 3] = ["renewed", "lost", "failed"];
+
 macro_rules! metrics {
     ($($field:ident: $type:ty = $new:expr, $name:literal, $help:literal;)*) => {
         /// Every metric of the process.
@@ -116,6 +119,16 @@ metrics! {
         "api_requests", "Calls to outside services";
     request_duration: CallTimes = CallTimes::new_with_constructor(call_time),
         "api_request_duration_seconds", "Time of a call to an outside service";
+    state_up: Gauge = Gauge::default(),
+        "state_up", "1 while the state answers";
+    replicas: Gauge = Gauge::default(),
+        "replicas", "Processes that share the keys, this one among them";
+    keys_held: Gauge = Gauge::default(),
+        "keys_held", "Keys this process works on";
+    keys_free: Gauge = Gauge::default(),
+        "keys_free", "Configured keys that no process works on";
+    lease_renewals: Family<OutcomeLabel, Counter> = Family::default(),
+        "lease_renewals", "Renewals of the lease on the keys";
     reloads: Family<OutcomeLabel, Counter> = Family::default(),
         "config_reloads", "Reloads of the configuration";
     last_reload: Gauge = Gauge::default(),
@@ -156,7 +169,13 @@ impl Metrics {
         for outcome in RELOADS.map(str::to_owned) {
             let _ = metrics.reloads.get_or_create(&OutcomeLabel { outcome });
         }
+        for outcome in RENEWALS.map(str::to_owned) {
+            let _ = metrics
+                .lease_renewals
+                .get_or_create(&OutcomeLabel { outcome });
+        }
         metrics.last_reload.set(1);
+        metrics.state_up.set(1);
         metrics
     }
 
@@ -358,6 +377,8 @@ fn push_label(key: &KeyId, action: Action, outcome: Outcome) -> KeyActionOutcome
 fn unix_seconds(at: DateTime<Utc>) -> Seconds {
     Seconds(at.timestamp_micros() as f64 / 1e6)
 }
+
+mod sharing;
 
 #[cfg(test)]
 mod tests;

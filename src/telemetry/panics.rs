@@ -28,6 +28,8 @@ pub enum Task {
     SignIn,
     /// What tells systemd how things stand.
     Systemd,
+    /// What shares the keys with other replicas.
+    Sharing,
     /// What wakes keys.
     Scheduler,
     /// The keys of one interval.
@@ -46,13 +48,14 @@ pub enum Task {
 
 impl Task {
     /// Every one there is.
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Http,
         Self::Desk,
         Self::Request,
         Self::Reload,
         Self::SignIn,
         Self::Systemd,
+        Self::Sharing,
         Self::Scheduler,
         Self::Ring,
         Self::Cron,
@@ -70,6 +73,7 @@ impl Task {
             Self::Reload => "reload",
             Self::SignIn => "sign_in",
             Self::Systemd => "systemd",
+            Self::Sharing => "sharing",
             Self::Scheduler => "scheduler",
             Self::Ring => "ring",
             Self::Cron => "cron",

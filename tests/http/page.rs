@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
 use flashback_rotator::engine::row::{Row, Standing, State};
-use flashback_rotator::http::page::{Answers, Key, Outage, Overview, Service};
+use flashback_rotator::http::page::{Answers, Key, Outage, Overview, Replica, Service};
 use flashback_rotator::model::strip::SLOTS;
 use flashback_rotator::model::{Action, HistoryRow, KeyId, Mark, Outcome, SourceId, Version};
 use reqwest::Method;
@@ -58,6 +58,14 @@ fn service(name: &str, answers: Answers) -> Service {
     }
 }
 
+fn replica(name: &str, alive: bool) -> Replica {
+    Replica {
+        name: name.to_owned(),
+        keys: 5,
+        alive,
+    }
+}
+
 fn event(id: &str, outcome: Outcome) -> HistoryRow {
     HistoryRow {
         at: Utc::now(),
@@ -97,6 +105,7 @@ pub fn overview(keys: Vec<Key>) -> Overview {
         missing: vec!["not signed in to Flashback yet".to_owned()],
         refused: true,
         services: vec![service("Flashback", Answers::NotYet), away, recovered],
+        replicas: vec![replica("host-1/17", true), replica("host-2/4", false)],
         keys,
         events: vec![
             event("newest", Outcome::Failed),
@@ -172,6 +181,8 @@ async fn it_says_how_everything_stands() {
         "vault Down Vault or OpenBao · vault.internal:8200/secret · 2 keys \
          No answer for 12 min : connection refused",
         "Was away for 7 min until 5 min ago : connection refused",
+        "host-1/17 Up 5 keys",
+        "host-2/4 Not heard of 5 keys",
         "broken Name of broken vault · llm/broken Failing 3 3 h ago in 2",
         "what is wrong with broken",
         "held Name of held vault · llm/held Held 3 store has 4",

@@ -161,9 +161,15 @@ async fn each_carries_out_its_part_of_a_request() {
         .await
         .expect("nobody waits for that");
     assert_eq!(state().await, working(1));
-    // It does not know `b`.
+    // It was broken off at `b`: whoever claims that next has it to do.
     b.answer(id, &answer("a")).await.expect("answered");
-    let expected = r#"{"keys":[{"key":"a"}, {"key":"c"}]}"#.to_owned();
+    assert_eq!(state().await, working(2));
+    let lost = [key("b")];
+    b.release(replica_b, &lost).await.expect("given back");
+    claim(&b, replica_b, &["b"]).await;
+    assert_eq!(b.take_request().await, Ok(Some((id, sync(&["b"])))));
+    b.answer(id, &answer("b")).await.expect("answered");
+    let expected = r#"{"keys":[{"key":"a"}, {"key":"b"}, {"key":"c"}]}"#.to_owned();
     assert_eq!(state().await, RequestState::Answered(expected));
     assert!(asks.request_state(id).await.is_err(), "forgotten");
 

@@ -36,6 +36,7 @@ pub fn page(overview: &Overview, query: &Query) -> Markup {
             }
         }
         (services::section(&overview.services, overview.at))
+        (services::replicas(&overview.replicas))
         (keys::section(overview, query))
         (events::section(&overview.events))
     };

@@ -66,6 +66,8 @@ pub struct Overview {
     pub refused: bool,
     /// Flashback, then the sources.
     pub services: Vec<Service>,
+    /// The processes that share the keys; none where this one has all of them.
+    pub replicas: Vec<Replica>,
     /// Every configured key.
     pub keys: Vec<Key>,
     /// The last [`EVENTS`] rows of the audit trail, newest first.
@@ -98,6 +100,17 @@ pub enum Answers {
     No,
     /// It has not done so since the process started, and is not known to be away.
     NotYet,
+}
+
+/// One of the processes that share the keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replica {
+    /// What it says of itself.
+    pub name: String,
+    /// How many keys it holds.
+    pub keys: usize,
+    /// Its lease is not over.
+    pub alive: bool,
 }
 
 /// A time in which a service did not answer.

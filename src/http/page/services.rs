@@ -1,10 +1,10 @@
-//! Flashback and the sources: which of them answer.
+//! Flashback and the sources: which of them answer. The replicas: which of them work.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use maud::{Markup, html};
 
 use super::layout::{icon, moment, plural};
-use super::{Answers, Outage, Service};
+use super::{Answers, Outage, Replica, Service};
 use crate::engine::row::State;
 use crate::span::{ago, span};
 
@@ -16,6 +16,34 @@ pub fn section(services: &[Service], now: DateTime<Utc>) -> Markup {
             ul.services role="list" {
                 @for service in services { (one(service, now)) }
             }
+        }
+    }
+}
+
+/// The section of those who share the keys, where there are any.
+pub fn replicas(replicas: &[Replica]) -> Markup {
+    html! {
+        @if !replicas.is_empty() {
+            section aria-labelledby="replicas" {
+                h2 #replicas { "Replicas" }
+                ul.services role="list" {
+                    @for replica in replicas { (replica_of(replica)) }
+                }
+            }
+        }
+    }
+}
+
+fn replica_of(replica: &Replica) -> Markup {
+    let (state, word) = match replica.alive {
+        true => (State::InSync, "Up"),
+        false => (State::Failing, "Not heard of"),
+    };
+    html! {
+        li class=(state.as_str()) {
+            h3 { bdi { (replica.name) } }
+            span class={ "badge " (state.as_str()) } { (icon(state)) (word) }
+            p.from { span.count { (plural(replica.keys, "key")) } }
         }
     }
 }

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::time::Instant;
 
-use super::Dispatcher;
+use super::{Dispatcher, Place};
 use crate::config::{Check, CronLine};
 use crate::model::KeyId;
 use crate::scheduler::cron::{self, CronTrigger};
@@ -24,7 +25,7 @@ impl Dispatcher {
             }
         }
         self.rings.retain(|period, _| wanted.contains_key(period));
-        let mut overdue = Vec::new();
+        let mut moved = Vec::new();
         for (period, mut keys) in wanted {
             keys.sort();
             let old = self.rings.get(&period);
@@ -32,11 +33,7 @@ impl Dispatcher {
                 continue;
             }
             let position = old.map_or(0.0, Ring::position);
-            let late = |id: &&KeyId| {
-                let looked_at = self.keys.get(*id).and_then(|key| key.looked_at);
-                looked_at.is_some_and(|at| at.elapsed() >= period)
-            };
-            overdue.extend(keys.iter().filter(late).cloned());
+            moved.extend(keys.iter().cloned());
             let ring = Ring::start(
                 period,
                 keys,
@@ -46,9 +43,47 @@ impl Dispatcher {
             );
             self.rings.insert(period, ring);
         }
-        let waits = |id: &KeyId| self.keys.get(id).is_some_and(|key| key.wake_at.is_none());
-        overdue.retain(waits);
+        self.settle_in(&moved);
+    }
+
+    /// Many keys that come or go at once move the places of the others. Between the two looks
+    /// before and after the move there is a quarter of an interval at least, and one and a half at
+    /// most.
+    fn settle_in(&mut self, moved: &[KeyId]) {
+        let now = Instant::now();
+        let mut overdue = Vec::new();
+        for id in moved {
+            let turn = self.turn_in(id);
+            let Some(key) = self.keys.get_mut(id) else {
+                continue;
+            };
+            let (Check::Every(period), Some(looked_at), Some(turn)) =
+                (&key.check, key.looked_at, turn)
+            else {
+                continue;
+            };
+            key.moved = true;
+            if key.place != Place::Idle || key.wake_at.is_some() {
+                continue;
+            }
+            let (period, turn) = (*period, now + turn);
+            if now >= looked_at + period {
+                overdue.push(id.clone());
+            } else if turn > looked_at + period + period / 2 {
+                self.arm(id, looked_at + period);
+            }
+        }
         self.spread(overdue);
+    }
+
+    /// How long until a key's turn on its ring.
+    fn turn_in(&self, id: &KeyId) -> Option<Duration> {
+        let Check::Every(period) = &self.keys.get(id)?.check else {
+            return None;
+        };
+        let ring = self.rings.get(period)?;
+        let index = ring.keys().binary_search(id).ok()?;
+        Some(ring.until(index))
     }
 
     pub(super) fn start_cron(&mut self) {
@@ -76,11 +111,7 @@ impl Dispatcher {
         let now = Utc::now();
         match &self.keys.get(id)?.check {
             Check::Cron(line) => cron::next_after(line, now),
-            Check::Every(period) => {
-                let ring = self.rings.get(period)?;
-                let index = ring.keys().binary_search(id).ok()?;
-                Some(now + ring.until(index))
-            }
+            Check::Every(_) => Some(now + self.turn_in(id)?),
         }
     }
 }

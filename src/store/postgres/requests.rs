@@ -32,7 +32,8 @@ WITH mine AS (
 SELECT q.id, q.request::text AS request, array_agg(taken.key ORDER BY taken.key COLLATE \"C\") AS keys
 FROM taken JOIN rotator_requests q ON q.id = taken.request GROUP BY q.id";
 
-/// What this replica has taken is answered, whether there is a row for it or not: it may not know it.
+/// What this replica has taken and has a row for is answered; without any row, all it has taken: it
+/// knows none of it. Where there are rows, what has none was broken off, and is somebody else's.
 const ANSWER: &str = "
 WITH rows AS (
     SELECT DISTINCT ON (key) value ->> 'key' AS key, value
@@ -42,7 +43,8 @@ WITH rows AS (
 )
 UPDATE rotator_request_keys r SET answered = true,
     answer = (SELECT value FROM rows WHERE rows.key = r.key)
-WHERE r.request = $1 AND r.replica = $3 AND NOT r.answered";
+WHERE r.request = $1 AND r.replica = $3 AND NOT r.answered
+    AND (NOT EXISTS (SELECT FROM rows) OR r.key IN (SELECT key FROM rows))";
 
 const STATE: &str = "
 SELECT q.answer,

@@ -1,0 +1,158 @@
+//! Work on keys that replicas share: by those that run or, where none does, by this process under
+//! a claim of its own.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::work::{rows_of, second_signal};
+use super::{End, desk, fail, table};
+use crate::config::{Config, PostgresConfig};
+use crate::daemon::state::State;
+use crate::engine::row::Row;
+use crate::model::KeyId;
+use crate::sharing::Sharer;
+use crate::sharing::command::{Asked, Hired, all_held, any_daemon, ask};
+use crate::store::Request;
+use crate::store::postgres::Postgres;
+use crate::store::share::Role;
+use crate::telemetry::metrics::Metrics;
+
+/// How long leaving may take; what is held is free when the lease is over in any case.
+const LEAVE: Duration = Duration::from_secs(5);
+
+/// Has `request` carried out. `command` is what the user has typed.
+pub async fn carry_out(
+    command: &str,
+    config: Config,
+    postgres: &PostgresConfig,
+    request: &Request,
+) -> Result<Vec<Row>, End> {
+    let store = Postgres::open(postgres).await.map_err(fail)?;
+    let store = Arc::new(store);
+    let (asked, _) = request.parts();
+    let asked: Vec<KeyId> = match asked.is_empty() {
+        true => config.keys.keys().cloned().collect(),
+        false => asked,
+    };
+    let (enabled, disabled): (Vec<KeyId>, Vec<KeyId>) =
+        asked.into_iter().partition(|key| config.keys[key].enabled);
+    let disabled: Vec<Row> = disabled
+        .iter()
+        .map(|key| Row::disabled(key, &config.keys[key]))
+        .collect();
+    let mut rows = if enabled.is_empty() {
+        Vec::new()
+    } else if any_daemon(&*store).await.map_err(fail)? {
+        by_the_replicas(
+            command,
+            &config,
+            (&*store, postgres.lease),
+            request,
+            &enabled,
+        )
+        .await?
+    } else {
+        let state = State::shared(store, postgres, Role::Command);
+        alone(config, &state, request, enabled.into_iter().collect()).await?
+    };
+    rows.extend(disabled);
+    rows.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(rows)
+}
+
+async fn by_the_replicas(
+    command: &str,
+    config: &Config,
+    (store, lease): (&Postgres, Duration),
+    request: &Request,
+    keys: &[KeyId],
+) -> Result<Vec<Row>, End> {
+    // Each replica takes those it holds.
+    let request = match request {
+        Request::Sync { force, .. } => Request::Sync {
+            keys: keys.to_vec(),
+            force: *force,
+        },
+        rollback @ Request::Rollback { .. } => rollback.clone(),
+    };
+    let bar = table::progress(keys.len());
+    let progress = |done: u32, _| bar.set_position(done.into());
+    let asked = ask(store, store, (&request, keys), lease, progress).await;
+    bar.finish_and_clear();
+    match asked.map_err(fail)? {
+        Asked::Answered(answer) => rows_of(&answer, config, keys),
+        Asked::Abandoned => Err(fail(format!(
+            "every replica stopped before it answered; the request waits in the state for the next \
+             one. Run `{command}` again to do it without one"
+        ))),
+        Asked::Unheld(keys) => {
+            for key in &keys {
+                fail(format!(
+                    "{key}: no replica takes it: is it in the configuration of those that run?"
+                ));
+            }
+            Err(fail(
+                "the other keys are carried out all the same: `status` shows them",
+            ))
+        }
+    }
+}
+
+async fn alone(
+    config: Config,
+    state: &State,
+    request: &Request,
+    keys: BTreeSet<KeyId>,
+) -> Result<Vec<Row>, End> {
+    let Some(shared) = &state.shared else {
+        return Err(fail("the state is not shared"));
+    };
+    let (stop, leave) = (CancellationToken::new(), CancellationToken::new());
+    let fleet = desk::fleet_over(config, state, &stop).await?;
+    let worker = Hired {
+        keys: keys.clone(),
+        store: state.store.clone(),
+    };
+    let mut sharer = Sharer::new(
+        shared.share.clone(),
+        state.holdings.clone(),
+        Arc::new(worker),
+        shared.terms.clone(),
+        Arc::new(Metrics::new()),
+        stop.clone(),
+        leave.clone(),
+    );
+    let sharing = tokio::spawn(async move { sharer.run().await });
+    let bar = table::progress(keys.len());
+    let each = || bar.inc(1);
+    let work = async {
+        let held = all_held(&state.holdings, &keys, shared.terms.lease).await;
+        let (mine, others): (Vec<KeyId>, Vec<KeyId>) =
+            keys.into_iter().partition(|key| held.contains(key));
+        let (_, order) = request.parts();
+        // Without a name it would be all of them.
+        let mut rows = match mine.is_empty() {
+            true => Vec::new(),
+            false => fleet.sync(&mine, order, &each).await,
+        };
+        let elsewhere = "another process works on it, and has not let go of it in time: try again";
+        let config = &fleet.config.keys;
+        rows.extend(
+            others
+                .iter()
+                .map(|key| Row::failed(key, &config[key], elsewhere)),
+        );
+        rows
+    };
+    let rows = tokio::select! {
+        rows = work => Ok(rows),
+        () = second_signal(&stop) => Err(fail("stopped at once; what was in flight is found out about at the next look")),
+    };
+    bar.finish_and_clear();
+    leave.cancel();
+    let _ = tokio::time::timeout(LEAVE, sharing).await;
+    rows
+}

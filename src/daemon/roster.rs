@@ -1,0 +1,155 @@
+//! Who looks at what: the keys this process holds, on the scheduler.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use chrono::Utc;
+
+use super::eyes::DaemonEyes;
+use crate::config::Check;
+use crate::fleet::{Current, Fleet};
+use crate::model::{KeyId, Record};
+use crate::scheduler::{First, Scheduler};
+use crate::sharing::{SetAside, Worker, is_due};
+use crate::store::StoreError;
+
+/// So many records are read one by one; more are read in one go.
+const ONE_BY_ONE: usize = 32;
+
+/// The keys of the fleet of the moment that this process holds.
+pub struct Roster {
+    current: Arc<Current>,
+    scheduler: Scheduler,
+    eyes: Arc<DaemonEyes>,
+    /// Keys that another process has looked at, and that wait for their cron line.
+    at_rest: Mutex<BTreeSet<KeyId>>,
+    /// Held while the schedule is made and handed over, so that the newest is the last.
+    order: Mutex<()>,
+}
+
+impl Roster {
+    /// Over these; nothing is scheduled yet.
+    pub fn new(current: Arc<Current>, scheduler: Scheduler, eyes: Arc<DaemonEyes>) -> Self {
+        Self {
+            current,
+            scheduler,
+            eyes,
+            at_rest: Mutex::default(),
+            order: Mutex::default(),
+        }
+    }
+
+    /// Who wakes the keys.
+    pub fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
+    }
+
+    /// Schedules what is configured and held now.
+    pub fn renew(&self) {
+        let _order = lock(&self.order);
+        let at_rest = lock(&self.at_rest);
+        let first = |key: &KeyId| match at_rest.contains(key) {
+            true => First::OnSchedule,
+            false => First::Now,
+        };
+        self.scheduler.replace(self.current.load().schedule(first));
+    }
+
+    /// Those of the keys that wait for their cron line. What cannot be told is looked at.
+    async fn waiting(&self, fleet: &Fleet, keys: &[KeyId]) -> Vec<KeyId> {
+        let store = &fleet.engine.store;
+        let on_a_line = |key: &&KeyId| {
+            let unit = fleet.units.get(*key);
+            unit.is_some_and(|unit| matches!(unit.config.check, Check::Cron(_)))
+        };
+        let keys: Vec<&KeyId> = keys.iter().filter(on_a_line).collect();
+        let mut records: HashMap<KeyId, Record> = HashMap::new();
+        if keys.len() > ONE_BY_ONE {
+            let all = store.load_all().await.unwrap_or_default();
+            records.extend(all.into_iter().map(|record| (record.key.clone(), record)));
+        } else {
+            for key in &keys {
+                // The lease is to be renewed meanwhile: one that takes its time is enough.
+                let Ok(record) = store.load(key).await else {
+                    break;
+                };
+                records.insert((*key).clone(), record);
+            }
+        }
+        let now = Utc::now();
+        let waits = |key: &&&KeyId| {
+            let (unit, record) = (&fleet.units[**key], records.get(**key));
+            record.is_some_and(|record| !is_due(record, &unit.config.settings, &unit.origin, now))
+        };
+        keys.iter()
+            .filter(waits)
+            .map(|key| (*key).clone())
+            .collect()
+    }
+}
+
+#[async_trait]
+impl Worker for Roster {
+    fn configured(&self) -> BTreeSet<KeyId> {
+        self.current.load().units.keys().cloned().collect()
+    }
+
+    fn set_aside(&self, keys: &[KeyId], most: usize) -> Vec<SetAside> {
+        let fleet = self.current.load();
+        let aside = |key: &KeyId| {
+            let turn = fleet.set_aside(key)?;
+            Some(SetAside {
+                key: key.clone(),
+                turn: turn.map(|turn| Box::new(turn) as Box<dyn Send>),
+            })
+        };
+        keys.iter().filter_map(aside).take(most).collect()
+    }
+
+    async fn flush(&self) -> Result<(), StoreError> {
+        self.current.load().engine.store.flush().await
+    }
+
+    async fn took(&self, keys: &[KeyId]) {
+        let fleet = self.current.load();
+        let waiting = self.waiting(&fleet, keys).await;
+        lock(&self.at_rest).extend(waiting);
+        keys.iter().for_each(|key| fleet.announce_key(key));
+        self.renew();
+    }
+
+    fn lost(&self, keys: &[KeyId]) {
+        let fleet = self.current.load();
+        {
+            let mut at_rest = lock(&self.at_rest);
+            for key in keys {
+                at_rest.remove(key);
+                fleet.retire_key(key);
+            }
+        }
+        self.renew();
+    }
+
+    fn look_at(&self, keys: &[KeyId]) {
+        self.scheduler.changed(keys.to_vec());
+    }
+
+    fn state_answers(&self, answers: bool) {
+        let was_away = self.current.set_stateless(!answers);
+        if was_away && answers {
+            self.scheduler.recovered(None);
+        }
+    }
+
+    fn joined(&self) {
+        if self.eyes.joined() {
+            // Also where nothing was left to claim.
+            self.renew();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

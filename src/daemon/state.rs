@@ -1,0 +1,106 @@
+//! The state the configuration names, open.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{PostgresConfig, StateConfig};
+use crate::lease::Holdings;
+use crate::sharing::Terms;
+use crate::store::postgres::Postgres;
+use crate::store::share::{Member, Role, Share};
+use crate::store::sqlite::Sqlite;
+use crate::store::{Store, StoreError};
+use crate::telemetry::event;
+
+/// How often a database that does not answer at the start is asked again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// The state, and what is needed to share it.
+#[derive(Clone)]
+pub struct State {
+    /// What is remembered.
+    pub store: Arc<dyn Store>,
+    /// Which keys this process may work on.
+    pub holdings: Arc<Holdings>,
+    /// Where several processes may work on it.
+    pub shared: Option<Shared>,
+}
+
+/// A state that processes share.
+#[derive(Clone)]
+pub struct Shared {
+    /// The way to the others.
+    pub share: Arc<dyn Share>,
+    /// How this one takes part.
+    pub terms: Terms,
+}
+
+impl State {
+    /// What this process is called among the others, where there may be any.
+    pub fn name(&self) -> Option<String> {
+        let shared = self.shared.as_ref()?;
+        Some(shared.terms.member.name.clone())
+    }
+
+    /// Opens it. A database that does not answer is waited for: it may be starting, too, and a
+    /// process that ends is only started again. What somebody has to put right is an error.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn open(config: &StateConfig) -> Result<Self, StoreError> {
+        match config {
+            StateConfig::Sqlite { path } => {
+                let holder = format!("flashback-rotator run, process {}", std::process::id());
+                Ok(Self {
+                    store: Arc::new(Sqlite::open(path, &holder)?),
+                    holdings: Arc::new(Holdings::alone()),
+                    shared: None,
+                })
+            }
+            StateConfig::Postgres(config) => {
+                let store = wait_for(config).await?;
+                Ok(Self::shared(Arc::new(store), config, Role::Daemon))
+            }
+        }
+    }
+
+    /// Over a database that is open.
+    pub fn shared(store: Arc<Postgres>, config: &PostgresConfig, role: Role) -> Self {
+        let member = Member { name: name(), role };
+        let lease = config.lease;
+        Self {
+            store: store.clone(),
+            holdings: Arc::new(Holdings::shared()),
+            shared: Some(Shared {
+                share: store,
+                terms: Terms { member, lease },
+            }),
+        }
+    }
+}
+
+async fn wait_for(config: &PostgresConfig) -> Result<Postgres, StoreError> {
+    let mut told = false;
+    loop {
+        match Postgres::open(config).await {
+            Err(error @ StoreError::Failed { .. }) if !told => {
+                told = true;
+                tracing::warn!(
+                    event = event::STATE_UNAVAILABLE,
+                    %error,
+                    "the state does not answer; nothing begins before it does"
+                );
+            }
+            Err(StoreError::Failed { .. }) => {}
+            opened => return opened,
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// This process among the others, for people: its host and its number there.
+fn name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = Some(host.trim()).filter(|host| !host.is_empty());
+    format!("{}/{}", host.unwrap_or("localhost"), std::process::id())
+}

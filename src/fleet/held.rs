@@ -1,0 +1,36 @@
+//! What of a fleet this process works on, where several share the keys.
+
+use std::sync::Arc;
+
+use super::Fleet;
+use crate::engine::{Turn, Unit};
+use crate::model::KeyId;
+use crate::scheduler::{First, Scheduled};
+
+impl Fleet {
+    /// When each key that this process holds is looked at; `first` says it of those that come anew.
+    pub fn schedule(&self, first: impl Fn(&KeyId) -> First) -> Vec<Scheduled> {
+        let held = self.engine.holdings.keys();
+        let is_held = |(id, _): &(&KeyId, &Arc<Unit>)| match &held {
+            Some(held) => held.contains(*id),
+            None => true,
+        };
+        let scheduled = |(id, unit): (&KeyId, &Arc<Unit>)| Scheduled {
+            key: id.clone(),
+            check: unit.config.check.clone(),
+            source: unit.config.source.clone(),
+            workspace: unit.config.settings.workspace_id.clone(),
+            first: first(id),
+        };
+        self.units.iter().filter(is_held).map(scheduled).collect()
+    }
+
+    /// The right to work on a key; `None` where somebody has it. A key that nobody could work on has
+    /// no turn.
+    pub fn set_aside(&self, key: &KeyId) -> Option<Option<Turn>> {
+        match self.known(key) {
+            Some(unit) => unit.try_turn().map(Some),
+            None => Some(None),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Keys that come from another process, and go to one.
+
+use super::*;
+use crate::config::CronLine;
+
+fn line(expression: &str) -> CronLine {
+    CronLine {
+        expression: expression.into(),
+        timezone: chrono_tz::UTC,
+    }
+}
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().expect("a time")
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_process_has_looked_at_waits_for_its_schedule() {
+    let bench = Bench::new();
+    let yearly = line("0 0 0 1 1 *");
+    let rests = Scheduled {
+        check: Check::Cron(yearly.clone()),
+        first: First::OnSchedule,
+        ..every(HOUR, "rests", "s")
+    };
+    bench
+        .scheduler
+        .replace(vec![rests, every(HOUR, "fresh", "s")]);
+    a_moment().await;
+    assert_eq!((bench.looks("rests"), bench.looks("fresh")), (0, 1));
+    assert_eq!(bench.scheduler.unseen(), 0, "nothing is waited for");
+    bench.scheduler.send(Event::Cron(yearly, Utc::now()));
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(bench.looks("rests"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_is_for_more_than_an_occurrence_is_for_none() {
+    let bench = Bench::new();
+    let yearly = line("0 0 0 1 1 *");
+    let key = Scheduled {
+        check: Check::Cron(yearly.clone()),
+        ..every(HOUR, "a", "s")
+    };
+    bench.scheduler.replace(vec![key]);
+    a_moment().await;
+    bench.scheduler.send(Event::Cron(yearly, Utc::now()));
+    bench.scheduler.changed(vec![KeyId::new("a")]);
+    sleep(Duration::from_secs(5)).await;
+    assert!(bench.looks("a") >= 2);
+    let told = lock(&bench.fake.occurrences).len();
+    assert!(told < bench.looks("a") - 1, "the change is looked at");
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_the_keys_gone_the_others_keep_their_pace() {
+    let bench = Bench::new();
+    let minute = Duration::from_secs(60);
+    let keys: Vec<Scheduled> = (0..40)
+        .map(|number| every(minute, &format!("k{number:02}"), "s"))
+        .collect();
+    bench.scheduler.replace(keys.clone());
+    sleep(minute * 2).await;
+    // The first half leaves, comes back and leaves again: every key that stays changes its place.
+    for round in 0..6 {
+        let from = if round % 2 == 0 { 20 } else { 0 };
+        bench.scheduler.replace(keys[from..].to_vec());
+        sleep(Duration::from_secs(25)).await;
+    }
+    sleep(minute * 3).await;
+    let begun = lock(&bench.fake.begun).clone();
+    for key in keys[20..].iter().map(|scheduled| scheduled.key.as_str()) {
+        let of_key: Vec<Instant> = begun
+            .iter()
+            .filter(|(_, name)| name == key)
+            .map(|(at, _)| *at)
+            .collect();
+        // The first look is out of turn.
+        for pair in of_key[1..].windows(2) {
+            let apart = pair[1] - pair[0];
+            let slack = Duration::from_secs(3);
+            assert!(apart + slack >= minute / 4, "{key}: {apart:?}");
+            assert!(apart <= minute * 3 / 2 + slack, "{key}: {apart:?}");
+        }
+    }
+}
+
+#[test]
+fn an_occurrence_is_served_by_whoever_wrote_down_the_next_one() {
+    let daily = Check::Cron(line("0 0 3 * * *"));
+    let occurrence = at("2026-05-01T03:00:00Z");
+    let served = |next_at: &str| is_served(&daily, occurrence, Some(at(next_at)));
+    assert!(served("2026-05-02T03:00:00Z"), "the next one is waited for");
+    assert!(served("2026-05-01T03:15:00Z"), "what failed is tried again");
+    assert!(
+        !served("2026-05-01T03:00:00Z"),
+        "it is this one that is waited for"
+    );
+    assert!(!served("2026-04-30T03:15:00Z"), "nobody has looked");
+    assert!(!served("2026-06-01T00:00:00Z"), "that is of another line");
+    assert!(!is_served(&daily, occurrence, None));
+    assert!(!is_served(
+        &Check::Every(HOUR),
+        occurrence,
+        Some(at("2026-05-01T04:00:00Z"))
+    ));
+}

@@ -1,0 +1,171 @@
+//! One command's work on keys that are shared: asked of the replicas that hold them, or done under a
+//! claim of its own where none runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::{Instant, interval, sleep};
+
+use super::{SetAside, Worker};
+use crate::lease::Holdings;
+use crate::model::KeyId;
+use crate::store::share::{Role, Share};
+use crate::store::{Request, RequestId, RequestState, Store, StoreError};
+
+/// How often an answer is looked for.
+const POLL: Duration = Duration::from_millis(250);
+
+/// How often it is looked whether there is still somebody to answer.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long beyond the lease a key may be nobody's, or the replicas be gone: taking over, and a
+/// restart, take less.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Whether a replica runs that carries out requests.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn any_daemon(share: &dyn Share) -> Result<bool, StoreError> {
+    let replicas = share.replicas().await?;
+    let mut daemons = replicas.iter().filter(|replica| replica.alive);
+    Ok(daemons.any(|replica| replica.member.role == Role::Daemon))
+}
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// The answer, a JSON document.
+    Answered(String),
+    /// Every replica is gone; the request waits for the next one.
+    Abandoned,
+    /// No replica takes these keys.
+    Unheld(Vec<KeyId>),
+}
+
+/// Has the replicas carry out `request`, which names `keys`. `progress` is told how many are done, of
+/// how many.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn ask(
+    store: &dyn Store,
+    share: &dyn Share,
+    (request, keys): (&Request, &[KeyId]),
+    lease: Duration,
+    progress: impl Fn(u32, u32),
+) -> Result<Asked, StoreError> {
+    let id = store.submit(request).await?;
+    let asking = Asking {
+        store,
+        share,
+        keys,
+        limit: lease + PATIENCE,
+    };
+    tokio::select! {
+        answer = asking.answer(id, progress) => answer.map(Asked::Answered),
+        hopeless = asking.hopeless() => hopeless,
+    }
+}
+
+struct Asking<'a> {
+    store: &'a dyn Store,
+    share: &'a dyn Share,
+    keys: &'a [KeyId],
+    limit: Duration,
+}
+
+impl Asking<'_> {
+    async fn answer(
+        &self,
+        id: RequestId,
+        progress: impl Fn(u32, u32),
+    ) -> Result<String, StoreError> {
+        loop {
+            match self.store.request_state(id).await? {
+                RequestState::Answered(answer) => return Ok(answer),
+                RequestState::Working { done, total } => progress(done, total),
+                RequestState::Waiting => {}
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    /// Returns when there is nobody left to wait for.
+    async fn hopeless(&self) -> Result<Asked, StoreError> {
+        let mut look = interval(LOOK);
+        let mut daemon_at = Instant::now();
+        let mut free_since: BTreeMap<KeyId, Instant> = BTreeMap::new();
+        loop {
+            look.tick().await;
+            let now = Instant::now();
+            if any_daemon(self.share).await? {
+                daemon_at = now;
+            } else if now - daemon_at > self.limit {
+                return Ok(Asked::Abandoned);
+            }
+            let free: BTreeSet<KeyId> = self.share.unheld(self.keys).await?.into_iter().collect();
+            free_since.retain(|key, _| free.contains(key));
+            for key in free {
+                free_since.entry(key).or_insert(now);
+            }
+            let over = free_since.iter().filter(|(_, at)| now - **at > self.limit);
+            let over: Vec<KeyId> = over.map(|(key, _)| key.clone()).collect();
+            if !over.is_empty() && daemon_at == now {
+                return Ok(Asked::Unheld(over));
+            }
+        }
+    }
+}
+
+/// Who works on the keys of one command: whoever gave it.
+pub struct Hired {
+    /// The keys it is about.
+    pub keys: BTreeSet<KeyId>,
+    /// The state.
+    pub store: Arc<dyn Store>,
+}
+
+#[async_trait]
+impl Worker for Hired {
+    fn configured(&self) -> BTreeSet<KeyId> {
+        self.keys.clone()
+    }
+
+    fn set_aside(&self, _: &[KeyId], _: usize) -> Vec<SetAside> {
+        Vec::new()
+    }
+
+    async fn flush(&self) -> Result<(), StoreError> {
+        self.store.flush().await
+    }
+
+    async fn took(&self, _: &[KeyId]) {}
+
+    fn lost(&self, _: &[KeyId]) {}
+
+    fn look_at(&self, _: &[KeyId]) {}
+
+    fn state_answers(&self, _: bool) {}
+
+    fn joined(&self) {}
+}
+
+/// Waits until all of these keys are held, or somebody else has kept some of them for too long; those
+/// that are held.
+pub async fn all_held(
+    holdings: &Holdings,
+    keys: &BTreeSet<KeyId>,
+    lease: Duration,
+) -> BTreeSet<KeyId> {
+    let asked_at = Instant::now();
+    loop {
+        let held = holdings.keys().unwrap_or_default();
+        if held.is_superset(keys) || asked_at.elapsed() > lease + PATIENCE {
+            return held;
+        }
+        sleep(POLL / 5).await;
+    }
+}

@@ -1,0 +1,234 @@
+//! A shared state in memory, with the clock of the test.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use crate::model::{Fence, KeyId, ReplicaId};
+use crate::store::StoreError;
+use crate::store::share::{Member, Renewal, Replica, Role, Share, Standing};
+
+#[derive(Default)]
+pub struct Tables {
+    replicas: BTreeMap<ReplicaId, Row>,
+    holders: BTreeMap<KeyId, Option<ReplicaId>>,
+    fences: i64,
+    joined: i64,
+    pub marked: BTreeSet<KeyId>,
+}
+
+struct Row {
+    member: Member,
+    until: Instant,
+    wants: u32,
+}
+
+/// One replica's way to the state. It can be cut.
+#[derive(Clone, Default)]
+pub struct Link {
+    tables: Arc<Mutex<Tables>>,
+    cut: Arc<AtomicBool>,
+    /// The next claim is carried out, and its answer is lost.
+    pub lose_claim: Arc<AtomicBool>,
+}
+
+impl Link {
+    /// Another way to the same state.
+    pub fn another(&self) -> Self {
+        Self {
+            tables: Arc::clone(&self.tables),
+            ..Self::default()
+        }
+    }
+
+    pub fn cut(&self, cut: bool) {
+        self.cut.store(cut, Ordering::Relaxed);
+    }
+
+    pub fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who holds each key, as the state sees it.
+    pub fn holders(&self) -> BTreeMap<KeyId, Option<ReplicaId>> {
+        self.tables().holders.clone()
+    }
+
+    fn asked(&self) -> Result<MutexGuard<'_, Tables>, StoreError> {
+        match self.cut.load(Ordering::Relaxed) {
+            true => Err(away()),
+            false => Ok(self.tables()),
+        }
+    }
+}
+
+fn away() -> StoreError {
+    StoreError::Failed {
+        place: "memory".to_owned(),
+        reason: "as the test says".to_owned(),
+    }
+}
+
+impl Tables {
+    /// A replica goes, and what it held is nobody's.
+    pub fn strike_out(&mut self, replica: ReplicaId) {
+        self.replicas.remove(&replica);
+        for holder in self.holders.values_mut() {
+            holder.take_if(|holder| *holder == replica);
+        }
+    }
+
+    /// The state is set back to where it had not heard of a claim yet.
+    pub fn forget_claim(&mut self, key: &KeyId) {
+        self.holders.insert(key.clone(), None);
+    }
+
+    fn standing(&self, replica: ReplicaId) -> Standing {
+        let daemons = || {
+            let rows = self.replicas.iter();
+            rows.filter(|(_, row)| row.member.role == Role::Daemon)
+        };
+        let count = |size: usize| u32::try_from(size).expect("few");
+        Standing {
+            daemons: count(daemons().count()),
+            rank: count(daemons().filter(|(id, _)| **id < replica).count()),
+            wanted: daemons()
+                .filter(|(id, _)| **id != replica)
+                .map(|(_, row)| row.wants)
+                .sum(),
+            free: count(
+                self.holders
+                    .values()
+                    .filter(|holder| holder.is_none())
+                    .count(),
+            ),
+            due: self
+                .marked
+                .iter()
+                .filter(|key| self.holders.get(*key) == Some(&Some(replica)))
+                .cloned()
+                .collect(),
+        }
+    }
+}
+
+#[async_trait]
+impl Share for Link {
+    async fn join(&self, member: &Member, lease: Duration) -> Result<ReplicaId, StoreError> {
+        let mut tables = self.asked()?;
+        tables.joined += 1;
+        let id = ReplicaId(tables.joined);
+        let row = Row {
+            member: member.clone(),
+            until: Instant::now() + lease,
+            wants: 0,
+        };
+        tables.replicas.insert(id, row);
+        Ok(id)
+    }
+
+    async fn know(&self, keys: &[KeyId]) -> Result<(), StoreError> {
+        let mut tables = self.asked()?;
+        for key in keys {
+            tables.holders.entry(key.clone()).or_default();
+        }
+        Ok(())
+    }
+
+    async fn renew(
+        &self,
+        replica: ReplicaId,
+        renewal: Renewal,
+    ) -> Result<Option<Standing>, StoreError> {
+        let mut tables = self.asked()?;
+        let now = Instant::now();
+        let Some(row) = tables.replicas.get_mut(&replica) else {
+            return Ok(None);
+        };
+        row.until = now + renewal.lease;
+        row.wants = renewal.wants;
+        if renewal.strike_out {
+            let over: Vec<ReplicaId> = tables
+                .replicas
+                .iter()
+                .filter(|(_, row)| row.until < now)
+                .map(|(id, _)| *id)
+                .collect();
+            over.into_iter().for_each(|id| tables.strike_out(id));
+        }
+        Ok(Some(tables.standing(replica)))
+    }
+
+    async fn claim(
+        &self,
+        replica: ReplicaId,
+        keys: &[KeyId],
+        most: u32,
+    ) -> Result<Vec<(KeyId, Fence)>, StoreError> {
+        let mut tables = self.asked()?;
+        if !tables.replicas.contains_key(&replica) {
+            return Err(StoreError::Lost);
+        }
+        let mut claims = Vec::new();
+        for key in keys {
+            if claims.len() < most as usize && tables.holders.get(key) == Some(&None) {
+                tables.holders.insert(key.clone(), Some(replica));
+                tables.fences += 1;
+                claims.push((key.clone(), Fence(tables.fences)));
+            }
+        }
+        match self.lose_claim.swap(false, Ordering::Relaxed) {
+            true => Err(away()),
+            false => Ok(claims),
+        }
+    }
+
+    async fn release(&self, replica: ReplicaId, keys: &[KeyId]) -> Result<(), StoreError> {
+        let mut tables = self.asked()?;
+        for key in keys {
+            if let Some(holder) = tables.holders.get_mut(key) {
+                holder.take_if(|holder| *holder == replica);
+            }
+        }
+        Ok(())
+    }
+
+    async fn leave(&self, replica: ReplicaId) -> Result<(), StoreError> {
+        self.asked()?.strike_out(replica);
+        Ok(())
+    }
+
+    async fn mark(&self, keys: &[KeyId]) -> Result<(), StoreError> {
+        self.asked()?.marked.extend(keys.iter().cloned());
+        Ok(())
+    }
+
+    async fn replicas(&self) -> Result<Vec<Replica>, StoreError> {
+        let tables = self.asked()?;
+        let now = Instant::now();
+        let keys = |id: ReplicaId| {
+            let held = tables
+                .holders
+                .values()
+                .filter(|holder| **holder == Some(id));
+            u32::try_from(held.count()).expect("few")
+        };
+        let replica = |(id, row): (&ReplicaId, &Row)| Replica {
+            id: *id,
+            member: row.member.clone(),
+            alive: row.until >= now,
+            keys: keys(*id),
+        };
+        Ok(tables.replicas.iter().map(replica).collect())
+    }
+
+    async fn unheld(&self, keys: &[KeyId]) -> Result<Vec<KeyId>, StoreError> {
+        let tables = self.asked()?;
+        let unheld = |key: &&KeyId| tables.holders.get(*key).copied().flatten().is_none();
+        Ok(keys.iter().filter(unheld).cloned().collect())
+    }
+}

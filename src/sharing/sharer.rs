@@ -1,0 +1,401 @@
+//! Carries out what [`balance`](super::balance) decides.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::seq::SliceRandom as _;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::balance::{Balance, Contact, Wish};
+use super::tell::Teller;
+use super::{SetAside, Terms, Worker};
+use crate::failpoint;
+use crate::lease::Holdings;
+use crate::model::{KeyId, ReplicaId};
+use crate::store::StoreError;
+use crate::store::share::{Renewal, Share, Standing};
+use crate::telemetry::metrics::Metrics;
+
+/// Ticks are this far apart, a tenth more or less: replicas that started together do not stay in
+/// step …
+const TICK: Duration = Duration::from_millis(500);
+
+/// … and a short lease has so many of them.
+const TICKS: u32 = 6;
+
+/// Keys claimed in one call, so that none takes long.
+const BATCH: u32 = 1_000;
+
+/// One process among those that share.
+pub struct Sharer {
+    share: Arc<dyn Share>,
+    holdings: Arc<Holdings>,
+    worker: Arc<dyn Worker>,
+    terms: Terms,
+    teller: Teller,
+    /// Cancelled when nothing is to be claimed any more …
+    stop: CancellationToken,
+    /// … and when it is to leave.
+    leave: CancellationToken,
+    replica: Option<ReplicaId>,
+    /// What others were told it would like to have.
+    wants: u32,
+    balance: Balance,
+    contact: Contact,
+    /// The keys the state knows of.
+    known: BTreeSet<KeyId>,
+    /// This process does not hold them, and the state may think so: they are given back first.
+    doubtful: BTreeSet<KeyId>,
+    /// Nobody else has claimed them while they were free: they are not offered again as long as the
+    /// others are the same.
+    nobody_elses: BTreeSet<KeyId>,
+    daemons: u32,
+    /// The keys whose repair was due at the last tick.
+    due: BTreeSet<KeyId>,
+    audited_at: Option<Instant>,
+}
+
+impl Sharer {
+    /// One that has not joined. It claims nothing more once `stop` is cancelled, and leaves when
+    /// `leave` is.
+    pub fn new(
+        share: Arc<dyn Share>,
+        holdings: Arc<Holdings>,
+        worker: Arc<dyn Worker>,
+        terms: Terms,
+        metrics: Arc<Metrics>,
+        stop: CancellationToken,
+        leave: CancellationToken,
+    ) -> Self {
+        Self {
+            share,
+            holdings,
+            worker,
+            teller: Teller::new(metrics),
+            terms,
+            stop,
+            leave,
+            replica: None,
+            wants: 0,
+            balance: Balance::default(),
+            contact: Contact::default(),
+            known: BTreeSet::new(),
+            doubtful: BTreeSet::new(),
+            nobody_elses: BTreeSet::new(),
+            daemons: 0,
+            due: BTreeSet::new(),
+            audited_at: None,
+        }
+    }
+
+    /// Shares until it is to leave, and leaves.
+    pub async fn run(&mut self) {
+        let leave = self.leave.clone();
+        loop {
+            failpoint::reach("share_ticked");
+            let mut ticked = self.tick().await;
+            if ticked == Err(StoreError::Lost) {
+                self.struck_out("the lease was over before the state was told something");
+                ticked = Ok(());
+            }
+            self.worker.state_answers(ticked.is_ok());
+            self.teller.state(ticked.as_ref().err());
+            let tick = TICK.min(self.terms.lease / TICKS);
+            let wait = tick.mul_f64(rand::random_range(0.9..1.1));
+            if leave.run_until_cancelled(sleep(wait)).await.is_none() {
+                break;
+            }
+        }
+        if let Err(error) = self.go().await {
+            tracing::warn!(%error, "the other replicas could not be told: they wait for the end of the lease");
+        }
+    }
+
+    async fn tick(&mut self) -> Result<(), StoreError> {
+        self.tell_strays().await?;
+        self.give_back_doubtful().await?;
+        let Some(standing) = self.renew().await? else {
+            return Ok(());
+        };
+        if self.stop.is_cancelled() {
+            return Ok(());
+        }
+        let configured = self.worker.configured();
+        self.know(&configured).await?;
+        let standing = match self.even_out(&configured, standing).await? {
+            Some(standing) => standing,
+            None => return Ok(()),
+        };
+        self.audit(&configured, &standing).await?;
+        // Whoever has looked at it once goes on by itself.
+        let due: BTreeSet<KeyId> = standing.due.into_iter().collect();
+        let newly: Vec<KeyId> = due.difference(&self.due).cloned().collect();
+        self.due = due;
+        if !newly.is_empty() {
+            self.worker.look_at(&newly);
+        }
+        self.worker.joined();
+        Ok(())
+    }
+
+    /// First of all: what may have been written too late.
+    async fn tell_strays(&self) -> Result<(), StoreError> {
+        let strays: Vec<KeyId> = self.holdings.take_strays().into_iter().collect();
+        if strays.is_empty() {
+            return Ok(());
+        }
+        let told = self.share.mark(&strays).await;
+        if told.is_err() {
+            strays.iter().for_each(|key| self.holdings.stray(key));
+        }
+        told
+    }
+
+    /// Renews, having joined where that is needed. `None` where it was struck out twice in a row.
+    async fn renew(&mut self) -> Result<Option<Standing>, StoreError> {
+        for _ in 0..2 {
+            let replica = match self.replica {
+                Some(replica) => replica,
+                None => self.join().await?,
+            };
+            let asked_at = Instant::now();
+            let lease = self.terms.lease;
+            let renewal = Renewal {
+                lease,
+                wants: self.wants,
+                strike_out: self.contact.may_strike_out(asked_at, lease),
+            };
+            let renewed = self.share.renew(replica, renewal).await;
+            self.teller.renewal(&renewed);
+            match renewed? {
+                Some(standing) => {
+                    self.holdings.renewed(asked_at, lease);
+                    self.contact.renewed(asked_at, lease);
+                    return Ok(Some(standing));
+                }
+                None => self.struck_out("the lease was over before it was renewed"),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn join(&mut self) -> Result<ReplicaId, StoreError> {
+        let (asked_at, lease) = (Instant::now(), self.terms.lease);
+        let replica = self.share.join(&self.terms.member, lease).await?;
+        self.holdings.joined(replica);
+        self.holdings.renewed(asked_at, lease);
+        self.replica = Some(replica);
+        self.wants = 0;
+        Ok(replica)
+    }
+
+    /// Everything it held is gone.
+    fn struck_out(&mut self, why: &str) {
+        let lost = self.held();
+        self.holdings.struck_out();
+        self.replica = None;
+        self.doubtful.clear();
+        self.nobody_elses.clear();
+        self.teller.lost(lost.len(), why);
+        self.worker.lost(&lost);
+    }
+
+    fn held(&self) -> Vec<KeyId> {
+        let held = self.holdings.keys().unwrap_or_default();
+        held.into_iter().collect()
+    }
+
+    async fn give_back_doubtful(&mut self) -> Result<(), StoreError> {
+        let Some(replica) = self.replica.filter(|_| !self.doubtful.is_empty()) else {
+            return Ok(());
+        };
+        let keys: Vec<KeyId> = self.doubtful.iter().cloned().collect();
+        self.share.release(replica, &keys).await?;
+        self.doubtful.clear();
+        Ok(())
+    }
+
+    async fn know(&mut self, configured: &BTreeSet<KeyId>) -> Result<(), StoreError> {
+        let unknown: Vec<KeyId> = configured.difference(&self.known).cloned().collect();
+        if !unknown.is_empty() {
+            self.share.know(&unknown).await?;
+            self.known.extend(unknown);
+        }
+        Ok(())
+    }
+
+    /// Claims and gives back. How things stand afterwards; `None` where it was struck out.
+    async fn even_out(
+        &mut self,
+        configured: &BTreeSet<KeyId>,
+        standing: Standing,
+    ) -> Result<Option<Standing>, StoreError> {
+        if std::mem::replace(&mut self.daemons, standing.daemons) != standing.daemons {
+            self.nobody_elses.clear();
+        }
+        let held = self.holdings.keys().unwrap_or_default();
+        let gone: Vec<KeyId> = held.difference(configured).cloned().collect();
+        self.give(&gone, gone.len(), &standing).await?;
+
+        let of_use = held.intersection(configured).count();
+        let role = self.terms.member.role;
+        let wish = self
+            .balance
+            .decide(role, &standing, number(configured.len()), number(of_use));
+        if wish.give > 0 {
+            let mut keys: Vec<KeyId> = held
+                .intersection(configured)
+                .filter(|key| !self.nobody_elses.contains(*key))
+                .cloned()
+                .collect();
+            keys.shuffle(&mut rand::rng());
+            self.give(&keys, wish.give as usize, &standing).await?;
+        }
+        let claimed = self.claim(configured, &held, &wish, &standing).await?;
+        let wants = wish.wants.saturating_sub(claimed);
+        if std::mem::replace(&mut self.wants, wants) < wants {
+            // Others are to hear of it before a tick is over.
+            return self.renew().await;
+        }
+        Ok(Some(standing))
+    }
+
+    /// Gives back up to `most` of these, those that nobody works on.
+    async fn give(
+        &mut self,
+        keys: &[KeyId],
+        most: usize,
+        standing: &Standing,
+    ) -> Result<(), StoreError> {
+        let aside: Vec<SetAside> = self.worker.set_aside(keys, most);
+        let keys: Vec<KeyId> = aside.iter().map(|aside| aside.key.clone()).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        self.worker.flush().await?;
+        for key in &keys {
+            self.holdings.gave_up(key);
+        }
+        self.doubtful.extend(keys.iter().cloned());
+        self.worker.lost(&keys);
+        self.give_back_doubtful().await?;
+        let held = self.held().len();
+        self.teller.released(&keys, held, standing.daemons);
+        // Each may be worked on again, by whoever claims it.
+        drop(aside);
+        Ok(())
+    }
+
+    /// Claims; how many it got.
+    async fn claim(
+        &mut self,
+        configured: &BTreeSet<KeyId>,
+        held: &BTreeSet<KeyId>,
+        wish: &Wish,
+        standing: &Standing,
+    ) -> Result<u32, StoreError> {
+        let Some(replica) = self.replica.filter(|_| wish.claim > 0) else {
+            return Ok(0);
+        };
+        let mut open: BTreeSet<KeyId> = configured.difference(held).cloned().collect();
+        let mut got = 0;
+        while got < wish.claim {
+            let most = (wish.claim - got).min(BATCH);
+            let asked: Vec<KeyId> = open.iter().cloned().collect();
+            self.doubtful.clone_from(&open);
+            let claims = self.share.claim(replica, &asked, most).await?;
+            self.doubtful.clear();
+            let keys: Vec<KeyId> = claims.iter().map(|(key, _)| key.clone()).collect();
+            self.holdings.claimed(claims);
+            got += number(keys.len());
+            if !keys.is_empty() {
+                for key in &keys {
+                    open.remove(key);
+                }
+                if wish.over {
+                    self.nobody_elses.extend(keys.iter().cloned());
+                }
+                self.worker.took(&keys).await;
+                let held = held.len() + got as usize;
+                self.teller.claimed(&keys, held, standing.daemons);
+            }
+            // What is left is claimed after the next renewal, where that is soon due.
+            if number(keys.len()) < most || self.is_pressed() {
+                break;
+            }
+        }
+        if wish.over && got == 0 {
+            self.balance.in_vain();
+        }
+        Ok(got)
+    }
+
+    /// Whether calls have taken so long that the next renewal goes before anything else.
+    fn is_pressed(&self) -> bool {
+        !self.contact.is_fresh(Instant::now(), self.terms.lease)
+    }
+
+    /// Compares what the state counts with what this process knows, once a lease.
+    async fn audit(
+        &mut self,
+        configured: &BTreeSet<KeyId>,
+        standing: &Standing,
+    ) -> Result<(), StoreError> {
+        let held = self.holdings.keys().unwrap_or_default();
+        self.teller.standing(standing.daemons, held.len());
+        let due = |at: Instant| at.elapsed() >= self.terms.lease;
+        if self.audited_at.is_some_and(|at| !due(at)) || self.is_pressed() {
+            return Ok(());
+        }
+        let Some(replica) = self.replica else {
+            return Ok(());
+        };
+        let free = match standing.free {
+            0 => 0,
+            _ => {
+                let keys: Vec<KeyId> = configured.iter().cloned().collect();
+                self.share.unheld(&keys).await?.len()
+            }
+        };
+        self.teller.free(free);
+        let all = self.share.replicas().await?;
+        let counted = all.iter().find(|other| other.id == replica);
+        let counted = counted.map(|this| this.keys as usize);
+        match counted {
+            Some(counted) if counted > held.len() => {
+                self.doubtful = self.known.difference(&held).cloned().collect();
+                self.give_back_doubtful().await?;
+            }
+            Some(counted) if counted < held.len() => {
+                // The state was set back: what it does not know of, others may claim.
+                self.share.leave(replica).await?;
+                self.struck_out("the state has lost claims: was it restored from a copy?");
+            }
+            _ => {}
+        }
+        self.audited_at = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Leaves, and gives everything back.
+    async fn go(&mut self) -> Result<(), StoreError> {
+        let held = self.held();
+        let flushed = self.worker.flush().await;
+        // What is still under way is broken off before anybody else may begin.
+        self.holdings.struck_out();
+        let Some(replica) = self.replica.take() else {
+            return Ok(());
+        };
+        self.tell_strays().await?;
+        self.share.leave(replica).await?;
+        self.teller
+            .released(&held, 0, self.daemons.saturating_sub(1));
+        flushed
+    }
+}
+
+fn number(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,109 @@
+//! What the log and the metrics say of sharing.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::model::KeyId;
+use crate::store::StoreError;
+use crate::store::share::Standing;
+use crate::telemetry::event;
+use crate::telemetry::metrics::Metrics;
+
+/// Says each thing once.
+pub struct Teller {
+    metrics: Arc<Metrics>,
+    away_since: Option<Instant>,
+}
+
+impl Teller {
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self {
+            metrics,
+            away_since: None,
+        }
+    }
+
+    /// Whether the state answered, and if not, why.
+    pub fn state(&mut self, error: Option<&StoreError>) {
+        self.metrics.state_up(error.is_none());
+        match (error, self.away_since) {
+            (Some(error), None) => {
+                self.away_since = Some(Instant::now());
+                tracing::warn!(
+                    event = event::STATE_UNAVAILABLE,
+                    %error,
+                    "without the state nothing is looked at and nothing is pushed; it is asked until it answers"
+                );
+            }
+            (None, Some(since)) => {
+                self.away_since = None;
+                tracing::info!(
+                    event = event::STATE_RECOVERED,
+                    elapsed_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
+                    "the state answers again"
+                );
+            }
+            _ => {}
+        }
+    }
+
+    /// How a renewal ended.
+    pub fn renewal(&self, renewed: &Result<Option<Standing>, StoreError>) {
+        self.metrics.lease_renewal(match renewed {
+            Ok(Some(_)) => "renewed",
+            Ok(None) => "lost",
+            Err(_) => "failed",
+        });
+    }
+
+    /// How things stand.
+    pub fn standing(&self, replicas: u32, held: usize) {
+        self.metrics.sharing(replicas, held);
+    }
+
+    /// How many of the configured keys nobody holds.
+    pub fn free(&self, keys: usize) {
+        self.metrics.keys_free(keys);
+    }
+
+    /// Keys were claimed.
+    pub fn claimed(&self, keys: &[KeyId], held: usize, replicas: u32) {
+        self.metrics.sharing(replicas, held);
+        tracing::info!(
+            event = event::KEYS_CLAIMED,
+            keys = keys.len(),
+            held,
+            replicas,
+            "keys were nobody's and are this replica's now"
+        );
+        tracing::debug!(?keys, "claimed");
+    }
+
+    /// Keys were given back.
+    pub fn released(&self, keys: &[KeyId], held: usize, replicas: u32) {
+        if keys.is_empty() {
+            return;
+        }
+        self.metrics.sharing(replicas, held);
+        tracing::info!(
+            event = event::KEYS_RELEASED,
+            keys = keys.len(),
+            held,
+            replicas,
+            "keys were given back for another replica to claim"
+        );
+        tracing::debug!(?keys, "given back");
+    }
+
+    /// Everything is lost.
+    pub fn lost(&self, keys: usize, why: &str) {
+        self.metrics.sharing(0, 0);
+        tracing::warn!(
+            event = event::LEASE_LOST,
+            keys,
+            error = why,
+            "the other replicas take over what this one held; it joins them again"
+        );
+    }
+}

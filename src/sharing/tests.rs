@@ -1,0 +1,374 @@
+//! Replicas on one state in memory, on paused time.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::memory::Link;
+use super::*;
+use crate::lease::Holdings;
+use crate::model::ReplicaId;
+use crate::store::share::{Role, Share as _};
+use crate::telemetry::metrics::Metrics;
+
+const LEASE: Duration = Duration::from_secs(15);
+
+/// Longer than any two ticks, for what has to happen by the next one.
+const TWO_TICKS: Duration = Duration::from_millis(2_300);
+
+/// A worker that writes down what it is told.
+#[derive(Default)]
+struct Floor {
+    configured: Mutex<BTreeSet<KeyId>>,
+    /// Somebody works on these at the moment.
+    busy: Mutex<BTreeSet<KeyId>>,
+    works_on: Mutex<BTreeSet<KeyId>>,
+    aside: Arc<Mutex<BTreeSet<KeyId>>>,
+    looked_at: Mutex<Vec<KeyId>>,
+    answers: AtomicBool,
+    joined: AtomicBool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Turn(KeyId, Arc<Mutex<BTreeSet<KeyId>>>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        lock(&self.1).remove(&self.0);
+    }
+}
+
+#[async_trait]
+impl Worker for Floor {
+    fn configured(&self) -> BTreeSet<KeyId> {
+        lock(&self.configured).clone()
+    }
+
+    fn set_aside(&self, keys: &[KeyId], most: usize) -> Vec<SetAside> {
+        let busy = lock(&self.busy);
+        let free = keys.iter().filter(|key| !busy.contains(*key)).take(most);
+        let aside = |key: &KeyId| {
+            lock(&self.aside).insert(key.clone());
+            SetAside {
+                key: key.clone(),
+                turn: Some(Box::new(Turn(key.clone(), Arc::clone(&self.aside)))),
+            }
+        };
+        free.map(aside).collect()
+    }
+
+    async fn flush(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn took(&self, keys: &[KeyId]) {
+        assert!(lock(&self.aside).is_empty(), "claimed while it gives back");
+        lock(&self.works_on).extend(keys.iter().cloned());
+    }
+
+    fn lost(&self, keys: &[KeyId]) {
+        lock(&self.works_on).retain(|key| !keys.contains(key));
+    }
+
+    fn look_at(&self, keys: &[KeyId]) {
+        lock(&self.looked_at).extend(keys.iter().cloned());
+    }
+
+    fn state_answers(&self, answers: bool) {
+        self.answers.store(answers, Ordering::Relaxed);
+    }
+
+    fn joined(&self) {
+        self.joined.store(true, Ordering::Relaxed);
+    }
+}
+
+struct Process {
+    link: Link,
+    floor: Arc<Floor>,
+    holdings: Arc<Holdings>,
+    stop: CancellationToken,
+    leave: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+fn keys(count: u32) -> BTreeSet<KeyId> {
+    (0..count)
+        .map(|number| KeyId::new(format!("k{number:02}")))
+        .collect()
+}
+
+impl Process {
+    fn start(link: &Link, configured: BTreeSet<KeyId>) -> Self {
+        let floor = Arc::new(Floor::default());
+        *lock(&floor.configured) = configured;
+        let holdings = Arc::new(Holdings::shared());
+        let (stop, leave) = (CancellationToken::new(), CancellationToken::new());
+        let terms = Terms {
+            member: Member {
+                name: "test".to_owned(),
+                role: Role::Daemon,
+            },
+            lease: LEASE,
+        };
+        let mut sharer = Sharer::new(
+            Arc::new(link.clone()),
+            Arc::clone(&holdings),
+            floor.clone(),
+            terms,
+            Arc::new(Metrics::new()),
+            stop.clone(),
+            leave.clone(),
+        );
+        Self {
+            link: link.clone(),
+            floor,
+            holdings,
+            stop,
+            leave,
+            task: tokio::spawn(async move { sharer.run().await }),
+        }
+    }
+
+    fn held(&self) -> BTreeSet<KeyId> {
+        self.holdings.keys().expect("shared")
+    }
+
+    /// What it works on is what it holds.
+    fn agrees(&self) {
+        assert_eq!(*lock(&self.floor.works_on), self.held());
+    }
+
+    /// It is stopped where it stands, and is heard of no more.
+    fn kill(self) {
+        self.task.abort();
+    }
+}
+
+/// `count` replicas that share thirty keys, settled.
+async fn fleet(count: usize) -> Vec<Process> {
+    let first = Link::default();
+    let mut processes = Vec::new();
+    for _ in 0..count {
+        processes.push(Process::start(&first.another(), keys(30)));
+        sleep(Duration::from_millis(300)).await;
+    }
+    sleep(LEASE * 2).await;
+    processes
+}
+
+fn counts(processes: &[Process]) -> Vec<usize> {
+    processes
+        .iter()
+        .map(|process| process.held().len())
+        .collect()
+}
+
+/// No key is held twice, and the state and the processes are of one mind.
+fn consistent(processes: &[Process]) {
+    let mut held = BTreeMap::new();
+    for (index, process) in processes.iter().enumerate() {
+        process.agrees();
+        for key in process.held() {
+            assert_eq!(held.insert(key, index), None, "held twice");
+        }
+    }
+    let mut by_replica: BTreeMap<ReplicaId, BTreeSet<usize>> = BTreeMap::new();
+    for (key, holder) in processes[0].link.holders() {
+        match (holder, held.get(&key)) {
+            (Some(replica), Some(index)) => {
+                by_replica.entry(replica).or_default().insert(*index);
+            }
+            (None, None) => {}
+            other => panic!("{key}: {other:?}"),
+        }
+    }
+    assert!(by_replica.values().all(|processes| processes.len() == 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn replicas_share_evenly_and_keep_what_they_have() {
+    let processes = fleet(3).await;
+    assert_eq!(counts(&processes), [10, 10, 10]);
+    consistent(&processes);
+    let before: Vec<_> = processes.iter().map(Process::held).collect();
+    sleep(LEASE * 20).await;
+    let after: Vec<_> = processes.iter().map(Process::held).collect();
+    assert_eq!(before, after);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_ones_keys_are_taken_over_within_the_lease_and_two_seconds() {
+    let mut processes = fleet(3).await;
+    processes.remove(1).kill();
+    sleep(LEASE + Duration::from_secs(2)).await;
+    assert_eq!(counts(&processes), [15, 15]);
+    consistent(&processes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_leaves_is_followed_at_the_next_tick() {
+    let mut processes = fleet(3).await;
+    let gone = processes.remove(0);
+    gone.stop.cancel();
+    gone.leave.cancel();
+    gone.task.await.expect("it ends");
+    assert!(gone.holdings.keys().is_some_and(|keys| keys.is_empty()));
+    sleep(TWO_TICKS).await;
+    assert_eq!(counts(&processes), [15, 15]);
+    consistent(&processes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_drains_renews_and_claims_nothing() {
+    let mut processes = fleet(2).await;
+    processes[0].stop.cancel();
+    sleep(LEASE * 2).await;
+    assert_eq!(counts(&processes), [15, 15], "it has not left yet");
+    processes.remove(1).kill();
+    sleep(LEASE * 2).await;
+    assert_eq!(counts(&processes), [15]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_joins_gets_its_part_soon() {
+    let mut processes = fleet(3).await;
+    let link = processes[0].link.another();
+    processes.push(Process::start(&link, keys(30)));
+    sleep(TWO_TICKS * 2).await;
+    let mut counts = counts(&processes);
+    counts.sort_unstable();
+    assert_eq!(counts, [7, 7, 8, 8]);
+    consistent(&processes);
+    assert!(processes[3].floor.joined.load(Ordering::Relaxed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_being_worked_on_is_not_given_back() {
+    let mut processes = fleet(1).await;
+    *lock(&processes[0].floor.busy) = keys(20);
+    let link = processes[0].link.another();
+    processes.push(Process::start(&link, keys(30)));
+    sleep(LEASE * 2).await;
+    assert_eq!(counts(&processes), [20, 10]);
+    assert!(processes[0].held().is_superset(&keys(20)));
+    lock(&processes[0].floor.busy).clear();
+    sleep(TWO_TICKS).await;
+    assert_eq!(counts(&processes), [15, 15]);
+    consistent(&processes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_state_was_away_for_everybody_nothing_moves() {
+    let processes = fleet(3).await;
+    let before: Vec<_> = processes.iter().map(Process::held).collect();
+    processes.iter().for_each(|process| process.link.cut(true));
+    sleep(LEASE * 10).await;
+    for process in &processes {
+        assert!(!process.floor.answers.load(Ordering::Relaxed));
+    }
+    // They come back one after the other.
+    for process in &processes {
+        process.link.cut(false);
+        sleep(Duration::from_secs(4)).await;
+    }
+    sleep(LEASE * 3).await;
+    let after: Vec<_> = processes.iter().map(Process::held).collect();
+    assert_eq!(before, after);
+    assert!(processes[0].floor.answers.load(Ordering::Relaxed));
+    consistent(&processes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_cut_off_is_followed_and_joins_again() {
+    let processes = fleet(3).await;
+    processes[1].link.cut(true);
+    processes[1].holdings.stray(&KeyId::new("k03"));
+    sleep(LEASE + Duration::from_secs(2)).await;
+    assert_eq!(processes[0].held().len() + processes[2].held().len(), 30);
+    assert!(processes[0].link.tables().marked.is_empty());
+    processes[1].link.cut(false);
+    sleep(TWO_TICKS).await;
+    let marked = processes[0].link.tables().marked.clone();
+    assert_eq!(marked, BTreeSet::from([KeyId::new("k03")]), "told");
+    let looked_at = |process: &Process| lock(&process.floor.looked_at).clone();
+    let looks: usize = processes
+        .iter()
+        .map(|process| looked_at(process).len())
+        .sum();
+    assert!(looks > 0, "its holder is told to look");
+    sleep(TWO_TICKS * 2).await;
+    assert_eq!(counts(&processes), [10, 10, 10]);
+    consistent(&processes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_whose_answer_was_lost_leaves_no_key_behind() {
+    let link = Link::default();
+    link.lose_claim.store(true, Ordering::Relaxed);
+    let process = Process::start(&link, keys(30));
+    sleep(Duration::from_millis(100)).await;
+    assert!(process.held().is_empty());
+    sleep(TWO_TICKS).await;
+    let processes = [process];
+    assert_eq!(counts(&processes), [30]);
+    consistent(&processes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn claims_that_only_one_side_knows_of_come_to_light() {
+    let processes = fleet(2).await;
+    let link = &processes[0].link;
+    let all = link.replicas().await.expect("there");
+    // The state has claims that no process knows of.
+    let key = processes[0].held().into_iter().next().expect("fifteen");
+    processes[0].holdings.gave_up(&key);
+    lock(&processes[0].floor.works_on).remove(&key);
+    assert_eq!(all[0].keys, 15);
+    sleep(LEASE * 3).await;
+    assert_eq!(counts(&processes), [15, 15]);
+    consistent(&processes);
+    // It does not know of one that a process relies on.
+    let key = processes[0].held().into_iter().next().expect("fifteen");
+    link.tables().forget_claim(&key);
+    sleep(LEASE * 3).await;
+    assert_eq!(counts(&processes), [15, 15]);
+    consistent(&processes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_configuration_is_followed() {
+    let processes = fleet(2).await;
+    for process in &processes {
+        *lock(&process.floor.configured) = keys(40);
+    }
+    sleep(TWO_TICKS).await;
+    assert_eq!(counts(&processes), [20, 20]);
+    // An upgrade: one of them knows fewer keys than the other.
+    *lock(&processes[0].floor.configured) = keys(10);
+    sleep(LEASE * 4).await;
+    consistent(&processes);
+    assert_eq!(counts(&processes).iter().sum::<usize>(), 40);
+    assert!(processes[0].held().is_subset(&keys(10)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_replica_that_was_not_struck_out_keeps_everything() {
+    let processes = fleet(1).await;
+    let before = processes[0].held();
+    processes[0].link.cut(true);
+    sleep(LEASE * 4).await;
+    let asked = Instant::now();
+    processes[0].link.cut(false);
+    sleep(TWO_TICKS).await;
+    assert_eq!(processes[0].held(), before);
+    assert!(asked.elapsed() < LEASE);
+    consistent(&processes);
+}
