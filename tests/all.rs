@@ -25,6 +25,7 @@ mod push;
 mod readme;
 mod reload;
 mod reload_under_load;
+mod replicas;
 mod restart;
 mod retry;
 mod rollback;

@@ -7,6 +7,7 @@ pub mod openbao;
 pub mod page;
 pub mod policies;
 pub mod postgres;
+pub mod replicas;
 pub mod rotator;
 pub mod sandbox;
 
