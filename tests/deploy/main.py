@@ -29,9 +29,12 @@ def examine(what, found):
     """The whole examination of what one way of deploying renders to."""
     schemas.validate(what, found)
     pods.examine(what, found)
-    told = configuration.examine(what, found)
+    configuration.examine(what, found)
     versions = " and ".join(schemas.KUBERNETES)
-    proven(f"{what}: {len(found)} objects are valid in Kubernetes {versions}, the pods are restricted, {told}")
+    proven(
+        f"{what}: {len(found)} objects are valid in Kubernetes {versions}, the pods are restricted, "
+        "`check` takes the configuration"
+    )
 
 
 def kustomizations():
@@ -86,14 +89,15 @@ def notes():
     def said(more, name="default"):
         return template(refusals.merge(values(name), more))[1]
 
-    warning = f"version {VERSION} of the program does not support PostgreSQL"
-    expect(warning in said({}, "postgresql"), "the notes do not say that PostgreSQL is not supported")
-    expect("WARNING" not in said({}), "the notes warn of the least values")
+    for name in ("default", "postgresql", "postgresql-certificate"):
+        expect("WARNING" not in said({}, name), f"the notes warn of values/{name}.yaml")
+    unproven = {"state": {"postgresql": {"url": "postgres://rotator@db/rotator?sslmode=require"}}}
+    expect("add sslmode=verify-full" in said(unproven, "postgresql"), "no warning of a database that anybody can be")
+    ports = "DNS and the ports 443, 6432, 5432, and nothing else"
+    expect(ports in said({}, "postgresql-certificate"), "the notes do not name PostgreSQL's ports")
     forgetful = {"state": {"persistence": {"enabled": False}}}
     expect("begins without a memory" in said(forgetful), "no warning of a lost state")
-    postgres = (KUSTOMIZE / "overlays/postgres/kustomization.yaml").read_text().lower()
-    expect("this version of the program does not support postgresql" in postgres, "the overlay does not say it")
-    proven("notes and overlay say that this version has no PostgreSQL, and the notes warn of a state that is lost")
+    proven("the notes name the ports, and warn of a state that is lost and of a database that nothing proves")
 
 
 def live_reload():

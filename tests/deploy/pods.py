@@ -128,6 +128,8 @@ def rollout(what, found):
         expect(spec["replicas"] > 1 and spec["strategy"]["type"] == "RollingUpdate", f"{what}: {spec['strategy']}")
         expect(spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}, f"{what}: rollingUpdate")
         expect(len(budgets) == 1, f"{what}: no budget for {spec['replicas']} pods")
+        expect(budgets[0]["spec"]["maxUnavailable"] == 1, f"{what}: a drain of nodes takes more than one at once")
+        expect(spec["minReadySeconds"] >= 10, f"{what}: pods are replaced before the shares have settled")
         expect(spec["template"]["spec"]["topologySpreadConstraints"], f"{what}: is not spread")
 
 

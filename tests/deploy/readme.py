@@ -62,6 +62,7 @@ def follow(examine):
         for shared in TREE:
             (directory / shared).symlink_to(ROOT / shared)
         (directory / "flashback-token").write_text("canary-flashback-token\n")
+        (directory / "postgresql-password").write_text("canary-postgresql-password\n")
         authority, end, _ = pathlib.Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----\n")
         (directory / "internal-ca.pem").write_text(authority + end)
         (config,) = [text for language, text in found if language == "toml"]

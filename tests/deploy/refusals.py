@@ -9,7 +9,6 @@ from support import CHART, expect, proven, template, values
 # What is set on top of values/default.yaml, and what the message must name.
 SCHEMA = [
     ({"replicaCounts": 2}, "additional properties 'replicaCounts' not allowed"),
-    ({"replicaCount": 2}, "at '/replicaCount': maximum: got 2, want 1"),
     ({"replicaCount": "1"}, "at '/replicaCount': got string, want integer"),
     ({"replicaCount": -1}, "at '/replicaCount': minimum: got -1, want 0"),
     ({"image": {"repository": "registry.example.com/rotator:1.0"}}, "at '/image/repository'"),
@@ -21,6 +20,11 @@ SCHEMA = [
         {"state": {"type": "postgresql", "postgresql": {"url": "postgres://rotator:canary-password@db/rotator"}}},
         "at '/state/postgresql/url'",
     ),
+    (
+        {"state": {"type": "postgresql", "postgresql": {"url": "postgres://r@db/r?password=canary-password"}}},
+        "at '/state/postgresql/url'",
+    ),
+    ({"state": {"postgresql": {"lease": "soon"}}}, "at '/state/postgresql/lease'"),
     ({"state": {"persistence": {"accessModes": ["ReadWriteMany"]}}}, "at '/state/persistence/accessModes/0'"),
     ({"state": {"persistence": {"size": "1 GB"}}}, "at '/state/persistence/size'"),
     ({"state": {"postgresql": {"password": "x"}}}, "additional properties 'password' not allowed"),
@@ -56,6 +60,11 @@ SCHEMA = [
 
 TEMPLATES = [
     ({"image": {"repository": ""}}, "image.repository is not set"),
+    ({"replicaCount": 2}, "replicaCount is 2, and a SQLite file is one process's: set state.type=postgresql"),
+    (
+        {"state": {"postgresql": {"ca": {"existingConfigMap": "a", "existingSecret": "b"}}}},
+        "state.postgresql.ca.existingConfigMap and state.postgresql.ca.existingSecret are both set",
+    ),
     ({"config": ""}, "there is no configuration: write one and add --set-file config=config.toml"),
     ({"existingConfigMap": "other"}, "config and existingConfigMap are both set"),
     ({"config": "[flashback]\n[http]\nlisten = '127.0.0.1:1'\n"}, "config has a table [http]"),

@@ -69,10 +69,26 @@ BREAKS = [
     (lambda o: replace(config(o), "kubernetes.toml", "/var/lib/", "/srv/"), "on no volume"),
 ]
 
+# The same for values/postgresql.yaml.
+SHARED = [
+    (lambda o: policy(o)["egress"].pop(), "PostgreSQL is at {5432}"),
+    (lambda o: replace(config(o), "kubernetes.toml", "verify-full", "verify-ca"), "sslmode is not verify-full"),
+    (lambda o: replace(config(o), "kubernetes.toml", "password =", "# password ="), "nothing to sign in"),
+    (lambda o: put(deployment(o), "minReadySeconds", 0), "before the shares have settled"),
+    (lambda o: put(deployment(o)["strategy"]["rollingUpdate"], "maxUnavailable", 1), "rollingUpdate"),
+    (lambda o: o.remove(of_kind("PodDisruptionBudget", o)[0]), "no budget for 3 pods"),
+    (lambda o: put(of_kind("PodDisruptionBudget", o)[0]["spec"], "maxUnavailable", 2), "more than one at once"),
+]
+
 
 def examine():
-    good, _ = template(values("own-ca"))
-    for number, (breaks, wanted) in enumerate(BREAKS):
+    notices(template(values("own-ca"))[0], BREAKS)
+    notices(template(values("postgresql"))[0], SHARED)
+    proven(f"the examination notices each of {len(BREAKS) + len(SHARED)} ways to break a good manifest")
+
+
+def notices(good, table):
+    for number, (breaks, wanted) in enumerate(table):
         broken = copy.deepcopy(good)
         breaks(broken)
         try:
@@ -82,4 +98,3 @@ def examine():
             expect(wanted in str(mistake), f"break {number}: wanted `{wanted}`, got `{mistake}`")
         else:
             raise Mistake(f"break {number} (`{wanted}`) goes unnoticed")
-    proven(f"the examination notices each of {len(BREAKS)} ways to break a good manifest")

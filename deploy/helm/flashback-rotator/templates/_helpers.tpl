@@ -63,11 +63,33 @@ url = "{{ required "state.postgresql.url is not set" .Values.state.postgresql.ur
 {{- if .Values.state.postgresql.passwordSecret.name }}
 password = { file = "/run/secrets/postgresql/password" }
 {{- end }}
+{{- with .Values.state.postgresql.lease }}
+lease = "{{ . }}"
+{{- end }}
 {{- end }}
 {{- end }}
 
-{{/* Mistakes that the schema cannot see. */}}
+{{/* Where PostgreSQL listens, by the URL: a number for each host that it names. */}}
+{{- define "flashback-rotator.postgresqlPorts" -}}
+{{- $rest := regexReplaceAll "^[a-z]+://([^/@?]*@)?" .Values.state.postgresql.url "" }}
+{{- $hosts := index (regexSplit "[/?]" $rest -1) 0 }}
+{{- $ports := list }}
+{{- range splitList "," $hosts }}
+{{- $ports = append $ports (regexFind "[0-9]+$" (regexFind ":[0-9]+$" .) | default "5432") }}
+{{- end }}
+{{- $ports | uniq | join "," }}
+{{- end }}
+
+{{/* Mistakes that the schema cannot see, or has no good words for. */}}
 {{- define "flashback-rotator.refuse" -}}
+{{- if and (eq .Values.state.type "sqlite") (gt (int .Values.replicaCount) 1) }}
+{{- fail (printf "replicaCount is %d, and a SQLite file is one process's: set state.type=postgresql and state.postgresql.url, or replicaCount=1" (int .Values.replicaCount)) }}
+{{- end }}
+{{- with .Values.state.postgresql.ca }}
+{{- if and .existingConfigMap .existingSecret }}
+{{- fail "state.postgresql.ca.existingConfigMap and state.postgresql.ca.existingSecret are both set: use one of them" }}
+{{- end }}
+{{- end }}
 {{- if and .Values.config .Values.existingConfigMap }}
 {{- fail "config and existingConfigMap are both set: use one of them" }}
 {{- end }}

@@ -52,6 +52,37 @@ seccompProfile:
 {{- end }}
 {{- end }}
 
+{{/* What is needed to sign in to PostgreSQL, as sources of one projected volume. */}}
+{{- define "flashback-rotator.postgresqlFiles" -}}
+{{- if eq .Values.state.type "postgresql" }}
+{{- with .Values.state.postgresql }}
+{{- if .passwordSecret.name }}
+- secret:
+    name: {{ .passwordSecret.name }}
+    items:
+      - key: {{ .passwordSecret.key }}
+        path: password
+{{- end }}
+{{- if or .ca.existingConfigMap .ca.existingSecret }}
+- {{ ternary "configMap" "secret" (not (empty .ca.existingConfigMap)) }}:
+    name: {{ default .ca.existingSecret .ca.existingConfigMap }}
+    items:
+      - key: {{ .ca.key }}
+        path: ca.crt
+{{- end }}
+{{- with .clientCertificate.existingSecret }}
+- secret:
+    name: {{ . }}
+    items:
+      - key: tls.crt
+        path: tls.crt
+      - key: tls.key
+        path: tls.key
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "flashback-rotator.volumeMounts" -}}
 # Whole directories: a file mounted by subPath would never be updated.
 - name: config
@@ -62,7 +93,7 @@ seccompProfile:
   mountPath: /run/secrets/{{ $directory }}
   readOnly: true
 {{- end }}
-{{- if and (eq .Values.state.type "postgresql") .Values.state.postgresql.passwordSecret.name }}
+{{- if include "flashback-rotator.postgresqlFiles" . }}
 - name: postgresql
   mountPath: /run/secrets/postgresql
   readOnly: true
@@ -106,14 +137,12 @@ seccompProfile:
       {{- toYaml . | nindent 6 }}
     {{- end }}
 {{- end }}
-{{- if and (eq .Values.state.type "postgresql") .Values.state.postgresql.passwordSecret.name }}
+{{- with include "flashback-rotator.postgresqlFiles" . }}
 - name: postgresql
-  secret:
-    secretName: {{ .Values.state.postgresql.passwordSecret.name }}
+  projected:
     defaultMode: 0440
-    items:
-      - key: {{ .Values.state.postgresql.passwordSecret.key }}
-        path: password
+    sources:
+      {{- . | nindent 6 }}
 {{- end }}
 {{- with .Values.ca.existingConfigMap }}
 - name: ca
