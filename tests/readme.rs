@@ -132,9 +132,8 @@ fn the_policies_are_shown_as_they_are() {
     }
 }
 
-#[test]
-fn each_link_leads_somewhere() {
-    let text = readme();
+/// The anchors of a page's headings, as GitHub makes them.
+fn anchors(text: &str) -> BTreeSet<String> {
     let slug = |heading: &str| {
         let kept = heading.to_lowercase();
         let kept: String = kept
@@ -143,19 +142,28 @@ fn each_link_leads_somewhere() {
             .collect();
         kept.replace(' ', "-")
     };
-    let headings: BTreeSet<String> = text
-        .lines()
-        .filter(|line| line.starts_with('#'))
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    headings
         .map(|line| slug(line.trim_start_matches('#').trim()))
-        .collect();
+        .collect()
+}
+
+#[test]
+fn each_link_leads_somewhere() {
+    let text = readme();
     let mut links = 0;
     for after in text.split("](").skip(1) {
         let target = after.split(')').next().unwrap_or_default();
         links += 1;
-        if let Some(anchor) = target.strip_prefix('#') {
-            assert!(headings.contains(anchor), "{target}: {headings:?}");
-        } else if !target.starts_with("https://") {
-            assert!(repository().join(target).exists(), "{target}");
+        if target.starts_with("https://") {
+            continue;
+        }
+        let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+        let page = repository().join(if path.is_empty() { "README.md" } else { path });
+        assert!(page.exists(), "{target}");
+        if !anchor.is_empty() {
+            let page = std::fs::read_to_string(page).expect("a page");
+            assert!(anchors(&page).contains(anchor), "{target}");
         }
     }
     assert!(links > 20, "{links}");
