@@ -14,7 +14,7 @@ fmt:
 lint:
     cargo fmt --check
     cargo clippy --locked --all-targets -- --deny warnings
-    cargo clippy --locked --test page -- --deny warnings
+    cargo clippy --locked --test page --test network -- --deny warnings
 
 # Licenses, sources and banned crates
 deny:
@@ -40,6 +40,14 @@ page-test *args:
 # The image, built and run: needs root
 image-test:
     tests/image/run
+
+# Replicas under faults, chosen by chance fifty times; FLASHBACK_ROTATOR_SEED repeats what was chosen
+replicas-test:
+    FLASHBACK_ROTATOR_ROUNDS="${FLASHBACK_ROTATOR_ROUNDS:-50}" tests/run replicas -- --nocapture
+
+# Replicas in network namespaces that lose packets: needs root
+network-test:
+    tests/network/run
 
 # What is under deploy/: the alerts in a real Prometheus, the manifests rendered and validated
 deploy-test *args:

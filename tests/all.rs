@@ -26,6 +26,7 @@ mod readme;
 mod reload;
 mod reload_under_load;
 mod replicas;
+mod replicas_faults;
 mod restart;
 mod retry;
 mod rollback;

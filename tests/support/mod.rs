@@ -7,9 +7,12 @@ pub mod openbao;
 pub mod page;
 pub mod policies;
 pub mod postgres;
+pub mod proxy;
 pub mod replicas;
 pub mod rotator;
 pub mod sandbox;
+pub mod world;
+pub mod writes;
 
 use std::future::Future;
 use std::net::TcpListener;

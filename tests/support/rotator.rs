@@ -24,6 +24,22 @@ pub fn binary() -> Command {
     command
 }
 
+/// A command with others before it, each of which becomes the next.
+fn within(others: &[String], command: Command) -> Command {
+    let [first, rest @ ..] = others else {
+        return command;
+    };
+    let mut all = Command::new(first);
+    all.args(rest).arg(command.get_program());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => all.env(name, value),
+            None => all.env_remove(name),
+        };
+    }
+    all
+}
+
 /// A sandbox on a free port.
 pub async fn sandbox(options: Options) -> Sandbox {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
@@ -58,6 +74,8 @@ pub async fn arrives(sandbox: &Sandbox, name: &str, secret: &str) {
 pub struct Rotator {
     pub directory: TempDir,
     pub environment: Vec<(String, String)>,
+    /// What stands before the command that starts the daemon.
+    pub within: Vec<String>,
     child: Option<Child>,
     /// How many starts the log told of before this one.
     started: usize,
@@ -73,6 +91,7 @@ impl Rotator {
         let rotator = Self {
             directory,
             environment: Vec::new(),
+            within: Vec::new(),
             child: None,
             started: 0,
         };
@@ -138,7 +157,7 @@ dir = "{{dir}}/secrets"
             .create(true)
             .open(self.log_path());
         let log = log.expect("a log");
-        let mut command = binary();
+        let mut command = within(&self.within, binary());
         command
             .args(["run", "--config"])
             .arg(self.config())

@@ -1,0 +1,160 @@
+//! A way to a server that can be cut, held up, or lose its answers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// How a way stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Everything passes.
+    Open,
+    /// Connections end, and no new one comes about.
+    Cut,
+    /// Nothing passes and nothing ends. What was sent arrives when it is open again, even if
+    /// whoever sent it has gone by then.
+    Held,
+    /// `PUT` requests are held as above, and everything else passes.
+    UpdatesHeld,
+    /// What is asked arrives; instead of the answer the connection ends.
+    Deaf,
+}
+
+impl Way {
+    fn holds(self, update: bool) -> bool {
+        self == Self::Held || (self == Self::UpdatesHeld && update)
+    }
+}
+
+/// A request that was held up is carried out as that of a client who waits: it is told only after
+/// this long that nobody does.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// Between a client and a server, on a port of its own on 127.0.0.1.
+pub struct Proxy {
+    /// Where it listens.
+    pub port: u16,
+    way: watch::Sender<Way>,
+    updates: Arc<AtomicUsize>,
+    serves: JoinHandle<()>,
+}
+
+/// What one direction of a connection is subject to.
+struct Toll {
+    way: watch::Receiver<Way>,
+    updates: Arc<AtomicUsize>,
+    answers: bool,
+}
+
+impl Proxy {
+    /// To this port of 127.0.0.1; open.
+    pub async fn to(upstream: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let way = watch::Sender::new(Way::Open);
+        let updates = Arc::default();
+        let serves = serve(listener, upstream, way.subscribe(), Arc::clone(&updates));
+        Self {
+            port,
+            way,
+            updates,
+            serves: tokio::spawn(serves),
+        }
+    }
+
+    /// How many `PUT` requests were held up so far.
+    pub fn held_up(&self) -> usize {
+        self.updates.load(Ordering::Relaxed)
+    }
+
+    /// Changes how it stands.
+    pub fn set(&self, way: Way) {
+        self.way.send_replace(way);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.set(Way::Cut);
+        self.serves.abort();
+    }
+}
+
+async fn serve(
+    listener: TcpListener,
+    upstream: u16,
+    way: watch::Receiver<Way>,
+    updates: Arc<AtomicUsize>,
+) {
+    loop {
+        let Ok((client, _)) = listener.accept().await else {
+            continue;
+        };
+        let toll = |answers| Toll {
+            way: way.clone(),
+            updates: Arc::clone(&updates),
+            answers,
+        };
+        let (mut asks, answers) = (toll(false), toll(true));
+        tokio::spawn(async move {
+            if !asks.passes(false).await {
+                return;
+            }
+            let Ok(server) = TcpStream::connect(("127.0.0.1", upstream)).await else {
+                return;
+            };
+            let _ = (client.set_nodelay(true), server.set_nodelay(true));
+            let (from_client, to_client) = client.into_split();
+            let (from_server, to_server) = server.into_split();
+            tokio::join!(
+                asks.carry(from_client, to_server),
+                answers.carry(from_server, to_client),
+            );
+        });
+    }
+}
+
+impl Toll {
+    /// Carries this direction until it ends or is cut.
+    async fn carry(mut self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
+        let mut was_held = false;
+        let mut buffer = vec![0; 16 << 10];
+        loop {
+            let read = tokio::select! {
+                read = from.read(&mut buffer) => read,
+                _ = self.way.wait_for(|way| *way == Way::Cut) => return,
+            };
+            let Ok(length @ 1..) = read else { break };
+            let data = &buffer[..length];
+            let update = !self.answers && data.starts_with(b"PUT ");
+            if self.way.borrow().holds(update) {
+                was_held = true;
+                self.updates
+                    .fetch_add(usize::from(update), Ordering::Relaxed);
+            }
+            if !self.passes(update).await || to.write_all(data).await.is_err() {
+                return;
+            }
+        }
+        if was_held && !self.answers {
+            tokio::time::sleep(LINGER).await;
+        }
+        let _ = to.shutdown().await;
+    }
+
+    /// Waits as long as it is held; whether it goes on then.
+    async fn passes(&mut self, update: bool) -> bool {
+        let way = self.way.wait_for(|way| !way.holds(update)).await;
+        match way.as_deref() {
+            Ok(Way::Cut) | Err(_) => false,
+            Ok(Way::Deaf) => !self.answers,
+            Ok(Way::Open | Way::Held | Way::UpdatesHeld) => true,
+        }
+    }
+}
