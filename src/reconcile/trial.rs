@@ -235,12 +235,22 @@ fn turn_back(facts: &Facts<'_>, trial: &Trial) -> Step {
     match older_than(facts, &trial.subject) {
         Err(step) => *step,
         Ok(Err(why)) => stands(Stand::Best, why),
+        // The store was set back to it, and it is not wanted either.
+        Ok(Ok(to)) if held(facts, &to) => {
+            let why = format!("version {} is held", to.version);
+            stands(Stand::Best, why)
+        }
         Ok(Ok(to)) => Step::TurnBack {
             to,
             from: trial.subject.version.clone(),
             reason: HoldReason::Flashback(said),
         },
     }
+}
+
+fn held(facts: &Facts<'_>, value: &Stored) -> bool {
+    let held = facts.record.held.as_ref();
+    held.is_some_and(|held| held.is(&value.version, &value.origin))
 }
 
 /// The value that stands before `value` and can be read again: what was live before it or, where

@@ -117,9 +117,11 @@ impl Record {
         reason: &HoldReason,
         now: DateTime<Utc>,
     ) -> Self {
-        // What was being put back stays where somebody wants it so, whatever is said of it.
+        // What is live, or was being put back, stays where somebody wants it so, whatever is said
+        // of it.
         let kept = |trial: &Trial| match (trial.stage, reason) {
-            (Stage::Back, HoldReason::ByHand) => self.kept(now),
+            (Stage::Before | Stage::Kept, _) => Some(trial.clone()),
+            (_, HoldReason::ByHand) => self.kept(now),
             _ => Some(trial.clone()),
         };
         Self {

@@ -92,10 +92,13 @@ impl World {
             return;
         };
         let there = self.record.live.as_ref().map(Live::stored);
+        // Somebody has pushed it by force, and it was live when it was held.
+        let forced = held.instead.as_ref() == Some(value);
         assert!(
             order == Order::Force
                 || !held.is(&value.version, &value.origin)
-                || there.as_ref() == Some(value),
+                || there.as_ref() == Some(value)
+                || forced,
             "{value:?} is held: {:?}",
             self.record
         );
