@@ -9,7 +9,7 @@ use chrono::Utc;
 use flashback_rotator::config;
 use flashback_rotator::model::{Action, KeyId, Outcome, SourceId, WorkspaceId};
 use flashback_rotator::telemetry::event;
-use flashback_rotator::telemetry::metrics::Metrics;
+use flashback_rotator::telemetry::metrics::{Metrics, Standing};
 
 use crate::support::rotator::binary;
 
@@ -206,12 +206,15 @@ fn every_metric() -> String {
     let (key, source) = (KeyId::new("k"), SourceId::new("s"));
     metrics.check(&key, &source, "unchanged", Utc::now());
     metrics.push(&key, Action::Update, Outcome::Succeeded, Duration::ZERO);
-    metrics.last_push(&key, Utc::now());
     metrics.key(&key, &source, &WorkspaceId::new("w"));
-    metrics.in_sync(&key, true);
-    metrics.held(&key, false);
+    let standing = Standing {
+        in_sync: true,
+        held: false,
+        verified: true,
+        pushed_at: Some(Utc::now()),
+    };
+    metrics.stands(&key, &standing);
     metrics.next_check(&key, Utc::now(), Duration::ZERO);
-    metrics.verified(&key, true);
     metrics.verification("after", "works");
     metrics.service_up("s", true);
     metrics.sign_in("s", true);

@@ -132,7 +132,7 @@ impl Pass<'_> {
                 Err(Fault::Lost)
             }
             Err(fault) => {
-                self.unsaved = Some(written);
+                self.unsaved = Some(Box::new(written));
                 Err(fault)
             }
         }

@@ -56,6 +56,17 @@ pub struct List {
 
 impl List {
     fn new(asked_at: DateTime<Utc>, mut all: Vec<Listed>) -> Self {
+        // Each brings a text of its own for the workspace that they all have in common.
+        let mut workspace: Option<WorkspaceId> = None;
+        for settings in all.iter_mut().map(|listed| &mut listed.settings) {
+            match &workspace {
+                Some(same) if *same == settings.workspace_id => {
+                    settings.workspace_id = same.clone();
+                }
+                _ => workspace = Some(settings.workspace_id.clone()),
+            }
+        }
+        all.shrink_to_fit();
         all.sort_by(|one, other| plain(&one.settings.name).cmp(plain(&other.settings.name)));
         let mut by_id: Vec<u32> = (0..).take(all.len()).collect();
         by_id.sort_by_key(|place| all[*place as usize].id.as_str());

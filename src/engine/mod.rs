@@ -39,7 +39,7 @@ use crate::retry::{self, Class, Limits, Round};
 use crate::secret::Fingerprinter;
 use crate::source::SourceError;
 use crate::store::{Store, StoreError};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Metrics, Standing};
 use crate::verify::Provider;
 
 pub use lists::Lists;
@@ -139,7 +139,7 @@ impl Engine {
         let ended = pass.run().await;
         turn.unsaved = pass.unsaved;
         let untold = self.untold(unit, turn, pass.may_tell, pass.untold);
-        let (record, done, order) = (pass.record, pass.done, pass.order);
+        let (mut record, done, order) = (pass.record, pass.done, pass.order);
         if let Some(version) = pass.trimmed
             && turn.trimmed.as_ref() != Some(&version)
         {
@@ -201,10 +201,7 @@ impl Engine {
             &done,
             note.problem.as_ref(),
         );
-        let record = Record {
-            look: note.clone(),
-            ..record
-        };
+        record.look = note.clone();
         let state = self.show(unit, &record);
         note.mark(&before, state.mark());
         unit.stands(state);
@@ -255,13 +252,13 @@ impl Engine {
     /// that never was.
     fn show(&self, unit: &Unit, record: &Record) -> State {
         let state = row::state(&unit.config, record);
-        let (key, metrics) = (&unit.key, &self.metrics);
-        metrics.in_sync(key, state == State::InSync);
-        metrics.held(key, state == State::Held);
-        metrics.verified(key, row::verified_by(record).is_some());
-        if let Some(live) = &record.live {
-            metrics.last_push(key, live.pushed_at);
-        }
+        let standing = Standing {
+            in_sync: state == State::InSync,
+            held: state == State::Held,
+            verified: row::verified_by(record).is_some(),
+            pushed_at: record.live.as_ref().map(|live| live.pushed_at),
+        };
+        self.metrics.stands(&unit.key, &standing);
         state
     }
 

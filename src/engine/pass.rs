@@ -50,7 +50,7 @@ pub struct Pass<'a> {
     /// Flashback has taken a write, and the state knows of it.
     pub pushed: bool,
     /// Flashback has taken a write, and the state could not be told.
-    pub unsaved: Option<Written>,
+    pub unsaved: Option<Box<Written>>,
     /// What is remembered, as far as this pass has changed it.
     pub record: Record,
     /// What this pass did.

@@ -43,7 +43,7 @@ pub struct Runtime {
     /// The store could not be told which version is live.
     pub(super) telling: Telling,
     /// What a write has come to that the state could not be told.
-    pub(super) unsaved: Option<Written>,
+    pub(super) unsaved: Option<Box<Written>>,
 }
 
 /// The right to work on a key.

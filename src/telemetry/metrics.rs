@@ -30,22 +30,37 @@ macro_rules! labels {
     };
 }
 
-labels!(SourceOutcome { source, outcome });
 labels!(StageOutcome { stage, outcome });
 labels!(SourceLabel { source });
 labels!(TargetLabel { target });
-labels!(RequestLabel {
-    service,
-    operation,
-    status
-});
-labels!(OperationLabel { service, operation });
 labels!(OutcomeLabel { outcome });
 labels!(ServiceLabel { service });
 labels!(ServiceOutcome { service, outcome });
 labels!(VersionLabel { version });
 
-/// There may be one for each key: no text is copied.
+/// Asked for at every look: no text is copied that need not be.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SourceOutcome {
+    source: SourceId,
+    outcome: &'static str,
+}
+
+/// The same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabel {
+    service: String,
+    operation: &'static str,
+    status: String,
+}
+
+/// The same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OperationLabel {
+    service: String,
+    operation: &'static str,
+}
+
+/// There may be one for each key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KeyActionOutcome {
     key: KeyId,
@@ -57,6 +72,25 @@ impl EncodeLabelValue for KeyId {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
         self.as_str().encode(encoder)
     }
+}
+
+impl EncodeLabelValue for SourceId {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        self.as_str().encode(encoder)
+    }
+}
+
+/// How a key stands, as its series show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Flashback holds what the store holds.
+    pub in_sync: bool,
+    /// The store's version is held.
+    pub held: bool,
+    /// What Flashback holds is known to work.
+    pub verified: bool,
+    /// When what is live was pushed.
+    pub pushed_at: Option<DateTime<Utc>>,
 }
 
 /// What the names of this program's own metrics begin with.
@@ -182,8 +216,8 @@ impl Metrics {
     /// One look at a key: `outcome` is one of a fixed set of words.
     pub fn check(&self, key: &KeyId, source: &SourceId, outcome: &'static str, at: DateTime<Utc>) {
         let label = SourceOutcome {
-            source: source.to_string(),
-            outcome: outcome.to_owned(),
+            source: source.clone(),
+            outcome,
         };
         self.checks.get_or_create(&label).inc();
         self.keys
@@ -214,15 +248,16 @@ impl Metrics {
             .change(key, |figures| figures.in_sync = Some(in_sync));
     }
 
-    /// Whether the store's version of a key is held.
-    pub fn held(&self, key: &KeyId, held: bool) {
-        self.keys.change(key, |figures| figures.held = Some(held));
-    }
-
-    /// Whether what Flashback holds of a key is known to work.
-    pub fn verified(&self, key: &KeyId, verified: bool) {
-        self.keys
-            .change(key, |figures| figures.verified = Some(verified));
+    /// How a key stands after a look.
+    pub fn stands(&self, key: &KeyId, standing: &Standing) {
+        self.keys.change(key, |figures| {
+            figures.in_sync = Some(standing.in_sync);
+            figures.held = Some(standing.held);
+            figures.verified = Some(standing.verified);
+            if let Some(at) = standing.pushed_at {
+                figures.last_push = unix_seconds(at);
+            }
+        });
     }
 
     /// One question whether a key works, and its answer, each one of a fixed set of words.
@@ -333,7 +368,7 @@ impl Metrics {
     ) {
         let label = RequestLabel {
             service: service.to_owned(),
-            operation: operation.to_owned(),
+            operation,
             status: status.to_owned(),
         };
         self.requests.get_or_create(&label).inc();

@@ -11,12 +11,15 @@ fn renders_the_promised_names() {
         Outcome::Succeeded,
         Duration::from_millis(3),
     );
-    metrics.last_push(&key, Utc::now());
     metrics.propagation(Duration::from_secs(1));
     metrics.key(&key, &source, &WorkspaceId::new("w"));
-    metrics.in_sync(&key, true);
-    metrics.held(&key, false);
-    metrics.verified(&key, true);
+    let standing = Standing {
+        in_sync: true,
+        held: false,
+        verified: true,
+        pushed_at: Some(Utc::now()),
+    };
+    metrics.stands(&key, &standing);
     metrics.verification("after", "works");
     metrics.next_check(&key, Utc::now(), Duration::from_secs(30));
     metrics.service_up("s", true);
