@@ -6,6 +6,9 @@
 //! directory, which shows what a key takes of memory. Every configuration is there already and is
 //! adopted first; then the keys are looked at by their interval, and nothing changes any more.
 //!
+//! Processor time is the process's own, all threads. Memory is what is allocated and not freed once
+//! no look is under way, beyond what the configuration alone takes.
+//!
 //! It prints its figures as Markdown, and asserts nothing: a busy machine is slow and not wrong.
 
 #[path = "../common/plot.rs"]
@@ -13,6 +16,7 @@
 mod plot;
 mod world;
 
+use std::alloc::System;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -36,6 +40,7 @@ use flashback_rotator::store::sqlite::Sqlite;
 use flashback_rotator::supervise::Supervisor;
 use flashback_rotator::telemetry::metrics::Metrics;
 use rustix::time::{ClockId, clock_gettime};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -53,6 +58,10 @@ const WORKSPACE: usize = 50_000;
 
 /// With so many keys every place of a queue is taken: what they use is not counted to any key.
 const FEW: usize = 128;
+
+/// The system's, with a count.
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 #[derive(Parser)]
 struct Options {
@@ -140,7 +149,7 @@ async fn measure(keys: usize, state: Option<&Path>) -> Figures {
     let seconds = u64::try_from(keys.div_ceil(RATE)).unwrap_or(1).max(1);
     let period = Duration::from_secs(seconds);
     let configs = configs(keys, period);
-    let before = resident();
+    let before = allocated();
 
     let store: Arc<dyn Store> = match state {
         None => Arc::new(Map::default()),
@@ -164,7 +173,12 @@ async fn measure(keys: usize, state: Option<&Path>) -> Figures {
     tokio::time::sleep(period.max(Duration::from_secs(5))).await;
     let looks = eyes.looks.load(Ordering::Relaxed) - looks;
     let look = (self::cpu() - cpu) / looks as f64;
-    let memory = resident() - before;
+    // The state has to have its last notes, which it writes every ten seconds where they are many.
+    let mut memory = allocated() - before;
+    for _ in 0..120 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        memory = memory.min(allocated() - before);
+    }
     stop.cancel();
     scheduler.drained().await;
     Figures {
@@ -304,13 +318,8 @@ fn cpu() -> f64 {
     taken.tv_sec as f64 + taken.tv_nsec as f64 / 1e9
 }
 
-/// Memory of this process, in bytes.
-fn resident() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("this process");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kibi: f64 = line
-        .and_then(|line| line.split_whitespace().next())
-        .and_then(|number| number.parse().ok())
-        .expect("a size");
-    kibi * 1024.0
+/// What is allocated now, in bytes.
+fn allocated() -> f64 {
+    let stats = ALLOCATOR.stats();
+    stats.bytes_allocated as f64 - stats.bytes_deallocated as f64
 }
