@@ -84,6 +84,10 @@ impl From<End> for ExitCode {
     }
 }
 
+/// The stack of a thread: a sign-in to AWS within a look nests so deep that tokio's 2 MiB are not
+/// enough for a build without optimizations. What is not touched takes no memory.
+const STACK: usize = 8 * 1024 * 1024;
+
 /// Reads the arguments, runs the command, gives the exit code.
 pub fn main() -> ExitCode {
     forbid_core_dumps();
@@ -91,6 +95,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(std::thread::available_parallelism().map_or(2, |n| n.get().min(4)))
+        .thread_stack_size(STACK)
         .enable_all()
         .build();
     let runtime = match runtime {
