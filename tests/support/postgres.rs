@@ -205,7 +205,8 @@ pub fn config(state: &str) -> PostgresConfig {
 }
 
 /// PostgreSQL refuses to run as root, so root runs it as somebody. Who that is may have no way to the
-/// binaries, which are below a home directory maybe, and takes root's leave to pass with him.
+/// binaries, which are below a home directory maybe, and takes root's leave to pass with him; access(2),
+/// by which PostgreSQL looks for its own parts, takes that leave into account only with the secure bit.
 fn as_somebody(program: &Path) -> Command {
     if !rustix::process::geteuid().is_root() {
         return Command::new(program);
@@ -214,6 +215,7 @@ fn as_somebody(program: &Path) -> Command {
     command
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
         .args(["--inh-caps=+dac_override", "--ambient-caps=+dac_override"])
+        .arg("--securebits=+no_setuid_fixup")
         .arg(program);
     command
 }
