@@ -34,17 +34,20 @@ pub(super) fn client(config: &PostgresConfig) -> Result<ClientConfig, String> {
                 .map_err(|error| format!("sslrootcert: {error}"))?;
             match config.sslmode {
                 SslMode::VerifyFull => builder.with_webpki_verifier(verifier),
-                _ => {
-                    let of_any_name = Arc::new(OfAnyName(verifier));
-                    builder
-                        .dangerous()
-                        .with_custom_certificate_verifier(of_any_name)
-                }
+                _ => builder
+                    .dangerous()
+                    .with_custom_certificate_verifier(Arc::new(OfAnyName {
+                        authorities: Some(verifier),
+                        provider,
+                    })),
             }
         }
         None => builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Unchecked(provider))),
+            .with_custom_certificate_verifier(Arc::new(OfAnyName {
+                authorities: None,
+                provider,
+            })),
     };
     let Some((cert, key)) = &config.sslcert else {
         return Ok(builder.with_no_client_auth());
@@ -99,51 +102,14 @@ fn file_error(setting: &str, path: &Path, error: &pem::Error, what: &str) -> Str
     }
 }
 
-/// `prefer` and `require`: whoever answers may decrypt. That the other side has the key of the
-/// certificate it shows is checked all the same, for SCRAM's channel binding rests on it.
+/// Less than `verify-full`: the other side may have any name. With authorities (`verify-ca`) one of them
+/// has signed for it, without (`prefer` and `require`) whoever answers may decrypt. That it has the
+/// key of the certificate it shows is checked all the same, for SCRAM's channel binding rests on it.
 #[derive(Debug)]
-struct Unchecked(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Unchecked {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls12_signature(message, cert, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, cert, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+struct OfAnyName {
+    authorities: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
 }
-
-/// `verify-ca`: signed by a trusted authority, for whatever host.
-#[derive(Debug)]
-struct OfAnyName(Arc<WebPkiServerVerifier>);
 
 impl ServerCertVerifier for OfAnyName {
     fn verify_server_cert(
@@ -154,7 +120,10 @@ impl ServerCertVerifier for OfAnyName {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        match self.0.verify_server_cert(cert, chain, name, ocsp, now) {
+        let Some(authorities) = &self.authorities else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        match authorities.verify_server_cert(cert, chain, name, ocsp, now) {
             // The name is looked at last, when everything else was found in order.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
@@ -169,7 +138,8 @@ impl ServerCertVerifier for OfAnyName {
         cert: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, cert, signature)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, cert, signature, algorithms)
     }
 
     fn verify_tls13_signature(
@@ -178,10 +148,12 @@ impl ServerCertVerifier for OfAnyName {
         cert: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, cert, signature)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, cert, signature, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        let algorithms = &self.provider.signature_verification_algorithms;
+        algorithms.supported_schemes()
     }
 }
