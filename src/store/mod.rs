@@ -196,6 +196,10 @@ pub enum RequestState {
     Answered(String),
 }
 
+/// The answer to a request this version does not know: a newer one has submitted it.
+const UNKNOWN_REQUEST: &str =
+    r#"{"error": "the working process is an older version, which does not know this request"}"#;
+
 /// How long unanswered requests are kept.
 pub const REQUEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -7,11 +7,7 @@ use super::Inner;
 use super::pool::Session;
 use super::value::{int, json, number, plain, seconds, shape, text, texts};
 use crate::model::KeyId;
-use crate::store::{REQUEST_LIFE, Request, RequestId, RequestState, StoreError};
-
-/// The answer to a request this version does not know: a newer one has submitted it.
-const UNKNOWN: &str =
-    r#"{"error": "the working process is an older version, which does not know this request"}"#;
+use crate::store::{REQUEST_LIFE, Request, RequestId, RequestState, StoreError, UNKNOWN_REQUEST};
 
 /// The part of the oldest request that falls to a replica: keys it holds, and has not taken yet under
 /// this claim. Whoever had taken them before has lost them.
@@ -117,7 +113,7 @@ impl Inner {
             let keys: Vec<KeyId> = keys.into_iter().map(KeyId::new).collect();
             match part(columns.get("request")?, keys) {
                 Some(part) => return Ok(Some((id, part))),
-                None => self.answer_whole(&mut session, id, UNKNOWN).await?,
+                None => self.answer_whole(&mut session, id, UNKNOWN_REQUEST).await?,
             }
         }
     }

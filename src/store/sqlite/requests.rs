@@ -5,11 +5,7 @@ use rusqlite::{OptionalExtension as _, params};
 
 use super::columns::{Json, Time};
 use super::desk::Desk;
-use crate::store::{REQUEST_LIFE, Request, RequestId, RequestState};
-
-/// The answer to a request this version does not know: a newer one has submitted it.
-const UNKNOWN: &str =
-    r#"{"error": "the working process is an older version, which does not know this request"}"#;
+use crate::store::{REQUEST_LIFE, Request, RequestId, RequestState, UNKNOWN_REQUEST};
 
 impl Desk {
     pub(super) fn submit(
@@ -58,7 +54,7 @@ impl Desk {
         }
         while let Some((id, text)) = self.oldest_waiting()? {
             let Ok(request) = serde_json::from_str(&text) else {
-                self.answer(id, UNKNOWN)?;
+                self.answer(id, UNKNOWN_REQUEST)?;
                 continue;
             };
             let claimed = self.connection.execute(
