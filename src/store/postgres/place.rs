@@ -75,11 +75,14 @@ impl Place {
         }
         match self.known(code) {
             Some(error) => error,
-            None => self.failed(format!(
-                "PostgreSQL code {}: {}",
-                code.code(),
-                said.message()
-            )),
+            None => {
+                let reason = format!("PostgreSQL code {}: {}", code.code(), said.message());
+                // Class 42: what was asked cannot be done with these tables, however often it is asked.
+                match code.code().starts_with("42") {
+                    true => self.unusable(reason),
+                    false => self.failed(reason),
+                }
+            }
         }
     }
 
