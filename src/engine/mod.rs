@@ -272,7 +272,7 @@ impl Engine {
                 self.look(unit, &mut turn, order, None).await
             };
             order = look.order;
-            let row = look.row.after(pushed.as_ref());
+            let row = look.row.after(pushed.take());
             let Next::In(wait) = look.next else {
                 return row;
             };

@@ -11,6 +11,7 @@ use crate::config::KeyConfig;
 use crate::model::{
     Action, KeyId, Mark, Problem, ProblemKind, Record, SourceId, Stage, Trial, Verifier, Version,
 };
+use crate::reconcile::Reason;
 
 /// One row. `--json` prints it as it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -240,18 +241,24 @@ impl Row {
     }
 
     /// The row of several looks in a row: what an earlier one did is not undone by there being
-    /// nothing more to do.
+    /// nothing more to do. What was rolled back from is held, and that is nothing more either.
     #[must_use]
-    pub fn after(self, earlier: Option<&Self>) -> Self {
+    pub fn after(self, earlier: Option<Self>) -> Self {
         let idle = |row: &Self| matches!(row.action, None | Some(Action::None));
+        let holds = self.action == Some(Action::Hold);
         match earlier {
-            Some(earlier) if idle(&self) && !idle(earlier) && earlier.error.is_none() => Self {
+            Some(earlier) if holds && earlier.rolled_back() => earlier,
+            Some(earlier) if idle(&self) && !idle(&earlier) && earlier.error.is_none() => Self {
                 action: earlier.action,
-                reason: earlier.reason.clone(),
+                reason: earlier.reason,
                 ..self
             },
             _ => self,
         }
+    }
+
+    fn rolled_back(&self) -> bool {
+        self.error.is_none() && self.reason.as_deref() == Some(Reason::RolledBack.as_str())
     }
 
     /// The row of `status`.

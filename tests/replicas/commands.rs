@@ -3,8 +3,12 @@
 use serde_json::Value;
 
 use super::sound;
+use crate::replicas_faults::LOCAL;
+use crate::replicas_faults::replica::{Replica, replicas};
+use crate::support::LONG;
 use crate::support::postgres::Postgres;
 use crate::support::replicas::Replicas;
+use crate::support::world::World;
 
 const NEVER: &str = "5m";
 
@@ -78,4 +82,32 @@ async fn without_a_replica_a_command_does_the_work_itself_and_leaves_nothing_beh
     sound(&replicas, 1);
     let joined = replicas.joined().await.expect("the state answers");
     assert!(joined.is_empty(), "{joined:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollback_is_carried_out_by_whoever_holds_the_key() {
+    let mut world = World::set(LOCAL, 3).await;
+    let all = replicas(&world, 3).await;
+    let first = world.newest.clone();
+    world.rotate_all().await;
+    world.settles("a rotation", LONG).await;
+    let beside = Replica::new(&world).await;
+    // One key is each replica's.
+    for (key, value) in &first {
+        let rolled_back = beside.rotator.json(&["rollback", key]).await;
+        let row = &rolled_back["keys"][0];
+        assert_eq!(
+            (&row["action"], &row["reason"]),
+            (&"update".into(), &"rolled back".into())
+        );
+        assert!(world.has(key, value), "{key}");
+    }
+    for replica in &all {
+        let told = replica.rotator.events();
+        let told = told.iter().filter(|line| line["event"] == "rolled_back");
+        assert_eq!(told.count(), 1);
+    }
+    let status = beside.rotator.json(&["status"]).await;
+    let mut states = status["keys"].as_array().expect("rows").iter();
+    assert!(states.all(|row| row["state"] == "held"), "{status}");
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
+
 use super::sound;
 use crate::support::eventually;
 use crate::support::postgres::Postgres;
@@ -56,7 +58,10 @@ async fn one_that_is_stopped_hands_over_and_the_others_do_not_wait() {
     replicas.start(3).await;
     replicas.arrived(0).await;
     assert!(replicas.all[0].stop().await.success());
-    assert!(replicas.all[0].count("keys_released") >= 1);
+    let told = replicas.all[0].events();
+    let mut released = told.iter().filter(|line| line["event"] == "keys_released");
+    let last = released.next_back().expect("it gave back what it had");
+    assert_eq!((&last["keys"], &last["held"]), (&json!(10), &json!(0)));
     replicas.rotate(1);
     replicas.arrived(1).await;
     replicas.evenly(2).await;

@@ -4,11 +4,12 @@
 mod kill;
 mod lost_answers;
 mod outage;
-mod replica;
+pub mod replica;
 mod rounds;
 mod stop;
 mod upgrade;
 
 use std::net::{IpAddr, Ipv4Addr};
 
-const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// Where all the servers are.
+pub const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
