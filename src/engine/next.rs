@@ -33,9 +33,9 @@ impl Next {
 
 /// What was refused is tried again after its time, and what has to prove itself is asked about, also
 /// where the schedule's next look is a day away. A schedule that is sooner finds a newer version
-/// meanwhile, and comes by here again. A repair that is to come is made when it is due; one that is due
-/// and could not be made has met what is asked about again anyway. Without a schedule (`sync`) only those questions are waited
-/// for whose answers decide what becomes of a push.
+/// meanwhile, and comes by here again. A repair that is to come is made when it is due; one that is
+/// due and could not be made has met what is asked about again anyway. Without a schedule (`sync`)
+/// only those questions are waited for whose answers decide what becomes of a push.
 pub fn next_after(
     verdict: &Verdict,
     record: &Record,
