@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::cron::CronTrigger;
 use super::event::Event;
-use super::key::{Again, Key, Place, Queue, QueueId};
+use super::key::{Again, Key, Place, QueueId, Queues};
 use super::ring::Ring;
 use super::{First, Looked, Looker, Pulse, Scheduled};
 use crate::config::{Check, CronLine};
@@ -46,12 +46,12 @@ pub struct Dispatcher {
     tracker: TaskTracker,
     pulse: Arc<Pulse>,
     supervisor: Supervisor,
-    /// What is scheduled, to begin again with.
-    scheduled: Vec<Scheduled>,
+    /// What is about to be scheduled, as long as that is not done.
+    coming: Option<Arc<[Scheduled]>>,
     /// How often it has begun.
     epoch: u32,
-    keys: HashMap<KeyId, Key>,
-    queues: HashMap<QueueId, Queue>,
+    keys: HashMap<KeyId, Box<Key>>,
+    queues: Queues,
     rings: BTreeMap<Duration, Ring>,
     cron: Option<CronTrigger>,
     later: BinaryHeap<Reverse<(Instant, KeyId)>>,
@@ -73,10 +73,10 @@ impl Dispatcher {
             tracker,
             pulse,
             supervisor,
-            scheduled: Vec::new(),
+            coming: None,
             epoch: 0,
             keys: HashMap::new(),
-            queues: HashMap::new(),
+            queues: Queues::default(),
             rings: BTreeMap::new(),
             cron: None,
             later: BinaryHeap::new(),
@@ -86,12 +86,17 @@ impl Dispatcher {
     /// After a panic nothing is known for sure but what is scheduled: every key is fresh, and a
     /// look under way counts no more. (Who looks holds the key's turn, so that none overlap.)
     fn begin_again(&mut self) {
-        self.keys.clear();
-        self.queues.clear();
+        let old = std::mem::take(&mut self.keys);
+        let queues = std::mem::take(&mut self.queues);
         self.rings.clear();
         self.cron = None;
         self.later.clear();
-        self.replace(self.scheduled.clone());
+        let scheduled = self.coming.take().unwrap_or_else(|| {
+            let old = old.into_iter().filter(|(_, key)| key.scheduled);
+            old.map(|(id, key)| key.into_scheduled(id, &queues))
+                .collect()
+        });
+        self.replace(&scheduled);
     }
 
     /// Wakes keys until the process is to stop.
@@ -109,31 +114,46 @@ impl Dispatcher {
                 biased;
                 () = stop.cancelled() => return,
                 _ = pulse.tick() => self.pulse.beat(),
-                Some(event) = self.inbox.recv() => self.handle(event),
+                Some(event) = self.inbox.recv() => {
+                    self.handle(event);
+                    self.handle_what_came().await;
+                }
                 () = sleep_until(later) => self.wake_later(),
             }
         }
     }
 
+    /// Looks that were begun together end together: once those that can go on have had their turn,
+    /// what they say is heard at one go.
+    async fn handle_what_came(&mut self) {
+        tokio::task::yield_now().await;
+        for _ in 0..self.inbox.len() {
+            if let Ok(event) = self.inbox.try_recv() {
+                self.handle(event);
+            }
+        }
+    }
+
     fn handle(&mut self, event: Event) {
-        if let Event::Replace(keys) = &event {
-            self.scheduled.clone_from(keys);
+        if let Event::Replace(scheduled) = &event {
+            self.coming = Some(Arc::clone(scheduled));
         }
         failpoint::reach("scheduler_told");
         match event {
-            Event::Replace(keys) => self.replace(keys),
+            Event::Replace(scheduled) => self.replace(&scheduled),
             Event::Due(keys) => keys.iter().for_each(|key| self.turn(key)),
             Event::Cron(line, occurrence) => self.fire(&line, occurrence),
             Event::Changed(keys) => self.anew(keys, Again::Yes),
             Event::Recovered(source) => self.recovered(source.as_ref()),
             Event::Ended(epoch, key, queue, looked) if epoch == self.epoch => {
-                self.ended(&key, &queue, looked);
+                self.ended(&key, queue, looked);
             }
             Event::Ended(..) => {}
         }
     }
 
-    fn replace(&mut self, scheduled: Vec<Scheduled>) {
+    fn replace(&mut self, scheduled: &Arc<[Scheduled]>) {
+        self.coming = Some(Arc::clone(scheduled));
         let named: HashSet<&KeyId> = scheduled.iter().map(|scheduled| &scheduled.key).collect();
         self.keys
             .retain(|id, key| named.contains(id) || key.place == Place::UnderWay);
@@ -152,32 +172,31 @@ impl Dispatcher {
             source,
             workspace,
             first,
-        } in scheduled
+        } in scheduled.iter()
         {
-            let queue = (source, workspace);
-            let Some(key) = self.keys.get_mut(&id) else {
-                let mut key = Key::new(check, queue);
+            let queue = self.queues.of(source, workspace);
+            let Some(key) = self.keys.get_mut(id) else {
+                let mut key = Box::new(Key::new(check.clone(), queue));
                 match first {
                     First::Now => fresh.push(id.clone()),
                     First::OnSchedule => key.seen = true,
                 }
-                self.keys.insert(id, key);
+                self.keys.insert(id.clone(), key);
                 continue;
             };
-            key.check = check;
-            if key.queue != queue {
-                key.queue = queue;
-                if key.place == Place::Queued {
-                    // It leaves the old queue, where its name is passed over.
-                    key.place = Place::Idle;
-                    fresh.push(id);
-                }
+            key.check = check.clone();
+            if key.queue != queue && key.place == Place::Queued {
+                // It leaves the old queue, where its name is passed over.
+                key.place = Place::Idle;
+                fresh.push(id.clone());
             }
+            key.queue = queue;
         }
         self.count_unseen();
         self.turn_rings();
         self.start_cron();
         fresh.iter().for_each(|key| self.wake(key));
+        self.coming = None;
     }
 
     fn count_unseen(&self) {
@@ -209,7 +228,7 @@ impl Dispatcher {
     fn recovered(&mut self, source: Option<&SourceId>) {
         let concerned = |key: &Key| {
             (!key.well || key.place == Place::UnderWay)
-                && source.is_none_or(|source| key.queue.0 == *source)
+                && source.is_none_or(|source| self.queues[key.queue].source == *source)
         };
         let keys = self.keys.iter().filter(|(_, key)| concerned(key));
         let keys = keys.map(|(id, _)| id.clone()).collect();
@@ -287,7 +306,7 @@ impl Dispatcher {
             return;
         }
         key.wake_at = None;
-        let queue = self.queues.entry(key.queue.clone()).or_default();
+        let queue = &mut self.queues[key.queue];
         if queue.under_way < LOOKS_PER_QUEUE {
             self.begin(id);
         } else {
@@ -303,8 +322,8 @@ impl Dispatcher {
         key.place = Place::UnderWay;
         key.again = Again::No;
         key.looked_at = Some(Instant::now());
-        let (queue, occurrence) = (key.queue.clone(), key.occurrence.take());
-        self.queues.entry(queue.clone()).or_default().under_way += 1;
+        let (queue, occurrence) = (key.queue, key.occurrence.take());
+        self.queues[queue].under_way += 1;
         self.look(id, queue, occurrence);
     }
 
@@ -326,7 +345,7 @@ impl Dispatcher {
         });
     }
 
-    fn ended(&mut self, id: &KeyId, queue: &QueueId, looked: Looked) {
+    fn ended(&mut self, id: &KeyId, queue: QueueId, looked: Looked) {
         let Some(key) = self.keys.get_mut(id) else {
             return self.go_on(queue);
         };
@@ -353,24 +372,17 @@ impl Dispatcher {
     }
 
     /// Gives the place that came free to the next in the queue.
-    fn go_on(&mut self, id: &QueueId) {
-        let Some(queue) = self.queues.get_mut(id) else {
-            return;
-        };
-        queue.under_way = queue.under_way.saturating_sub(1);
+    fn go_on(&mut self, queue: QueueId) {
+        let under_way = &mut self.queues[queue].under_way;
+        *under_way = under_way.saturating_sub(1);
         while !self.supervisor.stop().is_cancelled()
-            && let Some(queue) = self.queues.get_mut(id)
-            && queue.under_way < LOOKS_PER_QUEUE
-            && let Some(next) = queue.waiting.pop_front()
+            && self.queues[queue].under_way < LOOKS_PER_QUEUE
+            && let Some(next) = self.queues[queue].waiting.pop_front()
         {
-            let waits = |key: &Key| key.place == Place::Queued && key.queue == *id;
-            if self.keys.get(&next).is_some_and(waits) {
+            let waits = |key: &Key| key.place == Place::Queued && key.queue == queue;
+            if self.keys.get(&next).is_some_and(|key| waits(key)) {
                 self.begin(&next);
             }
-        }
-        let empty = |queue: &Queue| queue.under_way == 0 && queue.waiting.is_empty();
-        if self.queues.get(id).is_some_and(empty) {
-            self.queues.remove(id);
         }
     }
 }

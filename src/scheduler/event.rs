@@ -1,5 +1,7 @@
 //! What the dispatcher is told, by whom schedules, sources and looks send.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use super::key::QueueId;
@@ -10,7 +12,7 @@ use crate::model::{KeyId, SourceId};
 /// What the dispatcher is told.
 pub enum Event {
     /// These keys, and no others, are scheduled from now on.
-    Replace(Vec<Scheduled>),
+    Replace(Arc<[Scheduled]>),
     /// It is these keys' turn.
     Due(Vec<KeyId>),
     /// A cron line fired, for this occurrence.

@@ -1,16 +1,14 @@
 //! What the dispatcher knows of a key and of the queue it waits in.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::ops::{Index, IndexMut};
 
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
+use super::{First, Scheduled};
 use crate::config::Check;
 use crate::model::{KeyId, SourceId, WorkspaceId};
-
-/// Keys that wait for each other: a slow source holds up its own keys and no others, and so does a
-/// slow workspace.
-pub type QueueId = (SourceId, WorkspaceId);
 
 /// A key as the dispatcher sees it.
 pub struct Key {
@@ -53,6 +51,20 @@ impl Key {
             seen: false,
         }
     }
+
+    /// What it was scheduled by, to be looked at once more.
+    pub fn into_scheduled(self, key: KeyId, queues: &Queues) -> Scheduled {
+        let Queue {
+            source, workspace, ..
+        } = &queues[self.queue];
+        Scheduled {
+            key,
+            check: self.check,
+            source: source.clone(),
+            workspace: workspace.clone(),
+            first: First::Now,
+        }
+    }
 }
 
 /// Whether a look under way is followed by another at once.
@@ -73,9 +85,52 @@ pub enum Place {
     UnderWay,
 }
 
-/// One queue.
-#[derive(Default)]
+/// Keys that wait for each other: a slow source holds up its own keys and no others, and so does a
+/// slow workspace.
 pub struct Queue {
+    pub source: SourceId,
+    pub workspace: WorkspaceId,
     pub under_way: usize,
     pub waiting: VecDeque<KeyId>,
+}
+
+/// Which of the [`Queues`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct QueueId(usize);
+
+/// Every queue that was asked for; one that no key is in any more is an empty one.
+#[derive(Default)]
+pub struct Queues {
+    all: Vec<Queue>,
+    names: HashMap<(SourceId, WorkspaceId), QueueId>,
+}
+
+impl Queues {
+    /// The queue of this source and this workspace.
+    pub fn of(&mut self, source: &SourceId, workspace: &WorkspaceId) -> QueueId {
+        let name = (source.clone(), workspace.clone());
+        *self.names.entry(name).or_insert_with(|| {
+            self.all.push(Queue {
+                source: source.clone(),
+                workspace: workspace.clone(),
+                under_way: 0,
+                waiting: VecDeque::new(),
+            });
+            QueueId(self.all.len() - 1)
+        })
+    }
+}
+
+impl Index<QueueId> for Queues {
+    type Output = Queue;
+
+    fn index(&self, QueueId(index): QueueId) -> &Queue {
+        &self.all[index]
+    }
+}
+
+impl IndexMut<QueueId> for Queues {
+    fn index_mut(&mut self, QueueId(index): QueueId) -> &mut Queue {
+        &mut self.all[index]
+    }
 }

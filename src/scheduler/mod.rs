@@ -142,7 +142,7 @@ impl Scheduler {
     /// Replaces what is scheduled. Keys that were not there have their [`First`] look; the others
     /// keep their place.
     pub fn replace(&self, keys: Vec<Scheduled>) {
-        self.send(Event::Replace(keys));
+        self.send(Event::Replace(keys.into()));
     }
 
     /// Looks at these keys now: what the configuration asks of them has changed.
