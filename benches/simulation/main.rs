@@ -31,7 +31,7 @@ use flashback_rotator::document::FieldMap;
 use flashback_rotator::engine::{Engine, Lists, Unit};
 use flashback_rotator::lane::{Lane, Terms};
 use flashback_rotator::lease::Holdings;
-use flashback_rotator::model::{AiType, KeyId, Settings, SourceId, Version, WorkspaceId};
+use flashback_rotator::model::{AiType, KeyId, Origin, Settings, SourceId, Version, WorkspaceId};
 use flashback_rotator::reconcile::Rules;
 use flashback_rotator::retry::Limits;
 use flashback_rotator::scheduler::{First, Scheduled, Scheduler};
@@ -51,7 +51,7 @@ use world::{Anything, Eyes, Map, Nobody, Secrets, Target};
 const SIZES: [usize; 5] = [1_000, 3_000, 10_000, 30_000, 100_000];
 
 /// Looks a second while they are measured: many, so that little else is.
-const RATE: usize = 4_000;
+const RATE: usize = 10_000;
 
 /// Keys of one workspace.
 const WORKSPACE: usize = 50_000;
@@ -197,9 +197,11 @@ fn configs(keys: usize, period: Duration) -> Vec<(KeyId, Arc<KeyConfig>)> {
                 ai_type: AiType::Openai,
                 endpoint: "https://api.openai.com/v1".to_owned(),
             },
-            source: SourceId::new("memory"),
-            path: format!("llm/{id}"),
-            fields: FieldMap::default(),
+            origin: Origin {
+                source: SourceId::new("memory"),
+                path: format!("llm/{id}"),
+                fields: FieldMap::default(),
+            },
             check: Check::Every(period),
             verify: VerifyConfig {
                 before_provider: false,
@@ -276,7 +278,7 @@ fn schedule(configs: &[(KeyId, Arc<KeyConfig>)]) -> Vec<Scheduled> {
     let scheduled = |(key, config): &(KeyId, Arc<KeyConfig>)| Scheduled {
         key: key.clone(),
         check: config.check.clone(),
-        source: config.source.clone(),
+        source: config.origin.source.clone(),
         workspace: config.settings.workspace_id.clone(),
         first: First::Now,
     };

@@ -120,7 +120,7 @@ async fn services(fleet: &Fleet) -> Vec<Line> {
 
 async fn keys(fleet: &Fleet) -> Vec<Line> {
     let looks = fleet.units.values().map(|unit| async move {
-        let looked = unit.source.look(&unit.config.path).await;
+        let looked = unit.source.look(&unit.config.origin.path).await;
         let found = looked
             .map_err(|error| error.to_string())
             .and_then(|found| match found {

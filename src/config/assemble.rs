@@ -18,7 +18,7 @@ use super::tree::{Spot, Tree};
 use super::{
     Check, Config, CronLine, FlashbackConfig, KeyConfig, SourceConfig, SourceKind, StateConfig,
 };
-use crate::model::{AiType, KeyId, Settings, SourceId, WorkspaceId};
+use crate::model::{AiType, KeyId, Origin, Settings, SourceId, WorkspaceId};
 
 /// Reads the merged tree. `None` where something is wrong, which `findings` has then.
 pub(super) fn assemble(
@@ -331,9 +331,11 @@ fn finish_key(
             ai_type: key.ai_type?,
             endpoint: key.endpoint?,
         },
-        source: key.source?,
-        path: key.path?,
-        fields: key.fields.unwrap_or_default(),
+        origin: Origin {
+            source: key.source?,
+            path: key.path?,
+            fields: key.fields.unwrap_or_default(),
+        },
         check: match rhythm {
             Rhythm::Every(interval) => Check::Every(interval),
             Rhythm::Cron(expression) => Check::Cron(CronLine {

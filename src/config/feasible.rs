@@ -24,7 +24,7 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
             Check::Every(interval) => *interval,
             Check::Cron(line) => *periods.entry(line).or_insert_with(|| period_of(line)),
         };
-        let (keys, rate) = asked.entry(&key.source).or_default();
+        let (keys, rate) = asked.entry(&key.origin.source).or_default();
         *keys += 1;
         *rate += period.as_secs_f64().recip();
     }
@@ -54,7 +54,7 @@ fn requests(kind: &SourceKind, looks: f64) -> f64 {
 fn unverified(config: &Config) -> impl Iterator<Item = String> {
     let keys = config.keys.iter().filter(|(_, key)| key.enabled);
     let unverified = keys.filter(|(_, key)| {
-        let source = config.sources.get(&key.source);
+        let source = config.sources.get(&key.origin.source);
         let verifies = key.verify.before_provider || key.verify.after_flashback;
         source.is_some_and(|source| source.acknowledge) && !verifies
     });
@@ -62,7 +62,7 @@ fn unverified(config: &Config) -> impl Iterator<Item = String> {
         format!(
             "key `{}`: its source `{}` is to be told when a version is live and verified (acknowledge), and nothing verifies it: it is never told. Set `after = \"flashback\"` or `before = \"provider\"` for it",
             shown_name(id.as_str()),
-            key.source
+            key.origin.source
         )
     })
 }

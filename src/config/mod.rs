@@ -23,7 +23,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::document::FieldMap;
 use crate::model::{KeyId, Origin, Settings, SourceId};
 use crate::retry::Limits;
 
@@ -316,34 +315,14 @@ impl AwsLook {
 pub struct KeyConfig {
     /// What it is in Flashback.
     pub settings: Settings,
-    /// The source it comes from.
-    pub source: SourceId,
-    /// Where in the source.
-    pub path: String,
-    /// Which fields are the credentials.
-    pub fields: FieldMap,
+    /// Where its value is taken from.
+    pub origin: Origin,
     /// When it is looked at.
     pub check: Check,
     /// Its own `verify`, or the general one.
     pub verify: VerifyConfig,
     /// Whether it is looked at at all.
     pub enabled: bool,
-}
-
-impl KeyConfig {
-    /// Whether its value is taken from there.
-    pub fn is_from(&self, origin: &Origin) -> bool {
-        self.source == origin.source && self.path == origin.path && self.fields == origin.fields
-    }
-
-    /// Where its value is taken from.
-    pub fn origin(&self) -> Origin {
-        Origin {
-            source: self.source.clone(),
-            path: self.path.clone(),
-            fields: self.fields.clone(),
-        }
-    }
 }
 
 /// When to look.

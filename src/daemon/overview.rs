@@ -30,7 +30,9 @@ pub fn services(fleet: &Fleet, outage: impl Fn(&str) -> Option<Outage>) -> Vec<S
             name: id.to_string(),
             kind,
             place,
-            keys: units.filter(|unit| &unit.config.source == id).count(),
+            keys: units
+                .filter(|unit| &unit.config.origin.source == id)
+                .count(),
             ..standing(fleet, id.as_str(), &outage)
         }
     });
@@ -110,7 +112,7 @@ pub fn keys(config: &Config, records: Vec<Record>, now: DateTime<Utc>) -> Vec<Ke
         let held = record.held.as_ref();
         Key {
             row: Row::of_record(id, config, &record),
-            path: config.path.clone(),
+            path: config.origin.path.clone(),
             seen: record.seen.as_ref().map(|seen| seen.label().to_owned()),
             held: held
                 .filter(|held| record.seen.as_ref() == Some(&held.version))

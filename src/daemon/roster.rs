@@ -80,7 +80,9 @@ impl Roster {
         let now = Utc::now();
         let waits = |key: &&&KeyId| {
             let (unit, record) = (&fleet.units[**key], records.get(**key));
-            record.is_some_and(|record| !is_due(record, &unit.config.settings, &unit.origin, now))
+            record.is_some_and(|record| {
+                !is_due(record, &unit.config.settings, &unit.config.origin, now)
+            })
         };
         keys.iter()
             .filter(waits)

@@ -10,27 +10,33 @@ use crate::reconcile::{Owed, may_be_owed, owed, stands_apart};
 use crate::source::SourceError;
 
 impl Pass<'_> {
+    /// Whether the store may have to be told something, as far as this key alone shows it.
+    pub(super) fn may_owe(&self) -> bool {
+        let wants = self.may_tell && self.unit.source.acknowledges();
+        wants && may_be_owed(&self.record, &self.unit.config.origin)
+    }
+
     /// Tells the store what it is owed. That it cannot be told harms no key: the error is left for
     /// the engine to tell people, and to come back.
     pub(super) async fn acknowledge(&mut self) -> Result<(), Fault> {
-        let (unit, source) = (self.unit, &self.unit.source);
-        if !self.may_tell || !source.acknowledges() || !may_be_owed(&self.record, &unit.origin) {
+        if !self.may_owe() {
             return Ok(());
         }
+        let (unit, source) = (self.unit, &self.unit.source);
         let mut others = Vec::new();
         for key in unit.readers.iter().filter(|key| **key != unit.key) {
             let other = self.engine.store.load(key).await?;
-            let apart = stands_apart(&self.record, &other, &unit.origin);
+            let apart = stands_apart(&self.record, &other, &unit.config.origin);
             others.push(other);
             if apart {
                 break;
             }
         }
-        let Some(owed) = owed(&self.record, &unit.origin, &others) else {
+        let Some(owed) = owed(&self.record, &unit.config.origin, &others) else {
             return Ok(());
         };
         let now = Utc::now();
-        let path = &unit.config.path;
+        let path = &unit.config.origin.path;
         let (told, answer) = match owed {
             // Said already, and logged then.
             Owed::Heard(told) => return self.remember(told).await,
@@ -61,7 +67,7 @@ impl Pass<'_> {
     fn told(&self, version: Version, withdrawn: bool) -> Told {
         Told {
             source: self.unit.source.id().clone(),
-            path: self.unit.config.path.clone(),
+            path: self.unit.config.origin.path.clone(),
             version,
             at: Utc::now(),
             withdrawn,
@@ -87,7 +93,7 @@ pub struct Telling {
     /// Not again before this.
     pub not_before: Option<tokio::time::Instant>,
     /// The error last logged.
-    pub error: Option<Box<SourceError>>,
+    pub error: Option<SourceError>,
 }
 
 impl Telling {

@@ -33,13 +33,11 @@ impl Pass<'_> {
         pushed_at.is_none_or(|at| asked_at > at || at > Utc::now())
     }
 
-    /// Remembers that a repair is seen to have worked.
-    pub(super) async fn note_comparison(&mut self) -> Result<(), Fault> {
-        let Some(compared) = &self.compared else {
-            return Ok(());
-        };
-        let next = self.record.compared(&compared.drift);
-        if next != self.record {
+    /// The same, and remembers that a repair is seen to have worked.
+    pub(super) async fn compare_and_note(&mut self, afresh: bool) -> Result<(), Fault> {
+        self.compare(afresh).await?;
+        let drift = self.compared.as_ref().map(|compared| &compared.drift);
+        if let Some(next) = drift.and_then(|drift| self.record.compared(drift)) {
             self.save(next, None).await?;
         }
         Ok(())

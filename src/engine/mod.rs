@@ -134,17 +134,17 @@ impl Engine {
             Err(error) => return self.without_state(unit, turn, order, &error),
         };
         let mut pass = Pass::new(self, unit, record, order, attempt);
-        pass.may_tell = turn.telling.may();
+        pass.may_tell = turn.telling.as_deref().is_none_or(Telling::may);
         pass.waited_for = planned.is_none();
         let ended = pass.run().await;
         turn.unsaved = pass.unsaved;
         let untold = self.untold(unit, turn, pass.may_tell, pass.untold);
         let (mut record, done, order) = (pass.record, pass.done, pass.order);
         if let Some(version) = pass.trimmed
-            && turn.trimmed.as_ref() != Some(&version)
+            && turn.trimmed.as_deref() != Some(&version)
         {
             tell::trimmed(unit, &version);
-            turn.trimmed = Some(version);
+            turn.trimmed = Some(Box::new(version));
         }
         let (next, problem) = match ended {
             Ok(verdict) => {
@@ -187,26 +187,20 @@ impl Engine {
             Next::OnSchedule => planned.or(record.look.next_at.filter(|at| *at > now)),
             Next::In(wait) => Some(now + wait),
         };
-        let before = record.look.clone();
-        let mut note = LookNote {
+        let row = Row::of_pass(&unit.key, &unit.config, &record, &done, problem.as_ref());
+        let note = LookNote {
             checked_at: Some(now),
             next_at,
             problem,
             ..LookNote::default()
         };
-        let row = Row::of_pass(
-            &unit.key,
-            &unit.config,
-            &record,
-            &done,
-            note.problem.as_ref(),
-        );
-        record.look = note.clone();
+        let before = std::mem::replace(&mut record.look, note);
         let state = self.show(unit, &record);
-        note.mark(&before, state.mark());
+        let mut note = record.look;
+        note.mark(before, state.mark());
+        let proven = record.trial.is_none() && record.candidate.is_none();
         unit.stands(state);
         self.store.note_look(&unit.key, note);
-        let proven = record.trial.is_none() && record.candidate.is_none();
         Look {
             next,
             row,
@@ -227,24 +221,24 @@ impl Engine {
     ) -> Option<Duration> {
         let Some(error) = error else {
             if tried {
-                turn.telling = Telling::default();
+                turn.telling = None;
             }
             return None;
         };
+        let telling = turn.telling.get_or_insert_default();
         let wait = match error.class() {
             Class::Refused => self.rules.refused,
             Class::Outage { retry_after } | Class::Transient { retry_after } => {
-                retry::wait(self.retry, turn.telling.tries, retry_after)
+                retry::wait(self.retry, telling.tries, retry_after)
             }
         };
-        if turn.telling.error.as_deref() != Some(&error)
-            && !matches!(error, SourceError::HeldBack { .. })
+        if telling.error.as_ref() != Some(&error) && !matches!(error, SourceError::HeldBack { .. })
         {
             tell::untold(unit, &error);
-            turn.telling.error = Some(Box::new(error));
+            telling.error = Some(error);
         }
-        turn.telling.tries += 1;
-        turn.telling.not_before = Some(Instant::now() + wait);
+        telling.tries += 1;
+        telling.not_before = Some(Instant::now() + wait);
         Some(wait)
     }
 
@@ -360,7 +354,7 @@ impl Engine {
             Next::In(_) => {}
             Next::OnSchedule => {
                 tell::push_failed(unit, record, attempt, &error.to_string());
-                turn.told = Some(problem.clone());
+                turn.told = Some(Box::new(problem.clone()));
                 if let Some(row) = done.failed_row(unit, record, error) {
                     // The trail is for people; the state that matters was saved before.
                     let _ = self.store.save(record, Some(&row)).await;

@@ -15,7 +15,7 @@ use crate::verify::sanity;
 impl Pass<'_> {
     pub(super) async fn observe(&mut self) -> Result<Observation, Fault> {
         let looked = self
-            .unless_stopped(self.unit.source.look(&self.unit.config.path))
+            .unless_stopped(self.unit.source.look(&self.unit.config.origin.path))
             .await?;
         let outcome = match &looked {
             Ok(Observation::Present { version, .. })
@@ -71,7 +71,10 @@ impl Pass<'_> {
     }
 
     pub(super) async fn read(&mut self, version: &Version) -> Result<(), Fault> {
-        let read = self.unit.source.read(&self.unit.config.path, version);
+        let read = self
+            .unit
+            .source
+            .read(&self.unit.config.origin.path, version);
         let read = self.unless_stopped(read).await?;
         self.reading = Some(match read {
             Ok(Reading::Missing(why)) => Read::Missing(why),
@@ -83,7 +86,7 @@ impl Pass<'_> {
                 self.done.version = Some(version.clone());
                 // The look's time first: it moves when a label is moved to an old version.
                 self.written_at = self.written_at.or(written_at);
-                match document.credentials(&self.unit.config.fields) {
+                match document.credentials(&self.unit.config.origin.fields) {
                     Ok(Taken {
                         credentials,
                         trimmed,

@@ -115,42 +115,14 @@ impl<'a> Pass<'a> {
     async fn work(&mut self, observation: &Observation) -> Result<Verdict, Fault> {
         for _ in 0..MOST_STEPS {
             match self.decide(observation) {
-                Step::Rest(rest) => {
-                    self.acknowledge().await?;
-                    return Ok(self.rest(rest));
-                }
-                Step::Read(version) => {
-                    self.read(&version).await?;
-                    self.notice_read().await?;
-                }
-                Step::List => self.list().await?,
-                Step::Compare { afresh } => {
-                    self.compare(afresh).await?;
-                    self.note_comparison().await?;
-                }
-                Step::Push {
-                    action,
-                    id,
-                    reason,
-                    what,
-                } => self.push(action, id, reason, what).await?,
-                Step::Note(version) => self.note(version).await?,
-                Step::Refuse { version, error } => self.refuse(version, error).await?,
-                Step::ReadOlder { version, origin } => self.read_older(version, origin).await?,
-                Step::FindOlder(version) => self.find_older(&version).await?,
-                Step::Probe => self.probe().await?,
-                Step::Validate(id) => {
-                    if !self.validate(&id).await? {
-                        // What was pushed is pushed; the next process asks.
-                        return Ok(self.rest(Rest::InSync));
+                // Most looks end here, and take no memory for what the others do.
+                Step::Rest(rest) if !self.may_owe() => return Ok(self.rest(rest)),
+                Step::Compare { afresh } => self.compare_and_note(afresh).await?,
+                step => {
+                    if let Some(rest) = Box::pin(self.carry_out(step)).await? {
+                        return Ok(self.rest(rest));
                     }
                 }
-                Step::Hold { version, reason } => self.hold(version, &reason).await?,
-                Step::TurnBack { to, from, reason } => self.turn_back(to, from, &reason).await?,
-                Step::LetStand { stand, why } => self.let_stand(stand, &why).await?,
-                Step::Keep => self.keep().await?,
-                Step::EndTrial => self.end_trial().await?,
-                Step::Leave(why) => self.leave(why).await?,
             }
         }
         Err(Fault::Flashback(FlashbackError::Faulty {
@@ -158,6 +130,46 @@ impl<'a> Pass<'a> {
             status: "defect".to_owned(),
             retry_after: None,
         }))
+    }
+
+    /// Takes one step; gives how the pass ends, where it ends with it.
+    async fn carry_out(&mut self, step: Step) -> Result<Option<Rest>, Fault> {
+        match step {
+            Step::Rest(rest) => {
+                self.acknowledge().await?;
+                return Ok(Some(rest));
+            }
+            Step::Read(version) => {
+                self.read(&version).await?;
+                self.notice_read().await?;
+            }
+            Step::List => self.list().await?,
+            Step::Compare { afresh } => self.compare_and_note(afresh).await?,
+            Step::Push {
+                action,
+                id,
+                reason,
+                what,
+            } => self.push(action, id, reason, what).await?,
+            Step::Note(version) => self.note(version).await?,
+            Step::Refuse { version, error } => self.refuse(version, error).await?,
+            Step::ReadOlder { version, origin } => self.read_older(version, origin).await?,
+            Step::FindOlder(version) => self.find_older(&version).await?,
+            Step::Probe => self.probe().await?,
+            Step::Validate(id) => {
+                if !self.validate(&id).await? {
+                    // What was pushed is pushed; the next process asks.
+                    return Ok(Some(Rest::InSync));
+                }
+            }
+            Step::Hold { version, reason } => self.hold(version, &reason).await?,
+            Step::TurnBack { to, from, reason } => self.turn_back(to, from, &reason).await?,
+            Step::LetStand { stand, why } => self.let_stand(stand, &why).await?,
+            Step::Keep => self.keep().await?,
+            Step::EndTrial => self.end_trial().await?,
+            Step::Leave(why) => self.leave(why).await?,
+        }
+        Ok(None)
     }
 
     /// The same without writing anything anywhere.
@@ -220,7 +232,7 @@ impl<'a> Pass<'a> {
     fn decide(&self, observation: &Observation) -> Step {
         decide(&Facts {
             settings: &self.unit.config.settings,
-            origin: &self.unit.origin,
+            origin: &self.unit.config.origin,
             record: &self.record,
             observation,
             reading: self.reading.as_ref(),
@@ -251,7 +263,7 @@ impl<'a> Pass<'a> {
 
     async fn note(&mut self, version: Version) -> Result<(), Fault> {
         self.done.same_value = true;
-        self.save(self.record.noted(&version, &self.unit.origin), None)
+        self.save(self.record.noted(&version, &self.unit.config.origin), None)
             .await?;
         failpoint::reach("version_noted");
         Ok(())

@@ -111,7 +111,7 @@ impl Pass<'_> {
             ) => Some(Stored {
                 version: version.clone(),
                 fingerprint: *fingerprint,
-                origin: self.unit.origin.clone(),
+                origin: self.unit.config.origin.clone(),
             }),
             (What::Older, _, Some(older)) => older.found.as_ref().ok().map(|found| Stored {
                 version: older.version.clone(),
@@ -210,7 +210,7 @@ impl Pass<'_> {
         let settings = self.unit.config.settings.clone();
         let next = self.record.refused(
             version,
-            self.unit.origin.clone(),
+            self.unit.config.origin.clone(),
             settings,
             error.clone(),
             Utc::now(),

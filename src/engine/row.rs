@@ -126,7 +126,7 @@ pub fn state(config: &KeyConfig, record: &Record) -> State {
     let in_step = record.live.as_ref().is_some_and(|live| {
         record.seen.as_ref() == Some(&live.version)
             && live.settings == config.settings
-            && config.is_from(&live.origin)
+            && live.origin == config.origin
     });
     if in_step && record.intent.is_none() {
         State::InSync
@@ -197,7 +197,7 @@ impl Row {
     fn new(key: &KeyId, config: &KeyConfig, record: &Record) -> Self {
         Self {
             key: key.clone(),
-            source: config.source.clone(),
+            source: config.origin.source.clone(),
             name: config.settings.name.clone(),
             ai_llm_id: record.ai_llm_id.as_ref().map(ToString::to_string),
             version: None,

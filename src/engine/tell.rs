@@ -323,14 +323,14 @@ pub fn drift_repaired(unit: &Unit, record: &Record, action: Action, reason: &Rea
 /// Logs a problem when it comes up or changes, and remembers it.
 pub fn problem(
     unit: &Unit,
-    told: &mut Option<Problem>,
+    told: &mut Option<Box<Problem>>,
     problem: Option<&Problem>,
     record: &Record,
 ) {
-    if told.as_ref() == problem {
+    if told.as_deref() == problem {
         return;
     }
-    *told = problem.cloned();
+    *told = problem.cloned().map(Box::new);
     let Some(problem) = problem else { return };
     let (event, message) = match problem.kind {
         ProblemKind::Missing | ProblemKind::Source => (

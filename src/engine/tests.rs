@@ -16,7 +16,7 @@ use crate::config::{Check, KeyConfig, VerifyConfig};
 use crate::document::{Document, FieldMap};
 use crate::flashback::{Listed, Validation};
 use crate::model::{
-    Action, AiLlmId, AiType, KeyId, Observation, Settings, SourceId, Version, WorkspaceId,
+    Action, AiLlmId, AiType, KeyId, Observation, Origin, Settings, SourceId, Version, WorkspaceId,
 };
 use crate::secret::Credentials;
 use crate::source::{Reading, Source};
@@ -162,9 +162,11 @@ impl Bench {
                 ai_type: AiType::Other,
                 endpoint: "https://example.com".to_owned(),
             },
-            source: SourceId::new("s"),
-            path: "p".to_owned(),
-            fields: FieldMap::default(),
+            origin: Origin {
+                source: SourceId::new("s"),
+                path: "p".to_owned(),
+                fields: FieldMap::default(),
+            },
             check: Check::Every(Duration::from_secs(30)),
             verify: VerifyConfig {
                 before_provider: false,

@@ -8,7 +8,7 @@ use super::acknowledge::Telling;
 use super::hold::Written;
 use super::row::State;
 use crate::config::KeyConfig;
-use crate::model::{KeyId, Origin, Problem, Version};
+use crate::model::{KeyId, Problem, Version};
 use crate::retry::Round;
 use crate::source::Source;
 
@@ -20,8 +20,6 @@ pub struct Unit {
     pub config: Arc<KeyConfig>,
     /// The source it names.
     pub source: Arc<dyn Source>,
-    /// Where its value is taken from.
-    pub origin: Origin,
     /// The keys that read the same secret, this one among them.
     pub readers: Arc<[KeyId]>,
     /// Places for pushes to its workspace, so that one slow workspace does not fill the target's.
@@ -31,17 +29,16 @@ pub struct Unit {
 }
 
 /// What is known of a key only while the process lives; what is rare of it takes no place before it
-/// is there. Whoever holds it works on the key: looks
-/// at one key never overlap.
+/// is there. Whoever holds it works on the key: looks at one key never overlap.
 #[derive(Debug, Default)]
 pub struct Runtime {
     pub(super) round: Option<Box<Round>>,
     /// The problem last logged, so that it is logged once and not at every look.
-    pub(super) told: Option<Problem>,
+    pub(super) told: Option<Box<Problem>>,
     /// The version whose white space was last warned of.
-    pub(super) trimmed: Option<Version>,
+    pub(super) trimmed: Option<Box<Version>>,
     /// The store could not be told which version is live.
-    pub(super) telling: Telling,
+    pub(super) telling: Option<Box<Telling>>,
     /// What a write has come to that the state could not be told.
     pub(super) unsaved: Option<Box<Written>>,
 }
@@ -59,7 +56,6 @@ impl Unit {
     ) -> Self {
         let config = config.into();
         Self {
-            origin: config.origin(),
             key,
             config,
             source,

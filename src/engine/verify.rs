@@ -39,7 +39,7 @@ impl Pass<'_> {
         let value = Stored {
             version: version.clone(),
             fingerprint: *fingerprint,
-            origin: self.unit.origin.clone(),
+            origin: self.unit.config.origin.clone(),
         };
         let settings = &self.unit.config.settings;
         let probe = self.engine.provider.probe(settings, credentials);
@@ -128,7 +128,7 @@ impl Pass<'_> {
     ) -> Result<(), Fault> {
         self.consume_order(reason);
         let row = self.held_row(&version, reason);
-        let origin = self.unit.origin.clone();
+        let origin = self.unit.config.origin.clone();
         let next = self.record.holding(version, origin, reason, Utc::now());
         tell::version_held(self.unit, &next);
         self.save(next, Some(&row)).await?;
@@ -147,7 +147,7 @@ impl Pass<'_> {
             let follows = format!("version {} is put back", to.version);
             tell::verification_failed(self.unit, &self.record, said, &follows);
         }
-        let origin = self.unit.origin.clone();
+        let origin = self.unit.config.origin.clone();
         let next = self
             .record
             .turning_back(to, from, origin, reason, Utc::now());
@@ -243,7 +243,10 @@ impl Pass<'_> {
     }
 
     pub(super) async fn find_older(&mut self, version: &Version) -> Result<(), Fault> {
-        let find = self.unit.source.previous(&self.unit.config.path, version);
+        let find = self
+            .unit
+            .source
+            .previous(&self.unit.config.origin.path, version);
         self.before = Some(match self.unless_stopped(find).await? {
             Ok(Previous::Version(older)) => Ok(older),
             Ok(Previous::Gone(why)) => Err(format!("before version {version}: {}", why.describe())),

@@ -63,5 +63,8 @@ impl Fleet {
 }
 
 fn place(unit: &Unit) -> (&SourceId, &WorkspaceId) {
-    (&unit.config.source, &unit.config.settings.workspace_id)
+    (
+        &unit.config.origin.source,
+        &unit.config.settings.workspace_id,
+    )
 }

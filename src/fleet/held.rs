@@ -18,7 +18,7 @@ impl Fleet {
         let scheduled = |(id, unit): (&KeyId, &Arc<Unit>)| Scheduled {
             key: id.clone(),
             check: unit.config.check.clone(),
-            source: unit.config.source.clone(),
+            source: unit.config.origin.source.clone(),
             workspace: unit.config.settings.workspace_id.clone(),
             first: first(id),
         };

@@ -148,7 +148,7 @@ impl Fleet {
             let places = places
                 .entry(key.settings.workspace_id.clone())
                 .or_insert_with(|| Arc::new(Semaphore::new(share)));
-            let source = Arc::clone(&sources[&key.source]);
+            let source = Arc::clone(&sources[&key.origin.source]);
             let unit = Unit::new(id.clone(), key.clone(), source, Arc::clone(places))
                 .among(readers.of(key));
             let unit = match old.and_then(|old| old.known(id)) {

@@ -75,7 +75,7 @@ impl Fleet {
         let mut queues: BTreeMap<_, Vec<KeyId>> = BTreeMap::new();
         for key in keys {
             let config = &self.config.keys[&key];
-            let queue = (&config.source, &config.settings.workspace_id);
+            let queue = (&config.origin.source, &config.settings.workspace_id);
             queues.entry(queue).or_default().push(key);
         }
         queues.into_values().collect()

@@ -15,11 +15,11 @@ impl Readers {
         let mut readers: BTreeMap<_, Vec<KeyId>> = BTreeMap::new();
         // Of a store that is told nothing nobody needs to know.
         let told = |key: &KeyConfig| {
-            let source = config.sources.get(&key.source);
+            let source = config.sources.get(&key.origin.source);
             key.enabled && source.is_some_and(|source| source.acknowledge)
         };
         for (id, key) in config.keys.iter().filter(|(_, key)| told(key)) {
-            let secret = (key.source.clone(), key.path.clone());
+            let secret = (key.origin.source.clone(), key.origin.path.clone());
             readers.entry(secret).or_default().push(id.clone());
         }
         let shared = |(secret, keys): (_, Vec<KeyId>)| (secret, Arc::from(keys));
@@ -28,7 +28,9 @@ impl Readers {
 
     /// Those that read what `key` reads, itself included.
     pub fn of(&self, key: &KeyConfig) -> Arc<[KeyId]> {
-        let readers = self.0.get(&(key.source.clone(), key.path.clone()));
+        let readers = self
+            .0
+            .get(&(key.origin.source.clone(), key.origin.path.clone()));
         readers.cloned().unwrap_or_default()
     }
 }

@@ -214,8 +214,8 @@ pub struct LookNote {
 
 impl LookNote {
     /// Goes on with the day of the look before this one.
-    pub fn mark(&mut self, before: &Self, mark: Option<Mark>) {
-        self.strip = before.strip.clone();
+    pub fn mark(&mut self, before: Self, mark: Option<Mark>) {
+        self.strip = before.strip;
         if let (Some(now), Some(mark)) = (self.checked_at, mark) {
             let (checked_at, next_at) = (before.checked_at, before.next_at);
             self.strip.look(checked_at, next_at, now, mark);

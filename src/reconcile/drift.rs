@@ -98,22 +98,23 @@ pub fn compare(record: &Record, listed: &[(&AiLlmId, &Settings)]) -> Drift {
 }
 
 impl Record {
-    /// The list shows it otherwise than after the last repair: that one has worked.
-    pub fn compared(&self, drift: &Drift) -> Self {
-        let live = self.live.clone().map(|live| {
-            let again = match (drift, &live.shown) {
-                (Drift::Unknown | Drift::TakenOver { .. }, _) => true,
-                (Drift::Gone, Some(Shown::Nowhere)) => true,
-                (Drift::Edited(settings), Some(Shown::As(before))) => settings == before,
-                _ => false,
-            };
-            let shown = live.shown.filter(|_| again);
-            Live { shown, ..live }
-        });
-        Self {
-            live,
+    /// The list shows it otherwise than after the last repair: that one has worked. `None` where
+    /// that is no news.
+    pub fn compared(&self, drift: &Drift) -> Option<Self> {
+        let live = self.live.as_ref()?;
+        let again = match (drift, live.shown.as_ref()?) {
+            (Drift::Unknown | Drift::TakenOver { .. }, _) => true,
+            (Drift::Gone, Shown::Nowhere) => true,
+            (Drift::Edited(settings), Shown::As(before)) => settings == before,
+            _ => false,
+        };
+        (!again).then(|| Self {
+            live: Some(Live {
+                shown: None,
+                ..live.clone()
+            }),
             ..self.clone()
-        }
+        })
     }
 }
 

@@ -191,7 +191,7 @@ fn a_full_configuration_loads() {
     assert_eq!(vault.namespace.as_deref(), Some("team-ai"));
     let key = &config.keys[&KeyId::new("openai-prod")];
     assert_eq!(key.check, Check::Every(Duration::from_secs(30)));
-    assert_eq!(key.fields.secret.as_deref(), Some("api_key"));
+    assert_eq!(key.origin.fields.secret.as_deref(), Some("api_key"));
     let bedrock = &config.keys[&KeyId::new("bedrock")];
     assert_eq!(bedrock.settings.name, "bedrock");
     assert_eq!(bedrock.settings.workspace_id.as_str(), "workspace-123");

@@ -61,7 +61,9 @@ impl World {
             }
             None => Drift::Unknown,
         };
-        self.record = self.record.compared(&drift);
+        if let Some(next) = self.record.compared(&drift) {
+            self.record = next;
+        }
         light.compared = Some(Compared { drift, afresh });
     }
 }
