@@ -43,6 +43,10 @@ struct Options {
     #[arg(long)]
     quick: bool,
 
+    /// Hold the contest only with so many keys
+    #[arg(long)]
+    keys: Option<usize>,
+
     /// What to measure; everything where nothing is named
     sections: Vec<Section>,
 
@@ -112,7 +116,10 @@ impl Length {
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
     let options = Options::parse();
-    let length = Length::new(options.quick);
+    let mut length = Length::new(options.quick);
+    if let Some(keys) = options.keys {
+        length.sizes = vec![keys];
+    }
     let wanted = |section| options.sections.is_empty() || options.sections.contains(&section);
     let mut report = Report::begin("compared");
     if wanted(Section::Contest) {

@@ -53,6 +53,9 @@ const SIZES: [usize; 5] = [1_000, 3_000, 10_000, 30_000, 100_000];
 /// Looks a second while they are measured: many, so that little else is.
 const RATE: usize = 10_000;
 
+/// An interval that does not pass.
+const NEVER: Duration = Duration::from_secs(3_600);
+
 /// Keys of one workspace.
 const WORKSPACE: usize = 50_000;
 
@@ -146,8 +149,7 @@ fn apart(keys: usize, state: bool) -> Figures {
 }
 
 async fn measure(keys: usize, state: Option<&Path>) -> Figures {
-    let seconds = u64::try_from(keys.div_ceil(RATE)).unwrap_or(1).max(1);
-    let period = Duration::from_secs(seconds);
+    let period = Duration::from_secs_f64(keys as f64 / RATE as f64);
     let configs = configs(keys, period);
     let before = allocated();
 
@@ -162,7 +164,7 @@ async fn measure(keys: usize, state: Option<&Path>) -> Figures {
     let eyes = Arc::new(eyes(&configs, store, stop.clone()).await);
     let supervisor = Supervisor::new(stop.clone());
     let scheduler = Scheduler::start(Arc::clone(&eyes) as _, supervisor);
-    scheduler.replace(schedule(&configs));
+    scheduler.replace(schedule(&configs, &Check::Every(period)));
     while scheduler.unseen() > 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -173,11 +175,15 @@ async fn measure(keys: usize, state: Option<&Path>) -> Figures {
     tokio::time::sleep(period.max(Duration::from_secs(5))).await;
     let looks = eyes.looks.load(Ordering::Relaxed) - looks;
     let look = (self::cpu() - cpu) / looks as f64;
-    // The state has to have its last notes, which it writes every ten seconds where they are many.
-    let mut memory = allocated() - before;
-    for _ in 0..120 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        memory = memory.min(allocated() - before);
+    let mut memory = f64::INFINITY;
+    if state.is_some() {
+        // No look is under way then. The state has to have its last notes, too, which it writes every
+        // ten seconds where they are many.
+        scheduler.replace(schedule(&configs, &Check::Every(NEVER)));
+        for _ in 0..120 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            memory = memory.min(allocated() - before);
+        }
     }
     stop.cancel();
     scheduler.drained().await;
@@ -274,10 +280,10 @@ async fn eyes(
     }
 }
 
-fn schedule(configs: &[(KeyId, Arc<KeyConfig>)]) -> Vec<Scheduled> {
+fn schedule(configs: &[(KeyId, Arc<KeyConfig>)], check: &Check) -> Vec<Scheduled> {
     let scheduled = |(key, config): &(KeyId, Arc<KeyConfig>)| Scheduled {
         key: key.clone(),
-        check: config.check.clone(),
+        check: check.clone(),
         source: config.origin.source.clone(),
         workspace: config.settings.workspace_id.clone(),
         first: First::Now,
