@@ -82,9 +82,11 @@ impl Plot {
         let mut svg = self.head();
         for tick in x.ticks() {
             let (at, floor) = (across(tick), HEIGHT - BOTTOM);
+            // At the right edge there is no room for half a number.
+            let anchor = if at < WIDTH - RIGHT { "middle" } else { "end" };
             let _ = writeln!(
                 svg,
-                r#"<path class="grid" d="M{at:.1} {TOP}V{floor}"/><text x="{at:.1}" y="{:.1}" text-anchor="middle">{}</text>"#,
+                r#"<path class="grid" d="M{at:.1} {TOP}V{floor}"/><text x="{at:.1}" y="{:.1}" text-anchor="{anchor}">{}</text>"#,
                 floor + 18.0,
                 number(tick)
             );
