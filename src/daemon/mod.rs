@@ -77,11 +77,12 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
     let mut signals = Signals::catch().map_err(StartError::Signals)?;
     let config = Arc::new(loaded.config);
     let address = config.http_listen;
-    let listener = listen(address).await?;
+    // The state first: where another process works on it, that is what is wrong, and not its port.
     let state = tokio::select! {
         state = State::open(&config.state) => state?,
         () = signals.stop() => return Ok(()),
     };
+    let listener = listen(address).await?;
     let store = state.store.clone();
     let bound = listener.local_addr().unwrap_or(address);
 
