@@ -115,9 +115,9 @@ impl<'a> Pass<'a> {
     async fn work(&mut self, observation: &Observation) -> Result<Verdict, Fault> {
         for _ in 0..MOST_STEPS {
             match self.decide(observation) {
-                // Most looks end here, and take no memory for what the others do.
-                Step::Rest(rest) if !self.may_owe() => return Ok(self.rest(rest)),
+                // Most looks take these two steps, and no memory for what the others do.
                 Step::Compare { afresh } => self.compare_and_note(afresh).await?,
+                Step::Rest(rest) if !self.may_owe() => return Ok(self.rest(rest)),
                 step => {
                     if let Some(rest) = Box::pin(self.carry_out(step)).await? {
                         return Ok(self.rest(rest));

@@ -91,12 +91,12 @@ impl Dispatcher {
         self.rings.clear();
         self.cron = None;
         self.later.clear();
-        let scheduled = self.coming.take().unwrap_or_else(|| {
+        self.coming.get_or_insert_with(|| {
             let old = old.into_iter().filter(|(_, key)| key.scheduled);
             old.map(|(id, key)| key.into_scheduled(id, &queues))
                 .collect()
         });
-        self.replace(&scheduled);
+        self.replace();
     }
 
     /// Wakes keys until the process is to stop.
@@ -140,7 +140,7 @@ impl Dispatcher {
         }
         failpoint::reach("scheduler_told");
         match event {
-            Event::Replace(scheduled) => self.replace(&scheduled),
+            Event::Replace(_) => self.replace(),
             Event::Due(keys) => keys.iter().for_each(|key| self.turn(key)),
             Event::Cron(line, occurrence) => self.fire(&line, occurrence),
             Event::Changed(keys) => self.anew(keys, Again::Yes),
@@ -152,8 +152,11 @@ impl Dispatcher {
         }
     }
 
-    fn replace(&mut self, scheduled: &Arc<[Scheduled]>) {
-        self.coming = Some(Arc::clone(scheduled));
+    /// Schedules what is coming. Where that panics, it is begun again with.
+    fn replace(&mut self) {
+        let Some(scheduled) = self.coming.clone() else {
+            return;
+        };
         let named: HashSet<&KeyId> = scheduled.iter().map(|scheduled| &scheduled.key).collect();
         self.keys
             .retain(|id, key| named.contains(id) || key.place == Place::UnderWay);
