@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use super::reason::reason;
 use super::{Listed, Validation, scrub, wire};
 use crate::model::{AiLlmId, AiType, Settings, WorkspaceId};
 use crate::redact;
@@ -48,36 +49,26 @@ fn lacks(field: &str) -> Odd {
     Odd::NotTheContract(format!("its JSON lacks `{field}`"))
 }
 
-/// `{success, message, error_code}`, in which any answer but a list can be read.
-#[derive(Default, Deserialize)]
-struct Words {
+/// `{success}`, which any answer has.
+#[derive(Deserialize)]
+struct Outcome {
     success: Option<bool>,
-    message: Option<String>,
-    error_code: Option<String>,
 }
 
-impl Words {
-    fn text(self) -> String {
-        match (self.message, self.error_code) {
-            (Some(message), Some(code)) => format!("{message} ({code})"),
-            (Some(text), None) | (None, Some(text)) => text,
-            (None, None) => "it gives no reason".to_owned(),
-        }
-    }
-
-    fn succeeded(self) -> Result<(), Odd> {
-        match self.success {
-            Some(true) => Ok(()),
-            Some(false) => Err(Odd::Unsuccessful(self.text())),
-            None => Err(lacks("success")),
-        }
+/// Whether a body says that the call succeeded.
+fn succeeded(body: &[u8]) -> Result<(), Odd> {
+    match parse::<Outcome>(body)?.success {
+        Some(true) => Ok(()),
+        Some(false) => Err(Odd::Unsuccessful(error_words(body))),
+        None => Err(lacks("success")),
     }
 }
 
-/// What an error's body says, where it is the API's.
-pub(super) fn error_words(body: &[u8]) -> Option<String> {
-    let words: Words = serde_json::from_slice(body).ok()?;
-    (words.message.is_some() || words.error_code.is_some()).then(|| words.text())
+/// What a body gives as its reason, unmasked.
+pub(super) fn error_words(body: &[u8]) -> String {
+    reason(body)
+        .and_then(|reason| reason.text)
+        .map_or_else(|| "it gives no reason".to_owned(), |text| text.to_string())
 }
 
 /// The answer to `GET /ai/llm`: what is in `workspace` and of a type this program knows.
@@ -101,7 +92,7 @@ pub(super) fn read_list(
         endpoint: String,
     }
 
-    parse::<Words>(body)?.succeeded()?;
+    succeeded(body)?;
     let entries = parse::<List>(body)?
         .ai_llms
         .ok_or_else(|| lacks("aiLlms"))?;
@@ -135,7 +126,7 @@ fn known_type(text: &str) -> Option<AiType> {
 /// words may be the provider's about a key that this request has not sent, so that a piece of it
 /// would not be known again: of those no more is kept than plain words.
 pub(super) fn read_validated(body: &[u8], sent: &[&Secret]) -> Result<Validation, Odd> {
-    match parse::<Words>(body)?.succeeded() {
+    match succeeded(body) {
         Ok(()) => Ok(Validation::Valid),
         Err(Odd::Unsuccessful(words)) => {
             let words = wire::scrubbed(&words, sent);
@@ -152,14 +143,14 @@ pub(super) fn read_created(body: &[u8], sent: &[&Secret]) -> Result<AiLlmId, Odd
     struct Created {
         ai_llm_id: Option<String>,
     }
-    parse::<Words>(body)?.succeeded()?;
+    succeeded(body)?;
     let id = parse::<Created>(body)?.ai_llm_id;
     usable_id(&id.ok_or_else(|| lacks("aiLlmId"))?, sent)
 }
 
 /// The answer to `PUT /ai/llm/{id}`.
 pub(super) fn read_updated(body: &[u8]) -> Result<(), Odd> {
-    parse::<Words>(body)?.succeeded()
+    succeeded(body)
 }
 
 /// An id becomes part of a path, so one that would lead elsewhere is none. It is also logged and
@@ -197,9 +188,8 @@ pub(super) fn read_tokens(body: &[u8], now: f64) -> Result<Tokens, Odd> {
         refresh_token: Option<String>,
         expires_at: Option<serde_json::Value>,
     }
-    let words: Words = parse(body)?;
-    if words.success == Some(false) {
-        return Err(Odd::Unsuccessful(words.text()));
+    if parse::<Outcome>(body)?.success == Some(false) {
+        return Err(Odd::Unsuccessful(error_words(body)));
     }
     let answer: Answer = parse(body)?;
     let given = |text: Option<String>| text.filter(|token| !token.is_empty());

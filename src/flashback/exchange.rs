@@ -254,14 +254,10 @@ async fn refusal(answer: Response, sent: &[&Secret]) -> FlashbackError {
                 .to_owned(),
         };
     }
-    let words = body_of(answer, LONGEST_ERROR)
-        .await
-        .ok()
-        .and_then(|body| answer::error_words(&body))
-        .map_or_else(
-            || "it gives no reason".to_owned(),
-            |words| wire::scrubbed(&words, sent),
-        );
+    let words = body_of(answer, LONGEST_ERROR).await.ok().map_or_else(
+        || "it gives no reason".to_owned(),
+        |body| wire::scrubbed(&answer::error_words(&body), sent),
+    );
     if status == StatusCode::NOT_FOUND {
         return FlashbackError::NotFound { what: words };
     }

@@ -6,6 +6,7 @@
 mod answer;
 pub mod client;
 mod exchange;
+mod reason;
 mod refresh_file;
 pub mod sandbox;
 mod scrub;
