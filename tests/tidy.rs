@@ -168,6 +168,7 @@ fn each_dependency_has_its_one_room() {
             "src/cli/health.rs",
         ],
     );
+    only_in("totp_rs", &["src/flashback/totp.rs"]);
     only_in("sd_notify", &["src/daemon/systemd.rs"]);
 }
 

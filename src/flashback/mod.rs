@@ -12,6 +12,7 @@ pub mod sandbox;
 mod scrub;
 mod session;
 mod sign_in;
+pub mod totp;
 mod wire;
 
 use std::time::Duration;
