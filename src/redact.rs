@@ -4,6 +4,8 @@
 //! Errors name what they are about: a variable, a field, an id. Where people write
 //! `{ env = "sk-…" }`, or a server calls a thing by the secret it was given, the name is the secret.
 
+use std::collections::HashSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use zeroize::{Zeroize, Zeroizing};
@@ -55,19 +57,44 @@ fn is_random(part: &str) -> bool {
     bytes.len() >= RANDOM && (switches >= SWITCHES || (switches + humps) * WORD >= bytes.len())
 }
 
-/// Whether `text` has a piece of `secret` in it, plain or encoded. A secret shorter than a piece
-/// may be in any text by chance, and is not looked for.
-pub fn repeats(text: &str, secret: &str) -> bool {
-    if secret.chars().count() < PIECE {
-        return false;
+/// The pieces of some secrets, plain and encoded, to be looked for in many texts. A secret shorter
+/// than a piece may be in any text by chance, and is not looked for.
+pub struct Pieces(HashSet<[char; PIECE]>);
+
+impl Pieces {
+    /// Of these.
+    pub fn of<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
+        let long = |secret: &&str| secret.chars().count() >= PIECE;
+        let forms = secrets.into_iter().filter(long).flat_map(forms);
+        let mut pieces = HashSet::new();
+        for form in forms {
+            let form = Zeroizing::new(folded(&form));
+            pieces.extend(form.windows(PIECE).map(|window| {
+                let mut piece = ['\0'; PIECE];
+                piece.copy_from_slice(window);
+                piece
+            }));
+        }
+        Self(pieces)
     }
-    let words: Zeroizing<Vec<char>> = Zeroizing::new(text.chars().collect());
-    let mut masked = vec![false; words.len()];
-    for form in forms(secret) {
-        let form: Zeroizing<Vec<char>> = Zeroizing::new(form.chars().collect());
-        mask_pieces(&words, &form, &mut masked);
+
+    /// Returns whether `text` has one of them in it, in whatever case.
+    pub fn are_in(&self, text: &str) -> bool {
+        let text = folded(text);
+        text.windows(PIECE).any(|window| self.0.contains(window))
     }
-    masked.contains(&true)
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        for mut piece in self.0.drain() {
+            piece.zeroize();
+        }
+    }
+}
+
+fn folded(text: &str) -> Vec<char> {
+    text.chars().map(|c| c.to_ascii_lowercase()).collect()
 }
 
 /// A secret as it stands, and as JSON, URLs, HTML, dumps and base64 have it. Too short a secret has
@@ -122,7 +149,7 @@ pub fn mask_pieces(words: &[char], secret: &[char], masked: &mut [bool]) {
     let fold = |text: &[char]| -> Vec<char> { text.iter().map(char::to_ascii_lowercase).collect() };
     let mut secret = fold(secret);
     let words = fold(words);
-    let pieces: std::collections::HashSet<_> = secret.windows(size).collect();
+    let pieces: HashSet<_> = secret.windows(size).collect();
     for (start, window) in words.windows(size).enumerate() {
         if pieces.contains(window) {
             masked[start..start + size].fill(true);
@@ -180,9 +207,9 @@ mod tests {
             URL_SAFE_NO_PAD.encode(format!(".{{\"key\":\"{secret}\"}}")),
             STANDARD_NO_PAD.encode(format!("..{{\"key\":\"{secret}\"}}")),
         ] {
-            assert!(repeats(&text, secret), "{text}");
+            assert!(Pieces::of([secret]).are_in(&text), "{text}");
         }
-        assert!(!repeats("b7c1f2de-6c0e-4b59-9f0e-1d2c3b4a5968", secret));
-        assert!(!repeats("a short one is in short words", "short"));
+        assert!(!Pieces::of([secret]).are_in("b7c1f2de-6c0e-4b59-9f0e-1d2c3b4a5968"));
+        assert!(!Pieces::of(["short"]).are_in("a short one is in short words"));
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flashback_rotator::model::{AiType, Settings, WorkspaceId};
+use flashback_rotator::model::{AiType, Settings, Target, WorkspaceId};
 use flashback_rotator::retry::Limits;
 use flashback_rotator::secret::{Credentials, Secret};
 use flashback_rotator::telemetry::metrics::Metrics;
@@ -67,6 +67,7 @@ impl Bench {
             name: "n".to_owned(),
             ai_type,
             endpoint: endpoint.to_owned(),
+            target: Target::Configuration,
         };
         let credentials = Credentials {
             key: key.map(|key| Secret::new(key.to_owned())),

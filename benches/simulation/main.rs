@@ -202,6 +202,7 @@ fn configs(keys: usize, period: Duration) -> Vec<(KeyId, Arc<KeyConfig>)> {
                 name: id.clone(),
                 ai_type: AiType::Openai,
                 endpoint: "https://api.openai.com/v1".to_owned(),
+                target: Target::Configuration,
             },
             origin: Origin {
                 source: SourceId::new("memory"),
@@ -214,8 +215,10 @@ fn configs(keys: usize, period: Duration) -> Vec<(KeyId, Arc<KeyConfig>)> {
                 after_flashback: true,
                 grace: Duration::from_secs(60),
                 rollback: true,
+                settle: Duration::ZERO,
             },
             enabled: true,
+            may_create: true,
         };
         (KeyId::new(&id), Arc::new(config))
     };

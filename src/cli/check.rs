@@ -11,8 +11,10 @@ use tokio_util::sync::CancellationToken;
 use super::table::{self, Table};
 use super::{End, desk, fail, say};
 use crate::config::Loaded;
+use crate::engine::positions;
+use crate::flashback::Listing;
 use crate::fleet::Fleet;
-use crate::model::{Observation, WorkspaceId};
+use crate::model::{Observation, TargetKind, WorkspaceId};
 use crate::store::sqlite::Sqlite;
 
 /// What `check` takes.
@@ -111,11 +113,33 @@ async fn services(fleet: &Fleet) -> Vec<Line> {
         .map(|unit| &unit.config.settings.workspace_id)
         .collect();
     for workspace in workspaces {
-        let listed = flashback.list(workspace).await;
-        let found = listed.map(|listed| count(listed.len(), "configuration"));
-        lines.push(Line::new(format!("workspace {workspace}"), found));
+        let kinds: BTreeSet<TargetKind> = fleet
+            .units
+            .values()
+            .map(|unit| &unit.config.settings)
+            .filter(|settings| settings.workspace_id == *workspace)
+            .map(|settings| settings.target.kind())
+            .collect();
+        for kind in kinds {
+            let listed = flashback.list(workspace, kind).await;
+            let found = listed.map(|listing| found(&listing, kind));
+            lines.push(Line::new(format!("workspace {workspace}"), found));
+        }
     }
     lines
+}
+
+/// What a list holds, and which of its entries cannot be read: those are passed over.
+fn found(listing: &Listing, kind: TargetKind) -> String {
+    let readable = count(listing.entries.len(), kind.noun());
+    match &listing.unreadable[..] {
+        [] => readable,
+        [one] => format!("{readable}; entry {one} cannot be read and is passed over"),
+        more => format!(
+            "{readable}; entries {} cannot be read and are passed over",
+            positions(more)
+        ),
+    }
 }
 
 async fn keys(fleet: &Fleet) -> Vec<Line> {

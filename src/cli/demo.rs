@@ -18,7 +18,7 @@ use crate::flashback::sandbox::{Operation, Options, Rule, Sandbox, sha256_hex};
 use crate::fleet::{Current, Fleet, Ground};
 use crate::lane::{Lane, Terms};
 use crate::lease::Holdings;
-use crate::model::{AiLlmId, AiType, Settings, WorkspaceId};
+use crate::model::{AiLlmId, AiType, Settings, Target, WorkspaceId};
 use crate::retry::Limits;
 use crate::scheduler::{First, Scheduler};
 use crate::secret::{Credentials, Secret};
@@ -235,6 +235,7 @@ impl Stage {
             name: MADE_BY_HAND.to_owned(),
             ai_type: AiType::Anthropic,
             endpoint: "https://api.anthropic.com".to_owned(),
+            target: Target::Configuration,
         };
         let credentials = Credentials {
             key: None,

@@ -18,7 +18,7 @@ use super::tree::{Spot, Tree};
 use super::{
     Check, Config, CronLine, FlashbackConfig, KeyConfig, SourceConfig, SourceKind, StateConfig,
 };
-use crate::model::{AiType, KeyId, Origin, Settings, SourceId, WorkspaceId};
+use crate::model::{AiLlmId, AiType, KeyId, Origin, Settings, SourceId, Target, WorkspaceId};
 
 /// Reads the merged tree. `None` where something is wrong, which `findings` has then.
 pub(super) fn assemble(
@@ -61,6 +61,7 @@ pub(super) fn assemble(
             base_url: flashback.base_url?,
             auth: flashback.auth?,
         },
+        watch_edits: flashback.watch_edits?,
         state: state?.unwrap_or(StateConfig::Sqlite {
             path: default_state,
         }),
@@ -207,7 +208,7 @@ fn check_keys(
     // In the order they were written in, so that a second one is called the second.
     keys.sort_by_key(|key| key.spot);
     check_workspaces(&keys, general, findings);
-    let mut names: HashMap<(String, String), Spot> = HashMap::new();
+    let mut names: HashMap<(bool, String, String), Spot> = HashMap::new();
     let mut configs = Some(BTreeMap::new());
     for key in keys {
         if let (Some(id), Some(spot)) = (&key.source, key.written.source)
@@ -218,21 +219,19 @@ fn check_keys(
         }
         check_needs(&key, findings);
         check_pair(&key, findings);
-        let name = match key.written.name {
-            Some(_) => key.name.clone(),
-            None => Some(key.id.as_str().to_owned()),
-        };
+        let (name, name_spot) = check_target(&key, findings);
         let workspace = match key.written.workspace_id {
             Some(_) => key.workspace_id.clone(),
             None => general.workspace_id.clone(),
         };
-        let spot = key.written.name.unwrap_or(key.spot);
+        let spot = name_spot.unwrap_or(key.spot);
+        let kind = key.stored == Some(true);
         if let (Some(name), Some(workspace)) = (&name, &workspace)
-            && let Some(first) = names.insert((workspace.clone(), name.clone()), spot)
+            && let Some(first) = names.insert((kind, workspace.clone(), name.clone()), spot)
         {
             findings
-                .mistake(spot, "two keys have the same name in the same workspace")
-                .help("a name stands for one configuration in Flashback: give each key its own `name`, or its own `workspace_id`")
+                .mistake(spot, same_name(kind).0)
+                .help(same_name(kind).1)
                 .also(first, "the other is here");
         }
         let id = key.id.clone();
@@ -246,6 +245,79 @@ fn check_keys(
         };
     }
     configs
+}
+
+/// What is said where two keys would be written to the same place.
+fn same_name(stored: bool) -> (&'static str, &'static str) {
+    match stored {
+        false => (
+            "two keys have the same name in the same workspace",
+            "a name stands for one configuration in Flashback: give each key its own `name`, or its own `workspace_id`",
+        ),
+        true => (
+            "two keys have the same stored key",
+            "one secret belongs in a stored key: leave one of them out",
+        ),
+    }
+}
+
+/// What a key is known by in Flashback, and where that was written: a configuration by its name, a
+/// stored key by its description or id.
+fn check_target(key: &Key, findings: &mut Findings) -> (Option<String>, Option<Spot>) {
+    let written = &key.written;
+    if key.stored != Some(true) {
+        let strays = [
+            ("api_key_id", written.api_key_id),
+            ("description", written.description),
+            ("create", written.create),
+        ];
+        for (name, spot) in strays {
+            if let (Some(spot), Some(false)) = (spot, key.stored) {
+                findings
+                    .mistake(spot, format!("`{name}` belongs to a stored key"))
+                    .help("write `target = \"stored-key\"`, or leave it out");
+            }
+        }
+        return match written.name {
+            Some(spot) => (key.name.clone(), Some(spot)),
+            None => (Some(key.id.as_str().to_owned()), None),
+        };
+    }
+    if let Some(spot) = written.name {
+        findings
+            .mistake(spot, "`name` belongs to a configuration")
+            .help("a stored key is known by `api_key_id` or by `description`");
+    }
+    match (written.api_key_id, written.description) {
+        (Some(_), Some(spot)) => {
+            findings
+                .mistake(
+                    spot,
+                    "`api_key_id` and `description` both say which stored key it is",
+                )
+                .help("write one of the two: the id is safer, and a description survives a new id");
+            (None, None)
+        }
+        (Some(spot), None) => {
+            if let (Some(create), Some(true)) = (written.create, key.create) {
+                findings
+                    .mistake(create, "a stored key of a given id cannot be created")
+                    .help("Flashback gives the ids: write `description` instead of `api_key_id`");
+            }
+            (key.api_key_id.clone(), Some(spot))
+        }
+        (None, Some(spot)) => (key.description.clone(), Some(spot)),
+        (None, None) => {
+            let id = shown_name(key.id.as_str());
+            findings
+                .missing(
+                    key.spot,
+                    format!("`api_key_id` is missing in `[keys.{id}]`"),
+                )
+                .help("say which stored key it is: `api_key_id = \"…\"`, or `description = \"…\"`");
+            (None, None)
+        }
+    }
 }
 
 /// What a key needs because of its provider.
@@ -324,12 +396,20 @@ fn finish_key(
     general: &General,
 ) -> Option<KeyConfig> {
     let rhythm = key.check.or_else(|| general.check.clone())?;
+    let stored = key.stored?;
     Some(KeyConfig {
+        may_create: !stored || key.create?,
         settings: Settings {
             workspace_id: WorkspaceId::new(workspace?),
             name: name?,
             ai_type: key.ai_type?,
             endpoint: key.endpoint?,
+            target: match stored {
+                false => Target::Configuration,
+                true => Target::StoredKey {
+                    id: key.api_key_id.map(AiLlmId::new),
+                },
+            },
         },
         origin: Origin {
             source: key.source?,

@@ -37,6 +37,8 @@ pub use state::{PostgresConfig, PostgresHost, SslMode, SslRoots, StateConfig};
 pub struct Config {
     /// `[flashback]`.
     pub flashback: FlashbackConfig,
+    /// `[flashback] watch_edits`: how often it is asked who has changed credentials; `None` for not.
+    pub watch_edits: Option<Duration>,
     /// `[state]`.
     pub state: StateConfig,
     /// `[schedule]` resync: push again even when unchanged.
@@ -122,6 +124,8 @@ pub struct VerifyConfig {
     pub grace: Duration,
     /// `on_failure = "rollback"` rather than `"hold"`.
     pub rollback: bool,
+    /// `settle`: how long after its verification a version is acknowledged.
+    pub settle: Duration,
 }
 
 /// `[log]`.
@@ -323,6 +327,8 @@ pub struct KeyConfig {
     pub verify: VerifyConfig,
     /// Whether it is looked at at all.
     pub enabled: bool,
+    /// Whether what is to hold it may be created: a configuration always, a stored key with `create`.
+    pub may_create: bool,
 }
 
 /// When to look.

@@ -32,12 +32,17 @@ impl Pass<'_> {
                 break;
             }
         }
-        let Some(owed) = owed(&self.record, &unit.config.origin, &others) else {
+        let (now, settle) = (Utc::now(), unit.config.verify.settle);
+        let owed = owed(&self.record, &unit.config.origin, &others, settle, now);
+        let Some(owed) = owed else {
             return Ok(());
         };
-        let now = Utc::now();
         let path = &unit.config.origin.path;
         let (told, answer) = match owed {
+            Owed::Later(wait) => {
+                self.settles_in = Some(wait);
+                return Ok(());
+            }
             // Said already, and logged then.
             Owed::Heard(told) => return self.remember(told).await,
             Owed::Tell(version) => {

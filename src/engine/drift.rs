@@ -5,23 +5,26 @@ use chrono::{DateTime, Utc};
 use super::Fault;
 use super::pass::Pass;
 use crate::failpoint;
-use crate::reconcile::{Compared, Drift, compare};
+use crate::reconcile::{Compared, Drift, ListAge, compare};
 
 impl Pass<'_> {
     /// Holds what is on record against a list of its workspace.
-    pub(super) async fn compare(&mut self, afresh: bool) -> Result<(), Fault> {
-        let list = self.list_to_compare(afresh).await?;
+    pub(super) async fn compare(&mut self, age: ListAge) -> Result<(), Fault> {
+        let list = self.list_to_compare(age).await?;
         failpoint::reach("list_compared");
-        let drift = match list.filter(|list| afresh || self.is_newer(list.asked_at)) {
+        let listed = list.filter(|list| age == ListAge::Zero || self.is_newer(list.asked_at));
+        let drift = match listed {
             Some(list) => {
                 let written = self.record.live.as_ref().map(|live| &*live.settings.name);
                 let names: Vec<&str> = written.into_iter().collect();
-                let about = list.about(self.record.ai_llm_id.as_ref(), &names);
-                compare(&self.record, &about)
+                compare(
+                    &self.record,
+                    &list.about(self.record.ai_llm_id.as_ref(), &names),
+                )
             }
             None => Drift::Unknown,
         };
-        self.compared = Some(Compared { drift, afresh });
+        self.compared = Some(Compared { drift, age });
         Ok(())
     }
 
@@ -34,8 +37,8 @@ impl Pass<'_> {
     }
 
     /// The same, and remembers that a repair is seen to have worked.
-    pub(super) async fn compare_and_note(&mut self, afresh: bool) -> Result<(), Fault> {
-        self.compare(afresh).await?;
+    pub(super) async fn compare_and_note(&mut self, age: ListAge) -> Result<(), Fault> {
+        self.compare(age).await?;
         let drift = self.compared.as_ref().map(|compared| &compared.drift);
         if let Some(next) = drift.and_then(|drift| self.record.compared(drift)) {
             self.save(next, None).await?;

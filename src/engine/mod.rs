@@ -42,7 +42,7 @@ use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::{Metrics, Standing};
 use crate::verify::Provider;
 
-pub use lists::Lists;
+pub use lists::{Lists, positions};
 pub use next::Next;
 pub use unit::{Turn, Unit};
 
@@ -139,6 +139,7 @@ impl Engine {
         let ended = pass.run().await;
         turn.unsaved = pass.unsaved;
         let untold = self.untold(unit, turn, pass.may_tell, pass.untold);
+        let untold = untold.or(pass.settles_in);
         let (mut record, done, order) = (pass.record, pass.done, pass.order);
         if let Some(version) = pass.trimmed
             && turn.trimmed.as_deref() != Some(&version)
@@ -191,7 +192,7 @@ impl Engine {
         let note = LookNote {
             checked_at: Some(now),
             next_at,
-            problem,
+            problem: problem.or_else(|| self.unlisted(&unit.config.settings)),
             ..LookNote::default()
         };
         let before = std::mem::replace(&mut record.look, note);

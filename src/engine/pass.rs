@@ -1,5 +1,7 @@
 //! The executor: one arm for each step, and no opinions.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
 use super::done::Done;
@@ -45,6 +47,8 @@ pub struct Pass<'a> {
     pub may_tell: bool,
     /// Why it was not.
     pub untold: Option<SourceError>,
+    /// The store is to be told after this long.
+    pub settles_in: Option<Duration>,
     /// Why an older value that should be live is not.
     pub(super) left: Option<String>,
     /// Flashback has taken a write, and the state knows of it.
@@ -93,6 +97,7 @@ impl<'a> Pass<'a> {
             cleared: None,
             may_tell: false,
             untold: None,
+            settles_in: None,
             left: None,
             pushed: false,
             unsaved: None,
@@ -116,7 +121,7 @@ impl<'a> Pass<'a> {
         for _ in 0..MOST_STEPS {
             match self.decide(observation) {
                 // Most looks take these two steps, and no memory for what the others do.
-                Step::Compare { afresh } => self.compare_and_note(afresh).await?,
+                Step::Compare(age) => self.compare_and_note(age).await?,
                 Step::Rest(rest) if !self.may_owe() => return Ok(self.rest(rest)),
                 step => {
                     if let Some(rest) = Box::pin(self.carry_out(step)).await? {
@@ -144,7 +149,7 @@ impl<'a> Pass<'a> {
                 self.notice_read().await?;
             }
             Step::List => self.list().await?,
-            Step::Compare { afresh } => self.compare_and_note(afresh).await?,
+            Step::Compare(age) => self.compare_and_note(age).await?,
             Step::Push {
                 action,
                 id,
@@ -184,7 +189,7 @@ impl<'a> Pass<'a> {
                 Step::Rest(rest) => return Ok(self.rest(rest)),
                 Step::Read(version) => self.read(&version).await?,
                 Step::List => self.list().await?,
-                Step::Compare { afresh } => self.compare(afresh).await?,
+                Step::Compare(age) => self.compare(age).await?,
                 Step::ReadOlder { version, origin } => self.read_older(version, origin).await?,
                 Step::FindOlder(version) => self.find_older(&version).await?,
                 // A plan asks nobody whether a key works; it shows what comes if it does.
@@ -219,11 +224,12 @@ impl<'a> Pass<'a> {
                     self.done.unproven = true;
                     return Ok(Verdict::Would);
                 }
-                Step::Refuse { .. }
-                | Step::LetStand { .. }
-                | Step::Keep
-                | Step::EndTrial
-                | Step::Leave(_) => return Ok(Verdict::Would),
+                Step::Refuse { error, .. } => {
+                    return Ok(Verdict::Rested(Rest::Contradiction(error)));
+                }
+                Step::LetStand { .. } | Step::Keep | Step::EndTrial | Step::Leave(_) => {
+                    return Ok(Verdict::Would);
+                }
             }
         }
         Ok(Verdict::Would)
@@ -241,6 +247,7 @@ impl<'a> Pass<'a> {
             cleared: self.cleared.is_some(),
             remote: &self.remote,
             compared: self.compared.as_ref(),
+            may_create: self.unit.config.may_create,
             rejection: self.rejection.as_ref(),
             order: self.order,
             rules: self.engine.rules,

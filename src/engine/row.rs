@@ -120,8 +120,12 @@ pub fn state(config: &KeyConfig, record: &Record) -> State {
             kind: ProblemKind::Missing,
             ..
         }) => return State::Missing,
+        Some(Problem {
+            kind: ProblemKind::Unlisted,
+            ..
+        })
+        | None => {}
         Some(_) => return State::Failing,
-        None => {}
     }
     let in_step = record.live.as_ref().is_some_and(|live| {
         record.seen.as_ref() == Some(&live.version)

@@ -345,7 +345,7 @@ pub fn problem(
         ProblemKind::Flashback if refused_as_seen(record) => return,
         ProblemKind::Flashback => (event::PUSH_FAILED, "the key cannot be pushed"),
         // It was logged when it came about.
-        ProblemKind::Verification => return,
+        ProblemKind::Verification | ProblemKind::Unlisted => return,
     };
     tracing::warn!(
         event,

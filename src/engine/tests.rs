@@ -14,9 +14,10 @@ use tokio::sync::Semaphore;
 use super::*;
 use crate::config::{Check, KeyConfig, VerifyConfig};
 use crate::document::{Document, FieldMap};
-use crate::flashback::{Listed, Validation};
+use crate::flashback::{Listing, Validation};
 use crate::model::{
-    Action, AiLlmId, AiType, KeyId, Observation, Origin, Settings, SourceId, Version, WorkspaceId,
+    Action, AiLlmId, AiType, KeyId, Observation, Origin, Settings, SourceId, Target, TargetKind,
+    Version, WorkspaceId,
 };
 use crate::secret::Credentials;
 use crate::source::{Reading, Source};
@@ -105,8 +106,8 @@ impl FakeFlashback {
 
 #[async_trait]
 impl Flashback for FakeFlashback {
-    async fn list(&self, _: &WorkspaceId) -> Result<Vec<Listed>, FlashbackError> {
-        Ok(Vec::new())
+    async fn list(&self, _: &WorkspaceId, _: TargetKind) -> Result<Listing, FlashbackError> {
+        Ok(Listing::default())
     }
 
     async fn create(&self, _: &Settings, _: &Credentials) -> Result<AiLlmId, FlashbackError> {
@@ -161,6 +162,7 @@ impl Bench {
                 name: "k".to_owned(),
                 ai_type: AiType::Other,
                 endpoint: "https://example.com".to_owned(),
+                target: Target::Configuration,
             },
             origin: Origin {
                 source: SourceId::new("s"),
@@ -173,8 +175,10 @@ impl Bench {
                 after_flashback: false,
                 grace: Duration::from_secs(1),
                 rollback: false,
+                settle: Duration::ZERO,
             },
             enabled: true,
+            may_create: true,
         };
         let places = Arc::new(Semaphore::new(1));
         let unit = Unit::new(KeyId::new("k"), config, source.clone(), places);

@@ -15,8 +15,8 @@ use crate::failpoint;
 use crate::flashback::{FlashbackError, Validation};
 use crate::lane::Failure as _;
 use crate::model::{
-    Action, AiLlmId, Asked, HistoryRow, Order, Origin, Outcome, Record, Stage, Stored, Trial,
-    Verdict, Verifier, Version,
+    Action, AiLlmId, Asked, HistoryRow, Order, Origin, Outcome, Record, Stage, Stored, TargetKind,
+    Trial, Verdict, Verifier, Version,
 };
 use crate::reconcile::{HoldReason, Older, Read, Stand};
 use crate::retry::{self, Class, Limits};
@@ -81,14 +81,16 @@ impl Pass<'_> {
         let Some(trial) = self.record.trial.clone() else {
             unreachable!("the decision asks for a validation only in a trial")
         };
-        let validate = async {
-            let _place = self.unit.places.acquire().await.expect("never closed");
-            self.engine.flashback.validate(id).await
+        let asked = match self.unit.config.settings.target.kind() {
+            TargetKind::Configuration => self.ask_about(std::slice::from_ref(id)).await,
+            TargetKind::StoredKey => match self.users_of(id).await {
+                Ok(Ok(users)) => self.ask_about(&users).await,
+                Ok(Err(error)) => Ok(unvalidated(&error)),
+                Err(fault) => Err(fault),
+            },
         };
-        let (verdict, retry_after) = match self.unless_stopped(validate).await {
-            Ok(Ok(Validation::Valid)) => (Verdict::Works, None),
-            Ok(Ok(Validation::Invalid(said))) => (Verdict::Rejected(said), None),
-            Ok(Err(error)) => unvalidated(&error),
+        let (verdict, retry_after) = match asked {
+            Ok(answer) => answer,
             Err(_) => return Ok(false),
         };
         failpoint::reach_in(trial.stage.as_str(), "validation_answered");
@@ -111,6 +113,36 @@ impl Pass<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// Asks Flashback about each of these configurations, which all hold the same key: it works where it
+    /// works in all of them.
+    async fn ask_about(&self, all: &[AiLlmId]) -> Result<(Verdict, Option<Duration>), Fault> {
+        let mut worst = match all {
+            [] => Verdict::Unsupported("no configuration uses the stored key".to_owned()),
+            _ => Verdict::Works,
+        };
+        let mut wait = None;
+        for id in all {
+            let validate = async {
+                let _place = self.unit.places.acquire().await.expect("never closed");
+                self.engine.flashback.validate(id).await
+            };
+            let (verdict, retry_after) = match self.unless_stopped(validate).await? {
+                Ok(Validation::Valid) => (Verdict::Works, None),
+                Ok(Validation::Invalid(said)) => (Verdict::Rejected(said), None),
+                Err(error) => unvalidated(&error),
+            };
+            let verdict = match all.len() {
+                1 => verdict,
+                _ => verdict.of(id),
+            };
+            if verdict.gravity() > worst.gravity() {
+                worst = verdict;
+            }
+            wait = wait.max(retry_after);
+        }
+        Ok((worst, wait))
     }
 
     /// Nobody can tell any more, because nobody is asked.
@@ -352,9 +384,19 @@ impl Pass<'_> {
 
 /// What a validation means that did not come about.
 fn unvalidated(error: &FlashbackError) -> (Verdict, Option<Duration>) {
-    match error.class() {
-        Class::Refused => (Verdict::Unsupported(error.to_string()), None),
-        Class::Outage { retry_after } | Class::Transient { retry_after } => {
+    match (error, error.class()) {
+        (
+            FlashbackError::Refused {
+                status: 400 | 422,
+                what,
+            },
+            _,
+        ) => (Verdict::Rejected(what.clone()), None),
+        (FlashbackError::Refused { status: 403, .. } | FlashbackError::NotFound { .. }, _) => {
+            (Verdict::Unsupported(error.to_string()), None)
+        }
+        (_, Class::Refused) => (Verdict::Inconclusive(error.to_string()), None),
+        (_, Class::Outage { retry_after } | Class::Transient { retry_after }) => {
             (Verdict::Inconclusive(error.to_string()), retry_after)
         }
     }

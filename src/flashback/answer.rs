@@ -11,9 +11,9 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::reason::reason;
-use super::{Listed, Validation, scrub, wire};
-use crate::model::{AiLlmId, AiType, Settings, WorkspaceId};
-use crate::redact;
+use super::{Validation, wire};
+use crate::model::AiLlmId;
+use crate::redact::Pieces;
 use crate::secret::Secret;
 
 /// The life of an access token where its answer does not say: the platform's documented hour.
@@ -28,140 +28,96 @@ const MILLISECONDS_ABOVE: f64 = 1e11;
 pub(super) enum Odd {
     /// Its body is not the contract's.
     NotTheContract(String),
-    /// `{"success": false}`, with the server's words as they came.
-    Unsuccessful(String),
+    /// `{"success": false}`, with the server's words as they came, where it gives any.
+    Unsuccessful(Option<Zeroizing<String>>),
+}
+
+impl Odd {
+    /// The body lacks a field.
+    pub fn lacks(field: &str) -> Self {
+        Self::NotTheContract(format!("its JSON lacks `{field}`"))
+    }
 }
 
 /// Parses an answer. What serde says is kept out: it quotes values.
 fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Odd> {
-    serde_json::from_slice(body).map_err(|error| {
-        let place = format!("line {}, column {}", error.line(), error.column());
-        Odd::NotTheContract(match error.classify() {
-            serde_json::error::Category::Data => {
-                format!("its JSON is not what the API promises ({place})")
-            }
-            _ => "its body is not JSON".to_owned(),
-        })
+    serde_json::from_slice(body).map_err(|error| parse_error(&error))
+}
+
+/// A body that could not be parsed.
+pub(super) fn parse_error(error: &serde_json::Error) -> Odd {
+    let place = format!("line {}, column {}", error.line(), error.column());
+    Odd::NotTheContract(match error.classify() {
+        serde_json::error::Category::Data => {
+            format!("its JSON is not what the API promises ({place})")
+        }
+        _ => "its body is not JSON".to_owned(),
     })
 }
 
-fn lacks(field: &str) -> Odd {
-    Odd::NotTheContract(format!("its JSON lacks `{field}`"))
-}
-
-/// `{success}`, which any answer has.
-#[derive(Deserialize)]
-struct Outcome {
+/// `success`, in which every answer but a list can be read.
+#[derive(Default, Deserialize)]
+struct Success {
     success: Option<bool>,
 }
 
-/// Whether a body says that the call succeeded.
-fn succeeded(body: &[u8]) -> Result<(), Odd> {
-    match parse::<Outcome>(body)?.success {
-        Some(true) => Ok(()),
-        Some(false) => Err(Odd::Unsuccessful(error_words(body))),
-        None => Err(lacks("success")),
+/// Takes an answer that says that it is no success for what it says.
+fn unless_unsuccessful(body: &[u8]) -> Result<Success, Odd> {
+    let success: Success = parse(body)?;
+    match success.success {
+        Some(false) => Err(Odd::Unsuccessful(reason(body).and_then(|said| said.text))),
+        Some(true) | None => Ok(success),
     }
 }
 
-/// What a body gives as its reason, unmasked.
-pub(super) fn error_words(body: &[u8]) -> String {
-    reason(body)
-        .and_then(|reason| reason.text)
-        .map_or_else(|| "it gives no reason".to_owned(), |text| text.to_string())
-}
-
-/// The answer to `GET /ai/llm`: what is in `workspace` and of a type this program knows.
-pub(super) fn read_list(
-    body: &[u8],
-    workspace: &WorkspaceId,
-    sent: &[&Secret],
-) -> Result<Vec<Listed>, Odd> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct List {
-        ai_llms: Option<Vec<Entry>>,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Entry {
-        id: String,
-        workspace_id: String,
-        name: String,
-        ai_type: String,
-        endpoint: String,
-    }
-
-    succeeded(body)?;
-    let entries = parse::<List>(body)?
-        .ai_llms
-        .ok_or_else(|| lacks("aiLlms"))?;
-    let mut listed = Vec::new();
-    for entry in entries {
-        let id = usable_id(&entry.id, sent)?;
-        let Some(ai_type) = known_type(&entry.ai_type) else {
-            continue;
-        };
-        if entry.workspace_id != workspace.as_str() {
-            continue;
-        }
-        listed.push(Listed {
-            id,
-            settings: Settings {
-                workspace_id: workspace.clone(),
-                name: entry.name,
-                ai_type,
-                endpoint: entry.endpoint,
-            },
-        });
-    }
-    Ok(listed)
-}
-
-fn known_type(text: &str) -> Option<AiType> {
-    serde_json::from_value(serde_json::Value::from(text)).ok()
-}
-
-/// The answer to `POST /ai/llm/{id}/validate`: here `success: false` is a result and no failure. Its
-/// words may be the provider's about a key that this request has not sent, so that a piece of it
-/// would not be known again: of those no more is kept than plain words.
+/// The answer to `POST /ai/llm/{id}/validate`: here `success: false` is a result and no failure.
 pub(super) fn read_validated(body: &[u8], sent: &[&Secret]) -> Result<Validation, Odd> {
-    match succeeded(body) {
-        Ok(()) => Ok(Validation::Valid),
+    match unless_unsuccessful(body) {
+        Ok(Success {
+            success: Some(true),
+        }) => Ok(Validation::Valid),
+        Ok(_) => Err(Odd::lacks("success")),
         Err(Odd::Unsuccessful(words)) => {
-            let words = wire::scrubbed(&words, sent);
-            Ok(Validation::Invalid(scrub::words_only(&words)))
+            Ok(Validation::Invalid(wire::said(words.as_deref(), sent)))
         }
         Err(odd) => Err(odd),
     }
 }
 
-/// The answer to `POST /ai/llm`.
-pub(super) fn read_created(body: &[u8], sent: &[&Secret]) -> Result<AiLlmId, Odd> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Created {
-        ai_llm_id: Option<String>,
-    }
-    succeeded(body)?;
-    let id = parse::<Created>(body)?.ai_llm_id;
-    usable_id(&id.ok_or_else(|| lacks("aiLlmId"))?, sent)
+/// The answer to a `POST` that creates, whose id is in `field`. `None` where the API has taken it and
+/// gives no id that can be used: then it is to be looked up by its name.
+pub(super) fn read_created(
+    body: &[u8],
+    field: &str,
+    sent: &[&Secret],
+) -> Result<Option<AiLlmId>, Odd> {
+    read_updated(body)?;
+    let body = serde_json::from_slice::<serde_json::Value>(body).unwrap_or_default();
+    let id = body.get(field).and_then(serde_json::Value::as_str);
+    let sent = Pieces::of(sent.iter().map(|secret| secret.expose()));
+    Ok(id.and_then(|id| usable_id(id, &sent)))
 }
 
-/// The answer to `PUT /ai/llm/{id}`.
+/// The answer to a `PUT`, whose 2xx is the success: only a body that denies it is a failure, and a
+/// page, which is never the API's.
 pub(super) fn read_updated(body: &[u8]) -> Result<(), Odd> {
-    succeeded(body)
+    if body.trim_ascii_start().starts_with(b"<") {
+        return Err(Odd::NotTheContract("its body is a page".to_owned()));
+    }
+    match unless_unsuccessful(body) {
+        Err(odd @ Odd::Unsuccessful(_)) => Err(odd),
+        Err(Odd::NotTheContract(_)) | Ok(_) => Ok(()),
+    }
 }
+
+/// The longest id that is taken, in bytes.
+const LONGEST_ID: usize = 512;
 
 /// An id becomes part of a path, so one that would lead elsewhere is none. It is also logged and
-/// kept, so one that repeats a secret is none either.
-fn usable_id(id: &str, sent: &[&Secret]) -> Result<AiLlmId, Odd> {
-    let repeats = |secret: &&Secret| redact::repeats(id, secret.expose());
-    if fits_a_path(id) && !sent.iter().any(repeats) {
-        Ok(AiLlmId::new(id))
-    } else {
-        Err(Odd::NotTheContract("an id in it cannot be used".to_owned()))
-    }
+/// kept, so one that repeats a secret is none either, nor one of any length.
+pub(super) fn usable_id(id: &str, sent: &Pieces) -> Option<AiLlmId> {
+    let usable = id.len() <= LONGEST_ID && fits_a_path(id) && !sent.are_in(id);
+    usable.then(|| AiLlmId::new(id))
 }
 
 /// Whether a text can be one segment of a path: `.` and `..` lead elsewhere, encoded or not.
@@ -188,12 +144,10 @@ pub(super) fn read_tokens(body: &[u8], now: f64) -> Result<Tokens, Odd> {
         refresh_token: Option<String>,
         expires_at: Option<serde_json::Value>,
     }
-    if parse::<Outcome>(body)?.success == Some(false) {
-        return Err(Odd::Unsuccessful(error_words(body)));
-    }
+    unless_unsuccessful(body)?;
     let answer: Answer = parse(body)?;
     let given = |text: Option<String>| text.filter(|token| !token.is_empty());
-    let access = given(answer.access_token).ok_or_else(|| lacks("accessToken"))?;
+    let access = given(answer.access_token).ok_or_else(|| Odd::lacks("accessToken"))?;
     let expires_at = answer
         .expires_at
         .as_ref()
@@ -239,42 +193,56 @@ mod tests {
 
     use super::*;
 
-    fn settings(ai_type: AiType) -> Settings {
-        Settings {
-            workspace_id: WorkspaceId::new("w"),
-            name: "n".into(),
-            ai_type,
-            endpoint: "https://e".into(),
-        }
+    fn created(body: &[u8], sent: &[&Secret]) -> Result<Option<AiLlmId>, Odd> {
+        read_created(body, "aiLlmId", sent)
     }
 
     #[test]
-    fn only_the_contracts_success_is_one() {
-        assert_eq!(
-            read_created(br#"{"success":true,"aiLlmId":"x","more":[]}"#, &[]),
-            Ok(AiLlmId::new("x"))
-        );
-        for odd in [
-            &b"<html>fine</html>"[..],
+    fn a_write_that_is_answered_2xx_is_done_unless_the_body_denies_it() {
+        for body in [
+            &br#"{"success":true,"aiLlmId":"x"}"#[..],
             b"",
+            b"fine",
+            b"{}",
             b"[]",
-            br#"{"success":"true","aiLlmId":"x"}"#,
             br#"{"aiLlmId":"x"}"#,
-            br#"{"success":true}"#,
-            br#"{"success":true,"aiLlmId":7}"#,
-            br#"{"success":true,"aiLlmId":""}"#,
-            br#"{"success":true,"aiLlmId":".."}"#,
+            br#"{"success":"true"}"#,
         ] {
-            assert!(
-                matches!(read_created(odd, &[]), Err(Odd::NotTheContract(_))),
+            assert_eq!(
+                read_updated(body),
+                Ok(()),
                 "{}",
-                String::from_utf8_lossy(odd)
+                String::from_utf8_lossy(body)
             );
         }
         assert_eq!(
             read_updated(br#"{"success":false,"message":"no","error_code":"E"}"#),
-            Err(Odd::Unsuccessful("no (E)".into()))
+            Err(Odd::Unsuccessful(Some(Zeroizing::new("no (E)".into()))))
         );
+        for page in ["<html>fine</html>", "\n <!DOCTYPE html>"] {
+            let odd = read_updated(page.as_bytes());
+            assert!(matches!(odd, Err(Odd::NotTheContract(_))), "{page}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_taken_where_it_can_be_used() {
+        let body = br#"{"success":true,"aiLlmId":"x","more":[]}"#;
+        assert_eq!(created(body, &[]), Ok(Some(AiLlmId::new("x"))));
+        let body = br#"{"aiLlmId":"x"}"#;
+        assert_eq!(created(body, &[]), Ok(Some(AiLlmId::new("x"))));
+        let long = format!(r#"{{"aiLlmId":"{}"}}"#, "i".repeat(70_000));
+        for without in [
+            "",
+            "made",
+            r#"{"success":true}"#,
+            r#"{"success":true,"aiLlmId":7}"#,
+            r#"{"success":true,"aiLlmId":""}"#,
+            r#"{"success":true,"aiLlmId":".."}"#,
+            &long,
+        ] {
+            assert_eq!(created(without.as_bytes(), &[]), Ok(None), "{without}");
+        }
     }
 
     #[test]
@@ -292,41 +260,18 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_of_its_workspace_and_of_known_types() {
-        let entry = |id: &str, workspace: &str, ai_type: &str| {
-            serde_json::json!({"id": id, "workspaceId": workspace, "name": "n",
-                "aiType": ai_type, "endpoint": "https://e", "key": null})
-        };
-        let body = serde_json::json!({"success": true, "aiLlms": [
-            entry("1", "w", "OPENAI"), entry("2", "elsewhere", "OPENAI"), entry("3", "w", "MISTRAL"),
-        ]});
-        let listed = read_list(body.to_string().as_bytes(), &WorkspaceId::new("w"), &[]);
-        assert_eq!(
-            listed,
-            Ok(vec![Listed {
-                id: AiLlmId::new("1"),
-                settings: settings(AiType::Openai)
-            }])
-        );
-        let broken = br#"{"success":true,"aiLlms":[{"id":"1"}]}"#;
-        assert!(read_list(broken, &WorkspaceId::new("w"), &[]).is_err());
-        assert!(read_list(br#"{"success":true}"#, &WorkspaceId::new("w"), &[]).is_err());
-    }
-
-    #[test]
     fn an_id_that_repeats_a_secret_is_none() {
         let secret = Secret::new("canary-canary".into());
         for id in ["canary-canary", "id-of-canary-c", "Y2FuYXJ5LWNhbmFyeQ"] {
             let body = format!(r#"{{"success":true,"aiLlmId":"{id}"}}"#);
-            let odd = read_created(body.as_bytes(), &[&secret]);
-            assert!(matches!(odd, Err(Odd::NotTheContract(words)) if !words.contains("canary")));
+            assert_eq!(created(body.as_bytes(), &[&secret]), Ok(None), "{id}");
         }
     }
 
     #[test]
     fn what_is_odd_quotes_no_value() {
         let body = br#"{"success":"canary-canary"}"#;
-        let Err(Odd::NotTheContract(words)) = read_updated(body) else {
+        let Err(Odd::NotTheContract(words)) = read_validated(body, &[]) else {
             panic!("odd");
         };
         assert!(!words.contains("canary"), "{words}");
@@ -349,12 +294,10 @@ mod tests {
     proptest! {
         #[test]
         fn no_answer_makes_a_reader_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = read_created(&body, &[]);
+            let _ = created(&body, &[]);
             let _ = read_updated(&body);
             let _ = read_validated(&body, &[]);
-            let _ = read_list(&body, &WorkspaceId::new("w"), &[]);
             let _ = read_tokens(&body, 0.0);
-            let _ = error_words(&body);
         }
     }
 }

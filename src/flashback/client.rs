@@ -9,13 +9,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use reqwest::Method;
 
-use super::answer::{self, Odd};
-use super::exchange::{Call, Exchange};
+use super::answer;
+use super::exchange::{Call, Exchange, List, Reader, Unread, Whole};
 use super::session::{Access, Session};
 use super::wire;
-use super::{Flashback, FlashbackError, Listed, Validation};
+use super::{Flashback, FlashbackError, Listing, Validation};
 use crate::lane::Lane;
-use crate::model::{AiLlmId, Settings, WorkspaceId};
+use crate::model::{AiLlmId, Listed, Settings, TargetKind, WorkspaceId};
 use crate::secret::{Credentials, Secret};
 
 pub use super::sign_in::Auth;
@@ -55,36 +55,36 @@ impl Client {
         Ok(Self { exchange, session })
     }
 
-    /// Makes a call with the access of the moment.
-    async fn send<T>(
+    /// Makes a call with the access of the moment, and once more with another where that is refused.
+    async fn send<R: Reader>(
         &self,
         operation: &'static str,
         call: &Call<'_>,
-        read: impl Fn(&[u8], &[&Secret]) -> Result<T, Odd> + Sync,
-    ) -> Result<T, FlashbackError> {
+        reader: R,
+    ) -> Result<R::Read, FlashbackError> {
         let access = self.session.access().await?;
         match self
-            .attempt(operation, call, &access, Chance::First, &read)
+            .attempt(operation, call, &access, Chance::First, &reader)
             .await
         {
             Err(FlashbackError::Refused { status: 401, .. }) => {}
             other => return other,
         }
         let access = self.session.renewed(&access).await?;
-        self.attempt(operation, call, &access, Chance::Last, &read)
+        self.attempt(operation, call, &access, Chance::Last, &reader)
             .await
     }
 
-    async fn attempt<T>(
+    async fn attempt<R: Reader>(
         &self,
         operation: &'static str,
         call: &Call<'_>,
         access: &Arc<Access>,
         chance: Chance,
-        read: &(impl Fn(&[u8], &[&Secret]) -> Result<T, Odd> + Sync),
-    ) -> Result<T, FlashbackError> {
+        reader: &R,
+    ) -> Result<R::Read, FlashbackError> {
         let exchange = async {
-            match self.exchange.send(call, Some(&access.token), read).await {
+            match self.exchange.send(call, Some(&access.token), reader).await {
                 Err(FlashbackError::Refused { status: 401, what }) => Err(match chance {
                     Chance::First => self.session.refused(access).await,
                     Chance::Last => {
@@ -101,6 +101,27 @@ impl Client {
             }
         };
         self.exchange.lane.call(operation, exchange).await
+    }
+
+    /// The id of what a creation has made whose answer gave none that can be used.
+    async fn look_up(&self, settings: &Settings) -> Result<AiLlmId, FlashbackError> {
+        let kind = settings.target.kind();
+        let listing = self.list(&settings.workspace_id, kind).await;
+        let entries = listing.map(|listing| listing.entries).unwrap_or_default();
+        let named = |listed: &Listed| listed.appearance.name == settings.name;
+        let mut found = entries.into_iter().filter(named);
+        match (found.next(), found.next()) {
+            (Some(made), None) => Ok(made.id),
+            _ => Err(FlashbackError::Faulty {
+                what: format!(
+                    "Flashback has taken the {}, but its answer has no id that can be used, and it \
+                     is not found by its name",
+                    kind.noun()
+                ),
+                status: "bad_answer".to_owned(),
+                retry_after: None,
+            }),
+        }
     }
 }
 
@@ -129,17 +150,35 @@ fn secrets(credentials: &Credentials) -> Vec<&Secret> {
         .collect()
 }
 
+/// Where a kind of thing is, and what the answer to its creation calls its id.
+fn place(kind: TargetKind) -> (&'static [&'static str], &'static str) {
+    match kind {
+        TargetKind::Configuration => (&["ai", "llm"], "aiLlmId"),
+        TargetKind::StoredKey => (&["apikeys"], "apiKeyId"),
+    }
+}
+
+/// The name of an operation, for metrics.
+fn operation(kind: TargetKind, names: [&'static str; 2]) -> &'static str {
+    match kind {
+        TargetKind::Configuration => names[0],
+        TargetKind::StoredKey => names[1],
+    }
+}
+
 #[async_trait]
 impl Flashback for Client {
-    async fn list(&self, workspace: &WorkspaceId) -> Result<Vec<Listed>, FlashbackError> {
+    async fn list(
+        &self,
+        workspace: &WorkspaceId,
+        kind: TargetKind,
+    ) -> Result<Listing, FlashbackError> {
         let call = Call {
             workspace: Some(workspace.as_str()),
-            ..Call::new(Method::GET, &["ai", "llm"])
+            ..Call::new(Method::GET, place(kind).0)
         };
-        self.send("list", &call, |body, sent| {
-            answer::read_list(body, workspace, sent)
-        })
-        .await
+        let operation = operation(kind, ["list", "list_stored_keys"]);
+        self.send(operation, &call, List { workspace, kind }).await
     }
 
     async fn create(
@@ -147,12 +186,19 @@ impl Flashback for Client {
         settings: &Settings,
         credentials: &Credentials,
     ) -> Result<AiLlmId, FlashbackError> {
+        let kind = settings.target.kind();
+        let (path, id) = place(kind);
         let call = Call {
             body: Some(wire::create_body(settings, credentials)),
             sent: secrets(credentials),
-            ..Call::new(Method::POST, &["ai", "llm"])
+            ..Call::new(Method::POST, path)
         };
-        self.send("create", &call, answer::read_created).await
+        let operation = operation(kind, ["create", "create_stored_key"]);
+        let read = |body: &[u8], sent: &[&Secret]| answer::read_created(body, id, sent);
+        match self.send(operation, &call, Whole(read)).await? {
+            Some(id) => Ok(id),
+            None => self.look_up(settings).await,
+        }
     }
 
     async fn update(
@@ -161,14 +207,16 @@ impl Flashback for Client {
         settings: &Settings,
         credentials: &Credentials,
     ) -> Result<(), FlashbackError> {
-        let path = ["ai", "llm", id.as_str()];
+        let kind = settings.target.kind();
+        let path = [place(kind).0, &[id.as_str()]].concat();
         let call = Call {
             body: Some(wire::update_body(settings, credentials)),
             sent: secrets(credentials),
             ..Call::new(Method::PUT, &path)
         };
-        self.send("update", &call, |body, _| answer::read_updated(body))
-            .await
+        let operation = operation(kind, ["update", "update_stored_key"]);
+        let read = |body: &[u8], _: &[&Secret]| answer::read_updated(body);
+        self.send(operation, &call, Whole(read)).await
     }
 
     async fn validate(&self, id: &AiLlmId) -> Result<Validation, FlashbackError> {
@@ -177,7 +225,8 @@ impl Flashback for Client {
             relays: Some(VALIDATION),
             ..Call::new(Method::POST, &path)
         };
-        self.send("validate", &call, answer::read_validated).await
+        self.send("validate", &call, Whole(answer::read_validated))
+            .await
     }
 
     fn held_back_for(&self) -> Option<Duration> {
@@ -191,11 +240,8 @@ impl Flashback for Client {
             self.session.access().await?;
             return Ok(format!("signed in ({})", self.session.method()));
         }
-        let call = Call {
-            status_only: true,
-            ..Call::new(Method::GET, &["ai", "llm"])
-        };
-        let tried = self.send("list", &call, |_, _| Ok(())).await;
+        let call = Call::new(Method::GET, &["ai", "llm"]);
+        let tried = self.send("list", &call, Unread).await;
         match tried {
             Ok(())
             | Err(FlashbackError::Refused { status: 403, .. } | FlashbackError::NotFound { .. }) => {

@@ -1,20 +1,25 @@
 //! One request and its answer: what every call to Flashback has in common.
 //!
 //! An answer is a value only where it is a 2xx whose body the caller's reader accepts; everything
-//! else becomes a [`FlashbackError`] here, with the server's words scrubbed.
+//! else becomes a [`FlashbackError`] here, with the server's words scrubbed. A refusal counts as one
+//! only in the API's own words: what a gateway, a firewall or a login page in front of it says is a
+//! failure on the way.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode, Url};
 use zeroize::Zeroizing;
 
-use super::FlashbackError;
 use super::answer::{self, Odd};
-use super::wire;
+use super::reason::reason;
+use super::{FlashbackError, Listing, listing, wire};
 use crate::lane::Lane;
+use crate::model::{TargetKind, WorkspaceId};
+use crate::redact::Pieces;
 use crate::retry::{Class, class_of_status, parse_retry_after};
 use crate::secret::{Secret, append};
 
@@ -22,8 +27,8 @@ use crate::secret::{Secret, append};
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long an unused connection is kept.
 const IDLE: Duration = Duration::from_secs(60);
-/// The longest answer that is read. A list of 10,000 configurations is about 4 MiB.
-const LONGEST_ANSWER: usize = 16 << 20;
+/// The longest answer that is read at once; a list is read as it comes.
+const LONGEST_ANSWER: usize = 1 << 20;
 /// The longest error that is read.
 const LONGEST_ERROR: usize = 64 << 10;
 
@@ -49,8 +54,6 @@ pub(super) struct Call<'a> {
     pub body: Option<Bytes>,
     /// The secrets in the body, which an answer must not show.
     pub sent: Vec<&'a Secret>,
-    /// The answer's status is enough: its body is not read.
-    pub status_only: bool,
     /// Flashback calls the provider before it answers, and is given this long. That it comes to
     /// nothing may be the provider's fault, and is no outage of Flashback.
     pub relays: Option<Duration>,
@@ -65,7 +68,6 @@ impl<'a> Call<'a> {
             workspace: None,
             body: None,
             sent: Vec::new(),
-            status_only: false,
             relays: None,
         }
     }
@@ -97,16 +99,19 @@ impl Exchange {
     }
 
     /// Makes the call and reads its answer; the reader is told what was sent, to know it again.
-    pub async fn send<T>(
+    pub async fn send<R: Reader>(
         &self,
         call: &Call<'_>,
         bearer: Option<&Secret>,
-        read: impl Fn(&[u8], &[&Secret]) -> Result<T, Odd> + Sync,
-    ) -> Result<T, FlashbackError> {
-        let Some(limit) = call.relays else {
-            return self.exchange(call, bearer, read).await;
+        reader: &R,
+    ) -> Result<R::Read, FlashbackError> {
+        let exchange = async {
+            let answer = self.head(call, bearer).await?;
+            reader.read(answer, &all_sent(call, bearer)).await
         };
-        let exchange = self.exchange(call, bearer, read);
+        let Some(limit) = call.relays else {
+            return exchange.await;
+        };
         match tokio::time::timeout(limit, exchange).await {
             Ok(Err(FlashbackError::Unavailable {
                 what,
@@ -123,35 +128,6 @@ impl Exchange {
                 "timeout",
             )),
         }
-    }
-
-    async fn exchange<T>(
-        &self,
-        call: &Call<'_>,
-        bearer: Option<&Secret>,
-        read: impl Fn(&[u8], &[&Secret]) -> Result<T, Odd> + Sync,
-    ) -> Result<T, FlashbackError> {
-        let answer = self.head(call, bearer).await?;
-        let sent = all_sent(call, bearer);
-        let body = match call.status_only {
-            true => Zeroizing::default(),
-            false => body_of(answer, LONGEST_ANSWER)
-                .await
-                .map_err(|unread| unread.into_error(&sent))?,
-        };
-        read(&body, &sent).map_err(|odd| match odd {
-            Odd::NotTheContract(what) => faulty(
-                format!("Flashback answered with success, but {what}"),
-                "bad_answer",
-            ),
-            Odd::Unsuccessful(words) => faulty(
-                format!(
-                    "Flashback answered `success: false`: {}",
-                    wire::scrubbed(&words, &sent)
-                ),
-                "unsuccessful",
-            ),
-        })
     }
 
     /// Makes the call as far as a 2xx; what else comes is an error.
@@ -223,6 +199,62 @@ impl Exchange {
     }
 }
 
+/// Makes something of a 2xx.
+#[async_trait]
+pub(super) trait Reader: Send + Sync {
+    /// What it makes.
+    type Read: Send;
+
+    /// Reads the body.
+    async fn read(&self, answer: Response, sent: &[&Secret]) -> Result<Self::Read, FlashbackError>;
+}
+
+/// Reads a short body as a whole.
+pub(super) struct Whole<F>(pub F);
+
+#[async_trait]
+impl<T: Send, F: Fn(&[u8], &[&Secret]) -> Result<T, Odd> + Send + Sync> Reader for Whole<F> {
+    type Read = T;
+
+    async fn read(&self, answer: Response, sent: &[&Secret]) -> Result<T, FlashbackError> {
+        let body = body_of(answer, LONGEST_ANSWER).await;
+        let body = body.map_err(|unread| unread.into_error(sent))?;
+        self.0(&body, sent).map_err(|odd| odd_answer(odd, sent))
+    }
+}
+
+/// Reads a list as it comes.
+pub(super) struct List<'a> {
+    pub workspace: &'a WorkspaceId,
+    pub kind: TargetKind,
+}
+
+#[async_trait]
+impl Reader for List<'_> {
+    type Read = Listing;
+
+    async fn read(&self, answer: Response, sent: &[&Secret]) -> Result<Listing, FlashbackError> {
+        let pieces = Pieces::of(sent.iter().map(|secret| secret.expose()));
+        let listing = listing::read(answer, self.workspace.clone(), self.kind, pieces);
+        listing.await.map_err(|unread| match unread {
+            listing::Unread::Odd(odd) => odd_answer(odd, sent),
+            listing::Unread::Lost(error) => lost(&error, sent),
+        })
+    }
+}
+
+/// Leaves the body unread: the status is enough.
+pub(super) struct Unread;
+
+#[async_trait]
+impl Reader for Unread {
+    type Read = ();
+
+    async fn read(&self, _: Response, _: &[&Secret]) -> Result<(), FlashbackError> {
+        Ok(())
+    }
+}
+
 /// What Flashback's operators see of who asked.
 fn user_agent(replica: Option<&str>) -> String {
     let product = concat!("flashback-rotator/", env!("CARGO_PKG_VERSION"));
@@ -247,21 +279,33 @@ async fn refusal(answer: Response, sent: &[&Secret]) -> FlashbackError {
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok())
         .and_then(|text| parse_retry_after(text, SystemTime::now()));
-    if status.is_redirection() {
-        return FlashbackError::Refused {
-            status: status.as_u16(),
-            what: "it is a redirect, and none is followed: base_url must be the final address"
-                .to_owned(),
+    let code = status.as_u16();
+    let reason = body_of(answer, LONGEST_ERROR)
+        .await
+        .ok()
+        .and_then(|body| reason(&body));
+    let in_front = !reason.as_ref().is_some_and(|reason| reason.is_api);
+    let words = wire::said(reason.and_then(|reason| reason.text).as_deref(), sent);
+    if in_front && status.is_redirection() {
+        return FlashbackError::Faulty {
+            what: format!(
+                "a redirect ({code}) came back, and none is followed: something in front of Flashback \
+                 sends callers elsewhere, or base_url is not the final address"
+            ),
+            status: code.to_string(),
+            retry_after,
         };
     }
-    let words = body_of(answer, LONGEST_ERROR).await.ok().map_or_else(
-        || "it gives no reason".to_owned(),
-        |body| wire::scrubbed(&answer::error_words(&body), sent),
-    );
+    if in_front && status.is_client_error() && !matches!(code, 408 | 425 | 429) {
+        return FlashbackError::Faulty {
+            what: format!("something in front of Flashback answered {code}: {words}"),
+            status: code.to_string(),
+            retry_after,
+        };
+    }
     if status == StatusCode::NOT_FOUND {
         return FlashbackError::NotFound { what: words };
     }
-    let code = status.as_u16();
     match class_of_status(code, retry_after) {
         Class::Outage { retry_after } => FlashbackError::Unavailable {
             what: format!("Flashback answered {code}: {words}"),
@@ -280,12 +324,29 @@ async fn refusal(answer: Response, sent: &[&Secret]) -> FlashbackError {
     }
 }
 
-enum Unread {
+/// A 2xx that is no success.
+fn odd_answer(odd: Odd, sent: &[&Secret]) -> FlashbackError {
+    match odd {
+        Odd::NotTheContract(what) => faulty(
+            format!("Flashback answered with success, but {what}"),
+            "bad_answer",
+        ),
+        Odd::Unsuccessful(words) => faulty(
+            format!(
+                "Flashback answered `success: false`: {}",
+                wire::said(words.as_deref(), sent)
+            ),
+            "unsuccessful",
+        ),
+    }
+}
+
+enum NoBody {
     TooLong,
     Lost(reqwest::Error),
 }
 
-impl Unread {
+impl NoBody {
     fn into_error(self, sent: &[&Secret]) -> FlashbackError {
         match self {
             Self::TooLong => faulty(
@@ -298,16 +359,16 @@ impl Unread {
 }
 
 /// Reads a body of at most `limit` bytes into memory that is wiped: it may hold tokens.
-async fn body_of(mut answer: Response, limit: usize) -> Result<Zeroizing<Vec<u8>>, Unread> {
+async fn body_of(mut answer: Response, limit: usize) -> Result<Zeroizing<Vec<u8>>, NoBody> {
     let stated = answer.content_length().unwrap_or(0);
-    let room = usize::try_from(stated).map_err(|_| Unread::TooLong)?;
+    let room = usize::try_from(stated).map_err(|_| NoBody::TooLong)?;
     if room > limit {
-        return Err(Unread::TooLong);
+        return Err(NoBody::TooLong);
     }
     let mut body = Zeroizing::new(Vec::with_capacity(room.max(4096)));
-    while let Some(chunk) = answer.chunk().await.map_err(Unread::Lost)? {
+    while let Some(chunk) = answer.chunk().await.map_err(NoBody::Lost)? {
         if body.len() + chunk.len() > limit {
-            return Err(Unread::TooLong);
+            return Err(NoBody::TooLong);
         }
         append(&mut body, &chunk);
     }

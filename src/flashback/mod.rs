@@ -1,11 +1,12 @@
 //! The target: Flashback's AI LLM configurations.
 //!
-//! [`Flashback`] is what the engine needs of it. The client checks every answer against the
-//! contract: a 2xx whose body is not what the API promises is an error, never a success.
+//! [`Flashback`] is what the engine needs of it. The client writes strictly and reads tolerantly:
+//! docs/flashback.md has the table of what each answer is taken for.
 
 mod answer;
 pub mod client;
 mod exchange;
+mod listing;
 mod reason;
 mod refresh_file;
 pub mod sandbox;
@@ -20,17 +21,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::lane::Failure;
-use crate::model::{AiLlmId, Settings, WorkspaceId};
+use crate::model::{AiLlmId, Listed, Settings, TargetKind, WorkspaceId};
 use crate::retry::Class;
 use crate::secret::Credentials;
 
-/// A configuration as the list shows it. Credentials are never in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
-    /// Its id.
-    pub id: AiLlmId,
-    /// Its settings. An `ai_type` unknown to this program leaves it out of the list.
-    pub settings: Settings,
+/// What one of Flashback's lists holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The entries of the workspace that could be read.
+    pub entries: Vec<Listed>,
+    /// The positions of those that could not, from 1.
+    pub unreadable: Vec<usize>,
 }
 
 /// What came of a validation.
@@ -45,13 +46,18 @@ pub enum Validation {
 /// The operations the rotator needs.
 #[async_trait]
 pub trait Flashback: Send + Sync {
-    /// `GET /ai/llm?workspaceId=…`: the configurations of one workspace that the caller can see.
+    /// `GET /ai/llm?workspaceId=…` or `GET /apikeys?workspaceId=…`: what one workspace has of a kind,
+    /// as far as the caller can see it.
     ///
     /// # Errors
     /// [`FlashbackError`].
-    async fn list(&self, workspace: &WorkspaceId) -> Result<Vec<Listed>, FlashbackError>;
+    async fn list(
+        &self,
+        workspace: &WorkspaceId,
+        kind: TargetKind,
+    ) -> Result<Listing, FlashbackError>;
 
-    /// `POST /ai/llm`.
+    /// `POST /ai/llm` or `POST /apikeys`. Where the answer has no id, it is looked up by its name.
     ///
     /// # Errors
     /// [`FlashbackError`]. After one that [may have written](FlashbackError::may_have_written),
@@ -62,7 +68,7 @@ pub trait Flashback: Send + Sync {
         credentials: &Credentials,
     ) -> Result<AiLlmId, FlashbackError>;
 
-    /// `PUT /ai/llm/{id}` with every field.
+    /// `PUT /ai/llm/{id}` with every field, or `PUT /apikeys/{uuid}` with the credentials.
     ///
     /// # Errors
     /// [`FlashbackError`].
@@ -104,8 +110,10 @@ pub enum FlashbackError {
         /// What it asked callers to wait.
         retry_after: Option<Duration>,
     },
-    /// This call failed and may work when repeated: 408, 425, 500, an answer that is not the
-    /// contract's, a connection lost before the answer, `{"success": false}` in a 200.
+    /// This call failed and may work when repeated: 408, 425, 500, a connection lost before the answer,
+    /// `{"success": false}` in a 200, an answer that is not the contract's. Also any 3xx or 4xx that is
+    /// not in the API's words: something in front of Flashback has answered, and it says nothing
+    /// about the key, the id or the account.
     #[error("{what}")]
     Faulty {
         /// For people.

@@ -11,6 +11,8 @@ use zeroize::Zeroizing;
 const FIELDS: [&str; 5] = ["message", "error", "error_message", "errors", "detail"];
 /// A short name for the reason, told in brackets behind it.
 const CODE: &str = "error_code";
+/// How many reasons are collected.
+const MOST: usize = 64;
 /// How many bytes of reasons are collected. More would be cut before it is shown.
 const LONGEST: usize = 4096;
 
@@ -84,6 +86,9 @@ fn told(object: &Map<String, Value>) -> Option<Zeroizing<String>> {
 
 /// The texts in a field: itself, those of a list, and the reasons of an object in either.
 fn collect<'a>(value: &'a Value, texts: &mut Vec<&'a str>) {
+    if texts.len() == MOST {
+        return;
+    }
     match value {
         Value::String(text) => {
             let text = text.trim();

@@ -8,7 +8,7 @@ use reqwest::Method;
 
 use super::FlashbackError;
 use super::answer::{self, Tokens};
-use super::exchange::{Call, Exchange};
+use super::exchange::{Call, Exchange, Whole};
 use super::refresh_file::Slot;
 use super::wire;
 use crate::credential::{Credential as _, FromFile, SharedCredential};
@@ -167,7 +167,7 @@ impl SignIn {
     ) -> Result<Tokens, FlashbackError> {
         let exchange = async {
             let read = |body: &[u8], _: &[&Secret]| answer::read_tokens(body, unix_now());
-            match self.exchange.send(call, None, read).await {
+            match self.exchange.send(call, None, &Whole(read)).await {
                 Err(error) if need == Need::Now => Err(as_sign_in(operation, error)),
                 other => other,
             }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::scrub;
-use crate::model::{AiType, Settings};
+use crate::model::{AiType, Settings, TargetKind};
 use crate::secret::{Credentials, Secret};
 
 #[derive(Serialize)]
@@ -20,22 +20,85 @@ struct Configuration<'a> {
     name: &'a str,
     ai_type: AiType,
     endpoint: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<&'a str>,
+    /// `null` takes a left-over one away; in a `POST` there can be none.
+    #[serde(skip_serializing_if = "Field::is_absent")]
+    key: Field<'a>,
     secret: &'a str,
     /// `POST` only: a configuration cannot move to another workspace.
     #[serde(skip_serializing_if = "Option::is_none")]
     workspace_id: Option<&'a str>,
 }
 
-/// The body of `POST /ai/llm`.
-pub(super) fn create_body(settings: &Settings, credentials: &Credentials) -> Bytes {
-    configuration(settings, credentials, Some(settings.workspace_id.as_str()))
+/// A field that may be left out, or be `null`.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Field<'a> {
+    Absent,
+    Null,
+    Text(&'a str),
 }
 
-/// The body of `PUT /ai/llm/{id}`: every field there is.
+impl<'a> Field<'a> {
+    fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
+    fn or(text: Option<&'a Secret>, none: Self) -> Self {
+        text.map_or(none, |text| Self::Text(text.expose()))
+    }
+}
+
+/// A stored key. Of one that is there nothing but the credentials is written.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StoredKey<'a> {
+    #[serde(skip_serializing_if = "Field::is_absent")]
+    key: Field<'a>,
+    secret: &'a str,
+    #[serde(flatten)]
+    made: Option<MadeKey<'a>>,
+}
+
+/// What a stored key is made with, beside its credentials.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MadeKey<'a> {
+    workspace_id: &'a str,
+    provider: AiType,
+    endpoint: &'a str,
+    description: &'a str,
+}
+
+/// The body of the `POST` that creates what `settings` describe.
+pub(super) fn create_body(settings: &Settings, credentials: &Credentials) -> Bytes {
+    match settings.target.kind() {
+        TargetKind::Configuration => {
+            configuration(settings, credentials, Some(settings.workspace_id.as_str()))
+        }
+        TargetKind::StoredKey => wiped_json(&StoredKey {
+            // The contract asks for one, and a provider with one secret has none.
+            key: Field::or(credentials.key.as_ref(), Field::Text("")),
+            secret: credentials.secret.expose(),
+            made: Some(MadeKey {
+                workspace_id: settings.workspace_id.as_str(),
+                provider: settings.ai_type,
+                endpoint: &settings.endpoint,
+                description: &settings.name,
+            }),
+        }),
+    }
+}
+
+/// The body of the `PUT`: of a configuration every field there is, of a stored key its credentials.
 pub(super) fn update_body(settings: &Settings, credentials: &Credentials) -> Bytes {
-    configuration(settings, credentials, None)
+    match settings.target.kind() {
+        TargetKind::Configuration => configuration(settings, credentials, None),
+        TargetKind::StoredKey => wiped_json(&StoredKey {
+            key: Field::or(credentials.key.as_ref(), Field::Absent),
+            secret: credentials.secret.expose(),
+            made: None,
+        }),
+    }
 }
 
 fn configuration(
@@ -43,11 +106,15 @@ fn configuration(
     credentials: &Credentials,
     workspace_id: Option<&str>,
 ) -> Bytes {
+    let left_over = match workspace_id {
+        Some(_) => Field::Absent,
+        None => Field::Null,
+    };
     wiped_json(&Configuration {
         name: &settings.name,
         ai_type: settings.ai_type,
         endpoint: &settings.endpoint,
-        key: credentials.key.as_ref().map(Secret::expose),
+        key: Field::or(credentials.key.as_ref(), left_over),
         secret: credentials.secret.expose(),
         workspace_id,
     })
@@ -130,6 +197,14 @@ pub(super) fn is(secret: &Secret, text: &str) -> bool {
     secret.expose() == text
 }
 
+/// What a server says of why something is no success, as people may see it.
+pub(super) fn said(words: Option<&String>, sent: &[&Secret]) -> String {
+    words.map_or_else(
+        || "it gives no reason".to_owned(),
+        |words| scrub::words_only(&scrubbed(words, sent)),
+    )
+}
+
 /// A server's words without what was sent.
 pub(super) fn scrubbed(words: &str, sent: &[&Secret]) -> String {
     let sent: Vec<_> = sent.iter().map(|secret| secret.expose()).collect();
@@ -139,7 +214,7 @@ pub(super) fn scrubbed(words: &str, sent: &[&Secret]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::WorkspaceId;
+    use crate::model::{AiLlmId, Target, WorkspaceId};
 
     fn settings(ai_type: AiType) -> Settings {
         Settings {
@@ -147,6 +222,7 @@ mod tests {
             name: "n".into(),
             ai_type,
             endpoint: "https://e".into(),
+            target: Target::Configuration,
         }
     }
 
@@ -164,7 +240,21 @@ mod tests {
         let single = Credentials { key: None, ..pair };
         assert_eq!(
             text(update_body(&settings(AiType::Openai), &single)),
-            r#"{"name":"n","aiType":"OPENAI","endpoint":"https://e","secret":"s\"\u0001"}"#
+            r#"{"name":"n","aiType":"OPENAI","endpoint":"https://e","key":null,"secret":"s\"\u0001"}"#
+        );
+        let stored = Settings {
+            target: Target::StoredKey {
+                id: Some(AiLlmId::new("k")),
+            },
+            ..settings(AiType::Openai)
+        };
+        assert_eq!(
+            text(update_body(&stored, &single)),
+            r#"{"secret":"s\"\u0001"}"#
+        );
+        assert_eq!(
+            text(create_body(&stored, &single)),
+            r#"{"key":"","secret":"s\"\u0001","workspaceId":"w","provider":"OPENAI","endpoint":"https://e","description":"n"}"#
         );
         assert_eq!(
             text(refresh_body(&Secret::new("r".into()))),

@@ -6,6 +6,7 @@
 mod hold;
 mod record;
 pub mod strip;
+mod target;
 mod trial;
 
 use std::fmt;
@@ -20,6 +21,7 @@ pub use self::record::{
     Held, Intent, Live, LookNote, Problem, ProblemKind, Record, Refusal, Shown, Stored, Told,
 };
 pub use self::strip::{Mark, Strip};
+pub use self::target::{Appearance, Listed, Target, TargetKind};
 pub use self::trial::{Asked, Stage, Trial, Verdict, Verifier};
 
 use crate::document::FieldMap;
@@ -67,7 +69,8 @@ id! {
     SourceId
 }
 id! {
-    /// The id Flashback gave an AI LLM configuration (`aiLlmId` in its API).
+    /// The id Flashback gave what holds the credentials: an AI LLM configuration (`aiLlmId` in its
+    /// API), or a stored key (`apiKeyId`).
     AiLlmId
 }
 id! {
@@ -218,12 +221,16 @@ pub struct Origin {
 pub struct Settings {
     /// Where it lives. A configuration cannot move between workspaces.
     pub workspace_id: WorkspaceId,
-    /// Unique in the workspace.
+    /// Unique in the workspace. Of a stored key it is the description, or the key's id where that one
+    /// is known by its own id.
     pub name: String,
     /// The provider.
     pub ai_type: AiType,
     /// The provider's base URL.
     pub endpoint: String,
+    /// What holds the credentials.
+    #[serde(default, skip_serializing_if = "Target::is_configuration")]
+    pub target: Target,
 }
 
 /// What is done to Flashback, in the words of `plan` and `sync`.

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::trial::{Trial, Verifier};
 use super::{
-    Action, AiLlmId, Hold, KeyId, Mark, Origin, Repair, Settings, SourceId, Strip, Version,
+    Action, AiLlmId, Appearance, Hold, KeyId, Mark, Origin, Repair, Settings, SourceId, Strip,
+    Version,
 };
 use crate::secret::Fingerprint;
 
@@ -81,6 +82,9 @@ pub struct Live {
     /// Who has taken it, since it was written with these settings.
     #[serde(default)]
     pub verified_by: Option<Verifier>,
+    /// When.
+    #[serde(default)]
+    pub verified_at: Option<DateTime<Utc>>,
     /// How Flashback showed it before it was last put right there, as long as it is not seen to be
     /// shown otherwise.
     #[serde(default)]
@@ -93,8 +97,8 @@ pub struct Live {
 pub enum Shown {
     /// Not at all.
     Nowhere,
-    /// With these settings.
-    As(Settings),
+    /// Like this.
+    As(Appearance),
 }
 
 impl Live {
@@ -246,4 +250,7 @@ pub enum ProblemKind {
     Flashback,
     /// What Flashback holds does not work.
     Verification,
+    /// Flashback does not list the workspace: what is changed there is not noticed. The key itself
+    /// is none the worse for it.
+    Unlisted,
 }

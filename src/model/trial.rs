@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::Stored;
+use super::{AiLlmId, Stored};
 
 /// A clock that was set back must not turn a minute into a year: times further ahead than this are
 /// taken for ones that are over.
@@ -107,6 +107,28 @@ impl Verdict {
             Self::Rejected(_) => "rejected",
             Self::Inconclusive(_) => "inconclusive",
             Self::Unsupported(_) => "unsupported",
+        }
+    }
+
+    /// Names the configuration that it was said of.
+    #[must_use]
+    pub fn of(self, id: &AiLlmId) -> Self {
+        let named = |said| format!("{id}: {said}");
+        match self {
+            Self::Works => Self::Works,
+            Self::Rejected(said) => Self::Rejected(named(said)),
+            Self::Inconclusive(why) => Self::Inconclusive(named(why)),
+            Self::Unsupported(why) => Self::Unsupported(named(why)),
+        }
+    }
+
+    /// Which of several verdicts on one key counts: the highest.
+    pub fn gravity(&self) -> u8 {
+        match self {
+            Self::Works => 0,
+            Self::Unsupported(_) => 1,
+            Self::Inconclusive(_) => 2,
+            Self::Rejected(_) => 3,
         }
     }
 }

@@ -4,6 +4,10 @@
 //! is taken back when that version is rolled back. A rotation alone takes nothing back: until the
 //! newer version has proven itself everywhere, the older one is what must not be revoked.
 
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
 use crate::model::{Origin, Record, Told, Version};
 
 /// What a store is owed.
@@ -15,6 +19,8 @@ pub enum Owed {
     Withdraw(Version),
     /// Nothing: another key has told it so already.
     Heard(Told),
+    /// That a version is live, after this long: it was verified a moment ago.
+    Later(Duration),
 }
 
 /// Whether the store may be owed something for this key, as far as its own record can tell. Where
@@ -30,7 +36,16 @@ pub fn stands_apart(record: &Record, other: &Record, origin: &Origin) -> bool {
 }
 
 /// What the store is owed, by the records of this key and of the others that read the same secret.
-pub fn owed(record: &Record, origin: &Origin, others: &[Record]) -> Option<Owed> {
+///
+/// A version is told of only `settle` after its last verification: what stands before the providers may
+/// go on using the older one for a moment.
+pub fn owed(
+    record: &Record,
+    origin: &Origin,
+    others: &[Record],
+    settle: Duration,
+    now: DateTime<Utc>,
+) -> Option<Owed> {
     if let Some(version) = rolled_back(record, origin) {
         return Some(Owed::Withdraw(version.clone()));
     }
@@ -41,14 +56,21 @@ pub fn owed(record: &Record, origin: &Origin, others: &[Record]) -> Option<Owed>
     {
         return None;
     }
+    let all = || others.iter().chain([record]);
     // The newest word on this version counts: one that was taken back has to be said again.
-    let said = others.iter().chain([record]).filter_map(|record| {
+    let said = all().filter_map(|record| {
         let told = record.told.as_ref()?;
         (is_of(told, origin) && told.version == *version).then_some(told)
     });
     Some(match said.max_by_key(|told| told.at) {
         Some(told) if !told.withdrawn => Owed::Heard(told.clone()),
-        _ => Owed::Tell(version.clone()),
+        _ => match all()
+            .filter_map(|record| settles_in(record, settle, now))
+            .max()
+        {
+            Some(wait) => Owed::Later(wait),
+            None => Owed::Tell(version.clone()),
+        },
     })
 }
 
@@ -58,6 +80,13 @@ fn proven<'a>(record: &'a Record, origin: &Origin) -> Option<&'a Version> {
     let here = live.origin.source == origin.source && live.origin.path == origin.path;
     let settled = record.trial.is_none() && record.intent.is_none();
     (here && settled && live.verified_by.is_some()).then_some(&live.version)
+}
+
+/// How long until what is live has settled; `None` where it has. A time in the future is of a clock that
+/// was set back since, and counts as long past.
+fn settles_in(record: &Record, settle: Duration, now: DateTime<Utc>) -> Option<Duration> {
+    let since = (now - record.live.as_ref()?.verified_at?).to_std().ok()?;
+    settle.checked_sub(since).filter(|wait| !wait.is_zero())
 }
 
 /// The version that the store was told of, where it was taken out of Flashback again.
@@ -82,12 +111,10 @@ fn is_of(told: &Told, origin: &Origin) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
-
     use super::*;
     use crate::document::FieldMap;
     use crate::model::{
-        AiType, Held, KeyId, Live, Settings, SourceId, Stage, Trial, Verifier, WorkspaceId,
+        AiType, Held, KeyId, Live, Settings, SourceId, Stage, Target, Trial, Verifier, WorkspaceId,
     };
     use crate::secret::Fingerprinter;
 
@@ -99,7 +126,7 @@ mod tests {
         }
     }
 
-    fn at(seconds: i64) -> DateTime<chrono::Utc> {
+    fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_700_000_000 + seconds, 0).expect("a time")
     }
 
@@ -114,12 +141,36 @@ mod tests {
                 name: "n".into(),
                 ai_type: AiType::Openai,
                 endpoint: "https://e".into(),
+                target: Target::Configuration,
             },
             pushed_at: at(0),
             verified_by: Some(Verifier::Flashback),
+            verified_at: Some(at(0)),
             shown: None,
         });
         record
+    }
+
+    const SETTLE: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn it_is_told_when_the_last_of_the_keys_has_settled() {
+        let late = |second| {
+            let mut record = verified("2");
+            record.live = record.live.map(|live| Live {
+                verified_at: Some(at(second)),
+                ..live
+            });
+            record
+        };
+        let later = |seconds| Some(Owed::Later(Duration::from_secs(seconds)));
+        assert_eq!(of(&late(10), &[]), later(10));
+        assert_eq!(of(&verified("2"), &[late(25)]), later(25));
+        assert_eq!(of(&late(5), &[late(1)]), later(5));
+        // A clock was set back.
+        let told = Some(Owed::Tell(Version::new("2")));
+        assert_eq!(of(&late(3600), &[]), told);
+        assert_eq!(of(&late(0), &[]), told);
     }
 
     fn having_told(mut record: Record, version: &str, second: i64, withdrawn: bool) -> Record {
@@ -134,7 +185,7 @@ mod tests {
     }
 
     fn of(record: &Record, others: &[Record]) -> Option<Owed> {
-        let owed = owed(record, &origin(), others);
+        let owed = owed(record, &origin(), others, SETTLE, at(30));
         // The quick question never hides an answer.
         assert!(owed.is_none() || may_be_owed(record, &origin()), "{owed:?}");
         owed

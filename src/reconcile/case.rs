@@ -7,7 +7,9 @@ use chrono::{DateTime, Utc};
 use super::*;
 use crate::config::VerifyConfig;
 use crate::document::FieldMap;
-use crate::model::{AiType, Intent, KeyId, Origin, Refusal, SourceId, WorkspaceId};
+use crate::model::{
+    AiType, Appearance, Intent, KeyId, Origin, Refusal, SourceId, Target, WorkspaceId,
+};
 use crate::secret::Fingerprinter;
 
 const RULES: Rules = Rules {
@@ -45,6 +47,17 @@ pub fn settings(name: &str, workspace: &str) -> Settings {
         name: name.into(),
         ai_type: AiType::Openai,
         endpoint: "https://api.openai.com/v1".into(),
+        target: Target::Configuration,
+    }
+}
+
+/// How a list shows a configuration with these settings.
+pub fn shown(settings: &Settings) -> Appearance {
+    Appearance {
+        name: settings.name.clone(),
+        ai_type: Some(settings.ai_type.as_str().to_owned()),
+        endpoint: Some(settings.endpoint.clone()),
+        stored_key: None,
     }
 }
 
@@ -62,6 +75,7 @@ pub struct Case {
     pub older: Option<Older>,
     pub before: Option<Result<Version, String>>,
     pub cleared: bool,
+    pub may_create: bool,
     pub verify: VerifyConfig,
     pub now: DateTime<Utc>,
 }
@@ -84,11 +98,13 @@ impl Case {
             older: None,
             before: None,
             cleared: false,
+            may_create: false,
             verify: VerifyConfig {
                 before_provider: false,
                 after_flashback: true,
                 grace: Duration::from_secs(60),
                 rollback: true,
+                settle: Duration::ZERO,
             },
             now: at(60),
         }
@@ -187,6 +203,7 @@ impl Case {
             reading: self.reading.as_ref(),
             remote: &self.remote,
             compared: self.compared.as_ref(),
+            may_create: self.may_create,
             rejection: self.rejection.as_ref(),
             older: self.older.as_ref(),
             before: self.before.as_ref(),
@@ -199,8 +216,9 @@ impl Case {
         match step {
             Step::Read(version) => format!("read {version}"),
             Step::List => "list".into(),
-            Step::Compare { afresh: false } => "compare".into(),
-            Step::Compare { afresh: true } => "compare afresh".into(),
+            Step::Compare(ListAge::Minutes) => "compare".into(),
+            Step::Compare(ListAge::Seconds) => "compare to write".into(),
+            Step::Compare(ListAge::Zero) => "compare afresh".into(),
             Step::Push {
                 action,
                 id,

@@ -15,9 +15,11 @@
 //! repeated before the next resync: Flashback has taken it and shows it in a form of its own, or
 //! somebody else writes it, too, and then the two would write in turns for ever.
 
-use super::facts::{Facts, Reason, Rest, Step};
+use url::Url;
+
+use super::facts::{Facts, ListAge, Reason, Rest, Step};
 use super::{known_id, trial};
-use crate::model::{AiLlmId, Live, Record, Settings, Shown};
+use crate::model::{AiLlmId, Appearance, Listed, Live, Record, Settings, Shown};
 use crate::redact;
 
 /// A name or address of somebody else is shown up to this length, in characters.
@@ -33,7 +35,9 @@ pub enum Drift {
     /// It is not in the list.
     Gone,
     /// It stands there like this.
-    Edited(Settings),
+    Edited(Appearance),
+    /// It takes its credentials from this stored key, which others may share.
+    Shared(AiLlmId),
     /// Another configuration has its name.
     TakenOver {
         /// Which.
@@ -48,8 +52,8 @@ pub enum Drift {
 pub struct Compared {
     /// What came of it.
     pub drift: Drift,
-    /// The list was asked for in this pass.
-    pub afresh: bool,
+    /// How old the list may be that it was held against.
+    pub age: ListAge,
 }
 
 impl Compared {
@@ -57,7 +61,7 @@ impl Compared {
     pub fn outdated() -> Self {
         Self {
             drift: Drift::Unknown,
-            afresh: false,
+            age: ListAge::Zero,
         }
     }
 
@@ -65,47 +69,67 @@ impl Compared {
     pub fn shown(&self) -> Option<Shown> {
         match &self.drift {
             Drift::Gone => Some(Shown::Nowhere),
-            Drift::Edited(settings) => Some(Shown::As(settings.clone())),
-            Drift::Unknown | Drift::AsWritten | Drift::TakenOver { .. } => None,
+            Drift::Edited(appearance) => Some(Shown::As(appearance.clone())),
+            Drift::Unknown | Drift::AsWritten | Drift::Shared(_) | Drift::TakenOver { .. } => None,
         }
     }
 }
 
 /// Holds the list of a workspace, asked for after the last push, against what was written.
-pub fn compare(record: &Record, listed: &[(&AiLlmId, &Settings)]) -> Drift {
-    let (Some(id), Some(live)) = (&record.ai_llm_id, &record.live) else {
+pub fn compare(record: &Record, listed: &[&Listed]) -> Drift {
+    let (Some(id), Some(written)) = (&record.ai_llm_id, written(record)) else {
         return Drift::Unknown;
     };
-    let written = &live.settings;
-    let ours = listed.iter().find(|(other, _)| *other == id);
-    let named = |other: &Settings| same_name(&other.name, &written.name);
+    let ours = listed.iter().find(|other| other.id == *id);
+    let ours = ours.map(|ours| &ours.appearance);
+    if !written.target.is_configuration() {
+        // Nothing but the credentials is ever written to a stored key.
+        return ours.map_or(Drift::Gone, |_| Drift::AsWritten);
+    }
+    let named = |other: &Appearance| same_name(&other.name, &written.name);
     let other = listed
         .iter()
-        .find(|(other, settings)| *other != id && named(settings));
+        .find(|other| other.id != *id && named(&other.appearance));
     match (ours, other) {
-        (Some((_, ours)), Some((by, _))) if !named(ours) => Drift::TakenOver {
-            by: (*by).clone(),
+        (
+            Some(Appearance {
+                stored_key: Some(key),
+                ..
+            }),
+            _,
+        ) => Drift::Shared(key.clone()),
+        (Some(ours), Some(other)) if !named(ours) => Drift::TakenOver {
+            by: other.id.clone(),
             renamed: Some(shown(&ours.name)),
         },
-        (Some((_, ours)), _) if differences(written, ours).is_empty() => Drift::AsWritten,
-        (Some((_, ours)), _) => Drift::Edited((*ours).clone()),
-        (None, Some((by, _))) => Drift::TakenOver {
-            by: (*by).clone(),
+        (Some(ours), _) if differences(written, ours).is_empty() => Drift::AsWritten,
+        (Some(ours), _) => Drift::Edited(ours.clone()),
+        (None, Some(other)) => Drift::TakenOver {
+            by: other.id.clone(),
             renamed: None,
         },
         (None, None) => Drift::Gone,
     }
 }
 
+/// The settings that the configuration on record was last written with, or is being written with.
+fn written(record: &Record) -> Option<&Settings> {
+    let live = record.live.as_ref().map(|live| &live.settings);
+    live.or(record.intent.as_ref().map(|intent| &intent.settings))
+}
+
 impl Record {
-    /// The list shows it otherwise than after the last repair: that one has worked. `None` where
-    /// that is no news.
+    /// What a comparison changes in what is remembered: a repair that is seen to have worked, and
+    /// credentials that are not this key's any more. `None` where it is no news.
     pub fn compared(&self, drift: &Drift) -> Option<Self> {
         let live = self.live.as_ref()?;
+        if matches!(drift, Drift::Shared(_)) {
+            return Some(self.no_longer_live());
+        }
         let again = match (drift, live.shown.as_ref()?) {
             (Drift::Unknown | Drift::TakenOver { .. }, _) => true,
             (Drift::Gone, Shown::Nowhere) => true,
-            (Drift::Edited(settings), Shown::As(before)) => settings == before,
+            (Drift::Edited(appearance), Shown::As(before)) => appearance == before,
             _ => false,
         };
         (!again).then(|| Self {
@@ -156,16 +180,18 @@ pub(super) fn before_resync(facts: &Facts<'_>) -> Option<Step> {
         return None;
     }
     match facts.compared {
-        None => Some(Step::Compare { afresh: false }),
+        None => Some(Step::Compare(ListAge::Minutes)),
         Some(compared) => taken_over(facts, &compared.drift).map(Step::Rest),
     }
 }
 
 fn question(facts: &Facts<'_>) -> Option<Step> {
     match facts.compared {
-        None => Some(Step::Compare { afresh: false }),
-        Some(compared) if !compared.afresh && repair(facts, &compared.drift).is_some() => {
-            Some(Step::Compare { afresh: true })
+        None => Some(Step::Compare(ListAge::Minutes)),
+        Some(compared)
+            if compared.age != ListAge::Zero && repair(facts, &compared.drift).is_some() =>
+        {
+            Some(Step::Compare(ListAge::Zero))
         }
         Some(_) => None,
     }
@@ -173,7 +199,9 @@ fn question(facts: &Facts<'_>) -> Option<Step> {
 
 /// Why the live value is to be written again: a drift that a fresh list has confirmed.
 pub(super) fn due(facts: &Facts<'_>) -> Option<Reason> {
-    let compared = facts.compared.filter(|compared| compared.afresh)?;
+    let compared = facts
+        .compared
+        .filter(|compared| compared.age == ListAge::Zero)?;
     repair(facts, &compared.drift)
 }
 
@@ -183,12 +211,16 @@ fn repair(facts: &Facts<'_>, drift: &Drift) -> Option<Reason> {
     let shown = record.live.as_ref().and_then(|live| live.shown.as_ref());
     match drift {
         Drift::Gone => (shown != Some(&Shown::Nowhere)).then_some(Reason::Unlisted),
-        Drift::Edited(settings) if record.trial.is_none() => {
-            let again = matches!(shown, Some(Shown::As(before)) if before == settings);
+        Drift::Edited(found) if record.trial.is_none() => {
+            let again = matches!(shown, Some(Shown::As(before)) if before == found);
             let written = &record.live.as_ref()?.settings;
-            (!again).then(|| Reason::Drifted(differences(written, settings)))
+            (!again).then(|| Reason::Drifted(differences(written, found)))
         }
-        Drift::Edited(_) | Drift::Unknown | Drift::AsWritten | Drift::TakenOver { .. } => None,
+        Drift::Edited(_)
+        | Drift::Unknown
+        | Drift::AsWritten
+        | Drift::Shared(_)
+        | Drift::TakenOver { .. } => None,
     }
 }
 
@@ -200,13 +232,13 @@ fn reported(facts: &Facts<'_>) -> Option<Rest> {
     let drift = &facts.compared?.drift;
     match drift {
         // It is shown as before its repair.
-        Drift::Edited(settings) if repair(facts, drift).is_none() => {
+        Drift::Edited(found) if repair(facts, drift).is_none() => {
             let written = &facts.record.live.as_ref()?.settings;
             Some(Rest::Contradiction(format!(
                 "{} again after it was put right: somebody else writes it, too, or Flashback shows \
                  it in another form. Let only one of them write it, or configure the key as \
                  Flashback shows it",
-                differences(written, settings)
+                differences(written, found)
             )))
         }
         drift => taken_over(facts, drift),
@@ -236,17 +268,19 @@ fn taken_over(facts: &Facts<'_>, drift: &Drift) -> Option<Rest> {
     )))
 }
 
-/// What differs, for people; empty where nothing does.
-fn differences(written: &Settings, found: &Settings) -> String {
+/// What differs, for people; empty where nothing does. What the list does not show says nothing.
+fn differences(written: &Settings, found: &Appearance) -> String {
     let mut all = Vec::new();
     if !same_name(&written.name, &found.name) {
         all.push(format!("name was `{}`", shown(&found.name)));
     }
-    if written.ai_type != found.ai_type {
-        all.push(format!("ai_type was {}", found.ai_type.as_str()));
+    let other = |ai_type: &&String| ai_type.trim() != written.ai_type.as_str();
+    if let Some(ai_type) = found.ai_type.as_ref().filter(other) {
+        all.push(format!("ai_type was {}", shown(ai_type)));
     }
-    if !same_endpoint(&written.endpoint, &found.endpoint) {
-        all.push(format!("endpoint was {}", shown_url(&found.endpoint)));
+    let other = |endpoint: &&String| !same_endpoint(&written.endpoint, endpoint);
+    if let Some(endpoint) = found.endpoint.as_ref().filter(other) {
+        all.push(format!("endpoint was {}", shown_url(endpoint)));
     }
     if all.is_empty() {
         return String::new();
@@ -258,9 +292,15 @@ fn same_name(one: &str, other: &str) -> bool {
     one.trim() == other.trim()
 }
 
-/// A slash at the end is often added or taken away, and changes nothing.
+/// Compares as URLs: the case of scheme and host and a default port mean nothing, and a slash at the
+/// end is often added or taken away.
 fn same_endpoint(one: &str, other: &str) -> bool {
-    one.trim().trim_end_matches('/') == other.trim().trim_end_matches('/')
+    let plain = |text: &str| {
+        let text = text.trim();
+        let url = Url::parse(text).map_or_else(|_| text.to_owned(), String::from);
+        url.trim_end_matches('/').to_owned()
+    };
+    plain(one) == plain(other)
 }
 
 /// Words that somebody wrote into Flashback: nothing that may be a key is repeated.
@@ -295,6 +335,27 @@ fn shown_url(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn endpoints_are_compared_as_urls() {
+        let ours = "https://api.openai.com/v1";
+        for same in [
+            "https://API.OpenAI.com/v1",
+            "HTTPS://api.openai.com:443/v1/",
+            " https://api.openai.com/v1 ",
+        ] {
+            assert!(same_endpoint(ours, same), "{same}");
+        }
+        for other in [
+            "http://api.openai.com/v1",
+            "https://api.openai.com/V1",
+            "https://api.openai.com:8443/v1",
+            "https://api.openai.com",
+            "",
+        ] {
+            assert!(!same_endpoint(ours, other), "{other}");
+        }
+    }
 
     #[test]
     fn no_password_or_key_of_an_address_is_shown() {

@@ -3,7 +3,7 @@
 
 use super::case::{Case, at, origin, settings, stored};
 use super::*;
-use crate::model::{Held, Shown, Trial};
+use crate::model::{Appearance, Held, Shown, Trial};
 
 fn edited() -> Settings {
     Settings {
@@ -23,7 +23,15 @@ impl Case {
     fn compared(self, drift: &Drift) -> Self {
         let compared = Some(Compared {
             drift: drift.clone(),
-            afresh: false,
+            age: ListAge::Minutes,
+        });
+        self.with(|case| case.compared = compared)
+    }
+
+    fn compared_to_write(self, drift: &Drift) -> Self {
+        let compared = Some(Compared {
+            drift: drift.clone(),
+            age: ListAge::Seconds,
         });
         self.with(|case| case.compared = compared)
     }
@@ -31,7 +39,7 @@ impl Case {
     fn afresh(self, drift: &Drift) -> Self {
         let compared = Some(Compared {
             drift: drift.clone(),
-            afresh: true,
+            age: ListAge::Zero,
         });
         self.with(|case| case.compared = compared)
     }
@@ -81,7 +89,8 @@ impl Case {
 
 #[test]
 fn the_whole_table_of_drift() {
-    let (gone, edit) = (Drift::Gone, Drift::Edited(edited()));
+    let (gone, edit) = (Drift::Gone, Drift::Edited(case::shown(&edited())));
+    let shared = Drift::Shared(AiLlmId::new("key-1"));
     let live = Case::live;
     let resync = || live().with(|case| case.now = at(24 * 3600));
     let held = || live().seen("2").holding("2", Some(stored("1", "one")));
@@ -143,16 +152,44 @@ fn the_whole_table_of_drift() {
         (resync().compared(&Drift::AsWritten), "read 1"),
         (
             resync().compared(&edit).read("1", "one"),
-            "update id-1: resync",
+            "compare to write",
+        ),
+        // Before a write it is asked whether it is ours to write to.
+        (
+            live().seen("2").not_compared().read("2", "two"),
+            "compare to write",
+        ),
+        (
+            live()
+                .seen("2")
+                .compared_to_write(&Drift::Unknown)
+                .read("2", "two"),
+            "update id-1: rotated",
+        ),
+        (
+            live().seen("2").compared_to_write(&gone).read("2", "two"),
+            "update id-1: rotated",
+        ),
+        (
+            live().seen("2").compared_to_write(&shared).read("2", "two"),
+            "refuse 2",
+        ),
+        (
+            live().forced().compared_to_write(&shared).read("1", "one"),
+            "refuse 1",
         ),
         (resync().forced().compared(&taken(None)), "read 1"),
         // Shown as before the repair.
         (
-            live().shown(Shown::As(edited())).compared(&edit),
+            live()
+                .shown(Shown::As(case::shown(&edited())))
+                .compared(&edit),
             "contradiction",
         ),
         (
-            live().shown(Shown::As(edited())).compared(&gone),
+            live()
+                .shown(Shown::As(case::shown(&edited())))
+                .compared(&gone),
             "compare afresh",
         ),
         (live().shown(Shown::Nowhere).compared(&gone), "in sync"),
@@ -162,8 +199,8 @@ fn the_whole_table_of_drift() {
         ),
         (
             resync()
-                .shown(Shown::As(edited()))
-                .compared(&edit)
+                .shown(Shown::As(case::shown(&edited())))
+                .compared_to_write(&edit)
                 .read("1", "one"),
             "update id-1: resync",
         ),
@@ -228,28 +265,124 @@ fn the_whole_table_of_drift() {
 #[test]
 fn what_the_list_says_of_the_configuration_on_record() {
     let record = Case::live().record;
-    let (ours, other) = (AiLlmId::new("id-1"), AiLlmId::new("other"));
-    let (written, elsewhere) = (settings("n", "w"), settings("m", "w"));
-    let slash = Settings {
-        endpoint: format!("{}/", written.endpoint),
-        ..written.clone()
+    let listed = |id: &str, appearance: Appearance| Listed {
+        id: AiLlmId::new(id),
+        appearance,
     };
-    let edited = edited();
-    let table: [(&[(&AiLlmId, &Settings)], Drift); 9] = [
-        (&[(&ours, &written)], Drift::AsWritten),
-        (&[(&ours, &slash)], Drift::AsWritten),
-        (&[(&ours, &written), (&other, &elsewhere)], Drift::AsWritten),
-        (&[(&ours, &edited)], Drift::Edited(edited.clone())),
-        (&[(&ours, &elsewhere)], Drift::Edited(elsewhere.clone())),
-        (&[(&ours, &elsewhere), (&other, &written)], taken(Some("m"))),
-        (&[(&other, &written)], taken(None)),
-        (&[(&other, &elsewhere)], Drift::Gone),
-        (&[], Drift::Gone),
+    let ours = |appearance| listed("id-1", appearance);
+    let other = |appearance| listed("other", appearance);
+    let written = || case::shown(&settings("n", "w"));
+    let elsewhere = || case::shown(&settings("m", "w"));
+    let endpoint = |endpoint: Option<&str>| Appearance {
+        endpoint: endpoint.map(str::to_owned),
+        ..written()
+    };
+    let ai_type = |ai_type: Option<&str>| Appearance {
+        ai_type: ai_type.map(str::to_owned),
+        ..written()
+    };
+    let attached = Appearance {
+        stored_key: Some(AiLlmId::new("key-1")),
+        ..elsewhere()
+    };
+    let edited = case::shown(&edited());
+    let table = [
+        (vec![ours(written())], Drift::AsWritten),
+        (
+            vec![ours(endpoint(Some("https://API.openai.com/v1/")))],
+            Drift::AsWritten,
+        ),
+        // What is not shown says nothing; a type that is not known is another one.
+        (vec![ours(endpoint(None))], Drift::AsWritten),
+        (vec![ours(ai_type(None))], Drift::AsWritten),
+        (
+            vec![ours(ai_type(Some("MISTRAL")))],
+            Drift::Edited(ai_type(Some("MISTRAL"))),
+        ),
+        (vec![ours(written()), other(elsewhere())], Drift::AsWritten),
+        (vec![ours(edited.clone())], Drift::Edited(edited)),
+        (vec![ours(elsewhere())], Drift::Edited(elsewhere())),
+        (vec![ours(elsewhere()), other(written())], taken(Some("m"))),
+        (vec![other(written())], taken(None)),
+        (vec![other(elsewhere())], Drift::Gone),
+        (vec![], Drift::Gone),
+        (
+            vec![ours(attached), other(written())],
+            Drift::Shared(AiLlmId::new("key-1")),
+        ),
     ];
     for (row, (listed, expected)) in table.iter().enumerate() {
-        assert_eq!(compare(&record, listed), *expected, "row {row}");
+        let listed: Vec<&Listed> = listed.iter().collect();
+        assert_eq!(compare(&record, &listed), *expected, "row {row}");
     }
     assert_eq!(compare(&Case::fresh().record, &[]), Drift::Unknown);
+}
+
+/// What takes its credentials from a stored key is this key's no more, and is not called verified.
+#[test]
+fn what_was_attached_to_a_stored_key_is_not_live() {
+    let record = Case::live().on_trial(Stage::After, 30).record;
+    let shared = Drift::Shared(AiLlmId::new("key-1"));
+    let after = record.compared(&shared).expect("it is news");
+    assert_eq!((&after.live, &after.trial), (&None, &None));
+    assert_eq!(after.ai_llm_id, record.ai_llm_id);
+    assert_eq!(after.compared(&shared), None);
+    // It is looked for by its name from then on, and found to be shared.
+    let shared = Remote::Shared {
+        id: AiLlmId::new("id-1"),
+        stored_key: AiLlmId::new("key-1"),
+    };
+    let case = Case::live().read("1", "one").with(|case| {
+        case.record = after;
+    });
+    assert_eq!(case.step(), "list");
+    assert_eq!(case.with(|case| case.remote = shared).step(), "refuse 1");
+}
+
+/// A stored key is adopted by its id or description, made where that is asked for, and never where it
+/// may be there already.
+#[test]
+fn a_stored_key_is_made_only_where_that_is_asked_for() {
+    let target = |id: Option<&str>| {
+        Case::fresh().read("1", "one").with(|case| {
+            case.settings.target = Target::StoredKey {
+                id: id.map(AiLlmId::new),
+            };
+        })
+    };
+    let remote = |case: Case, remote: Remote| case.with(|case| case.remote = remote);
+    let found = || Remote::Found(AiLlmId::new("key-1"));
+    let unlistable = || Remote::Unlistable("403".into());
+    let creating = |case: Case| case.with(|case| case.may_create = true);
+    let table = [
+        (target(None), "list"),
+        (remote(target(None), found()), "adopt key-1: first push"),
+        (
+            remote(target(Some("key-1")), found()),
+            "adopt key-1: first push",
+        ),
+        (remote(target(None), Remote::Absent), "contradiction"),
+        (
+            remote(target(Some("key-1")), Remote::Absent),
+            "contradiction",
+        ),
+        (remote(target(None), unlistable()), "contradiction"),
+        (
+            creating(remote(target(None), Remote::Absent)),
+            "create: first push",
+        ),
+        (
+            creating(remote(target(None), unlistable())),
+            "contradiction",
+        ),
+        (
+            creating(remote(target(None), Remote::Absent)).rejected(Action::Create),
+            "refuse 1",
+        ),
+    ];
+    for (row, (case, expected)) in table.iter().enumerate() {
+        assert_eq!(case.step(), *expected, "row {row}");
+    }
 }
 
 /// A repair is remembered until the list shows something else, and what is held in its place stays
@@ -268,18 +401,18 @@ fn a_repair_is_remembered_until_it_is_seen() {
         at: at(60),
     };
     let shown = |record: &Record| record.live.as_ref().and_then(|live| live.shown.clone());
-    let as_edited = Some(Shown::As(edited()));
+    let as_edited = Some(Shown::As(case::shown(&edited())));
     let before = Case::live().holding("1", None).record;
     let repaired = before.pushed(push(as_edited.clone()));
     assert_eq!(shown(&repaired), as_edited);
     assert_eq!(repaired.held, before.held);
     assert_eq!(repaired.trial, None);
 
-    let edit = Drift::Edited(edited());
+    let edit = Drift::Edited(case::shown(&edited()));
     for (drift, stays) in [
         (Drift::Unknown, true),
         (edit, true),
-        (Drift::Edited(settings("m", "w")), false),
+        (Drift::Edited(case::shown(&settings("m", "w"))), false),
         (Drift::AsWritten, false),
         (Drift::Gone, false),
     ] {

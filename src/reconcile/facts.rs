@@ -36,6 +36,8 @@ pub struct Facts<'a> {
     pub remote: &'a Remote,
     /// What it said in this pass about the configuration on record.
     pub compared: Option<&'a Compared>,
+    /// Where there is none, one may be made.
+    pub may_create: bool,
     /// How a push of this pass was turned down.
     pub rejection: Option<&'a Rejection>,
     /// What somebody wants done, as long as it is not.
@@ -98,6 +100,13 @@ pub enum Remote {
     Absent,
     /// This one.
     Found(AiLlmId),
+    /// This one, which takes its credentials from a stored key that others may share.
+    Shared {
+        /// The configuration.
+        id: AiLlmId,
+        /// The stored key.
+        stored_key: AiLlmId,
+    },
     /// More than one, which the API's own rule forbids.
     Doubled(Vec<AiLlmId>),
     /// The list was refused, or there is none.
@@ -142,6 +151,18 @@ impl Remote {
     }
 }
 
+/// How old a list may be to answer a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListAge {
+    /// Some minutes: nothing is written by its answer alone.
+    Minutes,
+    /// Some seconds: a write follows that the answer may forbid. Where there is no answer soon, the
+    /// write does not wait for it.
+    Seconds,
+    /// It is asked for now.
+    Zero,
+}
+
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -149,11 +170,8 @@ pub enum Step {
     Read(Version),
     /// Ask Flashback for the configurations of the workspace.
     List,
-    /// Hold what was written against the list of the workspace.
-    Compare {
-        /// Against one that is asked for now.
-        afresh: bool,
-    },
+    /// Hold what was written against the list of the workspace, which may be so old.
+    Compare(ListAge),
     /// Write the value that was read.
     Push {
         /// `Create`, `Update` or `Adopt`.

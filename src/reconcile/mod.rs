@@ -67,27 +67,29 @@ use std::time::Duration;
 pub use self::acknowledge::{Owed, may_be_owed, owed, stands_apart};
 pub use self::drift::{Compared, Drift, compare};
 pub use self::facts::{
-    Facts, HoldReason, Older, Read, Reason, Rejection, Remote, Rest, Rules, Stand, Step, What,
+    Facts, HoldReason, ListAge, Older, Read, Reason, Rejection, Remote, Rest, Rules, Stand, Step,
+    What,
 };
 pub use self::transition::Pushed;
 
 use crate::model::{
-    Action, AiLlmId, Live, Observation, Order, Record, Settings, Stage, Stored, Version,
+    Action, AiLlmId, Listed, Live, Observation, Order, Record, Settings, Stage, Stored, Target,
+    Version,
 };
 use crate::secret::Fingerprint;
 
-/// What the list says about a key: the configuration of its name, or, where a creation under an
-/// earlier name has no known outcome, the one of that name.
-pub fn find(settings: &Settings, record: &Record, listed: &[(&AiLlmId, &Settings)]) -> Remote {
-    let here = |wanted: &Settings| -> Vec<AiLlmId> {
-        let same = |found: &Settings| {
-            found.name == wanted.name && found.workspace_id == settings.workspace_id
+/// What the list says about a key: the entry of its name or id, or, where a creation under an earlier
+/// name has no known outcome, the one of that name.
+pub fn find(settings: &Settings, record: &Record, listed: &[&Listed]) -> Remote {
+    let here = |wanted: &Settings| -> Vec<&Listed> {
+        let same = |found: &Listed| match &wanted.target {
+            Target::StoredKey { id: Some(id) } => found.id == *id,
+            Target::StoredKey { id: None } | Target::Configuration => {
+                found.appearance.name == wanted.name
+            }
         };
-        listed
-            .iter()
-            .filter(|(_, found)| same(found))
-            .map(|(id, _)| (*id).clone())
-            .collect()
+        let listed = listed.iter().copied();
+        listed.filter(|found| same(found)).collect()
     };
     let mut found = here(settings);
     if found.is_empty()
@@ -96,10 +98,16 @@ pub fn find(settings: &Settings, record: &Record, listed: &[(&AiLlmId, &Settings
     {
         found = here(&intent.settings);
     }
-    match found.len() {
-        0 => Remote::Absent,
-        1 => Remote::Found(found.remove(0)),
-        _ => Remote::Doubled(found),
+    match &found[..] {
+        [] => Remote::Absent,
+        [one] => match &one.appearance.stored_key {
+            Some(stored_key) if settings.target.is_configuration() => Remote::Shared {
+                id: one.id.clone(),
+                stored_key: stored_key.clone(),
+            },
+            _ => Remote::Found(one.id.clone()),
+        },
+        more => Remote::Doubled(more.iter().map(|one| one.id.clone()).collect()),
     }
 }
 
@@ -254,22 +262,32 @@ fn what_changed(facts: &Facts<'_>, fingerprint: &Fingerprint) -> Reason {
 /// Where to push, and whether Flashback has turned it down already.
 fn push(facts: &Facts<'_>, version: &Version, reason: Reason, what: What) -> Step {
     if let Some(id) = known_id(facts) {
-        return match facts.rejection {
-            Some(Rejection::Refused { error, .. }) => refuse(version, error.clone()),
-            Some(Rejection::Gone(_)) | None => Step::Push {
-                action: Action::Update,
-                id: Some(id.clone()),
-                reason,
-                what,
+        return match (facts.rejection, facts.compared) {
+            (Some(Rejection::Refused { error, .. }), _) => refuse(version, error.clone()),
+            // What somebody has attached to a stored key is theirs, and not to be written to.
+            (_, None) => Step::Compare(ListAge::Seconds),
+            (_, Some(compared)) if compared.age == ListAge::Minutes => {
+                Step::Compare(ListAge::Seconds)
+            }
+            (_, Some(compared)) => match &compared.drift {
+                Drift::Shared(stored_key) => refuse(version, shared(id, stored_key)),
+                _ => Step::Push {
+                    action: Action::Update,
+                    id: Some(id.clone()),
+                    reason,
+                    what,
+                },
             },
         };
     }
     match (facts.remote, facts.rejection) {
         (Remote::Unasked, _) => Step::List,
         (Remote::Doubled(ids), _) => Step::Rest(Rest::Contradiction(doubled(facts, ids))),
+        (Remote::Shared { id, stored_key }, _) => refuse(version, shared(id, stored_key)),
         (Remote::Found(id), Some(Rejection::Gone(gone))) if id == gone => {
             Step::Rest(Rest::Contradiction(format!(
-                "Flashback lists the configuration {id} and answers 404 to a write to it"
+                "Flashback lists the {} {id} and answers 404 to a write to it",
+                noun(facts)
             )))
         }
         (
@@ -285,6 +303,11 @@ fn push(facts: &Facts<'_>, version: &Version, reason: Reason, what: What) -> Ste
             reason,
             what,
         },
+        (Remote::Absent | Remote::Unlistable(_), _)
+            if !facts.settings.target.is_configuration() =>
+        {
+            without_stored_key(facts, version, reason, what)
+        }
         (Remote::Unlistable(list), _) if let Some(earlier) = unsettled_name(facts) => {
             Step::Rest(Rest::Contradiction(format!(
                 "whether `{earlier}` was created before the key was renamed to `{}` is not known, \
@@ -312,15 +335,56 @@ fn push(facts: &Facts<'_>, version: &Version, reason: Reason, what: What) -> Ste
     }
 }
 
-/// The id on record, unless the key was moved to another workspace: a configuration cannot move.
+/// A stored key is made only where that is asked for, and never where it may be there already: its
+/// description is not unique to the API.
+fn without_stored_key(facts: &Facts<'_>, version: &Version, reason: Reason, what: What) -> Step {
+    let Settings {
+        workspace_id, name, ..
+    } = facts.settings;
+    let contradiction = |why: String| Step::Rest(Rest::Contradiction(why));
+    match (facts.remote, facts.rejection, &facts.settings.target) {
+        (Remote::Unlistable(list), ..) => contradiction(format!(
+            "whether workspace `{workspace_id}` has the stored key is not known, because the list \
+             failed: {list}. Let this account list its stored keys"
+        )),
+        (_, Some(Rejection::Refused { error, .. }), _) => refuse(version, error.clone()),
+        (_, _, Target::StoredKey { id: Some(id) }) => contradiction(format!(
+            "workspace `{workspace_id}` has no stored key of the id `{id}`: correct `api_key_id`"
+        )),
+        _ if !facts.may_create => contradiction(format!(
+            "workspace `{workspace_id}` has no stored key with the description `{name}`: make it, or \
+             write `create = true` to have it made"
+        )),
+        _ => Step::Push {
+            action: Action::Create,
+            id: None,
+            reason,
+            what,
+        },
+    }
+}
+
+fn noun(facts: &Facts<'_>) -> &'static str {
+    facts.settings.target.kind().noun()
+}
+
+fn shared(id: &AiLlmId, stored_key: &AiLlmId) -> String {
+    format!(
+        "the configuration {id} takes its credentials from the stored key {stored_key}, which others \
+         may share, so nothing is written into it: detach the stored key in Flashback, or rotate that \
+         itself with `target = \"stored-key\"` and `api_key_id = \"{stored_key}\"`"
+    )
+}
+
+/// The id on record, unless the key was moved to another workspace or target: a configuration cannot
+/// move.
 fn known_id<'a>(facts: &Facts<'a>) -> Option<&'a AiLlmId> {
     let record = facts.record;
     let written = record.live.as_ref().map(|live| &live.settings);
     let home = written.or(record.intent.as_ref().map(|intent| &intent.settings))?;
-    record
-        .ai_llm_id
-        .as_ref()
-        .filter(|_| home.workspace_id == facts.settings.workspace_id)
+    record.ai_llm_id.as_ref().filter(|_| {
+        home.workspace_id == facts.settings.workspace_id && home.target == facts.settings.target
+    })
 }
 
 /// The name of an unfinished creation, where it is no longer the key's name. Creating another
@@ -347,8 +411,9 @@ fn doubled(facts: &Facts<'_>, ids: &[AiLlmId]) -> String {
         .collect::<Vec<_>>()
         .join(", ");
     format!(
-        "Flashback has more than one configuration named `{}` in workspace `{}` ({ids}): delete \
-         all but one",
-        facts.settings.name, facts.settings.workspace_id
+        "Flashback has more than one {} named `{}` in workspace `{}` ({ids}): delete all but one",
+        noun(facts),
+        facts.settings.name,
+        facts.settings.workspace_id
     )
 }

@@ -55,7 +55,7 @@ fn what_is_live_is_written_once_more() {
             by: AiLlmId::new("x"),
             renamed: None,
         },
-        afresh: false,
+        age: ListAge::Minutes,
     };
     check(&[
         (live().marked(), "read 1"),

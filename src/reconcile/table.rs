@@ -196,13 +196,12 @@ fn a_creation_under_an_earlier_name_is_found_by_it() {
         drift: None,
     };
     record.intent = Some(intent(Action::Create));
-    let id = AiLlmId::new("x");
-    let there = [(&id, &settings("old", "w"))];
+    let there = Listed {
+        id: AiLlmId::new("x"),
+        appearance: case::shown(&settings("old", "w")),
+    };
+    let there = [&there];
     assert_eq!(find(&settings("new", "w"), &record, &there), found("x"));
     record.intent = Some(intent(Action::Update));
     assert_eq!(find(&settings("new", "w"), &record, &there), Remote::Absent);
-    assert_eq!(
-        find(&settings("old", "other"), &record, &there),
-        Remote::Absent
-    );
 }

@@ -57,8 +57,8 @@ impl Record {
             Some(_) => self.trial.clone(),
             None => self.trial_of(&pushed),
         };
-        let verified_by = again.and_then(|live| live.verified_by);
-        let verified_by = verified_by.or(pushed.verified_by);
+        let verified = again.and_then(|live| Some((live.verified_by?, live.verified_at)));
+        let verified = verified.or(pushed.verified_by.map(|by| (by, Some(pushed.at))));
         let held = again.and(self.held.clone());
         let held = held.filter(|held| held.is(&pushed.value.version, &pushed.value.origin));
         let shown = pushed
@@ -72,7 +72,8 @@ impl Record {
                 origin: pushed.value.origin,
                 settings: pushed.settings,
                 pushed_at: pushed.at,
-                verified_by,
+                verified_by: verified.map(|(by, _)| by),
+                verified_at: verified.and_then(|(_, at)| at),
                 shown,
             }),
             intent: None,
@@ -141,6 +142,16 @@ impl Record {
         };
         let live = self.live.as_ref().filter(|_| proven).map(Live::stored);
         live.or_else(|| self.previous.clone())
+    }
+
+    /// What Flashback holds is not this key's any more.
+    pub(super) fn no_longer_live(&self) -> Self {
+        Self {
+            previous: self.last_good(),
+            live: None,
+            trial: None,
+            ..self.clone()
+        }
     }
 
     /// The configuration on record is gone from Flashback.

@@ -40,6 +40,7 @@ impl Record {
             Verdict::Works => {
                 let live = self.live.clone().map(|live| Live {
                     verified_by: Some(Verifier::Flashback),
+                    verified_at: Some(asked.at),
                     ..live
                 });
                 // The version is good after all.
@@ -55,6 +56,7 @@ impl Record {
             Verdict::Rejected(said) => {
                 let live = self.live.clone().map(|live| Live {
                     verified_by: None,
+                    verified_at: None,
                     ..live
                 });
                 let trial = Trial {

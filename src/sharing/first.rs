@@ -27,7 +27,8 @@ mod tests {
     use super::*;
     use crate::document::FieldMap;
     use crate::model::{
-        AiType, KeyId, LookNote, Problem, ProblemKind, Repair, SourceId, Version, WorkspaceId,
+        AiType, KeyId, LookNote, Problem, ProblemKind, Repair, SourceId, Target, Version,
+        WorkspaceId,
     };
     use crate::secret::Fingerprinter;
 
@@ -37,6 +38,7 @@ mod tests {
             name: name.to_owned(),
             ai_type: AiType::Openai,
             endpoint: "https://api.openai.com/v1".to_owned(),
+            target: Target::Configuration,
         }
     }
 
@@ -57,6 +59,7 @@ mod tests {
                 settings: settings("a"),
                 pushed_at: now,
                 verified_by: None,
+                verified_at: None,
                 shown: None,
             }),
             look: LookNote {

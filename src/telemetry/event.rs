@@ -40,6 +40,8 @@ events! {
     CONFIG_MISSING = "config_missing";
     /// The configuration was edited or deleted in Flashback, and is as it should be again.
     DRIFT_REPAIRED = "drift_repaired";
+    /// Flashback does not list a workspace, or lists what cannot be read.
+    LISTING_INCOMPLETE = "listing_incomplete";
     /// What Flashback holds does not work, and the grace is over.
     VERIFICATION_FAILED = "verification_failed";
     /// The previous version is back in Flashback.

@@ -15,7 +15,7 @@ use super::exposition;
 use super::keys::{Figures, Keys, Seconds};
 use super::panics;
 use super::process::Process;
-use crate::model::{Action, KeyId, Outcome, SourceId, WorkspaceId};
+use crate::model::{Action, KeyId, Outcome, SourceId, TargetKind, WorkspaceId};
 
 /// The name metrics and reports give to Flashback, beside the ids of the sources.
 pub const FLASHBACK: &str = "flashback";
@@ -37,6 +37,7 @@ labels!(OutcomeLabel { outcome });
 labels!(ServiceLabel { service });
 labels!(ServiceOutcome { service, outcome });
 labels!(VersionLabel { version });
+labels!(WorkspaceLabel { workspace_id });
 
 /// Asked for at every look: no text is copied that need not be.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -153,6 +154,16 @@ metrics! {
         "api_requests", "Calls to outside services";
     request_duration: CallTimes = CallTimes::new_with_constructor(call_time),
         "api_request_duration_seconds", "Time of a call to an outside service";
+    listed: Family<WorkspaceLabel, Gauge> = Family::default(),
+        "workspace_listed", "1 while Flashback lists the configurations of the workspace";
+    unreadable: Family<WorkspaceLabel, Gauge> = Family::default(),
+        "listing_unreadable_entries",
+        "Entries of the last list of the workspace's configurations that could not be read";
+    stored_keys_listed: Family<WorkspaceLabel, Gauge> = Family::default(),
+        "stored_keys_listed", "1 while Flashback lists the stored keys of the workspace";
+    stored_keys_unreadable: Family<WorkspaceLabel, Gauge> = Family::default(),
+        "stored_keys_unreadable_entries",
+        "Entries of the last list of the workspace's stored keys that could not be read";
     state_up: Gauge = Gauge::default(),
         "state_up", "1 while the state answers";
     replicas: Gauge = Gauge::default(),
@@ -347,6 +358,19 @@ impl Metrics {
         self.signed_in
             .get_or_create(&ServiceLabel { service })
             .set(i64::from(succeeded));
+    }
+
+    /// What came of asking for a list: whether there was one, and how many entries could not be read.
+    pub fn listed(&self, workspace: &WorkspaceId, kind: TargetKind, came: bool, unreadable: usize) {
+        let workspace_id = workspace.to_string();
+        let label = WorkspaceLabel { workspace_id };
+        let (listed, entries) = match kind {
+            TargetKind::Configuration => (&self.listed, &self.unreadable),
+            TargetKind::StoredKey => (&self.stored_keys_listed, &self.stored_keys_unreadable),
+        };
+        listed.get_or_create(&label).set(i64::from(came));
+        let unreadable = i64::try_from(unreadable).unwrap_or(i64::MAX);
+        entries.get_or_create(&label).set(unreadable);
     }
 
     /// One repetition after a failure.

@@ -182,6 +182,7 @@ mod tests {
             name: "n".to_owned(),
             ai_type,
             endpoint: endpoint.to_owned(),
+            target: crate::model::Target::Configuration,
         };
         let credentials = Credentials {
             key: key.map(|key| Secret::new(key.to_owned())),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flashback_rotator::flashback::client::Auth;
 use flashback_rotator::flashback::{Flashback, FlashbackError};
-use flashback_rotator::model::{AiLlmId, AiType, Settings, WorkspaceId};
+use flashback_rotator::model::{AiLlmId, AiType, Settings, TargetKind, WorkspaceId};
 use flashback_rotator::secret::Credentials;
 
 use crate::support::sandbox::{
@@ -100,8 +100,10 @@ async fn prism_accepts_every_request_of_the_client() {
             .await;
         updated.unwrap_or_else(|error| panic!("{error}\n{}", prism.log()));
     }
-    let listed = client.list(&WorkspaceId::new("string")).await;
-    assert_eq!(listed.map(|listed| listed.len()), Ok(1), "{}", prism.log());
+    let workspace = WorkspaceId::new("string");
+    let listed = client.list(&workspace, TargetKind::Configuration).await;
+    let listed = listed.map(|listing| listing.entries.len());
+    assert_eq!(listed, Ok(1), "{}", prism.log());
     client.sign_in().await.expect("known");
 }
 

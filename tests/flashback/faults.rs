@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use flashback_rotator::flashback::client::Client;
 use flashback_rotator::flashback::sandbox::{Fault, Operation, Rule, Sandbox, sha256_hex};
-use flashback_rotator::flashback::{Flashback, FlashbackError};
+use flashback_rotator::flashback::{Flashback, FlashbackError, Listing};
 use flashback_rotator::lane::Failure as _;
-use flashback_rotator::model::{AiLlmId, WorkspaceId};
+use flashback_rotator::model::{AiLlmId, TargetKind, WorkspaceId};
 use flashback_rotator::retry::Class;
 
 use crate::support::sandbox::{client, credentials, lane, settings, start, token};
@@ -46,20 +46,25 @@ async fn creates_lists_and_updates() {
         .await
         .expect("updated");
     let listed = client
-        .list(&WorkspaceId::new("workspace-123"))
+        .list(
+            &WorkspaceId::new("workspace-123"),
+            TargetKind::Configuration,
+        )
         .await
-        .expect("listed");
+        .expect("listed")
+        .entries;
     assert_eq!(listed.len(), 1);
     assert_eq!(
-        (&listed[0].id, listed[0].settings.name.as_str()),
+        (&listed[0].id, listed[0].appearance.name.as_str()),
         (&id, "renamed")
     );
     assert_eq!(
         sandbox.configurations()[0].secret_sha256,
         sha256_hex("sk-second")
     );
-    let elsewhere = client.list(&WorkspaceId::new("a b&c=d/é")).await;
-    assert_eq!(elsewhere, Ok(Vec::new()));
+    let elsewhere = WorkspaceId::new("a b&c=d/é");
+    let elsewhere = client.list(&elsewhere, TargetKind::Configuration).await;
+    assert_eq!(elsewhere, Ok(Listing::default()));
     assert_eq!(
         client.sign_in().await.as_deref(),
         Ok("the token was accepted")
@@ -260,10 +265,13 @@ async fn an_endless_answer_is_refused() {
         .await;
     let client = client(&server.uri(), token());
     let error = client
-        .list(&WorkspaceId::new("w"))
+        .list(&WorkspaceId::new("w"), TargetKind::Configuration)
         .await
         .expect_err("too long");
-    assert!(error.to_string().contains("longer than 16 MiB"), "{error}");
+    assert!(
+        error.to_string().contains("longer than 1024 KiB"),
+        "{error}"
+    );
     assert_eq!(
         client.sign_in().await.as_deref(),
         Ok("the token was accepted")

@@ -8,7 +8,7 @@ use flashback_rotator::credential::FromFile;
 use flashback_rotator::flashback::client::{Auth, Client};
 use flashback_rotator::flashback::sandbox::{Fault, Operation, Rule, Sandbox};
 use flashback_rotator::flashback::{Flashback, FlashbackError};
-use flashback_rotator::model::WorkspaceId;
+use flashback_rotator::model::{TargetKind, WorkspaceId};
 
 use crate::support::eventually;
 use crate::support::sandbox::{
@@ -24,7 +24,8 @@ pub fn count(sandbox: &Sandbox, operation: Operation) -> usize {
 }
 
 pub async fn list(client: &Client) -> Result<(), FlashbackError> {
-    client.list(&WorkspaceId::new("w")).await.map(drop)
+    let kind = TargetKind::Configuration;
+    client.list(&WorkspaceId::new("w"), kind).await.map(drop)
 }
 
 /// The call again and again until the lane lets it through.

@@ -19,7 +19,7 @@ use flashback_rotator::document::FieldMap;
 use flashback_rotator::model::{
     Action, AiLlmId, AiType, Fence, Held, HistoryRow, Intent, KeyId, Live, LookNote, Mark, Origin,
     Outcome, Problem, ProblemKind, Record, Refusal, ReplicaId, Settings, Shown, SourceId, Stage,
-    Stored, Strip, Told, Trial, Verifier, Version, WorkspaceId,
+    Stored, Strip, Target, Told, Trial, Verifier, Version, WorkspaceId,
 };
 use flashback_rotator::secret::{Fingerprint, Fingerprinter};
 use flashback_rotator::store::Store;
@@ -163,6 +163,7 @@ fn settings(name: &str) -> Settings {
         name: name.to_owned(),
         ai_type: AiType::Anthropic,
         endpoint: "https://provider.example/v1".to_owned(),
+        target: Target::Configuration,
     }
 }
 

@@ -7,7 +7,7 @@ use flashback_rotator::credential::{Plain, SharedCredential};
 use flashback_rotator::flashback::client::{Auth, Client};
 use flashback_rotator::flashback::sandbox::{Account, Options, Sandbox};
 use flashback_rotator::lane::{Lane, Outages, Terms};
-use flashback_rotator::model::{AiType, Settings, WorkspaceId};
+use flashback_rotator::model::{AiType, Settings, Target, WorkspaceId};
 use flashback_rotator::retry::Limits;
 use flashback_rotator::secret::{Credentials, Secret};
 use flashback_rotator::telemetry::metrics::{FLASHBACK, Metrics};
@@ -105,6 +105,7 @@ pub fn settings(name: &str) -> Settings {
         name: name.to_owned(),
         ai_type: AiType::Openai,
         endpoint: "https://api.openai.com/v1".to_owned(),
+        target: Target::Configuration,
     }
 }
 

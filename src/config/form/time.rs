@@ -40,6 +40,36 @@ pub(in crate::config) const INTERVAL: Form<Duration> = Form {
     },
 };
 
+/// A length of time, which may be none.
+pub(in crate::config) const SPAN: Form<Duration> = Form {
+    shape: Shape::Leaf(|| json!({ "type": "string", "examples": ["0s", "30s", "5m"] })),
+    read: |look| {
+        let text = look.text("30s")?;
+        let Ok(span) = humantime::parse_duration(text) else {
+            not_an_interval(look);
+            return None;
+        };
+        within(look, span, Duration::ZERO, "")
+    },
+};
+
+/// An interval, or `off`.
+pub(in crate::config) const WATCH: Form<Option<Duration>> = Form {
+    shape: Shape::Leaf(|| json!({ "type": "string", "examples": ["30s", "5m", "off"] })),
+    read: |look| {
+        let text = look.text("30s")?;
+        if text == "off" {
+            return Some(None);
+        }
+        let Ok(interval) = humantime::parse_duration(text) else {
+            look.wrong("is neither a length of time nor `off`")
+                .help("write an interval such as `30s`, or `off` to not do it");
+            return None;
+        };
+        within(look, interval, SHORTEST_CHECK, "must be 1s or longer").map(Some)
+    },
+};
+
 /// How long a lease is.
 pub(in crate::config) const LEASE: Form<Duration> = Form {
     shape: Shape::Leaf(|| json!({ "type": "string", "examples": ["15s", "30s"] })),

@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{Form, Need, Setting, Settings, Shape, settings};
 use crate::config::form::state::{STATE_URL, StateUrl};
-use crate::config::form::time::{self, INTERVAL, RHYTHM, Rhythm, TIMEZONE};
+use crate::config::form::time::{self, INTERVAL, RHYTHM, Rhythm, TIMEZONE, WATCH};
 use crate::config::form::{self, Choice, TEXT, place, secret};
 use crate::config::setting::list;
 use crate::config::{FlashbackAuth, LogConfig, LogFormat, SecretRef, StateConfig, ValueRef};
@@ -23,6 +23,7 @@ pub(in crate::config) struct Flashback {
     /// Whether there is a `workspace_id`, right or wrong.
     pub(in crate::config) names_workspace: bool,
     pub(in crate::config) auth: Option<FlashbackAuth>,
+    pub(in crate::config) watch_edits: Option<Option<Duration>>,
 }
 
 pub(in crate::config) mod flashback {
@@ -34,6 +35,8 @@ pub(in crate::config) mod flashback {
         WORKSPACE_ID: String = "workspace_id", Optional, TEXT;
         /// How to sign in: `token`, or `email` and `password`, or `refresh_token`.
         AUTH: FlashbackAuth = "auth", Required, super::AUTH;
+        /// How often Flashback is asked whether somebody else has changed credentials; "off" to not do it.
+        WATCH_EDITS: Option<Duration> = "watch_edits", Default, WATCH;
     }
 }
 
@@ -47,6 +50,7 @@ pub(in crate::config) const FLASHBACK: Form<Flashback> = Form {
             names_workspace: table.written(&flashback::WORKSPACE_ID).is_some(),
             workspace_id: table.get(&flashback::WORKSPACE_ID),
             auth: table.get(&flashback::AUTH),
+            watch_edits: table.get(&flashback::WATCH_EDITS),
         })
     },
 };

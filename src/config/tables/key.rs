@@ -22,6 +22,11 @@ pub(in crate::config) struct Key {
     pub(in crate::config) check: Option<Rhythm>,
     pub(in crate::config) verify: Verify,
     pub(in crate::config) enabled: Option<bool>,
+    /// Whether it is a stored key, and not a configuration.
+    pub(in crate::config) stored: Option<bool>,
+    pub(in crate::config) api_key_id: Option<String>,
+    pub(in crate::config) description: Option<String>,
+    pub(in crate::config) create: Option<bool>,
     /// Where things were written, so that what is wrong is not also called missing.
     pub(in crate::config) written: Written,
 }
@@ -34,6 +39,9 @@ pub(in crate::config) struct Written {
     pub(in crate::config) source: Option<Spot>,
     pub(in crate::config) path: Option<Spot>,
     pub(in crate::config) fields: Option<Spot>,
+    pub(in crate::config) api_key_id: Option<Spot>,
+    pub(in crate::config) description: Option<Spot>,
+    pub(in crate::config) create: Option<Spot>,
 }
 
 const AI_TYPES: Choice<AiType> = &[
@@ -48,6 +56,32 @@ const AI_TYPE_FORM: Form<AiType> = Form {
     shape: Shape::Leaf(|| form::words(AI_TYPES)),
     read: |look| look.choice(AI_TYPES),
 };
+
+const TARGETS: Choice<bool> = &[("configuration", false), ("stored-key", true)];
+
+const TARGET_FORM: Form<bool> = Form {
+    shape: Shape::Leaf(|| form::words(TARGETS)),
+    read: |look| look.choice(TARGETS),
+};
+
+/// An id or a description as Flashback has it.
+const ID: Form<String> = Form {
+    shape: Shape::Leaf(
+        || serde_json::json!({ "type": "string", "minLength": 1, "maxLength": 512 }),
+    ),
+    read: |look| {
+        let text = look.text("…")?;
+        if text.chars().count() > LONGEST_ID {
+            look.wrong("is longer than 512 characters")
+                .help("write it as Flashback shows it");
+            return None;
+        }
+        Some(text.to_owned())
+    },
+};
+
+/// The longest id or description that is taken of Flashback, in characters.
+const LONGEST_ID: usize = 512;
 
 mod fields {
     use super::*;
@@ -90,6 +124,14 @@ settings! {
     WORKSPACE_ID: String = "workspace_id", Optional, TEXT;
     /// Its own verification; what is left out is taken from `[verify]`.
     VERIFY: Verify = "verify", Optional, verify::VERIFY;
+    /// "configuration": the key is written into a configuration of its own; "stored-key": into a stored key, from which others take it.
+    TARGET: bool = "target", Default, TARGET_FORM;
+    /// The stored key's id in Flashback.
+    API_KEY_ID: String = "api_key_id", Optional, ID;
+    /// The stored key's description, unique in the workspace, where its id is not given.
+    DESCRIPTION: String = "description", Optional, ID;
+    /// Whether a stored key that is not there is created.
+    CREATE: bool = "create", Default, SWITCH;
     /// Whether it is looked at at all.
     ENABLED: bool = "enabled", Default, SWITCH;
 }
@@ -132,6 +174,9 @@ fn read(look: &mut Look<'_>, id: &str) -> Option<Key> {
         source: table.written(&SOURCE),
         path: table.written(&PATH),
         fields: table.written(&FIELDS),
+        api_key_id: table.written(&API_KEY_ID),
+        description: table.written(&DESCRIPTION),
+        create: table.written(&CREATE),
     };
     let endpoint = match (written.endpoint, ai_type) {
         (None, Some(ai_type @ (AiType::Openai | AiType::Anthropic | AiType::Google))) => {
@@ -153,6 +198,10 @@ fn read(look: &mut Look<'_>, id: &str) -> Option<Key> {
         check: table.get(&CHECK),
         verify: table.get(&VERIFY).unwrap_or_default(),
         enabled: table.get(&ENABLED),
+        stored: table.get(&TARGET),
+        api_key_id: table.get(&API_KEY_ID),
+        description: table.get(&DESCRIPTION),
+        create: table.get(&CREATE),
         written,
     })
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Form, Need, Setting, Settings, Shape, settings};
 use crate::config::VerifyConfig;
-use crate::config::form::time::INTERVAL;
+use crate::config::form::time::{INTERVAL, SPAN};
 use crate::config::form::{self, Choice};
 
 /// What is written, setting by setting: a key's own overrides the general one's.
@@ -14,6 +14,7 @@ pub(in crate::config) struct Verify {
     after_flashback: Option<bool>,
     grace: Option<Duration>,
     rollback: Option<bool>,
+    settle: Option<Duration>,
 }
 
 impl Verify {
@@ -24,6 +25,7 @@ impl Verify {
             after_flashback: self.after_flashback.or(general.after_flashback),
             grace: self.grace.or(general.grace),
             rollback: self.rollback.or(general.rollback),
+            settle: self.settle.or(general.settle),
         }
     }
 
@@ -34,6 +36,7 @@ impl Verify {
             after_flashback: self.after_flashback?,
             grace: self.grace?,
             rollback: self.rollback?,
+            settle: self.settle?,
         })
     }
 }
@@ -66,6 +69,8 @@ settings! {
     GRACE: Duration = "grace", Default, INTERVAL;
     /// "rollback": put the previous key back when the new one fails; "hold": leave it in place and report it.
     ON_FAILURE: bool = "on_failure", Default, ON_FAILURE_FORM;
+    /// How long after it was verified a version is acknowledged to the source: the gateway's nodes may use the older one a little longer.
+    SETTLE: Duration = "settle", Default, SPAN;
 }
 
 pub(in crate::config) const VERIFY: Form<Verify> = Form {
@@ -78,6 +83,7 @@ pub(in crate::config) const VERIFY: Form<Verify> = Form {
             after_flashback: table.get(&AFTER),
             grace: table.get(&GRACE),
             rollback: table.get(&ON_FAILURE),
+            settle: table.get(&SETTLE),
         })
     },
 };

@@ -32,8 +32,8 @@ use super::tenure::Tenure;
 use crate::config::VerifyConfig;
 use crate::document::FieldMap;
 use crate::model::{
-    Action, AiLlmId, AiType, Hold, Intent, KeyId, Observation, Order, Origin, Record, ReplicaId,
-    Settings, SourceId, Stored, Version, WorkspaceId,
+    Action, AiLlmId, AiType, Appearance, Hold, Intent, KeyId, Listed, Observation, Order, Origin,
+    Record, ReplicaId, Settings, SourceId, Stored, Target, Version, WorkspaceId,
 };
 use crate::reconcile::{Pushed, Rejection, Rules, What};
 use crate::secret::{Fingerprint, Fingerprinter};
@@ -53,6 +53,7 @@ const VERIFY: VerifyConfig = VerifyConfig {
     after_flashback: false,
     grace: Duration::ZERO,
     rollback: false,
+    settle: Duration::ZERO,
 };
 
 static SETTINGS: LazyLock<Settings> = LazyLock::new(|| Settings {
@@ -60,6 +61,15 @@ static SETTINGS: LazyLock<Settings> = LazyLock::new(|| Settings {
     name: "n".into(),
     ai_type: AiType::Other,
     endpoint: "https://e".into(),
+    target: Target::Configuration,
+});
+
+/// How the list shows it.
+static APPEARANCE: LazyLock<Appearance> = LazyLock::new(|| Appearance {
+    name: SETTINGS.name.clone(),
+    ai_type: None,
+    endpoint: None,
+    stored_key: None,
 });
 
 static ORIGIN: LazyLock<Origin> = LazyLock::new(|| Origin {

@@ -143,7 +143,12 @@ impl World {
                 }
             }
             Step::List => {
-                let all: Vec<_> = self.held.iter().map(|one| (&one.id, &*SETTINGS)).collect();
+                let listed = |id: &AiLlmId| Listed {
+                    id: id.clone(),
+                    appearance: APPEARANCE.clone(),
+                };
+                let all: Vec<Listed> = self.held.iter().map(|one| listed(&one.id)).collect();
+                let all: Vec<&Listed> = all.iter().collect();
                 look.remote = find(&SETTINGS, &look.record, &all);
             }
             Step::Note(version) => {
@@ -204,6 +209,7 @@ impl World {
             cleared: false,
             remote: &look.remote,
             compared: Some(&Compared::outdated()),
+            may_create: true,
             rejection: look.rejection.as_ref(),
             order: Order::None,
             rules: RULES,

@@ -191,6 +191,7 @@ impl World {
                 id: id.clone(),
                 settings,
                 value,
+                stored_key: None,
             });
             return Ok(id);
         };

@@ -37,13 +37,13 @@ impl World {
     pub(super) fn compare(
         &mut self,
         light: &mut Light,
-        afresh: bool,
+        age: ListAge,
         mut fault: impl FnMut() -> Fault,
     ) {
         let good = self
             .listed
             .take()
-            .filter(|(_, at, _)| !afresh && self.now < *at + GOOD_FOR);
+            .filter(|(_, at, _)| age == ListAge::Minutes && self.now < *at + GOOD_FOR);
         let all = match good {
             Some(listed) => {
                 let newer = listed.2 == self.pushes;
@@ -56,15 +56,15 @@ impl World {
         };
         let drift = match all {
             Some(all) => {
-                let all: Vec<_> = all.iter().map(|one| (&one.id, &one.settings)).collect();
-                compare(&self.record, &all)
+                let all = listed(&all);
+                compare(&self.record, &all.iter().collect::<Vec<_>>())
             }
             None => Drift::Unknown,
         };
         if let Some(next) = self.record.compared(&drift) {
             self.record = next;
         }
-        light.compared = Some(Compared { drift, afresh });
+        light.compared = Some(Compared { drift, age });
     }
 }
 
@@ -140,6 +140,7 @@ proptest! {
             id: AiLlmId::new("another"),
             settings: Settings { endpoint: "https://other.example.com".into(), ..world.settings.clone() },
             value: 99,
+            stored_key: None,
         };
         world.configurations.push(other.clone());
         for _ in 0..5 {

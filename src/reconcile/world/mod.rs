@@ -15,7 +15,8 @@ use super::*;
 use crate::config::VerifyConfig;
 use crate::document::FieldMap;
 use crate::model::{
-    AiType, Asked, Intent, KeyId, Missing, Origin, Repair, SourceId, Trial, Verdict, WorkspaceId,
+    AiType, Appearance, Asked, Intent, KeyId, Missing, Origin, Repair, SourceId, Target, Trial,
+    Verdict, WorkspaceId,
 };
 use crate::secret::Fingerprinter;
 
@@ -95,6 +96,20 @@ struct Configuration {
     id: AiLlmId,
     settings: Settings,
     value: u8,
+    /// It takes its credentials from this stored key.
+    stored_key: Option<AiLlmId>,
+}
+
+/// These configurations, as a list shows them.
+fn listed(all: &[Configuration]) -> Vec<Listed> {
+    let listed = |one: &Configuration| Listed {
+        id: one.id.clone(),
+        appearance: Appearance {
+            stored_key: one.stored_key.clone(),
+            ..case::shown(&one.settings)
+        },
+    };
+    all.iter().map(listed).collect()
 }
 
 struct World {
@@ -251,6 +266,7 @@ impl World {
                 cleared: light.cleared,
                 remote: light.remote.as_ref().unwrap_or(&Remote::Unasked),
                 compared: light.compared.as_ref(),
+                may_create: true,
                 rejection: light.rejection.as_ref(),
                 order,
                 rules: RULES,
@@ -301,14 +317,14 @@ impl World {
             }
             Step::List => match fault() {
                 Fault::Fine => {
-                    let all = self.list_of_names(light);
-                    let all: Vec<_> = all.iter().map(|one| (&one.id, &one.settings)).collect();
+                    let all = listed(&self.list_of_names(light));
+                    let all: Vec<&Listed> = all.iter().collect();
                     light.remote = Some(find(&self.settings, &self.record, &all));
                 }
                 Fault::Refused => light.remote = Some(Remote::Unlistable("403".into())),
                 Fault::LostAnswer | Fault::LostRequest => return Some(End::Cut),
             },
-            Step::Compare { afresh } => self.compare(light, afresh, fault),
+            Step::Compare(age) => self.compare(light, age, fault),
             Step::Probe => self.probe(light, fault()),
             Step::Validate(id) => self.validate(&id, fault()),
             Step::Note(version) => self.record = self.record.noted(&version, &self.origin),
@@ -363,6 +379,7 @@ fn named(name: u8) -> Settings {
         name: format!("name-{name}"),
         ai_type: AiType::Openai,
         endpoint: "https://api.openai.com/v1".into(),
+        target: Target::Configuration,
     }
 }
 

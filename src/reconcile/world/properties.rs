@@ -54,6 +54,7 @@ fn verify() -> impl Strategy<Value = VerifyConfig> {
                 after_flashback,
                 grace: GRACE,
                 rollback,
+                settle: Duration::ZERO,
             },
         )
 }
@@ -63,6 +64,7 @@ pub(super) const BOTH: VerifyConfig = VerifyConfig {
     after_flashback: true,
     grace: GRACE,
     rollback: true,
+    settle: Duration::ZERO,
 };
 
 impl World {

@@ -10,7 +10,7 @@ use vaultrs::api::EndpointMiddleware;
 use zeroize::Zeroize;
 
 use super::wire::{Answer, Wire};
-use crate::redact;
+use crate::redact::Pieces;
 use crate::source::SourceError;
 
 /// A token and the client it is used with.
@@ -41,7 +41,7 @@ impl Token {
 
     /// Whether a text has a piece of this token in it.
     pub fn is_in(&self, text: &str) -> bool {
-        redact::repeats(text, &self.middle.token)
+        Pieces::of([&*self.middle.token]).are_in(text)
     }
 
     /// Puts a 403 down to policy for a while.

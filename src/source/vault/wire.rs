@@ -20,7 +20,7 @@ use url::Url;
 use vaultrs::api::EndpointMiddleware;
 use zeroize::Zeroizing;
 
-use crate::redact;
+use crate::redact::{self, Pieces};
 use crate::retry::parse_retry_after;
 use crate::secret::append;
 use crate::source::SourceError;
@@ -128,7 +128,7 @@ impl Wire {
                 .and_then(|text| Url::parse(text).ok())
                 .and_then(|url| url.host_str().map(str::to_owned))
                 .filter(|host| redact::shown(host) == host)
-                .filter(|host| !redact::repeats(host, &middle.token)),
+                .filter(|host| !Pieces::of([&*middle.token]).are_in(host)),
             body: Zeroizing::new(body),
         })
     }

@@ -245,6 +245,7 @@ mod tests {
                 name: "n".to_owned(),
                 ai_type,
                 endpoint: endpoint.to_owned(),
+                target: crate::model::Target::Configuration,
             };
             let found = address(&settings).map(String::from);
             assert_eq!(found.as_deref(), Some(expected), "{endpoint}");

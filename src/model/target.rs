@@ -1,0 +1,77 @@
+//! What is written in Flashback, and how Flashback's lists show it.
+
+use serde::{Deserialize, Serialize};
+
+use super::AiLlmId;
+
+/// The kind of thing in Flashback that holds a key's credentials.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// An AI LLM configuration with credentials of its own.
+    #[default]
+    Configuration,
+    /// A stored key (`/apikeys` in the API), from which configurations take their credentials.
+    StoredKey {
+        /// Its id; `None` where it is known by its description, which is the settings' name then.
+        id: Option<AiLlmId>,
+    },
+}
+
+impl Target {
+    /// Which list of a workspace shows it.
+    pub fn kind(&self) -> TargetKind {
+        match self {
+            Self::Configuration => TargetKind::Configuration,
+            Self::StoredKey { .. } => TargetKind::StoredKey,
+        }
+    }
+
+    /// Returns whether it is an AI LLM configuration.
+    pub fn is_configuration(&self) -> bool {
+        *self == Self::Configuration
+    }
+}
+
+/// A kind of [`Target`]: each workspace has one list of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TargetKind {
+    /// `GET /ai/llm`.
+    Configuration,
+    /// `GET /apikeys`.
+    StoredKey,
+}
+
+impl TargetKind {
+    /// The noun for people.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Configuration => "configuration",
+            Self::StoredKey => "stored key",
+        }
+    }
+}
+
+/// An entry of one of Flashback's lists. Credentials are never in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its id.
+    pub id: AiLlmId,
+    /// How it is shown.
+    pub appearance: Appearance,
+}
+
+/// How a list shows an entry. Only the name has to be there: what is absent, `null` or of another
+/// type than the API's reference gives it is `None`, and says nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Appearance {
+    /// The name; of a stored key the description.
+    pub name: String,
+    /// The provider, as text: the platform can add types that this program does not know.
+    pub ai_type: Option<String>,
+    /// The provider's base URL.
+    pub endpoint: Option<String>,
+    /// The stored key that the configuration takes its credentials from.
+    #[serde(default)]
+    pub stored_key: Option<AiLlmId>,
+}
