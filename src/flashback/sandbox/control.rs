@@ -13,11 +13,13 @@ use axum::{Json, routing};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::fields::Answer;
-use super::server::{House, respond};
+use super::SOMEBODY_ELSE;
+use super::contract::{Answer, Operation};
+use super::house::{Asked, House};
+use super::server::respond;
 use super::switches::Switches;
 
-/// What `GET /_sandbox` answers.
+/// What `GET /_sandbox` answers; the operations stand where `{operations}` does.
 const HELP: &str = r#"The sandbox of flashback-rotator: a Flashback in memory. Nothing here asks for a token.
 
 GET   /_sandbox/switches          how the switches stand
@@ -26,18 +28,35 @@ PATCH /_sandbox/switches          turn some of them; the others stay. The body i
         {"token_life_ms": 2000}                        access tokens given from now on end so soon
         {"max_rps": 5}                                 more requests a second are 429; null: no limit
         {"refused_secrets": ["SHA-256 in hex"]}        validate says these keys do not work
+        {"refused_configurations": ["ID"]}             ... nor these configurations, whatever the key
         {"slow_secrets": {"SHA-256 in hex": 3000}}     ... or not until so long after their first write
         {"refuse_writes": true}                        ... and writing them is a 400
+        {"inline_on_stored": "ignore"}                 what a secret in a PUT does where the configuration
+                                                       has a stored key: ignore, detach, change (that key)
+        {"totp": "SEED IN BASE32", "enforce_mfa": true}  a login gives a limited token, until
+                                                       POST /mfa/verify-login has had the seed's code
+        {"org_role": 1}                                below 254 the account sees its own events only
+        {"events_oldest_first": true}                  the order of POST /systemevent
+        {"odd_entries": [{"at": 0, "make": {"set": {"endpoint": null}}}]}
         {"faults": [{"fault": "status", "status": 429, "retry_after": "3", "share": 0.3}]}
         {"faults": []}                                 all is well again
       A fault is one of status (with "status", "retry_after", "message"), html (a page, in a 200),
+      page (with "status", "content_type", "body", "location": what a gateway in front answers),
       unsuccessful ({"success": false}, in a 200), close (the connection is cut), lose_answer (it is
       carried out, then the connection is cut), hang (never answered). It is aimed with "operations"
-      (list, available, create, update, delete, validate, login, refresh) and "name" (of the
-      configuration written), and limited with "share" (0 to 1) and "next" (so many and no more).
+      and "name" (of the configuration written), and limited with "share" (0 to 1) and "next" (so
+      many and no more). With "carried_out": true the request is carried out before its fault.
+      The operations are {operations}.
+      An odd entry is "at" a position (from 0) of the list that "operation" answers (list, where left
+      out, or another that lists). It is made by one of "set" (fields, to values or null), "patch" (a
+      JSON merge patch, in which null takes a field away), "insert" (anything, before that position).
 GET   /_sandbox/journal?after=N   every request in order: who asked, when it came, when it was over;
                                   secrets as SHA-256
 GET   /_sandbox/configurations    what it holds; secrets as SHA-256
+GET   /_sandbox/api_keys          its stored keys; secrets as SHA-256
+POST  /_sandbox/configurations/ID/edit   {"user": "user-7", "set": {"secret": "..."}}: somebody else
+                                  edits it; "set" is the body of PUT /ai/llm/ID
+POST  /_sandbox/api_keys/ID/edit  the same for a stored key; "set" is the body of PUT /apikeys/ID
 POST  /_sandbox/configurations/ID/repositories   {"name": "app"}: a repository uses it, so that
                                   it cannot be deleted
 DELETE /_sandbox/configurations/ID   gone, whoever uses it
@@ -45,10 +64,19 @@ POST  /_sandbox/revoke            {"access": true, "refresh": true}: end the tok
 GET   /_sandbox/livez             200, for `flashback-rotator health --url http://HOST:PORT/_sandbox`
 "#;
 
+/// The help with the operations' names in it.
+fn help() -> String {
+    let names = Operation::ALL.iter().filter_map(|operation| {
+        let name = serde_json::to_value(operation).ok()?;
+        name.as_str().map(str::to_owned)
+    });
+    HELP.replace("{operations}", &names.collect::<Vec<_>>().join(", "))
+}
+
 pub(super) fn routes() -> Router<Arc<House>> {
     Router::new()
-        .route("/_sandbox", get(async || HELP))
-        .route("/_sandbox/", get(async || HELP))
+        .route("/_sandbox", get(async || help()))
+        .route("/_sandbox/", get(async || help()))
         .route("/_sandbox/livez", get(async || "up\n"))
         .route(
             "/_sandbox/switches",
@@ -56,7 +84,10 @@ pub(super) fn routes() -> Router<Arc<House>> {
         )
         .route("/_sandbox/journal", get(journal))
         .route("/_sandbox/configurations", get(configurations))
+        .route("/_sandbox/api_keys", get(stored_keys))
+        .route("/_sandbox/api_keys/{id}/edit", post(edit_stored_key))
         .route("/_sandbox/configurations/{id}", routing::delete(remove))
+        .route("/_sandbox/configurations/{id}/edit", post(edit))
         .route("/_sandbox/configurations/{id}/repositories", post(attach))
         .route("/_sandbox/revoke", post(revoke))
 }
@@ -67,27 +98,13 @@ async fn show_switches(State(house): State<Arc<House>>) -> Json<Switches> {
 
 async fn turn_switches(State(house): State<Arc<House>>, body: Bytes) -> Response {
     let mut switches = house.switches();
-    match turned(&switches, &body) {
+    let wanted = serde_json::from_slice(&body).map_err(|error| error.to_string());
+    match wanted.and_then(|wanted| switches.turned(wanted)) {
         Ok(turned) => {
             *switches = turned.clone();
             Json(turned).into_response()
         }
         Err(message) => respond(Answer::error(400, "SANDBOX_SWITCH", &message)),
-    }
-}
-
-/// The switches with those in `body` turned.
-fn turned(switches: &Switches, body: &[u8]) -> Result<Switches, String> {
-    let wanted: Map<String, Value> =
-        serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    let mut all = serde_json::to_value(switches).map_err(|error| error.to_string())?;
-    if let Value::Object(all) = &mut all {
-        all.extend(wanted);
-    }
-    let turned: Switches = serde_json::from_value(all).map_err(|error| error.to_string())?;
-    match turned.mistake() {
-        Some(mistake) => Err(mistake.to_owned()),
-        None => Ok(turned),
     }
 }
 
@@ -105,8 +122,48 @@ async fn configurations(State(house): State<Arc<House>>) -> Response {
     Json(house.platform().shown()).into_response()
 }
 
+async fn stored_keys(State(house): State<Arc<House>>) -> Response {
+    Json(house.platform().shown_keys()).into_response()
+}
+
+/// A write as another user.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Edit {
+    user: String,
+    set: Map<String, Value>,
+}
+
+impl Edit {
+    /// Answers what the API would answer that user.
+    fn carry_out(self, house: &House, operation: Operation, id: String) -> Response {
+        let asked = Asked {
+            id: Some(id),
+            body: Some(self.set),
+            ..Asked::default()
+        };
+        respond(house.carry_out_as(&self.user, operation, &asked))
+    }
+}
+
+async fn edit(
+    State(house): State<Arc<House>>,
+    Path(id): Path<String>,
+    Json(edit): Json<Edit>,
+) -> Response {
+    edit.carry_out(&house, Operation::Update, id)
+}
+
+async fn edit_stored_key(
+    State(house): State<Arc<House>>,
+    Path(id): Path<String>,
+    Json(edit): Json<Edit>,
+) -> Response {
+    edit.carry_out(&house, Operation::UpdateStoredKey, id)
+}
+
 async fn remove(State(house): State<Arc<House>>, Path(id): Path<String>) -> StatusCode {
-    found(house.platform().remove(&id))
+    found(house.platform().remove_configuration(&id, SOMEBODY_ELSE))
 }
 
 #[derive(Deserialize)]
@@ -119,7 +176,8 @@ async fn attach(
     Path(id): Path<String>,
     Json(repository): Json<Repository>,
 ) -> StatusCode {
-    found(house.platform().attach(&id, &repository.name))
+    let mut platform = house.platform();
+    found(platform.configurations.attach(&id, &repository.name))
 }
 
 #[derive(Deserialize)]
@@ -134,10 +192,10 @@ struct Revoke {
 async fn revoke(State(house): State<Arc<House>>, Json(which): Json<Revoke>) -> StatusCode {
     let mut platform = house.platform();
     if which.access {
-        platform.revoke_access();
+        platform.accounts.revoke_access();
     }
     if which.refresh {
-        platform.revoke_refresh();
+        platform.accounts.revoke_refresh();
     }
     StatusCode::NO_CONTENT
 }

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::switches::{Fault, Operation};
+use super::contract::Operation;
+use super::faults::Fault;
 
 /// The newest requests are kept, so many.
 const KEPT: usize = 200_000;
@@ -33,7 +34,7 @@ pub struct Entry {
     pub status: Option<u16>,
     /// The fault that met it.
     pub fault: Option<Fault>,
-    /// The configuration it was about.
+    /// The configuration or stored key it was about.
     pub ai_llm_id: Option<String>,
     /// The `name` in its body.
     pub name: Option<String>,

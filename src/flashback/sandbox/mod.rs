@@ -1,16 +1,24 @@
-//! A Flashback in memory: the whole contract of its AI LLM configurations, and switches that make
-//! it slow, failing or forgetful, so that alerts can be tried and promises tested.
+//! A Flashback in memory: the whole contract of its AI LLM configurations, its stored provider keys,
+//! its account and its system events, and switches that make it slow, failing, odd or forgetful, so
+//! that alerts can be tried and promises tested.
 //!
 //! It keeps no credential: of a key or secret it is given, only the SHA-256 remains. What it was
 //! asked and what it holds can be looked at, and its switches turned, from Rust through the
 //! [`Sandbox`] handle and over HTTP below `/_sandbox/` (`GET /_sandbox` says how). Those paths ask
 //! for no token: bind it to the loopback address.
+//!
+//! A request comes in at `server`, is written into the `journal` and meets its fault, or is held
+//! against the `contract` and carried out by its handler in `api`, on what the `records` remember.
 
+mod api;
 mod connection;
+mod contract;
 mod control;
-mod fields;
+mod faults;
+mod house;
 mod journal;
-mod platform;
+mod odd;
+mod records;
 mod server;
 mod switches;
 
@@ -20,17 +28,28 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use self::server::House;
+use self::contract::Answer;
+use self::house::{Asked, House};
 use crate::secret::Secret;
 
-pub use self::fields::sha256_hex;
+pub use self::contract::Operation;
+pub use self::faults::{Fault, Rule};
 pub use self::journal::Entry;
-pub use self::platform::Shown;
-pub use self::switches::{Fault, Operation, Rule, Switches};
+pub use self::odd::{OddEntry, Oddity};
+pub use self::records::{Shown, ShownKey, sha256_hex};
+pub use self::switches::{InlineOnStored, Seed, Switches};
+
+/// The user id of the sandbox's own account.
+pub const USER_ID: &str = "sandbox-user";
+
+/// The user id of whoever changes something through the [`Sandbox`] handle or its control paths,
+/// where none is named.
+pub const SOMEBODY_ELSE: &str = "somebody-else";
 
 /// What a sandbox begins with.
 #[derive(Clone, Debug, Default)]
@@ -116,36 +135,106 @@ impl Sandbox {
         self.house.platform().shown()
     }
 
+    /// Every stored key there is, oldest first.
+    pub fn stored_keys(&self) -> Vec<ShownKey> {
+        self.house.platform().shown_keys()
+    }
+
+    /// Makes a configuration as [somebody else](SOMEBODY_ELSE) would, and returns its id. The body
+    /// is that of `POST /ai/llm`, without the workspace.
+    ///
+    /// # Panics
+    /// Where the API refuses the body, with its words.
+    pub fn insert(&self, workspace: &str, body: Value) -> String {
+        self.create_as_somebody(Operation::Create, "aiLlmId", workspace, body)
+    }
+
+    /// Stores a provider key as [somebody else](SOMEBODY_ELSE) would, and returns its id. The body
+    /// is that of `POST /apikeys`, without the workspace.
+    ///
+    /// # Panics
+    /// Where the API refuses the body, with its words.
+    pub fn create_stored_key(&self, workspace: &str, body: Value) -> String {
+        self.create_as_somebody(Operation::CreateStoredKey, "apiKeyId", workspace, body)
+    }
+
+    /// Edits a configuration as another user with the body of `PUT /ai/llm/{id}`; says whether the
+    /// API took it.
+    pub fn edit(&self, ai_llm_id: &str, user_id: &str, body: Value) -> bool {
+        let answer = self.carry_out_as(user_id, Operation::Update, Some(ai_llm_id), body);
+        answer.status == 200
+    }
+
+    /// Edits a stored key as another user with the body of `PUT /apikeys/{uuid}`; says whether the
+    /// API took it.
+    pub fn edit_stored_key(&self, api_key_id: &str, user_id: &str, body: Value) -> bool {
+        let id = Some(api_key_id);
+        let answer = self.carry_out_as(user_id, Operation::UpdateStoredKey, id, body);
+        answer.status == 200
+    }
+
+    fn create_as_somebody(
+        &self,
+        operation: Operation,
+        id: &str,
+        workspace: &str,
+        mut body: Value,
+    ) -> String {
+        body["workspaceId"] = Value::from(workspace);
+        let answer = self.carry_out_as(SOMEBODY_ELSE, operation, None, body);
+        match answer.body[id].as_str() {
+            Some(id) => id.to_owned(),
+            None => panic!("the sandbox refuses it: {}", answer.body["message"]),
+        }
+    }
+
+    fn carry_out_as(
+        &self,
+        user_id: &str,
+        operation: Operation,
+        id: Option<&str>,
+        body: Value,
+    ) -> Answer {
+        let asked = Asked {
+            id: id.map(str::to_owned),
+            body: body.as_object().cloned(),
+            ..Asked::default()
+        };
+        self.house.carry_out_as(user_id, operation, &asked)
+    }
+
     /// Removes a configuration as if somebody had deleted it in Flashback; says whether it was
     /// there.
     pub fn remove(&self, ai_llm_id: &str) -> bool {
-        self.house.platform().remove(ai_llm_id)
+        let mut platform = self.house.platform();
+        platform.remove_configuration(ai_llm_id, SOMEBODY_ELSE)
     }
 
     /// Lets a repository use a configuration, so that it cannot be deleted; says whether it is
     /// there.
     pub fn attach(&self, ai_llm_id: &str, repository: &str) -> bool {
-        self.house.platform().attach(ai_llm_id, repository)
+        let mut platform = self.house.platform();
+        platform.configurations.attach(ai_llm_id, repository)
     }
 
     /// Changes the bearer token that is always good.
     pub fn replace_token(&self, token: Option<Secret>) {
-        self.house.platform().replace_token(token);
+        self.house.platform().accounts.replace_token(token);
     }
 
     /// Ends every access token that a sign-in gave.
     pub fn revoke_access(&self) {
-        self.house.platform().revoke_access();
+        self.house.platform().accounts.revoke_access();
     }
 
     /// Ends every refresh token.
     pub fn revoke_refresh(&self) {
-        self.house.platform().revoke_refresh();
+        self.house.platform().accounts.revoke_refresh();
     }
 
     /// A refresh token, as a login would have given it.
     pub fn issue_refresh_token(&self) -> Secret {
-        Secret::new(self.house.platform().issue_refresh())
+        Secret::new(self.house.platform().accounts.issue_refresh())
     }
 
     /// Stops: the listener is closed and every connection cut.

@@ -1,79 +1,27 @@
 //! The API over HTTP: every request is written down, meets its fault or is carried out.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::on;
 use chrono::Utc;
-use serde_json::{Map, Value};
 use tokio::net::TcpListener;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Cuttable, Knife};
-use super::fields::{Answer, sha256_hex};
-use super::journal::{Entry, Journal};
-use super::platform::Platform;
-use super::switches::{Fault, Operation, Rule, Switches};
-use super::{Options, control};
+use super::contract::{Answer, Operation};
+use super::control;
+use super::faults::{Fault, Rule};
+use super::house::{Asked, House};
+use super::journal::Entry;
+use super::sha256_hex;
 
 /// The longest body that is read.
 const LONGEST_BODY: usize = 1 << 20;
-
-/// Everything the handlers share.
-pub(super) struct House {
-    platform: Mutex<Platform>,
-    switches: Mutex<Switches>,
-    journal: Mutex<Journal>,
-    pace: Mutex<Instant>,
-}
-
-impl House {
-    pub fn new(mut options: Options) -> Self {
-        let switches = std::mem::take(&mut options.switches);
-        Self {
-            platform: Mutex::new(Platform::new(options)),
-            switches: Mutex::new(switches),
-            journal: Mutex::default(),
-            pace: Mutex::new(Instant::now()),
-        }
-    }
-
-    pub fn platform(&self) -> MutexGuard<'_, Platform> {
-        lock(&self.platform)
-    }
-
-    pub fn switches(&self) -> MutexGuard<'_, Switches> {
-        lock(&self.switches)
-    }
-
-    pub fn journal(&self) -> MutexGuard<'_, Journal> {
-        lock(&self.journal)
-    }
-
-    /// Whether the rate limit leaves room for a request now. A tenth of a second's worth is saved
-    /// up at most.
-    fn within_pace(&self, max_rps: Option<f64>) -> bool {
-        let Some(rps) = max_rps else {
-            return true;
-        };
-        let now = Instant::now();
-        let mut next = lock(&self.pace);
-        if *next > now + Duration::from_millis(100) {
-            return false;
-        }
-        *next = (*next).max(now) + Duration::from_secs_f64(1.0 / rps);
-        true
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Serves until `stop`, and then cuts what is open.
 pub(super) async fn serve(listener: TcpListener, house: Arc<House>, stop: CancellationToken) {
@@ -96,26 +44,18 @@ fn routes(house: Arc<House>) -> Router {
               path: Option<Path<String>>,
               request: Request| async move {
             let id = path.map(|Path(id)| id);
-            match Asked::read(operation, id, request).await {
-                Ok(asked) => perform(&house, &knife, asked).await,
+            match Arrival::read(operation, id, request).await {
+                Ok(arrival) => perform(&house, &knife, arrival).await,
                 Err(refusal) => respond(refusal),
             }
         }
     };
-    Router::new()
-        .route(
-            "/ai/llm",
-            get(answer(Operation::List)).post(answer(Operation::Create)),
-        )
-        .route("/ai/llm/available", get(answer(Operation::Available)))
-        .route(
-            "/ai/llm/{id}",
-            put(answer(Operation::Update)).delete(answer(Operation::Delete)),
-        )
-        .route("/ai/llm/{id}/validate", post(answer(Operation::Validate)))
-        .route("/user/login", post(answer(Operation::Login)))
-        .route("/user/refresh", post(answer(Operation::Refresh)))
-        .merge(control::routes())
+    let mut api = Router::new();
+    for operation in Operation::ALL {
+        let contract = operation.contract();
+        api = api.route(contract.path, on(contract.method, answer(*operation)));
+    }
+    api.merge(control::routes())
         .fallback(async || respond(Answer::error(404, "NOT_FOUND", "No such endpoint")))
         .method_not_allowed_fallback(async || {
             respond(Answer::error(
@@ -127,20 +67,16 @@ fn routes(house: Arc<House>) -> Router {
         .with_state(house)
 }
 
-/// A request, taken apart.
-struct Asked {
+/// A request as it came.
+struct Arrival {
     operation: Operation,
-    id: Option<String>,
-    workspace: Option<String>,
-    bearer: Option<String>,
-    /// The body where it is a JSON object.
-    body: Option<Map<String, Value>>,
+    asked: Asked,
     method: String,
     path: String,
     user_agent: Option<String>,
 }
 
-impl Asked {
+impl Arrival {
     async fn read(
         operation: Operation,
         id: Option<String>,
@@ -149,10 +85,7 @@ impl Asked {
         let (parts, body) = request.into_parts();
         let bytes = axum::body::to_bytes(body, LONGEST_BODY)
             .await
-            .map_err(|_| Answer::error(400, "VALIDATION_ERROR", "The body cannot be read"))?;
-        let query = parts.uri.query().unwrap_or_default();
-        let mut pairs = url::form_urlencoded::parse(query.as_bytes());
-        let workspace = pairs.find(|(name, _)| name == "workspaceId");
+            .map_err(|_| Answer::bad("The body cannot be read"))?;
         let header = |name| {
             let value = parts.headers.get(name);
             value.and_then(|value| value.to_str().ok())
@@ -164,10 +97,12 @@ impl Asked {
         let json = header(header::CONTENT_TYPE).is_some_and(|kind| kind.contains("json"));
         Ok(Self {
             operation,
-            id,
-            workspace: workspace.map(|(_, id)| id.into_owned()),
-            bearer,
-            body: json.then(|| serde_json::from_slice(&bytes).ok()).flatten(),
+            asked: Asked {
+                bearer,
+                id,
+                query: parts.uri.query().unwrap_or_default().to_owned(),
+                body: json.then(|| serde_json::from_slice(&bytes).ok()).flatten(),
+            },
             user_agent: header(header::USER_AGENT).map(str::to_owned),
             method: parts.method.to_string(),
             path: parts
@@ -178,7 +113,7 @@ impl Asked {
     }
 
     fn text(&self, field: &str) -> Option<&str> {
-        self.body.as_ref()?.get(field)?.as_str()
+        self.asked.body.as_ref()?.get(field)?.as_str()
     }
 
     fn entry(&self) -> Entry {
@@ -193,7 +128,7 @@ impl Asked {
             path: self.path.clone(),
             status: None,
             fault: None,
-            ai_llm_id: self.id.clone(),
+            ai_llm_id: self.asked.id.clone(),
             name: self.text("name").map(str::to_owned),
             secret_sha256: self.text("secret").map(sha256_hex),
         }
@@ -213,8 +148,8 @@ impl Drop for UnderWay<'_> {
 }
 
 /// Writes the request down, lets it meet its fault or carries it out, and writes down how it ended.
-async fn perform(house: &House, knife: &Knife, asked: Asked) -> Response {
-    let number = house.journal().open(asked.entry());
+async fn perform(house: &House, knife: &Knife, arrival: Arrival) -> Response {
+    let number = house.journal().open(arrival.entry());
     let _under_way = UnderWay(house, number);
     let latency = Duration::from_millis(house.switches().latency_ms);
     if !latency.is_zero() {
@@ -222,19 +157,19 @@ async fn perform(house: &House, knife: &Knife, asked: Asked) -> Response {
     }
     let (rule, in_pace) = {
         let mut switches = house.switches();
-        let rule = switches.pick(asked.operation, asked.text("name"));
+        let rule = switches.pick(arrival.operation, arrival.text("name"));
         (rule, house.within_pace(switches.max_rps))
     };
     if let Some(entry) = house.journal().entry(number) {
         entry.fault = rule.as_ref().map(|rule| rule.fault);
     }
     let response = match rule {
-        Some(rule) => suffer(house, knife, &asked, &rule, number).await,
+        Some(rule) => suffer(house, knife, &arrival, &rule, number).await,
         None if !in_pace => {
             let refusal = Answer::error(429, "RATE_LIMITED", "Too many requests");
             with_retry_after(respond(refusal), Some("1"))
         }
-        None => respond(carry_out(house, &asked, number)),
+        None => respond(carry_out(house, &arrival, number)),
     };
     if let Some(entry) = house.journal().entry(number) {
         entry.status = Some(response.status().as_u16());
@@ -244,11 +179,20 @@ async fn perform(house: &House, knife: &Knife, asked: Asked) -> Response {
 }
 
 /// What a fault makes of a request. Some never return.
-async fn suffer(house: &House, knife: &Knife, asked: &Asked, rule: &Rule, number: u64) -> Response {
+async fn suffer(
+    house: &House,
+    knife: &Knife,
+    arrival: &Arrival,
+    rule: &Rule,
+    number: u64,
+) -> Response {
+    if rule.carried_out || rule.fault == Fault::LoseAnswer {
+        carry_out(house, arrival, number);
+    }
     let message = rule.message.as_deref();
+    let message = message.unwrap_or("The sandbox was told to fail");
     match rule.fault {
         Fault::Status => {
-            let message = message.unwrap_or("The sandbox was told to fail");
             let refusal = Answer::error(rule.status, "SANDBOX_FAULT", message);
             with_retry_after(respond(refusal), rule.retry_after.as_deref())
         }
@@ -256,45 +200,36 @@ async fn suffer(house: &House, knife: &Knife, asked: &Asked, rule: &Rule, number
             const PAGE: &str = "<!doctype html><title>Maintenance</title><p>Back soon.";
             ([(header::CONTENT_TYPE, "text/html")], PAGE).into_response()
         }
-        Fault::Unsuccessful => {
-            let message = message.unwrap_or("The sandbox was told to fail");
-            respond(Answer::error(200, "SANDBOX_FAULT", message))
-        }
+        Fault::Page => page(rule),
+        Fault::Unsuccessful => respond(Answer::error(200, "SANDBOX_FAULT", message)),
         Fault::Hang => std::future::pending().await,
-        Fault::Close => {
-            knife.cut();
-            std::future::pending().await
-        }
-        Fault::LoseAnswer => {
-            carry_out(house, asked, number);
+        Fault::Close | Fault::LoseAnswer => {
             knife.cut();
             std::future::pending().await
         }
     }
 }
 
-/// The operation itself.
-fn carry_out(house: &House, asked: &Asked, number: u64) -> Answer {
-    let switches = house.switches().clone();
-    let mut platform = house.platform();
-    let needs_bearer = !matches!(asked.operation, Operation::Login | Operation::Refresh);
-    if needs_bearer && !platform.admits(asked.bearer.as_deref()) {
-        return Answer::error(401, "UNAUTHORIZED", "Invalid or expired token");
+/// The answer of something in front of Flashback.
+fn page(rule: &Rule) -> Response {
+    let mut response = Response::new(rule.body.clone().unwrap_or_default().into());
+    *response.status_mut() = StatusCode::from_u16(rule.status).unwrap_or_default();
+    for (name, text) in [
+        (header::CONTENT_TYPE, &rule.content_type),
+        (header::LOCATION, &rule.location),
+    ] {
+        if let Some(value) = text.as_ref().and_then(|text| text.parse().ok()) {
+            response.headers_mut().insert(name, value);
+        }
     }
-    let id = asked.id.as_deref().unwrap_or_default();
-    let body = asked.body.as_ref();
-    let not_an_object = || Answer::error(400, "VALIDATION_ERROR", "The body must be a JSON object");
-    let answer = match asked.operation {
-        Operation::List => platform.list(asked.workspace.as_deref()),
-        Operation::Available => platform.available(),
-        Operation::Create => body.map_or_else(not_an_object, |b| platform.create(b, &switches)),
-        Operation::Update => body.map_or_else(not_an_object, |b| platform.update(id, b, &switches)),
-        Operation::Delete => platform.delete(id),
-        Operation::Validate => platform.validate(id, &switches),
-        Operation::Login => platform.login(body, &switches),
-        Operation::Refresh => platform.refresh(body, &switches),
-    };
-    if let Some(id) = answer.body.get("aiLlmId").and_then(Value::as_str)
+    with_retry_after(response, rule.retry_after.as_deref())
+}
+
+/// Carries the operation out, and notes the id of what it made.
+fn carry_out(house: &House, arrival: &Arrival, number: u64) -> Answer {
+    let answer = house.carry_out(arrival.operation, &arrival.asked);
+    let mut ids = ["aiLlmId", "apiKeyId"].iter();
+    if let Some(id) = ids.find_map(|field| answer.body.get(field)?.as_str())
         && let Some(entry) = house.journal().entry(number)
     {
         entry.ai_llm_id = Some(id.to_owned());

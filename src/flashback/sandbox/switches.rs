@@ -1,152 +1,56 @@
-//! What makes the sandbox misbehave. Nothing here is random: the same requests in the same order
-//! meet the same faults.
+//! What makes the sandbox misbehave.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 use super::DOCUMENTED_LIFE;
+use super::contract::Operation;
+use super::faults::Rule;
+use super::odd::OddEntry;
+use crate::flashback::{totp, wire};
+use crate::secret::Secret;
 
-/// The API's operations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// What a `secret` or `key` in a write does to a configuration that takes its credentials from a
+/// stored key. Nobody here has seen which of these the platform does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Operation {
-    /// `GET /ai/llm`.
-    List,
-    /// `GET /ai/llm/available`.
-    Available,
-    /// `POST /ai/llm`.
-    Create,
-    /// `PUT /ai/llm/{id}`.
-    Update,
-    /// `DELETE /ai/llm/{id}`.
-    Delete,
-    /// `POST /ai/llm/{id}/validate`.
-    Validate,
-    /// `POST /user/login`.
-    Login,
-    /// `POST /user/refresh`.
-    Refresh,
+pub enum InlineOnStored {
+    /// Nothing.
+    Ignore,
+    /// The configuration has its own credentials from then on.
+    Detach,
+    /// The stored key changes, for everybody: the most harmful, and so the default.
+    #[default]
+    Change,
 }
 
-/// How a request goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fault {
-    /// It is answered with [`Rule::status`] and an error body, and not carried out.
-    Status,
-    /// It is answered 200 with a page of HTML, and not carried out.
-    Html,
-    /// It is answered 200 with `{"success": false}`, and not carried out.
-    Unsuccessful,
-    /// The connection is cut, and it is not carried out.
-    Close,
-    /// It is carried out, and the connection is cut before the answer.
-    LoseAnswer,
-    /// It is never answered, and not carried out.
-    Hang,
+/// The seed of a second factor, in base32.
+#[derive(Clone)]
+pub struct Seed(pub Secret);
+
+impl fmt::Debug for Seed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seed(…)")
+    }
 }
 
-/// Which requests meet a fault. The first rule that says yes counts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rule {
-    /// What happens.
-    pub fault: Fault,
-    /// The status of [`Fault::Status`]; 503 where left out.
-    #[serde(default = "unavailable")]
-    pub status: u16,
-    /// Its `Retry-After`, word for word: seconds or an HTTP date.
-    #[serde(default)]
-    pub retry_after: Option<String>,
-    /// Its `message`, where another than the usual one is wanted.
-    #[serde(default)]
-    pub message: Option<String>,
-    /// To these operations; to all where empty.
-    #[serde(default)]
-    pub operations: Vec<Operation>,
-    /// To requests whose body has this `name`; to all where left out.
-    #[serde(default)]
-    pub name: Option<String>,
-    /// To this share of them, 0 to 1.
-    #[serde(default = "whole")]
-    pub share: f64,
-    /// To so many and then no more; without end where left out.
-    #[serde(default)]
-    pub next: Option<u64>,
-    /// How many requests it was asked about since it was set.
-    #[serde(skip)]
-    pub seen: u64,
+impl PartialEq for Seed {
+    fn eq(&self, other: &Self) -> bool {
+        wire::same(&self.0, &other.0)
+    }
 }
 
-fn unavailable() -> u16 {
-    503
-}
-
-fn whole() -> f64 {
-    1.0
-}
-
-impl Rule {
-    /// Every request meets `fault`.
-    pub fn new(fault: Fault) -> Self {
-        Self {
-            fault,
-            status: unavailable(),
-            retry_after: None,
-            message: None,
-            operations: Vec::new(),
-            name: None,
-            share: whole(),
-            next: None,
-            seen: 0,
+impl<'de> Deserialize<'de> for Seed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let seed = Secret::new(String::deserialize(deserializer)?);
+        match totp::code(seed.expose(), 0) {
+            Ok(_) => Ok(Self(seed)),
+            Err(error) => Err(serde::de::Error::custom(error)),
         }
     }
-
-    /// Every request is answered with `status`.
-    pub fn status(status: u16) -> Self {
-        Self {
-            status,
-            ..Self::new(Fault::Status)
-        }
-    }
-
-    /// Only this operation (and others named so).
-    pub fn on(mut self, operation: Operation) -> Self {
-        self.operations.push(operation);
-        self
-    }
-
-    /// Only the next `count`.
-    pub fn times(mut self, count: u64) -> Self {
-        self.next = Some(count);
-        self
-    }
-
-    /// Whether this request meets the fault; counts it if it is one of the rule's.
-    fn meets(&mut self, operation: Operation, name: Option<&str>, seed: u64) -> bool {
-        let about = (self.operations.is_empty() || self.operations.contains(&operation))
-            && (self.name.is_none() || self.name.as_deref() == name);
-        if !about || self.next == Some(0) {
-            return false;
-        }
-        self.seen += 1;
-        // The top 53 bits make a number in [0, 1) that a share can be compared with.
-        let drawn = (scatter(seed ^ self.seen) >> 11) as f64 / (1u64 << 53) as f64;
-        let meets = drawn < self.share;
-        if meets && let Some(left) = &mut self.next {
-            *left -= 1;
-        }
-        meets
-    }
-}
-
-/// SplitMix64's finaliser: neighbours in, unrelated numbers out.
-fn scatter(number: u64) -> u64 {
-    let mut z = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 /// How the switches stand.
@@ -164,11 +68,26 @@ pub struct Switches {
     /// The SHA-256, in hexadecimal digits, of secrets that the provider does not take: `validate`
     /// says `success: false`.
     pub refused_secrets: BTreeSet<String>,
+    /// The ids of configurations whose validation fails whatever their key.
+    pub refused_configurations: BTreeSet<String>,
     /// Fresh keys that take a while to work: the SHA-256 of a secret, and how many milliseconds
     /// after its first write `validate` takes it.
     pub slow_secrets: BTreeMap<String, u64>,
     /// Whether a write of a refused secret is a 400, too.
     pub refuse_writes: bool,
+    /// What credentials in a write do to a configuration that has a stored key.
+    pub inline_on_stored: InlineOnStored,
+    /// The entries of lists that are odd, made so one after the other.
+    pub odd_entries: Vec<OddEntry>,
+    /// The account's role in its organisation; from 254 on it sees what others did.
+    pub org_role: u8,
+    /// Whether a login gives a limited token, with which only its second factor can be verified.
+    pub enforce_mfa: bool,
+    /// The seed of the account's second factor; without one, no code is good. It is never shown.
+    #[serde(skip_serializing)]
+    pub totp: Option<Seed>,
+    /// Whether system events come oldest first; newest first is the usual order.
+    pub events_oldest_first: bool,
     /// Which requests a share of them hits.
     pub seed: u64,
 }
@@ -181,14 +100,41 @@ impl Default for Switches {
             max_rps: None,
             faults: Vec::new(),
             refused_secrets: BTreeSet::new(),
+            refused_configurations: BTreeSet::new(),
             slow_secrets: BTreeMap::new(),
             refuse_writes: false,
+            inline_on_stored: InlineOnStored::default(),
+            odd_entries: Vec::new(),
+            org_role: u8::MAX,
+            enforce_mfa: false,
+            totp: None,
+            events_oldest_first: false,
             seed: 0,
         }
     }
 }
 
 impl Switches {
+    /// The switches with those in `wanted` turned, and the others as they are.
+    ///
+    /// # Errors
+    /// What is wrong with those wanted, in words.
+    pub(super) fn turned(&self, wanted: Map<String, Value>) -> Result<Self, String> {
+        let keeps_seed = !wanted.contains_key("totp");
+        let mut all = serde_json::to_value(self).map_err(|error| error.to_string())?;
+        if let Value::Object(all) = &mut all {
+            all.extend(wanted);
+        }
+        let mut turned: Self = serde_json::from_value(all).map_err(|error| error.to_string())?;
+        if keeps_seed {
+            turned.totp.clone_from(&self.totp);
+        }
+        match turned.mistake() {
+            Some(mistake) => Err(mistake.to_owned()),
+            None => Ok(turned),
+        }
+    }
+
     /// The rule that a request meets.
     pub(super) fn pick(&mut self, operation: Operation, name: Option<&str>) -> Option<Rule> {
         let seed = self.seed;
@@ -197,28 +143,21 @@ impl Switches {
     }
 
     /// What cannot be.
-    pub(super) fn mistake(&self) -> Option<&'static str> {
+    fn mistake(&self) -> Option<&'static str> {
         if self
             .max_rps
             .is_some_and(|rps| !(rps.is_finite() && rps > 0.0))
         {
             return Some("max_rps must be above 0, or null");
         }
-        for rule in &self.faults {
-            if !(0.0..=1.0).contains(&rule.share) {
-                return Some("share must be from 0 to 1");
-            }
-            if !(200..=599).contains(&rule.status) {
-                return Some("status must be from 200 to 599");
-            }
-        }
-        None
+        self.faults.iter().find_map(Rule::mistake)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flashback::sandbox::faults::Fault;
 
     #[test]
     fn a_share_is_about_kept_and_the_same_every_time() {
@@ -271,5 +210,28 @@ mod tests {
         );
         assert!(switches.mistake().is_none());
         assert!(serde_json::from_str::<Switches>(r#"{"latency":1}"#).is_err());
+    }
+
+    #[test]
+    fn a_seed_is_kept_and_never_shown() {
+        let turn = |switches: &Switches, wanted: Value| {
+            switches.turned(wanted.as_object().expect("an object").clone())
+        };
+        let seeded = turn(
+            &Switches::default(),
+            serde_json::json!({"totp": "JBSWY3DPEHPK3PXP"}),
+        );
+        let seeded = seeded.expect("switches");
+        let shown = format!(
+            "{}{seeded:?}",
+            serde_json::to_string(&seeded).expect("JSON")
+        );
+        assert!(!shown.contains("JBSW"), "{shown}");
+        let later = turn(&seeded, serde_json::json!({"enforce_mfa": true})).expect("switches");
+        assert_eq!(later.totp, seeded.totp);
+        let gone = turn(&seeded, serde_json::json!({"totp": null})).expect("switches");
+        assert_eq!(gone.totp, None);
+        let refused = turn(&seeded, serde_json::json!({"totp": "0189"})).expect_err("no seed");
+        assert!(!refused.contains("0189"), "{refused}");
     }
 }

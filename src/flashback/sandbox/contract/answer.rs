@@ -1,0 +1,38 @@
+//! What an operation answers.
+
+use serde_json::{Value, json};
+
+/// A status and a JSON body.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub body: Value,
+}
+
+/// What a handler gives: a refusal is an answer, too.
+pub type Handled = Result<Answer, Answer>;
+
+impl Answer {
+    pub fn ok(body: Value) -> Self {
+        Self { status: 200, body }
+    }
+
+    pub fn error(status: u16, code: &str, message: &str) -> Self {
+        let body = json!({"success": false, "message": message, "error_code": code});
+        Self { status, body }
+    }
+
+    /// A 404 that names what is not there.
+    pub fn not_found(what: &str) -> Self {
+        Self::error(404, "NOT_FOUND", &format!("{what} not found"))
+    }
+
+    pub fn bad(message: &str) -> Self {
+        Self::error(400, "VALIDATION_ERROR", message)
+    }
+
+    /// A 400 for a required field that is not there.
+    pub fn lacks(field: &str) -> Self {
+        Self::bad(&format!("{field} is required"))
+    }
+}

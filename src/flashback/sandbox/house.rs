@@ -1,0 +1,136 @@
+//! What every request meets: the platform, the switches, the journal and the rate limit.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use super::api::{self, Call};
+use super::contract::{Admits, Answer, Contract, Fields, Handled, Operation};
+use super::journal::Journal;
+use super::odd::make_odd;
+use super::records::Platform;
+use super::switches::Switches;
+use super::{Options, USER_ID};
+
+/// A request, as far as an operation needs it.
+#[derive(Default)]
+pub(super) struct Asked {
+    pub bearer: Option<String>,
+    pub id: Option<String>,
+    pub query: String,
+    /// The body where it is a JSON object.
+    pub body: Option<Map<String, Value>>,
+}
+
+/// Everything the handlers share.
+pub(super) struct House {
+    platform: Mutex<Platform>,
+    switches: Mutex<Switches>,
+    journal: Mutex<Journal>,
+    pace: Mutex<Instant>,
+}
+
+impl House {
+    pub fn new(mut options: Options) -> Self {
+        let switches = std::mem::take(&mut options.switches);
+        Self {
+            platform: Mutex::new(Platform::new(options)),
+            switches: Mutex::new(switches),
+            journal: Mutex::default(),
+            pace: Mutex::new(Instant::now()),
+        }
+    }
+
+    pub fn platform(&self) -> MutexGuard<'_, Platform> {
+        lock(&self.platform)
+    }
+
+    pub fn switches(&self) -> MutexGuard<'_, Switches> {
+        lock(&self.switches)
+    }
+
+    pub fn journal(&self) -> MutexGuard<'_, Journal> {
+        lock(&self.journal)
+    }
+
+    /// Carries an operation out for the bearer that asks.
+    pub fn carry_out(&self, operation: Operation, asked: &Asked) -> Answer {
+        let switches = self.switches().clone();
+        let mut platform = self.platform();
+        let bearer = asked.bearer.as_deref();
+        let mut answer = platform
+            .accounts
+            .admit(bearer, operation.contract().admits)
+            .and_then(|()| perform(&mut platform, &switches, USER_ID, operation, asked))
+            .unwrap_or_else(|refusal| refusal);
+        make_odd(&switches.odd_entries, operation, &mut answer.body);
+        answer
+    }
+
+    /// Carries an operation out as another user, who needs no bearer and may enter any workspace.
+    pub fn carry_out_as(&self, user_id: &str, operation: Operation, asked: &Asked) -> Answer {
+        let switches = self.switches().clone();
+        let mut platform = self.platform();
+        perform(&mut platform, &switches, user_id, operation, asked)
+            .unwrap_or_else(|refusal| refusal)
+    }
+
+    /// Whether the rate limit leaves room for a request now. A tenth of a second's worth is saved
+    /// up at most.
+    pub fn within_pace(&self, max_rps: Option<f64>) -> bool {
+        let Some(rps) = max_rps else {
+            return true;
+        };
+        let now = Instant::now();
+        let mut next = lock(&self.pace);
+        if *next > now + Duration::from_millis(100) {
+            return false;
+        }
+        *next = (*next).max(now) + Duration::from_secs_f64(1.0 / rps);
+        true
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Holds a request against the contract and hands it to its handler.
+fn perform(
+    platform: &mut Platform,
+    switches: &Switches,
+    user_id: &str,
+    operation: Operation,
+    asked: &Asked,
+) -> Handled {
+    let contract = operation.contract();
+    let mut call = Call {
+        platform,
+        switches,
+        user_id,
+        bearer: asked.bearer.as_deref().unwrap_or_default(),
+        id: asked.id.as_deref().unwrap_or_default(),
+        query: Fields::of_query(&asked.query, contract.query)?,
+        body: body(&contract, asked)?,
+    };
+    api::handle(operation, &mut call)
+}
+
+fn body(contract: &Contract, asked: &Asked) -> Result<Fields, Answer> {
+    let Some(table) = contract.body else {
+        return Ok(Fields::default());
+    };
+    let object = asked.body.clone();
+    let object = object.ok_or_else(|| Answer::bad("The body must be a JSON object"));
+    let checked = object.and_then(|object| Fields::check(object, table));
+    checked.map_err(|refusal| match contract.admits {
+        // A sign-in knows no other refusal.
+        Admits::Anyone => Answer {
+            status: 401,
+            ..refusal
+        },
+        _ => refusal,
+    })
+}

@@ -1,0 +1,99 @@
+//! System events: what was created, updated or deleted, by whom.
+
+use std::collections::VecDeque;
+
+use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
+use serde_json::{Value, json};
+
+use super::ORGANISATION;
+
+/// What an event can be about; the API numbers them from 0 in this order.
+pub const CONTEXTS: &[&str] = &[
+    "workspace",
+    "bucket",
+    "repo",
+    "user",
+    "org",
+    "workspaceuser",
+    "apikey",
+    "usersettings",
+    "orgsettings",
+    "flashbacknode",
+    "orgkey",
+    "aillm",
+    "aillmapikey",
+    "conversation",
+];
+
+/// What can have happened; numbered like the contexts.
+pub const EVENTS: &[&str] = &["created", "updated", "deleted"];
+
+/// The newest events are kept, so many.
+const KEPT: usize = 200_000;
+
+/// One event.
+#[derive(Clone)]
+pub struct Event {
+    /// One of [`CONTEXTS`].
+    pub context: &'static str,
+    /// One of [`EVENTS`].
+    pub event: &'static str,
+    /// The id of what it happened to.
+    pub context_id: String,
+    pub workspace_id: String,
+    pub user_id: String,
+}
+
+/// An event with its number and time.
+pub struct Dated {
+    pub id: u64,
+    pub at: DateTime<Utc>,
+    pub event: Event,
+}
+
+impl Dated {
+    /// As the API shows it. Who the user is, is the account's to know.
+    pub fn listed(&self, user_name: &str, user_email: &str) -> Value {
+        json!({
+            "id": self.id,
+            "timestamp": self.at.to_rfc3339_opts(SecondsFormat::Millis, true),
+            "contextId": self.event.context_id,
+            "context": self.event.context,
+            "event": self.event.event,
+            "orgId": ORGANISATION,
+            "userId": self.event.user_id,
+            "userName": user_name,
+            "userEmail": user_email,
+            "workspaceId": self.event.workspace_id,
+            "jsonData": null,
+            "showUnread": false,
+        })
+    }
+}
+
+/// The events, oldest first.
+#[derive(Default)]
+pub struct Events {
+    events: VecDeque<Dated>,
+    last: u64,
+}
+
+impl Events {
+    /// Writes an event down. Its time is cut to what the API shows, so that a reader can ask for
+    /// everything since the last time it was shown.
+    pub fn write(&mut self, event: Event) {
+        self.last += 1;
+        if self.events.len() == KEPT {
+            self.events.pop_front();
+        }
+        self.events.push_back(Dated {
+            id: self.last,
+            at: Utc::now().trunc_subsecs(3),
+            event,
+        });
+    }
+
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Dated> {
+        self.events.iter()
+    }
+}

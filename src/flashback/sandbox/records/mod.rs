@@ -1,0 +1,26 @@
+//! What the sandbox remembers: configurations, stored keys, events and an account. No HTTP here, no
+//! faults, and no credential: digests stand for them.
+
+mod account;
+mod configuration;
+mod digests;
+mod event;
+mod platform;
+mod stored_key;
+mod table;
+
+pub use self::configuration::Shown;
+pub use self::digests::sha256_hex;
+pub use self::stored_key::ShownKey;
+
+pub(super) use self::configuration::Configuration;
+pub(super) use self::digests::Digests;
+pub(super) use self::event::{CONTEXTS, Dated, EVENTS, Event};
+pub(super) use self::platform::Platform;
+pub(super) use self::stored_key::{DETAILS, StoredKey};
+
+/// What stands for a credential wherever the API shows that there is one.
+const MASK: &str = "********";
+
+/// The one organisation.
+const ORGANISATION: &str = "sandbox-organisation";
