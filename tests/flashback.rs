@@ -2,6 +2,9 @@
 
 mod contract;
 mod faults;
+mod odd_answers;
 mod sandbox;
+mod second_factor;
 mod sign_in;
 mod sign_in_log;
+mod stored_keys;

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use crate::support::sandbox::{EMAIL, PASSWORD, TOKEN, options, start, start_with};
 
-async fn ask(sandbox: &Sandbox, method: Method, path: &str, body: Value) -> (u16, Value) {
+pub async fn ask(sandbox: &Sandbox, method: Method, path: &str, body: Value) -> (u16, Value) {
     ask_as(sandbox, TOKEN, method, path, body).await
 }
 
-async fn ask_as(
+pub async fn ask_as(
     sandbox: &Sandbox,
     token: &str,
     method: Method,
@@ -30,12 +30,12 @@ async fn ask_as(
     (status, answer.json().await.unwrap_or(Value::Null))
 }
 
-fn new(name: &str) -> Value {
+pub fn new(name: &str) -> Value {
     json!({"name": name, "aiType": "AWS", "endpoint": "https://bedrock.example", "key": "AKIA-canary",
         "secret": "canary-secret", "workspaceId": "w"})
 }
 
-async fn create(sandbox: &Sandbox, name: &str) -> String {
+pub async fn create(sandbox: &Sandbox, name: &str) -> String {
     let (status, body) = ask(sandbox, Method::POST, "/ai/llm", new(name)).await;
     assert_eq!(status, 200, "{body}");
     body["aiLlmId"].as_str().expect("an id").to_owned()

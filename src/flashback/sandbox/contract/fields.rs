@@ -65,7 +65,7 @@ impl Field {
         };
         match (self.kind, value) {
             (Kind::Whole(from, to), value) => {
-                let within = value.as_u64().is_some_and(|n| (from..=to).contains(&n));
+                let within = whole(value).is_some_and(|n| (from..=to).contains(&n));
                 (!within).then(|| must(&format!("a whole number from {from} to {to}")))?
             }
             (Kind::Flag, value) => (!value.is_boolean()).then(|| must("true or false"))?,
@@ -85,6 +85,15 @@ impl Field {
             _ => must("a string"),
         }
     }
+}
+
+/// The whole number that a value is; JSON Schema takes `4.0` for one, too.
+fn whole(value: &Value) -> Option<u64> {
+    let fractional = || {
+        let number = value.as_f64()?;
+        (number.fract() == 0.0 && (0.0..1e15).contains(&number)).then_some(number as u64)
+    };
+    value.as_u64().or_else(fractional)
 }
 
 /// The fields of a body or query that keep to their table.
@@ -109,12 +118,12 @@ impl Fields {
     /// # Errors
     /// A 400 that names the first parameter at fault.
     pub fn of_query(query: &str, table: &[Field]) -> Result<Self, Answer> {
-        let whole = |name: &str| {
+        let is_number = |name: &str| {
             let mut fields = table.iter();
             fields.any(|field| field.name == name && matches!(field.kind, Kind::Whole(..)))
         };
         let pairs = url::form_urlencoded::parse(query.as_bytes()).map(|(name, text)| {
-            let number = text.parse::<u64>().ok().filter(|_| whole(&name));
+            let number = text.parse::<u64>().ok().filter(|_| is_number(&name));
             let value = number.map_or_else(|| Value::from(text), Value::from);
             (name.into_owned(), value)
         });
@@ -133,7 +142,7 @@ impl Fields {
 
     /// The number of a field; `None` where it is left out.
     pub fn whole(&self, name: &str) -> Option<u64> {
-        self.0.get(name)?.as_u64()
+        whole(self.0.get(name)?)
     }
 
     /// The moment of a field; `None` where it is left out.
@@ -171,6 +180,7 @@ mod tests {
             (Kind::OneOf(&["A"]), json!("A"), json!("a")),
             (Kind::Whole(1, 100), json!(100), json!(0)),
             (Kind::Whole(0, 1), json!(0), json!(0.5)),
+            (Kind::Whole(1, 4), json!(4.0), json!(-1)),
             (Kind::Flag, json!(false), json!("false")),
             (
                 Kind::Time,
