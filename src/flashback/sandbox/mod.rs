@@ -197,7 +197,10 @@ impl Sandbox {
     ) -> Answer {
         let asked = Asked {
             id: id.map(str::to_owned),
-            body: body.as_object().cloned(),
+            body: match body {
+                Value::Object(body) => Some(body),
+                _ => None,
+            },
             ..Asked::default()
         };
         self.house.carry_out_as(user_id, operation, &asked)

@@ -66,7 +66,7 @@ pub fn update(call: &mut Call<'_>) -> Handled {
         }
         it.details.extend(details);
     }
-    change(call, &call.id.to_owned(), digests);
+    change(call, call.id, digests);
     let message = "API key updated successfully";
     Ok(Answer::ok(json!({"success": true, "message": message})))
 }
