@@ -6,6 +6,7 @@ mod assemble;
 mod feasible;
 mod findings;
 mod form;
+mod keys;
 mod load;
 mod mask;
 mod reference;

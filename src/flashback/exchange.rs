@@ -286,7 +286,7 @@ async fn refusal(answer: Response, sent: &[&Secret]) -> FlashbackError {
         .and_then(|body| reason(&body));
     let in_front = !reason.as_ref().is_some_and(|reason| reason.is_api);
     let words = wire::said(reason.and_then(|reason| reason.text).as_deref(), sent);
-    if in_front && status.is_redirection() {
+    if status.is_redirection() {
         return FlashbackError::Faulty {
             what: format!(
                 "a redirect ({code}) came back, and none is followed: something in front of Flashback \

@@ -8,7 +8,8 @@ use super::*;
 use crate::config::VerifyConfig;
 use crate::document::FieldMap;
 use crate::model::{
-    AiType, Appearance, Intent, KeyId, Origin, Refusal, SourceId, Target, WorkspaceId,
+    Action, AiLlmId, AiType, Appearance, Intent, KeyId, Origin, Record, Refusal, Settings,
+    SourceId, Target, WorkspaceId,
 };
 use crate::secret::Fingerprinter;
 

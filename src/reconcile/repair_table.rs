@@ -3,7 +3,7 @@
 use super::case::{Case, at, origin};
 use super::trial_table::{check, pushed};
 use super::*;
-use crate::model::{Held, Missing, Repair, Verdict};
+use crate::model::{Action, AiLlmId, Held, Missing, Repair, Verdict};
 
 const WRITTEN: &str = "update id-1: another replica may have written it late";
 const OLDER_WRITTEN: &str =

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use super::case::{Case, at, digest, origin, settings};
 use super::*;
-use crate::model::{Held, Intent, KeyId, Missing};
+use crate::model::{Action, AiLlmId, Held, Intent, KeyId, Listed, Missing, Record};
 
 fn found(id: &str) -> Remote {
     Remote::Found(AiLlmId::new(id))

@@ -3,7 +3,7 @@
 use super::case::{Case, at, origin, stored};
 use super::trial_table::{GRACE, asked, check, push, pushed};
 use super::*;
-use crate::model::{Held, Trial, Verdict};
+use crate::model::{Held, Record, Settings, Trial, Verdict};
 
 #[test]
 fn what_is_put_back_is_what_was_last_good() {

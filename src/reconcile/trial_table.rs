@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::case::{Case, at, origin, settings, stored};
 use super::*;
-use crate::model::{Asked, Missing, Verdict, Verifier};
+use crate::model::{Action, AiLlmId, Asked, Missing, Verdict, Verifier};
 
 pub const GRACE: Duration = Duration::from_secs(60);
 

@@ -17,9 +17,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeZone as _, Utc};
 use flashback_rotator::document::FieldMap;
 use flashback_rotator::model::{
-    Action, AiLlmId, AiType, Fence, Held, HistoryRow, Intent, KeyId, Live, LookNote, Mark, Origin,
-    Outcome, Problem, ProblemKind, Record, Refusal, ReplicaId, Settings, Shown, SourceId, Stage,
-    Stored, Strip, Target, Told, Trial, Verifier, Version, WorkspaceId,
+    Action, AiLlmId, AiType, Appearance, Fence, Held, HistoryRow, Intent, KeyId, Live, LookNote,
+    Mark, Origin, Outcome, Problem, ProblemKind, Record, Refusal, ReplicaId, Settings, Shown,
+    SourceId, Stage, Stored, Strip, Target, Told, Trial, Verifier, Version, WorkspaceId,
 };
 use flashback_rotator::secret::{Fingerprint, Fingerprinter};
 use flashback_rotator::store::Store;
@@ -234,7 +234,13 @@ fn full(name: &str, turn: i64) -> Record {
             settings: settings(name),
             pushed_at: at(turn),
             verified_by: Some(Verifier::Flashback),
-            shown: Some(Shown::As(settings("another name"))),
+            verified_at: Some(at(turn)),
+            shown: Some(Shown::As(Appearance {
+                name: "another name".to_owned(),
+                ai_type: Some("OTHER".to_owned()),
+                endpoint: None,
+                stored_key: Some(AiLlmId::new("key")),
+            })),
         }),
         intent: Some(Intent {
             version: version.clone(),

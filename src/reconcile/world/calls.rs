@@ -1,6 +1,7 @@
 //! The calls of a pass: what Flashback and the providers make of them.
 
 use super::*;
+use crate::model::Action;
 
 impl World {
     pub(super) fn push(

@@ -15,8 +15,8 @@ use super::*;
 use crate::config::VerifyConfig;
 use crate::document::FieldMap;
 use crate::model::{
-    AiType, Appearance, Asked, Intent, KeyId, Missing, Origin, Repair, SourceId, Target, Trial,
-    Verdict, WorkspaceId,
+    AiLlmId, AiType, Appearance, Asked, Intent, KeyId, Listed, Missing, Origin, Record, Repair,
+    Settings, SourceId, Target, Trial, Verdict, WorkspaceId,
 };
 use crate::secret::Fingerprinter;
 

@@ -1,0 +1,265 @@
+//! The keys: what they take from the tables that speak for all, and what they need beside their own
+//! settings.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use chrono_tz::Tz;
+
+use super::assemble::Sources;
+use super::findings::Findings;
+use super::form::time::Rhythm;
+use super::mask::shown_name;
+use super::tables::key::Key;
+use super::tables::verify::Verify;
+use super::tree::Spot;
+use super::{Check, CronLine, KeyConfig};
+use crate::model::{AiLlmId, AiType, KeyId, Origin, Settings, Target, WorkspaceId};
+
+/// What a key takes where it says nothing itself.
+pub(super) struct General {
+    pub(super) names_workspace: bool,
+    pub(super) workspace_id: Option<String>,
+    pub(super) check: Option<Rhythm>,
+    pub(super) timezone: Option<Tz>,
+    pub(super) verify: Verify,
+}
+
+/// Checks the keys and completes them. `None` where one is wrong, which `findings` has then.
+pub(super) fn check_keys(
+    mut keys: Vec<Key>,
+    sources: &Sources,
+    general: &General,
+    findings: &mut Findings,
+) -> Option<BTreeMap<KeyId, Arc<KeyConfig>>> {
+    if keys.is_empty() {
+        findings.warn(
+            None,
+            "there are no keys yet, so there is nothing to do: add `[keys.ID]`",
+        );
+    }
+    // In the order they were written in, so that a second one is called the second.
+    keys.sort_by_key(|key| key.spot);
+    check_workspaces(&keys, general, findings);
+    let mut names: HashMap<(bool, String, String), Spot> = HashMap::new();
+    let mut configs = Some(BTreeMap::new());
+    for key in keys {
+        if let (Some(id), Some(spot)) = (&key.source, key.written.source)
+            && sources.knows(id, spot, findings)
+            && let (Some(path), Some(spot)) = (&key.path, key.written.path)
+        {
+            sources.check_path(id, path, spot, findings);
+        }
+        check_needs(&key, findings);
+        check_pair(&key, findings);
+        let (name, name_spot) = check_target(&key, findings);
+        let workspace = match key.written.workspace_id {
+            Some(_) => key.workspace_id.clone(),
+            None => general.workspace_id.clone(),
+        };
+        let spot = name_spot.unwrap_or(key.spot);
+        let kind = key.stored == Some(true);
+        if let (Some(name), Some(workspace)) = (&name, &workspace)
+            && let Some(first) = names.insert((kind, workspace.clone(), name.clone()), spot)
+        {
+            findings
+                .mistake(spot, same_name(kind).0)
+                .help(same_name(kind).1)
+                .also(first, "the other is here");
+        }
+        let id = key.id.clone();
+        let config = finish_key(key, name, workspace, general);
+        configs = match (configs, config) {
+            (Some(mut configs), Some(config)) => {
+                configs.insert(id, Arc::new(config));
+                Some(configs)
+            }
+            _ => None,
+        };
+    }
+    configs
+}
+
+/// What is said where two keys would be written to the same place.
+fn same_name(stored: bool) -> (&'static str, &'static str) {
+    match stored {
+        false => (
+            "two keys have the same name in the same workspace",
+            "a name stands for one configuration in Flashback: give each key its own `name`, or its own `workspace_id`",
+        ),
+        true => (
+            "two keys have the same stored key",
+            "one secret belongs in a stored key: leave one of them out",
+        ),
+    }
+}
+
+/// What a key is known by in Flashback, and where that was written: a configuration by its name, a
+/// stored key by its description or id.
+fn check_target(key: &Key, findings: &mut Findings) -> (Option<String>, Option<Spot>) {
+    let written = &key.written;
+    if key.stored != Some(true) {
+        let strays = [
+            ("api_key_id", written.api_key_id),
+            ("description", written.description),
+            (
+                "create",
+                written.create.filter(|_| key.create == Some(true)),
+            ),
+        ];
+        for (name, spot) in strays {
+            if let (Some(spot), Some(false)) = (spot, key.stored) {
+                findings
+                    .mistake(spot, format!("`{name}` belongs to a stored key"))
+                    .help("write `target = \"stored-key\"`, or leave it out");
+            }
+        }
+        return match written.name {
+            Some(spot) => (key.name.clone(), Some(spot)),
+            None => (Some(key.id.as_str().to_owned()), None),
+        };
+    }
+    if let Some(spot) = written.name {
+        findings
+            .mistake(spot, "`name` belongs to a configuration")
+            .help("a stored key is known by `api_key_id` or by `description`");
+    }
+    match (written.api_key_id, written.description) {
+        (Some(_), Some(spot)) => {
+            findings
+                .mistake(
+                    spot,
+                    "`api_key_id` and `description` both say which stored key it is",
+                )
+                .help("write one of the two: the id is safer, and a description survives a new id");
+            (None, None)
+        }
+        (Some(spot), None) => {
+            if let (Some(create), Some(true)) = (written.create, key.create) {
+                findings
+                    .mistake(create, "a stored key of a given id cannot be created")
+                    .help("Flashback gives the ids: write `description` instead of `api_key_id`");
+            }
+            (key.api_key_id.clone(), Some(spot))
+        }
+        (None, Some(spot)) => (key.description.clone(), Some(spot)),
+        (None, None) => {
+            let id = shown_name(key.id.as_str());
+            findings
+                .missing(
+                    key.spot,
+                    format!("`api_key_id` is missing in `[keys.{id}]`"),
+                )
+                .help("say which stored key it is: `api_key_id = \"…\"`, or `description = \"…\"`");
+            (None, None)
+        }
+    }
+}
+
+/// What a key needs because of its provider.
+fn check_needs(key: &Key, findings: &mut Findings) {
+    let id = key.id.as_str();
+    if matches!(key.ai_type, Some(AiType::Aws | AiType::Other)) && key.written.endpoint.is_none() {
+        let (kind, example) = match key.ai_type {
+            Some(AiType::Aws) => ("AWS", "https://bedrock-runtime.eu-west-1.amazonaws.com"),
+            _ => ("OTHER", "https://llm.example.com/v1"),
+        };
+        findings
+            .missing(
+                key.spot,
+                format!("`endpoint` is missing in `[keys.{}]`", shown_name(id)),
+            )
+            .help(format!(
+                "`{kind}` has no default: write `endpoint = \"{example}\"`"
+            ));
+    }
+    let has_key_field = match (&key.fields, key.written.fields) {
+        (Some(fields), _) => fields.key.is_some(),
+        // It is there and wrong, and has been reported.
+        (None, written) => written.is_some(),
+    };
+    if key.ai_type == Some(AiType::Aws) && !has_key_field {
+        findings
+            .missing(
+                key.written.fields.unwrap_or(key.spot),
+                format!("`fields.key` is missing in `[keys.{}]`", shown_name(id)),
+            )
+            .help("AWS credentials are a pair: write `fields = { key = \"AccessKeyId\", secret = \"SecretAccessKey\" }`, with the names your secret has");
+    }
+}
+
+/// Where a pair is asked for, both have to be named: neither is the only field.
+fn check_pair(key: &Key, findings: &mut Findings) {
+    if let (Some(fields), Some(spot)) = (&key.fields, key.written.fields)
+        && fields.key.is_some()
+        && fields.secret.is_none()
+    {
+        let id = shown_name(key.id.as_str());
+        findings
+            .missing(spot, format!("`fields.secret` is missing in `[keys.{id}]`"))
+            .help(
+                "with two fields, both are named: write `fields = { key = \"…\", secret = \"…\" }`",
+            );
+    }
+}
+
+/// One mistake for all keys that neither name a workspace nor have a general one.
+fn check_workspaces(keys: &[Key], general: &General, findings: &mut Findings) {
+    let mut homeless = keys.iter().filter(|key| key.written.workspace_id.is_none());
+    let (false, Some(first)) = (general.names_workspace, homeless.next()) else {
+        return;
+    };
+    let who = match homeless.count() {
+        0 => format!("`[keys.{}]` has", shown_name(first.id.as_str())),
+        1 => format!(
+            "`[keys.{}]` and one more key have",
+            shown_name(first.id.as_str())
+        ),
+        more => format!(
+            "`[keys.{}]` and {more} more keys have",
+            shown_name(first.id.as_str())
+        ),
+    };
+    findings
+        .missing(first.spot, format!("{who} no workspace"))
+        .help("write `workspace_id` in `[flashback]` for all keys, or in each of them");
+}
+
+fn finish_key(
+    key: Key,
+    name: Option<String>,
+    workspace: Option<String>,
+    general: &General,
+) -> Option<KeyConfig> {
+    let rhythm = key.check.or_else(|| general.check.clone())?;
+    let stored = key.stored?;
+    Some(KeyConfig {
+        may_create: !stored || key.create?,
+        settings: Settings {
+            workspace_id: WorkspaceId::new(workspace?),
+            name: name?,
+            ai_type: key.ai_type?,
+            endpoint: key.endpoint?,
+            target: match stored {
+                false => Target::Configuration,
+                true => Target::StoredKey {
+                    id: key.api_key_id.map(AiLlmId::new),
+                },
+            },
+        },
+        origin: Origin {
+            source: key.source?,
+            path: key.path?,
+            fields: key.fields.unwrap_or_default(),
+        },
+        check: match rhythm {
+            Rhythm::Every(interval) => Check::Every(interval),
+            Rhythm::Cron(expression) => Check::Cron(CronLine {
+                expression,
+                timezone: general.timezone?,
+            }),
+        },
+        verify: key.verify.or(general.verify).finish()?,
+        enabled: key.enabled?,
+    })
+}

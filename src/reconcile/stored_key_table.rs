@@ -1,0 +1,75 @@
+//! Walks the table of stored keys: what is attached to one, and what is one itself.
+
+use super::case::{Case, at, stored};
+use super::*;
+use crate::model::{Action, AiLlmId, Target, Trial};
+
+/// What takes its credentials from a stored key is this key's no more, and is not called verified.
+#[test]
+fn what_was_attached_to_a_stored_key_is_not_live() {
+    let on_trial = Case::live().with(|case| {
+        case.record.trial = Some(Trial::begin(stored("1", "one"), Stage::After, true, at(30)));
+    });
+    let record = on_trial.record;
+    let shared = Drift::Shared(AiLlmId::new("key-1"));
+    let after = record.compared(&shared).expect("it is news");
+    assert_eq!((&after.live, &after.trial), (&None, &None));
+    assert_eq!(after.ai_llm_id, record.ai_llm_id);
+    assert_eq!(after.compared(&shared), None);
+    // It is looked for by its name from then on, and found to be shared.
+    let shared = Remote::Shared {
+        id: AiLlmId::new("id-1"),
+        stored_key: AiLlmId::new("key-1"),
+    };
+    let case = Case::live().read("1", "one").with(|case| {
+        case.record = after;
+    });
+    assert_eq!(case.step(), "list");
+    assert_eq!(case.with(|case| case.remote = shared).step(), "refuse 1");
+}
+
+/// A stored key is adopted by its id or description, made where that is asked for, and never where it
+/// may be there already.
+#[test]
+fn a_stored_key_is_made_only_where_that_is_asked_for() {
+    let target = |id: Option<&str>| {
+        Case::fresh().read("1", "one").with(|case| {
+            case.settings.target = Target::StoredKey {
+                id: id.map(AiLlmId::new),
+            };
+        })
+    };
+    let remote = |case: Case, remote: Remote| case.with(|case| case.remote = remote);
+    let found = || Remote::Found(AiLlmId::new("key-1"));
+    let unlistable = || Remote::Unlistable("403".into());
+    let creating = |case: Case| case.with(|case| case.may_create = true);
+    let table = [
+        (target(None), "list"),
+        (remote(target(None), found()), "adopt key-1: first push"),
+        (
+            remote(target(Some("key-1")), found()),
+            "adopt key-1: first push",
+        ),
+        (remote(target(None), Remote::Absent), "contradiction"),
+        (
+            remote(target(Some("key-1")), Remote::Absent),
+            "contradiction",
+        ),
+        (remote(target(None), unlistable()), "contradiction"),
+        (
+            creating(remote(target(None), Remote::Absent)),
+            "create: first push",
+        ),
+        (
+            creating(remote(target(None), unlistable())),
+            "contradiction",
+        ),
+        (
+            creating(remote(target(None), Remote::Absent)).rejected(Action::Create),
+            "refuse 1",
+        ),
+    ];
+    for (row, (case, expected)) in table.iter().enumerate() {
+        assert_eq!(case.step(), *expected, "row {row}");
+    }
+}
