@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use flashback_rotator::config::KeyConfig;
 use flashback_rotator::document::Document;
 use flashback_rotator::engine::{Engine, Next, Unit};
-use flashback_rotator::flashback::{Flashback, FlashbackError, Listed, Validation};
+use flashback_rotator::flashback::{Account, Flashback, FlashbackError, Listed, Validation};
 use flashback_rotator::lane::{Lane, Outages};
 use flashback_rotator::model::{
     AiLlmId, HistoryRow, KeyId, LookNote, Observation, Order, Record, Settings, SourceId, Verifier,
@@ -92,6 +92,10 @@ impl Flashback for Target {
 
     async fn validate(&self, _: &AiLlmId) -> Result<Validation, FlashbackError> {
         Ok(Validation::Valid)
+    }
+
+    async fn account(&self) -> Result<Account, FlashbackError> {
+        Ok(Account::default())
     }
 
     fn held_back_for(&self) -> Option<Duration> {

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use super::*;
 use crate::config::{Check, KeyConfig, VerifyConfig};
 use crate::document::{Document, FieldMap};
-use crate::flashback::{Listing, Validation};
+use crate::flashback::{Account, Listing, Validation};
 use crate::model::{
     Action, AiLlmId, AiType, KeyId, Observation, Origin, Settings, SourceId, Target, TargetKind,
     Version, WorkspaceId,
@@ -125,6 +125,10 @@ impl Flashback for FakeFlashback {
 
     async fn validate(&self, _: &AiLlmId) -> Result<Validation, FlashbackError> {
         Ok(Validation::Valid)
+    }
+
+    async fn account(&self) -> Result<Account, FlashbackError> {
+        Ok(Account::default())
     }
 
     fn held_back_for(&self) -> Option<Duration> {

@@ -9,11 +9,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use reqwest::Method;
 
+use super::account;
 use super::answer;
 use super::exchange::{Call, Exchange, List, Reader, Unread, Whole};
 use super::session::{Access, Session};
 use super::wire;
-use super::{Flashback, FlashbackError, Listing, Validation};
+use super::{Account, Flashback, FlashbackError, Listing, Validation};
 use crate::lane::Lane;
 use crate::model::{AiLlmId, Listed, Settings, TargetKind, WorkspaceId};
 use crate::secret::{Credentials, Secret};
@@ -227,6 +228,14 @@ impl Flashback for Client {
         };
         self.send("validate", &call, Whole(answer::read_validated))
             .await
+    }
+
+    async fn account(&self) -> Result<Account, FlashbackError> {
+        let call = Call::new(Method::GET, &["user", "profile"]);
+        match self.send("account", &call, Whole(account::read)).await {
+            Err(FlashbackError::NotFound { .. }) => Ok(Account::default()),
+            other => other,
+        }
     }
 
     fn held_back_for(&self) -> Option<Duration> {

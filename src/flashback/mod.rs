@@ -3,6 +3,7 @@
 //! [`Flashback`] is what the engine needs of it. The client writes strictly and reads tolerantly:
 //! docs/flashback.md has the table of what each answer is taken for.
 
+mod account;
 mod answer;
 pub mod client;
 mod exchange;
@@ -19,6 +20,8 @@ mod wire;
 use std::time::Duration;
 
 use async_trait::async_trait;
+
+pub use account::Account;
 
 use crate::lane::Failure;
 use crate::model::{AiLlmId, Listed, Settings, TargetKind, WorkspaceId};
@@ -84,6 +87,13 @@ pub trait Flashback: Send + Sync {
     /// # Errors
     /// [`FlashbackError`]; [`FlashbackError::NotFound`] also where there is no such endpoint.
     async fn validate(&self, id: &AiLlmId) -> Result<Validation, FlashbackError>;
+
+    /// `GET /user/profile`: the account that is signed in. A Flashback without that endpoint gives
+    /// an account of which nothing is known.
+    ///
+    /// # Errors
+    /// [`FlashbackError`].
+    async fn account(&self) -> Result<Account, FlashbackError>;
 
     /// How long a call made now would be turned away for, if it would: Flashback is away, or asked
     /// for quiet.
