@@ -202,7 +202,7 @@ fn configs(keys: usize, period: Duration) -> Vec<(KeyId, Arc<KeyConfig>)> {
                 name: id.clone(),
                 ai_type: AiType::Openai,
                 endpoint: "https://api.openai.com/v1".to_owned(),
-                target: Target::Configuration,
+                target: flashback_rotator::model::Target::Configuration,
             },
             origin: Origin {
                 source: SourceId::new("memory"),
@@ -267,6 +267,7 @@ async fn eyes(
             store,
             flashback: Arc::new(Target(target)),
             lists: Arc::new(Lists::default()),
+            edited: Arc::default(),
             provider: Arc::new(Anything),
             metrics,
             rules: Rules {

@@ -10,15 +10,18 @@ use chrono::{DateTime, Utc};
 use flashback_rotator::config::KeyConfig;
 use flashback_rotator::document::Document;
 use flashback_rotator::engine::{Engine, Next, Unit};
-use flashback_rotator::flashback::{Account, Flashback, FlashbackError, Listed, Validation};
+use flashback_rotator::flashback::{
+    Account, Flashback, FlashbackError, Listing, Update, Validation,
+};
 use flashback_rotator::lane::{Lane, Outages};
 use flashback_rotator::model::{
-    AiLlmId, HistoryRow, KeyId, LookNote, Observation, Order, Record, Settings, SourceId, Verifier,
-    Version, WorkspaceId,
+    AiLlmId, Appearance, Edit, HistoryRow, KeyId, Listed, LookNote, Observation, Order, Record,
+    Settings, SourceId, TargetKind, Verifier, Version, WorkspaceId,
 };
 use flashback_rotator::scheduler::{Looked, Looker, pace};
 use flashback_rotator::secret::{Credentials, Fingerprinter};
 use flashback_rotator::source::{Reading, Source, SourceError};
+use flashback_rotator::store::edits::{Heard, Watch};
 use flashback_rotator::store::{Request, RequestId, RequestState, Store, StoreError};
 use flashback_rotator::verify::{Probe, Provider};
 
@@ -67,14 +70,26 @@ pub struct Target(pub Vec<Arc<KeyConfig>>);
 
 #[async_trait]
 impl Flashback for Target {
-    async fn list(&self, workspace: &WorkspaceId) -> Result<Vec<Listed>, FlashbackError> {
+    async fn list(
+        &self,
+        workspace: &WorkspaceId,
+        _: TargetKind,
+    ) -> Result<Listing, FlashbackError> {
         let all = self.0.iter().map(|config| &config.settings);
         let all = all.filter(|settings| settings.workspace_id == *workspace);
         let listed = |settings: &Settings| Listed {
             id: AiLlmId::new(format!("5a4db0c5-0000-4000-8000-{:>12}", settings.name)),
-            settings: settings.clone(),
+            appearance: Appearance {
+                name: settings.name.clone(),
+                ai_type: Some(settings.ai_type.as_str().to_owned()),
+                endpoint: Some(settings.endpoint.clone()),
+                stored_key: None,
+            },
         };
-        Ok(all.map(listed).collect())
+        Ok(Listing {
+            entries: all.map(listed).collect(),
+            unreadable: Vec::new(),
+        })
     }
 
     async fn create(&self, _: &Settings, _: &Credentials) -> Result<AiLlmId, FlashbackError> {
@@ -96,6 +111,14 @@ impl Flashback for Target {
 
     async fn account(&self) -> Result<Account, FlashbackError> {
         Ok(Account::default())
+    }
+
+    async fn updates(
+        &self,
+        _: &WorkspaceId,
+        _: Option<DateTime<Utc>>,
+    ) -> Result<Vec<Update>, FlashbackError> {
+        Ok(Vec::new())
     }
 
     fn held_back_for(&self) -> Option<Duration> {
@@ -176,6 +199,22 @@ impl Store for Map {
         _: Option<&KeyId>,
         _: Option<u32>,
     ) -> Result<Vec<HistoryRow>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn watch(&self, _: &WorkspaceId, _: Duration) -> Result<Watch, StoreError> {
+        Ok(Watch::Another)
+    }
+
+    async fn hear(&self, _: &WorkspaceId, _: DateTime<Utc>, _: &[Heard]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn edited(&self) -> Result<Vec<KeyId>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn unheard(&self, _: &KeyId) -> Result<Vec<Edit>, StoreError> {
         Ok(Vec::new())
     }
 

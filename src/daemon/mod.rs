@@ -5,6 +5,7 @@
 //! configuration is refused, a look that panics is logged and comes back.
 
 mod desk;
+mod edits;
 pub(crate) mod eyes;
 mod overview;
 mod reload;
@@ -35,6 +36,7 @@ use crate::telemetry::event;
 use crate::telemetry::log::Handle;
 use crate::telemetry::metrics::Metrics;
 
+use edits::EditWatch;
 use eyes::{DaemonEyes, Watch};
 use reload::Reloader;
 use roster::Roster;
@@ -187,6 +189,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         ),
         services.systemd(),
         services.sign_in(),
+        services.edits(EditWatch::new(current.clone(), scheduler.clone())),
     ];
     systemd::ready(&current.load());
     let first = live(&mut signals, &hangups).await;

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::desk::Desk;
+use super::edits::EditWatch;
 use super::eyes::DaemonEyes;
 use super::reload::Reloader;
 use super::systemd;
@@ -75,6 +76,11 @@ impl Services {
         self.start(Task::Systemd, state, |(current, eyes)| {
             systemd::keep_told(current, eyes).boxed()
         })
+    }
+
+    /// Who has changed credentials in Flashback.
+    pub fn edits(&self, watch: EditWatch) -> JoinHandle<()> {
+        self.start(Task::Edits, watch, |watch| watch.run().boxed())
     }
 
     /// The sign-in to Flashback, now and then.

@@ -8,6 +8,7 @@
 mod acknowledge;
 mod done;
 mod drift;
+mod edited;
 mod hold;
 mod lists;
 mod next;
@@ -42,6 +43,7 @@ use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::{Metrics, Standing};
 use crate::verify::Provider;
 
+pub use edited::Edited;
 pub use lists::{Lists, positions};
 pub use next::Next;
 pub use unit::{Turn, Unit};
@@ -63,6 +65,8 @@ pub struct Engine {
     pub flashback: Arc<dyn Flashback>,
     /// What was listed of it last, by workspace.
     pub lists: Arc<Lists>,
+    /// The keys that have updates in Flashback to look into.
+    pub edited: Arc<Edited>,
     /// The providers the keys are for.
     pub provider: Arc<dyn Provider>,
     /// Makes the digests the state keeps.

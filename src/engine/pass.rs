@@ -109,6 +109,13 @@ impl<'a> Pass<'a> {
     /// Observes, decides and carries out, step by step. What was rotated goes before what is only
     /// looked at, and before what somebody wants written that has not changed.
     pub async fn run(&mut self) -> Result<Verdict, Fault> {
+        if self.engine.edited.take(&self.unit.key) {
+            self.record.unheard = self.engine.store.unheard(&self.unit.key).await?;
+        }
+        if !self.record.unheard.is_empty() {
+            self.save(self.record.hearing(), None).await?;
+            failpoint::reach("edits_heard");
+        }
         let observation = unhurried(self.observe()).await?;
         self.notice(&observation).await?;
         match self.order {
@@ -294,6 +301,7 @@ impl<'a> Pass<'a> {
     ) -> Result<(), Fault> {
         self.engine.store.save(&next, row).await?;
         self.record = next;
+        self.record.heard.clear();
         Ok(())
     }
 }

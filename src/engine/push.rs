@@ -87,7 +87,7 @@ impl Pass<'_> {
                     settings: settings.clone(),
                     what,
                     validate: self.unit.config.verify.after_flashback,
-                    anew: reason == Reason::Forced,
+                    anew: reason == Reason::Forced || before.edits.changed_by.is_some(),
                     verified_by: self.cleared.flatten().filter(|_| what == What::Newest),
                     shown: shown.filter(|_| repaired),
                     at: Utc::now(),

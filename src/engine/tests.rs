@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use super::*;
 use crate::config::{Check, KeyConfig, VerifyConfig};
 use crate::document::{Document, FieldMap};
-use crate::flashback::{Account, Listing, Validation};
+use crate::flashback::{Account, Listing, Update, Validation};
 use crate::model::{
     Action, AiLlmId, AiType, KeyId, Observation, Origin, Settings, SourceId, Target, TargetKind,
     Version, WorkspaceId,
@@ -131,6 +131,14 @@ impl Flashback for FakeFlashback {
         Ok(Account::default())
     }
 
+    async fn updates(
+        &self,
+        _: &WorkspaceId,
+        _: Option<DateTime<Utc>>,
+    ) -> Result<Vec<Update>, FlashbackError> {
+        Ok(Vec::new())
+    }
+
     fn held_back_for(&self) -> Option<Duration> {
         *lock(&self.held_back)
     }
@@ -192,6 +200,7 @@ impl Bench {
             holdings,
             flashback: flashback.clone(),
             lists: Arc::default(),
+            edited: Arc::default(),
             provider: Arc::new(FakeProvider),
             metrics: Arc::new(Metrics::new()),
             rules: Rules {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use reqwest::Method;
 
 use super::account;
@@ -14,7 +15,7 @@ use super::answer;
 use super::exchange::{Call, Exchange, List, Reader, Unread, Whole};
 use super::session::{Access, Session};
 use super::wire;
-use super::{Account, Flashback, FlashbackError, Listing, Validation};
+use super::{Account, Flashback, FlashbackError, Listing, Update, Validation, updates};
 use crate::lane::Lane;
 use crate::model::{AiLlmId, Listed, Settings, TargetKind, WorkspaceId};
 use crate::secret::{Credentials, Secret};
@@ -236,6 +237,29 @@ impl Flashback for Client {
             Err(FlashbackError::NotFound { .. }) => Ok(Account::default()),
             other => other,
         }
+    }
+
+    async fn updates(
+        &self,
+        workspace: &WorkspaceId,
+        since: Option<DateTime<Utc>>,
+    ) -> Result<Vec<Update>, FlashbackError> {
+        let mut all = Vec::new();
+        let mut skip = 0;
+        for _ in 0..updates::MOST_PAGES {
+            let call = Call {
+                body: Some(updates::body(workspace, since, skip)),
+                ..Call::new(Method::POST, &["systemevent"])
+            };
+            let page = self.send("events", &call, Whole(updates::read)).await?;
+            skip += page.length;
+            all.extend(page.updates);
+            let whole = page.length >= updates::PAGE;
+            if !page.total.map_or(whole, |total| skip < total) || page.length == 0 {
+                break;
+            }
+        }
+        Ok(all)
     }
 
     fn held_back_for(&self) -> Option<Duration> {

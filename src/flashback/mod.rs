@@ -15,13 +15,16 @@ mod scrub;
 mod session;
 mod sign_in;
 pub mod totp;
+mod updates;
 mod wire;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
 pub use account::Account;
+pub use updates::Update;
 
 use crate::lane::Failure;
 use crate::model::{AiLlmId, Listed, Settings, TargetKind, WorkspaceId};
@@ -94,6 +97,17 @@ pub trait Flashback: Send + Sync {
     /// # Errors
     /// [`FlashbackError`].
     async fn account(&self) -> Result<Account, FlashbackError>;
+
+    /// `POST /systemevent`: the updates of configurations and stored keys in a workspace, as far as the
+    /// account sees them, since a time or of the last 24 hours.
+    ///
+    /// # Errors
+    /// [`FlashbackError`].
+    async fn updates(
+        &self,
+        workspace: &WorkspaceId,
+        since: Option<DateTime<Utc>>,
+    ) -> Result<Vec<Update>, FlashbackError>;
 
     /// How long a call made now would be turned away for, if it would: Flashback is away, or asked
     /// for quiet.

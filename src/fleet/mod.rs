@@ -131,6 +131,10 @@ impl Fleet {
                 resync: config.resync,
                 refused: config.refused,
             },
+            edited: match old {
+                Some(old) => Arc::clone(&old.engine.edited),
+                None => Arc::default(),
+            },
             told_unsupported: match old {
                 Some(old) => Arc::clone(&old.engine.told_unsupported),
                 None => Arc::default(),

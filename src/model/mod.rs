@@ -3,6 +3,7 @@
 //! Nothing here holds a secret value. What identifies one is its [`Version`] in the store and
 //! its [`Fingerprint`](crate::secret::Fingerprint), a keyed digest.
 
+mod edits;
 mod hold;
 mod record;
 pub mod strip;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+pub use self::edits::{Edit, Edits};
 pub use self::hold::{Fence, Hold, Repair, ReplicaId};
 pub use self::record::{
     Held, Intent, Live, LookNote, Problem, ProblemKind, Record, Refusal, Shown, Stored, Told,

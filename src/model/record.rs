@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::trial::{Trial, Verifier};
 use super::{
-    Action, AiLlmId, Appearance, Hold, KeyId, Mark, Origin, Repair, Settings, SourceId, Strip,
-    Version,
+    Action, AiLlmId, Appearance, Edit, Edits, Hold, KeyId, Mark, Origin, Repair, Settings,
+    SourceId, Strip, Version,
 };
 use crate::secret::Fingerprint;
 
@@ -42,6 +42,13 @@ pub struct Record {
     pub hold: Option<Hold>,
     /// Somebody may have written what nobody holds on record.
     pub repair: Option<Repair>,
+    /// What is known of updates in Flashback.
+    pub edits: Edits,
+    /// Updates that are still to be looked into. A save of the record that [has done
+    /// so](Record::hearing) takes them out of the state.
+    pub unheard: Vec<Edit>,
+    /// The numbers of the updates that this record has heard of since it was read.
+    pub heard: Vec<i64>,
 }
 
 impl Record {
@@ -62,6 +69,9 @@ impl Record {
             look: LookNote::default(),
             hold: None,
             repair: None,
+            edits: Edits::default(),
+            unheard: Vec::new(),
+            heard: Vec::new(),
         }
     }
 }

@@ -197,8 +197,12 @@ fn question(facts: &Facts<'_>) -> Option<Step> {
     }
 }
 
-/// Why the live value is to be written again: a drift that a fresh list has confirmed.
+/// Why the live value is to be written again: somebody else has written its credentials, or a fresh list
+/// has confirmed a drift.
 pub(super) fn due(facts: &Facts<'_>) -> Option<Reason> {
+    if let Some(user) = &facts.record.edits.changed_by {
+        return Some(Reason::Overwritten(user.clone()));
+    }
     let compared = facts
         .compared
         .filter(|compared| compared.age == ListAge::Zero)?;

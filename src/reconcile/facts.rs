@@ -152,15 +152,15 @@ impl Remote {
 }
 
 /// How old a list may be to answer a question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ListAge {
-    /// Some minutes: nothing is written by its answer alone.
-    Minutes,
+    /// It is asked for now.
+    Zero,
     /// Some seconds: a write follows that the answer may forbid. Where there is no answer soon, the
     /// write does not wait for it.
     Seconds,
-    /// It is asked for now.
-    Zero,
+    /// Some minutes: nothing is written by its answer alone.
+    Minutes,
 }
 
 /// What to do next.
@@ -323,6 +323,8 @@ pub enum Reason {
     Resync,
     /// Its configuration was changed in Flashback: what differed.
     Drifted(String),
+    /// This user has changed its credentials in Flashback.
+    Overwritten(String),
     /// Flashback does not list its configuration.
     Unlisted,
     /// Somebody who had lost the key may have written to it.
@@ -338,7 +340,10 @@ pub enum Reason {
 impl Reason {
     /// Whether it is that somebody changed something in Flashback.
     pub fn is_drift(&self) -> bool {
-        matches!(self, Self::Drifted(_) | Self::Unlisted)
+        matches!(
+            self,
+            Self::Drifted(_) | Self::Overwritten(_) | Self::Unlisted
+        )
     }
 
     /// The same in words, where it is that.
@@ -361,6 +366,7 @@ impl Reason {
             Self::Unfinished => "unfinished push",
             Self::Resync => "resync",
             Self::Drifted(_) => "changed in Flashback",
+            Self::Overwritten(_) => "its credentials were changed in Flashback",
             Self::Unlisted => "it was missing from Flashback's list",
             Self::Repair => "another replica may have written it late",
             Self::Forced => "forced",
@@ -374,6 +380,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Drifted(what) => f.write_str(what),
+            Self::Overwritten(user) => write!(f, "{} by the user {user}", self.as_str()),
             _ => f.write_str(self.as_str()),
         }
     }

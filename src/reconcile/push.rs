@@ -44,9 +44,9 @@ pub(super) fn push(facts: &Facts<'_>, version: &Version, reason: Reason, what: W
         return match (facts.rejection, facts.compared) {
             (Some(Rejection::Refused { error, .. }), _) => refuse(version, error.clone()),
             // What somebody has attached to a stored key is theirs, and not to be written to.
-            (_, None) => Step::Compare(ListAge::Seconds),
-            (_, Some(compared)) if compared.age == ListAge::Minutes => {
-                Step::Compare(ListAge::Seconds)
+            (_, None) => Step::Compare(age_before(facts)),
+            (_, Some(compared)) if compared.age > age_before(facts) => {
+                Step::Compare(age_before(facts))
             }
             (_, Some(compared)) => match &compared.drift {
                 Drift::Shared(stored_key) => refuse(version, shared(id, stored_key)),
@@ -140,6 +140,15 @@ fn without_stored_key(facts: &Facts<'_>, version: &Version, reason: Reason, what
             reason,
             what,
         },
+    }
+}
+
+/// How old a list may be before a write. What somebody has just changed may be that it was attached to a
+/// stored key.
+fn age_before(facts: &Facts<'_>) -> ListAge {
+    match facts.record.edits.changed_by {
+        Some(_) => ListAge::Zero,
+        None => ListAge::Seconds,
     }
 }
 

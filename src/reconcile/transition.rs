@@ -1,13 +1,16 @@
 //! How a record changes with what was done: the same for the engine and for the tests that walk
 //! it through every order of events.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::facts::What;
 use crate::model::{
-    Action, AiLlmId, Intent, Live, Origin, Record, Refusal, Repair, Settings, Shown, Stage, Stored,
-    Trial, Verifier, Version,
+    Action, AiLlmId, Edits, Intent, Live, Origin, Record, Refusal, Repair, Settings, Shown, Stage,
+    Stored, Trial, Verifier, Version,
 };
+
+/// By then Flashback has told of a write, or never will.
+const HEARD_AFTER: TimeDelta = TimeDelta::minutes(10);
 
 /// A push that Flashback has taken.
 #[derive(Clone, Debug)]
@@ -43,6 +46,11 @@ impl Record {
             next.live = None;
         }
         next.ai_llm_id = id.cloned();
+        if intent.action != Action::Create {
+            let pushed_at = self.live.as_ref().map(|live| live.pushed_at);
+            let pause = pushed_at.is_some_and(|at| intent.at > at + HEARD_AFTER);
+            next.edits = self.edits.begun(pause);
+        }
         next.intent = Some(intent);
         next
     }
@@ -80,6 +88,10 @@ impl Record {
             refusal: None,
             trial,
             repair: self.repair.map(Repair::written),
+            edits: Edits {
+                changed_by: None,
+                ..self.edits.clone()
+            },
             ..self.clone()
         };
         match pushed.what {
@@ -150,6 +162,10 @@ impl Record {
             previous: self.last_good(),
             live: None,
             trial: None,
+            edits: Edits {
+                changed_by: None,
+                ..self.edits.clone()
+            },
             ..self.clone()
         }
     }
@@ -222,6 +238,26 @@ impl Record {
         });
         Self {
             refusal,
+            ..self.clone()
+        }
+    }
+
+    /// Looks into the updates that were heard of. What somebody else has written is not known to work,
+    /// and may have put right what was refused.
+    pub fn hearing(&self) -> Self {
+        let edits = self.edits.heard(&self.unheard);
+        let changed = edits.changed_by.is_some();
+        let live = self.live.clone().map(|live| Live {
+            verified_by: live.verified_by.filter(|_| !changed),
+            verified_at: live.verified_at.filter(|_| !changed),
+            ..live
+        });
+        Self {
+            live,
+            refusal: self.refusal.clone().filter(|_| !changed),
+            edits,
+            heard: self.unheard.iter().map(|edit| edit.id).collect(),
+            unheard: Vec::new(),
             ..self.clone()
         }
     }

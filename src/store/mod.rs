@@ -12,6 +12,7 @@
 //! - **One writer.** A store that cannot be shared refuses the second process; readers and
 //!   requests go beside the one that works.
 
+pub mod edits;
 pub mod postgres;
 pub mod share;
 pub mod sqlite;
@@ -21,11 +22,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::config::StateConfig;
-use crate::model::{HistoryRow, KeyId, LookNote, Order, Record, Verifier};
+use crate::model::{Edit, HistoryRow, KeyId, LookNote, Order, Record, Verifier, WorkspaceId};
 use crate::secret::Fingerprinter;
+
+use self::edits::{Heard, Watch};
 
 /// Opens the state beside the processes that work on it, to read it and to hand them requests. `None`
 /// where there is no state yet; nothing is made then.
@@ -113,6 +117,37 @@ pub trait Store: Send + Sync {
         key: Option<&KeyId>,
         limit: Option<u32>,
     ) -> Result<Vec<HistoryRow>, StoreError>;
+
+    /// Whether this process is to ask about updates in a workspace now, where each is asked about once in
+    /// `every`, and from when on.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn watch(&self, workspace: &WorkspaceId, every: Duration) -> Result<Watch, StoreError>;
+
+    /// Keeps what was heard of updates in a workspace up to a time, and that it was heard: each update
+    /// once, and only of what a record names. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing was written then.
+    async fn hear(
+        &self,
+        workspace: &WorkspaceId,
+        read_to: DateTime<Utc>,
+        heard: &[Heard],
+    ) -> Result<(), StoreError>;
+
+    /// The keys that have updates to look into.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn edited(&self) -> Result<Vec<KeyId>, StoreError>;
+
+    /// The updates that a key has to look into, in the order of their numbers.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn unheard(&self, key: &KeyId) -> Result<Vec<Edit>, StoreError>;
 
     /// Hands a request to the process that works on this state.
     ///

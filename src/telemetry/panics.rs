@@ -26,6 +26,8 @@ pub enum Task {
     Reload,
     /// The first sign-in to Flashback.
     SignIn,
+    /// What asks who has changed credentials in Flashback.
+    Edits,
     /// What tells systemd how things stand.
     Systemd,
     /// What shares the keys with other replicas.
@@ -48,12 +50,13 @@ pub enum Task {
 
 impl Task {
     /// Every one there is.
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Http,
         Self::Desk,
         Self::Request,
         Self::Reload,
         Self::SignIn,
+        Self::Edits,
         Self::Systemd,
         Self::Sharing,
         Self::Scheduler,
@@ -72,6 +75,7 @@ impl Task {
             Self::Request => "request",
             Self::Reload => "reload",
             Self::SignIn => "sign_in",
+            Self::Edits => "edits",
             Self::Systemd => "systemd",
             Self::Sharing => "sharing",
             Self::Scheduler => "scheduler",

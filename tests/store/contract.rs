@@ -1,8 +1,11 @@
 //! What every store keeps, whatever it is made of.
 
-use flashback_rotator::model::{HistoryRow, Outcome, Record, Verifier};
+use std::time::Duration;
 
-use super::{File, Kind, database, full, key, note, row};
+use flashback_rotator::model::{AiLlmId, Edit, HistoryRow, Outcome, Record, Verifier, WorkspaceId};
+use flashback_rotator::store::edits::{Heard, Watch};
+
+use super::{File, Kind, at, database, full, key, note, row};
 use crate::support::eventually;
 
 /// Each part of the contract is tried on each kind of store.
@@ -32,6 +35,7 @@ contract! {
     history_is_in_order,
     what_verified_a_write_is_added_to_its_line,
     the_fingerprint_key_stays,
+    updates_are_heard_of_once,
 }
 
 async fn records_survive(kind: &dyn Kind) {
@@ -143,6 +147,77 @@ async fn what_verified_a_write_is_added_to_its_line(kind: &dyn Kind) {
     let trail = store.history(None, None).await.expect("read");
     let by: Vec<_> = trail.iter().map(|row| row.verified_by.as_deref()).collect();
     assert_eq!(by, [None, Some("flashback"), None, None]);
+}
+
+/// An update that is told of twice is heard of once, by the key whose record names what was updated, and
+/// only when a record that has heard of it is saved.
+async fn updates_are_heard_of_once(kind: &dyn Kind) {
+    let workspace = WorkspaceId::new("w");
+    let every = Duration::from_secs(60);
+    let update = |id, of: &str, second| Heard {
+        ai_llm_id: AiLlmId::new(format!("ai-{of}")),
+        edit: Edit {
+            id,
+            user_id: "user-7".to_owned(),
+            own: false,
+        },
+        at: at(second),
+    };
+    let store = kind.open_for(&["a", "b"]).await;
+    for name in ["a", "b"] {
+        let record = store.load(&key(name)).await.expect("read");
+        let ai_llm_id = Some(AiLlmId::new(format!("ai-{name}")));
+        let record = Record {
+            ai_llm_id,
+            ..record
+        };
+        store.save(&record, None).await.expect("saved");
+    }
+    let watch = store.watch(&workspace, every).await.expect("read");
+    assert_eq!(watch, Watch::Mine { read_to: None });
+    let heard = [
+        update(2, "a", 2),
+        update(1, "a", 1),
+        update(3, "unknown", 3),
+    ];
+    store.hear(&workspace, at(3), &heard).await.expect("heard");
+    store.hear(&workspace, at(3), &heard).await.expect("heard");
+    assert_eq!(store.edited().await.expect("read"), [key("a")]);
+    let unheard = store.unheard(&key("a")).await.expect("read");
+    assert_eq!(
+        unheard.iter().map(|edit| edit.id).collect::<Vec<_>>(),
+        [1, 2]
+    );
+    assert!(store.unheard(&key("b")).await.expect("read").is_empty());
+
+    let record = store.load(&key("a")).await.expect("read");
+    let heard = Record { unheard, ..record }.hearing();
+    store.save(&heard, None).await.expect("saved");
+    let again = store.load(&key("a")).await.expect("read");
+    assert_eq!(again.edits.changed_by.as_deref(), Some("user-7"));
+    // What is told of again is known, and what is new is not lost beside it.
+    let more = [update(1, "a", 1), update(2, "a", 2), update(9, "a", 4)];
+    store.hear(&workspace, at(4), &more).await.expect("heard");
+    let unheard = store.unheard(&key("a")).await.expect("read");
+    assert_eq!(unheard.iter().map(|edit| edit.id).collect::<Vec<_>>(), [9]);
+    kind.close(store).await;
+    let store = kind.open_for(&["a", "b"]).await;
+    let read_to = match store.watch(&workspace, Duration::ZERO).await.expect("read") {
+        Watch::Mine { read_to } => read_to,
+        Watch::Another => panic!("its time has come"),
+    };
+    assert_eq!(read_to, Some(at(4)));
+    // What nobody needs any more goes.
+    store
+        .hear(&workspace, at(90_000), &[])
+        .await
+        .expect("heard");
+    store
+        .hear(&workspace, at(90_000), &more)
+        .await
+        .expect("heard");
+    let unheard = store.unheard(&key("a")).await.expect("read");
+    assert_eq!(unheard.len(), 3);
 }
 
 async fn the_fingerprint_key_stays(kind: &dyn Kind) {

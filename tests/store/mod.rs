@@ -17,9 +17,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeZone as _, Utc};
 use flashback_rotator::document::FieldMap;
 use flashback_rotator::model::{
-    Action, AiLlmId, AiType, Appearance, Fence, Held, HistoryRow, Intent, KeyId, Live, LookNote,
-    Mark, Origin, Outcome, Problem, ProblemKind, Record, Refusal, ReplicaId, Settings, Shown,
-    SourceId, Stage, Stored, Strip, Target, Told, Trial, Verifier, Version, WorkspaceId,
+    Action, AiLlmId, AiType, Appearance, Edits, Fence, Held, HistoryRow, Intent, KeyId, Live,
+    LookNote, Mark, Origin, Outcome, Problem, ProblemKind, Record, Refusal, ReplicaId, Settings,
+    Shown, SourceId, Stage, Stored, Strip, Target, Told, Trial, Verifier, Version, WorkspaceId,
 };
 use flashback_rotator::secret::{Fingerprint, Fingerprinter};
 use flashback_rotator::store::Store;
@@ -278,6 +278,12 @@ fn full(name: &str, turn: i64) -> Record {
         look: note(turn, Some("away")),
         hold: None,
         repair: None,
+        edits: Edits {
+            expected: 2,
+            changed_by: Some("user-7".to_owned()),
+        },
+        unheard: Vec::new(),
+        heard: Vec::new(),
     }
 }
 

@@ -2,7 +2,8 @@
 //! is away.
 
 use super::*;
-use crate::model::{Fence, HistoryRow, Hold, LookNote, Outcome, Repair, ReplicaId, Verifier};
+use crate::model::{Edit, Fence, HistoryRow, Hold, LookNote, Outcome, Repair, ReplicaId, Verifier};
+use crate::store::edits::{Heard, Watch};
 use crate::store::{Request, RequestId, RequestState};
 
 const OURS: Hold = Hold {
@@ -107,6 +108,27 @@ impl Store for Claimed {
         limit: Option<u32>,
     ) -> Result<Vec<HistoryRow>, StoreError> {
         self.records.history(key, limit).await
+    }
+
+    async fn watch(&self, workspace: &WorkspaceId, every: Duration) -> Result<Watch, StoreError> {
+        self.records.watch(workspace, every).await
+    }
+
+    async fn hear(
+        &self,
+        workspace: &WorkspaceId,
+        read_to: DateTime<Utc>,
+        heard: &[Heard],
+    ) -> Result<(), StoreError> {
+        self.records.hear(workspace, read_to, heard).await
+    }
+
+    async fn edited(&self) -> Result<Vec<KeyId>, StoreError> {
+        self.records.edited().await
+    }
+
+    async fn unheard(&self, key: &KeyId) -> Result<Vec<Edit>, StoreError> {
+        self.records.unheard(key).await
     }
 
     async fn submit(&self, request: &Request) -> Result<RequestId, StoreError> {

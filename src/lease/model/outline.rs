@@ -147,6 +147,9 @@ fn hash(record: &Record, to: &mut impl Hasher) {
         look: _,
         hold,
         repair,
+        edits: _,
+        unheard: _,
+        heard: _,
     } = record;
     assert!(held.is_none() && trial.is_none() && candidate.is_none());
     let live = live.as_ref();

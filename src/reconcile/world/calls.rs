@@ -69,7 +69,7 @@ impl World {
                     settings: self.settings.clone(),
                     what,
                     validate: self.verify.after_flashback,
-                    anew: reason == Reason::Forced,
+                    anew: reason == Reason::Forced || before.edits.changed_by.is_some(),
                     verified_by: None,
                     shown: shown.filter(|_| repaired),
                     at: self.now,

@@ -7,6 +7,7 @@
 //! been done: each can be done again without harm.
 
 mod connect;
+mod edits;
 mod notes;
 mod password;
 mod place;
@@ -21,18 +22,21 @@ mod value;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use tokio::task::AbortHandle;
 
 use self::connect::Connector;
 use self::notes::Notes;
 use self::place::Place;
 use self::pool::Pool;
+use super::edits::{Heard, Watch};
 use super::{Request, RequestId, RequestState, Store, StoreError};
 use crate::config::{PostgresConfig, SecretRef};
 use crate::credential::{FromEnv, FromFile, FromSystemd, SharedCredential};
-use crate::model::{HistoryRow, KeyId, LookNote, Record, ReplicaId, Verifier};
+use crate::model::{Edit, HistoryRow, KeyId, LookNote, Record, ReplicaId, Verifier, WorkspaceId};
 use crate::secret::Fingerprinter;
 use crate::telemetry::panics::{Task, within};
 
@@ -184,6 +188,27 @@ impl Store for Postgres {
         limit: Option<u32>,
     ) -> Result<Vec<HistoryRow>, StoreError> {
         self.inner.history_rows(key, limit).await
+    }
+
+    async fn watch(&self, workspace: &WorkspaceId, every: Duration) -> Result<Watch, StoreError> {
+        self.inner.watched(workspace, every).await
+    }
+
+    async fn hear(
+        &self,
+        workspace: &WorkspaceId,
+        read_to: DateTime<Utc>,
+        heard: &[Heard],
+    ) -> Result<(), StoreError> {
+        self.inner.heard(workspace, read_to, heard).await
+    }
+
+    async fn edited(&self) -> Result<Vec<KeyId>, StoreError> {
+        self.inner.edited_keys().await
+    }
+
+    async fn unheard(&self, key: &KeyId) -> Result<Vec<Edit>, StoreError> {
+        self.inner.unheard_of(key).await
     }
 
     async fn submit(&self, request: &Request) -> Result<RequestId, StoreError> {

@@ -6,8 +6,8 @@ use tokio_postgres::Row;
 
 use super::Inner;
 use super::rows::{Line, RECORD, TABLES, history_row, record};
-use super::value::{Columns, int, json, number, plain, shape, text, texts, time};
-use crate::model::{AiLlmId, HistoryRow, KeyId, Record, Verifier, Version};
+use super::value::{Columns, int, ints, json, number, plain, shape, text, texts, time};
+use crate::model::{AiLlmId, Edits, HistoryRow, KeyId, Record, Verifier, Version};
 use crate::store::StoreError;
 
 /// How long reading all of something may take.
@@ -15,7 +15,7 @@ const ALL: Duration = Duration::from_secs(60);
 
 /// What is saved is on the disk when the transaction is over, even where the server was told not to
 /// wait for that.
-const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', true)
+pub(super) const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', true)
     WHERE current_setting('synchronous_commit') = 'off'";
 
 /// Writes a record where the claim on its key is still the one it was read under. The row of the
@@ -27,10 +27,12 @@ WITH mine AS (
     WHERE key = $1 AND holder IS NOT DISTINCT FROM $2 AND ($3::int8 IS NULL OR fence = $3)
 ), record AS (
     INSERT INTO rotator_keys (key, ai_llm_id, seen, live, intent, refusal, held, previous, trial,
-        candidate, told)
-    SELECT key, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM mine
+        candidate, told, edits)
+    SELECT key, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $34 FROM mine
     ON CONFLICT (key) DO UPDATE SET (ai_llm_id, seen, live, intent, refusal, held, previous, trial,
-        candidate, told) = ($4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        candidate, told, edits) = ($4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $34)
+), heard AS (
+    UPDATE rotator_edits SET heard = true WHERE id = ANY ($35) AND EXISTS (SELECT FROM mine)
 ), look AS (
     INSERT INTO rotator_looks (key, checked_at, next_at, problem, strip, session, turn)
     SELECT key, $14, $15, $16, $17, $18, $19 FROM mine
@@ -136,6 +138,7 @@ impl Inner {
         let by = verified_by.map(Verifier::as_str);
         let repaired = record.repair.filter(|repair| repair.done);
         let repaired = repaired.map(|repair| repair.number);
+        let edits = Some(&record.edits).filter(|edits| **edits != Edits::default());
         // Only a key that nobody ever held may be unknown here.
         let know = match holder {
             Some(_) => "SELECT",
@@ -175,6 +178,8 @@ impl Inner {
             text(line.error),
             text(by),
             int(repaired),
+            json(shape(edits)),
+            ints(record.heard.clone()),
         ];
         let lock = "SELECT FROM rotator_leases WHERE key = $1 FOR NO KEY UPDATE";
         let one = &parameters[..1];

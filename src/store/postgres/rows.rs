@@ -37,6 +37,9 @@ pub(super) fn record(columns: &Columns<'_>) -> Result<Record, StoreError> {
         },
         hold: hold(columns)?,
         repair: repair(columns)?,
+        edits: columns.shape("edits")?.unwrap_or_default(),
+        unheard: Vec::new(),
+        heard: Vec::new(),
     })
 }
 
@@ -60,10 +63,11 @@ fn repair(columns: &Columns<'_>) -> Result<Option<Repair>, StoreError> {
 }
 
 /// The columns of a record, of a key called `n.key`. A mark that is late is not due before
-/// [`renew`](super::sharing) has given it a number of its own.
+/// [`renew`](super::sharing) has given it a number of its own. `edits` is a column that the first schema
+/// has not: a program of this version may read beside one of that.
 pub(super) const RECORD: &str = "
     n.key, k.ai_llm_id, k.seen, k.live, k.intent, k.refusal, k.held, k.previous, k.trial,
-    k.candidate, k.told, o.checked_at, o.next_at, o.problem, o.strip, l.holder, l.fence, l.repair_no,
+    k.candidate, k.told, (to_jsonb(k) -> 'edits')::json AS edits, o.checked_at, o.next_at, o.problem, o.strip, l.holder, l.fence, l.repair_no,
     CASE WHEN l.repair_at IS NOT NULL THEN 0::float8
          WHEN l.late_at IS NOT NULL
          THEN greatest(extract(epoch FROM l.late_at - clock_timestamp())::float8, 0.001)

@@ -14,9 +14,10 @@ use super::value::{int, number};
 use crate::store::StoreError;
 
 /// What brings a database from each schema to the next. A published one is never edited.
-const MIGRATIONS: [Migration; 1] = [Migration {
-    needs: 1,
-    sql: r"
+const MIGRATIONS: [Migration; 2] = [
+    Migration {
+        needs: 1,
+        sql: r"
 CREATE TABLE rotator_schema (
     number bigint PRIMARY KEY,
     needs bigint NOT NULL,
@@ -121,7 +122,32 @@ CREATE TABLE rotator_request_progress (
     PRIMARY KEY (request, replica)
 );
 ",
-}];
+    },
+    Migration {
+        needs: 1,
+        sql: r"
+ALTER TABLE rotator_keys ADD COLUMN edits json;
+
+-- Each workspace is asked about by one replica at a time.
+CREATE TABLE rotator_watches (
+    workspace_id text PRIMARY KEY,
+    read_to timestamptz,
+    asked_at timestamptz NOT NULL
+);
+
+-- Those that a key has heard of stay for a while: to be known again.
+CREATE TABLE rotator_edits (
+    id bigint PRIMARY KEY,
+    ai_llm_id text NOT NULL,
+    user_id text NOT NULL,
+    own boolean NOT NULL,
+    at timestamptz NOT NULL,
+    heard boolean NOT NULL DEFAULT false
+);
+CREATE INDEX rotator_edits_unheard ON rotator_edits (ai_llm_id) WHERE NOT heard;
+",
+    },
+];
 
 struct Migration {
     /// The oldest schema whose programs can still work after it.

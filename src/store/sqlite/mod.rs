@@ -8,6 +8,7 @@
 
 mod columns;
 mod desk;
+mod edits;
 mod lock;
 mod open;
 mod place;
@@ -22,16 +23,18 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
 
 use self::desk::{Desk, Job, Notes, work_through};
 use self::place::Place;
 use self::saves::Save;
+use super::edits::{Heard, Watch};
 use super::{Request, RequestId, RequestState, Store, StoreError};
-use crate::model::{HistoryRow, KeyId, LookNote, Record, Verifier};
+use crate::model::{Edit, HistoryRow, KeyId, LookNote, Record, Verifier, WorkspaceId};
 use crate::secret::Fingerprinter;
 
 /// A state file that is open. When it is dropped, the last notes are written and the lock is free.
@@ -216,6 +219,33 @@ impl Store for Sqlite {
         let key = key.cloned();
         self.ask(move |desk| desk.history(key.as_ref(), limit))
             .await
+    }
+
+    /// There is no other process here.
+    async fn watch(&self, workspace: &WorkspaceId, _: Duration) -> Result<Watch, StoreError> {
+        let workspace = workspace.clone();
+        let read_to = self.ask(move |desk| desk.read_to(&workspace)).await?;
+        Ok(Watch::Mine { read_to })
+    }
+
+    async fn hear(
+        &self,
+        workspace: &WorkspaceId,
+        read_to: DateTime<Utc>,
+        heard: &[Heard],
+    ) -> Result<(), StoreError> {
+        let (workspace, heard) = (workspace.clone(), heard.to_vec());
+        self.ask(move |desk| desk.hear(&workspace, read_to, &heard))
+            .await
+    }
+
+    async fn edited(&self) -> Result<Vec<KeyId>, StoreError> {
+        self.ask(Desk::edited).await
+    }
+
+    async fn unheard(&self, key: &KeyId) -> Result<Vec<Edit>, StoreError> {
+        let key = key.clone();
+        self.ask(move |desk| desk.unheard(&key)).await
     }
 
     async fn submit(&self, request: &Request) -> Result<RequestId, StoreError> {

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::columns::{Json, Time, Word};
 use crate::model::{
-    AiLlmId, HistoryRow, KeyId, LookNote, Record, SourceId, Strip, Verifier, Version,
+    AiLlmId, Edits, HistoryRow, KeyId, LookNote, Record, SourceId, Strip, Verifier, Version,
 };
 
 pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
@@ -27,6 +27,9 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         look: LookNote::default(),
         hold: None,
         repair: None,
+        edits: later(row, "edits")?.unwrap_or_default(),
+        unheard: Vec::new(),
+        heard: Vec::new(),
     })
 }
 
@@ -43,9 +46,9 @@ pub(super) fn put_record(transaction: &Transaction<'_>, record: &Record) -> rusq
     transaction
         .prepare_cached(
             "INSERT OR REPLACE INTO keys (key, ai_llm_id, seen, live, intent, refusal, held,
-                 previous, trial, candidate, told)
+                 previous, trial, candidate, told, edits)
              VALUES (:key, :ai_llm_id, :seen, :live, :intent, :refusal, :held,
-                 :previous, :trial, :candidate, :told)",
+                 :previous, :trial, :candidate, :told, :edits)",
         )?
         .execute(named_params! {
             ":key": record.key.as_str(),
@@ -59,6 +62,7 @@ pub(super) fn put_record(transaction: &Transaction<'_>, record: &Record) -> rusq
             ":trial": record.trial.as_ref().map(Json),
             ":candidate": record.candidate.as_ref().map(Json),
             ":told": record.told.as_ref().map(Json),
+            ":edits": Some(&record.edits).filter(|edits| **edits != Edits::default()).map(Json),
         })?;
     Ok(())
 }

@@ -7,6 +7,7 @@ use rusqlite::Transaction;
 use tokio::sync::oneshot;
 
 use super::desk::{Desk, survive};
+use super::edits::put_heard;
 use super::rows::{looks, put_history, put_look, put_record, put_verified};
 use crate::model::{HistoryRow, LookNote, Record, Verifier};
 
@@ -26,6 +27,7 @@ pub(super) struct Save {
 impl Save {
     fn put(&self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
         put_record(transaction, &self.record)?;
+        put_heard(transaction, &self.record)?;
         let look = &self.record.look;
         put_look(&mut looks(transaction)?, &self.record.key, look)?;
         if let Some(row) = &self.row {

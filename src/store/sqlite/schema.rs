@@ -14,7 +14,7 @@ pub(super) const APPLICATION: i64 = 0x466c_6252;
 
 /// What brings a file from each schema to the next. A published one is never edited, and each only
 /// adds, so that a program of the version before can still work beside this one.
-pub(super) const MIGRATIONS: [&str; 3] = [
+pub(super) const MIGRATIONS: [&str; 4] = [
     r"
 CREATE TABLE meta (
     name TEXT PRIMARY KEY,
@@ -77,6 +77,26 @@ ALTER TABLE keys ADD COLUMN previous TEXT CHECK (previous IS NULL OR json_valid(
 ALTER TABLE keys ADD COLUMN trial TEXT CHECK (trial IS NULL OR json_valid(trial));
 ALTER TABLE keys ADD COLUMN candidate TEXT CHECK (candidate IS NULL OR json_valid(candidate));
 ALTER TABLE keys ADD COLUMN told TEXT CHECK (told IS NULL OR json_valid(told));
+",
+    // What Flashback has told of updates. Those that a key has heard of stay for a while: to be known
+    // again.
+    r"
+ALTER TABLE keys ADD COLUMN edits TEXT CHECK (edits IS NULL OR json_valid(edits));
+
+CREATE TABLE watches (
+    workspace_id TEXT PRIMARY KEY,
+    read_to TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE edits (
+    id INTEGER PRIMARY KEY,
+    ai_llm_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    own INTEGER NOT NULL,
+    at TEXT NOT NULL,
+    heard INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX edits_unheard ON edits (ai_llm_id) WHERE NOT heard;
 ",
 ];
 

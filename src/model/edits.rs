@@ -1,0 +1,101 @@
+//! What Flashback tells of changes to what holds a key.
+//!
+//! Credentials cannot be read back, so that somebody else has changed them shows in one way only: the
+//! platform's system events name an update that is not one of the rotator's own.
+
+use serde::{Deserialize, Serialize};
+
+/// An update of what holds a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edit {
+    /// The number of the event.
+    pub id: i64,
+    /// Who made it.
+    pub user_id: String,
+    /// It was made by the account that the rotator works as, which people may use, too.
+    pub own: bool,
+}
+
+/// What is remembered of the updates of what holds a key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edits {
+    /// How many writes of the rotator were begun whose event has not been heard of.
+    pub expected: u32,
+    /// Who has changed the credentials, as long as they are not written again.
+    pub changed_by: Option<String>,
+}
+
+/// No more writes are expected to be heard of than this: what was lost on the way is never heard of.
+const MOST_EXPECTED: u32 = 64;
+
+impl Edits {
+    /// A write begins, which Flashback will tell of if it gets there. After a `pause` the events of
+    /// earlier ones have been heard of, or never will be.
+    #[must_use]
+    pub fn begun(&self, pause: bool) -> Self {
+        let before = if pause { 0 } else { self.expected };
+        Self {
+            expected: (before + 1).min(MOST_EXPECTED),
+            ..self.clone()
+        }
+    }
+
+    /// These updates were made: those of the rotator's own account are its writes, as far as it has
+    /// made any.
+    #[must_use]
+    pub fn heard(&self, edits: &[Edit]) -> Self {
+        let own = edits.iter().filter(|edit| edit.own);
+        let own_writes = u32::try_from(own.clone().count()).unwrap_or(u32::MAX);
+        let surplus = own.last().filter(|_| own_writes > self.expected);
+        let changed_by = edits.iter().find(|edit| !edit.own).or(surplus);
+        Self {
+            expected: self.expected.saturating_sub(own_writes),
+            changed_by: changed_by
+                .map(|edit| edit.user_id.clone())
+                .or_else(|| self.changed_by.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edits(all: &[(&str, bool)]) -> Vec<Edit> {
+        let edit = |(number, (user, own)): (i64, &(&str, bool))| Edit {
+            id: number,
+            user_id: (*user).to_owned(),
+            own: *own,
+        };
+        (1..).zip(all).map(edit).collect()
+    }
+
+    #[test]
+    fn updates_beyond_the_own_writes_are_somebody_elses() {
+        let two = Edits::default().begun(false).begun(false);
+        for (heard, expected, changed_by) in [
+            (&[][..], 2, None),
+            (&[("me", true)], 1, None),
+            (&[("me", true), ("me", true)], 0, None),
+            (&[("me", true), ("me", true), ("me", true)], 0, Some("me")),
+            (&[("other", false)], 2, Some("other")),
+            (&[("me", true), ("other", false)], 1, Some("other")),
+        ] {
+            let after = two.heard(&edits(heard));
+            assert_eq!(
+                (after.expected, after.changed_by.as_deref()),
+                (expected, changed_by)
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_lost_on_the_way_is_not_expected_for_ever() {
+        let mut all = Edits::default();
+        for _ in 0..1_000 {
+            all = all.begun(false);
+        }
+        assert_eq!(all.expected, MOST_EXPECTED);
+        assert_eq!(all.begun(true).expected, 1);
+    }
+}
