@@ -200,6 +200,12 @@ impl World {
         let there = there.ok_or_else(|| Rejection::Gone(id.clone()))?;
         there.settings = settings;
         there.value = value;
+        let shared = there.stored_key.is_some();
+        assert!(
+            !shared || !self.is_known_to_be_shared(id),
+            "{id} is not ours"
+        );
+        self.tells("me", true);
         Ok(id.clone())
     }
 }

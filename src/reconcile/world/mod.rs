@@ -4,6 +4,7 @@
 
 mod calls;
 mod drift;
+mod foreign;
 mod properties;
 
 use std::collections::BTreeSet;
@@ -15,8 +16,8 @@ use super::*;
 use crate::config::VerifyConfig;
 use crate::document::FieldMap;
 use crate::model::{
-    AiLlmId, AiType, Appearance, Asked, Intent, KeyId, Listed, Missing, Origin, Record, Repair,
-    Settings, SourceId, Target, Trial, Verdict, WorkspaceId,
+    AiLlmId, AiType, Appearance, Asked, Edit, Intent, KeyId, Listed, Missing, Origin, Record,
+    Repair, Settings, SourceId, Target, Trial, Verdict, WorkspaceId,
 };
 use crate::secret::Fingerprinter;
 
@@ -54,6 +55,10 @@ enum Happening {
     },
     /// A replica that had lost the key writes this value all the same, and says so.
     Stray {
+        value: u8,
+    },
+    /// Another user writes this value into what holds the key.
+    Overwrite {
         value: u8,
     },
     Rename {
@@ -131,6 +136,9 @@ struct World {
     listed: Option<(Vec<Configuration>, DateTime<Utc>, usize)>,
     /// Flashback shows no list, or not what it holds.
     unlisted: bool,
+    /// Updates that Flashback has told of and nobody has heard of yet, and how many there were.
+    told: Vec<Edit>,
+    events: i64,
     now: DateTime<Utc>,
 }
 
@@ -171,6 +179,8 @@ impl World {
             lists: 0,
             listed: None,
             unlisted: false,
+            told: Vec::new(),
+            events: 0,
             now: DateTime::from_timestamp(1_700_000_000, 0).expect("a time"),
         }
     }
@@ -215,6 +225,14 @@ impl World {
                     done: false,
                 });
             }
+            Happening::Overwrite { value } => {
+                for one in &mut self.configurations {
+                    one.value = value;
+                }
+                if !self.configurations.is_empty() {
+                    self.tells("somebody", false);
+                }
+            }
             Happening::Rename { name } => self.settings = named(name),
             Happening::OtherField { field: number } => self.origin = field(number),
             Happening::Revoke { value } => {
@@ -237,6 +255,7 @@ impl World {
     /// One pass, as the engine makes it: each change of the record is durable when its step is
     /// over, and everything else is lost with the process.
     fn look(&mut self, faults: &[Fault], dies_after: Option<usize>, mut order: Order) -> End {
+        self.hear();
         let mut faults = faults.iter().copied();
         let observation = match self.current {
             None => Observation::Missing(Missing::Deleted),

@@ -32,6 +32,7 @@ pub(super) fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(Happening::DeleteConfiguration),
         1 => (0..3_u8, 0..2_u8).prop_map(|(name, endpoint)| Happening::EditConfiguration { name, endpoint }),
         1 => (0..6_u8).prop_map(|value| Happening::Stray { value }),
+        1 => (60..66_u8).prop_map(|value| Happening::Overwrite { value }),
         1 => (0..3_u8).prop_map(|name| Happening::Rename { name }),
         1 => (0..3_u8).prop_map(|field| Happening::OtherField { field }),
         3 => (0..6_u8).prop_map(|value| Happening::Revoke { value }),
