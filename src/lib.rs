@@ -43,3 +43,4 @@ pub mod store;
 pub mod supervise;
 pub mod telemetry;
 pub mod verify;
+pub mod words;

@@ -1,0 +1,428 @@
+//! The one way for a server's text into a log, an error, the state or a page.
+//!
+//! A server may repeat a secret, its own or another call's, in any encoding and in any place. So a
+//! text is not searched for secrets: it is cut into words, and what passes is what is known to be
+//! harmless. That is words of a list, alone or joined into an identifier (`AccessDeniedException`,
+//! `invalid_api_key`), a few short numbers, and the punctuation of prose. Everything else becomes
+//! one [`MASK`]. What a call sent is masked on top of that, because a passphrase is made of words.
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use zeroize::Zeroizing;
+
+use crate::redact::{self, MASK};
+
+/// No text of a server is shown longer than this, in characters.
+pub const LONGEST: usize = 500;
+/// No id, version or name of a server is accepted that is longer than this, in characters.
+pub const LONGEST_NAME: usize = 512;
+
+/// How much of a text is looked at, in characters.
+const LOOKED_AT: usize = 4096;
+/// More numbers than this in one text may be a dump with words between them.
+const NUMBERS: usize = 6;
+/// So many numbers or single letters in a row may be something spelled out.
+const ROW: usize = 3;
+/// Nor may a row have this many letters and digits.
+const ROW_LENGTH: usize = 6;
+/// The longest number, in digits: a status, a port, a code of PostgreSQL.
+const DIGITS: usize = 5;
+/// A known word this short may be a piece of something by chance.
+const SHORT: usize = 3;
+/// The longest punctuation between or around words, such as `":{"`.
+const PUNCTUATION: usize = 4;
+
+/// What may stand before a word, behind it, and inside an identifier.
+const OPENING: &str = "([{<\"'`*“‘";
+const CLOSING: &str = ")]}>\"'`.,;:!?“”’…";
+const JOINING: &str = "-_./:=,;'\"`()[]{}<>+@|?";
+/// What may stand alone.
+const ALONE: &str = "-–—=+:;.,|/&*…!?()[]{}<>\"'`";
+
+/// What may follow a number directly.
+const UNITS: [&str; 9] = ["ms", "s", "m", "h", "d", "k", "kb", "mb", "gb"];
+
+static KNOWN: LazyLock<HashSet<&str>> =
+    LazyLock::new(|| include_str!("words/known.txt").lines().collect());
+
+/// What of a server's text may be shown: at most [`LONGEST`] characters in one line. `sent` are the
+/// credentials of the call that was answered.
+pub fn shown(text: &str, sent: &[&str]) -> String {
+    let text = Text::of(text, sent);
+    let mut chunks = text.chunks();
+    mask_rows(&mut chunks);
+    mask_numbers(&mut chunks);
+    mask_marks(&mut chunks);
+    mask_shards(&mut chunks);
+    text.render(&chunks)
+}
+
+/// Whether a text can be shown as it is.
+pub fn is_plain(text: &str) -> bool {
+    shown(text, &[]) == text
+}
+
+/// A text without the characters that nobody sees: controls, zero-width characters and marks that
+/// turn the direction of what follows.
+pub fn visible(text: &str) -> String {
+    text.chars().filter(|c| !is_invisible(*c)).collect()
+}
+
+/// Whether a character controls a text instead of showing in it.
+pub fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// The length in characters of an id, a version or a name, where it is too long to be accepted.
+pub fn too_long(name: &str) -> Option<usize> {
+    let length = name.chars().count();
+    (length > LONGEST_NAME).then_some(length)
+}
+
+/// A text as it is looked at.
+struct Text {
+    chars: Zeroizing<Vec<char>>,
+    /// The characters of what was sent.
+    sent: Vec<bool>,
+}
+
+/// What stands between two blanks.
+struct Chunk {
+    range: Range<usize>,
+    /// The same without the punctuation around it.
+    core: Range<usize>,
+    pieces: Vec<Piece>,
+    masked: bool,
+}
+
+/// A part of a chunk, and how many letters and digits it has.
+#[derive(Clone, Copy)]
+enum Piece {
+    /// A word of the list, or several written together.
+    Known(usize),
+    /// A number or a single letter: harmless unless there is a row of them.
+    Scrap(usize),
+    /// Anything else.
+    Unknown(usize),
+}
+
+impl Text {
+    fn of(text: &str, sent: &[&str]) -> Self {
+        // JSON within a text has these before its quotes and line breaks.
+        let text = Zeroizing::new(text.chars().take(LOOKED_AT).collect::<String>());
+        let text = Zeroizing::new(text.replace("\\\"", "\"").replace("\\n", " "));
+        let chars = Zeroizing::new(plain(&text));
+        let sent = repeated(&chars, sent);
+        Self { chars, sent }
+    }
+
+    fn chunks(&self) -> Vec<Chunk> {
+        let mut chunks = Vec::new();
+        let mut start = 0;
+        for part in self.chars.split(|c| *c == ' ') {
+            if !part.is_empty() {
+                chunks.push(self.chunk(start..start + part.len()));
+            }
+            start += part.len() + 1;
+        }
+        chunks
+    }
+
+    fn chunk(&self, range: Range<usize>) -> Chunk {
+        let chars = &self.chars[range.clone()];
+        let around = |set: &str, c: &char| set.contains(*c);
+        let before = chars.iter().take_while(|c| around(OPENING, c)).count();
+        let rest = &chars[before..];
+        let behind = rest.iter().rev().take_while(|c| around(CLOSING, c)).count();
+        let is_prose = before <= PUNCTUATION && behind <= PUNCTUATION;
+        let core = match is_prose {
+            true => range.start + before..range.end - behind,
+            false => range.clone(),
+        };
+        let was_sent = self.sent[range.clone()].contains(&true);
+        let pieces = pieces(&self.chars[core.clone()]);
+        let is_known = |piece: &Piece| !matches!(piece, Piece::Unknown(_));
+        let masked = was_sent || !is_prose || !pieces.iter().all(is_known);
+        Chunk {
+            range,
+            core,
+            pieces,
+            masked,
+        }
+    }
+
+    /// One mask for each masked stretch, with the punctuation around it.
+    fn render(&self, chunks: &[Chunk]) -> String {
+        let text = |range: Range<usize>| self.chars[range].iter().collect::<String>();
+        let mut shown = String::new();
+        for (index, chunk) in chunks.iter().enumerate() {
+            let follows = index > 0 && chunk.masked && chunks[index - 1].masked;
+            if index > 0 && !follows {
+                shown.push(' ');
+            }
+            if !chunk.masked {
+                shown.push_str(&text(chunk.range.clone()));
+                continue;
+            }
+            if !follows {
+                shown.push_str(&text(chunk.range.start..chunk.core.start));
+                shown.push_str(MASK);
+            }
+            if !chunks.get(index + 1).is_some_and(|next| next.masked) {
+                shown.push_str(&text(chunk.core.end..chunk.range.end));
+            }
+        }
+        match shown.char_indices().nth(LONGEST) {
+            None => shown,
+            Some(_) => shown.chars().take(LONGEST - 1).collect::<String>() + MASK,
+        }
+    }
+}
+
+/// The characters that people can see; any white space is a blank.
+fn plain(text: &str) -> Vec<char> {
+    text.chars()
+        .filter_map(|c| match c {
+            c if c.is_whitespace() => Some(' '),
+            c if is_invisible(c) => None,
+            c => Some(c),
+        })
+        .collect()
+}
+
+/// Which characters repeat what was sent: in whole or in part, encoded, with other characters
+/// between its letters, or backwards.
+fn repeated(chars: &[char], sent: &[&str]) -> Vec<bool> {
+    let mut found = vec![false; chars.len()];
+    let is_letter = |c: &char| c.is_alphanumeric();
+    let places: Vec<usize> = (0..chars.len())
+        .filter(|at| is_letter(&chars[*at]))
+        .collect();
+    let letters: Zeroizing<Vec<char>> =
+        Zeroizing::new(places.iter().map(|at| chars[*at]).collect());
+    for secret in sent {
+        for form in redact::forms(secret) {
+            redact::mask_pieces(chars, &Zeroizing::new(plain(&form)), &mut found);
+        }
+        let mut bare: Zeroizing<Vec<char>> =
+            Zeroizing::new(secret.chars().filter(is_letter).collect());
+        if bare.len() < redact::PIECE {
+            continue;
+        }
+        let mut spread = vec![false; letters.len()];
+        redact::mask_pieces(&letters, &bare, &mut spread);
+        bare.reverse();
+        redact::mask_pieces(&letters, &bare, &mut spread);
+        for (at, is_sent) in places.iter().zip(spread) {
+            found[*at] |= is_sent;
+        }
+    }
+    found
+}
+
+/// Cuts a chunk at its punctuation.
+fn pieces(core: &[char]) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    if core.len() <= 2 && core.iter().all(|c| ALONE.contains(*c)) {
+        return pieces;
+    }
+    let mut start = 0;
+    let mut joints = 0;
+    while start < core.len() {
+        let is_part = |at: usize| core[at].is_alphanumeric() || is_apostrophe(core, at);
+        let length = (start..core.len()).take_while(|at| is_part(*at)).count();
+        if length > 0 {
+            pieces.push(piece(&core[start..start + length]));
+            start += length;
+            joints = 0;
+            continue;
+        }
+        joints += 1;
+        if joints > PUNCTUATION || !JOINING.contains(core[start]) {
+            pieces.push(Piece::Unknown(1));
+        }
+        start += 1;
+    }
+    if pieces.is_empty() {
+        pieces.push(Piece::Unknown(0));
+    }
+    pieces
+}
+
+/// Whether this is the apostrophe of `can't`, and not the end of a quotation.
+fn is_apostrophe(core: &[char], at: usize) -> bool {
+    let is_letter = |at: usize| core.get(at).is_some_and(char::is_ascii_alphabetic);
+    matches!(core[at], '\'' | '’') && at > 0 && is_letter(at - 1) && is_letter(at + 1)
+}
+
+fn piece(chars: &[char]) -> Piece {
+    let length = chars.len();
+    let word: Zeroizing<String> =
+        Zeroizing::new(chars.iter().collect::<String>().replace('’', "'"));
+    if is_scrap(&word) {
+        Piece::Scrap(length)
+    } else if is_known(&word) {
+        Piece::Known(length)
+    } else {
+        Piece::Unknown(length)
+    }
+}
+
+/// `401`, `20s`, `x`.
+fn is_scrap(word: &str) -> bool {
+    let rest = word.trim_start_matches(|c: char| c.is_ascii_digit());
+    match word.len() - rest.len() {
+        0 => word.len() == 1 && word.is_ascii() && !KNOWN.contains(&*word.to_ascii_lowercase()),
+        1..=DIGITS => rest.is_empty() || UNITS.contains(&rest),
+        _ => false,
+    }
+}
+
+/// `unreachable`, `Unauthorized`, `API`, `can't`, `APIs` and `AccessDeniedException`, but not
+/// `hQ7vN2kz9LmX`.
+fn is_known(word: &str) -> bool {
+    if !word.is_ascii() {
+        return false;
+    }
+    let listed = |word: &str| KNOWN.contains(word.to_ascii_lowercase().as_str());
+    let humps = humps(word);
+    let is_upper = |word: &str| !word.bytes().any(|byte| byte.is_ascii_lowercase());
+    let acronym = word.strip_suffix('s').filter(|word| is_upper(word));
+    (humps.len() == 1 || humps.len() == 2 && word.len() > SHORT + 1) && listed(word)
+        || acronym.is_some_and(listed)
+        || word.strip_suffix("'s").is_some_and(is_known)
+        || humps.iter().all(|hump| hump.len() >= 2 && listed(hump))
+}
+
+/// The parts of `AccessDeniedException`, `isKMSKey` and `OpenAI`.
+fn humps(word: &str) -> Vec<&str> {
+    let bytes = word.as_bytes();
+    let starts = |at: &usize| {
+        let (before, this, next) = (bytes[at - 1], bytes[*at], bytes.get(at + 1));
+        this.is_ascii_uppercase()
+            && (!before.is_ascii_uppercase() || next.is_some_and(u8::is_ascii_lowercase))
+    };
+    let mut parts = Vec::new();
+    let mut start = 0;
+    for at in (1..bytes.len()).filter(starts) {
+        parts.push(&word[start..at]);
+        start = at;
+    }
+    parts.push(&word[start..]);
+    parts
+}
+
+/// Masks rows of numbers, of single letters and of short unknown pieces, however they are parted:
+/// a secret written out in bytes or letters. Short words in such a row are part of it.
+fn mask_rows(chunks: &mut [Chunk]) {
+    let mut row: Vec<usize> = Vec::new();
+    let (mut count, mut length) = (0, 0);
+    let all: Vec<(usize, Piece)> = chunks
+        .iter()
+        .enumerate()
+        .flat_map(|(at, chunk)| chunk.pieces.iter().map(move |piece| (at, *piece)))
+        .collect();
+    let mut rows = Vec::new();
+    for (at, piece) in all {
+        match piece {
+            Piece::Scrap(size) | Piece::Unknown(size @ ..=4) => {
+                count += 1;
+                length += size;
+                row.push(at);
+            }
+            // An article, or one of a row of letters.
+            Piece::Known(1) => {
+                length += usize::from(count > 0);
+                count += 1;
+                row.push(at);
+            }
+            Piece::Known(2) if count > 0 => row.push(at),
+            Piece::Known(_) | Piece::Unknown(_) => {
+                if count >= ROW || length >= ROW_LENGTH {
+                    rows.append(&mut row);
+                }
+                row.clear();
+                (count, length) = (0, 0);
+            }
+        }
+    }
+    if count >= ROW || length >= ROW_LENGTH {
+        rows.append(&mut row);
+    }
+    for at in rows {
+        chunks[at].masked = true;
+    }
+}
+
+/// Masks every number where there are too many for prose.
+fn mask_numbers(chunks: &mut [Chunk]) {
+    let is_scrap = |piece: &&Piece| matches!(piece, Piece::Scrap(_));
+    let scraps = |chunk: &Chunk| chunk.pieces.iter().filter(is_scrap).count();
+    if chunks.iter().map(scraps).sum::<usize>() > NUMBERS {
+        for chunk in chunks.iter_mut().filter(|chunk| scraps(chunk) > 0) {
+            chunk.masked = true;
+        }
+    }
+}
+
+/// Masks rows of bare punctuation, as Morse code has them, and numbers that follow what is masked:
+/// they may be its end.
+fn mask_marks(chunks: &mut [Chunk]) {
+    for at in 1..chunks.len() {
+        let is_scrap = |piece: &Piece| matches!(piece, Piece::Scrap(_));
+        let (before, chunk) = (&chunks[at - 1], &chunks[at]);
+        let is_mark = chunk.pieces.is_empty();
+        if is_mark && before.pieces.is_empty() {
+            chunks[at - 1].masked = true;
+            chunks[at].masked = true;
+        } else if chunk.pieces.first().is_some_and(is_scrap) {
+            let from = at - usize::from(before.pieces.is_empty());
+            if from > 0 && chunks[from - 1].masked {
+                chunks[from..=at]
+                    .iter_mut()
+                    .for_each(|chunk| chunk.masked = true);
+            }
+        }
+    }
+}
+
+/// Masks short words and punctuation between masked chunks, and three or more of the shortest beside
+/// one: they may be pieces that are words by chance.
+fn mask_shards(chunks: &mut [Chunk]) {
+    let is_shard = |chunk: &Chunk, longest: usize| {
+        let is_short = |piece: &Piece| matches!(piece, Piece::Known(size) | Piece::Scrap(size) if *size <= longest);
+        !chunk.masked && chunk.pieces.iter().all(is_short)
+    };
+    let mut start = 0;
+    while start < chunks.len() {
+        let stretch = |longest| {
+            let rest = chunks[start..].iter();
+            rest.take_while(|chunk| is_shard(chunk, longest)).count()
+        };
+        let (short, shortest) = (stretch(SHORT), stretch(SHORT - 1));
+        let masked = |at: usize| chunks.get(at).is_some_and(|chunk| chunk.masked);
+        let after = start > 0 && masked(start - 1);
+        let hidden = if after && masked(start + short) {
+            short
+        } else if shortest >= ROW && (after || masked(start + shortest)) {
+            shortest
+        } else {
+            0
+        };
+        for chunk in &mut chunks[start..start + hidden] {
+            chunk.masked = true;
+        }
+        start += hidden.max(1);
+    }
+}
+
+#[cfg(test)]
+mod tests;
