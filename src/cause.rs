@@ -3,11 +3,15 @@
 use std::error::Error;
 use std::io;
 
-/// What broke a connection: the TLS library's words about a certificate, or the operating system's
+use crate::words;
+
+/// What broke a connection: the TLS library's words about a certificate,
+/// as far as they may be shown, or the operating system's
 /// kind of error.
 pub fn of_connection(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(tls) = find::<rustls::Error>(error) {
-        return Some(format!("the TLS handshake failed: {tls}"));
+        let said = words::shown(&tls.to_string(), &[]);
+        return Some(format!("the TLS handshake failed: {said}"));
     }
     let causes = chain(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
     causes.last().map(|cause| cause.kind().to_string())

@@ -10,6 +10,10 @@ use zeroize::Zeroize;
 
 use crate::redact;
 use crate::secret::{Credentials, Fingerprint, Fingerprinter, Secret};
+use crate::words;
+
+/// So many of a secret's fields are named in an error.
+const NAMED: usize = 8;
 
 /// A stored secret, wiped from memory when dropped.
 pub enum Document {
@@ -158,11 +162,14 @@ impl Document {
         match self {
             Self::Text(_) => "none".to_owned(),
             Self::Fields(Fields(map)) if map.is_empty() => "none".to_owned(),
-            Self::Fields(Fields(map)) => map
-                .keys()
-                .map(|name| format!("`{}`", redact::shown(name).escape_debug()))
-                .collect::<Vec<_>>()
-                .join(", "),
+            Self::Fields(Fields(map)) => {
+                let name = |name: &String| format!("`{}`", words::shown(name, &[]));
+                let mut names: Vec<_> = map.keys().take(NAMED).map(name).collect();
+                if map.len() > NAMED {
+                    names.push(format!("and {} more", map.len() - NAMED));
+                }
+                names.join(", ")
+            }
         }
     }
 }

@@ -6,12 +6,13 @@
 //! `invalid_api_key`), a few short numbers, and the punctuation of prose. Everything else becomes
 //! one [`MASK`]. What a call sent is masked on top of that, because a passphrase is made of words.
 
-use std::collections::HashSet;
+mod lexicon;
+
 use std::ops::Range;
-use std::sync::LazyLock;
 
 use zeroize::Zeroizing;
 
+use self::lexicon::{Piece, piece};
 use crate::redact::{self, MASK};
 
 /// No text of a server is shown longer than this, in characters.
@@ -27,8 +28,6 @@ const NUMBERS: usize = 6;
 const ROW: usize = 3;
 /// Nor may a row have this many letters and digits.
 const ROW_LENGTH: usize = 6;
-/// The longest number, in digits: a status, a port, a code of PostgreSQL.
-const DIGITS: usize = 5;
 /// A known word this short may be a piece of something by chance.
 const SHORT: usize = 3;
 /// The longest punctuation between or around words, such as `":{"`.
@@ -40,12 +39,6 @@ const CLOSING: &str = ")]}>\"'`.,;:!?“”’…";
 const JOINING: &str = "-_./:=,;'\"`()[]{}<>+@|?";
 /// What may stand alone.
 const ALONE: &str = "-–—=+:;.,|/&*…!?()[]{}<>\"'`";
-
-/// What may follow a number directly.
-const UNITS: [&str; 9] = ["ms", "s", "m", "h", "d", "k", "kb", "mb", "gb"];
-
-static KNOWN: LazyLock<HashSet<&str>> =
-    LazyLock::new(|| include_str!("words/known.txt").lines().collect());
 
 /// What of a server's text may be shown: at most [`LONGEST`] characters in one line. `sent` are the
 /// credentials of the call that was answered.
@@ -101,17 +94,6 @@ struct Chunk {
     core: Range<usize>,
     pieces: Vec<Piece>,
     masked: bool,
-}
-
-/// A part of a chunk, and how many letters and digits it has.
-#[derive(Clone, Copy)]
-enum Piece {
-    /// A word of the list, or several written together.
-    Known(usize),
-    /// A number or a single letter: harmless unless there is a row of them.
-    Scrap(usize),
-    /// Anything else.
-    Unknown(usize),
 }
 
 impl Text {
@@ -251,7 +233,11 @@ fn pieces(core: &[char]) -> Vec<Piece> {
         }
         start += 1;
     }
-    if pieces.is_empty() {
+    // More than one number or letter in an identifier, `1.1` and `K/V` apart, is no prose either.
+    let is_scrap = |piece: &Piece| matches!(piece, Piece::Scrap(_) | Piece::Known(1));
+    let is_pair = |pair: &[Piece]| matches!(pair, [one, other] if one.size() + other.size() == 2);
+    let scraps = pieces.iter().filter(|piece| is_scrap(piece)).count();
+    if pieces.is_empty() || scraps > 1 && !(scraps == 2 && pieces.windows(2).any(is_pair)) {
         pieces.push(Piece::Unknown(0));
     }
     pieces
@@ -261,63 +247,6 @@ fn pieces(core: &[char]) -> Vec<Piece> {
 fn is_apostrophe(core: &[char], at: usize) -> bool {
     let is_letter = |at: usize| core.get(at).is_some_and(char::is_ascii_alphabetic);
     matches!(core[at], '\'' | '’') && at > 0 && is_letter(at - 1) && is_letter(at + 1)
-}
-
-fn piece(chars: &[char]) -> Piece {
-    let length = chars.len();
-    let word: Zeroizing<String> =
-        Zeroizing::new(chars.iter().collect::<String>().replace('’', "'"));
-    if is_scrap(&word) {
-        Piece::Scrap(length)
-    } else if is_known(&word) {
-        Piece::Known(length)
-    } else {
-        Piece::Unknown(length)
-    }
-}
-
-/// `401`, `20s`, `x`.
-fn is_scrap(word: &str) -> bool {
-    let rest = word.trim_start_matches(|c: char| c.is_ascii_digit());
-    match word.len() - rest.len() {
-        0 => word.len() == 1 && word.is_ascii() && !KNOWN.contains(&*word.to_ascii_lowercase()),
-        1..=DIGITS => rest.is_empty() || UNITS.contains(&rest),
-        _ => false,
-    }
-}
-
-/// `unreachable`, `Unauthorized`, `API`, `can't`, `APIs` and `AccessDeniedException`, but not
-/// `hQ7vN2kz9LmX`.
-fn is_known(word: &str) -> bool {
-    if !word.is_ascii() {
-        return false;
-    }
-    let listed = |word: &str| KNOWN.contains(word.to_ascii_lowercase().as_str());
-    let humps = humps(word);
-    let is_upper = |word: &str| !word.bytes().any(|byte| byte.is_ascii_lowercase());
-    let acronym = word.strip_suffix('s').filter(|word| is_upper(word));
-    (humps.len() == 1 || humps.len() == 2 && word.len() > SHORT + 1) && listed(word)
-        || acronym.is_some_and(listed)
-        || word.strip_suffix("'s").is_some_and(is_known)
-        || humps.iter().all(|hump| hump.len() >= 2 && listed(hump))
-}
-
-/// The parts of `AccessDeniedException`, `isKMSKey` and `OpenAI`.
-fn humps(word: &str) -> Vec<&str> {
-    let bytes = word.as_bytes();
-    let starts = |at: &usize| {
-        let (before, this, next) = (bytes[at - 1], bytes[*at], bytes.get(at + 1));
-        this.is_ascii_uppercase()
-            && (!before.is_ascii_uppercase() || next.is_some_and(u8::is_ascii_lowercase))
-    };
-    let mut parts = Vec::new();
-    let mut start = 0;
-    for at in (1..bytes.len()).filter(starts) {
-        parts.push(&word[start..at]);
-        start = at;
-    }
-    parts.push(&word[start..]);
-    parts
 }
 
 /// Masks rows of numbers, of single letters and of short unknown pieces, however they are parted:
@@ -373,22 +302,22 @@ fn mask_numbers(chunks: &mut [Chunk]) {
     }
 }
 
-/// Masks rows of bare punctuation, as Morse code has them, and numbers that follow what is masked:
-/// they may be its end.
+/// Masks rows of bare punctuation, as Morse code has them, numbers that follow what is masked, and
+/// longer ones before it: they may be its ends, whatever mark is between.
 fn mask_marks(chunks: &mut [Chunk]) {
+    let is_scrap = |piece: &Piece| matches!(piece, Piece::Scrap(_));
+    let is_long = |piece: &Piece| matches!(piece, Piece::Scrap(size) if *size > SHORT);
     for at in 1..chunks.len() {
-        let is_scrap = |piece: &Piece| matches!(piece, Piece::Scrap(_));
-        let (before, chunk) = (&chunks[at - 1], &chunks[at]);
-        let is_mark = chunk.pieces.is_empty();
-        if is_mark && before.pieces.is_empty() {
-            chunks[at - 1].masked = true;
-            chunks[at].masked = true;
-        } else if chunk.pieces.first().is_some_and(is_scrap) {
-            let from = at - usize::from(before.pieces.is_empty());
-            if from > 0 && chunks[from - 1].masked {
-                chunks[from..=at]
-                    .iter_mut()
-                    .for_each(|chunk| chunk.masked = true);
+        let follows_a_mark = chunks[at - 1].pieces.is_empty();
+        let before = at.saturating_sub(1 + usize::from(follows_a_mark));
+        let (one, other) = (&chunks[before], &chunks[at]);
+        let is_row = follows_a_mark && other.pieces.is_empty();
+        let is_end = one.masked && other.pieces.first().is_some_and(is_scrap);
+        let is_start = other.masked && one.pieces.last().is_some_and(is_long);
+        if is_row || is_end || is_start {
+            let first = if is_row { at - 1 } else { before };
+            for chunk in &mut chunks[first..=at] {
+                chunk.masked = true;
             }
         }
     }

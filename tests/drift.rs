@@ -153,7 +153,7 @@ async fn one_that_was_edited_is_as_it_was_written_again() {
         ),
         (
             json!({ "endpoint": "https://u:canary-password@evil.example.com/v1?key=canary-query" }),
-            "endpoint was https://evil.example.com/v1 in Flashback",
+            "endpoint was https://…/v1 in Flashback",
         ),
         (
             json!({ "name": "b", "endpoint": "https://other.example.com", "secret": "sk-wrong" }),
@@ -266,7 +266,7 @@ async fn one_that_was_renamed_and_whose_name_another_has_is_reported() {
     let ours = there(&sandbox).ai_llm_id;
     sandbox.fail(Rule::status(403).on(Operation::List));
     listed(&sandbox, 1).await;
-    edit(&sandbox, &ours, json!({ "name": "former" })).await;
+    edit(&sandbox, &ours, json!({ "name": "previous" })).await;
     let other = make(&sandbox, "a").await;
     sandbox.heal();
     let before = writes(&sandbox);
@@ -274,7 +274,7 @@ async fn one_that_was_renamed_and_whose_name_another_has_is_reported() {
     let failed = rotator.event("push_failed", |_| true).await;
     let error = failed["error"].as_str().expect("an error");
     assert!(
-        error.contains("renamed to `former`") && error.contains(&other),
+        error.contains("renamed to `previous`") && error.contains(&other),
         "{error}"
     );
     stands(&rotator, "failing").await;
@@ -286,7 +286,7 @@ async fn one_that_was_renamed_and_whose_name_another_has_is_reported() {
 
     assert!(sandbox.remove(&other));
     let repaired = rotator.event("drift_repaired", |_| true).await;
-    assert_eq!(repaired["reason"], "name was `former` in Flashback");
+    assert_eq!(repaired["reason"], "name was `previous` in Flashback");
     stands(&rotator, "in_sync").await;
     assert_eq!(there(&sandbox).ai_llm_id, ours);
 }

@@ -250,9 +250,11 @@ impl Pass<'_> {
                 };
                 find(settings, &self.record, &list.about(id, &names))
             }
-            Err(error @ (FlashbackError::Refused { .. } | FlashbackError::NotFound { .. })) => {
-                Remote::Unlistable(error.to_string())
-            }
+            Err(
+                error @ (FlashbackError::Refused { .. }
+                | FlashbackError::NotFound { .. }
+                | FlashbackError::Unsendable { .. }),
+            ) => Remote::Unlistable(error.to_string()),
             Err(error) => return Err(Fault::Flashback(error)),
         };
         failpoint::reach("list_answered");

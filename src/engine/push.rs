@@ -186,7 +186,12 @@ impl Pass<'_> {
                 failpoint::reach("gone_forgotten");
                 Rejection::Gone(id)
             }
-            (FlashbackError::NotFound { .. } | FlashbackError::Refused { .. }, _) => {
+            (
+                FlashbackError::NotFound { .. }
+                | FlashbackError::Refused { .. }
+                | FlashbackError::Unsendable { .. },
+                _,
+            ) => {
                 self.save(before, None).await?;
                 Rejection::Refused {
                     action,

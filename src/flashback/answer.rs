@@ -13,8 +13,9 @@ use zeroize::Zeroizing;
 use super::reason::reason;
 use super::{Validation, wire};
 use crate::model::AiLlmId;
-use crate::redact::Pieces;
+use crate::redact::{self, Pieces};
 use crate::secret::Secret;
+use crate::words;
 
 /// The life of an access token where its answer does not say: the platform's documented hour.
 const DOCUMENTED_LIFE: Duration = Duration::from_secs(3600);
@@ -110,19 +111,21 @@ pub(super) fn read_updated(body: &[u8]) -> Result<(), Odd> {
     }
 }
 
-/// The longest id that is taken, in bytes.
-const LONGEST_ID: usize = 512;
-
 /// An id becomes part of a path, so one that would lead elsewhere is none. It is also logged and
 /// kept, so one that repeats a secret is none either, nor one of any length.
 pub(super) fn usable_id(id: &str, sent: &Pieces) -> Option<AiLlmId> {
-    let usable = id.len() <= LONGEST_ID && fits_a_path(id) && !sent.are_in(id);
+    let usable = words::too_long(id).is_none()
+        && fits_a_path(id)
+        && !redact::begins_like_a_key(id)
+        && !sent.are_in(id);
     usable.then(|| AiLlmId::new(id))
 }
 
 /// Whether a text can be one segment of a path: `.` and `..` lead elsewhere, encoded or not.
 pub(super) fn fits_a_path(id: &str) -> bool {
-    !matches!(id, "" | "." | "..") && !id.chars().any(char::is_control)
+    !matches!(id, "" | "." | "..")
+        && !id.chars().any(words::is_invisible)
+        && words::too_long(id).is_none()
 }
 
 /// The answer to a sign-in.

@@ -1,7 +1,7 @@
 //! One request and its answer: what every call to Flashback has in common.
 //!
 //! An answer is a value only where it is a 2xx whose body the caller's reader accepts; everything
-//! else becomes a [`FlashbackError`] here, with the server's words scrubbed. A refusal counts as one
+//! else becomes a [`FlashbackError`] here, with no more of the server's words than may be shown. A refusal counts as one
 //! only in the API's own words: what a gateway, a firewall or a login page in front of it says is a
 //! failure on the way.
 
@@ -22,6 +22,7 @@ use crate::model::{TargetKind, WorkspaceId};
 use crate::redact::Pieces;
 use crate::retry::{Class, class_of_status, parse_retry_after};
 use crate::secret::{Secret, append};
+use crate::words;
 
 /// Connecting takes no longer than this; the lane limits the whole call.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -155,12 +156,16 @@ impl Exchange {
                 .body(body.clone());
         }
         let answer = request.send().await.map_err(|error| {
-            if error.is_connect() {
+            if error.is_builder() {
+                FlashbackError::Unsendable {
+                    what: "no request can be made of base_url, the workspace and the id".to_owned(),
+                }
+            } else if error.is_connect() {
                 FlashbackError::Unavailable {
                     what: format!(
                         "no connection to {}: {}",
                         self.base.authority(),
-                        wire::scrubbed(&root_cause(&error), &sent)
+                        wire::shown(&root_cause(&error), &sent)
                     ),
                     status: "connect".to_owned(),
                     retry_after: None,
@@ -180,7 +185,7 @@ impl Exchange {
         if let Some(segment) = call.path.iter().find(|text| !answer::fits_a_path(text)) {
             let what = format!(
                 "an id of {} characters that no path can hold",
-                segment.len()
+                segment.chars().count()
             );
             return Err(FlashbackError::NotFound { what });
         }
@@ -191,6 +196,10 @@ impl Exchange {
             .pop_if_empty()
             .extend(call.path);
         if let Some(workspace) = call.workspace {
+            if let Some(length) = words::too_long(workspace) {
+                let what = format!("the workspace's id has {length} characters");
+                return Err(FlashbackError::Unsendable { what });
+            }
             address
                 .query_pairs_mut()
                 .append_pair("workspaceId", workspace);
@@ -377,7 +386,7 @@ async fn body_of(mut answer: Response, limit: usize) -> Result<Zeroizing<Vec<u8>
 
 /// The connection ended after the request began to leave: it may have been carried out.
 fn lost(error: &reqwest::Error, sent: &[&Secret]) -> FlashbackError {
-    let cause = wire::scrubbed(&root_cause(error), sent);
+    let cause = wire::shown(&root_cause(error), sent);
     faulty(
         format!("the connection was lost before the answer: {cause}"),
         "lost",

@@ -20,6 +20,7 @@ use super::answer::{Odd, parse_error, usable_id};
 use super::reason::reason;
 use crate::model::{AiLlmId, Appearance, Listed, TargetKind, WorkspaceId};
 use crate::redact::Pieces;
+use crate::words;
 
 /// The longest entry that is read, in bytes.
 const LONGEST_ENTRY: usize = 1 << 20;
@@ -27,8 +28,6 @@ const LONGEST_ENTRY: usize = 1 << 20;
 const MOST_KEPT: usize = 64 << 20;
 /// What an entry takes beside its texts, in bytes.
 const ENTRY: usize = 200;
-/// The longest name that is taken, in characters.
-const LONGEST_NAME: usize = 512;
 /// Chunks of the body that wait for the parser.
 const WAITING: usize = 4;
 
@@ -125,12 +124,12 @@ impl Sought {
             // Nobody has to describe a stored key.
             TargetKind::StoredKey => text("description").unwrap_or_default(),
         };
-        if name.chars().count() > LONGEST_NAME {
+        if words::too_long(name).is_some() {
             return Err(Unreadable);
         }
         let short = |field| {
             text(field)
-                .filter(|text| text.len() <= LONGEST_NAME)
+                .filter(|text| words::too_long(text).is_none())
                 .map(str::to_owned)
         };
         Ok(Some(Listed {

@@ -11,7 +11,6 @@ mod listing;
 mod reason;
 mod refresh_file;
 pub mod sandbox;
-mod scrub;
 mod session;
 mod sign_in;
 pub mod totp;
@@ -45,7 +44,7 @@ pub struct Listing {
 pub enum Validation {
     /// The provider takes the credentials.
     Valid,
-    /// It does not, or cannot be reached: Flashback's words, scrubbed.
+    /// It does not, or cannot be reached: Flashback's words, as far as they may be shown.
     Invalid(String),
 }
 
@@ -120,8 +119,8 @@ pub trait Flashback: Send + Sync {
     async fn sign_in(&self) -> Result<String, FlashbackError>;
 }
 
-/// A call that did not do what it should. Never holds a credential: Flashback's own words are
-/// scrubbed of what was sent before they get here.
+/// A call that did not do what it should. Never holds a credential: of Flashback's own
+/// words no more gets here than may be shown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FlashbackError {
     /// No usable answer: no connection, a time-out, 429, 502 to 504.
@@ -166,7 +165,13 @@ pub enum FlashbackError {
     Refused {
         /// The HTTP status.
         status: u16,
-        /// For people: its message, scrubbed.
+        /// For people: its message.
+        what: String,
+    },
+    /// No request can be made of what is configured or on record; the call was not made.
+    #[error("the request to Flashback cannot be built: {what}")]
+    Unsendable {
+        /// For people.
         what: String,
     },
     /// Flashback is away; the call was not made.
@@ -197,7 +202,9 @@ impl Failure for FlashbackError {
             Self::HeldBack { retry_in } => Class::Outage {
                 retry_after: Some(*retry_in),
             },
-            Self::NotFound { .. } | Self::Refused { .. } => Class::Refused,
+            Self::NotFound { .. } | Self::Refused { .. } | Self::Unsendable { .. } => {
+                Class::Refused
+            }
         }
     }
 
@@ -208,6 +215,7 @@ impl Failure for FlashbackError {
             | Self::SignIn { status, .. } => status.clone(),
             Self::NotFound { .. } => "404".to_owned(),
             Self::Refused { status, .. } => status.to_string(),
+            Self::Unsendable { .. } => "unsendable".to_owned(),
             Self::HeldBack { .. } => "held_back".to_owned(),
         }
     }

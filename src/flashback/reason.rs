@@ -15,6 +15,8 @@ const CODE: &str = "error_code";
 const MOST: usize = 64;
 /// How many bytes of reasons are collected. More would be cut before it is shown.
 const LONGEST: usize = 4096;
+/// How many reasons are collected.
+const MOST: usize = 32;
 
 /// What a body says of why it is no success.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,7 +65,7 @@ fn told(object: &Map<String, Value>) -> Option<Zeroizing<String>> {
     }
     let mut told = Zeroizing::new(String::new());
     for text in texts {
-        if told.len() + text.len() > LONGEST && !told.is_empty() {
+        if told.len() > LONGEST {
             break;
         }
         if !told.is_empty() {
@@ -92,7 +94,7 @@ fn collect<'a>(value: &'a Value, texts: &mut Vec<&'a str>) {
     match value {
         Value::String(text) => {
             let text = text.trim();
-            if !text.is_empty() && !texts.contains(&text) {
+            if !text.is_empty() && texts.len() < MOST && !texts.contains(&text) {
                 texts.push(text);
             }
         }
@@ -193,7 +195,7 @@ mod tests {
             .collect();
         let body = serde_json::json!({ "errors": errors }).to_string();
         let text = text(&body).expect("a reason");
-        assert!(text.len() <= LONGEST + 2, "{}", text.len());
+        assert_eq!(text.matches("; ").count(), MOST - 1);
     }
 
     proptest! {

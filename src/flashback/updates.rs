@@ -15,8 +15,6 @@ pub(super) const PAGE: usize = 100;
 pub(super) const MOST_PAGES: usize = 1_000;
 /// The API's number of the event "updated".
 const UPDATED: u8 = 1;
-/// The longest user id that is taken, in characters.
-const LONGEST_USER: usize = 512;
 
 /// An update of a configuration or a stored key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +76,7 @@ fn update(event: &Value, sent: &Pieces) -> Option<Update> {
     let text = |field: &str| event.get(field).and_then(Value::as_str);
     let is = |field: &str, word: &str| text(field).is_some_and(|it| it.eq_ignore_ascii_case(word));
     let concerns = is("event", "updated") && (is("context", "aillm") || is("context", "apikey"));
-    let user_id = text("userId").filter(|id| id.chars().count() <= LONGEST_USER);
+    let user_id = text("userId");
     concerns.then_some(Update {
         id: event.get("id").and_then(Value::as_i64)?,
         ai_llm_id: usable_id(text("contextId")?, sent)?,

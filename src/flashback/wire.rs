@@ -10,9 +10,9 @@ use reqwest::header::HeaderValue;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::scrub;
 use crate::model::{AiType, Settings, TargetKind};
 use crate::secret::{Credentials, Secret};
+use crate::words;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -201,14 +201,14 @@ pub(super) fn is(secret: &Secret, text: &str) -> bool {
 pub(super) fn said(words: Option<&String>, sent: &[&Secret]) -> String {
     words.map_or_else(
         || "it gives no reason".to_owned(),
-        |words| scrub::words_only(&scrubbed(words, sent)),
+        |words| shown(words, sent),
     )
 }
 
-/// A server's words without what was sent.
-pub(super) fn scrubbed(words: &str, sent: &[&Secret]) -> String {
+/// What of a server's text may be shown, where this was sent to it.
+pub(super) fn shown(text: &str, sent: &[&Secret]) -> String {
     let sent: Vec<_> = sent.iter().map(|secret| secret.expose()).collect();
-    scrub::scrub(words, &sent)
+    words::shown(text, &sent)
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use url::Url;
 use super::facts::{Facts, ListAge, Reason, Rest, Step};
 use super::{known_id, trial};
 use crate::model::{AiLlmId, Appearance, Listed, Live, Record, Settings, Shown};
-use crate::redact;
+use crate::words;
 
 /// A name or address of somebody else is shown up to this length, in characters.
 const LONGEST: usize = 120;
@@ -307,15 +307,9 @@ fn same_endpoint(one: &str, other: &str) -> bool {
     plain(one) == plain(other)
 }
 
-/// Words that somebody wrote into Flashback: nothing that may be a key is repeated.
-fn shown(words: &str) -> String {
-    let plain: String = words
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(LONGEST)
-        .collect();
-    let word = |word: &str| redact::shown(word).to_owned();
-    plain.split(' ').map(word).collect::<Vec<_>>().join(" ")
+/// Words that somebody wrote into Flashback, as far as they may be shown.
+fn shown(text: &str) -> String {
+    words::shown(text, &[]).chars().take(LONGEST).collect()
 }
 
 /// An address without what may carry a password or a key.
@@ -369,13 +363,13 @@ mod tests {
             ("https://h/sk-0123456789", "https://h/…"),
             ("not an address", "not an address"),
             ("sk-0123456789", "…"),
-            ("https://h/a\nb", "https://h/ab"),
+            ("https://h/a\nb", "https://h/a b"),
             ("", ""),
         ];
         for (url, expected) in table {
             assert_eq!(shown_url(url), expected, "{url}");
         }
         assert_eq!(shown("my sk-0123456789"), "my …");
-        assert_eq!(shown(&"a ".repeat(200)).len(), LONGEST);
+        assert_eq!(shown(&"name ".repeat(200)).len(), LONGEST);
     }
 }

@@ -122,7 +122,7 @@ pub enum Rejection {
     Refused {
         /// What was tried.
         action: Action,
-        /// Flashback's words, scrubbed.
+        /// Flashback's words, as far as they may be shown.
         error: String,
     },
 }

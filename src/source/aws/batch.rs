@@ -16,9 +16,9 @@ use tokio::sync::oneshot;
 use zeroize::Zeroize;
 
 use super::error::{Answer, Call};
-use super::{AwsSource, time};
+use super::{AwsSource, time, version};
 use crate::config::AwsLook;
-use crate::model::{Missing, Observation, Version};
+use crate::model::{Missing, Observation};
 use crate::source::SourceError;
 
 /// How long a look waits for others to go with.
@@ -163,7 +163,7 @@ struct Found {
 struct Present {
     name: String,
     arn: String,
-    looked: Observation,
+    looked: Looked,
 }
 
 impl Found {
@@ -193,7 +193,7 @@ impl Found {
             .present
             .iter()
             .find(|present| present.name == path || present.arn == path || partly(&present.arn))?;
-        Some(Ok(found.looked.clone()))
+        Some(found.looked.clone())
     }
 }
 
@@ -215,11 +215,11 @@ fn present(value: SecretValueEntry) -> Present {
         bytes.into_inner().zeroize();
     }
     let looked = match version_id.filter(|_| has_value) {
-        Some(id) => Observation::Present {
-            version: Version::new(id),
+        Some(id) => version(&id).map(|version| Observation::Present {
+            version,
             written_at: created_date.as_ref().and_then(time),
-        },
-        None => Observation::Missing(Missing::NoValueYet),
+        }),
+        None => Ok(Observation::Missing(Missing::NoValueYet)),
     };
     Present {
         name: name.unwrap_or_default(),

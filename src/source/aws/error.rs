@@ -13,9 +13,9 @@ use aws_sdk_secretsmanager::error::{ErrorMetadata, ProvideErrorMetadata, SdkErro
 
 use super::batch::OPERATION as BATCH;
 use crate::cause::{find, of_connection};
-use crate::redact;
 use crate::retry::parse_retry_after;
 use crate::source::SourceError;
+use crate::words;
 
 /// An answer that is no failure of the source.
 pub(super) enum Answer<T> {
@@ -272,19 +272,19 @@ fn request_id(raw: &HttpResponse) -> String {
         .unwrap_or_default()
 }
 
-/// An error's code, if it is one: AWS's are letters and dots, as keys are not. What a broken server
+/// An error's code, if it is one: AWS's are known words and dots. What a broken server
 /// sends in its place stays unseen.
 fn plain(word: &str) -> Option<&str> {
-    let fits = !word.is_empty() && word.len() <= 64 && redact::shown(word) == word;
+    let fits = !word.is_empty() && word.len() <= 64 && words::is_plain(word);
     let is_code = |c: char| c.is_ascii_alphabetic() || c == '.';
     (fits && word.chars().all(is_code)).then_some(word)
 }
 
-/// A request's id, if it is one: a UUID, or a word that cannot be a key.
+/// A request's id, if it is one: a UUID, or known words and numbers.
 fn identifier(word: &str) -> Option<&str> {
     let fits = !word.is_empty() && word.len() <= 64;
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    let harmless = uuid::Uuid::try_parse(word).is_ok() || redact::shown(word) == word;
+    let harmless = uuid::Uuid::try_parse(word).is_ok() || words::is_plain(word);
     (fits && harmless && word.chars().all(is_word)).then_some(word)
 }
 

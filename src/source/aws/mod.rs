@@ -33,6 +33,7 @@ use crate::config::{AwsConfig, AwsLook};
 use crate::document::{Document, Malformed};
 use crate::lane::Lane;
 use crate::model::{Missing, Observation, SourceId, Version};
+use crate::words;
 
 const CURRENT: &str = "AWSCURRENT";
 
@@ -158,7 +159,7 @@ impl AwsSource {
 
     async fn look_at_one(&self, path: &str) -> Result<Observation, SourceError> {
         match self.describe(path).await? {
-            Answer::Value(secret) => Ok(observe(&secret)),
+            Answer::Value(secret) => observe(&secret),
             Answer::NotFound => Ok(Observation::Missing(Missing::NotFound)),
             Answer::WrongState => Ok(Observation::Missing(Missing::Deleted)),
         }
@@ -239,22 +240,39 @@ impl Source for AwsSource {
     }
 }
 
-fn observe(secret: &DescribeSecretOutput) -> Observation {
+fn observe(secret: &DescribeSecretOutput) -> Result<Observation, SourceError> {
     if secret.deleted_date().is_some() {
-        return Observation::Missing(Missing::Deleted);
+        return Ok(Observation::Missing(Missing::Deleted));
     }
     let current = secret
         .version_ids_to_stages()
         .into_iter()
         .flatten()
         .find(|(_, stages)| stages.iter().any(|stage| stage == CURRENT));
-    match current {
+    Ok(match current {
         Some((id, _)) => Observation::Present {
-            version: Version::new(id),
+            version: version(id)?,
             written_at: secret.last_changed_date().and_then(time),
         },
         None => Observation::Missing(Missing::NoValueYet),
-    }
+    })
+}
+
+/// A version by its id, which is kept and shown: at most 64 letters, digits and hyphens of AWS, and
+/// whatever can be seen and is not too long of others.
+fn version(id: &str) -> Result<Version, SourceError> {
+    let what = match words::too_long(id) {
+        Some(length) => format!(
+            "a version's id has {length} characters, and {} are the most that is accepted",
+            words::LONGEST_NAME
+        ),
+        None if id.bytes().all(|byte| byte.is_ascii_graphic()) => return Ok(Version::new(id)),
+        None => "a version's id has characters that no id has".to_owned(),
+    };
+    Err(SourceError::Protocol {
+        what: format!("the answer is not Secrets Manager's: {what}"),
+        status: "malformed".to_owned(),
+    })
 }
 
 fn take(value: GetSecretValueOutput, version: &Version) -> Result<Reading, SourceError> {

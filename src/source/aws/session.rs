@@ -173,7 +173,9 @@ impl Session {
             .provide_credentials()
             .await
             .map_err(|error| no_credentials(&error))?;
-        Ok(match credentials.account_id() {
+        let is_account = |id: &str| id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit());
+        let account = credentials.account_id();
+        Ok(match account.filter(|id| is_account(id.as_str())) {
             Some(account) => format!("{}, account {}", self.described, account.as_str()),
             None => self.described.clone(),
         })

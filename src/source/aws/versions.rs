@@ -64,7 +64,7 @@ impl AwsSource {
         let is_current = holder(&secret, CURRENT) == Some(version.as_str());
         let previous = holder(&secret, PREVIOUS).filter(|id| is_current && *id != version.as_str());
         Ok(match previous {
-            Some(id) => Previous::Version(Version::new(id)),
+            Some(id) => Previous::Version(super::version(id)?),
             None => Previous::Gone(GoneVersion::NoSuchVersion),
         })
     }

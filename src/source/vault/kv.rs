@@ -22,6 +22,7 @@ use crate::document::Document;
 use crate::model::{Missing, Observation, Version};
 use crate::secret::Fingerprinter;
 use crate::source::{Reading, SourceError};
+use crate::words;
 
 /// The longest path taken. Vault's own limit is lower for most storages; rustify panics on an
 /// address that is too long.
@@ -62,8 +63,8 @@ impl From<VersionedData> for Entry {
 }
 
 impl Entry {
-    pub fn version(&self) -> Version {
-        Version::numbered(self.metadata.version, &self.metadata.created_time)
+    pub fn version(&self) -> Result<Version, SourceError> {
+        version(self.metadata.version, &self.metadata.created_time)
     }
 
     pub fn created_at(&self) -> Result<DateTime<Utc>, SourceError> {
@@ -282,7 +283,7 @@ fn observed(metadata: &Metadata, now: DateTime<Utc>) -> Result<Observation, Sour
     Ok(match gone(latest, now)? {
         Some(missing) => Observation::Missing(missing),
         None => Observation::Present {
-            version: Version::numbered(number, &latest.created_time),
+            version: version(number, &latest.created_time)?,
             written_at: Some(time(&latest.created_time)?),
         },
     })
@@ -290,7 +291,7 @@ fn observed(metadata: &Metadata, now: DateTime<Utc>) -> Result<Observation, Sour
 
 /// What a read of one version says.
 fn read(found: Entry) -> Result<Reading, SourceError> {
-    let (version, written_at) = (found.version(), found.created_at()?);
+    let (version, written_at) = (found.version()?, found.created_at()?);
     if let Some(document) = found.document {
         return Ok(Reading::Present {
             version,
@@ -320,7 +321,16 @@ pub(super) fn gone(
     Ok(Some(Missing::Deleted))
 }
 
+/// A version. What it is told apart by is kept, and must be a time.
+pub(super) fn version(number: u64, created: &str) -> Result<Version, SourceError> {
+    time(created).map(|_| Version::numbered(number, created))
+}
+
+/// A fraction of a second may have any number of digits, so the length is limited, too.
 fn time(text: &str) -> Result<DateTime<Utc>, SourceError> {
+    if let Some(length) = words::too_long(text) {
+        return Err(incomplete(&format!("a time in it has {length} characters")));
+    }
     DateTime::parse_from_rfc3339(text)
         .map(|time| time.to_utc())
         .map_err(|_| incomplete("a time in it is not RFC 3339"))

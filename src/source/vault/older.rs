@@ -6,7 +6,7 @@
 use chrono::Utc;
 
 use super::keeper::Keeper;
-use super::kv::{Engine, Found, Metadata, gone};
+use super::kv::{self, Engine, Found, Metadata, gone};
 use super::token::Token;
 use crate::model::{Missing, Version};
 use crate::source::{Exact, GoneVersion, Previous, SourceError};
@@ -24,7 +24,7 @@ impl Engine {
             return Ok(Exact::Gone(GoneVersion::NoSuchVersion));
         };
         let gone = match self.find_version(keeper, token, path, number).await? {
-            Found::Version(found) if found.version() != *version => GoneVersion::NoSuchVersion,
+            Found::Version(found) if found.version()? != *version => GoneVersion::NoSuchVersion,
             Found::Version(found) => {
                 let written_at = Some(found.created_at()?);
                 match found.document {
@@ -64,7 +64,7 @@ impl Engine {
         }
         match self.find_version(keeper, token, path, number).await? {
             Found::Version(found) if found.document.is_some() => {
-                Ok(Previous::Version(found.version()))
+                Ok(Previous::Version(found.version()?))
             }
             Found::Version(found) if found.metadata.destroyed => gone(GoneVersion::Destroyed),
             Found::Version(_) => gone(GoneVersion::Deleted),
@@ -113,7 +113,7 @@ fn previous_in(
         return Ok(Previous::Gone(why_absent(Some(metadata), number)));
     };
     Ok(match gone(entry, Utc::now())? {
-        None => Previous::Version(Version::numbered(number, &entry.created_time)),
+        None => Previous::Version(kv::version(number, &entry.created_time)?),
         Some(Missing::Destroyed) => Previous::Gone(GoneVersion::Destroyed),
         Some(_) => Previous::Gone(GoneVersion::Deleted),
     })

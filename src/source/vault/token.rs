@@ -10,8 +10,8 @@ use vaultrs::api::EndpointMiddleware;
 use zeroize::Zeroize;
 
 use super::wire::{Answer, Wire};
-use crate::redact::Pieces;
 use crate::source::SourceError;
+use crate::words;
 
 /// A token and the client it is used with.
 pub(super) struct Token {
@@ -39,9 +39,9 @@ impl Token {
         self.wire.call(&self.middle, request).await
     }
 
-    /// Whether a text has a piece of this token in it.
-    pub fn is_in(&self, text: &str) -> bool {
-        Pieces::of([&*self.middle.token]).are_in(text)
+    /// What of Vault's text about this token may be shown.
+    pub fn shown(&self, text: &str) -> String {
+        words::shown(text, &[&self.middle.token])
     }
 
     /// Puts a 403 down to policy for a while.

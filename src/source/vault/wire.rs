@@ -20,10 +20,11 @@ use url::Url;
 use vaultrs::api::EndpointMiddleware;
 use zeroize::Zeroizing;
 
-use crate::redact::{self, Pieces};
+use crate::redact::Pieces;
 use crate::retry::parse_retry_after;
 use crate::secret::append;
 use crate::source::SourceError;
+use crate::words;
 
 /// The whole of a call is bounded by the lane; a connection that is not there by then never is.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -127,7 +128,7 @@ impl Wire {
             redirect: text(header::LOCATION)
                 .and_then(|text| Url::parse(text).ok())
                 .and_then(|url| url.host_str().map(str::to_owned))
-                .filter(|host| redact::shown(host) == host)
+                .filter(|host| words::is_plain(host))
                 .filter(|host| !Pieces::of([&*middle.token]).are_in(host)),
             body: Zeroizing::new(body),
         })
@@ -250,14 +251,14 @@ fn reason(error: &reqwest::Error) -> Option<String> {
     let mut cause = error.source();
     while let Some(error) = cause {
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return Some(format!("TLS: {tls}"));
+            return Some(format!("TLS: {}", words::shown(&tls.to_string(), &[])));
         }
         let Some(io) = error.downcast_ref::<std::io::Error>() else {
             cause = error.source();
             continue;
         };
         if io.raw_os_error().is_some() {
-            return Some(io.to_string());
+            return Some(words::shown(&io.to_string(), &[]));
         }
         // `source` of an I/O error skips the very error that it wraps.
         cause = io.get_ref().map(|inner| inner as &(dyn Error + 'static));

@@ -7,7 +7,9 @@ use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, SqlState};
 
 use crate::cause;
+use crate::redact::MASK;
 use crate::store::StoreError;
+use crate::words;
 
 /// A database as people write it: puts the place into errors.
 #[derive(Clone, Debug)]
@@ -47,7 +49,7 @@ impl Place {
     }
 
     /// Turns an error into what its reader can do about it. What the server says in `detail` may
-    /// quote a row, and is left out.
+    /// quote a row, and is left out; of its message no more than may be shown stays.
     /// The codes: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
     pub(super) fn explain(&self, error: &Error) -> StoreError {
         if let Some(said) = error.as_db_error() {
@@ -57,16 +59,16 @@ impl Place {
         match broken {
             _ if error.is_closed() => self.failed("the connection was closed by the server"),
             Some(reason) => self.failed(format!("it cannot be reached: {reason}")),
-            None => self.failed(error.to_string()),
+            None => self.failed(words::shown(&error.to_string(), &[])),
         }
     }
 
     fn explain_server(&self, said: &DbError) -> StoreError {
         let code = said.code();
+        let message = words::shown(said.message(), &[]);
         if *code == SqlState::INSUFFICIENT_PRIVILEGE {
             return self.unusable(format!(
-                "{}. Make its user the owner of the database or of a schema of its own, or GRANT USAGE, CREATE ON SCHEMA public TO it",
-                said.message()
+                "{message}. Make its user the owner of the database or of a schema of its own, or GRANT USAGE, CREATE ON SCHEMA public TO it"
             ));
         }
         // What refers to something refers to the replica: it was struck out.
@@ -76,7 +78,7 @@ impl Place {
         match self.known(code) {
             Some(error) => error,
             None => {
-                let reason = format!("PostgreSQL code {}: {}", code.code(), said.message());
+                let reason = format!("PostgreSQL code {}: {message}", code_of(code));
                 // Class 42: what was asked cannot be done with these tables, however often it is asked.
                 match code.code().starts_with("42") {
                     true => self.unusable(reason),
@@ -155,6 +157,13 @@ impl Place {
             .map(|reason| self.unusable(reason))
             .or_else(|| find(&failed).map(|reason| self.failed(reason)))
     }
+}
+
+/// A code is five letters and digits; what else a server sends for one is not shown.
+fn code_of(code: &SqlState) -> &str {
+    let code = code.code();
+    let is_code = code.len() == 5 && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_code { code } else { MASK }
 }
 
 impl std::fmt::Display for Place {

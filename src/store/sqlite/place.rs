@@ -7,6 +7,7 @@ use rusqlite::ErrorCode;
 use rusqlite::ffi::SQLITE_READONLY_DBMOVED;
 
 use crate::store::StoreError;
+use crate::words;
 
 /// The path of a state file: puts the place into errors.
 #[derive(Clone, Debug)]
@@ -88,7 +89,7 @@ impl Place {
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => self.failed(
                 "another process has kept it busy for too long: look for one that is stopped in the middle of a write",
             ),
-            _ => self.failed(format!("SQLite code {}: {error}", code.extended_code)),
+            _ => self.failed(format!("SQLite code {}: {}", code.extended_code, said(error))),
         }
     }
 
@@ -100,9 +101,14 @@ impl Place {
             | rusqlite::Error::IntegralValueOutOfRange(..) => {
                 self.corrupt("a row holds what this program does not write")
             }
-            _ => self.failed(error.to_string()),
+            _ => self.failed(said(error)),
         }
     }
+}
+
+/// SQLite's words: of a damaged file they can quote what is in it.
+fn said(error: &rusqlite::Error) -> String {
+    words::shown(&error.to_string(), &[])
 }
 
 impl std::fmt::Display for Place {

@@ -1,0 +1,96 @@
+//! Which words are known, and what else a part of a text can be.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use zeroize::Zeroizing;
+
+/// The longest number, in digits: a status, a port, a code of PostgreSQL.
+const DIGITS: usize = 5;
+/// From this length on a known word may have a capital within, as `OAuth` and `OpenAI` have.
+const BRAND: usize = 5;
+
+/// What may follow a number directly.
+const UNITS: [&str; 9] = ["ms", "s", "m", "h", "d", "k", "kb", "mb", "gb"];
+
+/// The list.
+pub(super) static KNOWN: LazyLock<HashSet<&str>> =
+    LazyLock::new(|| include_str!("known.txt").lines().collect());
+
+/// A part of a chunk, and how many letters and digits it has.
+#[derive(Clone, Copy)]
+pub(super) enum Piece {
+    /// A word of the list, or several written together.
+    Known(usize),
+    /// A number or a single letter: harmless unless there is a row of them.
+    Scrap(usize),
+    /// Anything else.
+    Unknown(usize),
+}
+
+impl Piece {
+    /// How many letters and digits it has.
+    pub(super) fn size(self) -> usize {
+        match self {
+            Self::Known(size) | Self::Scrap(size) | Self::Unknown(size) => size,
+        }
+    }
+}
+
+/// Looks one part of a chunk up.
+pub(super) fn piece(chars: &[char]) -> Piece {
+    let length = chars.len();
+    let word: Zeroizing<String> =
+        Zeroizing::new(chars.iter().collect::<String>().replace('’', "'"));
+    if is_scrap(&word) {
+        Piece::Scrap(length)
+    } else if is_known(&word) {
+        Piece::Known(length)
+    } else {
+        Piece::Unknown(length)
+    }
+}
+
+/// `401`, `20s`, `x`.
+fn is_scrap(word: &str) -> bool {
+    let rest = word.trim_start_matches(|c: char| c.is_ascii_digit());
+    match word.len() - rest.len() {
+        0 => word.len() == 1 && word.is_ascii() && !KNOWN.contains(&*word.to_ascii_lowercase()),
+        1..=DIGITS => rest.is_empty() || UNITS.contains(&rest),
+        _ => false,
+    }
+}
+
+/// `unreachable`, `Unauthorized`, `API`, `can't`, `APIs` and `AccessDeniedException`, but not
+/// `hQ7vN2kz9LmX`.
+fn is_known(word: &str) -> bool {
+    if !word.is_ascii() {
+        return false;
+    }
+    let listed = |word: &str| KNOWN.contains(word.to_ascii_lowercase().as_str());
+    let humps = humps(word);
+    let is_upper = |word: &str| !word.bytes().any(|byte| byte.is_ascii_lowercase());
+    let acronym = word.strip_suffix('s').filter(|word| is_upper(word));
+    (humps.len() == 1 || humps.len() == 2 && word.len() >= BRAND) && listed(word)
+        || acronym.is_some_and(listed)
+        || word.strip_suffix("'s").is_some_and(is_known)
+        || humps.iter().all(|hump| hump.len() >= 2 && listed(hump))
+}
+
+/// The parts of `AccessDeniedException`, `isKMSKey` and `OpenAI`.
+fn humps(word: &str) -> Vec<&str> {
+    let bytes = word.as_bytes();
+    let starts = |at: &usize| {
+        let (before, this, next) = (bytes[at - 1], bytes[*at], bytes.get(at + 1));
+        this.is_ascii_uppercase()
+            && (!before.is_ascii_uppercase() || next.is_some_and(u8::is_ascii_lowercase))
+    };
+    let mut parts = Vec::new();
+    let mut start = 0;
+    for at in (1..bytes.len()).filter(starts) {
+        parts.push(&word[start..at]);
+        start = at;
+    }
+    parts.push(&word[start..]);
+    parts
+}
