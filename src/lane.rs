@@ -43,6 +43,11 @@ pub trait Failure: std::fmt::Display {
         );
         named || matches!(&*self.status(), "429" | "throttled")
     }
+    /// Whether such an answer shows that the service does what it is asked. One that only says that
+    /// the caller must sign in again ends no outage.
+    fn ends_outage(&self) -> bool {
+        true
+    }
     /// The error of a call that got no answer in time.
     fn timed_out(after: Duration) -> Self;
     /// The error of a call that was turned away because the lane is down.
@@ -201,6 +206,28 @@ impl Lane {
         operation: &'static str,
         call: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
+        self.make(operation, true, call).await
+    }
+
+    /// Makes a call that prepares others, such as a sign-in. Its success ends no outage: the calls
+    /// that it was made for have to work first.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub async fn prepare<T, E: Failure>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        self.make(operation, false, call).await
+    }
+
+    async fn make<T, E: Failure>(
+        &self,
+        operation: &'static str,
+        proves: bool,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         // One that is turned away takes no place, and nothing of the budget.
         if let Some(wait) = self.held_back_for() {
             return Err(E::held_back(wait));
@@ -223,7 +250,10 @@ impl Lane {
             Err((error, Class::Outage { retry_after })) => {
                 self.away(started, probed, error, retry_after);
             }
-            Ok(_) | Err((_, Class::Transient { .. } | Class::Refused)) => self.answered(probed),
+            Ok(_) if proves => self.answered(probed),
+            Err((error, _)) if proves && error.ends_outage() => self.answered(probed),
+            Ok(_) | Err(_) if probed => self.probe_ended(),
+            Ok(_) | Err(_) => {}
         }
         result
     }
@@ -254,6 +284,21 @@ impl Lane {
         {
             self.metrics.service_up(&self.service, true);
             self.outages.recovered(&self.service, down.since.elapsed());
+        }
+    }
+
+    /// The next caller may go to see at once: what was found out says nothing either way.
+    fn probe_ended(&self) {
+        if let Some(down) = &mut lock(&self.gate).down {
+            down.probed_until = None;
+        }
+    }
+
+    /// Takes the service to be away because of something that was found without a call through
+    /// this lane.
+    pub fn report<E: Failure>(&self, error: &E) {
+        if let Class::Outage { retry_after } = error.class() {
+            self.away(Instant::now(), false, error, retry_after);
         }
     }
 
@@ -324,10 +369,8 @@ struct Probe<'a> {
 
 impl Drop for Probe<'_> {
     fn drop(&mut self) {
-        if self.goes_to_see
-            && let Some(down) = &mut lock(&self.lane.gate).down
-        {
-            down.probed_until = None;
+        if self.goes_to_see {
+            self.lane.probe_ended();
         }
     }
 }

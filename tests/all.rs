@@ -32,6 +32,7 @@ mod retry;
 mod rollback;
 mod rotation;
 mod secrecy;
+mod sign_in_pace;
 mod source_aws;
 mod source_aws_batch;
 mod source_aws_faults;

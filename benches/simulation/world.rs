@@ -121,7 +121,7 @@ impl Flashback for Target {
         Ok(Vec::new())
     }
 
-    fn held_back_for(&self) -> Option<Duration> {
+    fn held_back(&self) -> Option<FlashbackError> {
         None
     }
 

@@ -12,8 +12,9 @@ use super::table::{self, Table};
 use super::{End, desk, fail, say};
 use crate::config::Loaded;
 use crate::engine::positions;
-use crate::flashback::Listing;
+use crate::flashback::{Flashback, Listing};
 use crate::fleet::Fleet;
+use crate::lane::Failure as _;
 use crate::model::{Observation, TargetKind, WorkspaceId};
 use crate::store::sqlite::Sqlite;
 
@@ -56,7 +57,8 @@ async fn check(path: Option<&Path>, args: &Args) -> Result<End, End> {
     }
     desk::quiet_log(&config)?;
     let store = Sqlite::in_memory().map_err(fail)?;
-    let fleet = desk::fleet(config, Arc::new(store), &CancellationToken::new()).await?;
+    let (outages, stop) = (Arc::new(desk::InTheResult), CancellationToken::new());
+    let fleet = desk::fleet(config, Arc::new(store), outages, &stop).await?;
     let mut lines = services(&fleet).await;
     lines.extend(keys(&fleet).await);
     let mut table = Table::new(&["WHAT", "RESULT", "DETAIL"]);
@@ -106,7 +108,16 @@ async fn services(fleet: &Fleet) -> Vec<Line> {
     });
     let mut lines = join_all(sources).await;
     let flashback = &fleet.engine.flashback;
-    lines.push(Line::new("Flashback".to_owned(), flashback.sign_in().await));
+    let signed_in = match flashback.sign_in().await {
+        Ok(how) => Ok(how + &account(flashback.as_ref()).await),
+        Err(error) => Err(error),
+    };
+    let works = signed_in.is_ok();
+    lines.push(Line::new("Flashback".to_owned(), signed_in));
+    if !works {
+        // Each workspace would only say the same again.
+        return lines;
+    }
     let workspaces: BTreeSet<&WorkspaceId> = fleet
         .units
         .values()
@@ -140,6 +151,31 @@ fn found(listing: &Listing, kind: TargetKind) -> String {
             positions(more)
         ),
     }
+}
+
+/// Who is signed in, as an addition to how. What Flashback does not tell is left out.
+async fn account(flashback: &dyn Flashback) -> String {
+    let account = match flashback.account().await {
+        Ok(account) => account,
+        // Not in the server's words: the profile is an addition, and no reason to doubt the rest.
+        Err(error) => return format!("; its profile cannot be read ({})", error.status()),
+    };
+    let mut text = String::new();
+    if let Some(id) = &account.user_id {
+        text = format!("; user {id}");
+    }
+    match account.org_role {
+        Some(0xff) => text += "; role OWNER",
+        Some(0xfe) => text += "; role ADMINISTRATOR",
+        Some(role) => {
+            text += &format!(
+                "; role {role}, a member: cannot see edits by others: \
+                 give it the role ADMINISTRATOR, or rely on the resync"
+            );
+        }
+        None => {}
+    }
+    text
 }
 
 async fn keys(fleet: &Fleet) -> Vec<Line> {

@@ -35,10 +35,10 @@ pub fn quiet_log(config: &Config) -> Result<(), End> {
     log::init(config.log.format, level).map(drop).map_err(fail)
 }
 
-/// Tells the user's outages apart from the keys' errors.
-struct OutagesOnStderr;
+/// Tells outages while the command goes on trying.
+pub struct OnStderr;
 
-impl Outages for OutagesOnStderr {
+impl Outages for OnStderr {
     fn unavailable(&self, service: &str, error: &str, _: Duration) {
         say(format!("{service}: {error}; trying again"));
     }
@@ -48,11 +48,20 @@ impl Outages for OutagesOnStderr {
     }
 }
 
+/// Tells no outages: each call is made once, and the command prints its error.
+pub struct InTheResult;
+
+impl Outages for InTheResult {
+    fn unavailable(&self, _: &str, _: &str, _: Duration) {}
+    fn recovered(&self, _: &str, _: Duration) {}
+}
+
 /// Everything the configuration asks for, over this state. Looks break off when `stop` is
 /// cancelled; a push in flight does not.
 pub async fn fleet(
     config: Config,
     store: Arc<dyn Store>,
+    outages: Arc<dyn Outages>,
     stop: &CancellationToken,
 ) -> Result<Fleet, End> {
     let state = State {
@@ -60,13 +69,14 @@ pub async fn fleet(
         holdings: Arc::new(Holdings::alone()),
         shared: None,
     };
-    fleet_over(config, &state, stop).await
+    fleet_over(config, &state, outages, stop).await
 }
 
 /// The same over a state that others may share.
 pub async fn fleet_over(
     config: Config,
     state: &State,
+    outages: Arc<dyn Outages>,
     stop: &CancellationToken,
 ) -> Result<Fleet, End> {
     let ground = Ground {
@@ -75,7 +85,7 @@ pub async fn fleet_over(
         holdings: state.holdings.clone(),
         replica: state.name(),
         metrics: Arc::new(Metrics::new()),
-        outages: Arc::new(OutagesOnStderr),
+        outages,
         stop: stop.clone(),
     };
     Fleet::build(Arc::new(config), &ground, None).map_err(fail)

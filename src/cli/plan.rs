@@ -34,7 +34,13 @@ async fn plan(path: Option<&Path>, args: &Args) -> Result<End, End> {
         None => Arc::new(Sqlite::in_memory().map_err(fail)?),
     };
     let total = config.keys.len();
-    let fleet = desk::fleet(config, store, &CancellationToken::new()).await?;
+    let fleet = desk::fleet(
+        config,
+        store,
+        Arc::new(desk::OnStderr),
+        &CancellationToken::new(),
+    )
+    .await?;
     let bar = table::progress(total);
     let rows = fleet.plan(&|| bar.inc(1)).await.map_err(fail)?;
     bar.finish_and_clear();

@@ -111,7 +111,7 @@ async fn alone(
         return Err(fail("the state is not shared"));
     };
     let (stop, leave) = (CancellationToken::new(), CancellationToken::new());
-    let fleet = desk::fleet_over(config, state, &stop).await?;
+    let fleet = desk::fleet_over(config, state, Arc::new(desk::OnStderr), &stop).await?;
     let worker = Hired {
         keys: keys.clone(),
         store: state.store.clone(),

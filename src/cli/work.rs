@@ -61,7 +61,7 @@ pub async fn carry_out(
 async fn alone(config: Config, store: Arc<Sqlite>, request: &Request) -> Result<Vec<Row>, End> {
     let (keys, order) = request.parts();
     let stop = CancellationToken::new();
-    let fleet = desk::fleet(config, store.clone(), &stop).await?;
+    let fleet = desk::fleet(config, store.clone(), Arc::new(desk::OnStderr), &stop).await?;
     let bar = table::progress(fleet.named(&keys).len());
     let each = || bar.inc(1);
     let sync = fleet.sync(&keys, order, &each);

@@ -80,9 +80,29 @@ pub enum FlashbackAuth {
         email: ValueRef,
         /// The password.
         password: SecretRef,
+        /// The base32 seed of a second factor.
+        totp: Option<SecretRef>,
     },
     /// `POST /user/refresh`; the next token is written back to this file.
     RefreshToken(PathBuf),
+}
+
+impl FlashbackAuth {
+    /// The secret references in it.
+    pub fn references(&self) -> Vec<&SecretRef> {
+        match self {
+            Self::Token(token) => vec![token],
+            Self::Login {
+                email,
+                password,
+                totp,
+            } => {
+                let email = email.reference();
+                email.into_iter().chain([password]).chain(totp).collect()
+            }
+            Self::RefreshToken(_) => Vec::new(),
+        }
+    }
 }
 
 /// Where a secret is.
@@ -112,6 +132,16 @@ pub enum ValueRef {
     Plain(String),
     /// Kept elsewhere.
     Ref(SecretRef),
+}
+
+impl ValueRef {
+    /// The reference, where it is one.
+    fn reference(&self) -> Option<&SecretRef> {
+        match self {
+            Self::Ref(reference) => Some(reference),
+            Self::Plain(_) => None,
+        }
+    }
 }
 
 /// `[verify]`, or a key's own.
@@ -258,21 +288,15 @@ pub enum VaultAuth {
 impl VaultAuth {
     /// The secret references in it.
     pub fn references(&self) -> Vec<&SecretRef> {
-        fn of_value(value: &ValueRef) -> Option<&SecretRef> {
-            match value {
-                ValueRef::Ref(reference) => Some(reference),
-                ValueRef::Plain(_) => None,
-            }
-        }
         match self {
             Self::Token { token } => vec![token],
             Self::AppRole {
                 role_id, secret_id, ..
-            } => of_value(role_id).into_iter().chain(secret_id).collect(),
+            } => role_id.reference().into_iter().chain(secret_id).collect(),
             Self::Kubernetes { jwt, .. } | Self::Jwt { jwt, .. } => vec![jwt],
             Self::Userpass {
                 username, password, ..
-            } => of_value(username).into_iter().chain([password]).collect(),
+            } => username.reference().into_iter().chain([password]).collect(),
             Self::Cert { .. } => Vec::new(),
         }
     }

@@ -350,13 +350,20 @@ impl Engine {
         let problem = flashback_problem(error);
         let attempt = turn.round.as_deref().map_or(1, Round::attempt);
         let next = self.again(turn, error.class(), crate::telemetry::metrics::FLASHBACK);
+        // Said once for all keys: that Flashback is away, or cannot be signed in to.
+        let told_for_all = matches!(
+            error,
+            FlashbackError::HeldBack { .. } | FlashbackError::SignIn { .. }
+        );
         match next {
-            Next::In(wait) if !matches!(error, FlashbackError::HeldBack { .. }) => {
+            Next::In(wait) if !told_for_all => {
                 let pushed = done.started.as_ref().map(|started| &started.version);
                 let version = pushed.or(record.seen.as_ref());
                 tell::push_retrying(unit, record, version, attempt, error, wait);
             }
             Next::In(_) => {}
+            // A key has not failed because the account cannot sign in.
+            Next::OnSchedule if matches!(error, FlashbackError::SignIn { .. }) => {}
             Next::OnSchedule => {
                 tell::push_failed(unit, record, attempt, &error.to_string());
                 turn.told = Some(Box::new(problem.clone()));

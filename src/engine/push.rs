@@ -37,9 +37,9 @@ impl Pass<'_> {
             version: value.version.clone(),
             previous: before.live.as_ref().map(|live| live.version.clone()),
         });
-        if let Some(retry_in) = self.engine.flashback.held_back_for() {
+        if let Some(error) = self.engine.flashback.held_back() {
             // Nothing is begun, logged and written down that would be turned away.
-            return Err(Fault::Flashback(FlashbackError::HeldBack { retry_in }));
+            return Err(Fault::Flashback(error));
         }
         let intent = Intent {
             version: value.version.clone(),

@@ -139,8 +139,9 @@ impl Flashback for FakeFlashback {
         Ok(Vec::new())
     }
 
-    fn held_back_for(&self) -> Option<Duration> {
-        *lock(&self.held_back)
+    fn held_back(&self) -> Option<FlashbackError> {
+        let retry_in = (*lock(&self.held_back))?;
+        Some(FlashbackError::HeldBack { retry_in })
     }
 
     async fn sign_in(&self) -> Result<String, FlashbackError> {

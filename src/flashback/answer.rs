@@ -18,7 +18,7 @@ use crate::secret::Secret;
 use crate::words;
 
 /// The life of an access token where its answer does not say: the platform's documented hour.
-const DOCUMENTED_LIFE: Duration = Duration::from_secs(3600);
+pub(super) const DOCUMENTED_LIFE: Duration = Duration::from_secs(3600);
 /// No stated life is believed past this.
 const LONGEST_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Above this, a Unix time is in milliseconds: in seconds it would be the year 5138.
@@ -31,6 +31,8 @@ pub(super) enum Odd {
     NotTheContract(String),
     /// `{"success": false}`, with the server's words as they came, where it gives any.
     Unsuccessful(Option<Zeroizing<String>>),
+    /// It asks for a second factor.
+    SecondFactor,
 }
 
 impl Odd {
@@ -58,12 +60,12 @@ pub(super) fn parse_error(error: &serde_json::Error) -> Odd {
 
 /// `success`, in which every answer but a list can be read.
 #[derive(Default, Deserialize)]
-struct Success {
+pub(super) struct Success {
     success: Option<bool>,
 }
 
 /// Takes an answer that says that it is no success for what it says.
-fn unless_unsuccessful(body: &[u8]) -> Result<Success, Odd> {
+pub(super) fn unless_unsuccessful(body: &[u8]) -> Result<Success, Odd> {
     let success: Success = parse(body)?;
     match success.success {
         Some(false) => Err(Odd::Unsuccessful(reason(body).and_then(|said| said.text))),
@@ -106,7 +108,7 @@ pub(super) fn read_updated(body: &[u8]) -> Result<(), Odd> {
         return Err(Odd::NotTheContract("its body is a page".to_owned()));
     }
     match unless_unsuccessful(body) {
-        Err(odd @ Odd::Unsuccessful(_)) => Err(odd),
+        Err(odd @ (Odd::Unsuccessful(_) | Odd::SecondFactor)) => Err(odd),
         Err(Odd::NotTheContract(_)) | Ok(_) => Ok(()),
     }
 }
@@ -180,7 +182,7 @@ fn life(expires_at: Option<f64>, token: &str, now: f64) -> Duration {
 }
 
 /// `exp` of a JSON Web Token (RFC 7519, section 4.1.4), unverified: it is only a hint.
-fn jwt_expiry(token: &str) -> Option<f64> {
+pub(super) fn jwt_expiry(token: &str) -> Option<f64> {
     #[derive(Deserialize)]
     struct Claims {
         exp: f64,

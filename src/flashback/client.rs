@@ -12,10 +12,10 @@ use reqwest::Method;
 
 use super::account;
 use super::answer;
-use super::exchange::{Call, Exchange, List, Reader, Unread, Whole};
+use super::exchange::{Call, Exchange, Identity, List, Reader, Whole};
 use super::session::{Access, Session};
-use super::wire;
-use super::{Account, Flashback, FlashbackError, Listing, Update, Validation, updates};
+use super::{Account, Flashback, FlashbackError, Listing, Update, Validation};
+use super::{second_factor, updates, wire};
 use crate::lane::Lane;
 use crate::model::{AiLlmId, Listed, Settings, TargetKind, WorkspaceId};
 use crate::secret::{Credentials, Secret};
@@ -64,16 +64,27 @@ impl Client {
         call: &Call<'_>,
         reader: R,
     ) -> Result<R::Read, FlashbackError> {
+        self.try_twice(operation, call, &reader)
+            .await
+            .map_err(|error| self.session.explained(error))
+    }
+
+    async fn try_twice<R: Reader>(
+        &self,
+        operation: &'static str,
+        call: &Call<'_>,
+        reader: &R,
+    ) -> Result<R::Read, FlashbackError> {
         let access = self.session.access().await?;
         match self
-            .attempt(operation, call, &access, Chance::First, &reader)
+            .attempt(operation, call, &access, Chance::First, reader)
             .await
         {
             Err(FlashbackError::Refused { status: 401, .. }) => {}
             other => return other,
         }
         let access = self.session.renewed(&access).await?;
-        self.attempt(operation, call, &access, Chance::Last, &reader)
+        self.attempt(operation, call, &access, Chance::Last, reader)
             .await
     }
 
@@ -87,11 +98,15 @@ impl Client {
     ) -> Result<R::Read, FlashbackError> {
         let exchange = async {
             match self.exchange.send(call, Some(&access.token), reader).await {
+                Err(asked) if second_factor::is_asked(&asked) => {
+                    let last = matches!(chance, Chance::Last);
+                    Err(self.session.second_factor(access, asked, last))
+                }
                 Err(FlashbackError::Refused { status: 401, what }) => Err(match chance {
                     Chance::First => self.session.refused(access).await,
                     Chance::Last => {
                         let what = format!("a fresh access token was refused (401): {what}");
-                        self.session.give_up(access, &what)
+                        self.session.give_up(access, &what, "401")
                     }
                 }),
                 other => {
@@ -262,23 +277,30 @@ impl Flashback for Client {
         Ok(all)
     }
 
-    fn held_back_for(&self) -> Option<Duration> {
-        self.exchange.lane.held_back_for()
+    fn held_back(&self) -> Option<FlashbackError> {
+        let retry_in = self.exchange.lane.held_back_for()?;
+        Some(
+            self.session
+                .explained(FlashbackError::HeldBack { retry_in }),
+        )
     }
 
-    /// A login proves itself. A bearer token is tried on the list, whose answer is not read: to be
-    /// known is enough, and a list may be long.
+    /// To be known is enough: an account may write where it may not list.
     async fn sign_in(&self) -> Result<String, FlashbackError> {
-        if self.session.method() != "token" {
-            self.session.access().await?;
-            return Ok(format!("signed in ({})", self.session.method()));
-        }
-        let call = Call::new(Method::GET, &["ai", "llm"]);
-        let tried = self.send("list", &call, Unread).await;
-        match tried {
+        let call = Call {
+            identifies: true,
+            ..Call::new(Method::GET, &["ai", "llm"])
+        };
+        let reader = Identity {
+            base: self.exchange.base(),
+        };
+        match self.send("list", &call, reader).await {
             Ok(())
             | Err(FlashbackError::Refused { status: 403, .. } | FlashbackError::NotFound { .. }) => {
-                Ok("the token was accepted".to_owned())
+                Ok(match self.session.method() {
+                    "token" => "the token was accepted".to_owned(),
+                    method => format!("signed in ({method})"),
+                })
             }
             Err(error) => Err(error),
         }

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::answer::{self, Odd};
 use super::reason::reason;
-use super::{FlashbackError, Listing, listing, wire};
+use super::{FlashbackError, Listing, listing, second_factor, stranger, wire};
 use crate::lane::Lane;
 use crate::model::{TargetKind, WorkspaceId};
 use crate::redact::Pieces;
@@ -55,6 +55,9 @@ pub(super) struct Call<'a> {
     pub body: Option<Bytes>,
     /// The secrets in the body, which an answer must not show.
     pub sent: Vec<&'a Secret>,
+    /// The call finds out whether this is Flashback at all: an answer that is not in the API's JSON
+    /// is an error that says so.
+    pub identifies: bool,
     /// Flashback calls the provider before it answers, and is given this long. That it comes to
     /// nothing may be the provider's fault, and is no outage of Flashback.
     pub relays: Option<Duration>,
@@ -69,6 +72,7 @@ impl<'a> Call<'a> {
             workspace: None,
             body: None,
             sent: Vec::new(),
+            identifies: false,
             relays: None,
         }
     }
@@ -147,6 +151,7 @@ impl Exchange {
                 what: "the token holds a character that cannot be in a header: is it one line?"
                     .to_owned(),
                 status: "credential".to_owned(),
+                retry_after: None,
             })?;
             request = request.header(AUTHORIZATION, value);
         }
@@ -175,10 +180,25 @@ impl Exchange {
             }
         })?;
         if answer.status().is_success() {
-            Ok(answer)
-        } else {
-            Err(refusal(answer, &sent).await)
+            return Ok(answer);
         }
+        let status = answer.status();
+        let (refusal, body) = refusal(answer, &sent).await;
+        // What a gateway says when there is no answer behind it is no reason to doubt the address.
+        let final_word = matches!(class_of_status(status.as_u16(), None), Class::Refused);
+        if call.identifies && final_word && !stranger::is_of_the_api(status, &body) {
+            return Err(stranger::error(self.base(), status, &body));
+        }
+        let unauthorized = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        if unauthorized && second_factor::is_asked_by(&body, true) {
+            return Err(second_factor::asked(status.as_u16()));
+        }
+        Err(refusal)
+    }
+
+    /// Where Flashback is said to be.
+    pub fn base(&self) -> &str {
+        self.base.as_str()
     }
 
     fn address(&self, call: &Call<'_>) -> Result<Url, FlashbackError> {
@@ -252,15 +272,24 @@ impl Reader for List<'_> {
     }
 }
 
-/// Leaves the body unread: the status is enough.
-pub(super) struct Unread;
+/// Reads a list to find out whether this is Flashback. What is in the list is not kept.
+pub(super) struct Identity<'a> {
+    /// Where Flashback is said to be.
+    pub base: &'a str,
+}
 
 #[async_trait]
-impl Reader for Unread {
+impl Reader for Identity<'_> {
     type Read = ();
 
-    async fn read(&self, _: Response, _: &[&Secret]) -> Result<(), FlashbackError> {
-        Ok(())
+    async fn read(&self, answer: Response, sent: &[&Secret]) -> Result<(), FlashbackError> {
+        let status = answer.status();
+        let body = beginning_of(answer, stranger::ENOUGH).await;
+        let body = body.map_err(|unread| unread.into_error(sent))?;
+        if !stranger::is_of_the_api(status, &body) {
+            return Err(stranger::error(self.base, status, &body));
+        }
+        stranger::read_list(&body).map_err(|odd| odd_answer(odd, sent))
     }
 }
 
@@ -280,37 +309,44 @@ fn all_sent<'a>(call: &Call<'a>, bearer: Option<&'a Secret>) -> Vec<&'a Secret> 
     call.sent.iter().copied().chain(bearer).collect()
 }
 
-/// What a status outside 2xx means.
-async fn refusal(answer: Response, sent: &[&Secret]) -> FlashbackError {
+/// What a status outside 2xx means, and the body that came with it.
+async fn refusal(answer: Response, sent: &[&Secret]) -> (FlashbackError, Zeroizing<Vec<u8>>) {
     let status = answer.status();
     let retry_after = answer
         .headers()
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok())
         .and_then(|text| parse_retry_after(text, SystemTime::now()));
+    let body = body_of(answer, LONGEST_ERROR).await.unwrap_or_default();
+    let error = classified(status, retry_after, &body, sent);
+    (error, body)
+}
+
+fn classified(
+    status: StatusCode,
+    retry_after: Option<Duration>,
+    body: &[u8],
+    sent: &[&Secret],
+) -> FlashbackError {
     let code = status.as_u16();
-    let reason = body_of(answer, LONGEST_ERROR)
-        .await
-        .ok()
-        .and_then(|body| reason(&body));
-    let in_front = !reason.as_ref().is_some_and(|reason| reason.is_api);
-    let words = wire::said(reason.and_then(|reason| reason.text).as_deref(), sent);
+    let in_front = |what: String| FlashbackError::Faulty {
+        what,
+        status: code.to_string(),
+        retry_after,
+    };
     if status.is_redirection() {
-        return FlashbackError::Faulty {
-            what: format!(
-                "a redirect ({code}) came back, and none is followed: something in front of Flashback \
-                 sends callers elsewhere, or base_url is not the final address"
-            ),
-            status: code.to_string(),
-            retry_after,
-        };
+        return in_front(format!(
+            "a redirect ({code}) came back, and none is followed: something in front of Flashback \
+             sends callers elsewhere, or base_url is not the final address"
+        ));
     }
-    if in_front && status.is_client_error() && !matches!(code, 408 | 425 | 429) {
-        return FlashbackError::Faulty {
-            what: format!("something in front of Flashback answered {code}: {words}"),
-            status: code.to_string(),
-            retry_after,
-        };
+    let reason = reason(body);
+    let is_api = reason.as_ref().is_some_and(|reason| reason.is_api);
+    let words = wire::said(reason.and_then(|reason| reason.text).as_deref(), sent);
+    if !is_api && status.is_client_error() && !matches!(code, 408 | 425 | 429) {
+        return in_front(format!(
+            "something in front of Flashback answered {code}: {words}"
+        ));
     }
     if status == StatusCode::NOT_FOUND {
         return FlashbackError::NotFound { what: words };
@@ -347,6 +383,7 @@ fn odd_answer(odd: Odd, sent: &[&Secret]) -> FlashbackError {
             ),
             "unsuccessful",
         ),
+        Odd::SecondFactor => second_factor::asked(StatusCode::OK.as_u16()),
     }
 }
 
@@ -380,6 +417,18 @@ async fn body_of(mut answer: Response, limit: usize) -> Result<Zeroizing<Vec<u8>
             return Err(NoBody::TooLong);
         }
         append(&mut body, &chunk);
+    }
+    Ok(body)
+}
+
+/// Reads the beginning of a body, at most `limit` bytes of it, into memory that is wiped.
+async fn beginning_of(mut answer: Response, limit: usize) -> Result<Zeroizing<Vec<u8>>, NoBody> {
+    let mut body = Zeroizing::new(Vec::with_capacity(limit));
+    while body.len() < limit
+        && let Some(chunk) = answer.chunk().await.map_err(NoBody::Lost)?
+    {
+        let fits = chunk.len().min(limit - body.len());
+        body.extend_from_slice(&chunk[..fits]);
     }
     Ok(body)
 }

@@ -8,11 +8,14 @@ mod answer;
 pub mod client;
 mod exchange;
 mod listing;
+mod pace;
 mod reason;
 mod refresh_file;
 pub mod sandbox;
+mod second_factor;
 mod session;
 mod sign_in;
+mod stranger;
 pub mod totp;
 mod updates;
 mod wire;
@@ -108,11 +111,13 @@ pub trait Flashback: Send + Sync {
         since: Option<DateTime<Utc>>,
     ) -> Result<Vec<Update>, FlashbackError>;
 
-    /// How long a call made now would be turned away for, if it would: Flashback is away, or asked
-    /// for quiet.
-    fn held_back_for(&self) -> Option<Duration>;
+    /// The error that a call made now would end with at once, if it would: Flashback is away or
+    /// asked for quiet, or it cannot be signed in to.
+    fn held_back(&self) -> Option<FlashbackError>;
 
-    /// Signs in, for `check --connect` and `/readyz`: a line that says how.
+    /// Signs in and asks for the list, for `check --connect` and `/readyz`, and returns a line that
+    /// says how it signed in. What answers must be Flashback: with the list, or with a refusal in
+    /// the API's JSON.
     ///
     /// # Errors
     /// [`FlashbackError`].
@@ -146,13 +151,15 @@ pub enum FlashbackError {
         /// What it asked callers to wait.
         retry_after: Option<Duration>,
     },
-    /// The rotator's own credentials were refused or could not be had.
+    /// The rotator cannot sign in, or Flashback refuses the token that a sign-in gave.
     #[error("cannot sign in to Flashback: {what}")]
     SignIn {
         /// For people.
         what: String,
         /// For metrics.
         status: String,
+        /// How long no other sign-in is tried, where it has been tried too often.
+        retry_after: Option<Duration>,
     },
     /// 404: there is no such configuration, or no such endpoint.
     #[error("Flashback does not know it (404): {what}")]
@@ -192,13 +199,14 @@ impl FlashbackError {
 impl Failure for FlashbackError {
     fn class(&self) -> Class {
         match self {
-            Self::Unavailable { retry_after, .. } => Class::Outage {
-                retry_after: *retry_after,
-            },
+            Self::Unavailable { retry_after, .. } | Self::SignIn { retry_after, .. } => {
+                Class::Outage {
+                    retry_after: *retry_after,
+                }
+            }
             Self::Faulty { retry_after, .. } => Class::Transient {
                 retry_after: *retry_after,
             },
-            Self::SignIn { .. } => Class::Outage { retry_after: None },
             Self::HeldBack { retry_in } => Class::Outage {
                 retry_after: Some(*retry_in),
             },
@@ -218,6 +226,11 @@ impl Failure for FlashbackError {
             Self::Unsendable { .. } => "unsendable".to_owned(),
             Self::HeldBack { .. } => "held_back".to_owned(),
         }
+    }
+
+    /// A 401 is answered by another sign-in; only what is done with that shows anything.
+    fn ends_outage(&self) -> bool {
+        !matches!(self, Self::Refused { status: 401, .. })
     }
 
     fn timed_out(after: Duration) -> Self {

@@ -11,8 +11,6 @@ use zeroize::Zeroizing;
 const FIELDS: [&str; 5] = ["message", "error", "error_message", "errors", "detail"];
 /// A short name for the reason, told in brackets behind it.
 const CODE: &str = "error_code";
-/// How many reasons are collected.
-const MOST: usize = 64;
 /// How many bytes of reasons are collected. More would be cut before it is shown.
 const LONGEST: usize = 4096;
 /// How many reasons are collected.
@@ -94,7 +92,7 @@ fn collect<'a>(value: &'a Value, texts: &mut Vec<&'a str>) {
     match value {
         Value::String(text) => {
             let text = text.trim();
-            if !text.is_empty() && texts.len() < MOST && !texts.contains(&text) {
+            if !text.is_empty() && !texts.contains(&text) {
                 texts.push(text);
             }
         }

@@ -5,6 +5,11 @@
 //! caller waits only where there is nothing usable. One sign-in runs at a time, and whoever waited
 //! for it takes its outcome, good or bad. It runs in a task of its own: a caller that goes away
 //! does not take a half-spent refresh token with it.
+//!
+//! Trouble with signing in belongs to the account and not to a key. It begins with a sign-in that
+//! fails or a fresh token that is refused, is logged once, and ends when Flashback accepts a token.
+//! Until then callers get its error at once, and sign-ins are tried at the [pace](super::pace) of a
+//! human being.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,8 +19,9 @@ use tokio::time::Instant;
 
 use super::FlashbackError;
 use super::exchange::Exchange;
+use super::pace::Pace;
 use super::sign_in::{Auth, Means, Need, SignIn, cannot_have};
-use super::wire;
+use super::{second_factor, wire};
 use crate::secret::Secret;
 use crate::telemetry::event;
 
@@ -30,6 +36,8 @@ pub(super) struct Access {
     renew_at: Instant,
     /// From then on it is not used; `None` for a token whose end is not known.
     good_until: Option<Instant>,
+    /// How long it lives, where that is known.
+    life: Option<Duration>,
     /// Flashback took it.
     accepted: AtomicBool,
 }
@@ -41,7 +49,8 @@ struct Inner {
     sign_in: SignIn,
     current: Mutex<Option<Arc<Access>>>,
     turn: Arc<tokio::sync::Mutex<Turn>>,
-    failing: AtomicBool,
+    /// Why Flashback cannot be signed in to, while that is so.
+    trouble: Mutex<Option<FlashbackError>>,
 }
 
 /// What the one who signs in works with.
@@ -50,6 +59,8 @@ struct Turn {
     means: Means,
     /// How the last sign-in ended, if badly, and when.
     failed: Option<(Instant, FlashbackError)>,
+    /// What was wrong with the last one that was tried, until one works.
+    reason: Option<FlashbackError>,
     /// No renewal behind the callers' backs before this.
     not_before: Option<Instant>,
 }
@@ -57,10 +68,14 @@ struct Turn {
 impl Session {
     pub fn new(auth: Auth, exchange: Arc<Exchange>) -> Self {
         Self(Arc::new(Inner {
-            sign_in: SignIn { auth, exchange },
+            sign_in: SignIn {
+                auth,
+                exchange,
+                pace: Mutex::new(Pace::default()),
+            },
             current: Mutex::new(None),
             turn: Arc::default(),
-            failing: AtomicBool::new(false),
+            trouble: Mutex::new(None),
         }))
     }
 
@@ -93,7 +108,7 @@ impl Session {
                 Err(error) => return cannot_have(&error.to_string()),
             };
             if unchanged {
-                return self.give_up(access, "the token was refused (401): replace it");
+                return self.give_up(access, "the token was refused (401): replace it", "401");
             }
         }
         FlashbackError::Refused {
@@ -105,29 +120,59 @@ impl Session {
     /// The access after `refused` got a 401: another's, where somebody has it already.
     pub async fn renewed(&self, refused: &Arc<Access>) -> Result<Arc<Access>, FlashbackError> {
         self.0.forget(refused);
+        self.0.sign_in.pace().refused();
         self.sign_in(Some(Arc::clone(refused))).await
     }
 
-    /// Flashback took it: what failed before is over, and a token at hand has proved itself.
+    /// Flashback took it: what failed before is over.
     pub fn accepted(&self, access: &Access) {
-        if access.accepted.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        self.0.failing.store(false, Ordering::Relaxed);
-        if matches!(self.0.sign_in.auth, Auth::Token(_)) {
-            self.0.tell_success(None);
+        if !access.accepted.swap(true, Ordering::Relaxed) {
+            self.0.sign_in.pace().accepted();
+            self.0.tell_success(access.life);
         }
     }
 
     /// A fresh access was refused too.
-    pub fn give_up(&self, access: &Arc<Access>, what: &str) -> FlashbackError {
+    pub fn give_up(&self, access: &Arc<Access>, what: &str, status: &str) -> FlashbackError {
         self.0.forget(access);
         let error = FlashbackError::SignIn {
             what: what.to_owned(),
-            status: "401".to_owned(),
+            status: status.to_owned(),
+            retry_after: self.0.sign_in.pace().wait(Instant::now()),
         };
         self.0.tell_failure(&error);
         error
+    }
+
+    /// What it means that a call with `access` is asked for a second factor: the token of a login is
+    /// a limited one until that is answered. With any other token it is this call's refusal.
+    pub fn second_factor(
+        &self,
+        access: &Arc<Access>,
+        asked: FlashbackError,
+        last: bool,
+    ) -> FlashbackError {
+        match &self.0.sign_in.auth {
+            Auth::Login { totp: None, .. } => self.give_up(access, second_factor::NEEDED, "mfa"),
+            Auth::Login { totp: Some(_), .. } if last => {
+                let what = "Flashback asks for a second factor after it was answered";
+                self.give_up(access, what, "mfa")
+            }
+            Auth::Login { totp: Some(_), .. } => FlashbackError::Refused {
+                status: 401,
+                what: "the access token is a limited one".to_owned(),
+            },
+            Auth::Token(_) | Auth::RefreshToken(_) => asked,
+        }
+    }
+
+    /// The error in full: where Flashback is held back because it cannot be signed in to, that is
+    /// the cause.
+    pub fn explained(&self, error: FlashbackError) -> FlashbackError {
+        match (error, &*self.0.trouble()) {
+            (FlashbackError::HeldBack { retry_in }, Some(trouble)) => after(trouble, retry_in),
+            (error, _) => error,
+        }
     }
 
     async fn sign_in(&self, stale: Option<Arc<Access>>) -> Result<Arc<Access>, FlashbackError> {
@@ -149,6 +194,7 @@ impl Session {
             Err(FlashbackError::SignIn {
                 what: "the sign-in was stopped half-way".to_owned(),
                 status: "stopped".to_owned(),
+                retry_after: None,
             })
         })
     }
@@ -174,6 +220,10 @@ impl Inner {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn trouble(&self) -> std::sync::MutexGuard<'_, Option<FlashbackError>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn forget(&self, access: &Arc<Access>) {
         let mut slot = self.slot();
         if slot.as_ref().is_some_and(|held| Arc::ptr_eq(held, access)) {
@@ -182,9 +232,22 @@ impl Inner {
     }
 
     async fn renew(&self, turn: &mut Turn, need: Need) -> Result<Arc<Access>, FlashbackError> {
+        if let Some(wait) = self.sign_in.pace().wait(Instant::now()) {
+            let error = self.too_often(turn, wait);
+            turn.not_before = Some(Instant::now() + wait);
+            if need == Need::Now {
+                self.sign_in.exchange.lane.report(&error);
+            }
+            return Err(error);
+        }
+        if self.trouble().is_some() {
+            // It gave a token that was refused, or was refused itself: what is left is the login.
+            turn.means.refresh = None;
+        }
         match self.sign_in.tokens(&mut turn.means, need).await {
             Ok((token, life)) => {
                 turn.failed = None;
+                turn.reason = None;
                 turn.not_before = None;
                 Ok(self.install(token, life))
             }
@@ -192,10 +255,28 @@ impl Inner {
                 self.tell_failure(&error);
                 let now = Instant::now();
                 turn.failed = Some((now, error.clone()));
+                if !matches!(error, FlashbackError::HeldBack { .. }) {
+                    turn.reason = Some(error.clone());
+                }
                 turn.not_before = Some(now + self.patience(now));
                 Err(error)
             }
         }
+    }
+
+    /// The error of a sign-in that is not tried: what was wrong with the last one.
+    fn too_often(&self, turn: &Turn, wait: Duration) -> FlashbackError {
+        let known = self.trouble().clone().or_else(|| turn.reason.clone());
+        if let Some(error) = known {
+            return after(&error, wait);
+        }
+        let error = FlashbackError::SignIn {
+            what: "access tokens are accepted and then refused (401), again and again".to_owned(),
+            status: "401".to_owned(),
+            retry_after: Some(wait),
+        };
+        self.tell_failure(&error);
+        error
     }
 
     /// The wait after a renewal that failed while the token at hand is still good.
@@ -217,18 +298,20 @@ impl Inner {
             token,
             renew_at: now + renew_after,
             good_until: life.map(|life| now + life),
+            life,
             accepted: AtomicBool::new(accepted),
         });
         *slot = Some(Arc::clone(&access));
         drop(slot);
         // A token at hand that could not be had for a while needs no second proof.
-        if life.is_some() || (accepted && self.failing.swap(false, Ordering::Relaxed)) {
+        if accepted && life.is_none() && self.trouble().is_some() {
             self.tell_success(life);
         }
         access
     }
 
     fn tell_success(&self, life: Option<Duration>) {
+        *self.trouble() = None;
         self.sign_in.exchange.lane.signed_in(true);
         tracing::info!(
             event = event::SIGNED_IN,
@@ -248,7 +331,7 @@ impl Inner {
             return;
         }
         self.sign_in.exchange.lane.signed_in(false);
-        if self.failing.swap(true, Ordering::Relaxed) {
+        if self.trouble().replace(error.clone()).is_some() {
             return;
         }
         tracing::error!(
@@ -258,5 +341,22 @@ impl Inner {
             error = %error,
             "cannot sign in to Flashback"
         );
+    }
+}
+
+/// The error of a sign-in, with another wait.
+fn after(error: &FlashbackError, wait: Duration) -> FlashbackError {
+    match error {
+        FlashbackError::SignIn { what, status, .. } => FlashbackError::SignIn {
+            what: what.clone(),
+            status: status.clone(),
+            retry_after: Some(wait),
+        },
+        FlashbackError::Unavailable { what, status, .. } => FlashbackError::Unavailable {
+            what: what.clone(),
+            status: status.clone(),
+            retry_after: Some(wait),
+        },
+        other => other.clone(),
     }
 }

@@ -1,17 +1,20 @@
 //! How to sign in: by a token at hand, by login, or by a refresh token in a file.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use reqwest::Method;
+use tokio::time::Instant;
 
 use super::FlashbackError;
-use super::answer::{self, Tokens};
+use super::answer::{self, Odd, Tokens};
 use super::exchange::{Call, Exchange, Whole};
+use super::pace::Pace;
 use super::refresh_file::Slot;
-use super::wire;
+use super::{second_factor, totp, wire};
 use crate::credential::{Credential as _, FromFile, SharedCredential};
+use crate::lane::Failure as _;
 use crate::secret::Secret;
 
 /// How the rotator signs in to Flashback.
@@ -24,6 +27,8 @@ pub enum Auth {
         email: SharedCredential,
         /// Its password.
         password: SharedCredential,
+        /// The base32 seed of its second factor, with which `POST /mfa/verify-login` follows.
+        totp: Option<SharedCredential>,
     },
     /// `POST /user/refresh` with the token in this file, where the next one is written.
     RefreshToken(PathBuf),
@@ -53,7 +58,9 @@ pub(super) enum Need {
 #[derive(Default)]
 pub(super) struct Means {
     /// `Login`: the refresh token its answer gave.
-    refresh: Option<Secret>,
+    pub refresh: Option<Secret>,
+    /// `Login`: the step of the last code of the second factor. A code works once.
+    step: Option<u64>,
     /// `RefreshToken`: a next token that could not be written down yet.
     unsaved: Option<Secret>,
 }
@@ -67,6 +74,8 @@ pub(super) struct SignIn {
     pub auth: Auth,
     /// Where it is asked for.
     pub exchange: Arc<Exchange>,
+    /// How often it is asked for.
+    pub pace: Mutex<Pace>,
 }
 
 impl SignIn {
@@ -74,15 +83,25 @@ impl SignIn {
     pub async fn tokens(&self, means: &mut Means, need: Need) -> Result<Bearer, FlashbackError> {
         match &self.auth {
             Auth::Token(credential) => fetch(credential).await.map(|token| (token, None)),
-            Auth::Login { email, password } => self.log_in(email, password, means, need).await,
+            Auth::Login {
+                email,
+                password,
+                totp,
+            } => {
+                let account = (email, password, totp.as_ref());
+                self.log_in(account, means, need).await
+            }
             Auth::RefreshToken(path) => self.refresh_from_file(path, means, need).await,
         }
     }
 
     async fn log_in(
         &self,
-        email: &SharedCredential,
-        password: &SharedCredential,
+        (email, password, totp): (
+            &SharedCredential,
+            &SharedCredential,
+            Option<&SharedCredential>,
+        ),
         means: &mut Means,
         need: Need,
     ) -> Result<Bearer, FlashbackError> {
@@ -106,9 +125,20 @@ impl SignIn {
         let call = Call {
             body: Some(wire::login_body(&email, &password)),
             sent: vec![&email, &password],
+            identifies: true,
             ..Call::new(Method::POST, &["user", "login"])
         };
-        let tokens = self.obtain("login", &call, need).await?;
+        let read = |body: &[u8], _: &[&Secret]| {
+            if totp.is_none() && second_factor::is_asked_by(body, false) {
+                return Err(Odd::SecondFactor);
+            }
+            answer::read_tokens(body, unix_now())
+        };
+        let mut tokens = self.obtain("login", &call, None, need, read).await?;
+        if let Some(seed) = totp {
+            let seed = fetch(seed).await?;
+            tokens = self.verify(&seed, &tokens.access, means, need).await?;
+        }
         means.refresh = tokens.refresh;
         Ok((tokens.access, Some(tokens.life)))
     }
@@ -133,9 +163,14 @@ impl SignIn {
             .refresh(&token, need)
             .await
             .map_err(|error| match error {
-                FlashbackError::SignIn { what, status } => FlashbackError::SignIn {
+                FlashbackError::SignIn {
+                    what,
+                    status,
+                    retry_after,
+                } => FlashbackError::SignIn {
                     what: format!("{what}: put a new refresh token into {}", path.display()),
                     status,
+                    retry_after,
                 },
                 other => other,
             })?;
@@ -153,42 +188,135 @@ impl SignIn {
         let call = Call {
             body: Some(wire::refresh_body(token)),
             sent: vec![token],
+            identifies: true,
             ..Call::new(Method::POST, &["user", "refresh"])
         };
-        self.obtain("refresh", &call, need).await
+        let read = |body: &[u8], _: &[&Secret]| answer::read_tokens(body, unix_now());
+        self.obtain("refresh", &call, None, need, read).await
     }
 
-    /// One of the two calls that give tokens.
+    /// Answers the second factor of a login, whose token is a limited one until then.
+    async fn verify(
+        &self,
+        seed: &Secret,
+        limited: &Secret,
+        means: &mut Means,
+        need: Need,
+    ) -> Result<Tokens, FlashbackError> {
+        let first = self.verify_once(seed, limited, means, need).await;
+        match first {
+            // Another process with this account may have used the code of this step.
+            Err(FlashbackError::SignIn { status, .. }) if is_refusal(&status) => {
+                self.verify_once(seed, limited, means, need).await
+            }
+            other => other,
+        }
+    }
+
+    async fn verify_once(
+        &self,
+        seed: &Secret,
+        limited: &Secret,
+        means: &mut Means,
+        need: Need,
+    ) -> Result<Tokens, FlashbackError> {
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        let mut step = now.as_secs() / totp::STEP;
+        if let Some(used) = means.step
+            && used >= step
+        {
+            step = used + 1;
+            let begins = Duration::from_secs(step * totp::STEP);
+            tokio::time::sleep(begins.saturating_sub(now)).await;
+        }
+        means.step = Some(step);
+        let code = wire::code(seed, step * totp::STEP)
+            .map_err(|error| cannot_have(&format!("`totp`: {error}")))?;
+        let call = Call {
+            body: Some(wire::verify_body(&code)),
+            sent: vec![&code],
+            identifies: true,
+            ..Call::new(Method::POST, &["mfa", "verify-login"])
+        };
+        let read = |body: &[u8], _: &[&Secret]| second_factor::read_verified(body, unix_now());
+        self.obtain("verify-login", &call, Some(limited), need, read)
+            .await
+    }
+
+    /// One of the calls that give tokens. That it works ends no outage: the token may be refused.
     async fn obtain(
         &self,
         operation: &'static str,
         call: &Call<'_>,
+        bearer: Option<&Secret>,
         need: Need,
+        read: impl Fn(&[u8], &[&Secret]) -> Result<Tokens, Odd> + Send + Sync,
     ) -> Result<Tokens, FlashbackError> {
         let exchange = async {
-            let read = |body: &[u8], _: &[&Secret]| answer::read_tokens(body, unix_now());
-            match self.exchange.send(call, None, &Whole(read)).await {
-                Err(error) if need == Need::Now => Err(as_sign_in(operation, error)),
+            // A code belongs to the login before it, and has a pace of its own.
+            let counted = operation != "verify-login";
+            if counted {
+                self.pace().called(Instant::now());
+            }
+            let result = self.exchange.send(call, bearer, &Whole(&read)).await;
+            if counted && matches!(&result, Err(error) if error.status() == "connect") {
+                self.pace().not_connected();
+            }
+            match result {
+                Err(error) if need == Need::Now => Err(self.as_sign_in(operation, error)),
                 other => other,
             }
         };
-        let result = self.exchange.lane.call(operation, exchange).await;
-        result.map_err(|error| as_sign_in(operation, error))
+        let result = self.exchange.lane.prepare(operation, exchange).await;
+        result.map_err(|error| self.as_sign_in(operation, error))
+    }
+
+    /// How often it may be asked.
+    pub fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A sign-in that came to nothing, told from an outage. No other is tried before its time.
+    fn as_sign_in(&self, operation: &str, error: FlashbackError) -> FlashbackError {
+        let asked = second_factor::is_asked(&error);
+        let (status, what) = match error {
+            FlashbackError::Refused { .. } if asked && operation != "verify-login" => {
+                ("mfa".to_owned(), second_factor::NEEDED.to_owned())
+            }
+            FlashbackError::Refused { status, what } => {
+                let what = format!("{operation} was refused ({status}): {what}");
+                (status.to_string(), what)
+            }
+            FlashbackError::NotFound { what } => (
+                "404".to_owned(),
+                format!("{operation} was refused (404): {what}"),
+            ),
+            FlashbackError::Faulty { what, status, .. } if status == "unsuccessful" => {
+                let what = format!("{operation} was refused ({status}): {what}");
+                (status, what)
+            }
+            FlashbackError::Faulty { what, status, .. } => {
+                (status, format!("{operation} failed: {what}"))
+            }
+            other => return other,
+        };
+        let what = match operation {
+            "verify-login" => format!("{what}: check `totp`, and this machine's clock"),
+            _ => what,
+        };
+        FlashbackError::SignIn {
+            what,
+            status,
+            retry_after: self.pace().wait(Instant::now()),
+        }
     }
 }
 
-/// A refusal of the rotator's own credentials, told from trouble on the way.
-fn as_sign_in(operation: &str, error: FlashbackError) -> FlashbackError {
-    let (status, what) = match error {
-        FlashbackError::Refused { status, what } => (status.to_string(), what),
-        FlashbackError::NotFound { what } => ("404".to_owned(), what),
-        FlashbackError::Faulty { what, status, .. } if status == "unsuccessful" => (status, what),
-        other => return other,
-    };
-    FlashbackError::SignIn {
-        what: format!("{operation} was refused ({status}): {what}"),
-        status,
-    }
+/// Whether a status is that of a code that was not accepted.
+fn is_refusal(status: &str) -> bool {
+    matches!(status, "400" | "401" | "403" | "unsuccessful")
 }
 
 async fn fetch(credential: &SharedCredential) -> Result<Secret, FlashbackError> {
@@ -201,6 +329,7 @@ pub(super) fn cannot_have(what: &str) -> FlashbackError {
     FlashbackError::SignIn {
         what: what.to_owned(),
         status: "credential".to_owned(),
+        retry_after: None,
     }
 }
 

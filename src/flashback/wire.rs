@@ -10,6 +10,7 @@ use reqwest::header::HeaderValue;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::totp;
 use crate::model::{AiType, Settings, TargetKind};
 use crate::secret::{Credentials, Secret};
 use crate::words;
@@ -149,6 +150,25 @@ pub(super) fn refresh_body(token: &Secret) -> Bytes {
     })
 }
 
+/// The body of `POST /mfa/verify-login`.
+pub(super) fn verify_body(code: &Secret) -> Bytes {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Verify<'a> {
+        mfa_type: &'static str,
+        code: &'a str,
+    }
+    wiped_json(&Verify {
+        mfa_type: "GOOGLE_AUTH",
+        code: code.expose(),
+    })
+}
+
+/// The code of the second factor at a moment of Unix time.
+pub(super) fn code(seed: &Secret, unix_time: u64) -> Result<Secret, totp::NotASeed> {
+    totp::code(seed.expose(), unix_time).map(Secret::new)
+}
+
 /// JSON in memory that is wiped when the last handle to it goes.
 fn wiped_json(body: &impl Serialize) -> Bytes {
     // Measured first, because a buffer that grows leaves its old memory behind unwiped.
@@ -259,6 +279,10 @@ mod tests {
         assert_eq!(
             text(refresh_body(&Secret::new("r".into()))),
             r#"{"refreshToken":"r","refresh_token":"r"}"#
+        );
+        assert_eq!(
+            text(verify_body(&Secret::new("012345".into()))),
+            r#"{"mfaType":"GOOGLE_AUTH","code":"012345"}"#
         );
     }
 

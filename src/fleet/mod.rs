@@ -316,9 +316,14 @@ impl Builder<'_> {
         }
         let auth = match &self.config.flashback.auth {
             FlashbackAuth::Token(token) => Auth::Token(self.credential(token)),
-            FlashbackAuth::Login { email, password } => Auth::Login {
+            FlashbackAuth::Login {
+                email,
+                password,
+                totp,
+            } => Auth::Login {
                 email: self.value(email),
                 password: self.credential(password),
+                totp: totp.as_ref().map(|totp| self.credential(totp)),
             },
             FlashbackAuth::RefreshToken(path) => Auth::RefreshToken(path.clone()),
         };
@@ -331,23 +336,18 @@ impl Builder<'_> {
         Ok(Arc::new(client.map_err(FleetError::Flashback)?))
     }
 
-    /// Whether the source that Flashback's own credentials come from, if any, is the same object.
+    /// Whether the sources that Flashback's own credentials come from, if any, are the same objects.
     fn same_references(&self, old: &Fleet) -> bool {
-        let reference = match &self.config.flashback.auth {
-            FlashbackAuth::Token(reference)
-            | FlashbackAuth::Login {
-                password: reference,
-                ..
-            } => reference,
-            FlashbackAuth::RefreshToken(_) => return true,
-        };
-        let SecretRef::Source { source, .. } = reference else {
-            return true;
-        };
-        match (old.sources.get(source), self.sources.get(source)) {
-            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
-            _ => false,
-        }
+        let references = self.config.flashback.auth.references();
+        references.into_iter().all(|reference| {
+            let SecretRef::Source { source, .. } = reference else {
+                return true;
+            };
+            match (old.sources.get(source), self.sources.get(source)) {
+                (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+                _ => false,
+            }
+        })
     }
 
     /// The service is the old one, and so is the way to it.

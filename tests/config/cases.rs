@@ -242,6 +242,12 @@ pub const CASES: &[Case] = &[
     ),
     (
         "token = { env = \"TOKEN\" }",
+        "token = { env = \"TOKEN\" }\ntotp = ‸{ env = \"CANARY\" }",
+        "`totp` belongs to `email` and `password`",
+        "take it out",
+    ),
+    (
+        "token = { env = \"TOKEN\" }",
         "token = { source = ‸\"valt\", path = \"CANARY\" }",
         "there is no such source",
         "did you mean `vault`?",

@@ -113,6 +113,7 @@ async fn prism_accepts_every_sign_in_of_the_client() {
     let login = Auth::Login {
         email: plain(EMAIL),
         password: plain(PASSWORD),
+        totp: None,
     };
     client(&prism.url, login)
         .sign_in()

@@ -55,6 +55,7 @@ async fn many_at_once_are_refused_by_one_login() {
     let wrong = Auth::Login {
         email: plain(EMAIL),
         password: plain("canary-password"),
+        totp: None,
     };
     let client = Arc::new(client(&sandbox.url(), wrong));
     sandbox.change(|switches| switches.latency_ms = 200);
@@ -313,6 +314,7 @@ async fn a_wrong_password_takes_the_lane_down_and_the_right_one_brings_it_back()
     let auth = Auth::Login {
         email: plain(EMAIL),
         password: Arc::new(FromFile(path.clone())),
+        totp: None,
     };
     let client = client(&sandbox.url(), auth);
     let error = client.sign_in().await.expect_err("refused").to_string();

@@ -56,6 +56,7 @@ pub fn login() -> Auth {
     Auth::Login {
         email: plain(EMAIL),
         password: plain(PASSWORD),
+        totp: None,
     }
 }
 

@@ -64,6 +64,8 @@ mod auth {
         EMAIL: ValueRef = "email", Required, secret::VALUE;
         /// The password that belongs to `email`.
         PASSWORD: SecretRef = "password", Required, secret::SECRET;
+        /// The base32 seed of the account's second factor (TOTP), where it has one. Only beside `email` and `password`.
+        TOTP: SecretRef = "totp", Optional, secret::SECRET;
         /// A refresh token in a file. Each works once: the next one is written back, so the file must be writable.
         REFRESH_TOKEN: PathBuf = "refresh_token", Required, secret::SECRET_FILE;
     }
@@ -72,7 +74,7 @@ mod auth {
 const AUTH: Form<FlashbackAuth> = Form {
     shape: Shape::OneOf(&[
         &[&auth::TOKEN],
-        &[&auth::EMAIL, &auth::PASSWORD],
+        &[&auth::EMAIL, &auth::PASSWORD, &auth::TOTP],
         &[&auth::REFRESH_TOKEN],
     ]),
     read: |look| {
@@ -84,6 +86,14 @@ const AUTH: Form<FlashbackAuth> = Form {
             .written(&auth::EMAIL)
             .or(table.written(&auth::PASSWORD));
         let refresh = table.written(&auth::REFRESH_TOKEN);
+        let totp = table.get(&auth::TOTP);
+        if let (Some(spot), None) = (table.written(&auth::TOTP), login) {
+            table
+                .findings
+                .mistake(spot, "`totp` belongs to `email` and `password`")
+                .help("take it out: it answers the second factor of a login");
+            return None;
+        }
         match (token, login, refresh) {
             (Some(_), None, None) => table.get(&auth::TOKEN).map(FlashbackAuth::Token),
             (None, Some(_), None) => {
@@ -91,6 +101,7 @@ const AUTH: Form<FlashbackAuth> = Form {
                 Some(FlashbackAuth::Login {
                     email: email?,
                     password: password?,
+                    totp,
                 })
             }
             (None, None, Some(_)) => table

@@ -1,0 +1,148 @@
+//! How often the account is signed in to.
+//!
+//! A sign-in that works and whose token Flashback takes is nobody's trouble, however short the
+//! token's life. Everything else is held to the pace of a human being: a platform that sees the same
+//! account sign in hundreds of times a minute locks it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The window in which calls are counted …
+const WINDOW: Duration = Duration::from_secs(60);
+/// … and how many may be in it.
+const MOST: usize = 6;
+/// So many calls may follow each other at once …
+const AT_ONCE: usize = 3;
+/// … and further ones this long after the last, so that a remedy is noticed soon.
+const APART: Duration = Duration::from_secs(15);
+
+/// Counts the calls of `POST /user/login` and `POST /user/refresh`, until a token that they gave has
+/// been accepted. Those that were made because a token was refused before its time stay counted,
+/// whatever becomes of the next token.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    calls: VecDeque<Call>,
+    after_refusal: bool,
+}
+
+#[derive(Debug)]
+struct Call {
+    at: Instant,
+    after_refusal: bool,
+    proven: bool,
+}
+
+impl Pace {
+    /// How long no call may be made, seen at `now`; `None` where one may.
+    pub fn wait(&mut self, now: Instant) -> Option<Duration> {
+        while self
+            .calls
+            .front()
+            .is_some_and(|call| call.at + WINDOW <= now)
+        {
+            self.calls.pop_front();
+        }
+        let mut until = now;
+        if self.calls.len() >= MOST {
+            until = self.calls[self.calls.len() - MOST].at + WINDOW;
+        }
+        let unproven = self.calls.iter().filter(|call| !call.proven);
+        if let Some(last) = self.calls.back()
+            && unproven.count() >= AT_ONCE
+        {
+            until = until.max(last.at + APART);
+        }
+        (until > now).then(|| until - now)
+    }
+
+    /// A call is being made.
+    pub fn called(&mut self, now: Instant) {
+        self.calls.push_back(Call {
+            at: now,
+            after_refusal: self.after_refusal,
+            proven: false,
+        });
+    }
+
+    /// The last call did not get as far as a connection.
+    pub fn not_connected(&mut self) {
+        self.calls.pop_back();
+    }
+
+    /// A token was refused.
+    pub fn refused(&mut self) {
+        self.after_refusal = true;
+    }
+
+    /// The newest token was accepted.
+    pub fn accepted(&mut self) {
+        self.after_refusal = false;
+        self.calls.retain(|call| call.after_refusal);
+        for call in &mut self.calls {
+            call.proven = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Makes a call whenever it may, for ten minutes, and returns when each was made.
+    fn eager(mut after: impl FnMut(&mut Pace)) -> Vec<u64> {
+        let start = Instant::now();
+        let mut pace = Pace::default();
+        let mut made = Vec::new();
+        for second in 0..600 {
+            let now = start + Duration::from_secs(second);
+            for _ in 0..100 {
+                if pace.wait(now).is_none() {
+                    pace.called(now);
+                    made.push(second);
+                    after(&mut pace);
+                }
+            }
+        }
+        made
+    }
+
+    fn most_in_a_minute(made: &[u64]) -> usize {
+        let within = |from: u64| {
+            made.iter()
+                .filter(move |at| (from..from + 60).contains(*at))
+        };
+        (0..600).map(|from| within(from).count()).max().unwrap_or(0)
+    }
+
+    #[test]
+    fn allows_six_a_minute_while_no_token_is_accepted() {
+        let made = eager(|_| {});
+        assert_eq!(made[..7], [0, 0, 0, 15, 30, 45, 60]);
+        assert_eq!(most_in_a_minute(&made), MOST);
+    }
+
+    #[test]
+    fn does_not_limit_sign_ins_whose_token_is_accepted() {
+        assert_eq!(eager(Pace::accepted).len(), 60_000);
+    }
+
+    #[test]
+    fn allows_six_a_minute_where_each_token_is_accepted_and_then_refused() {
+        let made = eager(|pace| {
+            pace.accepted();
+            pace.refused();
+        });
+        assert_eq!(
+            most_in_a_minute(&made),
+            MOST + 1,
+            "the first had another reason"
+        );
+    }
+
+    #[test]
+    fn does_not_count_what_did_not_connect() {
+        assert_eq!(eager(Pace::not_connected).len(), 60_000);
+    }
+}
