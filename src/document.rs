@@ -366,6 +366,15 @@ mod tests {
     }
 
     #[test]
+    fn of_many_fields_a_handful_is_named() {
+        let names = (0..100_000).map(|number| (format!("name{number}"), "x".into()));
+        let document = Document::from_fields(names.collect());
+        let error = document.field("key").expect_err("refused").to_string();
+        assert!(error.contains("and 99992 more"), "{error}");
+        assert!(error.chars().count() < 300, "{error}");
+    }
+
+    #[test]
     fn white_space_around_a_value_is_dropped_and_told() {
         let trimmed = |text: &str| {
             let fields = FieldMap {

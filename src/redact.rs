@@ -57,32 +57,46 @@ fn is_random(part: &str) -> bool {
     bytes.len() >= RANDOM && (switches >= SWITCHES || (switches + humps) * WORD >= bytes.len())
 }
 
-/// The pieces of some secrets, plain and encoded, to be looked for in many texts. A secret shorter
-/// than a piece may be in any text by chance, and is not looked for.
+/// The pieces of some secrets, plain, encoded and backwards, to be looked for in many texts. A secret
+/// shorter than a piece may be in any text by chance, and is not looked for.
 pub struct Pieces(HashSet<[char; PIECE]>);
 
 impl Pieces {
     /// Of these.
     pub fn of<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
         let long = |secret: &&str| secret.chars().count() >= PIECE;
-        let forms = secrets.into_iter().filter(long).flat_map(forms);
-        let mut pieces = HashSet::new();
-        for form in forms {
-            let form = Zeroizing::new(folded(&form));
-            pieces.extend(form.windows(PIECE).map(|window| {
-                let mut piece = ['\0'; PIECE];
-                piece.copy_from_slice(window);
-                piece
-            }));
+        let mut pieces = Self(HashSet::new());
+        for secret in secrets.into_iter().filter(long) {
+            let backwards = Zeroizing::new(secret.chars().rev().collect::<String>());
+            for form in forms(secret).into_iter().chain([backwards]) {
+                let form = Zeroizing::new(folded(&form));
+                pieces.add(&form);
+                pieces.add(&Zeroizing::new(letters(&form)));
+            }
         }
-        Self(pieces)
+        pieces
     }
 
-    /// Returns whether `text` has one of them in it, in whatever case.
+    fn add(&mut self, form: &[char]) {
+        self.0.extend(form.windows(PIECE).map(|window| {
+            let mut piece = ['\0'; PIECE];
+            piece.copy_from_slice(window);
+            piece
+        }));
+    }
+
+    /// Returns whether `text` has one of them in it, in whatever case, and whatever stands between the
+    /// letters and digits.
     pub fn are_in(&self, text: &str) -> bool {
         let text = folded(text);
-        text.windows(PIECE).any(|window| self.0.contains(window))
+        let has = |text: &[char]| text.windows(PIECE).any(|window| self.0.contains(window));
+        has(&text) || has(&letters(&text))
     }
+}
+
+fn letters(text: &[char]) -> Vec<char> {
+    let text = text.iter().copied();
+    text.filter(|c| c.is_alphanumeric()).collect()
 }
 
 impl Drop for Pieces {

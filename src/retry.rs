@@ -87,36 +87,43 @@ impl Round {
         self.attempts
     }
 
-    /// The wait before the next try, or `None` where the round is over.
+    /// The wait before the next try, or `None` where the round is over. None is longer than the round has
+    /// lasted: chance may draw short waits one after the other, and what was away for a moment must not be
+    /// waited for much longer.
     pub fn next_wait(&mut self, retry_after: Option<Duration>) -> Option<Duration> {
-        let drawn = self.intervals.next_backoff().unwrap_or(self.limits.max) / 2;
-        let floor = self.limits.initial / 10;
-        let mut wait = drawn.clamp(floor, self.limits.max);
-        if let Some(asked) = retry_after {
-            // What the service asked for is a floor; the draw on top keeps callers apart.
-            wait = asked.min(LONGEST_RETRY_AFTER) + drawn.min(self.limits.initial);
-        }
-        if self.started.elapsed() + wait > self.limits.give_up_after {
+        let elapsed = self.started.elapsed();
+        let longest = elapsed.clamp(self.limits.initial, self.limits.max);
+        let wait = self.draw(longest, retry_after);
+        if elapsed + wait > self.limits.give_up_after {
             return None;
         }
         self.attempts += 1;
         Some(wait)
+    }
+
+    fn draw(&mut self, longest: Duration, retry_after: Option<Duration>) -> Duration {
+        let mut drawn = self.intervals.next_backoff().unwrap_or(self.limits.max) / 2;
+        if drawn > longest {
+            drawn = longest.mul_f64(rand::random_range(0.5..=1.0));
+        }
+        let drawn = drawn.max(self.limits.initial / 10);
+        match retry_after {
+            // What the service asked for is a floor; the draw on top keeps callers apart.
+            Some(asked) => asked.min(LONGEST_RETRY_AFTER) + drawn.min(self.limits.initial),
+            None => drawn,
+        }
     }
 }
 
 /// A wait outside of a round: the one after so many tries, with full jitter, never below what was
 /// asked for.
 pub fn wait(limits: Limits, tries: u32, retry_after: Option<Duration>) -> Duration {
-    let endless = Limits {
-        give_up_after: Duration::MAX,
-        ..limits
-    };
-    let mut round = Round::begin(endless);
+    let mut round = Round::begin(limits);
     // The interval doubles up to its limit, which it has reached long before this.
     for _ in 0..tries.min(32) {
         let _ = round.intervals.next_backoff();
     }
-    round.next_wait(retry_after).unwrap_or(limits.max)
+    round.draw(limits.max, retry_after)
 }
 
 /// Reads a `Retry-After` header: seconds, or an HTTP date (RFC 9110, section 10.2.3).
@@ -152,6 +159,19 @@ mod tests {
         assert!(waits[0] <= LIMITS.initial, "{:?}", waits[0]);
         assert!(waits.iter().sum::<Duration>() <= LIMITS.give_up_after);
         assert_eq!(round.attempt() as usize, waits.len() + 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_wait_is_longer_than_its_round_has_lasted() {
+        for _ in 0..200 {
+            let mut round = Round::begin(LIMITS);
+            let began = Instant::now();
+            while began.elapsed() < Duration::from_secs(3) {
+                let wait = round.next_wait(None).expect("within the round");
+                assert!(wait <= began.elapsed().max(LIMITS.initial), "{wait:?}");
+                tokio::time::advance(wait).await;
+            }
+        }
     }
 
     #[test]

@@ -57,12 +57,6 @@ pub fn is_plain(text: &str) -> bool {
     shown(text, &[]) == text
 }
 
-/// A text without the characters that nobody sees: controls, zero-width characters and marks that
-/// turn the direction of what follows.
-pub fn visible(text: &str) -> String {
-    text.chars().filter(|c| !is_invisible(*c)).collect()
-}
-
 /// Whether a character controls a text instead of showing in it.
 pub fn is_invisible(c: char) -> bool {
     c.is_control()

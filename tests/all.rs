@@ -20,6 +20,7 @@ mod matrix;
 mod measures;
 mod notify;
 mod panics;
+mod platform;
 mod policies;
 mod push;
 mod readme;

@@ -13,6 +13,8 @@ const OFTEN: (&str, &str) = ("FLASHBACK_ROTATOR_LIST_EVERY_MS", "300");
 /// A rotator with the key `a` in Flashback.
 async fn settled(sandbox: &Sandbox) -> Rotator {
     let mut rotator = Rotator::new(&sandbox.url(), &format!("{QUICK}{}", file_key("a")));
+    // What the lists alone show.
+    rotator.watch_edits("off");
     let (name, value) = OFTEN;
     rotator
         .environment

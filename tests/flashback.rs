@@ -1,5 +1,6 @@
 //! The client of Flashback and the sandbox, held against each other and against the contract.
 
+mod answers;
 mod contract;
 mod faults;
 mod odd_answers;

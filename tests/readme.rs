@@ -219,6 +219,7 @@ fn every_metric() -> String {
     metrics.service_up("s", true);
     metrics.sign_in("s", true);
     metrics.retry("s");
+    metrics.listed(&WorkspaceId::new("w"), true, 0);
     metrics.api_request("s", "read", "ok", Duration::ZERO);
     metrics.reload("accepted");
     metrics.render()

@@ -67,7 +67,10 @@ fields = {{ secret = "key" }}
         } else {
             ""
         };
-        let config = config.replace("{source}", source);
+        let mut config = config.replace("{source}", source);
+        if !verify.contains("settle") {
+            config = config.replacen("[verify]", "[verify]\nsettle = \"0s\"", 1);
+        }
         let mut rotator = Rotator::new(&sandbox.url(), &config);
         let token = ("TEST_BAO_TOKEN".to_owned(), ROOT.to_owned());
         rotator.environment.push(token);

@@ -11,4 +11,5 @@ mod process;
 mod server;
 mod stubs;
 mod tap;
+mod words;
 mod work;

@@ -175,6 +175,12 @@ async fn enforcing() -> MockServer {
         ("GET", "/ai/llm", &listed),
         ("POST", "/ai/llm", &created),
         ("POST", "/ai/llm/id-1/validate", &json!({"success": true})),
+        (
+            "GET",
+            "/user/profile",
+            &json!({"success": true, "data": {"id": "u", "orgRole": 255}}),
+        ),
+        ("POST", "/systemevent", &json!({"events": [], "total": 0})),
     ] {
         Mock::given(method(verb))
             .and(path(at))

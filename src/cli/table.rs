@@ -10,6 +10,7 @@ use tabled::settings::style::Style as Border;
 
 use crate::engine::row::State;
 use crate::model::Action;
+use crate::words::is_invisible;
 
 pub use crate::span::{ago, ahead};
 
@@ -77,15 +78,11 @@ pub fn dim(text: &str) -> String {
 /// visible character is shown by its number, so that none can move the cursor, hide a line or
 /// look like one of ours.
 pub fn plain(text: &str) -> String {
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
             '\n' | '\t' => plain.push(' '),
-            c if hidden(c) => plain.extend(c.escape_unicode()),
+            c if is_invisible(c) => plain.extend(c.escape_unicode()),
             c => plain.push(c),
         }
     }

@@ -1,12 +1,17 @@
 //! The end of a pass: the store is told which version is live and verified.
 
+use std::time::Duration;
+
 use chrono::Utc;
+use tokio::time::Instant;
 
 use super::pass::Pass;
-use super::{Fault, tell};
+use super::{Engine, Fault, Turn, Unit, tell};
 use crate::failpoint;
+use crate::lane::Failure as _;
 use crate::model::{Record, Told, Version};
 use crate::reconcile::{Owed, may_be_owed, owed, stands_apart};
+use crate::retry::{self, Class};
 use crate::source::SourceError;
 
 impl Pass<'_> {
@@ -90,13 +95,48 @@ impl Pass<'_> {
     }
 }
 
+impl Engine {
+    /// What comes of telling the store which version is live: how long to wait where it has to be
+    /// tried again. A refusal is somebody's decision, and is asked about as seldom as one of
+    /// Flashback's.
+    pub(super) fn untold(
+        &self,
+        unit: &Unit,
+        turn: &mut Turn,
+        tried: bool,
+        error: Option<SourceError>,
+    ) -> Option<Duration> {
+        let Some(error) = error else {
+            if tried {
+                turn.telling = None;
+            }
+            return None;
+        };
+        let telling = turn.telling.get_or_insert_default();
+        let wait = match error.class() {
+            Class::Refused => self.rules.refused,
+            Class::Outage { retry_after } | Class::Transient { retry_after } => {
+                retry::wait(self.retry, telling.tries, retry_after)
+            }
+        };
+        if telling.error.as_ref() != Some(&error) && !matches!(error, SourceError::HeldBack { .. })
+        {
+            tell::untold(unit, &error);
+            telling.error = Some(error);
+        }
+        telling.tries += 1;
+        telling.not_before = Some(Instant::now() + wait);
+        Some(wait)
+    }
+}
+
 /// A store that could not be told.
 #[derive(Debug, Default)]
 pub struct Telling {
     /// How often in a row.
     pub tries: u32,
     /// Not again before this.
-    pub not_before: Option<tokio::time::Instant>,
+    pub not_before: Option<Instant>,
     /// The error last logged.
     pub error: Option<SourceError>,
 }
@@ -104,7 +144,6 @@ pub struct Telling {
 impl Telling {
     /// Whether it may be tried now.
     pub fn may(&self) -> bool {
-        self.not_before
-            .is_none_or(|at| tokio::time::Instant::now() >= at)
+        self.not_before.is_none_or(|at| Instant::now() >= at)
     }
 }

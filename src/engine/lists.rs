@@ -44,6 +44,8 @@ const WAIT_BEFORE_A_WRITE: Duration = Duration::from_secs(5);
 pub struct Lists {
     good_for: Duration,
     workspaces: Mutex<HashMap<(WorkspaceId, TargetKind), Place>>,
+    /// How many entries of the last list could not be read; `None` where there was no list.
+    shown: Mutex<HashMap<WorkspaceId, HashMap<TargetKind, Option<usize>>>>,
 }
 
 /// Whoever asks for a list holds this meanwhile: whoever else wants one waits for the answer.
@@ -126,6 +128,7 @@ impl Default for Lists {
         Self {
             good_for: failpoint::interval("FLASHBACK_ROTATOR_LIST_EVERY_MS", GOOD_FOR),
             workspaces: Mutex::default(),
+            shown: Mutex::default(),
         }
     }
 }
@@ -164,9 +167,24 @@ impl Lists {
             unreachable!("an answer was put there")
         };
         report(workspace, kind, before.map(|answer| answer.list), list);
-        let unreadable = list.as_ref().map_or(0, |list| list.unreadable.len());
-        metrics.listed(workspace, kind, list.is_ok(), unreadable);
+        self.show(workspace, kind, list, metrics);
         list.clone()
+    }
+
+    /// Tells of all the lists of a workspace, of which this is one.
+    fn show(
+        &self,
+        workspace: &WorkspaceId,
+        kind: TargetKind,
+        list: &Result<Arc<List>, FlashbackError>,
+        metrics: &Metrics,
+    ) {
+        let unreadable = list.as_ref().ok().map(|list| list.unreadable.len());
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let kinds = shown.entry(workspace.clone()).or_default();
+        kinds.insert(kind, unreadable);
+        let came = kinds.values().all(Option::is_some);
+        metrics.listed(workspace, came, kinds.values().flatten().sum());
     }
 }
 

@@ -28,7 +28,6 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::flashback::{Flashback, FlashbackError};
@@ -36,7 +35,7 @@ use crate::lane::Failure;
 use crate::lease::Holdings;
 use crate::model::{LookNote, Order, Problem, ProblemKind, Record};
 use crate::reconcile::Rules;
-use crate::retry::{self, Class, Limits, Round};
+use crate::retry::{Class, Limits, Round};
 use crate::secret::Fingerprinter;
 use crate::source::SourceError;
 use crate::store::{Store, StoreError};
@@ -212,39 +211,6 @@ impl Engine {
             well: state == State::InSync && proven,
             order,
         }
-    }
-
-    /// What comes of telling the store which version is live: how long to wait where it has to be
-    /// tried again. A refusal is somebody's decision, and is asked about as seldom as one of
-    /// Flashback's.
-    fn untold(
-        &self,
-        unit: &Unit,
-        turn: &mut Turn,
-        tried: bool,
-        error: Option<SourceError>,
-    ) -> Option<Duration> {
-        let Some(error) = error else {
-            if tried {
-                turn.telling = None;
-            }
-            return None;
-        };
-        let telling = turn.telling.get_or_insert_default();
-        let wait = match error.class() {
-            Class::Refused => self.rules.refused,
-            Class::Outage { retry_after } | Class::Transient { retry_after } => {
-                retry::wait(self.retry, telling.tries, retry_after)
-            }
-        };
-        if telling.error.as_ref() != Some(&error) && !matches!(error, SourceError::HeldBack { .. })
-        {
-            tell::untold(unit, &error);
-            telling.error = Some(error);
-        }
-        telling.tries += 1;
-        telling.not_before = Some(Instant::now() + wait);
-        Some(wait)
     }
 
     /// Sets the key's metrics, from the record: a restart must not make a pushed key look like one

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::done::Done;
 use crate::config::KeyConfig;
 use crate::model::{
-    Action, KeyId, Mark, Problem, ProblemKind, Record, SourceId, Stage, Trial, Verifier, Version,
+    Action, KeyId, Mark, Problem, ProblemKind, Record, SourceId, Stage, TargetKind, Trial,
+    Verifier, Version,
 };
 use crate::reconcile::Reason;
 
@@ -22,8 +23,11 @@ pub struct Row {
     pub source: SourceId,
     /// Its name in Flashback.
     pub name: String,
-    /// Its configuration in Flashback.
+    /// What holds it in Flashback: its configuration, or its stored key.
     pub ai_llm_id: Option<String>,
+    /// `stored-key` where that is one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub target: Option<String>,
     /// `status`: the version live in Flashback. `plan` and `sync`: the store's.
     pub version: Option<String>,
     /// What is wrong; never a value.
@@ -204,6 +208,10 @@ impl Row {
             source: config.origin.source.clone(),
             name: config.settings.name.clone(),
             ai_llm_id: record.ai_llm_id.as_ref().map(ToString::to_string),
+            target: match config.settings.target.kind() {
+                TargetKind::Configuration => None,
+                TargetKind::StoredKey => Some("stored-key".to_owned()),
+            },
             version: None,
             error: None,
             action: None,

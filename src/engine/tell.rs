@@ -17,6 +17,11 @@ fn id(record: &Record) -> Option<&str> {
     record.ai_llm_id.as_ref().map(AiLlmId::as_str)
 }
 
+/// What holds the key.
+fn noun(unit: &Unit) -> &'static str {
+    unit.config.settings.target.kind().noun()
+}
+
 fn live(record: &Record) -> Option<&str> {
     record.live.as_ref().map(|live| live.version.label())
 }
@@ -65,14 +70,11 @@ pub fn push_succeeded(
     elapsed: Duration,
 ) {
     let made = match action {
-        Action::Create => Some((event::CONFIG_CREATED, "the configuration was created")),
-        Action::Adopt => Some((
-            event::CONFIG_ADOPTED,
-            "the configuration of that name was adopted",
-        )),
+        Action::Create => Some((event::CONFIG_CREATED, "was created")),
+        Action::Adopt => Some((event::CONFIG_ADOPTED, "that was there was adopted")),
         _ => None,
     };
-    if let Some((event, message)) = made {
+    if let Some((event, what)) = made {
         tracing::info!(
             event,
             key = %unit.key,
@@ -80,7 +82,8 @@ pub fn push_succeeded(
             version = live(record),
             ai_llm_id = id(record),
             workspace_id = %unit.config.settings.workspace_id,
-            "{message}"
+            "the {} {what}",
+            noun(unit)
         );
     }
     tracing::info!(
@@ -302,7 +305,8 @@ pub fn config_missing(unit: &Unit, before: &Record, gone: &AiLlmId) {
         version = live(before),
         ai_llm_id = gone.as_str(),
         workspace_id = %unit.config.settings.workspace_id,
-        "the configuration is gone from Flashback"
+        "the {} is gone from Flashback",
+        noun(unit)
     );
 }
 

@@ -382,22 +382,11 @@ impl Pass<'_> {
     }
 }
 
-/// What a validation means that did not come about.
+/// What a validation means that did not come about, and how long it asked to be let alone.
 fn unvalidated(error: &FlashbackError) -> (Verdict, Option<Duration>) {
-    match (error, error.class()) {
-        (
-            FlashbackError::Refused {
-                status: 400 | 422,
-                what,
-            },
-            _,
-        ) => (Verdict::Rejected(what.clone()), None),
-        (FlashbackError::Refused { status: 403, .. } | FlashbackError::NotFound { .. }, _) => {
-            (Verdict::Unsupported(error.to_string()), None)
-        }
-        (_, Class::Refused) => (Verdict::Inconclusive(error.to_string()), None),
-        (_, Class::Outage { retry_after } | Class::Transient { retry_after }) => {
-            (Verdict::Inconclusive(error.to_string()), retry_after)
-        }
-    }
+    let retry_after = match error.class() {
+        Class::Outage { retry_after } | Class::Transient { retry_after } => retry_after,
+        Class::Refused => None,
+    };
+    (error.verdict(), retry_after)
 }

@@ -114,10 +114,13 @@ pub(super) fn read_updated(body: &[u8]) -> Result<(), Odd> {
 }
 
 /// An id becomes part of a path, so one that would lead elsewhere is none. It is also logged and
-/// kept, so one that repeats a secret is none either, nor one of any length.
+/// kept, so one that repeats a secret is none either, nor one of any length or with signs that no id
+/// has.
 pub(super) fn usable_id(id: &str, sent: &Pieces) -> Option<AiLlmId> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.:~".contains(c);
     let usable = words::too_long(id).is_none()
         && fits_a_path(id)
+        && id.chars().all(is_plain)
         && !redact::begins_like_a_key(id)
         && !sent.are_in(id);
     usable.then(|| AiLlmId::new(id))
@@ -267,7 +270,15 @@ mod tests {
     #[test]
     fn an_id_that_repeats_a_secret_is_none() {
         let secret = Secret::new("canary-canary".into());
-        for id in ["canary-canary", "id-of-canary-c", "Y2FuYXJ5LWNhbmFyeQ"] {
+        for id in [
+            "canary-canary",
+            "id-of-canary-c",
+            "Y2FuYXJ5LWNhbmFyeQ",
+            "c.a.n.a.r.y-c.a.n.a.r.y",
+            "yranac-yranac",
+            "63-61-6e-61-72-79-2d-63",
+            "no id at all",
+        ] {
             let body = format!(r#"{{"success":true,"aiLlmId":"{id}"}}"#);
             assert_eq!(created(body.as_bytes(), &[&secret]), Ok(None), "{id}");
         }

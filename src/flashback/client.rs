@@ -12,7 +12,8 @@ use reqwest::Method;
 
 use super::account;
 use super::answer;
-use super::exchange::{Call, Exchange, Identity, List, Reader, Whole};
+use super::exchange::{Call, Exchange};
+use super::reader::{Identity, List, Reader, Whole};
 use super::session::{Access, Session};
 use super::{Account, Flashback, FlashbackError, Listing, Update, Validation};
 use super::{second_factor, updates, wire};
@@ -291,10 +292,7 @@ impl Flashback for Client {
             identifies: true,
             ..Call::new(Method::GET, &["ai", "llm"])
         };
-        let reader = Identity {
-            base: self.exchange.base(),
-        };
-        match self.send("list", &call, reader).await {
+        match self.send("list", &call, Identity).await {
             Ok(())
             | Err(FlashbackError::Refused { status: 403, .. } | FlashbackError::NotFound { .. }) => {
                 Ok(match self.session.method() {

@@ -8,28 +8,24 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode, Url};
 use zeroize::Zeroizing;
 
-use super::answer::{self, Odd};
+use super::answer;
+use super::reader::{Asked, Reader, body_of, faulty, lost, root_cause};
 use super::reason::reason;
-use super::{FlashbackError, Listing, listing, second_factor, stranger, wire};
+use super::{FlashbackError, second_factor, stranger, wire};
 use crate::lane::Lane;
-use crate::model::{TargetKind, WorkspaceId};
-use crate::redact::Pieces;
 use crate::retry::{Class, class_of_status, parse_retry_after};
-use crate::secret::{Secret, append};
+use crate::secret::Secret;
 use crate::words;
 
 /// Connecting takes no longer than this; the lane limits the whole call.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long an unused connection is kept.
 const IDLE: Duration = Duration::from_secs(60);
-/// The longest answer that is read at once; a list is read as it comes.
-const LONGEST_ANSWER: usize = 1 << 20;
 /// The longest error that is read.
 const LONGEST_ERROR: usize = 64 << 10;
 
@@ -112,7 +108,13 @@ impl Exchange {
     ) -> Result<R::Read, FlashbackError> {
         let exchange = async {
             let answer = self.head(call, bearer).await?;
-            reader.read(answer, &all_sent(call, bearer)).await
+            let sent = all_sent(call, bearer);
+            let asked = Asked {
+                base: self.base(),
+                sent: &sent,
+                identifies: call.identifies,
+            };
+            reader.read(answer, &asked).await
         };
         let Some(limit) = call.relays else {
             return exchange.await;
@@ -228,71 +230,6 @@ impl Exchange {
     }
 }
 
-/// Makes something of a 2xx.
-#[async_trait]
-pub(super) trait Reader: Send + Sync {
-    /// What it makes.
-    type Read: Send;
-
-    /// Reads the body.
-    async fn read(&self, answer: Response, sent: &[&Secret]) -> Result<Self::Read, FlashbackError>;
-}
-
-/// Reads a short body as a whole.
-pub(super) struct Whole<F>(pub F);
-
-#[async_trait]
-impl<T: Send, F: Fn(&[u8], &[&Secret]) -> Result<T, Odd> + Send + Sync> Reader for Whole<F> {
-    type Read = T;
-
-    async fn read(&self, answer: Response, sent: &[&Secret]) -> Result<T, FlashbackError> {
-        let body = body_of(answer, LONGEST_ANSWER).await;
-        let body = body.map_err(|unread| unread.into_error(sent))?;
-        self.0(&body, sent).map_err(|odd| odd_answer(odd, sent))
-    }
-}
-
-/// Reads a list as it comes.
-pub(super) struct List<'a> {
-    pub workspace: &'a WorkspaceId,
-    pub kind: TargetKind,
-}
-
-#[async_trait]
-impl Reader for List<'_> {
-    type Read = Listing;
-
-    async fn read(&self, answer: Response, sent: &[&Secret]) -> Result<Listing, FlashbackError> {
-        let pieces = Pieces::of(sent.iter().map(|secret| secret.expose()));
-        let listing = listing::read(answer, self.workspace.clone(), self.kind, pieces);
-        listing.await.map_err(|unread| match unread {
-            listing::Unread::Odd(odd) => odd_answer(odd, sent),
-            listing::Unread::Lost(error) => lost(&error, sent),
-        })
-    }
-}
-
-/// Reads a list to find out whether this is Flashback. What is in the list is not kept.
-pub(super) struct Identity<'a> {
-    /// Where Flashback is said to be.
-    pub base: &'a str,
-}
-
-#[async_trait]
-impl Reader for Identity<'_> {
-    type Read = ();
-
-    async fn read(&self, answer: Response, sent: &[&Secret]) -> Result<(), FlashbackError> {
-        let status = answer.status();
-        let body = beginning_of(answer, stranger::ENOUGH).await;
-        let body = body.map_err(|unread| unread.into_error(sent))?;
-        if !stranger::is_of_the_api(status, &body) {
-            return Err(stranger::error(self.base, status, &body));
-        }
-        stranger::read_list(&body).map_err(|odd| odd_answer(odd, sent))
-    }
-}
-
 /// What Flashback's operators see of who asked.
 fn user_agent(replica: Option<&str>) -> String {
     let product = concat!("flashback-rotator/", env!("CARGO_PKG_VERSION"));
@@ -369,100 +306,10 @@ fn classified(
     }
 }
 
-/// A 2xx that is no success.
-fn odd_answer(odd: Odd, sent: &[&Secret]) -> FlashbackError {
-    match odd {
-        Odd::NotTheContract(what) => faulty(
-            format!("Flashback answered with success, but {what}"),
-            "bad_answer",
-        ),
-        Odd::Unsuccessful(words) => faulty(
-            format!(
-                "Flashback answered `success: false`: {}",
-                wire::said(words.as_deref(), sent)
-            ),
-            "unsuccessful",
-        ),
-        Odd::SecondFactor => second_factor::asked(StatusCode::OK.as_u16()),
-    }
-}
-
-enum NoBody {
-    TooLong,
-    Lost(reqwest::Error),
-}
-
-impl NoBody {
-    fn into_error(self, sent: &[&Secret]) -> FlashbackError {
-        match self {
-            Self::TooLong => faulty(
-                format!("the answer is longer than {} MiB", LONGEST_ANSWER >> 20),
-                "bad_answer",
-            ),
-            Self::Lost(error) => lost(&error, sent),
-        }
-    }
-}
-
-/// Reads a body of at most `limit` bytes into memory that is wiped: it may hold tokens.
-async fn body_of(mut answer: Response, limit: usize) -> Result<Zeroizing<Vec<u8>>, NoBody> {
-    let stated = answer.content_length().unwrap_or(0);
-    let room = usize::try_from(stated).map_err(|_| NoBody::TooLong)?;
-    if room > limit {
-        return Err(NoBody::TooLong);
-    }
-    let mut body = Zeroizing::new(Vec::with_capacity(room.max(4096)));
-    while let Some(chunk) = answer.chunk().await.map_err(NoBody::Lost)? {
-        if body.len() + chunk.len() > limit {
-            return Err(NoBody::TooLong);
-        }
-        append(&mut body, &chunk);
-    }
-    Ok(body)
-}
-
-/// Reads the beginning of a body, at most `limit` bytes of it, into memory that is wiped.
-async fn beginning_of(mut answer: Response, limit: usize) -> Result<Zeroizing<Vec<u8>>, NoBody> {
-    let mut body = Zeroizing::new(Vec::with_capacity(limit));
-    while body.len() < limit
-        && let Some(chunk) = answer.chunk().await.map_err(NoBody::Lost)?
-    {
-        let fits = chunk.len().min(limit - body.len());
-        body.extend_from_slice(&chunk[..fits]);
-    }
-    Ok(body)
-}
-
-/// The connection ended after the request began to leave: it may have been carried out.
-fn lost(error: &reqwest::Error, sent: &[&Secret]) -> FlashbackError {
-    let cause = wire::shown(&root_cause(error), sent);
-    faulty(
-        format!("the connection was lost before the answer: {cause}"),
-        "lost",
-    )
-}
-
-fn faulty(what: String, status: &str) -> FlashbackError {
-    FlashbackError::Faulty {
-        what,
-        status: status.to_owned(),
-        retry_after: None,
-    }
-}
-
 fn unusable(what: &str) -> FlashbackError {
     FlashbackError::Unavailable {
         what: what.to_owned(),
         status: "setup".to_owned(),
         retry_after: None,
     }
-}
-
-/// The innermost cause; the outer ones repeat it and show the whole address.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
 }

@@ -9,6 +9,7 @@ pub mod client;
 mod exchange;
 mod listing;
 mod pace;
+mod reader;
 mod reason;
 mod refresh_file;
 pub mod sandbox;
@@ -29,7 +30,7 @@ pub use account::Account;
 pub use updates::Update;
 
 use crate::lane::Failure;
-use crate::model::{AiLlmId, Listed, Settings, TargetKind, WorkspaceId};
+use crate::model::{AiLlmId, Listed, Settings, TargetKind, Verdict, WorkspaceId};
 use crate::retry::Class;
 use crate::secret::Credentials;
 
@@ -190,6 +191,22 @@ pub enum FlashbackError {
 }
 
 impl FlashbackError {
+    /// What a validation that ended so says of the key. A refusal in the API's words is about the key
+    /// (400, 422), or about the account (403) or the platform (404), which cannot tell then; anything
+    /// else is about the moment.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Refused {
+                status: 400 | 422,
+                what,
+            } => Verdict::Rejected(what.clone()),
+            Self::Refused { status: 403, .. } | Self::NotFound { .. } => {
+                Verdict::Unsupported(self.to_string())
+            }
+            _ => Verdict::Inconclusive(self.to_string()),
+        }
+    }
+
     /// Whether a write that ended so may have happened all the same.
     pub fn may_have_written(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Faulty { .. })

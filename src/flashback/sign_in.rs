@@ -9,8 +9,9 @@ use tokio::time::Instant;
 
 use super::FlashbackError;
 use super::answer::{self, Odd, Tokens};
-use super::exchange::{Call, Exchange, Whole};
+use super::exchange::{Call, Exchange};
 use super::pace::Pace;
+use super::reader::Whole;
 use super::refresh_file::Slot;
 use super::{second_factor, totp, wire};
 use crate::credential::{Credential as _, FromFile, SharedCredential};

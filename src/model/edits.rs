@@ -44,9 +44,9 @@ impl Edits {
     /// made any.
     #[must_use]
     pub fn heard(&self, edits: &[Edit]) -> Self {
-        let own = edits.iter().filter(|edit| edit.own);
+        let mut own = edits.iter().filter(|edit| edit.own);
         let own_writes = u32::try_from(own.clone().count()).unwrap_or(u32::MAX);
-        let surplus = own.last().filter(|_| own_writes > self.expected);
+        let surplus = own.next_back().filter(|_| own_writes > self.expected);
         let changed_by = edits.iter().find(|edit| !edit.own).or(surplus);
         Self {
             expected: self.expected.saturating_sub(own_writes),

@@ -321,8 +321,13 @@ fn shown_url(url: &str) -> String {
         None => (rest, None),
     };
     let host = host.rsplit('@').next().unwrap_or_default();
+    let (host, port) = match host.rsplit_once(':') {
+        Some((host, port)) if port.parse::<u16>().is_ok() => (host, format!(":{port}")),
+        _ => (host, String::new()),
+    };
     let parts = std::iter::once(host).chain(path.into_iter().flat_map(|path| path.split('/')));
-    let parts: Vec<_> = parts.map(shown).collect();
+    let mut parts: Vec<_> = parts.map(shown).collect();
+    parts[0] += &port;
     let scheme = match scheme {
         "" => String::new(),
         scheme => format!("{}://", shown(scheme)),
@@ -359,7 +364,10 @@ mod tests {
     fn no_password_or_key_of_an_address_is_shown() {
         let table = [
             ("https://api.example.com/v1", "https://api.example.com/v1"),
-            ("https://u:pw@h:8443/v1?key=x#y", "https://h:8443/v1"),
+            (
+                "https://u:pw@api.example.com:8443/v1?key=x#y",
+                "https://api.example.com:8443/v1",
+            ),
             ("https://h/sk-0123456789", "https://h/…"),
             ("not an address", "not an address"),
             ("sk-0123456789", "…"),

@@ -15,7 +15,7 @@ use super::exposition;
 use super::keys::{Figures, Keys, Seconds};
 use super::panics;
 use super::process::Process;
-use crate::model::{Action, KeyId, Outcome, SourceId, TargetKind, WorkspaceId};
+use crate::model::{Action, KeyId, Outcome, SourceId, WorkspaceId};
 
 /// The name metrics and reports give to Flashback, beside the ids of the sources.
 pub const FLASHBACK: &str = "flashback";
@@ -155,15 +155,10 @@ metrics! {
     request_duration: CallTimes = CallTimes::new_with_constructor(call_time),
         "api_request_duration_seconds", "Time of a call to an outside service";
     listed: Family<WorkspaceLabel, Gauge> = Family::default(),
-        "workspace_listed", "1 while Flashback lists the configurations of the workspace";
+        "workspace_listed", "1 while Flashback lists what the workspace has";
     unreadable: Family<WorkspaceLabel, Gauge> = Family::default(),
         "listing_unreadable_entries",
-        "Entries of the last list of the workspace's configurations that could not be read";
-    stored_keys_listed: Family<WorkspaceLabel, Gauge> = Family::default(),
-        "stored_keys_listed", "1 while Flashback lists the stored keys of the workspace";
-    stored_keys_unreadable: Family<WorkspaceLabel, Gauge> = Family::default(),
-        "stored_keys_unreadable_entries",
-        "Entries of the last list of the workspace's stored keys that could not be read";
+        "Entries of the last lists of the workspace that could not be read";
     state_up: Gauge = Gauge::default(),
         "state_up", "1 while the state answers";
     replicas: Gauge = Gauge::default(),
@@ -330,81 +325,6 @@ impl Metrics {
         });
     }
 
-    /// Whether a service answers: a source's id, or [`FLASHBACK`].
-    pub fn service_up(&self, service: &str, up: bool) {
-        if service == FLASHBACK {
-            self.flashback_up.set(i64::from(up));
-        } else if service != PROVIDER {
-            self.source_up
-                .get_or_create(&SourceLabel {
-                    source: service.to_owned(),
-                })
-                .set(i64::from(up));
-        }
-    }
-
-    /// One sign-in to a service, a source's id or [`FLASHBACK`], that was answered.
-    pub fn sign_in(&self, service: &str, succeeded: bool) {
-        let service = service.to_owned();
-        let outcome = match succeeded {
-            true => "succeeded",
-            false => "failed",
-        };
-        let label = ServiceOutcome {
-            service: service.clone(),
-            outcome: outcome.to_owned(),
-        };
-        self.sign_ins.get_or_create(&label).inc();
-        self.signed_in
-            .get_or_create(&ServiceLabel { service })
-            .set(i64::from(succeeded));
-    }
-
-    /// What came of asking for a list: whether there was one, and how many entries could not be read.
-    pub fn listed(&self, workspace: &WorkspaceId, kind: TargetKind, came: bool, unreadable: usize) {
-        let workspace_id = workspace.to_string();
-        let label = WorkspaceLabel { workspace_id };
-        let (listed, entries) = match kind {
-            TargetKind::Configuration => (&self.listed, &self.unreadable),
-            TargetKind::StoredKey => (&self.stored_keys_listed, &self.stored_keys_unreadable),
-        };
-        listed.get_or_create(&label).set(i64::from(came));
-        let unreadable = i64::try_from(unreadable).unwrap_or(i64::MAX);
-        entries.get_or_create(&label).set(unreadable);
-    }
-
-    /// One repetition after a failure.
-    pub fn retry(&self, target: &str) {
-        self.retries
-            .get_or_create(&TargetLabel {
-                target: target.to_owned(),
-            })
-            .inc();
-    }
-
-    /// One call to an outside service.
-    pub fn api_request(
-        &self,
-        service: &str,
-        operation: &'static str,
-        status: &str,
-        elapsed: Duration,
-    ) {
-        let label = RequestLabel {
-            service: service.to_owned(),
-            operation,
-            status: status.to_owned(),
-        };
-        self.requests.get_or_create(&label).inc();
-        let label = OperationLabel {
-            service: label.service,
-            operation: label.operation,
-        };
-        self.request_duration
-            .get_or_create(&label)
-            .observe(elapsed.as_secs_f64());
-    }
-
     /// One reload of the configuration: `accepted` or `rejected`.
     pub fn reload(&self, outcome: &'static str) {
         self.reloads
@@ -437,6 +357,7 @@ fn unix_seconds(at: DateTime<Utc>) -> Seconds {
     Seconds(at.timestamp_micros() as f64 / 1e6)
 }
 
+mod services;
 mod sharing;
 
 #[cfg(test)]

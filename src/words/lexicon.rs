@@ -63,7 +63,7 @@ fn is_scrap(word: &str) -> bool {
 
 /// `unreachable`, `Unauthorized`, `API`, `can't`, `APIs` and `AccessDeniedException`, but not
 /// `hQ7vN2kz9LmX`.
-fn is_known(word: &str) -> bool {
+pub(super) fn is_known(word: &str) -> bool {
     if !word.is_ascii() {
         return false;
     }

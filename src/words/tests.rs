@@ -224,10 +224,9 @@ fn windows(text: &str) -> Vec<String> {
 
 /// Whether a dress has cut a secret so that pieces of it are words by chance.
 fn is_cut_to_a_word(dressed: &str, other: &str) -> bool {
-    let pieces = dressed.split(|c: char| !c.is_ascii_alphabetic());
-    let own = pieces.filter(|piece| !piece.is_empty() && !other.contains(piece));
-    let words = own.filter(|piece| piece.len() > 1 && is_plain(piece));
-    words.map(str::len).sum::<usize>() >= 3
+    let pieces = dressed.split(|c: char| !c.is_ascii_alphanumeric());
+    let mut own = pieces.filter(|piece| !piece.is_empty() && !other.contains(piece));
+    own.any(|piece| piece.len() > 1 && lexicon::is_known(piece))
 }
 
 /// The letters and digits of a text, and where it is masked.

@@ -25,6 +25,7 @@ fn key(id: &str, state: State) -> Key {
             source: SourceId::new("vault"),
             name: format!("Name of {id}"),
             ai_llm_id: Some("5a4db0c5".to_owned()),
+            target: None,
             version: Some("3".to_owned()),
             error: (state == State::Failing).then(|| format!("what is wrong with {id}")),
             action: None,

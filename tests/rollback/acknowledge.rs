@@ -71,3 +71,35 @@ async fn the_store_is_told_when_every_key_has_the_version_and_not_before() {
     scene.rotator.json(&["sync", "k", "--force"]).await;
     told("3").await;
 }
+
+/// The gateway's nodes may use the older key a moment longer: the store is told when that is over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_store_is_told_when_the_version_has_settled() {
+    let mut scene = Scene::set(
+        "rollback-settles",
+        "grace = \"1s\"\nsettle = \"3s\"",
+        "# acknowledged",
+    )
+    .await;
+    scene.rotate("sk-1").await;
+    scene.rotator.start();
+    let told = scene.rotator.event("acknowledged", |_| true).await;
+    let at = |line: &Value| {
+        let text = line["timestamp"].as_str().expect("a time");
+        text.parse::<chrono::DateTime<chrono::Utc>>()
+            .expect("a time")
+    };
+    let works = |line: &&Value| line["message"] == "Flashback says that the key works";
+    let lines = scene.rotator.log();
+    let lines: Vec<Value> = lines
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    let verified = lines.iter().find(works).expect("it was verified");
+    let settled = at(&told) - at(verified);
+    assert!(
+        settled >= chrono::TimeDelta::milliseconds(2_990),
+        "{settled}"
+    );
+    assert_eq!(scene.told().await.as_deref(), Some("1"));
+}

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use flashback_rotator::model::{Held, Live, Record};
+use flashback_rotator::model::{Edits, Held, Live, Record};
 use flashback_rotator::store::sqlite::Sqlite;
 use flashback_rotator::store::{Store as _, StoreError};
 use rusqlite::Connection;
@@ -116,14 +116,16 @@ async fn there_is_no_place_for_a_value() {
         .collect::<Result<_, _>>()
         .expect("names");
     // Whoever adds a column here has thought about what goes into it.
-    let known = "history.action history.ai_llm_id history.at history.elapsed_us history.error \
+    let known = "edits.ai_llm_id edits.at edits.heard edits.id edits.own edits.user_id \
+        history.action history.ai_llm_id history.at history.elapsed_us history.error \
         history.id history.key history.name history.outcome history.previous_version \
         history.reason history.source history.verified_by history.version \
-        keys.ai_llm_id keys.candidate keys.held keys.intent keys.key keys.live keys.previous \
+        keys.ai_llm_id keys.candidate keys.edits keys.held keys.intent keys.key keys.live keys.previous \
         keys.refusal keys.seen keys.told keys.trial \
         looks.checked_at looks.key looks.next_at looks.problem looks.strip meta.name meta.value \
         requests.answer requests.claimed_at requests.claimed_by requests.done requests.id \
-        requests.request requests.submitted_at requests.total";
+        requests.request requests.submitted_at requests.total \
+        watches.read_to watches.workspace_id";
     assert_eq!(columns.join(" "), known);
 }
 
@@ -139,7 +141,8 @@ async fn a_state_of_an_earlier_schema_is_read_and_brought_up_to_date() {
         .execute_batch(
             "ALTER TABLE keys DROP COLUMN previous; ALTER TABLE keys DROP COLUMN trial;
              ALTER TABLE keys DROP COLUMN candidate; ALTER TABLE keys DROP COLUMN told;
-             UPDATE keys SET live = json_remove(live, '$.verified_by'),
+             ALTER TABLE keys DROP COLUMN edits; DROP TABLE edits; DROP TABLE watches;
+             UPDATE keys SET live = json_remove(live, '$.verified_by', '$.verified_at'),
                  held = json_remove(held, '$.origin', '$.instead', '$.left_at');
              PRAGMA user_version = 2;",
         )
@@ -147,6 +150,7 @@ async fn a_state_of_an_earlier_schema_is_read_and_brought_up_to_date() {
     drop(shell);
     record.live = record.live.map(|live| Live {
         verified_by: None,
+        verified_at: None,
         ..live
     });
     record.held = record.held.map(|held| Held {
@@ -160,6 +164,7 @@ async fn a_state_of_an_earlier_schema_is_read_and_brought_up_to_date() {
         trial: None,
         candidate: None,
         told: None,
+        edits: Edits::default(),
         ..record
     };
     let beside = Sqlite::open_beside(&file.path()).expect("opened");

@@ -128,6 +128,13 @@ dir = "{{dir}}/secrets"
         std::fs::rename(next, self.config()).expect("renamed");
     }
 
+    /// How often Flashback is asked who has changed credentials, or `off`.
+    pub fn watch_edits(&self, every: &str) {
+        let config = std::fs::read_to_string(self.config()).expect("a configuration");
+        let line = format!("[flashback]\nwatch_edits = \"{every}\"");
+        self.write_config(&config.replacen("[flashback]", &line, 1));
+    }
+
     pub fn path(&self) -> &Path {
         self.directory.path()
     }

@@ -1,6 +1,8 @@
 //! A key that is shared: what a look does when it is somebody else's, or becomes so, or when the state
 //! is away.
 
+use tokio::time::Instant;
+
 use super::*;
 use crate::model::{Edit, Fence, HistoryRow, Hold, LookNote, Outcome, Repair, ReplicaId, Verifier};
 use crate::store::edits::{Heard, Watch};

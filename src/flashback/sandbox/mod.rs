@@ -45,7 +45,7 @@ pub use self::records::{Shown, ShownKey, sha256_hex};
 pub use self::switches::{InlineOnStored, Seed, Switches};
 
 /// The user id of the sandbox's own account.
-pub const USER_ID: &str = "sandbox-user";
+pub const USER_ID: &str = "rotator-account";
 
 /// The user id of whoever changes something through the [`Sandbox`] handle or its control paths,
 /// where none is named.

@@ -11,6 +11,18 @@ const GOOD_FOR: TimeDelta = TimeDelta::seconds(300);
 /// The same for a list that is to tell whose a name is.
 const GOOD_FOR_NAMES: TimeDelta = TimeDelta::seconds(30);
 
+/// These configurations, as a list shows them.
+pub(super) fn listed(all: &[Configuration]) -> Vec<Listed> {
+    let listed = |one: &Configuration| Listed {
+        id: one.id.clone(),
+        appearance: Appearance {
+            stored_key: one.stored_key.clone(),
+            ..case::shown(&one.settings)
+        },
+    };
+    all.iter().map(listed).collect()
+}
+
 impl World {
     /// Asks for a list, and keeps it.
     pub(super) fn list(&mut self) -> Vec<Configuration> {

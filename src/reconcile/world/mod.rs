@@ -7,6 +7,8 @@ mod drift;
 mod foreign;
 mod properties;
 
+use self::drift::listed;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -103,18 +105,6 @@ struct Configuration {
     value: u8,
     /// It takes its credentials from this stored key.
     stored_key: Option<AiLlmId>,
-}
-
-/// These configurations, as a list shows them.
-fn listed(all: &[Configuration]) -> Vec<Listed> {
-    let listed = |one: &Configuration| Listed {
-        id: one.id.clone(),
-        appearance: Appearance {
-            stored_key: one.stored_key.clone(),
-            ..case::shown(&one.settings)
-        },
-    };
-    all.iter().map(listed).collect()
 }
 
 struct World {

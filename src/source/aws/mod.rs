@@ -301,3 +301,17 @@ fn take(value: GetSecretValueOutput, version: &Version) -> Result<Reading, Sourc
 fn time(at: &aws_sdk_secretsmanager::primitives::DateTime) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(at.secs(), at.subsec_nanos())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_that_cannot_be_kept_is_refused_and_not_repeated() {
+        assert!(version("b7c1f2de-6c0e-4b59-9f0e-1d2c3b4a5968").is_ok());
+        for id in ["canary".repeat(100_000), "canary\u{202e}".to_owned()] {
+            let error = version(&id).expect_err("refused").to_string();
+            assert!(!error.contains("canary"), "{error}");
+        }
+    }
+}

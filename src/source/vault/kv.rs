@@ -381,6 +381,14 @@ mod tests {
     }
 
     #[test]
+    fn a_time_that_is_too_long_to_keep_is_refused_by_its_length() {
+        let created = format!("2026-01-01T00:00:00.{}Z", "1".repeat(70_000));
+        let error = version(1, &created).expect_err("refused").to_string();
+        assert!(error.contains("70021"), "{error}");
+        assert!(error.len() < 200, "{error}");
+    }
+
+    #[test]
     fn a_path_stays_what_it_is() {
         for path in ["llm/openai", "a b/ü/%2e%2e", "..a", "a.b"] {
             assert!(check_path(path).is_ok(), "{path}");

@@ -67,7 +67,7 @@ fn repair(columns: &Columns<'_>) -> Result<Option<Repair>, StoreError> {
 /// has not: a program of this version may read beside one of that.
 pub(super) const RECORD: &str = "
     n.key, k.ai_llm_id, k.seen, k.live, k.intent, k.refusal, k.held, k.previous, k.trial,
-    k.candidate, k.told, (to_jsonb(k) -> 'edits')::json AS edits, o.checked_at, o.next_at, o.problem, o.strip, l.holder, l.fence, l.repair_no,
+    k.candidate, k.told, nullif(to_jsonb(k) -> 'edits', 'null')::json AS edits, o.checked_at, o.next_at, o.problem, o.strip, l.holder, l.fence, l.repair_no,
     CASE WHEN l.repair_at IS NOT NULL THEN 0::float8
          WHEN l.late_at IS NOT NULL
          THEN greatest(extract(epoch FROM l.late_at - clock_timestamp())::float8, 0.001)

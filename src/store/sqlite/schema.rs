@@ -111,9 +111,10 @@ const KNOWN: i64 = MIGRATIONS.len() as i64;
 pub(super) fn is_there(connection: &Connection, place: &Place) -> Result<bool, StoreError> {
     let explain = |error| place.explain(&error);
     let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-    let application = number("PRAGMA application_id").map_err(explain)?;
-    let found = number("PRAGMA user_version").map_err(explain)?;
+    // In this order: another process may make the tables and mark the file meanwhile, at once.
     let tables = number("SELECT count(*) FROM sqlite_schema").map_err(explain)?;
+    let found = number("PRAGMA user_version").map_err(explain)?;
+    let application = number("PRAGMA application_id").map_err(explain)?;
     if application != APPLICATION && (application != 0 || found != 0 || tables != 0) {
         return Err(place.corrupt("it is an SQLite file of another application"));
     }
