@@ -1,4 +1,4 @@
-//! What Flashback listed last: one list of each kind for each workspace, shared by all its keys.
+//! The newest lists from Flashback: one of each kind for each workspace, shared by all its keys.
 //!
 //! Ten thousand keys that are new to a workspace need to know what it holds, and so does each of
 //! them now and then: a list a key would be a hundred million lines to read. How old a list may be
@@ -171,7 +171,8 @@ impl Lists {
         list.clone()
     }
 
-    /// Tells of all the lists of a workspace, of which this is one.
+    /// Tells of all the lists of a workspace, of which this is one. An outage of all of Flashback says
+    /// nothing about them.
     fn show(
         &self,
         workspace: &WorkspaceId,
@@ -179,6 +180,9 @@ impl Lists {
         list: &Result<Arc<List>, FlashbackError>,
         metrics: &Metrics,
     ) {
+        if list.as_ref().is_err_and(|error| !told(error)) {
+            return;
+        }
         let unreadable = list.as_ref().ok().map(|list| list.unreadable.len());
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         let kinds = shown.entry(workspace.clone()).or_default();
@@ -331,7 +335,7 @@ impl Pass<'_> {
 }
 
 impl Engine {
-    /// What is to be said of a key whose workspace was not listed when it was last asked for.
+    /// Returns the problem of a key whose workspace could not be listed the last time.
     pub(super) fn unlisted(&self, settings: &Settings) -> Option<Problem> {
         let place = self
             .lists

@@ -155,7 +155,7 @@ metrics! {
     request_duration: CallTimes = CallTimes::new_with_constructor(call_time),
         "api_request_duration_seconds", "Time of a call to an outside service";
     listed: Family<WorkspaceLabel, Gauge> = Family::default(),
-        "workspace_listed", "1 while Flashback lists what the workspace has";
+        "workspace_listed", "1 while Flashback lists what the workspace has, 0 where it answers but does not";
     unreadable: Family<WorkspaceLabel, Gauge> = Family::default(),
         "listing_unreadable_entries",
         "Entries of the last lists of the workspace that could not be read";
