@@ -4,12 +4,12 @@
 //! that have something to look into. It changes nothing itself, and says nothing of what was changed:
 //! the key finds that in the state. A workspace that gives no answer holds up no other.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
-use futures_util::future::join_all;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::flashback::{Account, FlashbackError};
@@ -25,9 +25,6 @@ const AGAIN: Duration = Duration::from_secs(15 * 60);
 /// How often the configuration is looked into while nothing is to be watched.
 const OFF: Duration = Duration::from_secs(5);
 
-/// The longest wait for the answers of one round: what comes later is asked for in the next.
-const ROUND: Duration = Duration::from_secs(60);
-
 /// From when on events are read where they were never read before.
 const FIRST: TimeDelta = TimeDelta::hours(24);
 
@@ -36,9 +33,11 @@ pub struct EditWatch {
     current: Arc<Current>,
     scheduler: Scheduler,
     account: Option<(Account, Instant)>,
+    /// Workspaces that are being asked about.
+    asking: HashSet<WorkspaceId>,
     /// Workspaces whose events cannot be had, and until when that is taken for so.
     without: HashMap<WorkspaceId, Instant>,
-    /// What was last said of the account.
+    /// The last thing that was logged about the account.
     said: Option<&'static str>,
 }
 
@@ -47,6 +46,9 @@ enum Unasked {
     State,
     Flashback(FlashbackError),
 }
+
+/// A workspace, and whether its events could be read.
+type Answer = (WorkspaceId, Result<(), Unasked>);
 
 impl From<StoreError> for Unasked {
     /// The state's outages are told by others.
@@ -62,6 +64,7 @@ impl EditWatch {
             current,
             scheduler,
             account: None,
+            asking: HashSet::new(),
             without: HashMap::new(),
             said: None,
         }
@@ -69,6 +72,7 @@ impl EditWatch {
 
     /// Watches until it is dropped.
     pub async fn run(&mut self) {
+        let mut asked = JoinSet::new();
         loop {
             let fleet = self.current.load();
             let Some(every) = fleet.config.watch_edits else {
@@ -76,13 +80,20 @@ impl EditWatch {
                 continue;
             };
             let began = Instant::now();
-            self.round(&fleet, every).await;
+            self.ask(&fleet, every, &mut asked).await;
+            // What another replica has heard of is found here, too.
+            self.wake(&fleet).await;
+            drop(fleet);
             // An interval that a reload has shortened counts at once.
-            while let Some(left) = self.interval().checked_sub(began.elapsed()) {
-                if left.is_zero() {
-                    break;
+            while let Some(left) = self.interval().checked_sub(began.elapsed())
+                && !left.is_zero()
+            {
+                let answer = asked.join_next();
+                match tokio::time::timeout(left.min(OFF), answer).await {
+                    Ok(Some(answer)) => self.heard(answer.ok()).await,
+                    Ok(None) => tokio::time::sleep(left.min(OFF)).await,
+                    Err(_) => {}
                 }
-                tokio::time::sleep(left.min(OFF)).await;
             }
         }
     }
@@ -91,29 +102,47 @@ impl EditWatch {
         self.current.load().config.watch_edits.unwrap_or_default()
     }
 
-    async fn round(&mut self, fleet: &Arc<Fleet>, every: Duration) {
-        if let Some(own) = self.own(fleet).await {
-            let now = Instant::now();
-            self.without.retain(|_, until| *until > now);
-            let held = |key: &KeyId| fleet.engine.holdings.has(key);
-            let workspaces: BTreeSet<WorkspaceId> = fleet
-                .units
-                .iter()
-                .filter(|(key, _)| held(key))
-                .map(|(_, unit)| unit.config.settings.workspace_id.clone())
-                .filter(|workspace| !self.without.contains_key(workspace))
-                .collect();
-            let asked = workspaces.iter().map(|workspace| {
-                let answer = tokio::time::timeout(ROUND, ask(fleet, workspace, every, &own));
-                async move { (workspace, answer.await) }
+    /// Asks about each workspace that is not being asked about still.
+    async fn ask(&mut self, fleet: &Arc<Fleet>, every: Duration, asked: &mut JoinSet<Answer>) {
+        let Some(own) = self.own(fleet).await else {
+            return;
+        };
+        let now = Instant::now();
+        self.without.retain(|_, until| *until > now);
+        let held = |key: &KeyId| fleet.engine.holdings.has(key);
+        let workspaces: BTreeSet<WorkspaceId> = fleet
+            .units
+            .iter()
+            .filter(|(key, _)| held(key))
+            .map(|(_, unit)| unit.config.settings.workspace_id.clone())
+            .filter(|workspace| !self.without.contains_key(workspace))
+            .filter(|workspace| !self.asking.contains(workspace))
+            .collect();
+        for workspace in workspaces {
+            self.asking.insert(workspace.clone());
+            let (fleet, own) = (Arc::clone(fleet), own.clone());
+            asked.spawn(async move {
+                let answer = ask(&fleet, &workspace, every, &own).await;
+                (workspace, answer)
             });
-            for (workspace, answer) in join_all(asked).await {
-                if let Ok(Err(Unasked::Flashback(error))) = answer {
-                    self.cannot(workspace, &error);
-                }
-            }
         }
-        self.wake(fleet).await;
+    }
+
+    /// Takes note of one workspace's answer; none where the question panicked, which has been told.
+    async fn heard(&mut self, answer: Option<Answer>) {
+        let Some((workspace, answer)) = answer else {
+            self.asking.clear();
+            return;
+        };
+        self.asking.remove(&workspace);
+        match answer {
+            Ok(()) => {
+                let fleet = self.current.load();
+                self.wake(&fleet).await;
+            }
+            Err(Unasked::Flashback(error)) => self.cannot(&workspace, &error),
+            Err(Unasked::State) => {}
+        }
     }
 
     /// The user id of the account that the rotator works as: without it, own writes are not told from
@@ -200,7 +229,7 @@ async fn ask(
         },
         at: update.at,
     });
-    // What was before the watch began is nobody's drift.
+    // Edits from before the watch began are not drift.
     let heard: Vec<Heard> = match read_to {
         Some(_) => heard.collect(),
         None => Vec::new(),
