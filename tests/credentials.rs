@@ -45,25 +45,12 @@ async fn access_tokens_are_renewed_and_a_401_signs_in_again() {
     sandbox.change(|switches| switches.token_life_ms = 2_000);
     let mut rotator = Rotator::new(&sandbox.url(), "");
     std::fs::write(rotator.path().join("password"), "right").expect("written");
-    rotator.write_config(&format!(
-        r#"
-[flashback]
-base_url = "{}"
-workspace_id = "w"
-[flashback.auth]
-email = "me@example.com"
-password = {{ file = "{{dir}}/password" }}
-[state]
-url = "sqlite://{{dir}}/state.db"
-[http]
-listen = "127.0.0.1:0"
-[sources.files]
-type = "file"
-dir = "{{dir}}/secrets"
-{QUICK}{}"#,
-        sandbox.url(),
-        file_key("a")
-    ));
+    rotator.configure_signing_in(
+        &sandbox.url(),
+        r#"email = "me@example.com"
+password = { file = "{dir}/password" }"#,
+        &format!("{QUICK}{}", file_key("a")),
+    );
     rotator.put("a", "sk-0");
     rotator.start();
     arrives(&sandbox, "a", "sk-0").await;

@@ -47,24 +47,12 @@ fn rotator(flashback: &str, more: &str) -> Rotator {
     std::fs::write(rotator.path().join("password"), "canary-password").expect("written");
     std::fs::write(rotator.path().join("seed"), SEED.to_lowercase()).expect("written");
     let keys: String = (0..10).map(|n| file_key(&format!("k{n}"))).collect();
-    rotator.write_config(&format!(
-        r#"
-[flashback]
-base_url = "{flashback}"
-workspace_id = "w"
-[flashback.auth]
-email = "me@example.com"
+    let auth = format!(
+        r#"email = "me@example.com"
 password = {{ file = "{{dir}}/password" }}
-{more}
-[state]
-url = "sqlite://{{dir}}/state.db"
-[http]
-listen = "127.0.0.1:0"
-[sources.files]
-type = "file"
-dir = "{{dir}}/secrets"
-{QUICK}{keys}"#
-    ));
+{more}"#
+    );
+    rotator.configure_signing_in(flashback, &auth, &format!("{QUICK}{keys}"));
     for n in 0..10 {
         rotator.put(&format!("k{n}"), &format!("sk-{n}"));
     }

@@ -101,13 +101,18 @@ impl Rotator {
 
     /// Writes the configuration, as [`new`](Self::new) does.
     pub fn configure(&self, flashback: &str, rest: &str) {
+        self.configure_signing_in(flashback, r#"token = { file = "{dir}/token" }"#, rest);
+    }
+
+    /// Writes the configuration with this in `[flashback.auth]`.
+    pub fn configure_signing_in(&self, flashback: &str, auth: &str, rest: &str) {
         let common = format!(
             r#"
 [flashback]
 base_url = "{flashback}"
 workspace_id = "w"
 [flashback.auth]
-token = {{ file = "{{dir}}/token" }}
+{auth}
 [state]
 url = "sqlite://{{dir}}/state.db"
 [http]

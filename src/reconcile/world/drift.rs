@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::properties::{BOTH, happening};
+use super::properties::{BOTH, happening, settled};
 use super::*;
 
 /// How long a list is gone by.
@@ -95,14 +95,7 @@ proptest! {
         gone in any::<bool>(),
         dies_after in prop::option::of(0..LONGEST_PASS),
     ) {
-        let mut world = World::new(BOTH);
-        for happening in happenings {
-            world.happen(happening);
-        }
-        world.happen(Happening::Rotate { value: good });
-        world.happen(Happening::Restore { value: good });
-        world.now += TimeDelta::hours(25);
-        world.watch(5);
+        let mut world = settled(happenings, good);
         if let Some(bad) = bad {
             world.happen(Happening::Rotate { value: bad });
             world.happen(Happening::Revoke { value: bad });
@@ -135,14 +128,7 @@ proptest! {
         happenings in prop::collection::vec(happening(), 0..20),
         renamed in any::<bool>(),
     ) {
-        let mut world = World::new(BOTH);
-        for happening in happenings {
-            world.happen(happening);
-        }
-        world.happen(Happening::Rotate { value: 1 });
-        world.happen(Happening::Restore { value: 1 });
-        world.now += TimeDelta::hours(25);
-        world.watch(5);
+        let mut world = settled(happenings, 1);
         let (ours, pushes) = (world.configurations[0].id.clone(), world.pushes);
         match renamed {
             true => world.configurations[0].settings.name = "elsewhere".into(),

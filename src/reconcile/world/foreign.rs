@@ -1,9 +1,9 @@
-//! What others do to what holds the key: they write credentials of their own, or attach it to a stored
+//! Edits by others of the key's configuration: they write credentials of their own, or attach it to a stored
 //! key.
 
 use proptest::prelude::*;
 
-use super::properties::{BOTH, happening};
+use super::properties::{happening, settled};
 use super::*;
 use crate::model::Edit;
 
@@ -41,19 +41,6 @@ impl World {
     }
 }
 
-/// A world in which the newest value is live, after whatever happened.
-fn settled(happenings: Vec<Happening>) -> World {
-    let mut world = World::new(BOTH);
-    for happening in happenings {
-        world.happen(happening);
-    }
-    world.happen(Happening::Rotate { value: 1 });
-    world.happen(Happening::Restore { value: 1 });
-    world.now += TimeDelta::hours(25);
-    world.watch(5);
-    world
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -65,7 +52,7 @@ proptest! {
         times in 1..3_usize,
         dies_after in prop::option::of(0..LONGEST_PASS),
     ) {
-        let mut world = settled(happenings);
+        let mut world = settled(happenings, 1);
         let (before, pushes) = (world.live_value(), world.pushes);
         for _ in 0..times {
             world.happen(Happening::Overwrite { value });
@@ -74,7 +61,7 @@ proptest! {
         world.look(&[], None, Order::None);
         prop_assert_eq!(world.live_value(), before);
         prop_assert!(world.pushes <= pushes + 2, "{} pushes", world.pushes - pushes);
-        // What is written again has to prove itself again.
+        // Credentials that are written again have to be verified again.
         prop_assert_eq!(world.watch(3), End::Rested(Rest::InSync));
         prop_assert!(world.record.live.as_ref().is_some_and(|live| live.verified_by.is_some()));
         world.is_at_rest();
@@ -88,7 +75,7 @@ proptest! {
         rotated in any::<bool>(),
         dies_after in prop::option::of(0..LONGEST_PASS),
     ) {
-        let mut world = settled(happenings);
+        let mut world = settled(happenings, 1);
         world.attach(Some("key-1"));
         let (before, pushes) = (world.configurations.clone(), world.pushes);
         if rotated {
@@ -117,7 +104,7 @@ proptest! {
 /// An account that people use, too, has more updates than the rotator has made.
 #[test]
 fn more_updates_than_own_writes_are_somebodys() {
-    let mut world = settled(Vec::new());
+    let mut world = settled(Vec::new(), 1);
     world.look(&[], None, Order::None);
     let (before, pushes) = (world.live_value(), world.pushes);
     world.configurations[0].value = 99;

@@ -107,6 +107,19 @@ impl World {
     }
 }
 
+/// A world in which the newest value is live, and it is this, after whatever happened.
+pub(super) fn settled(happenings: Vec<Happening>, value: u8) -> World {
+    let mut world = World::new(BOTH);
+    for happening in happenings {
+        world.happen(happening);
+    }
+    world.happen(Happening::Rotate { value });
+    world.happen(Happening::Restore { value });
+    world.now += TimeDelta::hours(25);
+    world.watch(5);
+    world
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -180,14 +193,7 @@ proptest! {
         bad in 3..6_u8,
         dies_after in prop::option::of(0..LONGEST_PASS),
     ) {
-        let mut world = World::new(BOTH);
-        for happening in happenings {
-            world.happen(happening);
-        }
-        world.happen(Happening::Rotate { value: good });
-        world.happen(Happening::Restore { value: good });
-        world.now += TimeDelta::hours(25);
-        world.watch(5);
+        let mut world = settled(happenings, good);
         prop_assert_eq!(world.live_value(), world.newest_value());
         let before = world.live_value();
 
