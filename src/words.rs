@@ -33,14 +33,14 @@ const SHORT: usize = 3;
 /// The longest punctuation between or around words, such as `":{"`.
 const PUNCTUATION: usize = 4;
 
-/// What may stand before a word, behind it, and inside an identifier.
+/// The punctuation allowed before a word, behind it, and inside an identifier.
 const OPENING: &str = "([{<\"'`*“‘";
 const CLOSING: &str = ")]}>\"'`.,;:!?“”’…";
 const JOINING: &str = "-_./:=,;'\"`()[]{}<>+@|?";
-/// What may stand alone.
+/// The punctuation allowed to stand alone.
 const ALONE: &str = "-–—=+:;.,|/&*…!?()[]{}<>\"'`";
 
-/// What of a server's text may be shown: at most [`LONGEST`] characters in one line. `sent` are the
+/// Returns the part of a server's text that may be shown: at most [`LONGEST`] characters in one line. `sent` are the
 /// credentials of the call that was answered.
 pub fn shown(text: &str, sent: &[&str]) -> String {
     let text = Text::of(text, sent);
@@ -81,10 +81,10 @@ struct Text {
     sent: Vec<bool>,
 }
 
-/// What stands between two blanks.
+/// A piece of text between two blanks.
 struct Chunk {
     range: Range<usize>,
-    /// The same without the punctuation around it.
+    /// The piece without the punctuation around it.
     core: Range<usize>,
     pieces: Vec<Piece>,
     masked: bool,

@@ -140,7 +140,7 @@ async fn services(fleet: &Fleet) -> Vec<Line> {
     lines
 }
 
-/// What a list holds, and which of its entries cannot be read: those are passed over.
+/// Describes a list: how many entries it holds, and which of them cannot be read and are passed over.
 fn found(listing: &Listing, kind: TargetKind) -> String {
     let readable = count(listing.entries.len(), kind.noun());
     match &listing.unreadable[..] {
@@ -153,7 +153,7 @@ fn found(listing: &Listing, kind: TargetKind) -> String {
     }
 }
 
-/// Who is signed in, as an addition to how. What Flashback does not tell is left out.
+/// Describes the account that is signed in, as far as Flashback tells of it.
 async fn account(flashback: &dyn Flashback) -> String {
     let account = match flashback.account().await {
         Ok(account) => account,

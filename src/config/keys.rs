@@ -16,7 +16,7 @@ use super::tree::Spot;
 use super::{Check, CronLine, KeyConfig};
 use crate::model::{AiLlmId, AiType, KeyId, Origin, Settings, Target, WorkspaceId};
 
-/// What a key takes where it says nothing itself.
+/// The defaults for settings that a key leaves out.
 pub(super) struct General {
     pub(super) names_workspace: bool,
     pub(super) workspace_id: Option<String>,
@@ -80,7 +80,7 @@ pub(super) fn check_keys(
     configs
 }
 
-/// What is said where two keys would be written to the same place.
+/// The message and the help where two keys would be written to the same place.
 fn same_name(stored: bool) -> (&'static str, &'static str) {
     match stored {
         false => (
@@ -94,8 +94,8 @@ fn same_name(stored: bool) -> (&'static str, &'static str) {
     }
 }
 
-/// What a key is known by in Flashback, and where that was written: a configuration by its name, a
-/// stored key by its description or id.
+/// Returns what names a key in Flashback, and where that was written: a configuration's name, a
+/// stored key's description or id.
 fn check_target(key: &Key, findings: &mut Findings) -> (Option<String>, Option<Spot>) {
     let written = &key.written;
     if key.stored != Some(true) {
@@ -156,7 +156,7 @@ fn check_target(key: &Key, findings: &mut Findings) -> (Option<String>, Option<S
     }
 }
 
-/// What a key needs because of its provider.
+/// Checks the settings that a key's provider requires.
 fn check_needs(key: &Key, findings: &mut Findings) {
     let id = key.id.as_str();
     if matches!(key.ai_type, Some(AiType::Aws | AiType::Other)) && key.written.endpoint.is_none() {
@@ -188,7 +188,7 @@ fn check_needs(key: &Key, findings: &mut Findings) {
     }
 }
 
-/// Where a pair is asked for, both have to be named: neither is the only field.
+/// Checks that `fields` names both halves of a pair: neither is the only field.
 fn check_pair(key: &Key, findings: &mut Findings) {
     if let (Some(fields), Some(spot)) = (&key.fields, key.written.fields)
         && fields.key.is_some()

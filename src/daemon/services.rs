@@ -78,7 +78,7 @@ impl Services {
         })
     }
 
-    /// Who has changed credentials in Flashback.
+    /// Starts the watch for credentials that others change in Flashback.
     pub fn edits(&self, watch: EditWatch) -> JoinHandle<()> {
         self.start(Task::Edits, watch, |watch| watch.run().boxed())
     }

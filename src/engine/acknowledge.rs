@@ -96,7 +96,7 @@ impl Pass<'_> {
 }
 
 impl Engine {
-    /// What comes of telling the store which version is live: how long to wait where it has to be
+    /// Handles a failed acknowledgement to the source; returns how long to wait where it has to be
     /// tried again. A refusal is somebody's decision, and is asked about as seldom as one of
     /// Flashback's.
     pub(super) fn untold(

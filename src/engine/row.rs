@@ -23,7 +23,7 @@ pub struct Row {
     pub source: SourceId,
     /// Its name in Flashback.
     pub name: String,
-    /// What holds it in Flashback: its configuration, or its stored key.
+    /// The id, in Flashback, of its configuration or its stored key.
     pub ai_llm_id: Option<String>,
     /// `stored-key` where that is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]

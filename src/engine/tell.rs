@@ -17,7 +17,7 @@ fn id(record: &Record) -> Option<&str> {
     record.ai_llm_id.as_ref().map(AiLlmId::as_str)
 }
 
-/// What holds the key.
+/// Names what holds the key in Flashback, for a log line.
 fn noun(unit: &Unit) -> &'static str {
     unit.config.settings.target.kind().noun()
 }

@@ -382,7 +382,7 @@ impl Pass<'_> {
     }
 }
 
-/// What a validation means that did not come about, and how long it asked to be let alone.
+/// Classifies a validation that gave no verdict, with the wait that Flashback asked for.
 fn unvalidated(error: &FlashbackError) -> (Verdict, Option<Duration>) {
     let retry_after = match error.class() {
         Class::Outage { retry_after } | Class::Transient { retry_after } => retry_after,

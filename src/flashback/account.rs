@@ -1,4 +1,4 @@
-//! Who is signed in.
+//! The account that is signed in.
 
 use serde_json::Value;
 

@@ -168,7 +168,7 @@ fn secrets(credentials: &Credentials) -> Vec<&Secret> {
         .collect()
 }
 
-/// Where a kind of thing is, and what the answer to its creation calls its id.
+/// The path of a kind of target, and the field that holds its id in the answer to its creation.
 fn place(kind: TargetKind) -> (&'static [&'static str], &'static str) {
     match kind {
         TargetKind::Configuration => (&["ai", "llm"], "aiLlmId"),

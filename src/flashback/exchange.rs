@@ -198,7 +198,7 @@ impl Exchange {
         Err(refusal)
     }
 
-    /// Where Flashback is said to be.
+    /// The configured base URL.
     pub fn base(&self) -> &str {
         self.base.as_str()
     }
@@ -246,7 +246,7 @@ fn all_sent<'a>(call: &Call<'a>, bearer: Option<&'a Secret>) -> Vec<&'a Secret> 
     call.sent.iter().copied().chain(bearer).collect()
 }
 
-/// What a status outside 2xx means, and the body that came with it.
+/// Turns an answer outside 2xx into an error; returns its body, too.
 async fn refusal(answer: Response, sent: &[&Secret]) -> (FlashbackError, Zeroizing<Vec<u8>>) {
     let status = answer.status();
     let retry_after = answer

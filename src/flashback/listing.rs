@@ -26,7 +26,7 @@ use crate::words;
 const LONGEST_ENTRY: usize = 1 << 20;
 /// How much of a list is kept, in bytes: some 300,000 entries.
 const MOST_KEPT: usize = 64 << 20;
-/// What an entry takes beside its texts, in bytes.
+/// The size of an entry without its texts, in bytes.
 const ENTRY: usize = 200;
 /// Chunks of the body that wait for the parser.
 const WAITING: usize = 4;
@@ -89,7 +89,7 @@ pub(super) async fn read(
     }
 }
 
-/// What is looked for in a list.
+/// Selects the entries of a list that are kept.
 struct Sought {
     workspace: WorkspaceId,
     kind: TargetKind,
@@ -235,7 +235,7 @@ struct Document<'a> {
     left: &'a Cell<usize>,
 }
 
-/// What was found in it.
+/// The entries found, and the other fields.
 struct Found {
     listing: Option<Gathered>,
     /// The other fields, for the reason of a failure.

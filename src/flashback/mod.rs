@@ -34,7 +34,7 @@ use crate::model::{AiLlmId, Listed, Settings, TargetKind, Verdict, WorkspaceId};
 use crate::retry::Class;
 use crate::secret::Credentials;
 
-/// What one of Flashback's lists holds.
+/// The contents of one of Flashback's lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
     /// The entries of the workspace that could be read.
@@ -191,7 +191,7 @@ pub enum FlashbackError {
 }
 
 impl FlashbackError {
-    /// What a validation that ended so says of the key. A refusal in the API's words is about the key
+    /// Returns the verdict of a validation that ended in this error. A refusal in the API's words is about the key
     /// (400, 422), or about the account (403) or the platform (404), which cannot tell then; anything
     /// else is about the moment.
     pub fn verdict(&self) -> Verdict {

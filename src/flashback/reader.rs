@@ -1,4 +1,4 @@
-//! What is made of a success: its body read as a whole, as a list, or far enough to know whose it is.
+//! Readers of successful answers: a body as a whole, as a list, or only far enough to identify its sender.
 //!
 //! Every body is bounded, and read into memory that is wiped.
 
@@ -15,9 +15,9 @@ use crate::secret::{Secret, append};
 /// The longest answer that is read at once; a list is read as it comes.
 const LONGEST: usize = 1 << 20;
 
-/// What was asked.
+/// The call that is answered.
 pub(super) struct Asked<'a> {
-    /// Where Flashback is said to be.
+    /// The configured base URL.
     pub base: &'a str,
     /// The secrets that were sent, to know them again.
     pub sent: &'a [&'a Secret],
@@ -38,7 +38,7 @@ impl Asked<'_> {
 /// Makes something of a 2xx.
 #[async_trait]
 pub(super) trait Reader: Send + Sync {
-    /// What it makes.
+    /// The value read.
     type Read: Send;
 
     /// Reads the body.

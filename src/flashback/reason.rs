@@ -16,7 +16,7 @@ const LONGEST: usize = 4096;
 /// How many reasons are collected.
 const MOST: usize = 32;
 
-/// What a body says of why it is no success.
+/// The reason for a failure, read from a body.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Reason {
     /// Whether the body is a JSON object in the API's shape. What is not comes from something in

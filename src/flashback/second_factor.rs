@@ -14,7 +14,7 @@ use super::FlashbackError;
 use super::answer::{DOCUMENTED_LIFE, Odd, Tokens, jwt_expiry, parse};
 use crate::secret::Secret;
 
-/// What stands in a [`FlashbackError::Refused`] whose body asks for a second factor.
+/// The detail of a [`FlashbackError::Refused`] whose body asks for a second factor.
 const ASKED: &str = "it asks for a second factor (MFA)";
 
 /// The error of an account that needs what the configuration does not have.

@@ -59,7 +59,7 @@ struct Turn {
     means: Means,
     /// How the last sign-in ended, if badly, and when.
     failed: Option<(Instant, FlashbackError)>,
-    /// What was wrong with the last one that was tried, until one works.
+    /// The error of the last one that was tried, until one works.
     reason: Option<FlashbackError>,
     /// No renewal behind the callers' backs before this.
     not_before: Option<Instant>,
@@ -144,7 +144,7 @@ impl Session {
         error
     }
 
-    /// What it means that a call with `access` is asked for a second factor: the token of a login is
+    /// Classifies a second-factor request to a call with `access`: the token of a login is
     /// a limited one until that is answered. With any other token it is this call's refusal.
     pub fn second_factor(
         &self,

@@ -1,4 +1,4 @@
-//! What the platform's system events tell of updates: the request, its pages, and what is read of them.
+//! Updates in the platform's system events: the request, its pages, and their entries.
 
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -21,7 +21,7 @@ const UPDATED: u8 = 1;
 pub struct Update {
     /// The number of the event.
     pub id: i64,
-    /// What was updated.
+    /// The id of the configuration or stored key that was updated.
     pub ai_llm_id: AiLlmId,
     /// By whom.
     pub user_id: String,

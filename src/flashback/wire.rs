@@ -60,7 +60,7 @@ struct StoredKey<'a> {
     made: Option<MadeKey<'a>>,
 }
 
-/// What a stored key is made with, beside its credentials.
+/// The settings of a new stored key, beside its credentials.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct MadeKey<'a> {
@@ -217,7 +217,7 @@ pub(super) fn is(secret: &Secret, text: &str) -> bool {
     secret.expose() == text
 }
 
-/// What a server says of why something is no success, as people may see it.
+/// A server's reason for a failure, as it may be shown to people.
 pub(super) fn said(words: Option<&String>, sent: &[&Secret]) -> String {
     words.map_or_else(
         || "it gives no reason".to_owned(),
@@ -225,7 +225,7 @@ pub(super) fn said(words: Option<&String>, sent: &[&Secret]) -> String {
     )
 }
 
-/// What of a server's text may be shown, where this was sent to it.
+/// Returns the part of a server's text that may be shown, given the secrets sent to it.
 pub(super) fn shown(text: &str, sent: &[&Secret]) -> String {
     let sent: Vec<_> = sent.iter().map(|secret| secret.expose()).collect();
     words::shown(text, &sent)

@@ -1,4 +1,4 @@
-//! What Flashback tells of changes to what holds a key.
+//! Changes by others to a key's configuration or stored key, as Flashback tells of them.
 //!
 //! Credentials cannot be read back, so that somebody else has changed them shows in one way only: the
 //! platform's system events name an update that is not one of the rotator's own.
@@ -10,18 +10,18 @@ use serde::{Deserialize, Serialize};
 pub struct Edit {
     /// The number of the event.
     pub id: i64,
-    /// Who made it.
+    /// The user who made it.
     pub user_id: String,
     /// It was made by the account that the rotator works as, which people may use, too.
     pub own: bool,
 }
 
-/// What is remembered of the updates of what holds a key.
+/// The part of a key's record about updates by others.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edits {
     /// How many writes of the rotator were begun whose event has not been heard of.
     pub expected: u32,
-    /// Who has changed the credentials, as long as they are not written again.
+    /// The user who has changed the credentials, until they are written again.
     pub changed_by: Option<String>,
 }
 

@@ -230,7 +230,7 @@ pub struct Settings {
     pub ai_type: AiType,
     /// The provider's base URL.
     pub endpoint: String,
-    /// What holds the credentials.
+    /// The configuration or stored key that holds the credentials.
     #[serde(default, skip_serializing_if = "Target::is_configuration")]
     pub target: Target,
 }

@@ -42,7 +42,7 @@ pub struct Record {
     pub hold: Option<Hold>,
     /// Somebody may have written what nobody holds on record.
     pub repair: Option<Repair>,
-    /// What is known of updates in Flashback.
+    /// Updates in Flashback that the key has heard of.
     pub edits: Edits,
     /// Updates that are still to be looked into. A save of the record that [has done
     /// so](Record::hearing) takes them out of the state.

@@ -1,4 +1,4 @@
-//! What is written in Flashback, and how Flashback's lists show it.
+//! The configuration or stored key that a key is written to, and how Flashback's lists show it.
 
 use serde::{Deserialize, Serialize};
 

@@ -119,7 +119,7 @@ fn written(record: &Record) -> Option<&Settings> {
 }
 
 impl Record {
-    /// What a comparison changes in what is remembered: a repair that is seen to have worked, and
+    /// Applies a comparison to the record: a repair that is seen to have worked, and
     /// credentials that are not this key's any more. `None` where it is no news.
     pub fn compared(&self, drift: &Drift) -> Option<Self> {
         let live = self.live.as_ref()?;
@@ -272,7 +272,7 @@ fn taken_over(facts: &Facts<'_>, drift: &Drift) -> Option<Rest> {
     )))
 }
 
-/// What differs, for people; empty where nothing does. What the list does not show says nothing.
+/// Lists the differences, for people; empty where there are none. A field that the list leaves out counts as equal.
 fn differences(written: &Settings, found: &Appearance) -> String {
     let mut all = Vec::new();
     if !same_name(&written.name, &found.name) {

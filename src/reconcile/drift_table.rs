@@ -292,7 +292,7 @@ fn what_the_list_says_of_the_configuration_on_record() {
             vec![ours(endpoint(Some("https://API.openai.com/v1/")))],
             Drift::AsWritten,
         ),
-        // What is not shown says nothing; a type that is not known is another one.
+        // A field that is not shown counts as equal; an unknown type counts as a different one.
         (vec![ours(endpoint(None))], Drift::AsWritten),
         (vec![ours(ai_type(None))], Drift::AsWritten),
         (

@@ -1,11 +1,11 @@
-//! Where a value is written: to what is on record, to what the list has under the key's name, or to
+//! The choice of where a value is written: to the id on record, to the list's entry of the key's name, or to
 //! something new; and what stands in the way of that.
 
 use super::drift::Drift;
 use super::facts::{Facts, ListAge, Reason, Rejection, Remote, Rest, Step, What};
 use crate::model::{Action, AiLlmId, Listed, Record, Settings, Target, Version};
 
-/// What the list says about a key: the entry of its name or id, or, where a creation under an earlier
+/// Finds a key in the list: the entry of its name or id, or, where a creation under an earlier
 /// name has no known outcome, the one of that name.
 pub fn find(settings: &Settings, record: &Record, listed: &[&Listed]) -> Remote {
     let here = |wanted: &Settings| -> Vec<&Listed> {
@@ -38,12 +38,12 @@ pub fn find(settings: &Settings, record: &Record, listed: &[&Listed]) -> Remote 
     }
 }
 
-/// Where to push, and whether Flashback has turned it down already.
+/// Decides where to push, and whether Flashback has refused that already.
 pub(super) fn push(facts: &Facts<'_>, version: &Version, reason: Reason, what: What) -> Step {
     if let Some(id) = known_id(facts) {
         return match (facts.rejection, facts.compared) {
             (Some(Rejection::Refused { error, .. }), _) => refuse(version, error.clone()),
-            // What somebody has attached to a stored key is theirs, and not to be written to.
+            // A configuration that somebody has attached to a stored key is theirs, and not to be written to.
             (_, None) => Step::Compare(age_before(facts)),
             (_, Some(compared)) if compared.age > age_before(facts) => {
                 Step::Compare(age_before(facts))

@@ -4,7 +4,7 @@ use super::case::{Case, at, stored};
 use super::*;
 use crate::model::{Action, AiLlmId, Target, Trial};
 
-/// What takes its credentials from a stored key is this key's no more, and is not called verified.
+/// A configuration that takes its credentials from a stored key is this key's no more, and is not called verified.
 #[test]
 fn what_was_attached_to_a_stored_key_is_not_live() {
     let on_trial = Case::live().with(|case| {

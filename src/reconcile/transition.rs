@@ -156,7 +156,7 @@ impl Record {
         live.or_else(|| self.previous.clone())
     }
 
-    /// What Flashback holds is not this key's any more.
+    /// Flashback holds credentials that are not this key's any more.
     pub(super) fn no_longer_live(&self) -> Self {
         Self {
             previous: self.last_good(),

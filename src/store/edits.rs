@@ -1,4 +1,4 @@
-//! What the state keeps of updates that Flashback has told of: to which time each workspace's events were
+//! Updates in Flashback, as the state keeps them: to which time each workspace's events were
 //! read, and the updates that no key has looked into yet. Written together, they are read once,
 //! whatever crashes in between.
 

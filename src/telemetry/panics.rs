@@ -26,7 +26,7 @@ pub enum Task {
     Reload,
     /// The first sign-in to Flashback.
     SignIn,
-    /// What asks who has changed credentials in Flashback.
+    /// The watch for credentials that others change in Flashback.
     Edits,
     /// What tells systemd how things stand.
     Systemd,

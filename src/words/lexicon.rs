@@ -10,7 +10,7 @@ const DIGITS: usize = 5;
 /// From this length on a known word may have a capital within, as `OAuth` and `OpenAI` have.
 const BRAND: usize = 5;
 
-/// What may follow a number directly.
+/// The units that may follow a number directly.
 const UNITS: [&str; 9] = ["ms", "s", "m", "h", "d", "k", "kb", "mb", "gb"];
 
 /// The list.

@@ -1,4 +1,4 @@
-//! What passes, and that no secret does, in whatever dress.
+//! Ordinary texts pass; no secret does, in whatever dress.
 
 mod dresses;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::lexicon::KNOWN;
 use super::*;
 
-/// What Flashback, Vault, AWS, the providers, PostgreSQL, TLS and what stands between them say.
+/// Texts of Flashback, Vault, AWS, the providers, PostgreSQL, TLS and the gateways between them.
 const USUAL: [&str; 76] = [
     "Validation failed: Invalid API key or endpoint unreachable. Error: 401 Unauthorized",
     "An AI LLM configuration with this name already exists in the workspace",

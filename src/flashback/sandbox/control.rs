@@ -19,7 +19,7 @@ use super::house::{Asked, House};
 use super::server::respond;
 use super::switches::Switches;
 
-/// What `GET /_sandbox` answers; the operations stand where `{operations}` does.
+/// The page of `GET /_sandbox`; `{operations}` is replaced by the list of operations.
 const HELP: &str = r#"The sandbox of flashback-rotator: a Flashback in memory. Nothing here asks for a token.
 
 GET   /_sandbox/switches          how the switches stand

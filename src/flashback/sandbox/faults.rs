@@ -31,7 +31,7 @@ pub enum Fault {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// What happens.
+    /// The kind of fault.
     pub fault: Fault,
     /// The status of [`Fault::Status`] and [`Fault::Page`]; 503 where left out.
     #[serde(default = "unavailable")]
@@ -137,7 +137,7 @@ impl Rule {
         self
     }
 
-    /// What cannot be.
+    /// Checks for contradictions; returns a sentence that names the first.
     pub(super) fn mistake(&self) -> Option<&'static str> {
         let in_a_header = |text: &Option<String>| {
             let text = text.as_deref().unwrap_or_default();

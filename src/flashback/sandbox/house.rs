@@ -1,4 +1,4 @@
-//! What every request meets: the platform, the switches, the journal and the rate limit.
+//! The state that all requests share: the platform, the switches, the journal and the rate limit.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

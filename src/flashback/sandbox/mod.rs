@@ -144,7 +144,7 @@ impl Sandbox {
     /// is that of `POST /ai/llm`, without the workspace.
     ///
     /// # Panics
-    /// Where the API refuses the body, with its words.
+    /// A refusal in the API's words, where the API refuses the body.
     pub fn insert(&self, workspace: &str, body: Value) -> String {
         self.create_as_somebody(Operation::Create, "aiLlmId", workspace, body)
     }
@@ -153,7 +153,7 @@ impl Sandbox {
     /// is that of `POST /apikeys`, without the workspace.
     ///
     /// # Panics
-    /// Where the API refuses the body, with its words.
+    /// A refusal in the API's words, where the API refuses the body.
     pub fn create_stored_key(&self, workspace: &str, body: Value) -> String {
         self.create_as_somebody(Operation::CreateStoredKey, "apiKeyId", workspace, body)
     }

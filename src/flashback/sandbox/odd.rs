@@ -15,7 +15,7 @@ pub struct OddEntry {
     /// The position in the answer, from 0; one past the end stands for the end.
     #[serde(default)]
     pub at: usize,
-    /// What is odd there.
+    /// The oddity.
     pub make: Oddity,
 }
 
@@ -23,7 +23,7 @@ fn list() -> Operation {
     Operation::List
 }
 
-/// What is odd about an entry.
+/// An oddity of a list's entry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Oddity {

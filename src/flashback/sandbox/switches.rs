@@ -1,4 +1,4 @@
-//! What makes the sandbox misbehave.
+//! Switches that make the sandbox misbehave.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,7 +13,7 @@ use super::odd::OddEntry;
 use crate::flashback::{totp, wire};
 use crate::secret::Secret;
 
-/// What a `secret` or `key` in a write does to a configuration that takes its credentials from a
+/// The effect of a `secret` or `key` in a write on a configuration that takes its credentials from a
 /// stored key. Nobody here has seen which of these the platform does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -75,7 +75,7 @@ pub struct Switches {
     pub slow_secrets: BTreeMap<String, u64>,
     /// Whether a write of a refused secret is a 400, too.
     pub refuse_writes: bool,
-    /// What credentials in a write do to a configuration that has a stored key.
+    /// The effect of credentials in a write on a configuration that has a stored key.
     pub inline_on_stored: InlineOnStored,
     /// The entries of lists that are odd, made so one after the other.
     pub odd_entries: Vec<OddEntry>,
@@ -118,7 +118,7 @@ impl Switches {
     /// The switches with those in `wanted` turned, and the others as they are.
     ///
     /// # Errors
-    /// What is wrong with those wanted, in words.
+    /// Checks the switches wanted; returns a sentence that names the first error.
     pub(super) fn turned(&self, wanted: Map<String, Value>) -> Result<Self, String> {
         let keeps_seed = !wanted.contains_key("totp");
         let mut all = serde_json::to_value(self).map_err(|error| error.to_string())?;

@@ -39,7 +39,7 @@ impl Token {
         self.wire.call(&self.middle, request).await
     }
 
-    /// What of Vault's text about this token may be shown.
+    /// Returns the part of Vault's text about this token that may be shown.
     pub fn shown(&self, text: &str) -> String {
         words::shown(text, &[&self.middle.token])
     }

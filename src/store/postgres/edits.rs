@@ -1,4 +1,4 @@
-//! What was heard of updates in Flashback.
+//! Updates in Flashback, in PostgreSQL.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What was heard of updates in Flashback.
+//! Updates in Flashback, in SQLite.
 
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension as _, Transaction, params};

@@ -1,4 +1,4 @@
-//! What calls to outside services come to.
+//! Metrics of calls to outside services.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ impl Metrics {
             .set(i64::from(succeeded));
     }
 
-    /// What came of asking for the lists of a workspace: whether there are any, and how many of their
+    /// Sets the gauges of a workspace's lists: whether there are any, and how many of their
     /// entries could not be read.
     pub fn listed(&self, workspace: &WorkspaceId, came: bool, unreadable: usize) {
         let workspace_id = workspace.to_string();

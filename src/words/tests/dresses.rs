@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
-/// Where `SECRET` may stand in an answer: JSON of the API, another's, or plain text.
+/// Answers with `SECRET` in them: JSON of the API, another's, or plain text.
 pub const PLACES: [&str; 14] = [
     "SECRET",
     "SECRET is not a valid API key",

@@ -12,7 +12,7 @@ const ADMINISTRATOR: u8 = 0xfe;
 pub struct Call<'a> {
     pub platform: &'a mut Platform,
     pub switches: &'a Switches,
-    /// Who calls.
+    /// The id of the user who calls.
     pub user_id: &'a str,
     /// The bearer it came with; empty where it came without one.
     pub bearer: &'a str,

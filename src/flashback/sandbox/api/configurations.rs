@@ -87,7 +87,7 @@ pub fn update(call: &mut Call<'_>) -> Handled {
 /// Credentials on their way into a stored key, with its id.
 type Shared = (String, Digests);
 
-/// What the body makes of a configuration. Nothing is kept yet, as a write is whole or not at all.
+/// Returns the configuration as the body changes it. The caller stores it: a write is whole or not at all.
 fn written(
     call: &Call<'_>,
     mut it: Configuration,

@@ -1,4 +1,4 @@
-//! What each operation does.
+//! The handlers of the operations.
 
 mod call;
 mod configurations;

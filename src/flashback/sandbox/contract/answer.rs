@@ -1,4 +1,4 @@
-//! What an operation answers.
+//! Answers of the operations.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ pub struct Answer {
     pub body: Value,
 }
 
-/// What a handler gives: a refusal is an answer, too.
+/// A handler's result: a refusal is an answer, too.
 pub type Handled = Result<Answer, Answer>;
 
 impl Answer {

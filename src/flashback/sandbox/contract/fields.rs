@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::answer::Answer;
 
-/// What a field must be.
+/// The type of a field.
 #[derive(Clone, Copy)]
 pub enum Kind {
     Text,
@@ -54,7 +54,7 @@ impl Field {
         Self { null: true, ..self }
     }
 
-    /// What is wrong with the field's value; `None` where nothing is.
+    /// Checks the field's value; `None` where it is good.
     fn breach(&self, value: Option<&Value>) -> Option<Answer> {
         let name = self.name;
         let must = |what: &str| Some(Answer::bad(&format!("{name} must be {what}")));
@@ -151,7 +151,7 @@ impl Fields {
         Some(time.to_utc())
     }
 
-    /// What is sent for a field that may be `null`: `None` where it is left out, `Some(None)` for
+    /// Returns a field that may be `null`: `None` where it is left out, `Some(None)` for
     /// `null`.
     pub fn sent(&self, name: &str) -> Option<Option<&str>> {
         self.0.get(name).map(Value::as_str)

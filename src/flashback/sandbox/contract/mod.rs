@@ -25,7 +25,7 @@ pub(super) enum Admits {
     Full,
 }
 
-/// What the contract says of an operation.
+/// One operation of the contract.
 #[derive(Clone, Copy)]
 pub(super) struct Contract {
     pub method: MethodFilter,

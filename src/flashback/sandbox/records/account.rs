@@ -19,7 +19,7 @@ struct Access {
     limited: bool,
 }
 
-/// Who may sign in, and what was given to whom did.
+/// The account that may sign in, and the tokens it was given.
 pub struct Accounts {
     token: Option<Secret>,
     account: Option<Account>,
@@ -187,7 +187,7 @@ impl Accounts {
         })
     }
 
-    /// What a user is called and written to by.
+    /// A user's name and email address.
     pub fn name_and_email(&self, user_id: &str) -> (String, String) {
         match &self.account {
             Some(account) if user_id == USER_ID => {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::ORGANISATION;
 
-/// What an event can be about; the API numbers them from 0 in this order.
+/// The subjects of events; the API numbers them from 0 in this order.
 pub const CONTEXTS: &[&str] = &[
     "workspace",
     "bucket",
@@ -25,7 +25,7 @@ pub const CONTEXTS: &[&str] = &[
     "conversation",
 ];
 
-/// What can have happened; numbered like the contexts.
+/// The kinds of event; the API numbers them from 0 in this order.
 pub const EVENTS: &[&str] = &["created", "updated", "deleted"];
 
 /// The newest events are kept, so many.

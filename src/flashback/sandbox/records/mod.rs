@@ -1,4 +1,4 @@
-//! What the sandbox remembers: configurations, stored keys, events and an account. No HTTP here, no
+//! The sandbox's records: configurations, stored keys, events and an account. No HTTP here, no
 //! faults, and no credential: digests stand for them.
 
 mod account;
@@ -19,7 +19,7 @@ pub(super) use self::event::{CONTEXTS, Dated, EVENTS, Event};
 pub(super) use self::platform::Platform;
 pub(super) use self::stored_key::{DETAILS, StoredKey};
 
-/// What stands for a credential wherever the API shows that there is one.
+/// The placeholder that the API shows instead of a credential.
 const MASK: &str = "********";
 
 /// The one organisation.

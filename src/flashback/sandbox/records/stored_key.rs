@@ -18,7 +18,7 @@ pub const DETAILS: &[&str] = &[
     "description",
 ];
 
-/// What a key of a provider can be used for: 1 storage, 2 AI, 4 cloud. A provider that is not here
+/// The uses of each provider's keys: 1 storage, 2 AI, 4 cloud. A provider that is not here
 /// is taken to be good for everything, so that no filter hides its keys.
 const CAPABILITIES: &[(&str, u64)] = &[
     ("OPENAI", 2),
@@ -80,7 +80,7 @@ pub struct ShownKey {
     pub workspace_id: String,
     /// The provider.
     pub provider: String,
-    /// What else was sent: `endpoint`, `region`, `tenantId`, `subscriptionId`, `description`.
+    /// The other fields as sent: `endpoint`, `region`, `tenantId`, `subscriptionId`, `description`.
     pub details: BTreeMap<&'static str, String>,
     /// The SHA-256 of its `key`.
     pub key_sha256: String,

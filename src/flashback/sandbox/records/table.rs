@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// The rows of one kind.
 pub struct Table<T> {
-    /// What every id of the table begins with; the row's number follows.
+    /// The prefix of the table's ids; the row's number follows.
     prefix: &'static str,
     rows: BTreeMap<u64, T>,
     last: u64,
