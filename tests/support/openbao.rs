@@ -164,13 +164,15 @@ impl OpenBao {
 
     /// Opens it again after `PUT sys/seal`, with the key that it wrote into its log when it started.
     pub async fn unseal(&self) {
-        let log = std::fs::read_to_string(self.directory.path().join("server.log")).expect("a log");
-        let key = log
-            .lines()
-            .find_map(|line| line.strip_prefix("Unseal Key: "))
-            .expect("an unseal key");
-        self.ok("PUT", "sys/unseal", json!({"key": key.trim()}))
-            .await;
+        let log = self.directory.path().join("server.log");
+        // The server answers before it has written its keys.
+        let key = eventually("an unseal key is in the log", || async {
+            let log = std::fs::read_to_string(&log).ok()?;
+            let key = log.split_once("Unseal Key: ")?.1.split_once('\n')?.0;
+            Some(key.trim().to_owned())
+        })
+        .await;
+        self.ok("PUT", "sys/unseal", json!({ "key": key })).await;
     }
 
     fn url(&self, path: &str) -> String {
