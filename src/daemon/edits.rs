@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
-use tokio::task::JoinSet;
+use futures_util::StreamExt;
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use crate::flashback::{Account, FlashbackError};
@@ -72,7 +74,9 @@ impl EditWatch {
 
     /// Watches until it is dropped.
     pub async fn run(&mut self) {
-        let mut asked = JoinSet::new();
+        let mut asked = FuturesUnordered::new();
+        // After a panic nobody is being asked any more.
+        self.asking.clear();
         loop {
             let fleet = self.current.load();
             let Some(every) = fleet.config.watch_edits else {
@@ -88,9 +92,8 @@ impl EditWatch {
             while let Some(left) = self.interval().checked_sub(began.elapsed())
                 && !left.is_zero()
             {
-                let answer = asked.join_next();
-                match tokio::time::timeout(left.min(OFF), answer).await {
-                    Ok(Some(answer)) => self.heard(answer.ok()).await,
+                match tokio::time::timeout(left.min(OFF), asked.next()).await {
+                    Ok(Some(answer)) => self.heard(answer).await,
                     Ok(None) => tokio::time::sleep(left.min(OFF)).await,
                     Err(_) => {}
                 }
@@ -103,7 +106,12 @@ impl EditWatch {
     }
 
     /// Asks about each workspace that is not being asked about still.
-    async fn ask(&mut self, fleet: &Arc<Fleet>, every: Duration, asked: &mut JoinSet<Answer>) {
+    async fn ask(
+        &mut self,
+        fleet: &Arc<Fleet>,
+        every: Duration,
+        asked: &mut FuturesUnordered<BoxFuture<'static, Answer>>,
+    ) {
         let Some(own) = self.own(fleet).await else {
             return;
         };
@@ -121,19 +129,16 @@ impl EditWatch {
         for workspace in workspaces {
             self.asking.insert(workspace.clone());
             let (fleet, own) = (Arc::clone(fleet), own.clone());
-            asked.spawn(async move {
+            let asking = async move {
                 let answer = ask(&fleet, &workspace, every, &own).await;
                 (workspace, answer)
-            });
+            };
+            asked.push(asking.boxed());
         }
     }
 
-    /// Takes note of one workspace's answer; none where the question panicked, which has been told.
-    async fn heard(&mut self, answer: Option<Answer>) {
-        let Some((workspace, answer)) = answer else {
-            self.asking.clear();
-            return;
-        };
+    /// Takes note of one workspace's answer.
+    async fn heard(&mut self, (workspace, answer): Answer) {
         self.asking.remove(&workspace);
         match answer {
             Ok(()) => {
