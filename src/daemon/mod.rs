@@ -166,6 +166,8 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
             leave.clone(),
         ))),
     };
+    // The first word to systemd: the services add to it from here on.
+    systemd::ready(&current.load());
     let running = [
         services.http(listener, rest.clone()),
         services.desk(desk::Desk {
@@ -191,7 +193,6 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         services.sign_in(),
         services.edits(EditWatch::new(current.clone(), scheduler.clone())),
     ];
-    systemd::ready(&current.load());
     let first = live(&mut signals, &hangups).await;
 
     tracing::info!(
