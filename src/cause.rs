@@ -5,16 +5,20 @@ use std::io;
 
 use crate::words;
 
-/// What broke a connection: the TLS library's words about a certificate,
-/// as far as they may be shown, or the operating system's
-/// kind of error.
+/// What broke a connection: the TLS library's words about a certificate, the operating system's kind of
+/// error, or the words of the innermost error (the outer ones repeat them, and show addresses); as far as
+/// they may be shown.
 pub fn of_connection(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(tls) = find::<rustls::Error>(error) {
         let said = words::shown(&tls.to_string(), &[]);
         return Some(format!("the TLS handshake failed: {said}"));
     }
+    let systems = |cause: &&io::Error| cause.raw_os_error().is_some();
     let causes = chain(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
-    causes.last().map(|cause| cause.kind().to_string())
+    match causes.filter(systems).last() {
+        Some(system) => Some(system.kind().to_string()),
+        None => Some(words::shown(&chain(error).last()?.to_string(), &[])),
+    }
 }
 
 /// The first of an error and its causes that is a `T`.

@@ -25,6 +25,10 @@ pub use turns::unhurried;
 /// that one's whole time: it may be back with good news at once.
 const WHILE_PROBED: Duration = Duration::from_secs(5);
 
+/// The longest wait between looks at a service that is away, unless it asks for quiet: it is found to be
+/// back within this and the time of one call.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
 /// What a lane must know of an error to count it and to tell an outage from a fault.
 pub trait Failure: std::fmt::Display {
     /// What to do about it.
@@ -346,10 +350,11 @@ impl Lane {
         }
         down.probed_until = None;
         down.quiet = quiet;
-        let wait = down
-            .round
-            .next_wait(retry_after)
-            .unwrap_or(self.terms.retry.max);
+        let wait = down.round.next_wait(retry_after);
+        let mut wait = wait.unwrap_or(self.terms.retry.max);
+        if !quiet {
+            wait = wait.min(LONGEST_WAIT);
+        }
         down.until = down.until.max(now + wait);
         self.metrics.retry(&self.service);
         if first && !gate.replaced {

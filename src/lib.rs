@@ -10,7 +10,7 @@
 //!    the intent recorded before a write and the outcome after it.
 //!
 //! Underneath: [`model`] and [`secret`] are the nouns, [`document`] takes credentials out of what
-//! a store holds, [`lane`] is the one way to call an outside service, [`lease`] says what this process
+//! a store holds, [`lane`] is the one way to call an outside service and [`outbound`] the one way to make an HTTP client for it, [`lease`] says what this process
 //! may work on where several share the keys, [`retry`] says what a failure
 //! means, [`credential`] where the rotator's own credentials come from, [`verify`] whether a key is
 //! one. Around it: [`config`], [`fleet`] (a configuration made real), [`sharing`] (who holds which
@@ -31,6 +31,7 @@ pub mod http;
 pub mod lane;
 pub mod lease;
 pub mod model;
+pub mod outbound;
 pub mod reconcile;
 pub mod redact;
 pub mod retry;

@@ -159,15 +159,8 @@ fn each_dependency_has_its_one_room() {
     only_in("rusqlite", &["src/store/sqlite/"]);
     only_in("tokio_postgres", &["src/store/postgres/"]);
     only_in("deadpool", &["src/store/postgres/"]);
-    only_in(
-        "reqwest",
-        &[
-            "src/flashback/",
-            "src/source/vault/",
-            "src/verify/provider/http.rs",
-            "src/cli/health.rs",
-        ],
-    );
+    only_in("reqwest", &["src/outbound/"]);
+    only_in("aws_smithy", &["src/outbound/smithy.rs"]);
     only_in("totp_rs", &["src/flashback/totp.rs"]);
     only_in("sd_notify", &["src/daemon/systemd.rs"]);
 }

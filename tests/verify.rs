@@ -299,7 +299,7 @@ async fn no_server_or_one_that_speaks_something_else_is_inconclusive() {
     let Probe::Inconclusive(said) = &found else {
         panic!("{found:?}");
     };
-    assert!(said.contains("no connection to 127.0.0.1"), "{said}");
+    assert!(said.contains("no connection: connection refused"), "{said}");
 
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -408,7 +408,7 @@ async fn aws_keys_are_known_to_sts_or_not() {
         panic!("{found:?}");
     };
     assert!(
-        said.starts_with(&format!("no connection to STS in {REGION}")),
+        said.starts_with(&format!("STS in {REGION}: no connection")),
         "{said}"
     );
 }

@@ -7,10 +7,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::redirect::Policy;
+use bytes::Bytes;
+use http::Request;
 
 use super::{End, desk, table, wrong};
 use crate::config;
+use crate::outbound::{CallError, Outbound, Settings};
 
 /// How long an answer may take. The daemon knows it by heart.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -79,28 +81,21 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
 
 /// Whether the answer is a good one, and what it says, in one line.
 async fn ask(url: &str) -> Result<(bool, String), &'static str> {
-    // Neither a proxy nor a certificate has a part in this.
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .tls_certs_only(Vec::new())
-        .redirect(Policy::none())
-        .timeout(PATIENCE)
-        .build();
+    let request = Request::get(url).body(Bytes::new());
+    let request = request.map_err(|_| "it is no address")?;
     let asked = async {
-        let mut answer = client?.get(url).send().await?;
-        let mut said = Vec::new();
-        while let Some(more) = answer.chunk().await? {
-            said.extend_from_slice(&more);
-            if said.len() >= SHOWN {
-                break;
-            }
-        }
-        said.truncate(SHOWN);
-        Ok((answer.status(), said))
+        let outbound = Outbound::new(Settings {
+            direct: true,
+            ..Settings::default()
+        });
+        let answer = outbound.send_alone(request).await?;
+        Ok((answer.status(), answer.beginning(SHOWN).await?))
     };
-    let (status, said) = asked.await.map_err(|error: reqwest::Error| match error {
-        error if error.is_timeout() => "it takes too long",
-        error if error.is_connect() => "nothing listens there",
+    let asked = tokio::time::timeout(PATIENCE, asked).await;
+    let asked = asked.unwrap_or(Err(CallError::ConnectTimeout));
+    let (status, said) = asked.map_err(|error| match error {
+        CallError::ConnectTimeout => "it takes too long",
+        CallError::Connect(_) => "nothing listens there",
         _ => "it is not HTTP",
     })?;
     let said = String::from_utf8_lossy(&said);

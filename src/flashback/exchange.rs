@@ -6,26 +6,24 @@
 //! failure on the way.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use reqwest::{Method, Response, StatusCode, Url};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, StatusCode};
+use url::Url;
 use zeroize::Zeroizing;
 
 use super::answer;
-use super::reader::{Asked, Reader, body_of, faulty, lost, root_cause};
+use super::reader::{Asked, Reader, faulty, lost};
 use super::reason::reason;
 use super::{FlashbackError, second_factor, stranger, wire};
 use crate::lane::Lane;
-use crate::retry::{Class, class_of_status, parse_retry_after};
+use crate::outbound::{Answer, CallError, Outbound, Settings};
+use crate::retry::{Class, class_of_status};
 use crate::secret::Secret;
 use crate::words;
 
-/// Connecting takes no longer than this; the lane limits the whole call.
-const CONNECT: Duration = Duration::from_secs(5);
-/// How long an unused connection is kept.
-const IDLE: Duration = Duration::from_secs(60);
 /// The longest error that is read.
 const LONGEST_ERROR: usize = 64 << 10;
 
@@ -33,7 +31,7 @@ const JSON: &str = "application/json";
 
 /// The way requests go out.
 pub(super) struct Exchange {
-    client: reqwest::Client,
+    outbound: Outbound,
     base: Url,
     /// What every call goes through.
     pub lane: Arc<Lane>,
@@ -54,6 +52,8 @@ pub(super) struct Call<'a> {
     /// The call finds out whether this is Flashback at all: an answer that is not in the API's JSON
     /// is an error that says so.
     pub identifies: bool,
+    /// The call holds a secret of the sign-in, and goes over a connection of its own.
+    pub signs_in: bool,
     /// Flashback calls the provider before it answers, and is given this long. That it comes to
     /// nothing may be the provider's fault, and is no outage of Flashback.
     pub relays: Option<Duration>,
@@ -69,6 +69,7 @@ impl<'a> Call<'a> {
             body: None,
             sent: Vec::new(),
             identifies: false,
+            signs_in: false,
             relays: None,
         }
     }
@@ -88,15 +89,15 @@ impl Exchange {
             .ok_or_else(|| {
                 unusable("base_url is not an http:// or https:// address without query and user")
             })?;
-        let client = reqwest::Client::builder()
-            .user_agent(user_agent(replica))
-            // A bearer token must not follow a redirect to another host.
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT)
-            .pool_idle_timeout(IDLE)
-            .build()
-            .map_err(|error| unusable(&format!("no HTTP client: {}", root_cause(&error))))?;
-        Ok(Self { client, base, lane })
+        let outbound = Outbound::new(Settings {
+            user_agent: Some(user_agent(replica)),
+            ..Settings::default()
+        });
+        Ok(Self {
+            outbound,
+            base,
+            lane,
+        })
     }
 
     /// Makes the call and reads its answer; the reader is told what was sent, to know it again.
@@ -142,11 +143,11 @@ impl Exchange {
         &self,
         call: &Call<'_>,
         bearer: Option<&Secret>,
-    ) -> Result<Response, FlashbackError> {
+    ) -> Result<Answer, FlashbackError> {
         let sent = all_sent(call, bearer);
-        let mut request = self
-            .client
-            .request(call.method.clone(), self.address(call)?)
+        let mut request = Request::builder()
+            .method(call.method.clone())
+            .uri(self.address(call)?.as_str())
             .header(ACCEPT, HeaderValue::from_static(JSON));
         if let Some(token) = bearer {
             let value = wire::bearer(token).ok_or_else(|| FlashbackError::SignIn {
@@ -157,30 +158,16 @@ impl Exchange {
             })?;
             request = request.header(AUTHORIZATION, value);
         }
-        if let Some(body) = &call.body {
-            request = request
-                .header(CONTENT_TYPE, HeaderValue::from_static(JSON))
-                .body(body.clone());
+        if call.body.is_some() {
+            request = request.header(CONTENT_TYPE, HeaderValue::from_static(JSON));
         }
-        let answer = request.send().await.map_err(|error| {
-            if error.is_builder() {
-                FlashbackError::Unsendable {
-                    what: "no request can be made of base_url, the workspace and the id".to_owned(),
-                }
-            } else if error.is_connect() {
-                FlashbackError::Unavailable {
-                    what: format!(
-                        "no connection to {}: {}",
-                        self.base.authority(),
-                        wire::shown(&root_cause(&error), &sent)
-                    ),
-                    status: "connect".to_owned(),
-                    retry_after: None,
-                }
-            } else {
-                lost(&error, &sent)
-            }
-        })?;
+        let request = request.body(call.body.clone().unwrap_or_default());
+        let request = request.map_err(|_| unsendable())?;
+        let answer = match call.signs_in {
+            true => self.outbound.send_alone(request).await,
+            false => self.outbound.send(request).await,
+        };
+        let answer = answer.map_err(|error| self.no_answer(&error))?;
         if answer.status().is_success() {
             return Ok(answer);
         }
@@ -196,6 +183,20 @@ impl Exchange {
             return Err(second_factor::asked(status.as_u16()));
         }
         Err(refusal)
+    }
+
+    fn no_answer(&self, error: &CallError) -> FlashbackError {
+        let unavailable = |status: &str| FlashbackError::Unavailable {
+            what: format!("{}: {error}", self.base.authority()),
+            status: status.to_owned(),
+            retry_after: None,
+        };
+        match error {
+            CallError::Unsendable => unsendable(),
+            CallError::ConnectTimeout | CallError::Connect(_) => unavailable("connect"),
+            CallError::Certificates(_) => unavailable("setup"),
+            CallError::Broken(_) | CallError::TooLong(_) => lost(error),
+        }
     }
 
     /// The configured base URL.
@@ -247,14 +248,10 @@ fn all_sent<'a>(call: &Call<'a>, bearer: Option<&'a Secret>) -> Vec<&'a Secret> 
 }
 
 /// Turns an answer outside 2xx into an error; returns its body, too.
-async fn refusal(answer: Response, sent: &[&Secret]) -> (FlashbackError, Zeroizing<Vec<u8>>) {
+async fn refusal(answer: Answer, sent: &[&Secret]) -> (FlashbackError, Zeroizing<Vec<u8>>) {
     let status = answer.status();
-    let retry_after = answer
-        .headers()
-        .get(RETRY_AFTER)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| parse_retry_after(text, SystemTime::now()));
-    let body = body_of(answer, LONGEST_ERROR).await.unwrap_or_default();
+    let retry_after = answer.retry_after();
+    let body = answer.body(LONGEST_ERROR).await.unwrap_or_default();
     let error = classified(status, retry_after, &body, sent);
     (error, body)
 }
@@ -303,6 +300,12 @@ fn classified(
             status: code,
             what: words,
         },
+    }
+}
+
+fn unsendable() -> FlashbackError {
+    FlashbackError::Unsendable {
+        what: "no request can be made of base_url, the workspace and the id".to_owned(),
     }
 }
 

@@ -9,7 +9,6 @@ use std::fmt;
 use std::io::{self, Read};
 
 use bytes::Bytes;
-use reqwest::Response;
 use serde::de::{DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -19,6 +18,7 @@ use super::Listing;
 use super::answer::{Odd, parse_error, usable_id};
 use super::reason::reason;
 use crate::model::{AiLlmId, Appearance, Listed, TargetKind, WorkspaceId};
+use crate::outbound::{Answer, CallError};
 use crate::redact::Pieces;
 use crate::words;
 
@@ -36,13 +36,13 @@ pub(super) enum Unread {
     /// It is not what the API promises.
     Odd(Odd),
     /// The connection ended before it did.
-    Lost(reqwest::Error),
+    Lost(CallError),
 }
 
 /// Reads the list of one kind in `workspace` from the body of an answer. An entry whose id repeats a
 /// piece of what was `sent` is none that can be read.
 pub(super) async fn read(
-    mut answer: Response,
+    mut answer: Answer,
     workspace: WorkspaceId,
     kind: TargetKind,
     sent: Pieces,

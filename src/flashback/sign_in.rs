@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use reqwest::Method;
+use http::Method;
 use tokio::time::Instant;
 
 use super::FlashbackError;
@@ -127,6 +127,7 @@ impl SignIn {
             body: Some(wire::login_body(&email, &password)),
             sent: vec![&email, &password],
             identifies: true,
+            signs_in: true,
             ..Call::new(Method::POST, &["user", "login"])
         };
         let read = |body: &[u8], _: &[&Secret]| {
@@ -190,6 +191,7 @@ impl SignIn {
             body: Some(wire::refresh_body(token)),
             sent: vec![token],
             identifies: true,
+            signs_in: true,
             ..Call::new(Method::POST, &["user", "refresh"])
         };
         let read = |body: &[u8], _: &[&Secret]| answer::read_tokens(body, unix_now());
@@ -239,6 +241,7 @@ impl SignIn {
             body: Some(wire::verify_body(&code)),
             sent: vec![&code],
             identifies: true,
+            signs_in: true,
             ..Call::new(Method::POST, &["mfa", "verify-login"])
         };
         let read = |body: &[u8], _: &[&Secret]| second_factor::read_verified(body, unix_now());

@@ -6,7 +6,7 @@
 use std::io::Write;
 
 use bytes::Bytes;
-use reqwest::header::HeaderValue;
+use http::header::HeaderValue;
 use serde::Serialize;
 use zeroize::Zeroizing;
 

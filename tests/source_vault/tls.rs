@@ -98,7 +98,9 @@ async fn an_authority_of_ones_own_is_trusted_and_no_other() {
     let error = unknown.source.look(PATH).await.expect_err("unknown");
     assert!(matches!(error, SourceError::Unavailable { .. }), "{error}");
     assert!(
-        error.to_string().contains("TLS: invalid peer certificate"),
+        error
+            .to_string()
+            .contains("TLS handshake failed: invalid peer certificate"),
         "{error}"
     );
 

@@ -9,6 +9,7 @@ use aws_sdk_secretsmanager::primitives::Blob;
 use flashback_rotator::config::AwsConfig;
 use flashback_rotator::lane::Lane;
 use flashback_rotator::model::SourceId;
+use flashback_rotator::outbound::smithy;
 use flashback_rotator::source::aws::AwsSource;
 use tokio::sync::OnceCell;
 
@@ -130,6 +131,7 @@ impl Aws {
     pub fn client_as(&self, credentials: Credentials) -> Client {
         let config = aws_sdk_secretsmanager::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
+            .http_client(smithy::http_client())
             .region(Region::new(REGION))
             .endpoint_url(&self.url)
             .credentials_provider(credentials)

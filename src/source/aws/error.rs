@@ -12,7 +12,8 @@ use aws_sdk_secretsmanager::config::http::HttpResponse;
 use aws_sdk_secretsmanager::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
 
 use super::batch::OPERATION as BATCH;
-use crate::cause::{find, of_connection};
+use crate::cause::find;
+use crate::outbound::CallError;
 use crate::retry::parse_retry_after;
 use crate::source::SourceError;
 use crate::words;
@@ -51,23 +52,30 @@ impl Call<'_> {
                 Err(unavailable("no answer in time", "timeout"))
             }
             SdkError::DispatchFailure(_) => {
-                let why = of_connection(error).unwrap_or_else(|| "no connection".to_owned());
-                Err(unavailable(
-                    format!("cannot reach AWS Secrets Manager: {why}"),
-                    "connect",
-                ))
+                let why = find::<CallError>(error).unwrap_or(&CallError::Unsendable);
+                let status = match why {
+                    CallError::Unsendable => return Err(self.unsendable()),
+                    CallError::TooLong(_) => "too_large",
+                    CallError::Broken(_) => "broken",
+                    _ => "connect",
+                };
+                Err(unavailable(format!("AWS Secrets Manager: {why}"), status))
             }
             SdkError::ServiceError(answer) => {
                 let code = answer.err().code().and_then(plain);
                 self.answered(code, answer.raw())
             }
             SdkError::ResponseError(answer) => self.answered(None, answer.raw()),
-            _ => Err(SourceError::Invalid {
-                what: format!(
-                    "the {} request for `{}` cannot be made: check `region` and `endpoint_url`",
-                    self.operation, self.path
-                ),
-            }),
+            _ => Err(self.unsendable()),
+        }
+    }
+
+    fn unsendable(&self) -> SourceError {
+        SourceError::Invalid {
+            what: format!(
+                "the {} request for `{}` cannot be made: check `region` and `endpoint_url`",
+                self.operation, self.path
+            ),
         }
     }
 
@@ -200,7 +208,7 @@ pub(super) fn no_credentials(error: &CredentialsError) -> SourceError {
             None => (
                 format!(
                     "AWS credentials cannot be loaded: {}",
-                    of_connection(other).as_deref().unwrap_or("whoever gives them (STS, a metadata endpoint, a token file) gave no usable answer")
+                    find::<CallError>(other).map(ToString::to_string).as_deref().unwrap_or("whoever gives them (STS, a metadata endpoint, a token file) gave no usable answer")
                 ),
                 "credentials",
             ),

@@ -10,12 +10,15 @@ use aws_config::{ConfigLoader, Region, SdkConfig};
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::config::{IdentityCache, StalledStreamProtectionConfig};
+use aws_sdk_secretsmanager::config::{
+    IdentityCache, SharedHttpClient, StalledStreamProtectionConfig,
+};
 use tokio::sync::Mutex;
 
 use super::error::no_credentials;
 use crate::config::AwsConfig;
 use crate::model::SourceId;
+use crate::outbound::smithy;
 use crate::source::SourceError;
 use crate::telemetry::event;
 
@@ -32,6 +35,7 @@ type Loader = Box<dyn Fn() -> ConfigLoader + Send + Sync>;
 pub(super) struct Sessions {
     config: AwsConfig,
     loader: Loader,
+    http: SharedHttpClient,
     current: Mutex<Option<Arc<Session>>>,
     standing: Arc<Standing>,
 }
@@ -52,6 +56,7 @@ impl Sessions {
         Self {
             config,
             loader,
+            http: smithy::http_client(),
             current: Mutex::new(None),
             standing: Arc::new(Standing {
                 service: id.to_string(),
@@ -146,6 +151,7 @@ impl Sessions {
             .load_timeout(SIGN_IN_TIMEOUT + Duration::from_secs(2))
             .build();
         let mut loader = (self.loader)()
+            .http_client(self.http.clone())
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts)
             // An answer is small and read whole within the attempt's time.

@@ -17,9 +17,9 @@ use vaultrs::api::token::requests::{LookupTokenSelfRequest, RenewTokenSelfReques
 
 use super::lease::Lease;
 use super::refusal::{is_denial, sign_in_refused, unexpected};
-use super::sign_in::{self, Login, VaultCredentials};
+use super::sign_in::{Login, VaultCredentials};
 use super::token::{About, Grant, Granted, LookedUp, Token};
-use super::wire::{Answer, Certificates, Wire};
+use super::wire::{Answer, Wire};
 use crate::lane::{Failure, Lane};
 use crate::model::SourceId;
 use crate::retry::Class;
@@ -43,9 +43,8 @@ struct Session {
 /// Keeps the token of one source fresh.
 pub(super) struct Keeper {
     source: SourceId,
-    address: String,
+    wire: Wire,
     namespace: Option<String>,
-    ca_file: Option<PathBuf>,
     credentials: VaultCredentials,
     lane: Lane,
     session: watch::Sender<Option<Session>>,
@@ -87,17 +86,17 @@ impl Keeper {
     /// Does nothing yet: the first call signs in.
     pub fn new(
         source: SourceId,
-        address: String,
+        address: &str,
         namespace: Option<String>,
         ca_file: Option<PathBuf>,
         credentials: VaultCredentials,
         lane: Lane,
     ) -> Self {
+        let wire = Wire::new(address, ca_file, credentials.identity());
         Self {
             source,
-            address,
+            wire,
             namespace,
-            ca_file,
             credentials,
             lane,
             session: watch::Sender::new(None),
@@ -281,7 +280,6 @@ impl Keeper {
 
     async fn acquire(&self, generation: u64) -> Result<Session, SourceError> {
         let login = self.credentials.prepare().await?;
-        let wire = self.wire().await?;
         let mut middle = EndpointMiddleware {
             token: String::new(),
             version: "v1".to_owned(),
@@ -292,7 +290,7 @@ impl Keeper {
         match login {
             Login::Token(text) => {
                 middle.token = text;
-                let token = Arc::new(Token::new(generation, wire, middle));
+                let token = Arc::new(Token::new(generation, self.wire.clone(), middle));
                 let about = self.recognise(&token).await?;
                 let lease = Lease::adopted(
                     asked_at,
@@ -304,30 +302,16 @@ impl Keeper {
             }
             Login::Request(request) => {
                 let call = async {
-                    let answer = request.send(&wire, &middle).await?;
+                    let answer = request.send(&self.wire.alone(), &middle).await?;
                     self.granted(&answer)
                 };
                 let mut grant = self.call_gently("login", call).await?;
                 middle.token = std::mem::take(&mut grant.client_token);
                 let lease = Lease::new(asked_at, grant.lease_duration, grant.renewable);
-                let token = Arc::new(Token::new(generation, wire, middle));
+                let token = Arc::new(Token::new(generation, self.wire.clone(), middle));
                 Ok(Session { token, lease })
             }
         }
-    }
-
-    /// A client with the certificates as they are now.
-    async fn wire(&self) -> Result<Wire, SourceError> {
-        let authorities = match &self.ca_file {
-            Some(path) => Some(sign_in::read(path).await?),
-            None => None,
-        };
-        let identity = self.credentials.identity().await?;
-        let certificates = Certificates {
-            authorities,
-            identity,
-        };
-        Wire::new(&self.address, &certificates)
     }
 
     /// Looks up a token that was given to us, which tells its life and whether it is one.

@@ -92,7 +92,7 @@ impl VaultSource {
         };
         let keeper = Keeper::new(
             id.clone(),
-            address,
+            &address,
             namespace,
             config.ca_file,
             credentials,

@@ -4,7 +4,7 @@
 //! This is the one file of the source that exposes them; vaultrs takes them as plain `String`s,
 //! which are dropped with the request and cannot be wiped.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 use http::HeaderValue;
@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 use super::wire::{Answer, Wire};
 use crate::config::{SecretRef, ValueRef, VaultAuth};
-use crate::credential::{SharedCredential, shown_path};
+use crate::credential::SharedCredential;
 use crate::source::SourceError;
 
 /// How a Vault source signs in: [`VaultAuth`] with its references resolved.
@@ -67,7 +67,7 @@ pub enum VaultCredentials {
         /// The password.
         password: SharedCredential,
     },
-    /// A client certificate; its files are read at each sign-in.
+    /// A client certificate; its files are read again when they change.
     Cert {
         /// Where the method is mounted.
         mount: String,
@@ -249,22 +249,16 @@ impl VaultCredentials {
         Ok(Login::Request(call))
     }
 
-    /// The client's certificate and key, where this method has them.
-    pub(super) async fn identity(&self) -> Result<Option<Zeroizing<Vec<u8>>>, SourceError> {
-        let Self::Cert {
-            cert_file,
-            key_file,
-            ..
-        } = self
-        else {
-            return Ok(None);
-        };
-        let mut pem = Zeroizing::new(read(cert_file).await?);
-        let key = Zeroizing::new(read(key_file).await?);
-        pem.reserve_exact(key.len() + 1);
-        pem.push(b'\n');
-        pem.extend_from_slice(&key);
-        Ok(Some(pem))
+    /// Returns the files of the client's certificate and its key, where this method has them.
+    pub(super) fn identity(&self) -> Option<(PathBuf, PathBuf)> {
+        match self {
+            Self::Cert {
+                cert_file,
+                key_file,
+                ..
+            } => Some((cert_file.clone(), key_file.clone())),
+            _ => None,
+        }
     }
 }
 
@@ -283,14 +277,6 @@ impl LoginCall {
             Self::Cert(request) => wire.call(middle, request).await,
         }
     }
-}
-
-/// Reads a file that a sign-in takes.
-pub(super) async fn read(path: &Path) -> Result<Vec<u8>, SourceError> {
-    tokio::fs::read(path).await.map_err(|error| {
-        let path = shown_path(path);
-        unusable(format!("cannot read {path}: {error}"))
-    })
 }
 
 async fn fetch(credential: &SharedCredential) -> Result<Zeroizing<String>, SourceError> {

@@ -1,4 +1,4 @@
-//! One request to Vault: vaultrs builds it, our own HTTP client sends it, and every status comes
+//! One request to Vault: vaultrs builds it, our own HTTP client ([`Outbound`]) sends it, and every status comes
 //! back as an [`Answer`].
 //!
 //! vaultrs' own client is not used, because it keeps whole bodies in its errors, loses headers
@@ -6,12 +6,12 @@
 //! used is its requests and its middleware (API version, token and namespace headers), through
 //! rustify's [`Client`] trait, whose default `execute` would also turn a status into such an error.
 
-use std::error::Error;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use http::{HeaderValue, Method, Request, Response, header};
-use reqwest::redirect::Policy;
 use rustify::client::Client;
 use rustify::endpoint::Endpoint;
 use rustify::errors::ClientError;
@@ -20,36 +20,23 @@ use url::Url;
 use vaultrs::api::EndpointMiddleware;
 use zeroize::Zeroizing;
 
+use crate::outbound::{CallError, Outbound, Settings};
 use crate::redact::Pieces;
 use crate::retry::parse_retry_after;
-use crate::secret::append;
 use crate::source::SourceError;
 use crate::words;
-
-/// The whole of a call is bounded by the lane; a connection that is not there by then never is.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// No answer is larger: Vault takes no request beyond 32 MiB, and a KV entry is 1 MiB at most
 /// with integrated storage (<https://developer.hashicorp.com/vault/docs/internals/limits>).
 const LARGEST_ANSWER: usize = 8 << 20;
 
-/// Redirects followed within the same host.
-const REDIRECTS: usize = 3;
-
-/// The HTTP client of one source, for as long as its certificates are the same.
+/// The way to one source's address.
 #[derive(Clone)]
 pub(super) struct Wire {
     base: String,
-    http: reqwest::Client,
-}
-
-/// The certificates a [`Wire`] is made with.
-#[derive(Default)]
-pub(super) struct Certificates {
-    /// The authorities to trust instead of the system's, in PEM.
-    pub authorities: Option<Vec<u8>>,
-    /// The client's certificate, its chain and its key, in PEM.
-    pub identity: Option<Zeroizing<Vec<u8>>>,
+    outbound: Arc<Outbound>,
+    /// Each request goes over a connection of its own.
+    alone: bool,
 }
 
 /// What came back, whatever its status.
@@ -62,48 +49,31 @@ pub(super) struct Answer {
 }
 
 impl Wire {
-    /// Makes a client for `base`, a checked address.
+    /// Makes the way to `base`, a checked address. With authorities of its own (`ca_file`) it trusts
+    /// those alone, as Vault's own tools do. `identity` is the client's certificate and its key.
     ///
-    /// With authorities of its own it trusts those alone, as Vault's own tools do. Redirects are
-    /// followed to the same scheme, host and port only: a standby sends callers to the active
+    /// Redirects are followed within the same origin only: a standby sends callers to the active
     /// node's address, and following would hand the token to whatever host the answer names.
-    pub fn new(base: &str, certificates: &Certificates) -> Result<Self, SourceError> {
-        let invalid = |what: &str| SourceError::Invalid {
-            what: what.to_owned(),
-        };
-        let mut builder = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .redirect(Policy::custom(|attempt| {
-                let first = attempt.previous().first().map(origin);
-                if attempt.previous().len() <= REDIRECTS && first == Some(origin(attempt.url())) {
-                    attempt.follow()
-                } else {
-                    attempt.stop()
-                }
-            }));
-        if let Some(pem) = &certificates.authorities {
-            let authorities = reqwest::Certificate::from_pem_bundle(pem)
-                .ok()
-                .filter(|found| !found.is_empty())
-                .ok_or_else(|| invalid("`ca_file` holds no certificate in PEM"))?;
-            builder = builder.tls_certs_only(authorities);
-        } else if base.starts_with("http://") {
-            // Without this the system's authorities are loaded, and an image without any fails.
-            builder = builder.tls_certs_only(Vec::new());
-        }
-        if let Some(pem) = &certificates.identity {
-            let identity = reqwest::Identity::from_pem(pem).map_err(|_| {
-                invalid("`cert_file` and `key_file` are not a certificate and its key in PEM")
-            })?;
-            builder = builder.identity(identity);
-        }
-        let http = builder.build().map_err(|_| {
-            invalid("TLS cannot be set up: are the system's CA certificates installed, and do `cert_file` and `key_file` belong together?")
-        })?;
-        Ok(Self {
+    pub fn new(base: &str, ca_file: Option<PathBuf>, identity: Option<(PathBuf, PathBuf)>) -> Self {
+        let outbound = Outbound::new(Settings {
+            ca_file,
+            identity,
+            follow_within_origin: true,
+            ..Settings::default()
+        });
+        Self {
             base: base.to_owned(),
-            http,
-        })
+            outbound: Arc::new(outbound),
+            alone: false,
+        }
+    }
+
+    /// Returns the same way, on which each request goes over a connection of its own.
+    pub fn alone(&self) -> Self {
+        Self {
+            alone: true,
+            ..self.clone()
+        }
     }
 
     /// Sends one request.
@@ -134,8 +104,7 @@ impl Wire {
         })
     }
 
-    /// Says what went wrong on the way, from the kinds of the errors in the chain alone: their
-    /// texts may quote what was sent or received.
+    /// Says what went wrong on the way.
     fn no_answer(&self, error: ClientError) -> SourceError {
         let base = &self.base;
         let unavailable = |what: String, status: &str| SourceError::Unavailable {
@@ -143,37 +112,22 @@ impl Wire {
             status: status.to_owned(),
             retry_after: None,
         };
-        let source = match error {
-            ClientError::RequestError { source, .. } | ClientError::ResponseError { source } => {
-                source
-            }
-            ClientError::ServerResponseError { .. } => {
-                return SourceError::Protocol {
-                    what: format!("{base} answered with more than {LARGEST_ANSWER} bytes"),
-                    status: "too_large".to_owned(),
-                };
-            }
-            _ => {
-                return SourceError::Invalid {
-                    what: "the request cannot be built: check `address`, `mount`, `namespace` and the path".to_owned(),
-                };
-            }
+        let error = match error {
+            ClientError::RequestError { source, .. } => source.downcast::<CallError>().ok(),
+            _ => None,
         };
-        let Some(error) = source.downcast_ref::<reqwest::Error>() else {
-            return unavailable(format!("no answer from {base}"), "connect");
-        };
-        let reason = reason(error).map_or_else(String::new, |reason| format!(": {reason}"));
-        if error.is_timeout() {
-            let place = if error.is_connect() {
-                "connection"
-            } else {
-                "answer"
-            };
-            unavailable(format!("no {place} in time from {base}"), "timeout")
-        } else if error.is_connect() {
-            unavailable(format!("cannot connect to {base}{reason}"), "connect")
-        } else {
-            unavailable(format!("the connection to {base} broke{reason}"), "broken")
+        match error.unwrap_or(CallError::Unsendable) {
+            CallError::TooLong(limit) => SourceError::Protocol {
+                what: format!("{base} answered with more than {limit} bytes"),
+                status: "too_large".to_owned(),
+            },
+            CallError::Certificates(what) => SourceError::Invalid { what },
+            CallError::Unsendable => SourceError::Invalid {
+                what: "the request cannot be built: check `address`, `mount`, `namespace` and the path".to_owned(),
+            },
+            error @ CallError::ConnectTimeout => unavailable(format!("{base}: {error}"), "timeout"),
+            error @ CallError::Connect(_) => unavailable(format!("{base}: {error}"), "connect"),
+            error @ CallError::Broken(_) => unavailable(format!("{base}: {error}"), "broken"),
         }
     }
 }
@@ -185,12 +139,12 @@ impl Client for Wire {
     }
 
     async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, ClientError> {
-        let failed = |error: reqwest::Error| ClientError::RequestError {
+        let failed = |error: CallError| ClientError::RequestError {
             source: error.into(),
             url: String::new(),
             method: String::new(),
         };
-        let mut request = reqwest::Request::try_from(request).map_err(failed)?;
+        let mut request = request;
         if request.method() == Method::PATCH {
             // The one form Vault takes a patch in. rustify sets no type, and elsewhere none is needed.
             let merge_patch = HeaderValue::from_static("application/merge-patch+json");
@@ -198,23 +152,16 @@ impl Client for Wire {
                 .headers_mut()
                 .insert(header::CONTENT_TYPE, merge_patch);
         }
-        let mut response = self.http.execute(request).await.map_err(failed)?;
-        let expected = response.content_length().unwrap_or_default() as usize;
-        // What the HTTP client itself buffered cannot be wiped; what is kept longer is.
-        let mut body = Zeroizing::new(Vec::with_capacity(expected.min(LARGEST_ANSWER)));
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if body.len() + chunk.len() > LARGEST_ANSWER {
-                return Err(ClientError::ServerResponseError {
-                    code: response.status().as_u16(),
-                    content: None,
-                });
-            }
-            append(&mut body, &chunk);
-        }
-        let mut answer = Response::new(std::mem::take(&mut *body));
-        *answer.status_mut() = response.status();
-        *answer.headers_mut() = std::mem::take(response.headers_mut());
-        Ok(answer)
+        let sent = match self.alone {
+            true => self.outbound.send_alone(request).await,
+            false => self.outbound.send(request).await,
+        };
+        let answer = sent.map_err(failed)?;
+        let mut response = Response::new(());
+        *response.status_mut() = answer.status();
+        *response.headers_mut() = answer.headers().clone();
+        let mut body = answer.body(LARGEST_ANSWER).await.map_err(failed)?;
+        Ok(response.map(|()| std::mem::take(&mut *body)))
     }
 
     async fn execute(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, ClientError> {
@@ -236,32 +183,4 @@ impl Answer {
             status: "malformed".to_owned(),
         })
     }
-}
-
-fn origin(url: &Url) -> (String, Option<String>, Option<u16>) {
-    (
-        url.scheme().to_owned(),
-        url.host_str().map(str::to_owned),
-        url.port_or_known_default(),
-    )
-}
-
-/// The one cause worth telling: what TLS objected to, or the operating system's words.
-fn reason(error: &reqwest::Error) -> Option<String> {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return Some(format!("TLS: {}", words::shown(&tls.to_string(), &[])));
-        }
-        let Some(io) = error.downcast_ref::<std::io::Error>() else {
-            cause = error.source();
-            continue;
-        };
-        if io.raw_os_error().is_some() {
-            return Some(words::shown(&io.to_string(), &[]));
-        }
-        // `source` of an I/O error skips the very error that it wraps.
-        cause = io.get_ref().map(|inner| inner as &(dyn Error + 'static));
-    }
-    None
 }

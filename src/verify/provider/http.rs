@@ -1,21 +1,16 @@
 //! The providers that speak HTTP with a key in a header.
 
-use std::sync::OnceLock;
-use std::time::Duration;
-
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
-use reqwest::redirect::Policy;
+use bytes::Bytes;
+use http::Request;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::NotTaken;
 use super::answer::{self, Answer};
-use crate::cause;
-use crate::model::{AiType, Settings};
-use crate::secret::{Credentials, append};
-
-/// Connecting takes no longer than this; the lane limits the whole call.
-const CONNECT: Duration = Duration::from_secs(5);
+use crate::model::{AiType, Settings as KeySettings};
+use crate::outbound::{CallError, Outbound, Settings};
+use crate::secret::Credentials;
 
 /// The longest list of models that is read: a gateway's may name thousands.
 const LONGEST_LIST: usize = 8 << 20;
@@ -27,12 +22,20 @@ const LONGEST_REFUSAL: usize = 64 << 10;
 /// (<https://platform.claude.com/docs/en/api/versioning>).
 const ANTHROPIC_VERSION: &str = "2023-06-01";
 
-/// The client for all providers, made when it is first needed.
-#[derive(Default)]
-pub(super) struct Http(OnceLock<Option<reqwest::Client>>);
+/// The way to all providers. Each question goes over a connection of its own: it holds the key.
+pub(super) struct Http(Outbound);
+
+impl Default for Http {
+    fn default() -> Self {
+        Self(Outbound::new(Settings {
+            user_agent: Some(concat!("flashback-rotator/", env!("CARGO_PKG_VERSION")).to_owned()),
+            ..Settings::default()
+        }))
+    }
+}
 
 /// One question, with the key in it.
-pub(super) struct Request {
+pub(super) struct Question {
     ai_type: AiType,
     url: Url,
     host: String,
@@ -40,7 +43,7 @@ pub(super) struct Request {
     key: HeaderValue,
 }
 
-impl Request {
+impl Question {
     /// Whom it is for: host, and port where it is not the scheme's.
     pub(super) fn host(&self) -> &str {
         &self.host
@@ -49,11 +52,11 @@ impl Request {
 
 impl Http {
     /// The provider's list of models, asked for with this key.
-    pub(super) fn request(
+    pub(super) fn question(
         &self,
-        settings: &Settings,
+        settings: &KeySettings,
         credentials: &Credentials,
-    ) -> Result<Request, NotTaken> {
+    ) -> Result<Question, NotTaken> {
         let url = address(settings).ok_or_else(|| {
             NotTaken::unclear("the endpoint cannot be asked".to_owned(), "endpoint")
         })?;
@@ -72,7 +75,7 @@ impl Http {
                 NotTaken::unclear(what, "unsendable")
             })?;
         key.set_sensitive(true);
-        Ok(Request {
+        Ok(Question {
             ai_type: settings.ai_type,
             host: url.authority().to_owned(),
             url,
@@ -82,31 +85,35 @@ impl Http {
     }
 
     /// Sends it and judges the answer.
-    pub(super) async fn ask(&self, request: &Request) -> Result<(), NotTaken> {
-        let host = &request.host;
-        let mut sending = self
-            .client()?
-            .get(request.url.clone())
+    pub(super) async fn ask(&self, question: &Question) -> Result<(), NotTaken> {
+        let host = &question.host;
+        let mut sending = Request::get(question.url.as_str())
             .header(ACCEPT, HeaderValue::from_static("application/json"))
-            .header(&request.header, &request.key);
-        if request.ai_type == AiType::Anthropic {
+            .header(&question.header, &question.key);
+        if question.ai_type == AiType::Anthropic {
             sending = sending.header("anthropic-version", ANTHROPIC_VERSION);
         }
-        let response = sending.send().await.map_err(|error| silent(&error, host))?;
-        let status = response.status();
+        let sending = sending.body(Bytes::new()).map_err(|_| {
+            NotTaken::unclear("the endpoint cannot be asked".to_owned(), "endpoint")
+        })?;
+        let silent = |error: CallError| silent(&error, host);
+        let answer = self.0.send_alone(sending).await.map_err(silent)?;
+        let status = answer.status();
         let limit = match status.is_success() {
             true => LONGEST_LIST,
             false => LONGEST_REFUSAL,
         };
-        let is_page = response
+        let is_page = answer
             .headers()
             .get(CONTENT_TYPE)
             .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
-        let body = body_of(response, limit)
-            .await
-            .map_err(|error| silent(&error, host))?;
+        let body = match answer.body(limit).await {
+            Ok(body) => Some(body),
+            Err(CallError::TooLong(_)) => None,
+            Err(error) => return Err(silent(error)),
+        };
         Answer {
-            ai_type: request.ai_type,
+            ai_type: question.ai_type,
             host,
             status: status.as_u16(),
             is_page,
@@ -114,27 +121,11 @@ impl Http {
         }
         .judge()
     }
-
-    fn client(&self) -> Result<&reqwest::Client, NotTaken> {
-        let make = || {
-            reqwest::Client::builder()
-                .user_agent(concat!("flashback-rotator/", env!("CARGO_PKG_VERSION")))
-                // The key is for this host and no other.
-                .redirect(Policy::none())
-                .connect_timeout(CONNECT)
-                .build()
-                .ok()
-        };
-        self.0.get_or_init(make).as_ref().ok_or_else(|| {
-            let what = "TLS cannot be set up: are the system's CA certificates installed?";
-            NotTaken::unclear(what.to_owned(), "setup")
-        })
-    }
 }
 
 /// The list of models below the key's endpoint. Anthropic's and Google's default endpoints end
 /// before the API's version and a gateway's may end behind it, so it is added where it is missing.
-fn address(settings: &Settings) -> Option<Url> {
+fn address(settings: &KeySettings) -> Option<Url> {
     let mut url = Url::parse(&settings.endpoint).ok()?;
     let last = url.path_segments()?.rev().find(|part| !part.is_empty());
     let is_versioned = last.is_some_and(answer::is_version);
@@ -154,30 +145,17 @@ fn address(settings: &Settings) -> Option<Url> {
     Some(url)
 }
 
-/// The body, in memory that is wiped: a broken server may repeat the key in it. `None` where it is
-/// longer than `limit`.
-async fn body_of(
-    mut response: reqwest::Response,
-    limit: usize,
-) -> Result<Option<Zeroizing<Vec<u8>>>, reqwest::Error> {
-    let mut body = Zeroizing::new(Vec::with_capacity(4096));
-    while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > limit {
-            return Ok(None);
-        }
-        append(&mut body, &chunk);
-    }
-    Ok(Some(body))
-}
-
 /// No answer, or not the whole of one.
-fn silent(error: &reqwest::Error, host: &str) -> NotTaken {
-    let why = cause::of_connection(error).map_or_else(String::new, |why| format!(": {why}"));
-    match (error.is_timeout(), error.is_connect()) {
-        (true, _) => NotTaken::silent(format!("no answer in time from {host}"), "timeout"),
-        (_, true) => NotTaken::silent(format!("no connection to {host}{why}"), "connect"),
-        _ => NotTaken::silent(format!("the connection to {host} broke{why}"), "broken"),
-    }
+fn silent(error: &CallError, host: &str) -> NotTaken {
+    let status = match error {
+        CallError::ConnectTimeout => "timeout",
+        CallError::Connect(_) => "connect",
+        CallError::Certificates(_) | CallError::Unsendable => {
+            return NotTaken::unclear(format!("{host}: {error}"), "setup");
+        }
+        CallError::Broken(_) | CallError::TooLong(_) => "broken",
+    };
+    NotTaken::silent(format!("{host}: {error}"), status)
 }
 
 #[cfg(test)]
@@ -240,7 +218,7 @@ mod tests {
             ),
         ];
         for (ai_type, endpoint, expected) in cases {
-            let settings = Settings {
+            let settings = KeySettings {
                 workspace_id: WorkspaceId::new("w"),
                 name: "n".to_owned(),
                 ai_type,

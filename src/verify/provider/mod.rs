@@ -103,9 +103,9 @@ impl Prober {
             let asked = self.lane(&place).call("GetCallerIdentity", call).await;
             return asked.map_err(|error| error.naming(&place));
         }
-        let request = self.http.request(settings, credentials)?;
-        let host = request.host();
-        let call = self.http.ask(&request);
+        let question = self.http.question(settings, credentials)?;
+        let host = question.host();
+        let call = self.http.ask(&question);
         let asked = self.lane(host).call("GET /models", call).await;
         asked.map_err(|error| error.naming(host))
     }

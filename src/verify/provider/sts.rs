@@ -9,12 +9,13 @@ use aws_config::retry::RetryConfig;
 use aws_config::{ConfigLoader, Region};
 use aws_credential_types::Credentials as Pair;
 use aws_sdk_sts::Client;
-use aws_sdk_sts::config::StalledStreamProtectionConfig;
+use aws_sdk_sts::config::{SharedHttpClient, StalledStreamProtectionConfig};
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use url::Url;
 
 use super::NotTaken;
 use crate::cause;
+use crate::outbound::{CallError, smithy};
 use crate::secret::{Credentials, Secret};
 
 type Loader = Box<dyn Fn() -> ConfigLoader + Send + Sync>;
@@ -36,11 +37,16 @@ const KNOWN: [&str; 9] = [
 pub(super) struct Sts {
     region: Option<String>,
     loader: Loader,
+    http: SharedHttpClient,
 }
 
 impl Sts {
     pub(super) fn new(region: Option<String>, loader: Loader) -> Self {
-        Self { region, loader }
+        Self {
+            region,
+            loader,
+            http: smithy::http_client(),
+        }
     }
 
     /// Where a key is asked about: in its endpoint's region. Keys are known in every region of a
@@ -59,6 +65,7 @@ impl Sts {
         let secret = credentials.secret.expose();
         let pair = Pair::new(key, secret, None, None, "flashback-rotator");
         let mut loader = (self.loader)()
+            .http_client(self.http.clone())
             .credentials_provider(pair)
             .retry_config(RetryConfig::disabled())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
@@ -96,9 +103,8 @@ where
             NotTaken::silent(format!("no answer in time from {place}"), "timeout")
         }
         _ => {
-            let why =
-                cause::of_connection(error).map_or_else(String::new, |why| format!(": {why}"));
-            NotTaken::silent(format!("no connection to {place}{why}"), "connect")
+            let why = cause::find::<CallError>(error).unwrap_or(&CallError::Unsendable);
+            NotTaken::silent(format!("{place}: {why}"), "connect")
         }
     }
 }

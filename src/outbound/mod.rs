@@ -1,0 +1,368 @@
+//! The one way to make an HTTP client for an outside service.
+//!
+//! Every call to Vault, Flashback, AWS and the providers goes through an [`Outbound`], so that what the
+//! field does to connections is answered in one place:
+//!
+//! - Connections have a bounded age, so that a name that moves to another address is followed.
+//! - A call that fails on the way, or is given up, retires the connections it was made with: the next
+//!   one is made on a new connection. HTTP/2 connections are pinged while an answer is awaited.
+//! - The certificate files are read again when they change, and after a TLS failure (`tls`).
+//! - Loopback and link-local addresses (agents, instance metadata) are never asked through a proxy.
+//! - Bodies are read into memory that is wiped, up to a limit; nothing is decompressed. The head is
+//!   bounded by hyper (some 400 KiB, 100 fields) and by the h2 crate (16 KiB). Time is bounded by the
+//!   caller: dropping a call ends it.
+//! - A sign-in can have a connection of its own, so that its secret stays in no buffer that lives on.
+//!
+//! It knows no status, no service and no token.
+
+mod local;
+pub mod smithy;
+mod tls;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::header::RETRY_AFTER;
+use http::uri::Scheme;
+use http::{HeaderMap, Request, StatusCode, Uri};
+use reqwest::redirect::Policy;
+use rustls::ClientConfig;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use url::{Origin, Url};
+use zeroize::Zeroizing;
+
+use crate::cause;
+use crate::retry::parse_retry_after;
+use crate::secret::append;
+use tls::Tls;
+
+/// Connecting, with name resolution and the TLS handshake, takes no longer than this.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// No connection is used for a new call when it is older than this.
+const OLDEST: Duration = Duration::from_secs(45);
+
+/// How long an unused connection is kept. Its buffers may hold a key.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// How long an HTTP/2 connection with a call under way may be silent before it is pinged …
+const PING_AFTER: Duration = Duration::from_secs(4);
+
+/// … and how long it may take to answer that.
+const PING_ANSWER: Duration = Duration::from_secs(3);
+
+/// How long sent bytes may go unacknowledged by the other side's kernel.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
+
+/// Redirects followed within the same origin, where any are.
+const REDIRECTS: usize = 3;
+
+/// How a service is reached.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The `User-Agent`.
+    pub user_agent: Option<String>,
+    /// The authorities to trust instead of the system's: a file in PEM.
+    pub ca_file: Option<PathBuf>,
+    /// The client's certificate with its chain, and its key: files in PEM.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// Follow redirects within the same scheme, host and port. Others are never followed: they would hand
+    /// the credentials to whatever host an answer names.
+    pub follow_within_origin: bool,
+    /// Never use a proxy, whatever the environment says.
+    pub direct: bool,
+    /// The limit of connecting, where it is not the usual one.
+    pub connect: Option<Duration>,
+}
+
+/// The way to a service: HTTP clients that are made, renewed and retired as needed.
+#[derive(Debug)]
+pub struct Outbound {
+    settings: Settings,
+    tls: Tls,
+    /// For addresses of this machine and this link, without a proxy.
+    near: Mutex<Option<Generation>>,
+    /// For all others.
+    far: Mutex<Option<Generation>>,
+}
+
+/// A client and the connections it keeps.
+#[derive(Debug)]
+struct Generation {
+    client: reqwest::Client,
+    made: Instant,
+    /// Which certificates it was made with.
+    certificates: u64,
+    retired: Arc<AtomicBool>,
+}
+
+/// Retires the connections of a call that does not come to its end.
+#[derive(Debug)]
+struct Attempt {
+    retired: Arc<AtomicBool>,
+    succeeded: bool,
+}
+
+/// Why there was no answer, or not the whole of it. The texts are fit to be shown.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CallError {
+    /// A file that TLS needs cannot be used.
+    #[error("{0}")]
+    Certificates(String),
+    /// No request can be made of what was given: its address or a header is impossible.
+    #[error("no request can be made of this address and these headers")]
+    Unsendable,
+    /// There was no connection; nothing was sent.
+    #[error("no connection{}", because(.0))]
+    Connect(Option<String>),
+    /// There was no connection in time; nothing was sent.
+    #[error("no connection in time")]
+    ConnectTimeout,
+    /// The connection ended before the answer did. What was asked may have been done.
+    #[error("the connection broke{}", because(.0))]
+    Broken(Option<String>),
+    /// The answer has more bytes than this limit.
+    #[error("the answer is longer than {0} bytes")]
+    TooLong(usize),
+}
+
+/// An answer whose body is still to be read.
+#[derive(Debug)]
+pub struct Answer {
+    response: reqwest::Response,
+    attempt: Attempt,
+}
+
+impl Outbound {
+    /// Takes the settings; nothing is read before the first call.
+    pub fn new(settings: Settings) -> Self {
+        let tls = Tls::new(settings.ca_file.clone(), settings.identity.clone());
+        Self {
+            settings,
+            tls,
+            near: Mutex::default(),
+            far: Mutex::default(),
+        }
+    }
+
+    /// Sends a request to an absolute address.
+    ///
+    /// # Errors
+    /// [`CallError`], but for [`CallError::TooLong`].
+    pub async fn send<B: Into<Bytes>>(&self, request: Request<B>) -> Result<Answer, CallError> {
+        let (config, is_near) = self.prepare(request.uri()).await?;
+        let slot = if is_near { &self.near } else { &self.far };
+        let (client, attempt) = {
+            let mut slot = slot.lock().await;
+            let generation = match slot.take() {
+                Some(generation) if generation.serves(config.number) => generation,
+                _ => Generation {
+                    client: self.client(config.rustls, is_near, true)?,
+                    made: Instant::now(),
+                    certificates: config.number,
+                    retired: Arc::default(),
+                },
+            };
+            let generation = slot.insert(generation);
+            let attempt = Attempt {
+                retired: Arc::clone(&generation.retired),
+                succeeded: false,
+            };
+            (generation.client.clone(), attempt)
+        };
+        self.exchange(&client, attempt, request).await
+    }
+
+    /// Sends a request that holds a secret over a connection of its own, which ends with the answer.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn send_alone<B: Into<Bytes>>(
+        &self,
+        request: Request<B>,
+    ) -> Result<Answer, CallError> {
+        let (config, is_near) = self.prepare(request.uri()).await?;
+        let client = self.client(config.rustls, is_near, false)?;
+        let attempt = Attempt {
+            retired: Arc::default(),
+            succeeded: false,
+        };
+        self.exchange(&client, attempt, request).await
+    }
+
+    /// Returns the certificates for a request to `address`, and whether no proxy takes part in it.
+    async fn prepare(&self, address: &Uri) -> Result<(tls::Config, bool), CallError> {
+        let is_near = self.settings.direct || local::is_local(address.host().unwrap_or_default());
+        let is_secure = address.scheme() == Some(&Scheme::HTTPS);
+        if is_near && !is_secure && !self.tls.has_files() {
+            return Ok((tls::Config::unused()?, is_near));
+        }
+        let config = self.tls.current().await?;
+        if config.trusts_nobody && is_secure {
+            let what = "this machine has no certificate authorities: install ca-certificates, or name a file in SSL_CERT_FILE";
+            return Err(CallError::Certificates(what.to_owned()));
+        }
+        Ok((config, is_near))
+    }
+
+    async fn exchange<B: Into<Bytes>>(
+        &self,
+        client: &reqwest::Client,
+        attempt: Attempt,
+        request: Request<B>,
+    ) -> Result<Answer, CallError> {
+        let request = request.map(Into::into);
+        let request = reqwest::Request::try_from(request).map_err(|_| CallError::Unsendable)?;
+        match client.execute(request).await {
+            Ok(response) => Ok(Answer { response, attempt }),
+            Err(error) => {
+                if cause::find::<rustls::Error>(&error).is_some() {
+                    self.tls.doubt().await;
+                }
+                Err(CallError::of(&error))
+            }
+        }
+    }
+
+    fn client(
+        &self,
+        tls: ClientConfig,
+        is_near: bool,
+        keeps: bool,
+    ) -> Result<reqwest::Client, CallError> {
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .connect_timeout(self.settings.connect.unwrap_or(CONNECT))
+            .tcp_user_timeout(UNACKNOWLEDGED)
+            .pool_idle_timeout(IDLE)
+            .http2_keep_alive_interval(PING_AFTER)
+            .http2_keep_alive_timeout(PING_ANSWER)
+            .redirect(match self.settings.follow_within_origin {
+                true => Policy::custom(within_origin),
+                false => Policy::none(),
+            });
+        if let Some(name) = &self.settings.user_agent {
+            builder = builder.user_agent(name);
+        }
+        if is_near {
+            builder = builder.no_proxy();
+        }
+        if !keeps {
+            builder = builder.pool_max_idle_per_host(0);
+        }
+        builder.build().map_err(|error| {
+            let why = cause::of_connection(&error);
+            CallError::Certificates(format!("no HTTP client can be made{}", because(&why)))
+        })
+    }
+}
+
+impl Generation {
+    fn serves(&self, certificates: u64) -> bool {
+        self.certificates == certificates
+            && self.made.elapsed() < OLDEST
+            && !self.retired.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if !self.succeeded {
+            self.retired.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Answer {
+    /// Returns the status.
+    pub fn status(&self) -> StatusCode {
+        self.response.status()
+    }
+
+    /// Returns the headers.
+    pub fn headers(&self) -> &HeaderMap {
+        self.response.headers()
+    }
+
+    /// Returns how long callers are asked to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let text = self.headers().get(RETRY_AFTER)?.to_str().ok()?;
+        parse_retry_after(text, SystemTime::now())
+    }
+
+    /// Reads the next piece of the body; `None` at its end.
+    ///
+    /// # Errors
+    /// [`CallError::Broken`].
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, CallError> {
+        let chunk = self.response.chunk().await;
+        let chunk = chunk.map_err(|error| CallError::Broken(cause::of_connection(&error)))?;
+        self.attempt.succeeded |= chunk.is_none();
+        Ok(chunk)
+    }
+
+    /// Reads the body, of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// [`CallError::Broken`] and [`CallError::TooLong`].
+    pub async fn body(mut self, limit: usize) -> Result<Zeroizing<Vec<u8>>, CallError> {
+        let stated = self.response.content_length().unwrap_or_default();
+        let stated = usize::try_from(stated).unwrap_or(usize::MAX);
+        if stated > limit {
+            return Err(CallError::TooLong(limit));
+        }
+        let mut body = Zeroizing::new(Vec::with_capacity(stated));
+        while let Some(chunk) = self.chunk().await? {
+            if body.len() + chunk.len() > limit {
+                return Err(CallError::TooLong(limit));
+            }
+            append(&mut body, &chunk);
+        }
+        Ok(body)
+    }
+
+    /// Reads the beginning of the body, at most `limit` bytes of it.
+    ///
+    /// # Errors
+    /// [`CallError::Broken`].
+    pub async fn beginning(mut self, limit: usize) -> Result<Zeroizing<Vec<u8>>, CallError> {
+        let mut body = Zeroizing::new(Vec::with_capacity(limit));
+        while body.len() < limit
+            && let Some(chunk) = self.chunk().await?
+        {
+            let fits = chunk.len().min(limit - body.len());
+            body.extend_from_slice(&chunk[..fits]);
+        }
+        Ok(body)
+    }
+}
+
+impl CallError {
+    fn of(error: &reqwest::Error) -> Self {
+        if error.is_builder() {
+            return Self::Unsendable;
+        }
+        match (error.is_connect(), error.is_timeout()) {
+            (true, true) => Self::ConnectTimeout,
+            (true, false) => Self::Connect(cause::of_connection(error)),
+            (false, _) => Self::Broken(cause::of_connection(error)),
+        }
+    }
+}
+
+fn because(why: &Option<String>) -> String {
+    why.as_ref()
+        .map_or_else(String::new, |why| format!(": {why}"))
+}
+
+fn within_origin(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {
+    let first: Option<Origin> = attempt.previous().first().map(Url::origin);
+    match attempt.previous().len() <= REDIRECTS && first == Some(attempt.url().origin()) {
+        true => attempt.follow(),
+        false => attempt.stop(),
+    }
+}

@@ -1,0 +1,108 @@
+//! The HTTP client of the AWS SDK: the SDK's own one bounds no body.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+
+use super::{CallError, Outbound, Settings};
+
+/// No answer is longer, in bytes: 20 secrets of 64 KiB, each escaped, are less
+/// (<https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html>).
+const LONGEST: usize = 8 << 20;
+
+/// The longest call, in time, where the SDK sets no limit: from the first byte out to the last one in.
+const WHOLE: Duration = Duration::from_secs(15);
+
+/// Returns a client for the SDK, with connections of its own.
+pub fn http_client() -> SharedHttpClient {
+    SharedHttpClient::new(Clients::default())
+}
+
+/// The ways out, by the limit of connecting that the SDK asks for: it is less for instance metadata.
+#[derive(Debug, Default)]
+struct Clients(Mutex<HashMap<Option<Duration>, Arc<Outbound>>>);
+
+impl HttpClient for Clients {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        let connect = settings.connect_timeout();
+        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let outbound = clients.entry(connect).or_insert_with(|| {
+            Arc::new(Outbound::new(Settings {
+                connect,
+                ..Settings::default()
+            }))
+        });
+        SharedHttpConnector::new(Connector {
+            outbound: Arc::clone(outbound),
+            first_byte: settings.read_timeout().unwrap_or(WHOLE),
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Connector {
+    outbound: Arc<Outbound>,
+    first_byte: Duration,
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let outbound = Arc::clone(&self.outbound);
+        let first_byte = self.first_byte;
+        HttpConnectorFuture::new(async move {
+            let late = |_| ConnectorError::timeout("no answer in time".into());
+            let whole = exchange(&outbound, request, first_byte);
+            tokio::time::timeout(WHOLE, whole).await.map_err(late)?
+        })
+    }
+}
+
+async fn exchange(
+    outbound: &Outbound,
+    request: HttpRequest,
+    first_byte: Duration,
+) -> Result<HttpResponse, ConnectorError> {
+    let unsendable = || failed(CallError::Unsendable);
+    let request = request.try_into_http1x().map_err(|_| unsendable())?;
+    let (parts, body) = request.into_parts();
+    let body = body
+        .bytes()
+        .map(Bytes::copy_from_slice)
+        .ok_or_else(unsendable)?;
+    let sent = outbound.send(http::Request::from_parts(parts, body));
+    let answer = tokio::time::timeout(first_byte, sent)
+        .await
+        .map_err(|_| ConnectorError::timeout("no answer in time".into()))?
+        .map_err(failed)?;
+    let mut response = http::Response::new(());
+    *response.status_mut() = answer.status();
+    *response.headers_mut() = answer.headers().clone();
+    let body = answer.body(LONGEST).await.map_err(failed)?;
+    let response = response.map(|()| SdkBody::from(body.as_slice()));
+    HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
+}
+
+fn failed(error: CallError) -> ConnectorError {
+    match error {
+        CallError::Unsendable => ConnectorError::user(error.into()),
+        CallError::ConnectTimeout => ConnectorError::timeout(error.into()),
+        CallError::Connect(_) | CallError::Broken(_) => ConnectorError::io(error.into()),
+        CallError::Certificates(_) | CallError::TooLong(_) => {
+            ConnectorError::other(error.into(), None)
+        }
+    }
+}
