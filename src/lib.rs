@@ -12,7 +12,7 @@
 //! Underneath: [`model`] and [`secret`] are the nouns, [`document`] takes credentials out of what
 //! a store holds, [`lane`] is the one way to call an outside service and [`outbound`] the one way to make an HTTP client for it, [`lease`] says what this process
 //! may work on where several share the keys, [`retry`] says what a failure
-//! means, [`credential`] where the rotator's own credentials come from, [`verify`] whether a key is
+//! means, [`credential`] where the rotator's own credentials come from, [`token`] keeps what a sign-in gives, [`verify`] whether a key is
 //! one. Around it: [`config`], [`fleet`] (a configuration made real), [`sharing`] (who holds which
 //! key), [`supervise`] (tasks that outlive their panics), [`daemon`], [`http`], [`telemetry`] and the
 //! commands in [`cli`].
@@ -43,5 +43,6 @@ pub mod span;
 pub mod store;
 pub mod supervise;
 pub mod telemetry;
+pub mod token;
 pub mod verify;
 pub mod words;

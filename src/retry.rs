@@ -28,6 +28,16 @@ pub enum Class {
     Refused,
 }
 
+impl Class {
+    /// How long the service asked callers to wait.
+    pub fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::Outage { retry_after } | Self::Transient { retry_after } => retry_after,
+            Self::Refused => None,
+        }
+    }
+}
+
 /// The statuses of an HTTP answer that are worth a repetition, by design: 408, 425, 429 and 5xx.
 /// 429 and the gateway statuses speak for the whole service.
 pub fn class_of_status(status: u16, retry_after: Option<Duration>) -> Class {

@@ -20,7 +20,7 @@ use crate::failpoint;
 use crate::fleet::Current;
 use crate::http;
 use crate::lane::Failure as _;
-use crate::retry::{Class, Limits, Round};
+use crate::retry::{Limits, Round};
 use crate::sharing::Sharer;
 use crate::supervise::Supervisor;
 use crate::telemetry::panics::Task;
@@ -139,11 +139,9 @@ async fn sign_in(current: &Current, eyes: &DaemonEyes) {
             tokio::time::sleep(SIGN_IN_CHECK).await;
             continue;
         };
-        let retry_after = match error.class() {
-            Class::Outage { retry_after } | Class::Transient { retry_after } => retry_after,
-            Class::Refused => None,
-        };
-        let wait = round.next_wait(retry_after).unwrap_or(limits.max);
+        let wait = round
+            .next_wait(error.class().retry_after())
+            .unwrap_or(limits.max);
         tokio::time::sleep(wait).await;
     }
 }

@@ -384,9 +384,5 @@ impl Pass<'_> {
 
 /// Classifies a validation that gave no verdict, with the wait that Flashback asked for.
 fn unvalidated(error: &FlashbackError) -> (Verdict, Option<Duration>) {
-    let retry_after = match error.class() {
-        Class::Outage { retry_after } | Class::Transient { retry_after } => retry_after,
-        Class::Refused => None,
-    };
-    (error.verdict(), retry_after)
+    (error.verdict(), error.class().retry_after())
 }

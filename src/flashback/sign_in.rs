@@ -17,6 +17,7 @@ use super::{second_factor, totp, wire};
 use crate::credential::{Credential as _, FromFile, SharedCredential};
 use crate::lane::Failure as _;
 use crate::secret::Secret;
+use crate::token::Need;
 
 /// How the rotator signs in to Flashback.
 pub enum Auth {
@@ -46,15 +47,6 @@ impl Auth {
     }
 }
 
-/// Whether somebody waits for a sign-in, or the token at hand is still good.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Need {
-    /// Nothing can be done without it: a refusal takes the lane down.
-    Now,
-    /// A refusal is for the log.
-    Soon,
-}
-
 /// What one sign-in leaves for the next.
 #[derive(Default)]
 pub(super) struct Means {
@@ -64,6 +56,8 @@ pub(super) struct Means {
     step: Option<u64>,
     /// `RefreshToken`: a next token that could not be written down yet.
     unsaved: Option<Secret>,
+    /// The error of the last sign-in that was tried, until one works.
+    pub reason: Option<FlashbackError>,
 }
 
 /// A bearer token, and its life where that is known.

@@ -66,7 +66,7 @@ impl AwsSource {
         loader: impl Fn() -> ConfigLoader + Send + Sync + 'static,
     ) -> Self {
         let look = config.look;
-        let sessions = Sessions::new(&id, config, Box::new(loader));
+        let sessions = Sessions::new(config, Box::new(loader));
         Self {
             id,
             lane,
@@ -119,9 +119,7 @@ impl AwsSource {
         self.lane
             .call(call.operation, async {
                 let answer = signed_in.await;
-                if let Some(good) = self.sessions.note(answer.as_ref().err()) {
-                    self.lane.signed_in(good);
-                }
+                self.sessions.note(&self.lane, answer.as_ref().err());
                 answer
             })
             .await

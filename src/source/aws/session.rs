@@ -17,10 +17,10 @@ use tokio::sync::Mutex;
 
 use super::error::no_credentials;
 use crate::config::AwsConfig;
-use crate::model::SourceId;
+use crate::lane::Lane;
 use crate::outbound::smithy;
 use crate::source::SourceError;
-use crate::telemetry::event;
+use crate::token::Standing;
 
 /// What the rotator calls itself in CloudTrail when it assumes a role.
 const SESSION_NAME: &str = "flashback-rotator";
@@ -37,8 +37,12 @@ pub(super) struct Sessions {
     loader: Loader,
     http: SharedHttpClient,
     current: Mutex<Option<Arc<Session>>>,
-    standing: Arc<Standing>,
+    standing: Standing<SourceError>,
+    expiry: Expiry,
 }
+
+/// When the credentials of the moment expire, where they do.
+type Expiry = Arc<StdMutex<Option<SystemTime>>>;
 
 /// A client and the credentials behind it.
 pub(super) struct Session {
@@ -48,7 +52,7 @@ pub(super) struct Session {
 }
 
 impl Sessions {
-    pub(super) fn new(id: &SourceId, config: AwsConfig, loader: Loader) -> Self {
+    pub(super) fn new(config: AwsConfig, loader: Loader) -> Self {
         let method = match &config.assume_role_arn {
             Some(_) => "assume_role",
             None => "standard_chain",
@@ -58,11 +62,8 @@ impl Sessions {
             loader,
             http: smithy::http_client(),
             current: Mutex::new(None),
-            standing: Arc::new(Standing {
-                service: id.to_string(),
-                method,
-                state: StdMutex::new((Stand::Unknown, None)),
-            }),
+            standing: Standing::new(method),
+            expiry: Arc::default(),
         }
     }
 
@@ -86,18 +87,18 @@ impl Sessions {
         }
     }
 
-    /// Learns from the outcome of a call whether the credentials were taken, and gives that back
-    /// where it is news or a refusal.
-    pub(super) fn note(&self, error: Option<&SourceError>) -> Option<bool> {
+    /// Learns from the outcome of a call through `lane` whether the credentials were taken.
+    pub(super) fn note(&self, lane: &Lane, error: Option<&SourceError>) {
         match error {
-            Some(error @ SourceError::SignIn { .. }) => {
-                self.standing.refused(error);
-                Some(false)
-            }
+            Some(error @ SourceError::SignIn { .. }) => self.standing.failed(lane, error),
             // AWS looks at the policy after the signature.
-            None | Some(SourceError::Denied { .. }) => self.standing.accepted().then_some(true),
-            // Nothing is known of the credentials.
-            Some(_) => None,
+            None | Some(SourceError::Denied { .. }) if !self.standing.is_good() => {
+                let expiry = *self.expiry.lock().unwrap_or_else(PoisonError::into_inner);
+                let life = expiry.and_then(|at| at.duration_since(SystemTime::now()).ok());
+                self.standing.works(lane, life);
+            }
+            // It is no news, or nothing is known of the credentials.
+            _ => {}
         }
     }
 
@@ -121,7 +122,7 @@ impl Sessions {
         };
         let provider = SharedCredentialsProvider::new(Watched {
             inner,
-            standing: self.standing.clone(),
+            expiry: self.expiry.clone(),
         });
         let mut settings = aws_sdk_secretsmanager::config::Builder::from(&base)
             .credentials_provider(provider.clone());
@@ -192,7 +193,7 @@ impl Session {
 #[derive(Debug)]
 struct Watched {
     inner: SharedCredentialsProvider,
-    standing: Arc<Standing>,
+    expiry: Expiry,
 }
 
 impl ProvideCredentials for Watched {
@@ -206,68 +207,10 @@ impl ProvideCredentials for Watched {
                 .await
                 .unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(SIGN_IN_TIMEOUT)));
             if let Ok(credentials) = &loaded {
-                self.standing.loaded(credentials.expiry());
+                let mut expiry = self.expiry.lock().unwrap_or_else(PoisonError::into_inner);
+                *expiry = credentials.expiry();
             }
             loaded
         })
-    }
-}
-
-/// Whether the credentials are good, so that each change is logged once.
-#[derive(Debug)]
-struct Standing {
-    service: String,
-    method: &'static str,
-    state: StdMutex<(Stand, Option<SystemTime>)>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stand {
-    Unknown,
-    Good,
-    Refused,
-}
-
-impl Standing {
-    fn loaded(&self, expiry: Option<SystemTime>) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).1 = expiry;
-    }
-
-    /// Whether that is news.
-    fn accepted(&self) -> bool {
-        let Some(expiry) = self.change(Stand::Good) else {
-            return false;
-        };
-        let ttl_seconds = expiry
-            .and_then(|at| at.duration_since(SystemTime::now()).ok())
-            .map(|ttl| ttl.as_secs());
-        tracing::info!(
-            event = event::SIGNED_IN,
-            source = self.service,
-            method = self.method,
-            ttl_seconds,
-            "signed in to AWS"
-        );
-        true
-    }
-
-    fn refused(&self, error: &SourceError) {
-        if self.change(Stand::Refused).is_some() {
-            tracing::error!(
-                event = event::SIGN_IN_FAILED,
-                source = self.service,
-                method = self.method,
-                error = %error,
-                "cannot sign in to AWS"
-            );
-        }
-    }
-
-    /// Takes note, and gives the credentials' expiry where this is news.
-    fn change(&self, to: Stand) -> Option<Option<SystemTime>> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let news = state.0 != to;
-        state.0 = to;
-        news.then_some(state.1)
     }
 }

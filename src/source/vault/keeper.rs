@@ -1,30 +1,26 @@
-//! Keeps a token that works: acquired when it is first needed, renewed before it ends, replaced when
-//! it cannot be renewed or has died.
+//! The tokens of one Vault: how they are got and renewed, and how a dead one is told from a policy's refusal.
 //!
-//! One thing happens to the token at a time ([`Keeper::turn`]), and everybody who waited for that
-//! looks again before acting, so that many keys make one sign-in. A 403 is told apart from a dead
-//! token by asking Vault about the token itself, and the answer is remembered for a while, so that
-//! many refused keys make one question.
+//! A 403 is told apart from a dead token by asking Vault about the token itself, and the answer is
+//! remembered for a while, so that many refused keys make one question.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use async_trait::async_trait;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 use vaultrs::api::EndpointMiddleware;
 use vaultrs::api::token::requests::{LookupTokenSelfRequest, RenewTokenSelfRequest};
 
-use super::lease::Lease;
 use super::refusal::{is_denial, sign_in_refused, unexpected};
 use super::sign_in::{Login, VaultCredentials};
-use super::token::{About, Grant, Granted, LookedUp, Token};
+use super::token::{About, Grant, Granted, LookedUp, Token, life};
 use super::wire::{Answer, Wire};
 use crate::lane::{Failure, Lane};
-use crate::model::SourceId;
 use crate::retry::Class;
 use crate::source::SourceError;
-use crate::telemetry::event;
+use crate::token::{Ask, Held, Issued, Issuer, Lease, Need, TokenManager};
 
 /// A token that Vault knew is not asked about again for this long.
 const KNOWN_GOOD: Duration = Duration::from_secs(10);
@@ -33,30 +29,18 @@ const KNOWN_GOOD: Duration = Duration::from_secs(10);
 /// it is replaced, but no more often than this.
 const BLIND: Duration = Duration::from_secs(5 * 60);
 
-/// The token in use and the life it has left.
-#[derive(Clone)]
-struct Session {
-    token: Arc<Token>,
-    lease: Lease,
-}
-
 /// Keeps the token of one source fresh.
 pub(super) struct Keeper {
-    source: SourceId,
+    tokens: TokenManager<SignIn>,
+    doubting: Mutex<()>,
+}
+
+/// Signs in to one Vault.
+struct SignIn {
     wire: Wire,
     namespace: Option<String>,
     credentials: VaultCredentials,
     lane: Lane,
-    session: watch::Sender<Option<Session>>,
-    turn: tokio::sync::Mutex<Turn>,
-}
-
-/// What whoever changes the token must hold.
-#[derive(Default)]
-struct Turn {
-    generation: u64,
-    /// The last sign-in failed, and that was said.
-    failing: bool,
 }
 
 /// A sign-in that fails while the old token still works: a refusal must not hold the lane back.
@@ -85,7 +69,6 @@ impl Failure for Gentle {
 impl Keeper {
     /// Does nothing yet: the first call signs in.
     pub fn new(
-        source: SourceId,
         address: &str,
         namespace: Option<String>,
         ca_file: Option<PathBuf>,
@@ -94,52 +77,49 @@ impl Keeper {
     ) -> Self {
         let wire = Wire::new(address, ca_file, credentials.identity());
         Self {
-            source,
-            wire,
-            namespace,
-            credentials,
-            lane,
-            session: watch::Sender::new(None),
-            turn: tokio::sync::Mutex::default(),
+            tokens: TokenManager::new(SignIn {
+                wire,
+                namespace,
+                credentials,
+                lane,
+            }),
+            doubting: Mutex::default(),
         }
     }
 
     /// The way to this Vault.
     pub fn lane(&self) -> &Lane {
-        &self.lane
+        self.tokens.issuer().lane()
     }
 
     /// The sign-in method's name.
     pub fn method(&self) -> &'static str {
-        self.credentials.method()
+        self.tokens.issuer().method()
     }
 
     /// A token that is thought to work.
     pub async fn token(&self) -> Result<Arc<Token>, SourceError> {
-        if let Some(token) = self.living() {
-            return Ok(token);
-        }
-        let mut turn = self.turn.lock().await;
-        match self.living() {
-            Some(token) => Ok(token),
-            None => self.sign_in(&mut turn).await,
-        }
+        self.tokens.token().await
+    }
+
+    /// Renews the token, or replaces it, whenever that is due; never ends.
+    pub async fn tend(&self) {
+        self.tokens.tend().await;
     }
 
     /// After a 403: another token where `token` turns out to be dead, none where it is well and
     /// a policy is what refuses.
-    pub async fn doubt(&self, token: &Token) -> Result<Option<Arc<Token>>, SourceError> {
-        let mut turn = self.turn.lock().await;
-        if let Some(current) = self.living()
-            && current.generation != token.generation
+    pub async fn doubt(&self, token: &Arc<Token>) -> Result<Option<Arc<Token>>, SourceError> {
+        let _one_question = self.doubting.lock().await;
+        if let Some(current) = self.tokens.current()
+            && !Arc::ptr_eq(&current, token)
         {
             return Ok(Some(current));
         }
         if token.is_trusted() || self.look_up(token).await?.is_some() {
             return Ok(None);
         }
-        self.session.send_replace(None);
-        self.sign_in(&mut turn).await.map(Some)
+        self.tokens.after(token).await.map(Some)
     }
 
     /// After a 403 to a token that has just been made: whether it can be asked about. Where it
@@ -160,71 +140,64 @@ impl Keeper {
                 _ => Err(unexpected(&answer, "looking the token up")),
             }
         };
-        let about = self.lane.call("lookup_self", call).await?;
+        let about = self.lane().call("lookup_self", call).await?;
         if about.is_some() {
             token.trust(KNOWN_GOOD);
         }
         Ok(about)
     }
+}
 
-    /// Renews the token, or replaces it, whenever that is due; never ends.
-    pub async fn tend(&self) {
-        let mut changes = self.session.subscribe();
-        loop {
-            let session = changes.borrow_and_update().clone();
-            let due = session.as_ref().and_then(|session| session.lease.due());
-            match (session, due) {
-                (Some(session), Some(due)) => tokio::select! {
-                    _ = changes.changed() => {}
-                    () = tokio::time::sleep_until(due) => self.refresh(&session).await,
-                },
-                _ => {
-                    if changes.changed().await.is_err() {
-                        return;
-                    }
-                }
-            }
+#[async_trait]
+impl Issuer for SignIn {
+    type Token = Token;
+    type Error = SourceError;
+    /// How many tokens there were.
+    type Means = u64;
+    const PROVES: bool = true;
+
+    fn lane(&self) -> &Lane {
+        &self.lane
+    }
+
+    fn method(&self) -> &'static str {
+        self.credentials.method()
+    }
+
+    fn broken_off() -> SourceError {
+        SourceError::SignIn {
+            what: "the sign-in was stopped half-way".to_owned(),
+            status: "stopped".to_owned(),
         }
     }
 
-    fn living(&self) -> Option<Arc<Token>> {
-        let session = self.session.borrow();
-        let session = session.as_ref()?;
-        session
-            .lease
-            .lives(Instant::now())
-            .then(|| Arc::clone(&session.token))
+    fn is_outage(error: &SourceError) -> bool {
+        matches!(
+            error,
+            SourceError::Unavailable { .. } | SourceError::HeldBack { .. }
+        )
     }
 
-    async fn refresh(&self, due: &Session) {
-        let mut turn = self.turn.lock().await;
-        let Some(session) = self.session.borrow().clone() else {
-            return;
-        };
-        if session.token.generation != due.token.generation {
-            return;
+    async fn issue(
+        &self,
+        generation: &mut u64,
+        ask: Ask<'_, Self>,
+    ) -> Result<Issued<Token>, SourceError> {
+        if let Some(held) = ask.held
+            && let Some(lease) = self.renew(held).await?
+        {
+            return Ok(Issued::Renewed(lease));
         }
-        let result = match self.renew(&session).await {
-            Ok(Some(lease)) => {
-                let token = Arc::clone(&session.token);
-                self.session.send_replace(Some(Session { token, lease }));
-                return;
-            }
-            Ok(None) => self.sign_in(&mut turn).await.map(drop),
-            Err(error) => Err(error),
-        };
-        if result.is_err() {
-            // The lane has reported an outage, or the sign-in a refusal; the old token serves on.
-            let quiet = self.lane.down_for().unwrap_or_default();
-            let lease = session.lease.postponed(quiet, Instant::now());
-            let token = session.token;
-            self.session.send_replace(Some(Session { token, lease }));
-        }
+        let (token, lease) = self.acquire(*generation + 1, ask.need).await?;
+        *generation += 1;
+        Ok(Issued::New(token, lease))
     }
+}
 
+impl SignIn {
     /// Asks for the same life again. `None` where that cannot be had and a new token must be.
-    async fn renew(&self, session: &Session) -> Result<Option<Lease>, SourceError> {
-        let Some(increment) = session.lease.increment() else {
+    async fn renew(&self, held: &Held<Token>) -> Result<Option<Lease>, SourceError> {
+        let Some(increment) = held.lease.increment() else {
             return Ok(None);
         };
         let request = RenewTokenSelfRequest {
@@ -232,7 +205,7 @@ impl Keeper {
         };
         let asked_at = Instant::now();
         let call = async {
-            let answer = session.token.call(request).await?;
+            let answer = held.token.call(request).await?;
             match answer.status {
                 200..=299 => Ok(answer.json::<Granted>()?.auth),
                 400..=404 => Ok(None),
@@ -240,45 +213,10 @@ impl Keeper {
             }
         };
         let grant = self.lane.call("renew_self", call).await?;
-        Ok(grant.and_then(|grant| {
-            session
-                .lease
-                .renewed(asked_at, grant.lease_duration, grant.renewable)
-        }))
+        Ok(grant.and_then(|grant| held.lease.renewed(asked_at, grant.life(), grant.renewable)))
     }
 
-    /// Signs in, and says so once for each success and each streak of failures.
-    async fn sign_in(&self, turn: &mut Turn) -> Result<Arc<Token>, SourceError> {
-        let method = self.method();
-        match self.acquire(turn.generation + 1).await {
-            Ok(session) => {
-                turn.generation += 1;
-                turn.failing = false;
-                self.lane.signed_in(true);
-                let ttl_seconds = session.lease.full().map(|life| life.as_secs());
-                tracing::info!(event = event::SIGNED_IN, source = %self.source, method, ttl_seconds, "signed in");
-                let token = Arc::clone(&session.token);
-                self.session.send_replace(Some(session));
-                Ok(token)
-            }
-            Err(error) => {
-                // An outage is the lane's to report.
-                let outage = matches!(
-                    error,
-                    SourceError::Unavailable { .. } | SourceError::HeldBack { .. }
-                );
-                if !outage {
-                    self.lane.signed_in(false);
-                }
-                if !outage && !std::mem::replace(&mut turn.failing, true) {
-                    tracing::error!(event = event::SIGN_IN_FAILED, source = %self.source, method, %error, "cannot sign in");
-                }
-                Err(error)
-            }
-        }
-    }
-
-    async fn acquire(&self, generation: u64) -> Result<Session, SourceError> {
+    async fn acquire(&self, generation: u64, need: Need) -> Result<(Token, Lease), SourceError> {
         let login = self.credentials.prepare().await?;
         let mut middle = EndpointMiddleware {
             token: String::new(),
@@ -290,32 +228,31 @@ impl Keeper {
         match login {
             Login::Token(text) => {
                 middle.token = text;
-                let token = Arc::new(Token::new(generation, self.wire.clone(), middle));
-                let about = self.recognise(&token).await?;
+                let token = Token::new(generation, self.wire.clone(), middle);
+                let about = self.recognise(&token, need).await?;
                 let lease = Lease::adopted(
                     asked_at,
-                    about.ttl,
-                    about.creation_ttl,
+                    life(about.ttl),
+                    Duration::from_secs(about.creation_ttl),
                     about.renewable == Some(true),
                 );
-                Ok(Session { token, lease })
+                Ok((token, lease))
             }
             Login::Request(request) => {
                 let call = async {
                     let answer = request.send(&self.wire.alone(), &middle).await?;
                     self.granted(&answer)
                 };
-                let mut grant = self.call_gently("login", call).await?;
+                let mut grant = self.call_gently("login", need, call).await?;
                 middle.token = std::mem::take(&mut grant.client_token);
-                let lease = Lease::new(asked_at, grant.lease_duration, grant.renewable);
-                let token = Arc::new(Token::new(generation, self.wire.clone(), middle));
-                Ok(Session { token, lease })
+                let lease = Lease::new(asked_at, grant.life(), grant.renewable);
+                Ok((Token::new(generation, self.wire.clone(), middle), lease))
             }
         }
     }
 
     /// Looks up a token that was given to us, which tells its life and whether it is one.
-    async fn recognise(&self, token: &Token) -> Result<About, SourceError> {
+    async fn recognise(&self, token: &Token, need: Need) -> Result<About, SourceError> {
         let call = async {
             let answer = token.call(LookupTokenSelfRequest {}).await?;
             match answer.status {
@@ -329,7 +266,7 @@ impl Keeper {
                 _ => Err(sign_in_refused(&answer, &self.credentials.asked())),
             }
         };
-        self.call_gently("lookup_self", call).await
+        self.call_gently("lookup_self", need, call).await
     }
 
     fn granted(&self, answer: &Answer) -> Result<Grant, SourceError> {
@@ -358,9 +295,10 @@ impl Keeper {
     async fn call_gently<T>(
         &self,
         operation: &'static str,
+        need: Need,
         call: impl Future<Output = Result<T, SourceError>>,
     ) -> Result<T, SourceError> {
-        if self.living().is_none() {
+        if need == Need::Now {
             return self.lane.call(operation, call).await;
         }
         let gentle = async { call.await.map_err(Gentle) };

@@ -6,14 +6,12 @@
 //!
 //! `wire` sends requests, `refusal` says what an answer that is no success means, `kv` what the
 //! engines hold, `older` what they held before, and `acknowledge` writes which version is live.
-//! `sign_in` knows the methods, `token` is what they give, `lease` knows when it ends, `keeper` keeps
-//! one that works, and `asking` asks once more where one did not.
+//! `sign_in` knows the methods, `token` is what they give, `keeper` gets and renews it, and `asking` asks once more where one did not.
 
 mod acknowledge;
 mod asking;
 mod keeper;
 mod kv;
-mod lease;
 mod older;
 mod refusal;
 mod sign_in;
@@ -90,14 +88,7 @@ impl VaultSource {
             mount: config.mount,
             namespace: namespace.clone(),
         };
-        let keeper = Keeper::new(
-            id.clone(),
-            &address,
-            namespace,
-            config.ca_file,
-            credentials,
-            lane,
-        );
+        let keeper = Keeper::new(&address, namespace, config.ca_file, credentials, lane);
         Ok(Self {
             id,
             engine,

@@ -83,6 +83,18 @@ pub(super) struct Grant {
     pub renewable: bool,
 }
 
+impl Grant {
+    /// How long the token lives; `None` for ever.
+    pub fn life(&self) -> Option<Duration> {
+        life(self.lease_duration)
+    }
+}
+
+/// A life in Vault's seconds: 0 is for ever, as the root token has it.
+pub(super) fn life(seconds: u64) -> Option<Duration> {
+    (seconds > 0).then(|| Duration::from_secs(seconds))
+}
+
 impl Drop for Grant {
     fn drop(&mut self) {
         self.client_token.zeroize();

@@ -7,9 +7,13 @@ use tokio::time::Instant;
 /// The wait after a renewal that failed, at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
+/// How long a token from a file or the environment is used before it is fetched again: it may have been
+/// replaced there.
+const FETCHED_AGAIN: Duration = Duration::from_secs(5);
+
 /// A token's life.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Lease {
+pub struct Lease {
     /// What it was given at first, which each renewal asks for again; `None` where it never ends.
     full: Option<Duration>,
     ends: Option<Instant>,
@@ -18,10 +22,8 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// Of a token that was asked for at `from` and lives for `seconds`; 0 is for ever, as the
-    /// root token does.
-    pub fn new(from: Instant, seconds: u64, renewable: bool) -> Self {
-        let full = (seconds > 0).then(|| Duration::from_secs(seconds));
+    /// Of a token that was asked for at `from` and lives for `full`, or for ever.
+    pub fn new(from: Instant, full: Option<Duration>, renewable: bool) -> Self {
         let ends = full.and_then(|life| from.checked_add(life));
         Self {
             full,
@@ -31,25 +33,37 @@ impl Lease {
         }
     }
 
-    /// Of a token that somebody else made and that lived for `seconds` then: a renewal asks for
+    /// Of a token that somebody else made and of whose end nothing is known.
+    pub fn unknown(from: Instant) -> Self {
+        Self {
+            full: None,
+            ends: None,
+            due: Some(from + FETCHED_AGAIN),
+            renewable: false,
+        }
+    }
+
+    /// Of a token that somebody else made and that lived for `first` then: a renewal asks for
     /// the life it had at first.
-    pub fn adopted(from: Instant, left: u64, first: u64, renewable: bool) -> Self {
+    pub fn adopted(
+        from: Instant,
+        left: Option<Duration>,
+        first: Duration,
+        renewable: bool,
+    ) -> Self {
         let lease = Self::new(from, left, renewable);
-        let full = lease.full.map(|left| left.max(Duration::from_secs(first)));
+        let full = lease.full.map(|left| left.max(first));
         Self { full, ..lease }
     }
 
-    /// After a renewal that gave `seconds`. Where that is less than was asked for, the end of all
+    /// After a renewal that gave `life`. Where that is less than was asked for, the end of all
     /// renewals is near, and the next thing due is a new token. `None` where nothing was given.
-    pub fn renewed(&self, from: Instant, seconds: u64, renewable: bool) -> Option<Self> {
-        if seconds == 0 {
-            return None;
-        }
-        let full = self.full?;
-        let given = Self::new(from, seconds, renewable);
+    pub fn renewed(&self, from: Instant, life: Option<Duration>, renewable: bool) -> Option<Self> {
+        let (full, life) = (self.full?, life?);
+        let given = Self::new(from, Some(life), renewable);
         Some(Self {
             full: self.full,
-            renewable: renewable && seconds >= full.as_secs(),
+            renewable: renewable && life >= full,
             ..given
         })
     }
@@ -57,9 +71,9 @@ impl Lease {
     /// After an attempt that failed: a quarter of what is left, but not before `quiet` is over.
     /// Nothing is due of a token that is past its end: whoever needs one next signs in.
     pub fn postponed(&self, quiet: Duration, now: Instant) -> Self {
-        let left = self
-            .ends
-            .map_or(LONGEST_WAIT, |ends| ends.saturating_duration_since(now));
+        let left = self.ends.map_or(4 * FETCHED_AGAIN, |ends| {
+            ends.saturating_duration_since(now)
+        });
         let shortest = Duration::from_secs(1);
         let wait = (left / 4).clamp(shortest, LONGEST_WAIT).max(quiet);
         let wait = wait.mul_f64(1.0 + rand::random::<f64>() / 10.0);
@@ -84,6 +98,11 @@ impl Lease {
         self.due
     }
 
+    /// Whether it is time for that.
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.due.is_some_and(|due| due <= now)
+    }
+
     /// Whether it can be used.
     pub fn lives(&self, now: Instant) -> bool {
         self.ends.is_none_or(|ends| now < ends)
@@ -99,17 +118,18 @@ fn two_thirds(life: Duration) -> Duration {
 mod tests {
     use super::*;
 
-    const HOUR: u64 = 3600;
+    const HOUR: Duration = Duration::from_secs(3600);
+    const SECOND: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
     async fn it_is_due_at_two_thirds_and_lives_to_its_end() {
         let now = Instant::now();
-        let lease = Lease::new(now, HOUR, true);
+        let lease = Lease::new(now, Some(HOUR), true);
         let due = lease.due().expect("due") - now;
         assert!(due >= Duration::from_secs(2160) && due < Duration::from_secs(2520));
-        assert!(lease.lives(now + Duration::from_secs(HOUR - 1)));
-        assert!(!lease.lives(now + Duration::from_secs(HOUR)));
-        let forever = Lease::new(now, 0, false);
+        assert!(lease.lives(now + HOUR - SECOND));
+        assert!(!lease.lives(now + HOUR));
+        let forever = Lease::new(now, None, false);
         assert!(
             forever.due().is_none() && forever.lives(now + Duration::from_secs(u64::MAX >> 20))
         );
@@ -118,19 +138,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_shorter_renewal_is_the_last() {
         let now = Instant::now();
-        let lease = Lease::new(now, HOUR, true);
-        let again = lease.renewed(now, HOUR, true).expect("renewed");
-        assert_eq!(again.increment(), Some(Duration::from_secs(HOUR)));
-        let last = again.renewed(now, HOUR - 1, true).expect("renewed");
+        let lease = Lease::new(now, Some(HOUR), true);
+        let again = lease.renewed(now, Some(HOUR), true).expect("renewed");
+        assert_eq!(again.increment(), Some(HOUR));
+        let last = again
+            .renewed(now, Some(HOUR - SECOND), true)
+            .expect("renewed");
         assert_eq!(last.increment(), None, "a new token is next");
         assert!(last.due().is_some());
-        assert!(again.renewed(now, 0, true).is_none());
+        assert!(again.renewed(now, None, true).is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_failed_attempt_is_repeated_until_the_end() {
         let now = Instant::now();
-        let mut lease = Lease::new(now, HOUR, true);
+        let mut lease = Lease::new(now, Some(HOUR), true);
         let mut at = lease.due().expect("due");
         let mut tries = 0;
         loop {
