@@ -12,6 +12,7 @@ use zeroize::Zeroize;
 
 use crate::redact;
 use crate::secret::Secret;
+use crate::settled;
 
 /// A credential that can be fetched when it is needed.
 #[async_trait]
@@ -122,10 +123,10 @@ async fn read_file(path: &Path) -> Result<Secret, CredentialError> {
         path: path.to_owned(),
         reason,
     };
-    let bytes = tokio::fs::read(path)
+    let mut bytes = settled::read(path)
         .await
         .map_err(|error| fail(error.to_string()))?;
-    let mut text = String::from_utf8(bytes).map_err(|error| {
+    let mut text = String::from_utf8(std::mem::take(&mut *bytes)).map_err(|error| {
         error.into_bytes().zeroize();
         fail("it is not UTF-8 text".to_owned())
     })?;

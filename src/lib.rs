@@ -10,12 +10,13 @@
 //!    the intent recorded before a write and the outcome after it.
 //!
 //! Underneath: [`model`] and [`secret`] are the nouns, [`document`] takes credentials out of what
-//! a store holds, [`lane`] is the one way to call an outside service and [`outbound`] the one way to make an HTTP client for it, [`lease`] says what this process
-//! may work on where several share the keys, [`retry`] says what a failure
-//! means, [`credential`] where the rotator's own credentials come from, [`token`] keeps what a sign-in gives, [`verify`] whether a key is
-//! one. Around it: [`config`], [`fleet`] (a configuration made real), [`sharing`] (who holds which
-//! key), [`supervise`] (tasks that outlive their panics), [`daemon`], [`http`], [`telemetry`] and the
-//! commands in [`cli`].
+//! a store holds, [`lane`] is the one way to call an outside service and [`outbound`] the one way to make
+//! an HTTP client for it, [`lease`] says what this process may work on where several share the keys,
+//! [`retry`] says what a failure means, [`credential`] where the rotator's own credentials come from,
+//! [`token`] keeps what a sign-in gives, [`settled`] whether a file has been written whole, [`lookalike`]
+//! what is plainly no key, [`verify`] whether a key is one. Around it: [`config`], [`fleet`] (a
+//! configuration made real), [`sharing`] (who holds which key), [`supervise`] (tasks that outlive their
+//! panics), [`daemon`], [`http`], [`telemetry`] and the commands in [`cli`].
 
 mod cause;
 pub mod cli;
@@ -38,6 +39,7 @@ pub mod retry;
 pub mod scheduler;
 pub mod secret;
 pub mod sharing;
+pub mod settled;
 pub mod source;
 pub mod span;
 pub mod store;

@@ -46,3 +46,4 @@ mod store;
 mod terminal;
 mod tidy;
 mod verify;
+mod unfinished;

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use flashback_rotator::config::{self, Loaded, Report};
 
+use crate::support::place_file;
+
 /// What must never be seen again once it stands in a configuration.
 const CANARY: &str = "canary-5f1d";
 
@@ -67,14 +69,14 @@ path = "local"
 fn load(text: &str) -> Result<Loaded, Report> {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("config.toml");
-    std::fs::write(&path, text).expect("written");
+    place_file(&path, text);
     config::load(Some(&path))
 }
 
 fn load_directory(files: &[(&str, &str)]) -> Result<Loaded, Report> {
     let directory = tempfile::tempdir().expect("a directory");
     for (name, text) in files {
-        std::fs::write(directory.path().join(name), text).expect("written");
+        place_file(directory.path().join(name), text);
     }
     config::load(Some(directory.path()))
 }

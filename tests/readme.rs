@@ -100,7 +100,7 @@ fn each_configuration_loads() {
         }
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("config.toml");
-        std::fs::write(&path, &text).expect("written");
+        crate::support::place_file(&path, &text);
         match config::load(Some(&path)) {
             Ok(loaded) => assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings),
             Err(report) => panic!("{report}\nin\n{text}"),

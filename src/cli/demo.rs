@@ -71,12 +71,9 @@ impl Stage {
         let sandbox = Sandbox::start(listener, Options::default()).map_err(text)?;
         let path = &directory.0;
         std::fs::create_dir_all(path.join("secrets")).map_err(text)?;
-        std::fs::write(path.join("token"), random_key("token")).map_err(text)?;
-        std::fs::write(
-            path.join("config.toml"),
-            configuration(path, &sandbox.url()),
-        )
-        .map_err(text)?;
+        place(&path.join("token"), &random_key("token"))?;
+        let configuration = configuration(path, &sandbox.url());
+        place(&path.join("config.toml"), &configuration)?;
         Ok(Self { directory, sandbox })
     }
 
@@ -203,13 +200,10 @@ impl Stage {
         })
     }
 
-    /// Puts a new key into the store, by rename as a careful writer does.
+    /// Puts a new key into the store.
     fn write(&self, name: &str) -> Result<String, String> {
         let key = random_key(name);
-        let path = self.directory.0.join("secrets").join(name);
-        let next = path.with_extension("next");
-        std::fs::write(&next, &key).map_err(text)?;
-        std::fs::rename(&next, &path).map_err(text)?;
+        place(&self.directory.0.join("secrets").join(name), &key)?;
         Ok(key)
     }
 
@@ -342,6 +336,15 @@ fn random_key(kind: &str) -> String {
 
 fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
+}
+
+/// Writes a file and moves it into its place, as a careful writer does. The kernel's clock ticks in
+/// between, which shows that the file was finished before it was moved.
+fn place(path: &Path, content: &str) -> Result<(), String> {
+    let next = path.with_extension("next");
+    std::fs::write(&next, content).map_err(text)?;
+    std::thread::sleep(Duration::from_millis(20));
+    std::fs::rename(&next, path).map_err(text)
 }
 
 fn say(line: &str) {

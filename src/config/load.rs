@@ -12,6 +12,7 @@ use super::findings::Findings;
 use super::report::Report;
 use super::tree::Tree;
 use super::{Config, feasible, reference};
+use crate::settled;
 
 /// Where the configuration is when nothing says otherwise.
 const DEFAULT_PATH: &str = "/etc/flashback-rotator/config.toml";
@@ -45,7 +46,7 @@ pub fn locate(path: Option<&Path>) -> PathBuf {
 }
 
 /// Reads the configuration at [`locate`]`(path)`: a file, or a directory whose `*.toml` are merged
-/// in the order of their names.
+/// in the order of their names. A file that is being written is waited for.
 ///
 /// # Errors
 /// The report of every mistake there is.
@@ -177,8 +178,8 @@ fn read_files(at: &Path, by_hand: bool, findings: &mut Findings) -> Vec<(PathBuf
     };
     let mut contents = Vec::new();
     for file in files {
-        match std::fs::read(&file) {
-            Ok(bytes) => contents.push((file, bytes)),
+        match settled::read_blocking(&file) {
+            Ok(mut bytes) => contents.push((file, std::mem::take(&mut *bytes))),
             Err(error) => report_unreadable(&file, &error, by_hand, findings),
         }
     }

@@ -4,7 +4,6 @@
 //! way they may not fit together, or be half written: the last certificates that could be used stay in
 //! force until there are others that can.
 
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +15,11 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use super::CallError;
 use crate::credential::shown_path;
+use crate::settled::{self, Stamp};
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -48,8 +49,6 @@ pub(super) struct Config {
     pub trusts_nobody: bool,
 }
 
-/// What changes when a file does: device, inode, size, and the times of its content and its inode.
-type Stamp = (u64, u64, u64, (i64, i64), (i64, i64));
 type Stamps = Vec<Option<Stamp>>;
 
 /// The system's authorities, read once for all clients and again when they change.
@@ -205,24 +204,16 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, ()> {
     found.ok().filter(|found| !found.is_empty()).ok_or(())
 }
 
-async fn read(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, String> {
-    let read = tokio::fs::read(path).await.map(zeroize::Zeroizing::new);
+async fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+    let read = settled::read(path).await;
     read.map_err(|error| format!("cannot read {}: {error}", shown_path(path)))
 }
 
 async fn stamps(files: &[PathBuf]) -> Stamps {
     let mut stamps = Vec::with_capacity(files.len());
     for file in files {
-        let stamp = tokio::fs::metadata(file).await.ok().map(|file| {
-            (
-                file.dev(),
-                file.ino(),
-                file.size(),
-                (file.mtime(), file.mtime_nsec()),
-                (file.ctime(), file.ctime_nsec()),
-            )
-        });
-        stamps.push(stamp);
+        let found = tokio::fs::metadata(file).await.ok();
+        stamps.push(found.as_ref().map(Stamp::of));
     }
     stamps
 }

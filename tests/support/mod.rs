@@ -14,11 +14,12 @@ pub mod sandbox;
 pub mod world;
 pub mod writes;
 
+use std::fs::{File, FileTimes};
 use std::future::Future;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How long a condition may take before a test gives up. Far more than any needs: it is only
 /// reached when the condition will never hold.
@@ -62,6 +63,16 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(
     }
 }
 
+/// Writes a file as one that was finished before it came into its place, which counts at once: its
+/// time of modification lies before that of its last change.
+pub fn place_file(path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
+    std::fs::write(&path, content).expect("written");
+    let before = SystemTime::now() - Duration::from_secs(60);
+    let file = File::options().write(true).open(path).expect("opened");
+    let times = FileTimes::new().set_modified(before);
+    file.set_times(times).expect("its times are set");
+}
+
 /// A server that ends with the test, however the test ends.
 pub struct Server {
     leash: Child,
@@ -70,7 +81,7 @@ pub struct Server {
 impl Server {
     /// Starts `command` on the leash; its output goes to `log`.
     pub fn start(command: &Command, log: &Path) -> Self {
-        let out = std::fs::File::create(log).expect("a log file");
+        let out = File::create(log).expect("a log file");
         let mut leash = Command::new(venv().join("bin/python3"));
         leash
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/leash.py"))

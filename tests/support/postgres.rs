@@ -12,7 +12,7 @@ use flashback_rotator::config::{self, PostgresConfig, StateConfig};
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, NoTls};
 
-use super::{Server, eventually, free_port, venv};
+use super::{Server, eventually, free_port, place_file, venv};
 
 /// Who owns the databases of the tests.
 pub const USER: &str = "rotator";
@@ -197,7 +197,7 @@ pub fn config(state: &str) -> PostgresConfig {
     let text = format!(
         "[flashback.auth]\ntoken = {{ env = \"TOKEN\" }}\n[state]\n{state}\n[log]\nlevel = \"info\"\n"
     );
-    std::fs::write(&path, text).expect("written");
+    place_file(&path, text);
     match config::load(Some(&path)).expect("right").config.state {
         StateConfig::Postgres(postgres) => *postgres,
         StateConfig::Sqlite { .. } => panic!("it is no PostgreSQL database"),

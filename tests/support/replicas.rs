@@ -9,9 +9,9 @@ use flashback_rotator::store::postgres::Postgres;
 use flashback_rotator::store::share::{Replica, Role, Share as _};
 use tempfile::TempDir;
 
-use super::eventually;
 use super::postgres::Database;
 use super::rotator::{Rotator, arrives, file_key, sandbox};
+use super::{eventually, place_file};
 
 /// A fleet of replicas.
 pub struct Replicas {
@@ -103,7 +103,7 @@ dir = "{}"
     /// Puts a secret where every replica reads it, by rename.
     pub fn put(&self, key: &str, secret: &str) {
         let next = self.secrets.path().join(format!(".{key}.next"));
-        std::fs::write(&next, secret).expect("written");
+        place_file(&next, secret);
         std::fs::rename(next, self.secrets.path().join(key)).expect("renamed");
     }
 

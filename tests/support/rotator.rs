@@ -8,7 +8,7 @@ use flashback_rotator::flashback::sandbox::{Operation, Options, Sandbox, sha256_
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::eventually;
+use super::{eventually, place_file};
 
 /// The binary under test.
 pub fn binary() -> Command {
@@ -87,7 +87,7 @@ impl Rotator {
     pub fn new(flashback: &str, rest: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         std::fs::create_dir(directory.path().join("secrets")).expect("a directory");
-        std::fs::write(directory.path().join("token"), "canary-flashback-token").expect("written");
+        place_file(directory.path().join("token"), "canary-flashback-token");
         let rotator = Self {
             directory,
             environment: Vec::new(),
@@ -129,7 +129,7 @@ dir = "{{dir}}/secrets"
     pub fn write_config(&self, text: &str) {
         let text = text.replace("{dir}", &self.path().display().to_string());
         let next = self.path().join("config.next");
-        std::fs::write(&next, text).expect("written");
+        place_file(&next, text);
         std::fs::rename(next, self.config()).expect("renamed");
     }
 
@@ -151,7 +151,7 @@ dir = "{{dir}}/secrets"
     /// Puts a secret into `secrets/`, by rename.
     pub fn put(&self, name: &str, secret: &str) {
         let next = self.path().join("next");
-        std::fs::write(&next, secret).expect("written");
+        place_file(&next, secret);
         std::fs::rename(next, self.path().join("secrets").join(name)).expect("renamed");
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Such a directory has no versions, so the version is the keyed digest of what a file holds. A
 //! look reads the file only where it may have changed: its identity, size and times are kept from
-//! the last read, and trusted once they are old enough that a later write must have moved them.
+//! the last read, and trusted once they are old enough that a later write must have moved them. What
+//! is being written is waited for ([`settled`]), so that half a key is never a version.
 //!
 //! Nothing is resolved ahead of time. A mount is replaced by swapping a symbolic link (`..data` in
 //! Kubernetes, the directory itself elsewhere), and each look follows the links anew.
@@ -12,17 +13,18 @@ mod reading;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use self::reading::{Content, Place, Stamp};
+use self::reading::{Content, Place};
 use super::{Reading, Source, SourceError};
-use crate::document::Document;
+use crate::document::{Document, Malformed};
 use crate::lane::Lane;
 use crate::model::{Missing, Observation, SourceId, Version};
 use crate::secret::Fingerprinter;
+use crate::settled::{self, Now, Sighting, Stamp, State};
 
 /// How long after its last change a file's times are not trusted: a second write within the
 /// clock's grain would leave them as they are. Two seconds cover the coarsest file systems in use.
@@ -40,10 +42,17 @@ pub struct FileSource {
 
 #[derive(Clone)]
 struct Seen {
-    stamp: Stamp,
+    sighting: Sighting<Version>,
     /// When it was read, taken before the read began.
     at: SystemTime,
-    version: Version,
+}
+
+/// What reading a file gave.
+enum Fetched {
+    Nothing,
+    Whole(Seen, Document),
+    /// Somebody may be writing it: worth another read after this.
+    Unfinished(Duration),
 }
 
 impl FileSource {
@@ -77,34 +86,66 @@ impl FileSource {
             .await
     }
 
-    /// The file as it is now; the cache learns of it.
+    /// The file as it is now, once it has been written whole.
     async fn fetch(&self, path: &str) -> Result<Option<(Seen, Document)>, SourceError> {
+        let deadline = Instant::now() + settled::PATIENCE;
+        loop {
+            match self.fetch_once(path).await? {
+                Fetched::Nothing => return Ok(None),
+                Fetched::Whole(seen, document) => return Ok(Some((seen, document))),
+                Fetched::Unfinished(wait) if Instant::now() < deadline => {
+                    tokio::time::sleep(wait).await;
+                }
+                Fetched::Unfinished(_) => return Err(unfinished(path)),
+            }
+        }
+    }
+
+    /// The file as it is now; the cache learns of it.
+    async fn fetch_once(&self, path: &str) -> Result<Fetched, SourceError> {
         let at = SystemTime::now();
         let place = Place::new(self.dir.clone(), path)?;
         let content = self.blocking("read_file", move || place.read()).await;
-        let Ok(Some(Content { text, stamp })) = content else {
+        let Ok(Some(Content { text, place, stamp })) = content else {
             self.seen().remove(path);
-            return content.map(|_| None);
+            return content.map(|_| Fetched::Nothing);
         };
-        let document = Document::from_text(text);
-        let seen = Seen {
+        let is_local = settled::is_local(&place);
+        let document = text.map(Document::from_text);
+        let fingerprint = match &document {
+            Some(document) => document.fingerprint(&self.fingerprinter),
+            None => self.fingerprinter.bytes(b"no text"),
+        };
+        let state = State {
+            place,
             stamp,
-            at,
-            version: Version::of_fingerprint(&document.fingerprint(&self.fingerprinter)),
+            content: Version::of_fingerprint(&fingerprint),
         };
-        self.seen().insert(path.to_owned(), seen.clone());
-        Ok(Some((seen, document)))
+        let mut all = self.seen();
+        let before = all.get(path).map(|seen| &seen.sighting);
+        let (sighting, wait) = Sighting::next(before, state, Now::read(), is_local);
+        let seen = Seen { sighting, at };
+        all.insert(path.to_owned(), seen.clone());
+        match (wait, document) {
+            (Some(wait), _) => Ok(Fetched::Unfinished(wait)),
+            (None, Some(document)) => Ok(Fetched::Whole(seen, document)),
+            (None, None) => {
+                all.remove(path);
+                Err(SourceError::Malformed(Malformed::Binary))
+            }
+        }
     }
 
     /// What was last read, where the file is sure to be the same.
     async fn unchanged(&self, path: &str) -> Result<Option<Seen>, SourceError> {
         let seen = self.seen().get(path).cloned();
-        let Some(seen) = seen.filter(|seen| seen.stamp.settled_at(seen.at, RACY)) else {
+        let is_sure = |seen: &Seen| seen.sighting.is_whole() && seen.stamp().age(seen.at) >= RACY;
+        let Some(seen) = seen.filter(is_sure) else {
             return Ok(None);
         };
         let place = Place::new(self.dir.clone(), path)?;
         let now = self.blocking("stat_file", move || place.stamp()).await?;
-        Ok(now.is_some_and(|now| now == seen.stamp).then_some(seen))
+        Ok(now.is_some_and(|now| now == *seen.stamp()).then_some(seen))
     }
 
     fn seen(&self) -> std::sync::MutexGuard<'_, HashMap<String, Seen>> {
@@ -127,7 +168,7 @@ impl Source for FileSource {
         Ok(match seen {
             Some(seen) => Observation::Present {
                 written_at: time(&seen),
-                version: seen.version,
+                version: seen.version(),
             },
             None => Observation::Missing(Missing::NotFound),
         })
@@ -138,7 +179,7 @@ impl Source for FileSource {
         Ok(match self.fetch(path).await? {
             Some((seen, document)) => Reading::Present {
                 written_at: time(&seen),
-                version: seen.version,
+                version: seen.version(),
                 document,
             },
             None => Reading::Missing(Missing::NotFound),
@@ -154,6 +195,28 @@ impl Source for FileSource {
     }
 }
 
+impl Seen {
+    fn stamp(&self) -> &Stamp {
+        &self.sighting.state().stamp
+    }
+
+    fn version(&self) -> Version {
+        self.sighting.state().content.clone()
+    }
+}
+
 fn time(seen: &Seen) -> Option<DateTime<Utc>> {
-    Some(DateTime::from(seen.stamp.modified()?))
+    Some(DateTime::from(seen.stamp().modified()?))
+}
+
+/// A file that kept changing while it was waited for.
+fn unfinished(path: &str) -> SourceError {
+    SourceError::Protocol {
+        what: format!(
+            "`{}` is still being written: it kept changing for {}",
+            path.escape_debug(),
+            humantime::format_duration(settled::PATIENCE)
+        ),
+        status: "unfinished".to_owned(),
+    }
 }

@@ -2,17 +2,16 @@
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use zeroize::Zeroize;
 
 use crate::credential::trim_one_newline;
-use crate::document::Malformed;
+use crate::settled::Stamp;
 use crate::source::SourceError;
 
 /// The largest file that is read: what a Kubernetes Secret can hold at most.
@@ -35,20 +34,12 @@ pub(super) struct Place {
 
 /// What a file held.
 pub(super) struct Content {
-    /// Without one trailing newline.
-    pub(super) text: String,
+    /// Without one trailing newline; `None` where it is no UTF-8.
+    pub(super) text: Option<String>,
+    /// Where it was found, with every link followed.
+    pub(super) place: PathBuf,
     /// Which file it was.
     pub(super) stamp: Stamp,
-}
-
-/// What tells one state of a file from the next without reading it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
 }
 
 /// Why a try gave nothing.
@@ -124,12 +115,12 @@ impl Place {
     }
 
     fn read_once(&self) -> Result<Content, Fault> {
-        let (full, _) = self.resolve()?;
+        let (place, _) = self.resolve()?;
         // NOFOLLOW: the path has no links left, unless somebody put one there just now.
         // NONBLOCK: the same of a FIFO, whose opening would wait for a writer.
         let flags =
             OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let mut file = match rustix::fs::open(&full, flags, Mode::empty()) {
+        let mut file = match rustix::fs::open(&place, flags, Mode::empty()) {
             Ok(descriptor) => File::from(descriptor),
             Err(Errno::LOOP) => return Err(Fault::Torn),
             Err(errno) => return Err(self.fault(&errno.into())),
@@ -143,12 +134,15 @@ impl Place {
             bytes.zeroize();
             return Err(Fault::Torn);
         }
-        let mut text = String::from_utf8(bytes).map_err(|error| {
-            error.into_bytes().zeroize();
-            Fault::Failed(SourceError::Malformed(Malformed::Binary))
-        })?;
-        trim_one_newline(&mut text);
-        Ok(Content { text, stamp })
+        let mut text = match String::from_utf8(bytes) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                error.into_bytes().zeroize();
+                None
+            }
+        };
+        text.iter_mut().for_each(trim_one_newline);
+        Ok(Content { text, place, stamp })
     }
 
     /// Reads all of it, into a buffer that need not grow: growing leaves copies behind.
@@ -185,35 +179,6 @@ impl Place {
     fn invalid(&self, what: &str) -> Fault {
         Fault::Failed(invalid(&self.path.to_string_lossy(), what))
     }
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-
-    /// Whether the file had been left alone for `quiet` at `at`, by both of its times: tools that
-    /// copy set the one, and only the kernel the other.
-    pub(super) fn settled_at(&self, at: SystemTime, quiet: Duration) -> bool {
-        let last = system_time(self.modified).max(system_time(self.changed));
-        last.is_some_and(|last| at.duration_since(last).is_ok_and(|age| age >= quiet))
-    }
-
-    /// The time of modification; `None` where it is before 1970.
-    pub(super) fn modified(&self) -> Option<SystemTime> {
-        system_time(self.modified)
-    }
-}
-
-fn system_time((seconds, nanoseconds): (i64, i64)) -> Option<SystemTime> {
-    let since = Duration::new(seconds.try_into().ok()?, nanoseconds.try_into().ok()?);
-    SystemTime::UNIX_EPOCH.checked_add(since)
 }
 
 /// Tries again where a swap under way could explain the failure.
@@ -284,24 +249,6 @@ fn invalid(path: &str, what: &str) -> SourceError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_file_is_trusted_once_both_of_its_times_are_old() {
-        let stamp = |modified: i64, changed: i64| Stamp {
-            device: 1,
-            inode: 2,
-            size: 3,
-            modified: (modified, 500_000_000),
-            changed: (changed, 0),
-        };
-        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
-        let trusted = |stamp: Stamp| stamp.settled_at(at, Duration::from_secs(2));
-        assert!(trusted(stamp(990, 990)));
-        assert!(trusted(stamp(997, 998)));
-        assert!(!trusted(stamp(998, 990)), "written 1.5 s ago");
-        assert!(!trusted(stamp(990, 999)), "its time was put back");
-        assert!(!trusted(stamp(2_000, 990)), "a clock that runs ahead");
-    }
 
     #[test]
     fn what_the_system_refuses_is_told_apart() {

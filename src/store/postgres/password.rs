@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use crate::config::{PostgresConfig, PostgresHost};
 use crate::credential::SharedCredential;
 use crate::secret::Secret;
+use crate::settled;
 
 /// The mode's bits of everybody but the owner.
 const OTHERS: u32 = 0o077;
@@ -72,9 +73,12 @@ fn in_file(path: &Path, mut wanted: [String; 4], local: bool) -> Found {
         let why = format!("{shown} is passed over because others may read it: chmod 600 {shown}");
         return Found::None(Some(why));
     }
-    let text = match std::fs::read_to_string(path).map(Zeroizing::new) {
-        Ok(text) => text,
+    let bytes = match settled::read_blocking(path) {
+        Ok(bytes) => bytes,
         Err(error) => return Found::None(Some(format!("{shown} cannot be read: {error}"))),
+    };
+    let Ok(text) = std::str::from_utf8(&bytes) else {
+        return Found::None(Some(format!("{shown} is not UTF-8 text")));
     };
     if local {
         wanted[0] = LOCAL.to_owned();

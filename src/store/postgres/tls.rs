@@ -16,6 +16,7 @@ use rustls::{
 };
 
 use crate::config::{PostgresConfig, SslMode, SslRoots};
+use crate::settled;
 
 /// What the handshake goes by.
 ///
@@ -53,7 +54,9 @@ pub(super) fn client(config: &PostgresConfig) -> Result<ClientConfig, String> {
         return Ok(builder.with_no_client_auth());
     };
     let chain = certificates(cert, "sslcert")?;
-    let key = PrivateKeyDer::from_pem_file(key)
+    let read = settled::read_blocking(key).map_err(pem::Error::Io);
+    let key = read
+        .and_then(|pem| PrivateKeyDer::from_pem_slice(&pem))
         .map_err(|error| file_error("sslkey", key, &error, "private key"))?;
     builder
         .with_client_auth_cert(chain, key)
@@ -83,8 +86,9 @@ fn roots(authorities: &SslRoots) -> Result<RootCertStore, String> {
 
 fn certificates(path: &Path, setting: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     let fail = |error: pem::Error| file_error(setting, path, &error, "certificate");
-    let read = CertificateDer::pem_file_iter(path).map_err(fail)?;
-    let read = read.collect::<Result<Vec<_>, _>>().map_err(fail)?;
+    let read = settled::read_blocking(path).map_err(|error| fail(pem::Error::Io(error)))?;
+    let read = CertificateDer::pem_slice_iter(&read).collect::<Result<Vec<_>, _>>();
+    let read = read.map_err(fail)?;
     match read.is_empty() {
         true => Err(fail(pem::Error::NoItemsFound)),
         false => Ok(read),
