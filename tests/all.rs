@@ -17,6 +17,7 @@ mod http;
 mod isolation;
 mod logs;
 mod matrix;
+mod lookalikes;
 mod measures;
 mod notify;
 mod panics;

@@ -137,7 +137,7 @@ fn secrets_are_exposed_in_few_places() {
         ".expose()",
         &[
             "src/secret.rs",
-            "src/document.rs",
+            "src/document",
             "src/flashback/",
             "src/source/vault/sign_in.rs",
             "src/store/postgres/",

@@ -1,12 +1,13 @@
 //! What is plainly no key of its provider.
 //!
-//! White space and control characters within a value are no part of any key. Beyond that only a
-//! shape that is known to be somebody else's is refused, and only at a provider's own endpoint: a
-//! gateway or a proxy gives out keys of its own, and a provider may change its shapes any day. Where
-//! the shapes come from stands in `docs/keys.md`.
+//! A text of another kind ([`lookalike`]), and white space and control characters within a value, are
+//! no part of any key. Beyond that only a shape that is known to be somebody else's is refused, and
+//! only at a provider's own endpoint: a gateway or a proxy gives out keys of its own, and a provider
+//! may change its shapes any day. Where the shapes come from stands in `docs/keys.md`.
 
 use url::{Host, Url};
 
+use crate::lookalike;
 use crate::model::{AiType, Settings};
 use crate::secret::{Credentials, Secret};
 
@@ -17,8 +18,13 @@ use crate::secret::{Credentials, Secret};
 pub fn check(settings: &Settings, credentials: &Credentials) -> Result<(), String> {
     let secret = credentials.secret.expose();
     let key = credentials.key.as_ref().map(Secret::expose);
-    one_word(secret).map_err(|what| format!("the secret has {what}"))?;
-    one_word(key.unwrap_or_default()).map_err(|what| format!("the key has {what}"))?;
+    for (name, value) in [("secret", Some(secret)), ("key", key)] {
+        let value = value.unwrap_or_default();
+        if let Some(what) = lookalike::recognise(value) {
+            return Err(format!("the {name} {what}"));
+        }
+        one_word(value).map_err(|what| format!("the {name} has {what}"))?;
+    }
     let Some(host) = own_endpoint(settings) else {
         return Ok(());
     };
