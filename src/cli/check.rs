@@ -16,6 +16,7 @@ use crate::flashback::{Flashback, Listing};
 use crate::fleet::Fleet;
 use crate::lane::Failure as _;
 use crate::model::{Observation, TargetKind, WorkspaceId};
+use crate::source::why_missing;
 use crate::store::sqlite::Sqlite;
 
 /// What `check` takes.
@@ -180,13 +181,14 @@ async fn account(flashback: &dyn Flashback) -> String {
 
 async fn keys(fleet: &Fleet) -> Vec<Line> {
     let looks = fleet.units.values().map(|unit| async move {
-        let looked = unit.source.look(&unit.config.origin.path).await;
-        let found = looked
-            .map_err(|error| error.to_string())
-            .and_then(|found| match found {
-                Observation::Present { version, .. } => Ok(format!("version {version}")),
-                Observation::Missing(why) => Err(why.describe().to_owned()),
-            });
+        let path = &unit.config.origin.path;
+        let found = match unit.source.look(path).await {
+            Ok(Observation::Present { version, .. }) => Ok(format!("version {version}")),
+            Ok(Observation::Missing(why)) => {
+                Err(why_missing(unit.source.as_ref(), path, why).await)
+            }
+            Err(error) => Err(error.to_string()),
+        };
         (
             unit.key.clone(),
             Line::new(format!("key {}", unit.key), found),

@@ -9,7 +9,7 @@ use super::setting::{Reader, list, suggest};
 use super::tables;
 use super::tables::source::Source;
 use super::tree::{Spot, Tree};
-use super::{Config, FlashbackConfig, SourceConfig, SourceKind, StateConfig};
+use super::{Config, FlashbackConfig, SourceConfig, SourceKind, StateConfig, hints};
 use crate::model::SourceId;
 
 /// Reads the merged tree. `None` where something is wrong, which `findings` has then.
@@ -128,6 +128,18 @@ impl Sources {
         };
         if let Some((message, help)) = problem {
             findings.mistake(spot, message).help(help);
+            return;
+        }
+        let hint = match self.0.get(source).and_then(Option::as_ref).map(|s| &s.kind) {
+            Some(SourceKind::Vault(vault)) => {
+                let namespace = vault.namespace.as_deref();
+                hints::vault_path(namespace, &vault.mount, vault.kv_version, path)
+            }
+            Some(SourceKind::Aws(aws)) => hints::aws_path(aws.region.as_deref(), path),
+            _ => None,
+        };
+        if let Some(hint) = hint.filter(|hint| hint.is_certain) {
+            findings.warn(Some(spot), hint.text);
         }
     }
 

@@ -6,6 +6,7 @@ mod assemble;
 mod feasible;
 mod findings;
 mod form;
+pub mod hints;
 mod keys;
 mod load;
 mod mask;

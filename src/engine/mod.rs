@@ -153,7 +153,7 @@ impl Engine {
         let (next, problem) = match ended {
             Ok(verdict) => {
                 turn.round = None;
-                let problem = problem_of(&verdict);
+                let problem = problem_of(&verdict, unit).await;
                 tell::problem(unit, &mut turn.told, problem.as_ref(), &record);
                 let grace = unit.config.verify.grace;
                 let next = match pass.pushed && record.hold.is_some() {
@@ -258,7 +258,7 @@ impl Engine {
         let mut pass = Pass::new(self, unit, record, Order::None, 1);
         pass.waited_for = true;
         let problem = match pass.preview().await {
-            Ok(verdict) => problem_of(&verdict),
+            Ok(verdict) => problem_of(&verdict, unit).await,
             Err(Fault::Store(error)) => return Err(error),
             Err(Fault::Source(error)) => Some(source_problem(&error)),
             Err(Fault::Flashback(error)) => Some(flashback_problem(&error)),

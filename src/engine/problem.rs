@@ -1,10 +1,11 @@
 //! What went wrong, in the words that people see.
 
+use super::Unit;
 use super::pass::Verdict;
 use crate::flashback::FlashbackError;
 use crate::model::{Problem, ProblemKind};
 use crate::reconcile::Rest;
-use crate::source::SourceError;
+use crate::source::{SourceError, why_missing};
 
 pub fn source_problem(error: &SourceError) -> Problem {
     let kind = match error {
@@ -24,12 +25,16 @@ pub fn flashback_problem(error: &FlashbackError) -> Problem {
     }
 }
 
-pub fn problem_of(verdict: &Verdict) -> Option<Problem> {
+pub async fn problem_of(verdict: &Verdict, unit: &Unit) -> Option<Problem> {
     let (kind, error) = match verdict {
         Verdict::Would => return None,
         Verdict::Rested(rest) => match rest {
             Rest::InSync | Rest::Held(_) | Rest::Probing(_) => return None,
-            Rest::Missing(why) => (ProblemKind::Missing, why.describe().to_owned()),
+            Rest::Missing(why) => {
+                let path = &unit.config.origin.path;
+                let words = why_missing(unit.source.as_ref(), path, *why).await;
+                (ProblemKind::Missing, words)
+            }
             Rest::Malformed(error) => (ProblemKind::Malformed, error.clone()),
             Rest::Refused { error, .. } | Rest::Contradiction(error) => {
                 (ProblemKind::Flashback, error.clone())

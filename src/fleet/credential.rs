@@ -8,7 +8,7 @@ use crate::config::{SecretRef, SourceConfig, SourceKind};
 use crate::credential::{Credential, CredentialError};
 use crate::model::{Observation, SourceId};
 use crate::secret::Secret;
-use crate::source::{Reading, Source};
+use crate::source::{Reading, Source, why_missing};
 
 /// `{ source = "ID", path = "…", field = "…" }`.
 pub struct FromSource {
@@ -28,7 +28,10 @@ impl Credential for FromSource {
         let observation = self.source.look(&self.path).await;
         let version = match observation.map_err(|error| fail(error.to_string()))? {
             Observation::Present { version, .. } => version,
-            Observation::Missing(why) => return Err(fail(why.describe().to_owned())),
+            Observation::Missing(why) => {
+                let words = why_missing(self.source.as_ref(), &self.path, why).await;
+                return Err(fail(words));
+            }
         };
         let reading = self.source.read(&self.path, &version).await;
         let document = match reading.map_err(|error| fail(error.to_string()))? {

@@ -63,6 +63,13 @@ pub trait Source: Send + Sync {
         Ok(Previous::Gone(GoneVersion::NoVersions))
     }
 
+    /// Says what `path` looks like, after the store has said that nothing is there; a clause for people
+    /// that names no part of it.
+    async fn hint(&self, path: &str) -> Option<String> {
+        let _ = path;
+        None
+    }
+
     /// Whether the store is to be told which version is live, and can be.
     fn acknowledges(&self) -> bool {
         false
@@ -90,6 +97,18 @@ pub trait Source: Send + Sync {
     async fn withdraw(&self, path: &str) -> Result<(), SourceError> {
         let _ = path;
         Err(cannot_acknowledge())
+    }
+}
+
+/// Says why `source` has nothing to give at `path`, in words for people.
+pub async fn why_missing(source: &dyn Source, path: &str, why: Missing) -> String {
+    let hint = match why {
+        Missing::NotFound => source.hint(path).await,
+        Missing::Deleted | Missing::Destroyed | Missing::NoValueYet => None,
+    };
+    match hint {
+        Some(hint) => format!("{}: {hint}", why.describe()),
+        None => why.describe().to_owned(),
     }
 }
 

@@ -6,7 +6,7 @@ use super::{Form, Look, Need, Setting, Settings, Shape, settings};
 use crate::config::form::{self, Choice, TEXT, place, secret};
 use crate::config::setting::{Described, Reader, list};
 use crate::config::tree::Tree;
-use crate::config::{SecretRef, ValueRef, VaultAuth};
+use crate::config::{SecretRef, ValueRef, VaultAuth, hints};
 
 #[derive(Clone, Copy)]
 pub(in crate::config) enum Method {
@@ -92,6 +92,11 @@ pub(in crate::config) fn read(look: &mut Look<'_>) -> Option<VaultAuth> {
     let settings = BY_METHOD.iter().find(|(name, _)| *name == word)?.1;
     report_strangers(&mut table, word, settings);
     table.default = examples.and_then(|tree| example(tree, word));
+    if let (Some(spot), Some(mount)) = (table.written(&MOUNT), table.tree.text(MOUNT.name))
+        && let Some(hint) = hints::auth_mount(mount.trim_matches('/'))
+    {
+        table.findings.warn(Some(spot), hint.text);
+    }
     read_method(&mut table, method)
 }
 

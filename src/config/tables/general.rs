@@ -13,7 +13,7 @@ use crate::config::form::state::{STATE_URL, StateUrl};
 use crate::config::form::time::{self, INTERVAL, RHYTHM, Rhythm, TIMEZONE, WATCH};
 use crate::config::form::{self, Choice, TEXT, place, secret};
 use crate::config::setting::list;
-use crate::config::{FlashbackAuth, LogConfig, LogFormat, SecretRef, StateConfig, ValueRef};
+use crate::config::{FlashbackAuth, LogConfig, LogFormat, SecretRef, StateConfig, ValueRef, hints};
 use crate::retry::Limits;
 
 /// `[flashback]`.
@@ -45,8 +45,14 @@ pub(in crate::config) const FLASHBACK: Form<Flashback> = Form {
     read: |look| {
         let mut table = look.table("`[flashback]` and its settings below it")?;
         table.only(flashback::ALL);
+        let base_url = table.get(&flashback::BASE_URL);
+        if let (Some(url), Some(spot)) = (&base_url, table.written(&flashback::BASE_URL))
+            && let Some(hint) = hints::base_url(url)
+        {
+            table.findings.warn(Some(spot), hint.text);
+        }
         Some(Flashback {
-            base_url: table.get(&flashback::BASE_URL),
+            base_url,
             names_workspace: table.written(&flashback::WORKSPACE_ID).is_some(),
             workspace_id: table.get(&flashback::WORKSPACE_ID),
             auth: table.get(&flashback::AUTH),

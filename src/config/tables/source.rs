@@ -9,7 +9,7 @@ use crate::config::form::{self, Choice, RATE, SWITCH, TEXT, place};
 use crate::config::setting::Reader;
 use crate::config::tree::{Tree, Value, join};
 use crate::config::{
-    AwsConfig, AwsLook, KvVersion, SourceConfig, SourceKind, VaultAuth, VaultConfig,
+    AwsConfig, AwsLook, KvVersion, SourceConfig, SourceKind, VaultAuth, VaultConfig, hints,
 };
 use crate::model::SourceId;
 
@@ -271,6 +271,11 @@ fn read_vault(table: &mut Reader<'_, '_>, examples: Option<&Tree>) -> Option<Vau
     let mount = table.get(&MOUNT);
     let kv_version = table.get(&KV_VERSION);
     let ca_file = table.get(&CA_FILE);
+    if let (Some(kv), Some(mount), Some(spot)) = (kv_version, &mount, table.written(&MOUNT))
+        && let Some(hint) = hints::kv_mount(kv, mount)
+    {
+        table.findings.warn(Some(spot), hint.text);
+    }
     let auth = match table.tree.get(AUTH.name) {
         // The method's defaults stand in the example of that method, not in that of the kind.
         Some(entry) => auth::read(&mut Look {

@@ -29,7 +29,7 @@ use self::batch::Gathered;
 use self::error::{Answer, Call};
 use self::session::{Session, Sessions};
 use super::{Exact, Previous, Reading, Source, SourceError};
-use crate::config::{AwsConfig, AwsLook};
+use crate::config::{AwsConfig, AwsLook, hints};
 use crate::document::{Document, Malformed};
 use crate::lane::Lane;
 use crate::model::{Missing, Observation, SourceId, Version};
@@ -204,6 +204,12 @@ impl Source for AwsSource {
 
     async fn previous(&self, path: &str, version: &Version) -> Result<Previous, SourceError> {
         self.before(path, version).await
+    }
+
+    async fn hint(&self, path: &str) -> Option<String> {
+        let (session, _) = self.sessions.get().await.ok()?;
+        let region = session.region();
+        hints::aws_path(region.as_deref(), path).map(|hint| hint.text)
     }
 
     fn acknowledges(&self) -> bool {

@@ -173,6 +173,11 @@ impl Session {
         self.client.clone()
     }
 
+    /// The region that it asks in.
+    pub(super) fn region(&self) -> Option<String> {
+        self.client.config().region().map(ToString::to_string)
+    }
+
     /// Fetches credentials and says how.
     pub(super) async fn sign_in(&self) -> Result<String, SourceError> {
         let credentials = self

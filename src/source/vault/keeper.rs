@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use vaultrs::api::EndpointMiddleware;
 use vaultrs::api::token::requests::{LookupTokenSelfRequest, RenewTokenSelfRequest};
 
-use super::refusal::{is_denial, sign_in_refused, unexpected};
+use super::refusal::{is_denial, sign_in_refused, token_refused, unexpected};
 use super::sign_in::{Login, VaultCredentials};
 use super::token::{About, Grant, Granted, LookedUp, Token, life};
 use super::wire::{Answer, Wire};
@@ -257,12 +257,7 @@ impl SignIn {
             let answer = token.call(LookupTokenSelfRequest {}).await?;
             match answer.status {
                 200..=299 => Ok(answer.json::<LookedUp>()?.data),
-                status if is_denial(status) => Err(SourceError::SignIn {
-                    what: format!(
-                        "the token was refused ({status}): it is expired, revoked, of another namespace, or its policies lack `read` on `auth/token/lookup-self`"
-                    ),
-                    status: status.to_string(),
-                }),
+                status if is_denial(status) => Err(token_refused(&answer)),
                 _ => Err(sign_in_refused(&answer, &self.credentials.asked())),
             }
         };

@@ -36,8 +36,8 @@ pub(super) struct Engine {
 
 /// What surrounds every answer. What else it holds is not read.
 #[derive(Deserialize)]
-struct Envelope<T> {
-    data: Option<T>,
+pub(super) struct Envelope<T> {
+    pub data: Option<T>,
 }
 
 /// A version in KV 2. `data` is null where it is deleted or destroyed.
@@ -234,9 +234,7 @@ impl Engine {
             Absent::Engine(words) => invalid(format!(
                 "`{place}`{inside}: {words} (404): check `mount` and `namespace`"
             )),
-            Absent::IsVersioned => invalid(format!(
-                "the engine at `{mount}`{inside} is KV 2: set `kv_version = 2`"
-            )),
+            Absent::IsVersioned => invalid(is_kv_2(mount, &inside)),
             Absent::Foreign => Err(unexpected(answer, &format!("reading `{place}`"))),
         }
     }
@@ -251,6 +249,10 @@ impl Engine {
             .as_ref()
             .map_or_else(String::new, |name| format!(" in the namespace `{name}`"))
     }
+}
+
+pub(super) fn is_kv_2(mount: &str, inside: &str) -> String {
+    format!("the engine at `{mount}`{inside} is KV 2: set `kv_version = 2`")
 }
 
 /// Refuses a path that would be another one on the way: an address drops `.` and `..`.

@@ -5,13 +5,15 @@
 //! no versions: the keyed digest of what it holds stands for one.
 //!
 //! `wire` sends requests, `refusal` says what an answer that is no success means, `kv` what the
-//! engines hold, `older` what they held before, and `acknowledge` writes which version is live.
-//! `sign_in` knows the methods, `token` is what they give, `keeper` gets and renews it, and `asking` asks once more where one did not.
+//! engines hold, `older` what they held before, `mounted` which engine it is, and `acknowledge` writes
+//! which version is live. `sign_in` knows the methods, `token` is what they give, `keeper` gets and renews
+//! it, and `asking` asks once more where one did not.
 
 mod acknowledge;
 mod asking;
 mod keeper;
 mod kv;
+mod mounted;
 mod older;
 mod refusal;
 mod sign_in;
@@ -29,9 +31,9 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::config::{KvVersion, VaultConfig};
+use crate::config::{KvVersion, VaultConfig, hints};
 use crate::lane::Lane;
-use crate::model::{Observation, SourceId, Version};
+use crate::model::{Missing, Observation, SourceId, Version};
 use crate::secret::Fingerprinter;
 use crate::source::{Exact, GoneVersion, Previous, Reading, Source, SourceError};
 use crate::supervise::Supervisor;
@@ -56,6 +58,8 @@ pub struct VaultSource {
     tending: OnceLock<AbortHandle>,
     /// The paths whose metadata was denied while their data was not: to which token, and when.
     denied: Mutex<HashMap<String, (u64, Instant)>>,
+    /// By which token, and when, it was asked which engine is mounted.
+    asked: Mutex<Option<(u64, Instant)>>,
     acknowledges: bool,
 }
 
@@ -97,6 +101,7 @@ impl VaultSource {
             keeper: Arc::new(keeper),
             tending: OnceLock::new(),
             denied: Mutex::default(),
+            asked: Mutex::default(),
             acknowledges: false,
         })
     }
@@ -122,7 +127,26 @@ impl VaultSource {
         self.keeper.token().await
     }
 
+    /// Looks, and where there is nothing, or nothing that may be seen, makes sure that the question was
+    /// one for this engine.
     async fn look_with(&self, token: &Token, path: &str) -> Result<Observation, SourceError> {
+        let looked = self.look_at(token, path).await;
+        let is_nothing = matches!(
+            looked,
+            Ok(Observation::Missing(Missing::NotFound)) | Err(SourceError::Denied { .. })
+        );
+        if is_nothing && !self.has_asked(token) {
+            let (engine, keeper) = (&self.engine, &self.keeper);
+            let checked = engine.check_mounted(keeper, token, self.kv).await;
+            if let Err(wrong @ SourceError::Invalid { .. }) = checked {
+                return Err(wrong);
+            }
+            *self.asked() = Some((token.generation, Instant::now()));
+        }
+        looked
+    }
+
+    async fn look_at(&self, token: &Token, path: &str) -> Result<Observation, SourceError> {
         if self.kv == KvVersion::V1 {
             let reading = self.read_with(token, path, None).await?;
             return Ok(observation(reading));
@@ -205,6 +229,17 @@ impl VaultSource {
         }
     }
 
+    /// Whether this token was used of late to ask which engine is mounted, and nothing was wrong.
+    fn has_asked(&self, token: &Token) -> bool {
+        self.asked().is_some_and(|(generation, at)| {
+            generation == token.generation && at.elapsed() < DENIED_FOR
+        })
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Option<(u64, Instant)>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn denials(&self) -> MutexGuard<'_, HashMap<String, (u64, Instant)>> {
         self.denied.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -268,6 +303,13 @@ impl Source for VaultSource {
                 return result;
             }
         }
+    }
+
+    async fn hint(&self, path: &str) -> Option<String> {
+        let Engine { mount, namespace } = &self.engine;
+        let hint = hints::vault_path(namespace.as_deref(), mount, self.kv, path);
+        let hint = hint.or_else(|| hints::kv_mount(self.kv, mount));
+        hint.map(|hint| hint.text)
     }
 
     fn acknowledges(&self) -> bool {

@@ -157,6 +157,24 @@ pub(super) fn is_denial(status: u16) -> bool {
     matches!(status, 401 | 403)
 }
 
+/// The error of a token that may not look itself up. Vault tells a token that it knows from one that it
+/// does not by the form of the text alone.
+pub(super) fn token_refused(answer: &Answer) -> SourceError {
+    let code = answer.status;
+    let why = match Refusal::of(answer).says("1 error occurred") {
+        true => {
+            "it is a response-wrapping token, which must be unwrapped first (`vault unwrap`; it worked once, so make a new one), or its policies lack `read` on `auth/token/lookup-self`"
+        }
+        false => {
+            "it is expired, revoked, of another namespace, or its policies lack `read` on `auth/token/lookup-self`"
+        }
+    };
+    SourceError::SignIn {
+        what: format!("the token was refused ({code}): {why}"),
+        status: code.to_string(),
+    }
+}
+
 /// The error of a sign-in that was answered without a token.
 pub(super) fn sign_in_refused(answer: &Answer, asked: &str) -> SourceError {
     let code = answer.status;
@@ -168,6 +186,9 @@ pub(super) fn sign_in_refused(answer: &Answer, asked: &str) -> SourceError {
         400..=407 | 409..=411 | 413..=424 | 426..=428 => SourceError::SignIn {
             what: match words {
                 Some(words) => format!("{asked}: {words} ({code})"),
+                None if is_denial(code) => format!(
+                    "{asked}: refused ({code}): is the method mounted there? `vault auth list` shows it"
+                ),
                 None => format!("{asked}: refused ({code})"),
             },
             status: code.to_string(),

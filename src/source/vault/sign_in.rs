@@ -20,7 +20,7 @@ use vaultrs::api::auth::userpass::requests::LoginRequest;
 use zeroize::Zeroizing;
 
 use super::wire::{Answer, Wire};
-use crate::config::{SecretRef, ValueRef, VaultAuth};
+use crate::config::{SecretRef, ValueRef, VaultAuth, hints};
 use crate::credential::SharedCredential;
 use crate::source::SourceError;
 
@@ -200,7 +200,10 @@ impl VaultCredentials {
             | Self::Kubernetes { mount, .. }
             | Self::Jwt { mount, .. }
             | Self::Userpass { mount, .. }
-            | Self::Cert { mount, .. } => format!("signing in at `auth/{mount}`"),
+            | Self::Cert { mount, .. } => match hints::auth_mount(mount) {
+                Some(hint) => format!("signing in at `auth/{mount}` ({})", hint.text),
+                None => format!("signing in at `auth/{mount}`"),
+            },
         }
     }
 
@@ -216,7 +219,7 @@ impl VaultCredentials {
                 mount: mount.clone(),
                 role_id: word(role_id, "the role id").await?,
                 secret_id: match secret_id {
-                    Some(secret_id) => word(secret_id, "the secret id").await?,
+                    Some(secret_id) => not_wrapped(word(secret_id, "the secret id").await?)?,
                     None => String::new(),
                 },
             }),
@@ -300,6 +303,26 @@ async fn word(credential: &SharedCredential, name: &str) -> Result<String, Sourc
         )));
     }
     Ok(word.to_owned())
+}
+
+/// A secret id as it is sent. A token in its place is what wraps one, and Vault would only call it
+/// wrong.
+fn not_wrapped(secret_id: String) -> Result<String, SourceError> {
+    let is_token = ["s.", "b.", "hvs.", "hvb."].iter().any(|prefix| {
+        let rest = secret_id.strip_prefix(prefix);
+        rest.is_some_and(|rest| {
+            rest.len() >= 24
+                && rest
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+        })
+    });
+    match is_token {
+        false => Ok(secret_id),
+        true => Err(unusable(
+            "the secret id is a token: where it is a response-wrapping token, unwrap it (`vault unwrap -field=secret_id …`) and store what was in it".to_owned(),
+        )),
+    }
 }
 
 /// A user name, which goes into the request's path.
