@@ -72,10 +72,13 @@ mod auth {
         PASSWORD: SecretRef = "password", Required, secret::SECRET;
         /// The base32 seed of the account's second factor (TOTP), where it has one. Only beside `email` and `password`.
         TOTP: SecretRef = "totp", Optional, secret::SECRET;
-        /// A refresh token in a file. Each works once: the next one is written back, so the file must be writable.
+        /// A refresh token in a file. Each works once: the next one is written back, so the file must be writable. A process killed at that moment loses it; `email` and `password` cannot be lost.
         REFRESH_TOKEN: PathBuf = "refresh_token", Required, secret::SECRET_FILE;
     }
 }
+
+/// What is said of a sign-in that can end by itself.
+const ONE_USE: &str = "a refresh token works once, and each start and renewal uses one: a process that is killed between Flashback's answer and the write to the disk leaves a token that is used up, and somebody has to make a new one. `email` and `password` have no such moment";
 
 const AUTH: Form<FlashbackAuth> = Form {
     shape: Shape::OneOf(&[
@@ -110,9 +113,12 @@ const AUTH: Form<FlashbackAuth> = Form {
                     totp,
                 })
             }
-            (None, None, Some(_)) => table
-                .get(&auth::REFRESH_TOKEN)
-                .map(FlashbackAuth::RefreshToken),
+            (None, None, Some(spot)) => {
+                table.findings.warn(Some(spot), ONE_USE);
+                table
+                    .get(&auth::REFRESH_TOKEN)
+                    .map(FlashbackAuth::RefreshToken)
+            }
             (None, None, None) => {
                 let spot = table.spot;
                 table
