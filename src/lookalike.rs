@@ -84,6 +84,10 @@ const KINDS: &[Kind] = &[
         what: "is a reference to a secret, a URL or a path, and not the secret itself",
         is: is_reference,
     },
+    Kind {
+        what: "has no letter and no digit in it",
+        is: |text| !text.is_empty() && !text.contains(char::is_alphanumeric),
+    },
 ];
 
 /// Says what a text is that is plainly no key, as a clause after "the secret". `None` for whatever may
@@ -136,13 +140,14 @@ const REQUESTS: &[&str] = &[
 
 /// `<REDACTED>`, `changeme`, `your-api-key-here`, `sk-your-key`.
 fn is_placeholder(text: &str) -> bool {
-    const ENCLOSED: [(&str, &str); 6] = [
+    const ENCLOSED: [(&str, &str); 7] = [
         ("<", ">"),
         ("[", "]"),
         ("(", ")"),
         ("{", "}"),
         ("__", "__"),
         ("@@", "@@"),
+        ("@", "@"),
     ];
     let mut enclosed = ENCLOSED.iter();
     let enclosed = enclosed.find_map(|(open, close)| text.strip_prefix(open)?.strip_suffix(close));
@@ -162,26 +167,22 @@ fn is_placeholder(text: &str) -> bool {
         || (enclosed.is_some() && (is_variable(inner) || names_credential(words)))
 }
 
-/// `xxxx…`, `****`, `sk-...abcd`: the same character over and over, or dots for what is left out.
+/// `xxxx…`, `****`, `sk-xxxx`, `sk-...abcd`: one character over and over, or dots for what is left out.
 fn is_masked(text: &str) -> bool {
     const FILLERS: [char; 11] = ['x', 'X', '*', '•', '●', '·', '.', '?', '_', '-', '#'];
-    let filled = |filler: char, times: usize| {
-        let run: String = std::iter::repeat_n(filler, times).collect();
-        text.contains(&run)
+    let is_filled = |text: &str| {
+        let mut fillers = FILLERS.iter();
+        let is_one = fillers.any(|filler| text.chars().all(|c| c == *filler));
+        is_one && text.chars().count() >= WORDY
     };
-    let is_one = FILLERS
-        .iter()
-        .any(|filler| text.chars().all(|c| c == *filler));
-    (is_one && text.chars().count() >= WORDY)
-        || text.contains('…')
-        || [('*', 3), ('•', 2), ('●', 2), ('.', 3), ('x', 6), ('X', 6)]
-            .iter()
-            .any(|(filler, times)| filled(*filler, *times))
+    let last = text.rsplit(['-', '_']).next().unwrap_or_default();
+    let runs = ["***", "••", "●●", "...", "…", "xxxxxx", "XXXXXX"];
+    is_filled(text) || is_filled(last) || runs.iter().any(|run| text.contains(run))
 }
 
 /// `${NAME}`, `$(command)`, `{{ name }}`, `<%= name %>`, `%NAME%`, `$NAME`, `$env:NAME`, `#{name}`.
 fn is_template(text: &str) -> bool {
-    const PAIRS: [(&str, &str); 7] = [
+    const PAIRS: [(&str, &str); 8] = [
         ("${", "}"),
         ("$(", ")"),
         ("$[", "]"),
@@ -189,6 +190,7 @@ fn is_template(text: &str) -> bool {
         ("{%", "%}"),
         ("<%", "%>"),
         ("#{", "}"),
+        ("%(", ")s"),
     ];
     let between = |(open, close): &(&str, &str)| {
         let (_, rest) = text.split_once(open)?;
@@ -211,28 +213,18 @@ fn is_template(text: &str) -> bool {
         || of_windows.is_some_and(|name| is_wordy(name) || (is_name(name) && name.len() < WORDY))
         || of_shell.is_some_and(is_known)
         || is_variable(text)
-        || ["$env:", "process.env", "os.environ", "os.getenv"]
+        || ["$env:", "process.env", "os.environ", "os.getenv", "%!"]
             .iter()
             .any(|begin| lower.starts_with(begin) && !lower.contains('='))
 }
 
+/// `null`, `true`, `<nil>`, `(null)`.
 fn is_literal(text: &str) -> bool {
-    const LITERALS: [&str; 11] = [
-        "null",
-        "nil",
-        "none",
-        "true",
-        "false",
-        "undefined",
-        "nan",
-        "{}",
-        "[]",
-        "\"\"",
-        "''",
-    ];
+    const LITERALS: &str = "null nil none true false undefined nan {} [] \"\" ''";
+    let bare = text.trim_matches(['(', ')', '<', '>']);
     LITERALS
-        .iter()
-        .any(|literal| text.eq_ignore_ascii_case(literal))
+        .split(' ')
+        .any(|literal| bare.eq_ignore_ascii_case(literal))
 }
 
 /// What sops, Jasypt, Ansible, Spring and Vault's transit engine make.
@@ -267,7 +259,7 @@ fn is_json(text: &str) -> bool {
 fn is_quote(c: char) -> bool {
     matches!(
         c,
-        '"' | '\'' | '`' | '´' | '«' | '»' | '‘'..='‟' | '‹' | '›' | '「'..='』' | '〝'..='〟' | '＂' | '＇' | '\\'
+        '"' | '\'' | '`' | '´' | 'ʹ'..='ʼ' | '«' | '»' | '‘'..='‟' | '′'..='›' | '❛'..='❞' | '「'..='』' | '〝'..='〟' | '＂' | '＇' | '\\'
     )
 }
 
@@ -337,50 +329,26 @@ fn is_yaml(text: &str) -> bool {
         let is_cut = value.is_empty() && first.len() < text.len();
         is_name(name.trim_start_matches("- ")) && (is_cut || value.starts_with(' '))
     });
-    first == "---" || first.starts_with("--- ") || text.starts_with("- ") || is_pair
+    let is_name_alone = text.strip_suffix(':').is_some_and(is_name);
+    let begins = ["--- ", "- ", "? "]
+        .iter()
+        .any(|begin| text.starts_with(begin));
+    first == "---" || begins || is_pair || is_name_alone
+}
+
+/// A path of this machine, or one in a store. base64 can begin with a `/`, and be in capitals.
+fn is_path(text: &str) -> bool {
+    const ROOTS: &str =
+        "./ ../ ~/ /etc/ /home/ /mnt/ /opt/ /root/ /run/ /tmp/ /usr/ /var/ /Users/ secret/";
+    let is_small = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "/._-".contains(c);
+    let is_lower = text.starts_with('/') && text[1..].contains('/') && text.chars().all(is_small);
+    is_lower || ROOTS.split(' ').any(|root| text.starts_with(root))
 }
 
 /// An ARN, a URL, `vault:secret/…`, a path of this machine.
 fn is_reference(text: &str) -> bool {
-    const ROOTS: [&str; 18] = [
-        "/app/",
-        "/data/",
-        "/dev/",
-        "/etc/",
-        "/home/",
-        "/mnt/",
-        "/opt/",
-        "/proc/",
-        "/root/",
-        "/run/",
-        "/secrets/",
-        "/srv/",
-        "/tmp/",
-        "/usr/",
-        "/var/",
-        "./",
-        "../",
-        "~/",
-    ];
-    const STORES: [&str; 17] = [
-        "vault",
-        "bao",
-        "openbao",
-        "ssm",
-        "secretsmanager",
-        "asm",
-        "aws-sm",
-        "aws-ssm",
-        "gcp-sm",
-        "azure-kv",
-        "keyvault",
-        "secret",
-        "secrets",
-        "ref",
-        "file",
-        "env",
-        "sops",
-    ];
+    const STORES: &str = "vault bao openbao ssm secretsmanager asm aws-sm aws-ssm gcp-sm azure-kv \
+                          keyvault secret secrets ref file env sops data";
     let is_scheme = |scheme: &str| {
         let mut chars = scheme.chars();
         chars.next().is_some_and(|c| c.is_ascii_alphabetic())
@@ -391,7 +359,9 @@ fn is_reference(text: &str) -> bool {
         bytes.len() > 3 && bytes[0].is_ascii_alphabetic() && &bytes[1..3] == b":\\"
     };
     let in_store = |(store, rest): (&str, &str)| {
-        STORES.contains(&&*store.to_ascii_lowercase()) && (rest.contains('/') || is_variable(rest))
+        let store = store.to_ascii_lowercase();
+        let is_store = STORES.split_whitespace().any(|known| known == store);
+        is_store && (rest.contains('/') || is_variable(rest))
     };
     let arn = text.splitn(6, ':').collect::<Vec<_>>();
     matches!(arn[..], ["arn", partition, _, _, _, _] if partition.starts_with("aws"))
@@ -399,7 +369,7 @@ fn is_reference(text: &str) -> bool {
             .split_once("://")
             .is_some_and(|(scheme, _)| is_scheme(scheme))
         || text.split_once(':').is_some_and(in_store)
-        || ROOTS.iter().any(|root| text.starts_with(root))
+        || is_path(text)
         || (text.starts_with("projects/") && text.contains("/secrets/"))
         || text
             .to_ascii_lowercase()

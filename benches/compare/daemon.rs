@@ -9,8 +9,8 @@ use tokio::time::sleep;
 
 use crate::common::process::Leashed;
 use crate::common::store::{Role, Store, name};
-use crate::common::support::free_port;
 use crate::common::support::rotator::binary;
+use crate::common::support::{free_port, place_file};
 use crate::flashback::Flashback;
 
 /// How often a page is asked for: the error of what is timed that way.
@@ -34,7 +34,7 @@ pub struct Setting<'a> {
 pub fn command(directory: &Path, http: &str, of: &Setting<'_>) -> Command {
     let put = |name: &str, text: &str| {
         let path = directory.join(name);
-        std::fs::write(&path, text).expect("written");
+        place_file(&path, text);
         path
     };
     put("token", "token");

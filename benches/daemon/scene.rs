@@ -8,8 +8,8 @@ use flashback_rotator::flashback::sandbox::{Options, Sandbox, sha256_hex};
 use tokio::time::sleep;
 
 use crate::common::store::{Role, Store, name};
-use crate::common::support::free_port;
 use crate::common::support::rotator::{Rotator, sandbox};
+use crate::common::support::{free_port, place_file};
 
 /// How often a condition is looked at: the error of what is timed that way.
 const POLL: Duration = Duration::from_millis(1);
@@ -31,7 +31,7 @@ impl Scene {
         let role = store.role("rotator").await;
         let sandbox = sandbox(Options::default()).await;
         let rotator = Rotator::new(&sandbox.url(), "");
-        std::fs::write(rotator.path().join("secret-id"), &role.secret_id).expect("written");
+        place_file(rotator.path().join("secret-id"), &role.secret_id);
         let http = reqwest::Client::builder()
             .tls_certs_only(Vec::new())
             .build()

@@ -16,6 +16,7 @@ pub(super) const CREDENTIALS: &[&str] = &[
     "credentials",
     "auth",
     "authorization",
+    "bearer",
 ];
 
 /// The words of a text in lower case, without what stands between them.
