@@ -2,7 +2,7 @@
 //! placeholders and references.
 //!
 //! Whoever stores a secret by hand, or by a template that did not run, stores one of these in its
-//! place. Each kind is a line of [`KINDS`]. A kind is known by what no key has: keys are made of
+//! place. Each kind is an entry of `KINDS`. A kind is known by what no key has: keys are made of
 //! letters, digits and `-_.:/+|~=$%#`, and what base64 can begin with, such as a `/`, proves nothing.
 
 mod names;

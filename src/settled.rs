@@ -2,9 +2,9 @@
 //!
 //! Nothing in a file says that its writer is done with it. A copy over the network, a slow pipe or an
 //! editor writes in steps, and what lies between them is half a secret. Two things show that no step
-//! is left: a file that was moved or linked into its place was finished before, and so was one whose
-//! directory was swapped for another; and a file that nobody has touched for a while ([`QUIET`]) is
-//! left alone. A file that holds what it held before needs no proof.
+//! is left. A file that was moved or linked into its place was finished before, and so was one whose
+//! directory was swapped for another. And a file that nobody has touched for a while ([`QUIET`]) has
+//! no writer any more. A file that holds what it held before needs no proof.
 //!
 //! Time is measured by the file's own times where this machine's clock sets them. Elsewhere two looks
 //! must find the same, or the times must be old enough for clocks that differ.
