@@ -33,6 +33,7 @@ pub mod lane;
 pub mod lease;
 pub mod lookalike;
 pub mod model;
+mod occurrence;
 pub mod outbound;
 pub mod reconcile;
 pub mod redact;

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use chrono::Utc;
 
-use super::form::time::parse_cron;
 use super::mask::shown_name;
 use super::{AwsLook, Check, Config, CronLine, SourceKind};
 use crate::model::SourceId;
+use crate::occurrence::Schedule;
 
 /// Requests a second below which a batch goes before it is full.
 const BATCHES: f64 = 10.0;
@@ -85,10 +85,9 @@ fn plural(keys: usize) -> String {
 
 /// The time between the next two firings of a cron line.
 fn period_of(line: &CronLine) -> Duration {
-    let now = Utc::now().with_timezone(&line.timezone);
-    let gap = parse_cron(&line.expression).ok().and_then(|cron| {
-        let first = cron.find_next_occurrence(&now, false).ok()?;
-        let second = cron.find_next_occurrence(&first, false).ok()?;
+    let gap = Schedule::parse(&line.expression, line.timezone).and_then(|schedule| {
+        let first = schedule.next_after(Utc::now())?.at();
+        let second = schedule.next_after(first)?.at();
         (second - first).to_std().ok()
     });
     // A line that fires once and never again costs nothing worth a warning.

@@ -3,16 +3,15 @@
 //! tokio-cron-scheduler is the trigger, one job for each distinct line and zone, and its closure
 //! does one `try_send`. Three of its traits need a second pair of eyes: it can drop a firing, it
 //! can stop for good after a stall, and it freezes the zone's offset when a job is made, so that
-//! daylight saving is wrong from the next change on. So each occurrence is computed here as well:
-//! one that did not fire within two seconds is made up, a firing at another time is passed over,
-//! and a job is made anew when the offset has changed.
+//! daylight saving is wrong from the next change on. So [`crate::occurrence`] says when a line fires:
+//! an occurrence that the trigger did not fire within two seconds is made up, a firing at another time is
+//! passed over, and a job is made anew when the offset has changed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, Offset, TimeDelta, TimeZone, Utc};
-use croner::Cron;
+use chrono::{DateTime, FixedOffset, Offset, TimeDelta, TimeZone, Utc};
 use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
@@ -21,6 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::event::Event;
 use crate::config::CronLine;
 use crate::failpoint;
+use crate::occurrence::{Occurrence, Schedule};
 use crate::supervise::Supervisor;
 use crate::telemetry::panics::Task;
 
@@ -102,39 +102,22 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// The next time a line names after `now`.
 pub fn next_after(line: &CronLine, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let cron = parse(line)?;
-    occurrence_after(&cron, line, now)
+    let schedule = Schedule::parse(&line.expression, line.timezone)?;
+    schedule.next_after(now).map(Occurrence::at)
 }
 
-/// The configuration has checked the line already.
-fn parse(line: &CronLine) -> Option<Cron> {
-    croner::parser::CronParser::builder()
-        .seconds(croner::parser::Seconds::Required)
-        .build()
-        .parse(&line.expression)
-        .ok()
-}
-
-fn occurrence_after(cron: &Cron, line: &CronLine, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let local = now.with_timezone(&line.timezone);
-    cron.find_next_occurrence(&local, false)
-        .ok()
-        .map(|next| next.with_timezone(&Utc))
-}
-
-fn offset(line: &CronLine, now: DateTime<Utc>) -> i32 {
+fn offset(line: &CronLine, now: DateTime<Utc>) -> FixedOffset {
     line.timezone
         .offset_from_utc_datetime(&now.naive_utc())
         .fix()
-        .local_minus_utc()
 }
 
 /// One line being watched.
 struct Watched {
     line: CronLine,
-    cron: Cron,
+    schedule: Schedule,
     next: Option<DateTime<Utc>>,
-    offset: i32,
+    offset: FixedOffset,
     job: Option<uuid::Uuid>,
 }
 
@@ -145,12 +128,12 @@ impl Watched {
         awaited: Option<Option<DateTime<Utc>>>,
         now: DateTime<Utc>,
     ) -> Option<Self> {
-        let cron = parse(&line)?;
-        let next = awaited.unwrap_or_else(|| occurrence_after(&cron, &line, now));
+        let schedule = Schedule::parse(&line.expression, line.timezone)?;
+        let next = awaited.unwrap_or_else(|| schedule.next_after(now).map(Occurrence::at));
         Some(Self {
             offset: offset(&line, now),
             line,
-            cron,
+            schedule,
             next,
             job: None,
         })
@@ -159,13 +142,13 @@ impl Watched {
     /// The occurrence that is waited for, if a firing now is that. Then the next one is.
     fn take(&mut self, now: DateTime<Utc>, earliest: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let taken = self.next.filter(|next| *next <= earliest)?;
-        self.next = occurrence_after(&self.cron, &self.line, now.max(taken));
+        self.begin_again(now.max(taken));
         Some(taken)
     }
 
-    /// The clock was set back: what is waited for may be hours after what comes next now.
+    /// Waits for what comes next now. After a clock was set back, that may be hours before what was waited for.
     fn begin_again(&mut self, now: DateTime<Utc>) {
-        self.next = occurrence_after(&self.cron, &self.line, now);
+        self.next = self.schedule.next_after(now).map(Occurrence::at);
     }
 }
 
@@ -268,6 +251,8 @@ async fn remake(
     }
 }
 
+/// A job on a clock that keeps the offset of today: the trigger would take a time that comes twice for the first of
+/// the two, and fire without pause through the second.
 fn job(
     watched: &Watched,
     index: usize,
@@ -276,7 +261,7 @@ fn job(
     let fired = fired.clone();
     Job::new_async_tz(
         watched.line.expression.as_str(),
-        watched.line.timezone,
+        watched.offset,
         move |_, _| {
             let fired = fired.clone();
             Box::pin(async move {

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use chrono::Utc;
 use chrono_tz::Tz;
-use croner::Cron;
-use croner::parser::{CronParser, Seconds};
 use serde_json::json;
 
 use crate::config::setting::{Form, Look, Shape, suggest};
+use crate::occurrence::Schedule;
 
 /// The shortest interval between two looks at a key.
 const SHORTEST_CHECK: Duration = Duration::from_secs(1);
@@ -174,7 +173,7 @@ fn cron(look: &mut Look<'_>, fields: &[&str]) -> Option<String> {
             return None;
         }
     };
-    let Ok(parsed) = parse_cron(&line) else {
+    let Some(schedule) = Schedule::parse(&line, Tz::UTC) else {
         look.wrong("is not a cron line").help(FIELDS);
         return None;
     };
@@ -187,43 +186,10 @@ fn cron(look: &mut Look<'_>, fields: &[&str]) -> Option<String> {
             .help("programs disagree on what that means: put `*` in one of the two fields");
         return None;
     }
-    if parsed.find_next_occurrence(&Utc::now(), false).is_err() {
+    if schedule.next_after(Utc::now()).is_none() {
         look.wrong("never comes: there is no such date")
             .help("check the day against the month, such as `0 0 28 2 *`");
         return None;
     }
     Some(line)
-}
-
-/// Reads a line of six fields as the scheduler does.
-pub(in crate::config) fn parse_cron(line: &str) -> Result<Cron, croner::errors::CronError> {
-    CronParser::builder()
-        .seconds(Seconds::Required)
-        .dom_and_dow(true)
-        .build()
-        .parse(line)
-}
-
-#[cfg(test)]
-mod tests {
-    use chrono::{DateTime, TimeZone as _};
-
-    use super::*;
-
-    #[test]
-    fn cron_lines_are_read_as_the_scheduler_reads_them() {
-        let next = |line: &str, zone: Tz, from: &str| {
-            let from: DateTime<Utc> = from.parse().expect("a time");
-            let cron = parse_cron(line).expect("a cron line");
-            let next = cron.find_next_occurrence(&from.with_timezone(&zone), false);
-            next.expect("it comes").with_timezone(&Utc)
-        };
-        let berlin = chrono_tz::Europe::Berlin;
-        // Four in the morning is at two or three UTC, as the season has it.
-        let summer = next("0 0 4 * * *", berlin, "2026-07-01T00:00:00Z");
-        assert_eq!(summer, Utc.with_ymd_and_hms(2026, 7, 1, 2, 0, 0).unwrap());
-        let winter = next("0 0 4 * * *", berlin, "2026-12-01T00:00:00Z");
-        assert_eq!(winter, Utc.with_ymd_and_hms(2026, 12, 1, 3, 0, 0).unwrap());
-        assert!(parse_cron("*/5 * * * *").is_err(), "seconds come first");
-    }
 }

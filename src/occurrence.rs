@@ -1,0 +1,135 @@
+//! When cron lines fire.
+//!
+//! Occurrences are computed on instants. Between two changes of its offset the clock of a zone runs evenly, and
+//! croner finds the next time that a line names there. What happens at a change is decided here, much as
+//! Vixie cron does:
+//!
+//! - **A clock that is set back** shows times twice. A line of set times (seconds, minutes and hours are numbers or lists of
+//!   numbers) fires the first time only. Any other line goes by the time that passes, and fires through both.
+//! - **A clock that is set forward** leaves times out. A line of set times fires once for those, right after the gap.
+//!   Any other line goes on by the clock; one that would then be silent for longer than the gap was fires right
+//!   after it, too.
+
+use chrono::{DateTime, NaiveDateTime, Offset as _, TimeZone as _, Utc};
+use chrono_tz::Tz;
+use croner::Cron;
+use croner::parser::{CronParser, Seconds};
+
+/// How far apart a zone is asked for its offset. It never changes twice in a day.
+const STRIDE: i64 = 24 * 60 * 60;
+
+/// A time of a cron line, known to be later than the moment it was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Occurrence(DateTime<Utc>);
+
+impl Occurrence {
+    fn new(at: DateTime<Utc>, after: DateTime<Utc>) -> Option<Self> {
+        (at > after).then_some(Self(at))
+    }
+
+    /// Returns the time.
+    pub fn at(self) -> DateTime<Utc> {
+        self.0
+    }
+}
+
+/// A cron line on the clock of a zone.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    cron: Cron,
+    timezone: Tz,
+    /// Seconds, minutes and hours are numbers or lists of numbers.
+    set_times: bool,
+}
+
+impl Schedule {
+    /// Reads a line of six fields, seconds first, as the trigger does; `None` where it is not one.
+    pub fn parse(expression: &str, timezone: Tz) -> Option<Self> {
+        let cron = CronParser::builder()
+            .seconds(Seconds::Required)
+            .dom_and_dow(true)
+            .build()
+            .parse(expression)
+            .ok()?;
+        let is_set = |field: &str| field.chars().all(|c| c.is_ascii_digit() || c == ',');
+        Some(Self {
+            cron,
+            timezone,
+            set_times: expression.split_whitespace().take(3).all(is_set),
+        })
+    }
+
+    /// Returns the first occurrence after `now`; `None` where there is none any more.
+    pub fn next_after(&self, now: DateTime<Utc>) -> Option<Occurrence> {
+        let at = self.search(now.timestamp(), false)?;
+        Occurrence::new(DateTime::from_timestamp(at, 0)?, now)
+    }
+
+    /// The first occurrence from `from` on, or after it. All times are seconds since 1970.
+    fn search(&self, mut from: i64, mut inclusive: bool) -> Option<i64> {
+        loop {
+            let offset = self.offset(from)?;
+            let start = DateTime::from_timestamp(from + offset, 0)?;
+            let local = self.cron.find_next_occurrence(&start, inclusive).ok()?;
+            let at = local.timestamp() - offset;
+            let Some(change) = self.change_between(from, at) else {
+                if !self.set_times || !self.is_shown_again(local.naive_utc(), at) {
+                    return Some(at);
+                }
+                (from, inclusive) = (at, false);
+                continue;
+            };
+            let gap = self.offset(change)? - offset;
+            let is_left_out = at < change + gap;
+            if is_left_out {
+                let goes_on = || {
+                    self.search(change, true)
+                        .filter(|next| next - change <= gap)
+                };
+                return match self.set_times {
+                    true => Some(change),
+                    false => goes_on().or(Some(change)),
+                };
+            }
+            (from, inclusive) = (change, true);
+        }
+    }
+
+    /// Whether the clock has shown a time before it shows it at `at`.
+    fn is_shown_again(&self, local: NaiveDateTime, at: i64) -> bool {
+        let first = self.timezone.from_local_datetime(&local).earliest();
+        first.is_some_and(|first| first.timestamp() < at)
+    }
+
+    /// When the offset changes first after `from`, up to `to`.
+    fn change_between(&self, from: i64, to: i64) -> Option<i64> {
+        let offset = self.offset(from)?;
+        let mut same = from;
+        while same < to {
+            let mut other = (same + STRIDE).min(to);
+            if self.offset(other)? == offset {
+                same = other;
+                continue;
+            }
+            while other - same > 1 {
+                let middle = same + (other - same) / 2;
+                match self.offset(middle)? == offset {
+                    true => same = middle,
+                    false => other = middle,
+                }
+            }
+            return Some(other);
+        }
+        None
+    }
+
+    /// The seconds that the zone is ahead of UTC.
+    fn offset(&self, at: i64) -> Option<i64> {
+        let at = DateTime::from_timestamp(at, 0)?.naive_utc();
+        let offset = self.timezone.offset_from_utc_datetime(&at).fix();
+        Some(offset.local_minus_utc().into())
+    }
+}
+
+#[cfg(test)]
+mod tests;
