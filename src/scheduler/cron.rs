@@ -305,6 +305,27 @@ mod tests {
     }
 
     #[test]
+    fn a_line_fires_through_an_hour_that_comes_twice_and_no_faster() {
+        let berlin = || line("0 */5 * * * *", chrono_tz::Europe::Berlin);
+        // From two o'clock to the second three o'clock, also for one that starts in the second pass.
+        for (from, times) in [("2025-10-26T00:00:01Z", 24), ("2025-10-26T01:00:01Z", 12)] {
+            let (mut now, end) = (at(from), at("2025-10-26T02:00:01Z"));
+            let mut watched = watched(berlin(), now);
+            let mut taken = Vec::new();
+            while now < end {
+                taken.extend(watched.take(now, now + EARLY));
+                now += TimeDelta::milliseconds(250);
+            }
+            assert_eq!(taken.len(), times, "{taken:?}");
+            let mut apart = taken.windows(2).map(|two| two[1] - two[0]);
+            assert!(
+                apart.all(|apart| apart == TimeDelta::minutes(5)),
+                "{taken:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_firing_at_another_time_is_passed_over_and_a_missed_one_is_made_up_once() {
         let mut watched = watched(
             line("0 0 * * * *", chrono_tz::UTC),
