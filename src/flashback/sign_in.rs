@@ -221,8 +221,9 @@ impl SignIn {
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
         let mut step = now.as_secs() / totp::STEP;
+        // A step further ahead is of a clock that was set back, and is not waited for.
         if let Some(used) = means.step
-            && used >= step
+            && (step..=step + 1).contains(&used)
         {
             step = used + 1;
             let begins = Duration::from_secs(step * totp::STEP);

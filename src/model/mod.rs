@@ -3,6 +3,7 @@
 //! Nothing here holds a secret value. What identifies one is its [`Version`] in the store and
 //! its [`Fingerprint`](crate::secret::Fingerprint), a keyed digest.
 
+mod clock;
 mod edits;
 mod hold;
 mod record;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+pub use self::clock::{is_ahead, is_over};
 pub use self::edits::{Edit, Edits};
 pub use self::hold::{Fence, Hold, Repair, ReplicaId};
 pub use self::record::{

@@ -2,14 +2,10 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{AiLlmId, Stored};
-
-/// A clock that was set back must not turn a minute into a year: times further ahead than this are
-/// taken for ones that are over.
-const CLOCK_SLACK: TimeDelta = TimeDelta::seconds(60);
+use super::{AiLlmId, Stored, is_ahead, is_over};
 
 /// A value on trial.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -173,12 +169,12 @@ impl Trial {
     /// Whether the next question has to wait.
     pub fn waits(&self, now: DateTime<Utc>) -> bool {
         let asked_at = self.asked_at.unwrap_or(self.since);
-        now < self.next_at && now + CLOCK_SLACK >= asked_at
+        now < self.next_at && !is_ahead(asked_at, now)
     }
 
     /// Whether the grace was over at `time`.
     pub fn late(&self, grace: Duration, time: DateTime<Utc>) -> bool {
-        time >= self.since + grace || time + CLOCK_SLACK < self.since
+        is_over(self.since, grace, time)
     }
 
     /// Whether it was rejected, and nothing else was said up to the end of the grace.
@@ -188,7 +184,7 @@ impl Trial {
 
     /// Whether the way back that Flashback did not take is to be tried again.
     pub fn may_turn_back_again(&self, after: Duration, now: DateTime<Utc>) -> bool {
-        let over = |at| now >= at + after || now + CLOCK_SLACK < at;
+        let over = |at| is_over(at, after, now);
         self.rejected.is_some() && self.turned_down_at.is_some_and(over)
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Origin, Record, Told, Version};
+use crate::model::{Origin, Record, Told, Version, is_over};
 
 /// What a store is owed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,8 +85,11 @@ fn proven<'a>(record: &'a Record, origin: &Origin) -> Option<&'a Version> {
 /// How long until what is live has settled; `None` where it has. A time in the future is of a clock that
 /// was set back since, and counts as long past.
 fn settles_in(record: &Record, settle: Duration, now: DateTime<Utc>) -> Option<Duration> {
-    let since = (now - record.live.as_ref()?.verified_at?).to_std().ok()?;
-    settle.checked_sub(since).filter(|wait| !wait.is_zero())
+    let since = record.live.as_ref()?.verified_at?;
+    let settling = !is_over(since, settle, now);
+    // Where another process's clock is a little ahead, the whole of it is waited for.
+    let left = settle.saturating_sub((now - since).to_std().unwrap_or_default());
+    Some(left).filter(|left| settling && !left.is_zero())
 }
 
 /// The version that the store was told of, where it was taken out of Flashback again.

@@ -65,8 +65,6 @@ mod trial_table;
 #[cfg(test)]
 mod world;
 
-use std::time::Duration;
-
 pub use self::acknowledge::{Owed, may_be_owed, owed, stands_apart};
 pub use self::drift::{Compared, Drift, compare};
 pub use self::facts::{
@@ -78,7 +76,7 @@ pub use self::transition::Pushed;
 
 use self::push::{known_id, push};
 
-use crate::model::{Live, Observation, Order, Stage, Stored, Version};
+use crate::model::{Live, Observation, Order, Stage, Stored, Version, is_over};
 use crate::secret::Fingerprint;
 
 /// The next step for one key.
@@ -171,15 +169,13 @@ fn stands_in_the_way(facts: &Facts<'_>, version: &Version) -> Option<Rest> {
         return Some(Rest::Held(why));
     }
     let refusal = facts.record.refusal.as_ref()?;
-    let until = refusal.at + facts.rules.refused;
-    // A clock that was set back must not turn a quarter of an hour into a year.
-    let waiting = facts.now < until && facts.now >= refusal.at - Duration::from_secs(60);
+    let waiting = !is_over(refusal.at, facts.rules.refused, facts.now);
     let same = refusal.version == *version
         && refusal.origin == *facts.origin
         && refusal.settings == *facts.settings;
     (same && waiting).then(|| Rest::Refused {
         error: refusal.error.clone(),
-        until,
+        until: refusal.at + facts.rules.refused,
     })
 }
 
@@ -206,14 +202,15 @@ fn push_is_due(facts: &Facts<'_>) -> Option<Reason> {
     } else if repair_is_due(facts) {
         Some(Reason::Repair)
     } else {
-        let resync_due = |live: &Live| facts.now >= live.pushed_at + facts.rules.resync;
-        facts
-            .record
-            .live
-            .as_ref()
-            .is_some_and(resync_due)
+        let live = facts.record.live.as_ref();
+        live.is_some_and(|live| resync_is_due(facts, live))
             .then_some(Reason::Resync)
     }
+}
+
+/// Whether what is live was written so long ago that it is written again.
+fn resync_is_due(facts: &Facts<'_>, live: &Live) -> bool {
+    is_over(live.pushed_at, facts.rules.resync, facts.now)
 }
 
 /// Whether what should be live is to be written once more, whatever is known of it.

@@ -1,5 +1,7 @@
 //! Walks the table of repairs: a key on which somebody may have written who had lost it.
 
+use std::time::Duration;
+
 use super::case::{Case, at, origin};
 use super::trial_table::{check, pushed};
 use super::*;

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::case::{Case, at, digest, origin, settings};
+use super::case::{Case, at, digest, origin, settings, stored};
 use super::*;
 use crate::model::{Action, AiLlmId, Held, Intent, KeyId, Listed, Missing, Record};
 
@@ -182,6 +182,54 @@ fn resync_is_due_to_the_second() {
         Case::live().with(|case| case.now = at(0) + day).step(),
         "read 1"
     );
+}
+
+#[test]
+fn what_waits_is_done_after_the_clock_was_set_back() {
+    let back = |case: Case, seconds| {
+        case.with(|case| case.now -= TimeDelta::seconds(seconds))
+            .step()
+    };
+    let year = 365 * 24 * 3600;
+    assert_eq!(
+        back(Case::live(), 60 + 30),
+        "in sync",
+        "another process's clock"
+    );
+    assert_eq!(back(Case::live(), year), "read 1", "a resync");
+    let refused = || Case::live().seen("2").refused("2", 60);
+    assert_eq!(back(refused(), year), "read 2", "a refusal");
+    let left = |now| {
+        let case = Case::live().seen("2").with(|case| {
+            case.now = now;
+            case.record.held = Some(Held {
+                version: Version::new("2"),
+                reason: "by hand".to_owned(),
+                origin: None,
+                instead: Some(stored("0", "zero")),
+                left_at: Some(at(0)),
+            });
+        });
+        case.step()
+    };
+    assert_eq!(left(at(60)), "held");
+    assert_eq!(
+        left(at(-year)),
+        "read older 0",
+        "what could not be put back"
+    );
+    let mut record = Case::live().record;
+    record.edits.expected = 5;
+    let intent = |at| Intent {
+        version: Version::new("2"),
+        fingerprint: digest("two"),
+        settings: settings("n", "w"),
+        action: Action::Update,
+        at,
+        drift: None,
+    };
+    let expected = |at| record.begun(intent(at), None).edits.expected;
+    assert_eq!((expected(at(60)), expected(at(-year))), (6, 1), "events");
 }
 
 #[test]

@@ -1,16 +1,18 @@
 //! How a record changes with what was done: the same for the engine and for the tests that walk
 //! it through every order of events.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 
 use super::facts::What;
 use crate::model::{
     Action, AiLlmId, Edits, Intent, Live, Origin, Record, Refusal, Repair, Settings, Shown, Stage,
-    Stored, Trial, Verifier, Version,
+    Stored, Trial, Verifier, Version, is_over,
 };
 
 /// By then Flashback has told of a write, or never will.
-const HEARD_AFTER: TimeDelta = TimeDelta::minutes(10);
+const HEARD_AFTER: Duration = Duration::from_secs(10 * 60);
 
 /// A push that Flashback has taken.
 #[derive(Clone, Debug)]
@@ -48,7 +50,7 @@ impl Record {
         next.ai_llm_id = id.cloned();
         if intent.action != Action::Create {
             let pushed_at = self.live.as_ref().map(|live| live.pushed_at);
-            let pause = pushed_at.is_some_and(|at| intent.at > at + HEARD_AFTER);
+            let pause = pushed_at.is_some_and(|at| is_over(at, HEARD_AFTER, intent.at));
             next.edits = self.edits.begun(pause);
         }
         next.intent = Some(intent);

@@ -32,8 +32,10 @@
 //! somebody has put back by hand is asked about too ([`Stage::Kept`]), and stays.
 
 use super::facts::{Facts, HoldReason, Reason, Rest, Stand, Step, What};
-use super::{drift, known_id, push, repair_is_due};
-use crate::model::{Held, Live, Observation, Order, Origin, Record, Stage, Stored, Trial, Version};
+use super::{drift, known_id, push, repair_is_due, resync_is_due};
+use crate::model::{
+    Held, Live, Observation, Order, Origin, Record, Stage, Stored, Trial, Version, is_over,
+};
 use crate::secret::Fingerprint;
 
 /// Whether the provider is to be asked about a value first, or has turned it down; `None` where
@@ -98,7 +100,7 @@ fn to_put<'a>(facts: &Facts<'a>, rest: &Rest) -> Option<(&'a Stored, bool)> {
         return Some((record.previous.as_ref()?, true));
     }
     let held = record.held.as_ref()?;
-    let left = |at| facts.now < at + facts.rules.refused;
+    let left = |at| !is_over(at, facts.rules.refused, facts.now);
     if !matches!(rest, Rest::Held(_)) || held.left_at.is_some_and(left) {
         return None;
     }
@@ -147,7 +149,7 @@ fn why_put(facts: &Facts<'_>, to: &Stored, turning: bool) -> Option<Reason> {
     } else if repair_is_due(facts) {
         Some(Reason::Repair)
     } else {
-        let resync = !turning && facts.now >= live.pushed_at + facts.rules.resync;
+        let resync = !turning && resync_is_due(facts, live);
         resync.then_some(Reason::Resync)
     }
 }

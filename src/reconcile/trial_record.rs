@@ -75,7 +75,7 @@ fn a_way_back_that_is_refused_is_tried_again_while_the_newest_is_rejected() {
             "let stand, held",
         ),
         // A clock that was set back does not make it wait for ever.
-        (later(no(), 0), "from 2 back to 1"),
+        (later(no(), 95), "from 2 back to 1"),
         (turned_down().said(&Verdict::Works, 1050), "in sync"),
         (again(turned_down().said(&Verdict::Works, 1050)), "in sync"),
     ]);

@@ -1,5 +1,7 @@
 //! Walks the table of trials: what a value has come to, and the step that follows.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
 use super::case::{Case, at, origin, settings, stored};

@@ -2,13 +2,14 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Live, Origin, Record, Settings};
+use crate::model::{Live, Origin, Record, Settings, is_ahead};
 
 /// Whether a key on a cron line is looked at as soon as it was claimed. Its line says when it is to
 /// be looked at, and whoever had it before may have done so: then there is nothing to do, unless
 /// something is unfinished, or the configuration asks for something else than it did then.
 pub fn is_due(record: &Record, settings: &Settings, origin: &Origin, now: DateTime<Utc>) -> bool {
-    let missed = record.look.next_at.is_none_or(|at| at <= now);
+    let was_set_back = record.look.checked_at.is_some_and(|at| is_ahead(at, now));
+    let missed = was_set_back || record.look.next_at.is_none_or(|at| at <= now);
     let unfinished = record.intent.is_some()
         || record.trial.is_some()
         || record.candidate.is_some()
@@ -81,6 +82,10 @@ mod tests {
         let mut missed = rested.clone();
         missed.look.next_at = Some(now);
         assert!(due(&missed));
+        let mut set_back = rested.clone();
+        set_back.look.checked_at = Some(now + TimeDelta::days(365));
+        set_back.look.next_at = Some(now + TimeDelta::days(366));
+        assert!(due(&set_back), "of a clock that was wrong");
         let mut failing = rested.clone();
         failing.look.problem = Some(Problem {
             kind: ProblemKind::Flashback,

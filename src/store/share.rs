@@ -35,6 +35,9 @@ use crate::model::{Fence, KeyId, ReplicaId};
 /// request to Flashback is waited for, and as long again for what stands between.
 pub const LATE_WRITE: Duration = Duration::from_secs(40);
 
+/// No lease is longer. One that lies further ahead was given by a clock that was set back since.
+pub const LONGEST_LEASE: Duration = Duration::from_secs(5 * 60);
+
 /// What a process says of itself when it joins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flashback_rotator::model::{Fence, Hold, KeyId, Record, ReplicaId};
 use flashback_rotator::store::postgres::Postgres;
-use flashback_rotator::store::share::{Member, Renewal, Role, Share as _, Standing};
+use flashback_rotator::store::share::{LONGEST_LEASE, Member, Renewal, Role, Share as _, Standing};
 use flashback_rotator::store::{Store as _, StoreError};
 
 use super::{Server, claim, database, full, joined, key, note, opened, row};
@@ -288,4 +288,35 @@ async fn notes_are_written_for_keys_that_are_still_held() {
             note(second, None)
         );
     }
+}
+
+/// The database's clock was a year ahead when a replica that is gone now renewed its lease.
+#[tokio::test]
+async fn a_clock_that_was_set_back_keeps_no_key_from_anybody() {
+    let database = database().await;
+    let (gone, replica_gone) = joined(&database, LONG).await;
+    let (left, replica_left) = joined(&database, LONG).await;
+    claim(&gone, replica_gone, &["a"]).await;
+    let ahead = format!(
+        "UPDATE rotator_replicas SET until = until + interval '1 year' WHERE id = {0};
+         UPDATE rotator_leases SET late_at = clock_timestamp() + interval '1 year'",
+        replica_gone.0
+    );
+    sql(&database, &ahead).await;
+    strike_out(&left, replica_left).await.expect("it is there");
+    let replicas = left.replicas().await.expect("read");
+    assert_eq!(replicas.len(), 2, "it may be there still");
+    // As long as the longest lease is later …
+    let until = format!(
+        "UPDATE rotator_replicas SET until = until - interval '{} s' WHERE id = {}",
+        LONGEST_LEASE.as_secs(),
+        replica_gone.0
+    );
+    sql(&database, &until).await;
+    strike_out(&left, replica_left).await.expect("it is there");
+    assert_eq!(left.replicas().await.expect("read").len(), 1);
+    // … its key is there to be claimed, and what may still arrive is not waited for through the year.
+    claim(&left, replica_left, &["a"]).await;
+    let standing = renew(&left, replica_left, LONG).await.expect("it is there");
+    assert_eq!(standing.due, [key("a")]);
 }

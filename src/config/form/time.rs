@@ -8,15 +8,13 @@ use serde_json::json;
 
 use crate::config::setting::{Form, Look, Shape, suggest};
 use crate::occurrence::Schedule;
+use crate::store::share::LONGEST_LEASE;
 
 /// The shortest interval between two looks at a key.
 const SHORTEST_CHECK: Duration = Duration::from_secs(1);
 
 /// It is renewed every second, and a renewal may take a moment.
 const SHORTEST_LEASE: Duration = Duration::from_secs(3);
-
-/// Nobody wants to wait longer for the keys of a replica that died.
-const LONGEST_LEASE: Duration = Duration::from_secs(5 * 60);
 
 /// Longer than anything sensible, and short enough to be added to any clock's time.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);

@@ -13,7 +13,9 @@ use super::Postgres;
 use super::value::{Columns, int, number, plain, seconds, text, texts};
 use crate::model::{Fence, KeyId, ReplicaId};
 use crate::store::StoreError;
-use crate::store::share::{LATE_WRITE, Member, Renewal, Replica, Role, Share, Standing};
+use crate::store::share::{
+    LATE_WRITE, LONGEST_LEASE, Member, Renewal, Replica, Role, Share, Standing,
+};
 
 /// Those whose renewal is under way are passed over, and a row that was renewed while this waited is
 /// looked at again. Who is not there any more strikes out nobody.
@@ -24,11 +26,21 @@ DELETE FROM rotator_replicas WHERE id = ANY (ARRAY(
         AND EXISTS (SELECT FROM rotator_replicas WHERE id = $1)
     ORDER BY id FOR UPDATE SKIP LOCKED))";
 
+/// After the state's clock was set back, nobody who is gone keeps its keys for longer than a lease can be. Whoever is there
+/// renews its own.
+const CUT_SHORT: &str = "
+UPDATE rotator_replicas SET until = clock_timestamp() + make_interval(secs => $2)
+WHERE id = ANY (ARRAY(
+    SELECT id FROM rotator_replicas
+    WHERE id <> $1 AND until > clock_timestamp() + make_interval(secs => $2)
+    ORDER BY id FOR UPDATE SKIP LOCKED))";
+
 /// What has become due is a mark like any other from now on: with a number of its own, so that no
 /// save takes it back that began before.
 const COME_DUE: &str = "
 UPDATE rotator_leases SET repair_no = repair_no + 1, repair_at = clock_timestamp(), late_at = NULL
-WHERE holder = $1 AND late_at <= clock_timestamp()";
+WHERE holder = $1 AND (late_at <= clock_timestamp()
+    OR late_at > clock_timestamp() + make_interval(secs => $2))";
 
 const STANDING: &str = "
 SELECT count(*) FILTER (WHERE role = 'daemon') AS daemons,
@@ -122,7 +134,8 @@ impl Share for Postgres {
         if renewal.strike_out {
             self.strike_out(id, part(renewal.lease, 4)).await;
         }
-        session.query(COME_DUE, &[int(id)]).await?;
+        let late = seconds(LATE_WRITE.as_secs_f64());
+        session.query(COME_DUE, &[int(id), late]).await?;
         let rows = session.query(STANDING, &[int(id)]).await?;
         let Some(row) = rows.first() else {
             return Ok(None);
@@ -257,6 +270,8 @@ impl Postgres {
     async fn strike_out(&self, id: i64, limit: Duration) {
         let struck_out = async {
             let mut session = self.inner.pool.session_within(limit).await?;
+            let longest = seconds(LONGEST_LEASE.as_secs_f64());
+            session.query(CUT_SHORT, &[int(id), longest]).await?;
             session.query(STRIKE_OUT, &[int(id)]).await
         };
         if let Err(error) = struck_out.await {
