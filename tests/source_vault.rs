@@ -1,6 +1,7 @@
 //! HashiCorp Vault and OpenBao, against a real OpenBao.
 
 mod acknowledge;
+mod deletion;
 mod faults;
 mod kv;
 mod life;

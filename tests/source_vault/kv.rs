@@ -110,28 +110,6 @@ async fn deleted_destroyed_undeleted_and_absent_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_version_that_will_be_deleted_is_there_until_then() {
-    let bao = OpenBao::shared().await;
-    bao.mount_kv("kv-later", 2).await;
-    let bench = Bench::root(bao, "kv-later");
-    bao.put_kv2("kv-later", "other", json!({})).await;
-    let settings = json!({"delete_version_after": "1h"});
-    bao.ok("POST", &format!("kv-later/metadata/{PATH}"), settings)
-        .await;
-    bao.put_kv2("kv-later", PATH, json!({"key": "sk-1"})).await;
-    assert_eq!(bench.value(PATH).await, "sk-1");
-    let settings = json!({"delete_version_after": "1s"});
-    bao.ok("POST", &format!("kv-later/metadata/{PATH}"), settings)
-        .await;
-    bao.put_kv2("kv-later", PATH, json!({"key": "sk-2"})).await;
-    eventually("the version is deleted", || async {
-        let found = bench.look(PATH).await;
-        (found == Observation::Missing(Missing::Deleted)).then_some(())
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn a_secret_that_was_deleted_whole_and_made_again_is_another_version() {
     let bao = OpenBao::shared().await;
     bao.mount_kv("kv-again", 2).await;

@@ -14,6 +14,7 @@ use vaultrs::api::kv1::requests::GetSecretRequest;
 use vaultrs::api::kv2::requests::{ReadSecretMetadataRequest, ReadSecretRequest};
 use vaultrs::api::kv2::responses::{SecretMetadata, SecretVersionMetadata};
 
+use super::deletion::Deletions;
 use super::keeper::Keeper;
 use super::refusal::{Absent, absent, denied, is_denial, unexpected};
 use super::token::Token;
@@ -32,6 +33,7 @@ const LONGEST_PATH: usize = 4096;
 pub(super) struct Engine {
     pub mount: String,
     pub namespace: Option<String>,
+    pub deletions: Deletions,
 }
 
 /// What surrounds every answer. What else it holds is not read.
@@ -70,6 +72,15 @@ impl Entry {
     pub fn created_at(&self) -> Result<DateTime<Utc>, SourceError> {
         time(&self.metadata.created_time)
     }
+
+    /// What it holds, or why it holds nothing.
+    pub fn data(self) -> Result<Document, Missing> {
+        let missing = match self.metadata.destroyed {
+            true => Missing::Destroyed,
+            false => Missing::Deleted,
+        };
+        self.document.ok_or(missing)
+    }
 }
 
 /// What was found of one version.
@@ -94,17 +105,35 @@ pub(super) struct Metadata {
 }
 
 impl Engine {
-    /// KV 2: asks for the metadata, which exposes nothing.
+    /// KV 2: asks for the metadata, which exposes nothing. Only a version that is or will be deleted is asked for
+    /// itself.
     pub async fn look_at_metadata(
         &self,
         keeper: &Keeper,
         token: &Token,
         path: &str,
     ) -> Result<Observation, SourceError> {
-        match self.read_metadata(keeper, token, path).await? {
-            Ok(metadata) => observed(&metadata, Utc::now()),
-            Err(missing) => Ok(Observation::Missing(missing)),
+        let metadata = match self.read_metadata(keeper, token, path).await? {
+            Ok(metadata) => metadata,
+            Err(missing) => return Ok(Observation::Missing(missing)),
+        };
+        let number = metadata.current_version;
+        if number == 0 {
+            // Custom metadata was written, and no version yet.
+            return Ok(Observation::Missing(Missing::NoValueYet));
         }
+        let Some(latest) = metadata.versions.get(&number.to_string()) else {
+            return Err(incomplete("its current version is not among its versions"));
+        };
+        let written_at = time(&latest.created_time)?;
+        let missing = self.missing(keeper, token, path, number, latest).await?;
+        Ok(match missing {
+            Some(missing) => Observation::Missing(missing),
+            None => Observation::Present {
+                version: version(number, &latest.created_time)?,
+                written_at: Some(written_at),
+            },
+        })
     }
 
     /// KV 2: the metadata, or why there are none.
@@ -272,55 +301,17 @@ pub(super) fn check_path(path: &str) -> Result<(), SourceError> {
     })
 }
 
-/// What metadata says of the latest version.
-fn observed(metadata: &Metadata, now: DateTime<Utc>) -> Result<Observation, SourceError> {
-    let number = metadata.current_version;
-    if number == 0 {
-        // Custom metadata was written, and no version yet.
-        return Ok(Observation::Missing(Missing::NoValueYet));
-    }
-    let Some(latest) = metadata.versions.get(&number.to_string()) else {
-        return Err(incomplete("its current version is not among its versions"));
-    };
-    Ok(match gone(latest, now)? {
-        Some(missing) => Observation::Missing(missing),
-        None => Observation::Present {
-            version: version(number, &latest.created_time)?,
-            written_at: Some(time(&latest.created_time)?),
-        },
-    })
-}
-
 /// What a read of one version says.
 fn read(found: Entry) -> Result<Reading, SourceError> {
     let (version, written_at) = (found.version()?, found.created_at()?);
-    if let Some(document) = found.document {
-        return Ok(Reading::Present {
+    Ok(match found.data() {
+        Ok(document) => Reading::Present {
             version,
             written_at: Some(written_at),
             document,
-        });
-    }
-    Ok(Reading::Missing(if found.metadata.destroyed {
-        Missing::Destroyed
-    } else {
-        Missing::Deleted
-    }))
-}
-
-/// Whether a version is deleted or destroyed. With `delete_version_after`, `deletion_time` lies
-/// ahead while the version lives.
-pub(super) fn gone(
-    version: &SecretMetadata,
-    now: DateTime<Utc>,
-) -> Result<Option<Missing>, SourceError> {
-    if version.destroyed {
-        return Ok(Some(Missing::Destroyed));
-    }
-    if version.deletion_time.is_empty() || time(&version.deletion_time)? > now {
-        return Ok(None);
-    }
-    Ok(Some(Missing::Deleted))
+        },
+        Err(missing) => Reading::Missing(missing),
+    })
 }
 
 /// A version. What it is told apart by is kept, and must be a time.
@@ -329,7 +320,7 @@ pub(super) fn version(number: u64, created: &str) -> Result<Version, SourceError
 }
 
 /// A fraction of a second may have any number of digits, so the length is limited, too.
-fn time(text: &str) -> Result<DateTime<Utc>, SourceError> {
+pub(super) fn time(text: &str) -> Result<DateTime<Utc>, SourceError> {
     if let Some(length) = words::too_long(text) {
         return Err(incomplete(&format!("a time in it has {length} characters")));
     }
@@ -348,39 +339,6 @@ fn incomplete(what: &str) -> SourceError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn look(state: &str) -> Observation {
-        let text = format!(
-            r#"{{"cas_required":false,"created_time":"2026-01-01T00:00:00Z","current_version":2,
-            "delete_version_after":"0s","max_versions":0,"oldest_version":1,"custom_metadata":null,
-            "updated_time":"2026-01-01T00:00:00Z","versions":{{"2":
-            {{"created_time":"2026-01-02T03:04:05.678901234Z",{state}}}}}}}"#
-        );
-        let metadata = serde_json::from_str(&text).expect("metadata");
-        let now = time("2026-06-01T00:00:00Z").expect("a time");
-        observed(&metadata, now).expect("an observation")
-    }
-
-    #[test]
-    fn a_version_is_there_until_its_deletion_time() {
-        let there = Observation::Present {
-            version: Version::numbered(2, "2026-01-02T03:04:05.678901234Z"),
-            written_at: Some(time("2026-01-02T03:04:05.678901234Z").expect("a time")),
-        };
-        assert_eq!(look(r#""deletion_time":"","destroyed":false"#), there);
-        assert_eq!(
-            look(r#""deletion_time":"2026-07-01T00:00:00Z","destroyed":false"#),
-            there
-        );
-        assert_eq!(
-            look(r#""deletion_time":"2026-05-01T00:00:00Z","destroyed":false"#),
-            Observation::Missing(Missing::Deleted)
-        );
-        assert_eq!(
-            look(r#""deletion_time":"2026-05-01T00:00:00Z","destroyed":true"#),
-            Observation::Missing(Missing::Destroyed)
-        );
-    }
 
     #[test]
     fn a_time_that_is_too_long_to_keep_is_refused_by_its_length() {

@@ -11,6 +11,7 @@
 
 mod acknowledge;
 mod asking;
+mod deletion;
 mod keeper;
 mod kv;
 mod mounted;
@@ -39,6 +40,7 @@ use crate::source::{Exact, GoneVersion, Previous, Reading, Source, SourceError};
 use crate::supervise::Supervisor;
 use crate::telemetry::panics::Task;
 use acknowledge::Live;
+use deletion::Deletions;
 use keeper::Keeper;
 use kv::{Engine, check_path};
 use token::Token;
@@ -91,6 +93,7 @@ impl VaultSource {
         let engine = Engine {
             mount: config.mount,
             namespace: namespace.clone(),
+            deletions: Deletions::default(),
         };
         let keeper = Keeper::new(&address, namespace, config.ca_file, credentials, lane);
         Ok(Self {

@@ -3,10 +3,8 @@
 //! A version is the one that was asked for only where its time of creation is, too: a secret that
 //! was deleted whole and made again counts from 1 again.
 
-use chrono::Utc;
-
 use super::keeper::Keeper;
-use super::kv::{self, Engine, Found, Metadata, gone};
+use super::kv::{self, Engine, Found, Metadata};
 use super::token::Token;
 use crate::model::{Missing, Version};
 use crate::source::{Exact, GoneVersion, Previous, SourceError};
@@ -27,15 +25,14 @@ impl Engine {
             Found::Version(found) if found.version()? != *version => GoneVersion::NoSuchVersion,
             Found::Version(found) => {
                 let written_at = Some(found.created_at()?);
-                match found.document {
-                    Some(document) => {
+                match found.data() {
+                    Ok(document) => {
                         return Ok(Exact::Present {
                             document,
                             written_at,
                         });
                     }
-                    None if found.metadata.destroyed => GoneVersion::Destroyed,
-                    None => GoneVersion::Deleted,
+                    Err(missing) => why(missing),
                 }
             }
             Found::Nothing(_) => {
@@ -59,15 +56,19 @@ impl Engine {
             None | Some(0 | 1) => return gone(GoneVersion::NoSuchVersion),
             Some(number) => number - 1,
         };
-        if let Some(metadata) = self.known_metadata(keeper, token, path).await? {
-            return previous_in(&metadata, version, number);
+        if let Some(metadata) = self.known_metadata(keeper, token, path).await?
+            && let Some(previous) = previous_in(&metadata, version, number)?
+        {
+            return Ok(previous);
         }
         match self.find_version(keeper, token, path, number).await? {
-            Found::Version(found) if found.document.is_some() => {
-                Ok(Previous::Version(found.version()?))
+            Found::Version(found) => {
+                let version = found.version()?;
+                Ok(match found.data() {
+                    Ok(_) => Previous::Version(version),
+                    Err(missing) => Previous::Gone(why(missing)),
+                })
             }
-            Found::Version(found) if found.metadata.destroyed => gone(GoneVersion::Destroyed),
-            Found::Version(_) => gone(GoneVersion::Deleted),
             Found::Nothing(_) => gone(GoneVersion::NoSuchVersion),
         }
     }
@@ -96,25 +97,38 @@ fn why_absent(metadata: Option<&Metadata>, number: u64) -> GoneVersion {
     }
 }
 
-/// What metadata say of the version with `number`, the one before `version`.
+/// Why a version is not there that the server knows.
+fn why(missing: Missing) -> GoneVersion {
+    match missing {
+        Missing::Destroyed => GoneVersion::Destroyed,
+        _ => GoneVersion::Deleted,
+    }
+}
+
+/// What metadata say of the version with `number`, the one before `version`; `None` where it is or will be deleted, and
+/// only the server's clock tells which.
 fn previous_in(
     metadata: &Metadata,
     version: &Version,
     number: u64,
-) -> Result<Previous, SourceError> {
+) -> Result<Option<Previous>, SourceError> {
     let versions = &metadata.versions;
+    let gone = |why| Ok(Some(Previous::Gone(why)));
     let is_another = versions
         .get(&(number + 1).to_string())
         .is_some_and(|entry| Version::numbered(number + 1, &entry.created_time) != *version);
     if is_another || number >= metadata.current_version {
-        return Ok(Previous::Gone(GoneVersion::NoSuchVersion));
+        return gone(GoneVersion::NoSuchVersion);
     }
     let Some(entry) = versions.get(&number.to_string()) else {
-        return Ok(Previous::Gone(why_absent(Some(metadata), number)));
+        return gone(why_absent(Some(metadata), number));
     };
-    Ok(match gone(entry, Utc::now())? {
-        None => Previous::Version(kv::version(number, &entry.created_time)?),
-        Some(Missing::Destroyed) => Previous::Gone(GoneVersion::Destroyed),
-        Some(_) => Previous::Gone(GoneVersion::Deleted),
-    })
+    if entry.destroyed {
+        return gone(GoneVersion::Destroyed);
+    }
+    if !entry.deletion_time.is_empty() {
+        return Ok(None);
+    }
+    let version = kv::version(number, &entry.created_time)?;
+    Ok(Some(Previous::Version(version)))
 }
