@@ -5,8 +5,10 @@
 //! merely looks), a timeout and a metric, and its
 //! outcome tells the lane whether the service is there. When it is not, the lane is *down*: calls
 //! are turned away at once with the time at which to come back, a single one is let through then
-//! to see, and the outage is reported once when it begins and once when it ends.
+//! to see, and the outage is reported once when it begins and once when it ends. A service that answers
+//! and does nothing for anybody ([`faults`]) is down, too.
 
+mod faults;
 mod turns;
 
 use std::future::Future;
@@ -18,6 +20,8 @@ use tokio::time::Instant;
 use crate::retry::{Class, LONGEST_RETRY_AFTER, Limits, Round};
 use crate::telemetry::metrics::Metrics;
 
+pub use faults::on_behalf_of;
+use faults::{Faults, Subject};
 use turns::Turns;
 pub use turns::unhurried;
 
@@ -92,7 +96,10 @@ pub struct Lane {
 /// Whether the service is taken to be there.
 #[derive(Debug)]
 struct Gate {
+    has_answered: bool,
+    /// When a call last worked, or was refused as it should be.
     last_success: Option<Instant>,
+    faults: Faults,
     down: Option<Down>,
     /// Another lane has taken its place, and tells of the service from now on.
     replaced: bool,
@@ -110,7 +117,7 @@ impl LaneView {
 
     /// Whether the service has answered to anything yet.
     pub fn has_answered(&self) -> bool {
-        lock(&self.0).last_success.is_some()
+        lock(&self.0).has_answered
     }
 
     /// Whether both are of one lane.
@@ -150,7 +157,9 @@ impl Lane {
             terms,
             turns: Turns::new(terms.places, terms.max_rps),
             gate: Arc::new(Mutex::new(Gate {
+                has_answered: false,
                 last_success: None,
+                faults: Faults::default(),
                 down: None,
                 replaced: false,
             })),
@@ -254,8 +263,13 @@ impl Lane {
             Err((error, Class::Outage { retry_after })) => {
                 self.away(started, probed, error, retry_after);
             }
-            Ok(_) if proves => self.answered(probed),
-            Err((error, _)) if proves && error.ends_outage() => self.answered(probed),
+            Err((error, Class::Transient { retry_after })) if proves && self.is_ill(started) => {
+                self.away(started, probed, error, retry_after);
+            }
+            Ok(_) if proves => self.answered(probed, true),
+            Err((error, class)) if proves && error.ends_outage() => {
+                self.answered(probed, class == Class::Refused);
+            }
             Ok(_) | Err(_) if probed => self.probe_ended(),
             Ok(_) | Err(_) => {}
         }
@@ -277,12 +291,26 @@ impl Lane {
         })
     }
 
-    /// Any answer, a refusal too, shows that the service is there. Whether it wants to be called
-    /// again is another question, which only a call made since can answer.
-    fn answered(&self, probed: bool) {
+    /// Whether a fault of a call that began then is the service's. Those of calls that were under way when
+    /// another one worked are not.
+    fn is_ill(&self, started: Instant) -> bool {
         let mut gate = lock(&self.gate);
-        gate.last_success = Some(Instant::now());
-        let ended = gate.down.take_if(|down| probed || !down.quiet);
+        let worked_since = gate.last_success.is_some_and(|at| at > started);
+        !worked_since && gate.faults.failed(Subject::current(), Instant::now())
+    }
+
+    /// Any answer shows that the service is there; one that `worked`, a refusal too, that it does what it is asked.
+    /// Whether it wants to be called again is another question, which only a call made since can answer.
+    fn answered(&self, probed: bool, worked: bool) {
+        let mut gate = lock(&self.gate);
+        gate.has_answered = true;
+        if worked {
+            let now = Instant::now();
+            gate.last_success = Some(now);
+            gate.faults.worked(Subject::current(), now);
+        }
+        let ends = |down: &mut Down| probed || (worked && !down.quiet);
+        let ended = gate.down.take_if(ends);
         if let Some(down) = ended
             && !gate.replaced
         {

@@ -54,7 +54,7 @@ async fn metric(rotator: &Rotator, text: &str) {
 /// Waits until the rotator has said that a key is denied; gives its words.
 async fn denied(rotator: &Rotator, key: &str) -> String {
     let line = rotator
-        .event("secret_missing", |line| line["key"] == key)
+        .event("secret_unreadable", |line| line["key"] == key)
         .await;
     let error = line["error"].as_str().expect("an error").to_owned();
     assert!(error.starts_with("access denied: "), "{error}");

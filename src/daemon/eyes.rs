@@ -137,6 +137,14 @@ impl DaemonEyes {
         self.current.load().engine.holdings.is_shared()
     }
 
+    /// Whether there are keys, and each one's source is away. A source that is away beside others holds nothing up.
+    fn every_source_is_away(&self) -> bool {
+        let fleet = self.current.load();
+        let mut sources = fleet.units.values().map(|unit| unit.source.id().as_str());
+        let is_away = |source| fleet.lanes.get(source).is_some_and(|lane| !lane.is_up());
+        !fleet.units.is_empty() && sources.all(is_away)
+    }
+
     /// Whether the newest configuration is refused.
     pub fn is_refused(&self) -> bool {
         self.refused.load(Ordering::Relaxed)
@@ -177,6 +185,9 @@ impl Eyes for DaemonEyes {
         let unseen = self.scheduler.unseen();
         if unseen > 0 {
             missing.push(format!("not looked at yet: {unseen} keys"));
+        }
+        if self.every_source_is_away() {
+            missing.push("no source gives an answer that is of use".to_owned());
         }
         if missing.is_empty() {
             self.was_ready.store(true, Ordering::Relaxed);

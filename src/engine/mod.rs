@@ -31,7 +31,7 @@ use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use crate::flashback::{Flashback, FlashbackError};
-use crate::lane::Failure;
+use crate::lane::{Failure, on_behalf_of};
 use crate::lease::Holdings;
 use crate::model::{LookNote, Order, Problem, ProblemKind, Record};
 use crate::reconcile::Rules;
@@ -139,7 +139,7 @@ impl Engine {
         let mut pass = Pass::new(self, unit, record, order, attempt);
         pass.may_tell = turn.telling.as_deref().is_none_or(Telling::may);
         pass.waited_for = planned.is_none();
-        let ended = pass.run().await;
+        let ended = on_behalf_of(&unit.key, pass.run()).await;
         turn.unsaved = pass.unsaved;
         let untold = self.untold(unit, turn, pass.may_tell, pass.untold);
         let untold = untold.or(pass.settles_in);

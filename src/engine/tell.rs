@@ -337,9 +337,13 @@ pub fn problem(
     *told = problem.cloned().map(Box::new);
     let Some(problem) = problem else { return };
     let (event, message) = match problem.kind {
-        ProblemKind::Missing | ProblemKind::Source => (
+        ProblemKind::Missing => (
             event::SECRET_MISSING,
-            "the store gives no secret; Flashback keeps the key it has",
+            "the store has no secret; Flashback keeps the key it has",
+        ),
+        ProblemKind::Source => (
+            event::SECRET_UNREADABLE,
+            "the store does not give the secret; Flashback keeps the key it has",
         ),
         ProblemKind::Malformed => (
             event::SECRET_MALFORMED,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::KeyId;
 
 #[derive(Debug, thiserror::Error)]
 enum Fault {
@@ -6,6 +7,8 @@ enum Fault {
     Outage,
     #[error("429")]
     Busy(Option<Duration>),
+    #[error("500")]
+    Ill,
     #[error("refused")]
     Refused,
     #[error("timed out")]
@@ -21,6 +24,7 @@ impl Failure for Fault {
             Self::Busy(retry_after) => Class::Outage {
                 retry_after: *retry_after,
             },
+            Self::Ill => Class::Transient { retry_after: None },
             Self::Refused | Self::HeldBack(_) => Class::Refused,
         }
     }
@@ -312,4 +316,87 @@ async fn looks_that_hang_leave_places_for_what_matters() {
     };
     let (_, read) = tokio::join!(biased; looks, read);
     assert!(read < Duration::from_secs(1), "{read:?}");
+}
+
+/// A call for the key with this number. Returns whether it was made.
+async fn call_for(lane: &Lane, key: usize, result: Result<(), Fault>) -> bool {
+    let key = KeyId::new(format!("k{key}"));
+    let mut made = false;
+    let call = lane.call("op", async {
+        made = true;
+        result
+    });
+    let _ = on_behalf_of(&key, call).await;
+    made
+}
+
+#[tokio::test(start_paused = true)]
+async fn faults_of_several_keys_with_nothing_between_are_an_outage() {
+    let (lane, seen) = lane(None);
+    let mut made = 0;
+    for key in 0..30 {
+        made += usize::from(call_for(&lane, key, Err(Fault::Ill)).await);
+    }
+    assert!((2..=5).contains(&made), "{made} calls");
+    assert_eq!(*lock(&seen.0), ["unavailable"]);
+    for key in 0..3 {
+        let left = lane.down_for().expect("still ill");
+        tokio::time::advance(left).await;
+        assert!(
+            call_for(&lane, key, Err(Fault::Ill)).await,
+            "it goes to see"
+        );
+        assert!(!call_for(&lane, 7, Ok(())).await, "held back");
+    }
+    tokio::time::advance(lane.down_for().expect("still ill")).await;
+    assert!(call_for(&lane, 9, Ok(())).await);
+    assert_eq!(*lock(&seen.0), ["unavailable", "recovered"]);
+    assert!(lane.down_for().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn faults_of_one_key_beside_working_ones_are_its_own() {
+    let (lane, seen) = lane(None);
+    for round in 0..100 {
+        assert!(call_for(&lane, 0, Err(Fault::Ill)).await);
+        assert!(call_for(&lane, 1 + round % 9, Ok(())).await);
+    }
+    for _ in 0..100 {
+        assert!(
+            call_for(&lane, 0, Err(Fault::Ill)).await,
+            "nobody else calls"
+        );
+    }
+    for key in [0, 1, 2, 3, 0, 1, 2, 3] {
+        assert!(
+            call_for(&lane, key, Err(Fault::Ill)).await,
+            "others are not known to fail"
+        );
+    }
+    assert!(lock(&seen.0).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_of_two_keys_is_ill_when_both_fail_and_of_one_never() {
+    let (lane, seen) = lane(None);
+    for _ in 0..20 {
+        assert!(call_for(&lane, 0, Err(Fault::Ill)).await);
+    }
+    assert!(lock(&seen.0).is_empty());
+    call_for(&lane, 1, Err(Fault::Ill)).await;
+    assert_eq!(*lock(&seen.0), ["unavailable"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn faults_of_calls_that_began_before_another_worked_do_not_count() {
+    let (lane, seen) = lane(None);
+    let slow = |key: usize| {
+        let lane = &lane;
+        let key = KeyId::new(format!("slow-{key}"));
+        async move { on_behalf_of(&key, lane.call("op", after(2, Err(Fault::Ill)))).await }
+    };
+    let all = futures_util::future::join_all((0..10).map(slow));
+    let (_, well) = tokio::join!(all, lane.call("op", after(1, Ok(()))));
+    well.expect("answered");
+    assert!(lock(&seen.0).is_empty());
 }

@@ -56,6 +56,8 @@ events! {
     SOURCE_RECOVERED = "source_recovered";
     /// The store has nothing to push.
     SECRET_MISSING = "secret_missing";
+    /// The store does not give it: whether there is one is not known.
+    SECRET_UNREADABLE = "secret_unreadable";
     /// What the store holds cannot be a key.
     SECRET_MALFORMED = "secret_malformed";
     /// The rotator signed in somewhere.

@@ -105,6 +105,16 @@ impl Server {
     }
 }
 
+impl Server {
+    /// The process id of what is on the leash.
+    pub fn pid(&self) -> u32 {
+        let leash = self.leash.id();
+        let children = std::fs::read_to_string(format!("/proc/{leash}/task/{leash}/children"));
+        let children = children.expect("the leash's children");
+        children.trim().parse().expect("one child")
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.leash.stdin.take());

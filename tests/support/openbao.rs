@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -18,7 +19,7 @@ pub struct OpenBao {
     pub address: String,
     /// What it writes and what was configured for it lies here.
     pub directory: tempfile::TempDir,
-    _server: Server,
+    server: Server,
 }
 
 impl OpenBao {
@@ -53,7 +54,7 @@ impl OpenBao {
         let bao = Self {
             address: format!("http://{listen}"),
             directory,
-            _server: server,
+            server,
         };
         eventually("OpenBao is ready", || async {
             let answer = client().get(bao.url("sys/health")).send().await.ok()?;
@@ -173,6 +174,16 @@ impl OpenBao {
         })
         .await;
         self.ok("PUT", "sys/unseal", json!({ "key": key })).await;
+    }
+
+    /// Lets its files, an audit log among them, grow no more, or again: what a full disk does.
+    pub fn fill_disk(&self, full: bool) {
+        let pid = i32::try_from(self.server.pid()).expect("a process id");
+        let limit = Rlimit {
+            current: full.then_some(0),
+            maximum: None,
+        };
+        prlimit(Pid::from_raw(pid), Resource::Fsize, limit).expect("its files are limited");
     }
 
     fn url(&self, path: &str) -> String {

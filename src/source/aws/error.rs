@@ -14,7 +14,7 @@ use aws_sdk_secretsmanager::error::{ErrorMetadata, ProvideErrorMetadata, SdkErro
 use super::batch::OPERATION as BATCH;
 use crate::cause::find;
 use crate::outbound::CallError;
-use crate::retry::parse_retry_after;
+use crate::retry::{Class, class_of_status, parse_retry_after};
 use crate::source::SourceError;
 use crate::words;
 
@@ -121,14 +121,17 @@ impl Call<'_> {
             "InvalidParameterException" | "ValidationException" => SourceError::Invalid {
                 what: format!("AWS Secrets Manager does not take `{path}` for a secret's name"),
             },
-            _ if number >= 500 => SourceError::Unavailable {
-                what: format!(
-                    "AWS Secrets Manager answered {number} to {operation}{}",
-                    request_id(raw)
-                ),
-                status,
-                retry_after: retry_after(raw),
-            },
+            // One secret's trouble, unless it is said of many at once.
+            _ if number >= 500 && (*operation == BATCH || is_outage(number)) => {
+                SourceError::Unavailable {
+                    what: format!(
+                        "AWS Secrets Manager answered {number} to {operation}{}",
+                        request_id(raw)
+                    ),
+                    status,
+                    retry_after: retry_after(raw),
+                }
+            }
             _ => SourceError::Protocol {
                 what: format!(
                     "{number} {code}{}to {operation} of `{path}`{}",
@@ -226,6 +229,10 @@ fn unavailable(what: impl Into<String>, status: &str) -> SourceError {
         status: status.to_owned(),
         retry_after: None,
     }
+}
+
+fn is_outage(status: u16) -> bool {
+    matches!(class_of_status(status, None), Class::Outage { .. })
 }
 
 /// The codes AWS gives to a caller who calls too much; the SDK's own retry classifier has the
