@@ -26,10 +26,20 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::config::StateConfig;
-use crate::model::{Edit, HistoryRow, KeyId, LookNote, Order, Record, Verifier, WorkspaceId};
+use crate::model::{
+    AiLlmId, Edit, HistoryRow, KeyId, LookNote, Order, Record, Verifier, WorkspaceId,
+};
 use crate::secret::Fingerprinter;
+use crate::words;
 
 use self::edits::{Heard, Watch};
+
+/// The id of a configuration as a state has it. One that is too long was taken by an earlier version, and no request can
+/// be made with it.
+fn usable_id(id: Option<String>) -> Option<AiLlmId> {
+    id.filter(|id| words::too_long(id).is_none())
+        .map(AiLlmId::new)
+}
 
 /// Opens the state beside the processes that work on it, to read it and to hand them requests. `None`
 /// where there is no state yet; nothing is made then.

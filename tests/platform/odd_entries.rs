@@ -43,6 +43,11 @@ fn entries() -> Vec<(&'static str, Value, bool)> {
         ("name null", entry(json!({"name": null})), false),
         ("name absent", entry(json!({"name": "absent"})), false),
         ("id a number", entry(json!({"id": 4711})), false),
+        (
+            "id too long",
+            entry(json!({"id": "i".repeat(70_000)})),
+            false,
+        ),
         ("id absent", entry(json!({"id": "absent"})), false),
         ("null", json!(null), false),
         ("a text", json!("canary-entry"), false),

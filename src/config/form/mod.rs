@@ -9,11 +9,26 @@ use serde_json::{Value as Json, json};
 
 use super::setting::{Form, Look, Shape, list, suggest};
 use super::tree::Value;
+use crate::words::{LONGEST_NAME, too_long};
 
 /// Any text that is not empty.
 pub(in crate::config) const TEXT: Form<String> = Form {
     shape: Shape::Leaf(|| json!({ "type": "string", "minLength": 1 })),
     read: |look| look.text("…").map(str::to_owned),
+};
+
+/// What Flashback knows something by: a text that is no longer than what is accepted of Flashback.
+pub(in crate::config) const SHORT: Form<String> = Form {
+    shape: Shape::Leaf(|| json!({ "type": "string", "minLength": 1, "maxLength": LONGEST_NAME })),
+    read: |look| {
+        let text = look.text("…")?;
+        if let Some(length) = too_long(text) {
+            look.wrong(&format!("has {length} characters"))
+                .help(format!("{} are the most", LONGEST_NAME));
+            return None;
+        }
+        Some(text.to_owned())
+    },
 };
 
 /// A field of a stored secret: its name, or a JSON pointer (RFC 6901) that begins with `/`.

@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 use super::{Form, Need, Setting, Settings, Shape, settings};
 use crate::config::form::state::{STATE_URL, StateUrl};
 use crate::config::form::time::{self, INTERVAL, RHYTHM, Rhythm, TIMEZONE, WATCH};
-use crate::config::form::{self, Choice, TEXT, place, secret};
+use crate::config::form::{self, Choice, SHORT, place, secret};
 use crate::config::setting::list;
 use crate::config::{FlashbackAuth, LogConfig, LogFormat, SecretRef, StateConfig, ValueRef, hints};
 use crate::retry::Limits;
@@ -32,7 +32,7 @@ pub(in crate::config) mod flashback {
         /// Where Flashback's API is.
         BASE_URL: String = "base_url", Default, place::BASE_URL;
         /// The workspace of every key that names none.
-        WORKSPACE_ID: String = "workspace_id", Optional, TEXT;
+        WORKSPACE_ID: String = "workspace_id", Optional, SHORT;
         /// How to sign in: `token`, or `email` and `password`, or `refresh_token`.
         AUTH: FlashbackAuth = "auth", Required, super::AUTH;
         /// How often Flashback is asked whether somebody else has changed credentials; "off" to not do it.

@@ -2,7 +2,7 @@
 
 use super::{Form, Look, Need, Setting, Settings, Shape, check_id, settings};
 use crate::config::form::time::{RHYTHM, Rhythm};
-use crate::config::form::{self, Choice, FIELD, SWITCH, TEXT, place};
+use crate::config::form::{self, Choice, FIELD, SHORT, SWITCH, TEXT, place};
 use crate::config::tables::verify::{self, Verify};
 use crate::config::tree::{Spot, Tree, join};
 use crate::document::FieldMap;
@@ -107,7 +107,7 @@ const FIELDS_FORM: Form<FieldMap> = Form {
 
 settings! {
     /// Its name in Flashback, unique in the workspace. Default: the key's id.
-    NAME: String = "name", Optional, TEXT;
+    NAME: String = "name", Optional, SHORT;
     /// The provider: OPENAI, GOOGLE, ANTHROPIC, AWS or OTHER.
     AI_TYPE: AiType = "ai_type", Required, AI_TYPE_FORM;
     /// The provider's base URL. OPENAI, ANTHROPIC and GOOGLE have a default; AWS and OTHER need one.
@@ -121,7 +121,7 @@ settings! {
     /// When it is looked at, as in `[schedule]`. Default: what stands there.
     CHECK: Rhythm = "check", Optional, RHYTHM;
     /// Its workspace. Default: that of `[flashback]`.
-    WORKSPACE_ID: String = "workspace_id", Optional, TEXT;
+    WORKSPACE_ID: String = "workspace_id", Optional, SHORT;
     /// Its own verification; what is left out is taken from `[verify]`.
     VERIFY: Verify = "verify", Optional, verify::VERIFY;
     /// "configuration": the key is written into a configuration of its own; "stored-key": into a stored key, from which others take it.

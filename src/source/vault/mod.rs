@@ -309,7 +309,9 @@ impl Source for VaultSource {
     }
 
     async fn hint(&self, path: &str) -> Option<String> {
-        let Engine { mount, namespace } = &self.engine;
+        let Engine {
+            mount, namespace, ..
+        } = &self.engine;
         let hint = hints::vault_path(namespace.as_deref(), mount, self.kv, path);
         let hint = hint.or_else(|| hints::kv_mount(self.kv, mount));
         hint.map(|hint| hint.text)

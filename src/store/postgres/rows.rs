@@ -6,17 +6,16 @@ use chrono::{DateTime, Utc};
 
 use super::value::{Columns, plain};
 use crate::model::{
-    AiLlmId, Fence, HistoryRow, Hold, KeyId, LookNote, Record, Repair, ReplicaId, SourceId, Strip,
-    Version,
+    Fence, HistoryRow, Hold, KeyId, LookNote, Record, Repair, ReplicaId, SourceId, Strip, Version,
 };
-use crate::store::StoreError;
+use crate::store::{StoreError, usable_id};
 
 /// Reads what [`RECORD`] selects.
 pub(super) fn record(columns: &Columns<'_>) -> Result<Record, StoreError> {
     let text = |name| columns.get::<Option<String>>(name);
     Ok(Record {
         key: KeyId::new(columns.get::<&str>("key")?),
-        ai_llm_id: text("ai_llm_id")?.map(AiLlmId::new),
+        ai_llm_id: usable_id(text("ai_llm_id")?),
         seen: text("seen")?.map(Version::new),
         live: columns.shape("live")?,
         intent: columns.shape("intent")?,
@@ -87,7 +86,7 @@ pub(super) fn history_row(columns: &Columns<'_>) -> Result<HistoryRow, StoreErro
         key: KeyId::new(columns.get::<&str>("key")?),
         source: SourceId::new(columns.get::<&str>("source")?),
         name: columns.get("name")?,
-        ai_llm_id: text("ai_llm_id")?.map(AiLlmId::new),
+        ai_llm_id: usable_id(text("ai_llm_id")?),
         previous_version: text("previous_version")?.map(Version::new),
         version: Version::new(columns.get::<&str>("version")?),
         action: columns.word("action")?,

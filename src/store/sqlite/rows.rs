@@ -9,12 +9,13 @@ use super::columns::{Json, Time, Word};
 use crate::model::{
     AiLlmId, Edits, HistoryRow, KeyId, LookNote, Record, SourceId, Strip, Verifier, Version,
 };
+use crate::store::usable_id;
 
 pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     let text = |name| row.get::<_, Option<String>>(name);
     Ok(Record {
         key: KeyId::new(row.get::<_, String>("key")?),
-        ai_llm_id: text("ai_llm_id")?.map(AiLlmId::new),
+        ai_llm_id: usable_id(text("ai_llm_id")?),
         seen: text("seen")?.map(Version::new),
         live: row.get::<_, Option<Json<_>>>("live")?.map(|json| json.0),
         intent: row.get::<_, Option<Json<_>>>("intent")?.map(|json| json.0),
@@ -159,7 +160,7 @@ pub(super) fn history_row(row: &Row<'_>) -> rusqlite::Result<HistoryRow> {
         key: KeyId::new(row.get::<_, String>("key")?),
         source: SourceId::new(row.get::<_, String>("source")?),
         name: row.get("name")?,
-        ai_llm_id: text("ai_llm_id")?.map(AiLlmId::new),
+        ai_llm_id: usable_id(text("ai_llm_id")?),
         previous_version: text("previous_version")?.map(Version::new),
         version: Version::new(row.get::<_, String>("version")?),
         action: row.get::<_, Word<_>>("action")?.0,
