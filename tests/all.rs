@@ -51,4 +51,5 @@ mod store;
 mod terminal;
 mod tidy;
 mod unfinished;
+mod unread_log;
 mod verify;

@@ -17,6 +17,7 @@ mod table;
 mod work;
 
 use std::fmt::Display;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -138,7 +139,6 @@ fn forbid_core_dumps() {
 
 /// Prints one line to stderr. A reader that went away is no error.
 fn say(text: impl Display) {
-    use std::io::Write as _;
     let _ = writeln!(anstream::stderr(), "{text}");
 }
 
@@ -153,11 +153,17 @@ fn say_where(panic: &std::panic::PanicHookInfo<'_>) {
 
 /// Says what went wrong on stderr; exit code 1.
 fn fail(error: impl Display) -> End {
-    say(format_args!(
-        "{}: {}",
-        table::red("error"),
-        table::plain(&error.to_string())
-    ));
+    fail_on(&mut std::io::stderr(), error)
+}
+
+/// The same through `stderr`, which leads there.
+fn fail_on(stderr: &mut impl Write, error: impl Display) -> End {
+    let error = table::plain(&error.to_string());
+    let line = match anstream::AutoStream::choice(&std::io::stderr()) {
+        anstream::ColorChoice::Never => format!("error: {error}\n"),
+        _ => format!("{}: {error}\n", table::red("error")),
+    };
+    let _ = stderr.write_all(line.as_bytes());
     End::Failed
 }
 

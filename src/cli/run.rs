@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{End, desk, fail};
+use super::{End, desk, fail, fail_on};
 use crate::config;
 use crate::daemon;
 use crate::telemetry::log;
@@ -12,12 +12,13 @@ pub async fn run(path: Option<&Path>) -> End {
         Ok(loaded) => loaded,
         Err(end) => return end,
     };
-    let log = match log::init(loaded.config.log.format, &loaded.config.log.level) {
+    let wanted = &loaded.config.log;
+    let (log, mut last) = match log::init_unblocked(wanted.format, &wanted.level) {
         Ok(log) => log,
         Err(error) => return fail(error),
     };
     match daemon::run(config::locate(path), loaded, log).await {
         Ok(()) => End::Done,
-        Err(error) => fail(error),
+        Err(error) => fail_on(&mut last.0, error),
     }
 }

@@ -18,6 +18,8 @@ use tracing_subscriber::registry::Registry;
 use tracing_subscriber::reload;
 
 use super::panics;
+pub use super::writer::LastLines;
+use super::writer::LogWriter;
 use crate::config::LogFormat;
 
 /// What may say more than a warning.
@@ -38,6 +40,9 @@ pub enum LogError {
     /// It was set up before.
     #[error("the log is set up already")]
     Already,
+    /// Nothing can write it.
+    #[error("cannot start the thread that writes the log: {0}")]
+    Thread(std::io::Error),
 }
 
 /// Changes the level of the log while it is in use.
@@ -63,13 +68,34 @@ impl Handle {
 /// # Errors
 /// [`LogError`].
 pub fn init(format: Option<LogFormat>, level: &str) -> Result<Handle, LogError> {
+    set(format, level, std::io::stderr)
+}
+
+/// The same for a process that must go on whatever becomes of its standard error: nobody who logs
+/// waits for it. Keep the second value to the end, and log nothing after it.
+///
+/// # Errors
+/// [`LogError`].
+pub fn init_unblocked(
+    format: Option<LogFormat>,
+    level: &str,
+) -> Result<(Handle, LastLines), LogError> {
+    let writer = LogWriter::to_stderr().map_err(LogError::Thread)?;
+    let last = LastLines(writer.clone());
+    set(format, level, move || writer.clone()).map(|handle| (handle, last))
+}
+
+fn set<W>(format: Option<LogFormat>, level: &str, writer: W) -> Result<Handle, LogError>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let terminal = std::io::stderr().is_terminal();
     let format = format.unwrap_or(match terminal {
         true => LogFormat::Pretty,
         false => LogFormat::Json,
     });
     let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
-    let (subscriber, handle) = build(format, colours, parse_level(level)?, std::io::stderr);
+    let (subscriber, handle) = build(format, colours, parse_level(level)?, writer);
     tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::Already)?;
     std::panic::set_hook(Box::new(panics::report));
     Ok(handle)

@@ -15,6 +15,7 @@ use super::exposition;
 use super::keys::{Figures, Keys, Seconds};
 use super::panics;
 use super::process::Process;
+use super::writer;
 use crate::model::{Action, KeyId, Outcome, SourceId, WorkspaceId};
 
 /// The name metrics and reports give to Flashback, beside the ids of the sources.
@@ -196,10 +197,12 @@ impl Metrics {
         let mut metrics = Self::registered();
         let process = Box::new(Process::new());
         metrics.registry.register_collector(process);
-        // Counted by the hook, which is the process's and not this object's.
+        // Counted by the hook and by the log, which are the process's and not this object's.
         let own = metrics.registry.sub_registry_with_prefix(PREFIX);
         let help = "Panics, which the process survives; each is a defect";
         own.register("panics", help, panics::COUNT.clone());
+        let help = "Log lines that standard error did not take in time";
+        own.register("log_lines_dropped", help, writer::DROPPED.clone());
         let version = env!("CARGO_PKG_VERSION").to_owned();
         metrics
             .build
