@@ -167,7 +167,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         ))),
     };
     // The first word to systemd: the services add to it from here on.
-    systemd::ready(&current.load());
+    systemd::ready(&current.load()).await;
     let running = [
         services.http(listener, rest.clone()),
         services.desk(desk::Desk {
@@ -200,7 +200,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         signal = first,
         "finishing what is in flight"
     );
-    systemd::stopping(first);
+    systemd::stopping(first).await;
     looks.cancel();
     requests.close();
     let drained = async {

@@ -92,7 +92,7 @@ impl Reloader {
 
     /// Loads the configuration and puts it in force, or says what is wrong with it.
     async fn reload(&mut self, why: &'static str) {
-        systemd::reloading();
+        systemd::reloading().await;
         if AssertUnwindSafe(self.load(why))
             .catch_unwind()
             .await
@@ -100,7 +100,7 @@ impl Reloader {
         {
             self.rejected(PANICKED);
         }
-        systemd::reloaded(&self.current.load(), &self.eyes);
+        systemd::reloaded(&self.current.load(), &self.eyes).await;
     }
 
     async fn load(&mut self, why: &'static str) {

@@ -4,11 +4,17 @@
 //! `$NOTIFY_SOCKET` nothing happens.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fmt::Write as _;
+use std::io::{self, ErrorKind};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::{self, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
+use tokio::net::UnixDatagram;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::eyes::DaemonEyes;
@@ -22,32 +28,35 @@ use crate::telemetry::metrics::FLASHBACK;
 /// How often the status line is made anew; it is sent where it has changed.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How long systemd may take to read what it is told.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Sources that the status line names one by one.
 const NAMED: usize = 8;
 
 /// The daemon is up: its configuration is loaded, its state open, its port bound, its engine at
 /// work. Flashback and the sources are not waited for: an outage there must not fail the start.
-pub fn ready(fleet: &Fleet) {
-    tell(&[NotifyState::Ready, NotifyState::Status(&status(fleet, ""))]);
+pub async fn ready(fleet: &Fleet) {
+    tell(&[NotifyState::Ready, NotifyState::Status(&status(fleet, ""))]).await;
 }
 
 /// A reload begins. [`reloaded`] must follow.
-pub fn reloading() {
+pub async fn reloading() {
     let now = NotifyState::monotonic_usec_now();
     let begins = [Some(NotifyState::Reloading), now.ok()];
-    tell(&begins.into_iter().flatten().collect::<Vec<_>>());
+    tell(&begins.into_iter().flatten().collect::<Vec<_>>()).await;
 }
 
 /// A reload has ended: what it left in force, and what became of it.
-pub fn reloaded(fleet: &Fleet, eyes: &DaemonEyes) {
+pub async fn reloaded(fleet: &Fleet, eyes: &DaemonEyes) {
     let status = status(fleet, note(eyes));
-    tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
+    tell(&[NotifyState::Ready, NotifyState::Status(&status)]).await;
 }
 
 /// The daemon was told to stop.
-pub fn stopping(signal: &str) {
+pub async fn stopping(signal: &str) {
     let status = format!("{signal}: finishing what is in flight");
-    tell(&[NotifyState::Stopping, NotifyState::Status(&status)]);
+    tell(&[NotifyState::Stopping, NotifyState::Status(&status)]).await;
 }
 
 /// Keeps the status line true, and the watchdog quiet for as long as `/livez` would say so.
@@ -69,14 +78,14 @@ pub async fn keep_told(current: &Current, eyes: &DaemonEyes) {
             && due(alive_at, half.saturating_sub(period))
             && eyes.live()
         {
-            tell(&[NotifyState::Watchdog]);
+            tell(&[NotifyState::Watchdog]).await;
             alive_at = Some(Instant::now());
         }
         if due(said_at, LOOK) {
             said_at = Some(Instant::now());
             let status = status(&current.load(), note(eyes));
             if status != said {
-                tell(&[NotifyState::Status(&status)]);
+                tell(&[NotifyState::Status(&status)]).await;
                 said = status;
             }
         }
@@ -136,12 +145,31 @@ fn status(fleet: &Fleet, note: &str) -> String {
     text + note
 }
 
-/// Sends it, and complains once where that does not work: systemd will notice by itself.
-fn tell(what: &[NotifyState<'_>]) {
+/// Sends it, and complains once where that does not work: systemd will notice by itself. A systemd that
+/// does not read holds up whoever tells it for a moment, and never a thread.
+async fn tell(what: &[NotifyState<'_>]) {
     static COMPLAINED: AtomicBool = AtomicBool::new(false);
-    if let Err(error) = sd_notify::notify(what)
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else {
+        return;
+    };
+    let lines: String = what.iter().map(|state| format!("{state}\n")).collect();
+    let told = async { socket(&path)?.send(lines.as_bytes()).await };
+    let told = tokio::time::timeout(PATIENCE, told).await;
+    let told = told.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
+    if let Err(error) = told
         && !COMPLAINED.swap(true, Ordering::Relaxed)
     {
         tracing::warn!(%error, "systemd cannot be told: $NOTIFY_SOCKET does not answer");
     }
+}
+
+/// A name that begins with `@` is abstract, and no file's.
+fn socket(path: &OsStr) -> io::Result<UnixDatagram> {
+    let socket = net::UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    match path.as_bytes().strip_prefix(b"@") {
+        Some(name) => socket.connect_addr(&SocketAddr::from_abstract_name(name)?)?,
+        None => socket.connect(path)?,
+    }
+    UnixDatagram::from_std(socket)
 }
