@@ -2,7 +2,8 @@
 //!
 //! A debug build reads `FLASHBACK_ROTATOR_KILL_AT` and `FLASHBACK_ROTATOR_PANIC_AT` from its
 //! environment: `NAME`, `NAME:N` (the Nth time), or `NAME:*` (every time); `NAME@STAGE` counts only what
-//! belongs to that stage of a trial. A release build has no such points.
+//! belongs to that stage of a trial. `FLASHBACK_ROTATOR_HANG_AT` makes a task wait for ever in the same
+//! way, where one [`may_hang`]. A release build has no such points.
 //! [`interval`]s are for tests in the same way.
 
 use std::time::Duration;
@@ -43,6 +44,20 @@ pub fn reach_in(stage: &str, point: &str) {
     // The message stands for one that holds a secret: it must get nowhere.
     assert!(!PANIC.is_now(stage, point), "canary of a panic at {point}");
 }
+
+/// Waits here for ever if the environment says so.
+#[cfg(debug_assertions)]
+pub async fn may_hang(point: &str) {
+    static HANG: std::sync::LazyLock<Wanted> =
+        std::sync::LazyLock::new(|| Wanted::read("FLASHBACK_ROTATOR_HANG_AT"));
+    if HANG.is_now("", point) {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// A release build has no such points.
+#[cfg(not(debug_assertions))]
+pub async fn may_hang(_point: &str) {}
 
 /// What the environment names.
 #[cfg(debug_assertions)]

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::progress;
 use crate::retry::{Class, LONGEST_RETRY_AFTER, Limits, Round};
 use crate::telemetry::metrics::Metrics;
 
@@ -252,6 +253,7 @@ impl Lane {
             Ok(result) => result,
             Err(_) => Err(E::timed_out(self.terms.timeout)),
         };
+        progress::step();
         let elapsed = started.elapsed();
         let status = result
             .as_ref()

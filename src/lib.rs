@@ -14,9 +14,10 @@
 //! an HTTP client for it, [`lease`] says what this process may work on where several share the keys,
 //! [`retry`] says what a failure means, [`credential`] where the rotator's own credentials come from,
 //! [`token`] keeps what a sign-in gives, [`settled`] whether a file has been written whole, [`lookalike`]
-//! what is plainly no key, [`verify`] whether a key is one. Around it: [`config`], [`fleet`] (a
-//! configuration made real), [`sharing`] (who holds which key), [`supervise`] (tasks that outlive their
-//! panics), [`daemon`], [`http`], [`telemetry`] and the commands in [`cli`].
+//! what is plainly no key, [`verify`] whether a key is one, [`progress`] whether the checks get on.
+//! Around it: [`config`], [`fleet`] (a configuration made real), [`sharing`] (who holds which key),
+//! [`supervise`] (tasks that outlive their panics), [`daemon`], [`http`], [`telemetry`] and the commands in
+//! [`cli`].
 
 mod cause;
 pub mod cli;
@@ -35,6 +36,7 @@ pub mod lookalike;
 pub mod model;
 mod occurrence;
 pub mod outbound;
+pub mod progress;
 pub mod reconcile;
 pub mod redact;
 pub mod retry;

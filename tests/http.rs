@@ -29,8 +29,11 @@ struct Fake {
 
 #[async_trait]
 impl Eyes for Fake {
-    fn live(&self) -> bool {
-        !self.dead.load(Ordering::Relaxed)
+    fn live(&self) -> Result<(), String> {
+        match self.dead.load(Ordering::Relaxed) {
+            true => Err("the check of `a` hangs".to_owned()),
+            false => Ok(()),
+        }
     }
 
     fn ready(&self) -> Result<(), Vec<String>> {
@@ -123,7 +126,8 @@ async fn health_is_told() {
     let page = Page::start().await;
     assert_eq!(page.get("/livez").await.0, 200);
     page.eyes.dead.store(true, Ordering::Relaxed);
-    assert_eq!(page.get("/livez").await.0, 503);
+    let hangs = (503, "the check of `a` hangs\n".to_owned());
+    assert_eq!(page.get("/livez").await, hangs);
     let not_ready = (503, "not signed in\n2 keys to go\n".to_owned());
     assert_eq!(page.get("/readyz").await, not_ready);
     page.eyes.ready.store(true, Ordering::Relaxed);

@@ -52,12 +52,25 @@ fn field<'a>(message: &'a str, name: &str) -> Option<&'a str> {
 }
 
 fn started(sandbox: &str, rest: &str, watchdog_usec: &str) -> (Rotator, Ear) {
+    started_with(sandbox, rest, watchdog_usec, &[])
+}
+
+fn started_with(
+    sandbox: &str,
+    rest: &str,
+    watchdog_usec: &str,
+    environment: &[(&str, &str)],
+) -> (Rotator, Ear) {
     let mut rotator = Rotator::new(sandbox, rest);
     let socket = rotator.path().join("notify");
     let ear = Ear::at(&socket);
     rotator.put("a", "sk-canary");
     let socket = socket.display().to_string();
-    rotator.start_with(&[("NOTIFY_SOCKET", &socket), ("WATCHDOG_USEC", watchdog_usec)]);
+    let told = [
+        ("NOTIFY_SOCKET", &*socket),
+        ("WATCHDOG_USEC", watchdog_usec),
+    ];
+    rotator.start_with(&[&told, environment].concat());
     (rotator, ear)
 }
 
@@ -142,4 +155,78 @@ async fn the_start_waits_for_no_outage_and_the_status_names_it() {
     ear.hears(back, 0, |text| field(text, "STATUS") == Some(back))
         .await;
     assert!(!rotator.log().contains("systemd"), "{}", rotator.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_that_hangs_ends_the_watchdogs_trust() {
+    let sandbox = sandbox(Options::default()).await;
+    let rest = format!("{QUICK}{}{}", file_key("a"), file_key("b"));
+    let hang = [
+        ("FLASHBACK_ROTATOR_HANG_AT", "check_begun:4"),
+        ("FLASHBACK_ROTATOR_STALLED_AFTER_MS", "3000"),
+    ];
+    let (mut rotator, mut ear) = started_with(&sandbox.url(), &rest, "400000", &hang);
+    rotator.put("b", "sk-canary-b");
+    let alive = |text: &str| field(text, "WATCHDOG") == Some("1");
+    ear.hears("WATCHDOG=1", 0, alive).await;
+    let url = format!("{}/livez", rotator.http().await);
+    let listening = std::sync::Mutex::new(&mut ear);
+    let said = eventually("not alive", || async {
+        listening.lock().expect("not poisoned").listen();
+        let answer = reqwest::get(&url).await.ok()?;
+        (answer.status() == 503).then_some(answer.text().await.ok()?)
+    })
+    .await;
+    let hung = match said.as_str() {
+        "the check of `a` hangs\n" => "a",
+        "the check of `b` hangs\n" => "b",
+        _ => panic!("{said}"),
+    };
+    let lines = rotator.log();
+    let lines: Vec<_> = lines
+        .lines()
+        .filter(|line| line.contains(" hangs: "))
+        .collect();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(
+        lines[0].contains(&format!("\"key\":\"{hung}\"")),
+        "{lines:?}"
+    );
+
+    // Five of its periods; nothing comes that would say that it is alive.
+    ear.listen();
+    let after = ear.heard.len();
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    ear.listen();
+    let heard: Vec<_> = ear.heard[after..]
+        .iter()
+        .filter(|text| alive(text))
+        .collect();
+    assert!(heard.is_empty(), "{heard:?}");
+
+    // The other key is none the worse for it, and the end comes in time.
+    let other = if hung == "a" { "b" } else { "a" };
+    rotator.put(other, "sk-canary-2");
+    arrives(&sandbox, other, "sk-canary-2").await;
+    assert!(rotator.stop().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_is_not_suspected_for_time_in_which_the_process_stood_still() {
+    let sandbox = sandbox(Options::default()).await;
+    let rest = format!("{QUICK}{}", file_key("a"));
+    let soon = [("FLASHBACK_ROTATOR_STALLED_AFTER_MS", "3000")];
+    let (mut rotator, _ear) = started_with(&sandbox.url(), &rest, "400000", &soon);
+    arrives(&sandbox, "a", "sk-canary").await;
+    sandbox.change(|switches| switches.latency_ms = 1_000);
+    rotator.put("a", "sk-canary-2");
+    let second = |line: &serde_json::Value| line["previous_version"].is_string();
+    rotator.event("push_started", second).await;
+    rotator.signal("STOP");
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    rotator.signal("CONT");
+    arrives(&sandbox, "a", "sk-canary-2").await;
+    assert!(rotator.stop().await.success());
+    let log = rotator.log();
+    assert!(!log.contains(" hangs: "), "{log}");
 }

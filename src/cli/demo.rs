@@ -183,6 +183,7 @@ impl Stage {
             holdings: Arc::new(Holdings::alone()),
             replica: None,
             metrics: Arc::new(Metrics::new()),
+            checks: Arc::default(),
             outages: watch.clone(),
             stop: stop.clone(),
         };

@@ -85,6 +85,7 @@ pub async fn fleet_over(
         holdings: state.holdings.clone(),
         replica: state.name(),
         metrics: Arc::new(Metrics::new()),
+        checks: Arc::default(),
         outages,
         stop: stop.clone(),
     };

@@ -163,11 +163,21 @@ impl DaemonEyes {
 
 #[async_trait]
 impl Eyes for DaemonEyes {
-    fn live(&self) -> bool {
-        let state = lock(&self.state_answered).elapsed();
+    fn live(&self) -> Result<(), String> {
+        if self.scheduler.since_pulse() >= STUCK {
+            return Err("the scheduler makes no progress".to_owned());
+        }
         // A database that is away comes back without a restart, and a restart does not bring it back.
-        let state = state < STATE_GONE || self.is_shared();
-        self.scheduler.since_pulse() < STUCK && state && self.supervisor.all_well()
+        if lock(&self.state_answered).elapsed() >= STATE_GONE && !self.is_shared() {
+            return Err("the state does not answer".to_owned());
+        }
+        if !self.supervisor.all_well() {
+            return Err("a part of the program panics again and again".to_owned());
+        }
+        match self.current.load().engine.checks.stalled() {
+            Some(key) => Err(format!("the check of `{key}` hangs")),
+            None => Ok(()),
+        }
     }
 
     fn ready(&self) -> Result<(), Vec<String>> {
@@ -227,7 +237,7 @@ impl Eyes for DaemonEyes {
         Ok(Overview {
             at,
             started_at: self.started_at,
-            live: self.live(),
+            live: self.live().is_ok(),
             missing: self.ready().err().unwrap_or_default(),
             refused: self.is_refused(),
             services: overview::services(&fleet, |service| self.watch.last_outage(service)),

@@ -97,6 +97,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         holdings: state.holdings.clone(),
         replica: state.name(),
         metrics: Arc::clone(&metrics),
+        checks: Arc::default(),
         outages: watch.clone(),
         stop: looks.clone(),
     };
@@ -190,6 +191,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
             hangups.clone(),
         ),
         services.systemd(),
+        services.checks(),
         services.sign_in(),
         services.edits(EditWatch::new(current.clone(), scheduler.clone())),
     ];

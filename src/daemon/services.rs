@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::desk::Desk;
@@ -20,6 +21,7 @@ use crate::failpoint;
 use crate::fleet::Current;
 use crate::http;
 use crate::lane::Failure as _;
+use crate::progress::{self, Checks};
 use crate::retry::{Limits, Round};
 use crate::sharing::Sharer;
 use crate::supervise::Supervisor;
@@ -78,6 +80,12 @@ impl Services {
         })
     }
 
+    /// Starts the watch over the checks under way.
+    pub fn checks(&self) -> JoinHandle<()> {
+        let checks = Arc::clone(&self.current.load().engine.checks);
+        self.start(Task::Checks, checks, |checks| watch(checks).boxed())
+    }
+
     /// Starts the watch for credentials that others change in Flashback.
     pub fn edits(&self, watch: EditWatch) -> JoinHandle<()> {
         self.start(Task::Edits, watch, |watch| watch.run().boxed())
@@ -99,6 +107,15 @@ impl Services {
     ) -> JoinHandle<()> {
         let supervisor = self.supervisor.clone();
         tokio::spawn(async move { supervisor.keep(task, state, run).await })
+    }
+}
+
+async fn watch(checks: &Checks) {
+    let mut beat = tokio::time::interval(progress::BEAT);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        beat.tick().await;
+        checks.beat();
     }
 }
 

@@ -76,7 +76,7 @@ pub async fn keep_told(current: &Current, eyes: &DaemonEyes) {
         failpoint::reach("systemd_told");
         if let Some(half) = half
             && due(alive_at, half.saturating_sub(period))
-            && eyes.live()
+            && eyes.live().is_ok()
         {
             tell(&[NotifyState::Watchdog]).await;
             alive_at = Some(Instant::now());

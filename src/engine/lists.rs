@@ -19,6 +19,7 @@ use crate::lane::unhurried;
 use crate::model::{
     AiLlmId, Listed, Problem, ProblemKind, Settings, Target, TargetKind, WorkspaceId,
 };
+use crate::progress::in_line;
 use crate::reconcile::{ListAge, Remote, find};
 use crate::telemetry::event;
 use crate::telemetry::metrics::Metrics;
@@ -152,7 +153,7 @@ impl Lists {
         ask: impl Future<Output = Result<Listing, FlashbackError>>,
     ) -> Result<Arc<List>, FlashbackError> {
         let place = self.place(workspace, kind);
-        let mut place = place.lock().await;
+        let mut place = in_line(place.lock()).await;
         if let Some(Answer { since, list }) = &*place
             && will_do(*since, list.is_ok())
         {
@@ -325,7 +326,7 @@ impl Pass<'_> {
     ) -> Result<Result<Arc<List>, FlashbackError>, Fault> {
         let workspace = &self.unit.config.settings.workspace_id;
         let ask = async {
-            let _place = self.unit.places.acquire().await.expect("never closed");
+            let _place = self.unit.place().await;
             self.engine.flashback.list(workspace, kind).await
         };
         let Engine { lists, metrics, .. } = self.engine;

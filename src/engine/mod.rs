@@ -34,6 +34,7 @@ use crate::flashback::{Flashback, FlashbackError};
 use crate::lane::{Failure, on_behalf_of};
 use crate::lease::Holdings;
 use crate::model::{LookNote, Order, Problem, ProblemKind, Record};
+use crate::progress::Checks;
 use crate::reconcile::Rules;
 use crate::retry::{Class, Limits, Round};
 use crate::secret::Fingerprinter;
@@ -72,6 +73,8 @@ pub struct Engine {
     pub fingerprinter: Fingerprinter,
     /// Is told of every look and push.
     pub metrics: Arc<Metrics>,
+    /// Sees whether looks get on.
+    pub checks: Arc<Checks>,
     /// The intervals decisions go by.
     pub rules: Rules,
     /// The limits of one round of tries.
@@ -124,6 +127,17 @@ impl Engine {
     ///
     /// `planned` is the time of the next look by the schedule, for people to see.
     pub async fn look(
+        &self,
+        unit: &Unit,
+        turn: &mut Turn,
+        order: Order,
+        planned: Option<DateTime<Utc>>,
+    ) -> Look {
+        let look = self.look_watched(unit, turn, order, planned);
+        self.checks.watch(&unit.key, look).await
+    }
+
+    async fn look_watched(
         &self,
         unit: &Unit,
         turn: &mut Turn,

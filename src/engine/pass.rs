@@ -109,6 +109,7 @@ impl<'a> Pass<'a> {
     /// Observes, decides and carries out, step by step. What was rotated goes before what is only
     /// looked at, and before what somebody wants written that has not changed.
     pub async fn run(&mut self) -> Result<Verdict, Fault> {
+        failpoint::may_hang("check_begun").await;
         if self.engine.edited.take(&self.unit.key) {
             self.record.unheard = self.engine.store.unheard(&self.unit.key).await?;
         }

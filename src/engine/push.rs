@@ -24,10 +24,7 @@ impl Pass<'_> {
     ) -> Result<(), Fault> {
         let (value, credentials) = self.value_of(what);
         // Before the intent: once that is recorded the push is made, whoever wants to stop.
-        let _place = self
-            .unless_stopped(self.unit.places.acquire())
-            .await?
-            .expect("never closed");
+        let _place = self.unless_stopped(self.unit.place()).await?;
         let settings = &self.unit.config.settings;
         let before = self.record.clone();
         let started = Instant::now();

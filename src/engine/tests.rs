@@ -204,6 +204,7 @@ impl Bench {
             edited: Arc::default(),
             provider: Arc::new(FakeProvider),
             metrics: Arc::new(Metrics::new()),
+            checks: Arc::default(),
             rules: Rules {
                 resync: Duration::from_secs(86_400),
                 refused: Duration::from_secs(900),

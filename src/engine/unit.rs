@@ -2,13 +2,14 @@
 
 use std::sync::{Arc, PoisonError};
 
-use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
+use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore, SemaphorePermit};
 
 use super::acknowledge::Telling;
 use super::hold::Written;
 use super::row::State;
 use crate::config::KeyConfig;
 use crate::model::{KeyId, Problem, Version};
+use crate::progress::in_line;
 use crate::retry::Round;
 use crate::source::Source;
 
@@ -23,7 +24,7 @@ pub struct Unit {
     /// The keys that read the same secret, this one among them.
     pub readers: Arc<[KeyId]>,
     /// Places for pushes to its workspace, so that one slow workspace does not fill the target's.
-    pub places: Arc<Semaphore>,
+    places: Arc<Semaphore>,
     runtime: Arc<Mutex<Runtime>>,
     standing: Arc<std::sync::Mutex<State>>,
 }
@@ -90,6 +91,11 @@ impl Unit {
 
     pub(super) fn stands(&self, state: State) {
         *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// Waits for a place among the pushes to its workspace.
+    pub(super) async fn place(&self) -> SemaphorePermit<'_> {
+        in_line(self.places.acquire()).await.expect("never closed")
     }
 
     /// The right to work on it, unless somebody has it.

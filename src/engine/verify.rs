@@ -125,7 +125,7 @@ impl Pass<'_> {
         let mut wait = None;
         for id in all {
             let validate = async {
-                let _place = self.unit.places.acquire().await.expect("never closed");
+                let _place = self.unit.place().await;
                 self.engine.flashback.validate(id).await
             };
             let (verdict, retry_after) = match self.unless_stopped(validate).await? {

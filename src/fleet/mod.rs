@@ -35,6 +35,7 @@ use crate::flashback::client::{Auth, Client};
 use crate::lane::{Lane, LaneView, Outages, Terms};
 use crate::lease::Holdings;
 use crate::model::{KeyId, SourceId, WorkspaceId};
+use crate::progress::Checks;
 use crate::reconcile::Rules;
 use crate::secret::Fingerprinter;
 use crate::source::Source;
@@ -73,6 +74,8 @@ pub struct Ground {
     pub fingerprinter: Fingerprinter,
     /// The process's metrics.
     pub metrics: Arc<Metrics>,
+    /// Sees whether looks get on.
+    pub checks: Arc<Checks>,
     /// Is told when a service goes away and comes back.
     pub outages: Arc<dyn Outages>,
     /// Cancelled when the process is to stop.
@@ -127,6 +130,7 @@ impl Fleet {
             provider,
             fingerprinter: ground.fingerprinter.clone(),
             metrics: Arc::clone(&ground.metrics),
+            checks: Arc::clone(&ground.checks),
             rules: Rules {
                 resync: config.resync,
                 refused: config.refused,

@@ -49,7 +49,10 @@ const ANSWER_TIME: Duration = Duration::from_secs(5);
 #[async_trait]
 pub trait Eyes: Send + Sync {
     /// Whether the engine makes progress.
-    fn live(&self) -> bool;
+    ///
+    /// # Errors
+    /// What does not, in a line.
+    fn live(&self) -> Result<(), String>;
 
     /// Whether everything was looked at once.
     ///
@@ -189,8 +192,8 @@ async fn guard(mut response: Response) -> Response {
 
 async fn livez(State(eyes): State<Arc<dyn Eyes>>) -> Response {
     match eyes.live() {
-        true => "alive\n".into_response(),
-        false => unavailable("the engine makes no progress\n".to_owned()),
+        Ok(()) => "alive\n".into_response(),
+        Err(reason) => unavailable(format!("{reason}\n")),
     }
 }
 

@@ -11,6 +11,8 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
+use crate::progress::in_line;
+
 /// The part of the places that is kept for calls that matter.
 const KEPT: usize = 8;
 
@@ -58,6 +60,10 @@ impl Turns {
 
     /// Waits for a place, and for its share of the budget.
     pub async fn take(&self) -> Place<'_> {
+        in_line(self.stand_in_line()).await
+    }
+
+    async fn stand_in_line(&self) -> Place<'_> {
         let hurry = UNHURRIED.try_with(|()| ()).is_err();
         let (unhurried, _last) = match hurry {
             true => (None, None),

@@ -30,6 +30,8 @@ pub enum Task {
     Edits,
     /// What tells systemd how things stand.
     Systemd,
+    /// The watch over the checks under way.
+    Checks,
     /// What shares the keys with other replicas.
     Sharing,
     /// What wakes keys.
@@ -50,7 +52,7 @@ pub enum Task {
 
 impl Task {
     /// Every one there is.
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Http,
         Self::Desk,
         Self::Request,
@@ -58,6 +60,7 @@ impl Task {
         Self::SignIn,
         Self::Edits,
         Self::Systemd,
+        Self::Checks,
         Self::Sharing,
         Self::Scheduler,
         Self::Ring,
@@ -77,6 +80,7 @@ impl Task {
             Self::SignIn => "sign_in",
             Self::Edits => "edits",
             Self::Systemd => "systemd",
+            Self::Checks => "checks",
             Self::Sharing => "sharing",
             Self::Scheduler => "scheduler",
             Self::Ring => "ring",

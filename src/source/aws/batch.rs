@@ -19,6 +19,7 @@ use super::error::{Answer, Call};
 use super::{AwsSource, time, version};
 use crate::config::AwsLook;
 use crate::model::{Missing, Observation};
+use crate::progress::in_line;
 use crate::source::SourceError;
 
 /// How long a look waits for others to go with.
@@ -87,7 +88,7 @@ impl AwsSource {
                 // Large, and one in twenty has it: the others do not keep a place for it.
                 Box::pin(self.look_at_all(group)).await;
             }
-            if let Ok(looked) = answered.await {
+            if let Ok(looked) = in_line(answered).await {
                 return looked;
             }
         }
