@@ -1,11 +1,13 @@
 //! Health, metrics, status and a page for people over HTTP.
 //!
 //! The listener may be open to a network, so that whoever connects is bounded: in number, in the
-//! time to say what is wanted, in its size, and in the time a connection lives. Nothing is read but
-//! the head of a request, and nothing here changes anything.
+//! time to say what is wanted, in its size, and in the time a connection lives. Whoever asks for
+//! something is heard before those who do not. Nothing is read but the head of a request, and
+//! nothing here changes anything.
 
 mod host;
 pub mod page;
+mod places;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,18 +21,17 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::failpoint;
 use crate::telemetry::panics::{Task, within};
 
-/// Connections at once; the next one waits in the kernel's queue.
-const CONNECTIONS: usize = 256;
+use places::{Place, Places};
 
 /// How long a client may take over the head of a request, or over its next one.
 const HEAD_TIME: Duration = Duration::from_secs(5);
@@ -81,7 +82,7 @@ pub trait Eyes: Send + Sync {
 /// then, and not before.
 pub async fn serve(listener: TcpListener, eyes: Arc<dyn Eyes>, stop: CancellationToken) {
     let routes = Routes::new(&eyes);
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Places::new();
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -90,10 +91,11 @@ pub async fn serve(listener: TcpListener, eyes: Arc<dyn Eyes>, stop: Cancellatio
         };
         let (stream, place) = accepted;
         let (routes, stop) = (routes.clone(), stop.clone());
-        connections.spawn(within(Task::Http, None, async move {
-            converse(stream, routes, stop).await;
-            drop(place);
-        }));
+        connections.spawn(within(
+            Task::Http,
+            None,
+            converse(stream, place, routes, stop),
+        ));
         failpoint::reach("connection_taken");
     }
     drop(listener);
@@ -101,42 +103,45 @@ pub async fn serve(listener: TcpListener, eyes: Arc<dyn Eyes>, stop: Cancellatio
     connections.wait().await;
 }
 
-/// The next connection, and its place among [`CONNECTIONS`].
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> (TcpStream, OwnedSemaphorePermit) {
-    let place = places
-        .clone()
-        .acquire_owned()
-        .await
-        .expect("the semaphore is never closed");
+/// The next connection, and its place.
+async fn accept(listener: &TcpListener, places: &Arc<Places>) -> (TcpStream, Place) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return (stream, place),
+            Ok((stream, _)) => return (stream, places.take().await),
             // The client is gone, or there are no file descriptors left: the next try is as good
             // as any, but not at once.
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            Err(_) => {
+                places.close_one();
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
         }
     }
 }
 
-async fn converse(stream: TcpStream, routes: Routes, stop: CancellationToken) {
-    let routes = routes.of(&stream);
+async fn converse(stream: TcpStream, place: Place, routes: Routes, stop: CancellationToken) {
+    let routes = TowerToHyperService::new(routes.of(&stream));
+    let answer = service_fn(|request| {
+        place.heard();
+        routes.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
         .max_buf_size(HEAD_SIZE)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+        .serve_connection(TokioIo::new(stream), answer);
     tokio::pin!(connection);
     // How it ends is the client's business.
     tokio::select! {
         _ = &mut connection => return,
+        () = place.needed() => return,
         () = stop.cancelled() => {}
         () = tokio::time::sleep(CONNECTION_LIFE) => {}
     }
     connection.as_mut().graceful_shutdown();
-    let _ = tokio::time::timeout(ANSWER_TIME, connection).await;
+    tokio::select! {
+        _ = tokio::time::timeout(ANSWER_TIME, connection) => {}
+        () = place.needed() => {}
+    }
 }
 
 /// What is answered, by the way a connection came in.

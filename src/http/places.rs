@@ -1,0 +1,108 @@
+//! Places for connections: few enough that file descriptors are left for the work, and one always
+//! to be had. Where all are taken, the connection that has asked for nothing for longest is closed:
+//! however many connect and say nothing, trickle a head or do not read their answers, a client that
+//! asks for something is heard.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::process::{Resource, getrlimit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+/// Connections at once …
+const MOST: u64 = 256;
+
+/// … and the part of the process's file descriptors that they may take.
+const SHARE: u64 = 4;
+
+pub(super) struct Places {
+    free: Arc<Semaphore>,
+    taken: Mutex<Taken>,
+}
+
+/// The connections, the one that has asked for nothing for longest first.
+#[derive(Default)]
+struct Taken {
+    next: u64,
+    closing: BTreeMap<u64, CancellationToken>,
+}
+
+impl Places {
+    /// As many as the process's limit on file descriptors allows.
+    pub fn new() -> Arc<Self> {
+        let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let most = (descriptors / SHARE).clamp(1, MOST);
+        Arc::new(Self {
+            free: Arc::new(Semaphore::new(usize::try_from(most).unwrap_or(1))),
+            taken: Mutex::default(),
+        })
+    }
+
+    /// A place for a new connection, which another one may have to leave.
+    pub async fn take(self: &Arc<Self>) -> Place {
+        let free = Arc::clone(&self.free);
+        if free.available_permits() == 0 {
+            self.close_one();
+        }
+        let permit = free.acquire_owned().await.expect("never closed");
+        let closing = CancellationToken::new();
+        let number = Mutex::new(self.taken().add(closing.clone()));
+        Place {
+            places: Arc::clone(self),
+            number,
+            closing,
+            _permit: permit,
+        }
+    }
+
+    /// Closes the connection that has asked for nothing for longest.
+    pub fn close_one(&self) {
+        if let Some((_, closing)) = self.taken().closing.pop_first() {
+            closing.cancel();
+        }
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken {
+    fn add(&mut self, closing: CancellationToken) -> u64 {
+        self.next += 1;
+        self.closing.insert(self.next, closing);
+        self.next
+    }
+}
+
+/// One connection's place, which it leaves when this is dropped.
+pub(super) struct Place {
+    places: Arc<Places>,
+    number: Mutex<u64>,
+    closing: CancellationToken,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Place {
+    /// The client has asked for something.
+    pub fn heard(&self) {
+        let mut number = self.number.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.places.taken();
+        if let Some(closing) = taken.closing.remove(&number) {
+            *number = taken.add(closing);
+        }
+    }
+
+    /// Waits until the place is needed for another.
+    pub async fn needed(&self) {
+        self.closing.cancelled().await;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let number = *self.number.lock().unwrap_or_else(PoisonError::into_inner);
+        self.places.taken().closing.remove(&number);
+    }
+}
