@@ -23,6 +23,7 @@ mod logs;
 mod lookalikes;
 mod matrix;
 mod measures;
+mod memory;
 mod notify;
 mod panics;
 mod platform;

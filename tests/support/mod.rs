@@ -2,9 +2,14 @@
 //! condition.
 
 pub mod aws;
+// Whoever needs but a part of it does not use the rest.
+#[allow(dead_code)]
+pub mod front;
 pub mod lanes;
 pub mod openbao;
 pub mod page;
+#[allow(dead_code)]
+pub mod pki;
 pub mod policies;
 pub mod postgres;
 pub mod proxy;
