@@ -17,6 +17,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::support::aws::{Aws, BOTH, Emulator, REGION, administrator, loader_at};
 use crate::support::lanes::{Bench, lane};
+use crate::support::log_to;
 
 /// The standard chain, reading this profile file and no other; instance metadata is nowhere.
 #[expect(
@@ -290,7 +291,7 @@ async fn rotated_credentials_are_picked_up_and_each_change_is_logged_once() {
         .with_env_filter("flashback_rotator=trace")
         .with_writer(move || writer.clone())
         .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = log_to(subscriber);
 
     let path = "rotated/credentials";
     for _ in 0..3 {

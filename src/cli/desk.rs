@@ -31,7 +31,7 @@ pub fn load(path: Option<&Path>) -> Result<Loaded, End> {
 /// Errors only, and none of what happens to keys: the command's own output says that.
 pub fn quiet_log(config: &Config) -> Result<(), End> {
     let level = "error,flashback_rotator::engine=off,flashback_rotator::source=off,\
-                 flashback_rotator::flashback=off";
+                 flashback_rotator::flashback=off,flashback_rotator::token=off";
     log::init(config.log.format, level).map(drop).map_err(fail)
 }
 

@@ -7,8 +7,8 @@ use flashback_rotator::flashback::client::Auth;
 use flashback_rotator::flashback::sandbox::{Operation, Rule};
 
 use super::sign_in::{count, list, list_at_last, refresh_file};
-use crate::support::eventually;
 use crate::support::sandbox::{PASSWORD, TOKEN, client, login, start};
+use crate::support::{eventually, log_to};
 
 /// Collects the log of the thread.
 #[derive(Clone, Default)]
@@ -33,7 +33,7 @@ fn logging(log: &Log) -> tracing::subscriber::DefaultGuard {
         .with_max_level(tracing::Level::TRACE)
         .with_writer(move || writer.clone())
         .finish();
-    tracing::subscriber::set_default(subscriber)
+    log_to(subscriber)
 }
 
 impl Log {

@@ -6,6 +6,7 @@ use rcgen::{KeyPair, PKCS_ED25519, SigningKey as _};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::support::log_to;
 
 const PATH: &str = "llm/openai";
 
@@ -283,7 +284,7 @@ async fn a_sign_in_is_logged_and_a_streak_of_failures_once() {
     // While there is one dispatcher, tracing settles what is logged by the thread that comes first,
     // and that may be another test's, which logs nothing.
     let _second = tracing::Dispatch::new(tracing_subscriber::registry());
-    let guard = tracing::subscriber::set_default(subscriber);
+    let guard = log_to(subscriber);
     let bench = Bench::new(config(&bao.address, name), credentials);
     crate::support::eventually("three refused sign-ins", || async {
         bench.source.look(PATH).await.expect_err("refused");

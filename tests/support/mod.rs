@@ -78,6 +78,17 @@ pub fn place_file(path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
     file.set_times(times).expect("its times are set");
 }
 
+/// Sends what this thread logs to `subscriber`.
+///
+/// There is a default for all threads, too: without one, whichever test reaches a line of the log first
+/// may decide for all threads that nobody listens to it.
+pub fn log_to(
+    subscriber: impl tracing::Subscriber + Send + Sync + 'static,
+) -> tracing::subscriber::DefaultGuard {
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
+    tracing::subscriber::set_default(subscriber)
+}
+
 /// A server that ends with the test, however the test ends.
 pub struct Server {
     leash: Child,
