@@ -9,6 +9,8 @@
 //! Kubernetes, the directory itself elsewhere), and each look follows the links anew.
 
 mod reading;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -17,6 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use tokio::sync::Semaphore;
 
 use self::reading::{Content, Place};
 use super::{Reading, Source, SourceError};
@@ -30,12 +33,17 @@ use crate::settled::{self, Now, Sighting, Stamp, State};
 /// clock's grain would leave them as they are. Two seconds cover the coarsest file systems in use.
 const RACY: Duration = Duration::from_secs(2);
 
+/// Threads that the work of one source may take. On a mount that does not answer each of them hangs,
+/// and those of the process are there for everybody.
+const THREADS: usize = 16;
+
 /// A `type = "file"` source.
 pub struct FileSource {
     id: SourceId,
     dir: Arc<PathBuf>,
     fingerprinter: Fingerprinter,
     lane: Lane,
+    threads: Arc<Semaphore>,
     /// The last read of each path that is there: as many as the configuration names.
     seen: Mutex<HashMap<String, Seen>>,
 }
@@ -63,6 +71,7 @@ impl FileSource {
             dir: Arc::new(dir),
             fingerprinter,
             lane,
+            threads: Arc::new(Semaphore::new(THREADS)),
             seen: Mutex::default(),
         }
     }
@@ -75,6 +84,11 @@ impl FileSource {
     ) -> Result<T, SourceError> {
         self.lane
             .call(operation, async {
+                let thread = Arc::clone(&self.threads).acquire_owned().await;
+                let work = move || {
+                    let _thread = thread;
+                    work()
+                };
                 tokio::task::spawn_blocking(work)
                     .await
                     .map_err(|_| SourceError::Unavailable {
