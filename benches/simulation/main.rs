@@ -270,6 +270,7 @@ async fn eyes(
             edited: Arc::default(),
             provider: Arc::new(Anything),
             metrics,
+            checks: Arc::default(),
             rules: Rules {
                 resync: Duration::from_secs(86_400),
                 refused: Duration::from_secs(900),

@@ -15,25 +15,25 @@ use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox};
 /// How long an answer may take, with time to spare for a machine under load.
 const SOON: Duration = Duration::from_secs(5);
 
-/// What somebody does who is not there for an answer.
+/// What those do who are not there for an answer.
 #[derive(Clone, Copy, Debug)]
-enum Does {
+enum Crowd {
     Nothing,
     /// Sends a head that has no end, a piece each tenth of a second.
     Trickles,
     /// Asks for much and reads nothing.
-    DoesNotRead,
+    NeverReads,
     /// Asks once and stays.
     Stays,
     /// Comes back soon after it was turned away.
     ComesBack,
 }
 
-impl Does {
+impl Crowd {
     const ALL: [Self; 5] = [
         Self::Nothing,
         Self::Trickles,
-        Self::DoesNotRead,
+        Self::NeverReads,
         Self::Stays,
         Self::ComesBack,
     ];
@@ -49,7 +49,7 @@ impl Does {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
-            Self::DoesNotRead => {
+            Self::NeverReads => {
                 let ask = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
                 let _ = stream.write_all(&ask.repeat(100)).await;
             }
@@ -96,20 +96,19 @@ fn all_descriptors() -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_probe_is_answered_whatever_the_others_do() {
     all_descriptors();
-    for does in Does::ALL {
-        println!("{does:?}");
+    for kind in Crowd::ALL {
         let page = Page::start().await;
         let mut crowd = JoinSet::new();
         for number in 0..1_000 {
-            crowd.spawn(does.go(page.address));
+            crowd.spawn(kind.go(page.address));
             if number % 100 == 99 {
                 let status = probe(&format!("http://{}/livez", page.address)).await;
-                assert_eq!(status, 200, "{does:?}");
+                assert_eq!(status, 200, "{kind:?}");
             }
         }
         for path in ["livez", "metrics", "livez", "status", "livez"] {
             let status = probe(&format!("http://{}/{path}", page.address)).await;
-            assert_eq!(status, 200, "{does:?}: {path}");
+            assert_eq!(status, 200, "{kind:?}: {path}");
         }
         drop(crowd);
         page.end().await;
