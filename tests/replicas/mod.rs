@@ -1,6 +1,7 @@
 //! With PostgreSQL any number of replicas share the keys.
 
 mod commands;
+mod fail_over;
 mod outage;
 mod sharing;
 

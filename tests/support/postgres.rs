@@ -45,7 +45,8 @@ pub struct Postgres {
 pub struct Database {
     /// Its name.
     pub name: String,
-    port: u16,
+    hosts: String,
+    parameters: &'static str,
 }
 
 impl Postgres {
@@ -158,8 +159,74 @@ impl Postgres {
         admin.batch_execute(&sql).await.expect("a database");
         Database {
             name,
-            port: self.port,
+            hosts: format!("127.0.0.1:{}", self.port),
+            parameters: "",
         }
+    }
+
+    /// A server that streams what it writes to another, which serves reads until it takes over.
+    pub async fn replicating() -> (Self, Self) {
+        let rules = format!("{TRUST}local replication postgres trust\n");
+        let primary = Self::start("", &rules).await;
+        let standby = primary.standby().await;
+        (primary, standby)
+    }
+
+    async fn standby(&self) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        owned(directory.path());
+        let mut copy = as_somebody(&binary(self.package, "pg_basebackup"));
+        copy.args(["--write-recovery-conf", "--wal-method=stream"]);
+        copy.args(["--checkpoint=fast", "--no-sync", "--username=postgres"]);
+        copy.arg("--host").arg(self.path());
+        copy.args(["--port", &self.port.to_string(), "-D"]);
+        copy.arg(directory.path().join("data"));
+        tokio::task::spawn_blocking(move || run(&mut copy))
+            .await
+            .expect("copied");
+        let mut standby = Self {
+            port: free_port(),
+            directory,
+            shared: false,
+            package: self.package,
+            server: None,
+        };
+        let conf = standby.path().join("data/postgresql.conf");
+        let conf = std::fs::read_to_string(conf).expect("the primary's settings");
+        let own = format!(
+            "{conf}port = {}\nunix_socket_directories = '{}'\n",
+            standby.port,
+            standby.path().display()
+        );
+        standby.put("data/postgresql.conf", &own);
+        owned(standby.path());
+        standby.run();
+        standby.admin("postgres").await;
+        standby
+    }
+
+    /// Has a standby take over from its primary, which lives on and takes no writes any more.
+    pub async fn take_over_from(&self, primary: &Self) {
+        let old = primary.admin("postgres").await;
+        let read_only = "ALTER SYSTEM SET default_transaction_read_only = on";
+        old.batch_execute(read_only).await.expect("set");
+        let reload = "SELECT pg_reload_conf()";
+        old.batch_execute(reload).await.expect("read again");
+        eventually("the standby has everything", async || {
+            let sql =
+                "SELECT count(*) FROM pg_stat_replication WHERE replay_lsn = pg_current_wal_lsn()";
+            let has: i64 = old.query_one(sql, &[]).await.expect("asked").get(0);
+            (has == 1).then_some(())
+        })
+        .await;
+        self.promote().await;
+    }
+
+    /// Makes a standby a primary.
+    pub async fn promote(&self) {
+        let admin = self.admin("postgres").await;
+        let done = admin.query_one("SELECT pg_promote(true, 60)", &[]).await;
+        assert!(done.expect("promoted").get::<_, bool>(0));
     }
 
     /// A connection of the superuser's.
@@ -179,9 +246,19 @@ impl Postgres {
 }
 
 impl Database {
-    /// Its URL, without parameters.
+    /// Its URL.
     pub fn url(&self) -> String {
-        format!("postgres://{USER}@127.0.0.1:{}/{}", self.port, self.name)
+        let (hosts, parameters) = (&self.hosts, self.parameters);
+        format!("postgres://{USER}@{hosts}/{}{parameters}", self.name)
+    }
+
+    /// The same database where these hosts lead to it.
+    pub fn at(&self, hosts: String, parameters: &'static str) -> Self {
+        Self {
+            name: self.name.clone(),
+            hosts,
+            parameters,
+        }
     }
 
     /// What a configuration with its URL says.

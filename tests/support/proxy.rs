@@ -1,7 +1,7 @@
 //! A way to a server that can be cut, held up, or lose its answers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -41,6 +41,7 @@ pub struct Proxy {
     /// Where it listens.
     pub port: u16,
     way: watch::Sender<Way>,
+    upstream: Arc<AtomicU16>,
     updates: Arc<AtomicUsize>,
     serves: JoinHandle<()>,
 }
@@ -59,10 +60,17 @@ impl Proxy {
         let port = listener.local_addr().expect("an address").port();
         let way = watch::Sender::new(Way::Open);
         let updates = Arc::default();
-        let serves = serve(listener, upstream, way.subscribe(), Arc::clone(&updates));
+        let upstream = Arc::new(AtomicU16::new(upstream));
+        let serves = serve(
+            listener,
+            Arc::clone(&upstream),
+            way.subscribe(),
+            Arc::clone(&updates),
+        );
         Self {
             port,
             way,
+            upstream,
             updates,
             serves: tokio::spawn(serves),
         }
@@ -71,6 +79,11 @@ impl Proxy {
     /// How many `PUT` requests were held up so far.
     pub fn held_up(&self) -> usize {
         self.updates.load(Ordering::Relaxed)
+    }
+
+    /// Leads connections from now on to another port; those there are stay where they are.
+    pub fn lead_to(&self, upstream: u16) {
+        self.upstream.store(upstream, Ordering::Relaxed);
     }
 
     /// Changes how it stands.
@@ -88,7 +101,7 @@ impl Drop for Proxy {
 
 async fn serve(
     listener: TcpListener,
-    upstream: u16,
+    upstream: Arc<AtomicU16>,
     way: watch::Receiver<Way>,
     updates: Arc<AtomicUsize>,
 ) {
@@ -102,6 +115,7 @@ async fn serve(
             answers,
         };
         let (mut asks, answers) = (toll(false), toll(true));
+        let upstream = upstream.load(Ordering::Relaxed);
         tokio::spawn(async move {
             if !asks.passes(false).await {
                 return;

@@ -1,9 +1,13 @@
 //! How a connection comes about.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
+use futures_util::future::{BoxFuture, FutureExt as _};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::net::lookup_host;
 use tokio::task::AbortHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_postgres::Client;
 use tokio_postgres::config::{ChannelBinding, SslMode as Encrypt, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -17,6 +21,9 @@ use crate::store::StoreError;
 
 /// How long a connection to one host may take to come about.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long one server that does not answer keeps the next one from being tried.
+const HURRY: Duration = Duration::from_secs(1);
 
 /// What the server is asked to keep to. A statement of this program takes milliseconds; one that takes
 /// longer waits for somebody, and is not waited for by anybody after a while: see
@@ -46,6 +53,30 @@ impl Connection {
     }
 }
 
+/// A try to connect. It begins when it is waited for.
+type Attempt<'a> = BoxFuture<'a, Result<Connection, StoreError>>;
+
+/// Makes attempts one after the other until one succeeds. One that takes its time does not keep the next
+/// from being made: the server may hang. `None` where there are no attempts; else the last error.
+async fn first(attempts: Vec<Attempt<'_>>) -> Option<Result<Connection, StoreError>> {
+    let mut attempts = attempts.into_iter();
+    let mut begun = FuturesUnordered::new();
+    let mut failed = None;
+    loop {
+        begun.extend(attempts.next());
+        if begun.is_empty() {
+            return failed;
+        }
+        tokio::select! {
+            Some(ended) = begun.next() => match ended {
+                Ok(connection) => return Some(Ok(connection)),
+                error => failed = Some(error),
+            },
+            () = sleep(HURRY), if attempts.len() > 0 => {}
+        }
+    }
+}
+
 /// What connections are made from.
 pub(super) struct Connector {
     pub(super) config: PostgresConfig,
@@ -54,20 +85,47 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// A connection to the first host that gives one.
+    /// A connection to the first host that gives one, in the order they are named.
     pub(super) async fn connect(&self) -> Result<Connection, StoreError> {
         let tls = match self.config.sslmode {
             SslMode::Disable => None,
             _ => Some(self.tls().await?),
         };
-        let mut last = None;
-        for host in &self.config.hosts {
-            match self.connect_to(host, tls.clone()).await {
-                Ok(connection) => return Ok(connection),
-                Err(error) => last = Some(error),
-            }
+        let attempt = |host| self.connect_to(host, tls.clone()).boxed();
+        let connected = first(self.config.hosts.iter().map(attempt).collect()).await;
+        connected.unwrap_or_else(|| Err(self.place.unusable("no host is named")))
+    }
+
+    /// A connection to the first of a host's addresses that gives one.
+    async fn connect_to(
+        &self,
+        host: &PostgresHost,
+        tls: Option<MakeRustlsConnect>,
+    ) -> Result<Connection, StoreError> {
+        let limit = self.limit();
+        let addresses: Vec<IpAddr> = match host.is_socket() {
+            true => Vec::new(),
+            false => timeout(limit, lookup_host((&*host.host, host.port)))
+                .await
+                .map_err(|_| self.place.no_answer(limit))?
+                .map_err(|_| {
+                    let host = &host.host;
+                    self.place
+                        .failed(format!("the name {host} cannot be looked up"))
+                })?
+                .map(|address| address.ip())
+                .collect(),
+        };
+        let attempt = |address| self.connect_at(host, address, tls.clone()).boxed();
+        match first(addresses.into_iter().map(Some).map(attempt).collect()).await {
+            Some(connected) => connected,
+            None => attempt(None).await,
         }
-        Err(last.unwrap_or_else(|| self.place.unusable("no host is named")))
+    }
+
+    /// How long a connection may take to come about.
+    fn limit(&self) -> Duration {
+        self.config.connect_timeout.unwrap_or(CONNECT)
     }
 
     async fn tls(&self) -> Result<MakeRustlsConnect, StoreError> {
@@ -78,12 +136,16 @@ impl Connector {
             .map_err(|reason| self.place.unusable(reason))
     }
 
-    async fn connect_to(
+    async fn connect_at(
         &self,
         host: &PostgresHost,
+        address: Option<IpAddr>,
         tls: Option<MakeRustlsConnect>,
     ) -> Result<Connection, StoreError> {
         let mut config = self.settings(host);
+        if let Some(address) = address {
+            config.hostaddr(address);
+        }
         let found = password::find(self.password.as_ref(), &self.config, host).await;
         let none = match found.map_err(|reason| self.place.unusable(reason))? {
             Found::Password(password) => {
@@ -92,7 +154,7 @@ impl Connector {
             }
             Found::None(why) => Some(why),
         };
-        let limit = self.config.connect_timeout.unwrap_or(CONNECT);
+        let limit = self.limit();
         config.connect_timeout(limit);
         let connected = async {
             match tls.filter(|_| !host.is_socket()) {

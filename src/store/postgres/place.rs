@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_postgres::Error;
-use tokio_postgres::error::{DbError, SqlState};
+use tokio_postgres::error::{DbError, Severity, SqlState};
 
 use crate::cause;
 use crate::redact::MASK;
@@ -107,10 +107,6 @@ impl Place {
                 SqlState::INVALID_SCHEMA_NAME,
                 "its user has no schema to make tables in: see search_path",
             ),
-            (
-                SqlState::READ_ONLY_SQL_TRANSACTION,
-                "it takes no writes: it is a standby, or was made read-only. Name the primary, or all hosts with `target_session_attrs=read-write`",
-            ),
             (SqlState::DUPLICATE_TABLE, LAYOUT),
             (
                 SqlState::UNDEFINED_TABLE,
@@ -122,7 +118,12 @@ impl Place {
                 "its disk is full, and nothing was written: make room on it",
             ),
         ];
+        // After a while these may be over.
         let failed = [
+            (
+                SqlState::READ_ONLY_SQL_TRANSACTION,
+                "it takes no writes: it is a standby, or was made read-only. Name the primary, or all hosts with `target_session_attrs=read-write`",
+            ),
             (
                 SqlState::TOO_MANY_CONNECTIONS,
                 "it has no connection left: raise max_connections, or put a pooler before it",
@@ -157,6 +158,24 @@ impl Place {
             .map(|reason| self.unusable(reason))
             .or_else(|| find(&failed).map(|reason| self.failed(reason)))
     }
+}
+
+/// Whether an error says that this server, or the session at it, is not the one to ask any more, and not
+/// that it refuses this statement. A primary that was replaced and lives on takes no writes (25006), and
+/// says so for as long as it is asked.
+pub(super) fn is_of_the_server(said: &DbError) -> bool {
+    let code = said.code().code();
+    // Class 08: the connection; 25: the transaction is not what this program takes it for; 57P: the
+    // server is stopping, starting, or has ended the session.
+    let is_of_the_server = ["08", "25", "57P"]
+        .iter()
+        .any(|class| code.starts_with(class));
+    // After a fatal error the server closes the connection.
+    is_of_the_server
+        || matches!(
+            said.parsed_severity(),
+            Some(Severity::Fatal | Severity::Panic)
+        )
 }
 
 /// A code is five letters and digits; what else a server sends for one is not shown.

@@ -1,5 +1,6 @@
 //! A few connections, each replaced by itself when it is dead, and nothing waited for without end.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool::managed::{
@@ -11,7 +12,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Row};
 
 use super::connect::{Connection, Connector};
-use super::place::Place;
+use super::place::{Place, is_of_the_server};
 use super::value::Parameter;
 use crate::store::StoreError;
 
@@ -21,24 +22,44 @@ const CONNECTIONS: usize = 8;
 /// One that was idle for this long is given back to the server.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// One this old is not used again: the name it was made for may lead to another server by now.
+const LIFE: Duration = Duration::from_secs(60);
+
 /// How long one operation may take: longer than the server's own limit on a statement, so that where
 /// the server can be reached, it is the one to end it.
 pub(super) const LIMIT: Duration = Duration::from_secs(8);
 
 /// What makes connections, and looks at those that come back.
-struct Keeper(Connector);
+struct Keeper {
+    connector: Connector,
+    /// Those made before this are not used again.
+    distrusted: Mutex<Option<std::time::Instant>>,
+}
+
+impl Keeper {
+    fn distrusted(&self) -> std::sync::MutexGuard<'_, Option<std::time::Instant>> {
+        self.distrusted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Manager for Keeper {
     type Type = Connection;
     type Error = StoreError;
 
     async fn create(&self) -> Result<Connection, StoreError> {
-        self.0.connect().await
+        self.connector.connect().await
     }
 
-    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<StoreError> {
-        match connection.client.is_closed() {
-            true => Err(RecycleError::message("closed")),
+    async fn recycle(
+        &self,
+        connection: &mut Connection,
+        metrics: &Metrics,
+    ) -> RecycleResult<StoreError> {
+        let is_distrusted = *self.distrusted() >= Some(metrics.created);
+        match connection.client.is_closed() || is_distrusted || metrics.age() > LIFE {
+            true => Err(RecycleError::message("not to be used again")),
             false => Ok(()),
         }
     }
@@ -55,7 +76,11 @@ impl Pool {
     /// None is made yet.
     pub(super) fn new(connector: Connector) -> Result<Self, StoreError> {
         let place = connector.place.clone();
-        let connections = deadpool::managed::Pool::builder(Keeper(connector))
+        let keeper = Keeper {
+            connector,
+            distrusted: Mutex::default(),
+        };
+        let connections = deadpool::managed::Pool::builder(keeper)
             .max_size(CONNECTIONS)
             .queue_mode(QueueMode::Lifo)
             .build()
@@ -101,8 +126,10 @@ impl Pool {
             .retain(|_, metrics| metrics.last_used() < IDLE);
     }
 
-    /// What is idle may be as dead as the one that was found dead.
+    /// Lets every connection there is end after its operation: it may be as dead as the one that was
+    /// found dead, or lead to the same server, which is not the one to ask any more.
     fn distrust(&self) {
+        *self.connections.manager().distrusted() = Some(std::time::Instant::now());
         self.connections.retain(|_, _| false);
     }
 }
@@ -227,8 +254,8 @@ impl Answers<'_> {
             }
             Ok(Err(error)) => {
                 *self.condition = match error.as_db_error() {
-                    Some(_) => self.refused,
-                    None => Condition::Dead,
+                    Some(said) if !is_of_the_server(said) => self.refused,
+                    _ => Condition::Dead,
                 };
                 Err(self.place.explain(&error))
             }
