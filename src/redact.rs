@@ -10,18 +10,55 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::words;
+
 /// What stands for something that is not shown.
 pub const MASK: &str = "…";
 
 /// How keys and tokens begin, in lower case.
-const BEGINNINGS: [&str; 14] = [
-    "sk-", "sk_", "akia", "asia", "aiza", "eyj", "ghp_", "gho_", "ghs_", "glpat-", "xox", "hvs.",
-    "gsk_", "ya29.",
+const BEGINNINGS: [&str; 30] = [
+    "sk-",
+    "sk_",
+    "akia",
+    "aiza",
+    "eyj",
+    "ghp_",
+    "gho_",
+    "ghs_",
+    "ghu_",
+    "ghr_",
+    "github_pat_",
+    "glpat-",
+    "glsa_",
+    "xox",
+    "hvs.",
+    "hvb.",
+    "hvr.",
+    "gsk_",
+    "ya29.",
+    "gocspx-",
+    "xai-",
+    "pplx-",
+    "nvapi-",
+    "csk-",
+    "tgp_v1_",
+    "rk_live_",
+    "whsec_",
+    "dop_v1_",
+    "pypi-",
+    "age-secret-key-",
+];
+/// The same, where a name may begin so, too (`HF_TOKEN`, `asia-east1`): [`RANDOM`] letters and digits
+/// follow.
+const BEGINNINGS_OF_NAMES: [&str; 9] = [
+    "asia", "abia", "acca", "absk", "dapi", "hf_", "npm_", "fw_", "r8_",
 ];
 /// A piece of a secret this long is the secret, in characters.
 pub const PIECE: usize = 8;
 /// A part of a name this long may be random, in bytes.
 const RANDOM: usize = 12;
+/// Nobody writes names of words without anything between them that are this long, in bytes.
+const LONGEST_PART: usize = 20;
 /// So often a random part of that length goes from letters to digits or back, and no word does.
 const SWITCHES: usize = 3;
 /// Words are this long on average, also where they are writtenTogetherLikeThis, in bytes.
@@ -35,26 +72,53 @@ pub fn shown(name: &str) -> &str {
 /// Whether a word begins as keys and tokens do.
 pub fn begins_like_a_key(word: &str) -> bool {
     let lower = Zeroizing::new(word.to_ascii_lowercase());
+    let is_random = |rest: &str| {
+        let letters = rest.bytes().take_while(u8::is_ascii_alphanumeric);
+        letters.count() >= RANDOM
+    };
     BEGINNINGS
         .iter()
         .any(|beginning| lower.len() > beginning.len() + 3 && lower.starts_with(beginning))
+        || BEGINNINGS_OF_NAMES
+            .iter()
+            .any(|beginning| lower.strip_prefix(beginning).is_some_and(is_random))
+}
+
+/// Whether a word begins so anywhere in a name.
+pub fn has_a_key(name: &str) -> bool {
+    let mut before = None;
+    name.char_indices().any(|(at, c)| {
+        let begins = !before.replace(c).is_some_and(char::is_alphanumeric);
+        begins && begins_like_a_key(&name[at..])
+    })
 }
 
 fn may_be_a_secret(name: &str) -> bool {
-    begins_like_a_key(name)
-        || name
-            .split(|c: char| !c.is_ascii_alphanumeric())
-            .any(is_random)
+    has_a_key(name) || parts(name).any(is_random)
+}
+
+/// The runs of letters and digits in a name.
+pub fn parts(name: &str) -> impl Iterator<Item = &str> {
+    name.split(|c: char| !c.is_ascii_alphanumeric())
 }
 
 /// Tells `hQ7vN2kz9LmX` and `fMCtKjFRYoCcMi` from `openai`, `2026` and `SecretAccessKey`.
 fn is_random(part: &str) -> bool {
-    let bytes = part.as_bytes();
-    let switch = |pair: &&[u8]| pair[0].is_ascii_digit() != pair[1].is_ascii_digit();
+    part.len() >= RANDOM && (switches(part) >= SWITCHES || is_jumbled(part))
+        || part.len() >= LONGEST_PART && !words::is_word(part)
+}
+
+/// Whether a part of a name goes from one kind of letter or digit to another as often as no name does,
+/// whose length allows for it.
+pub fn is_jumbled(part: &str) -> bool {
     let hump = |pair: &&[u8]| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase();
-    let switches = bytes.windows(2).filter(switch).count();
-    let humps = bytes.windows(2).filter(hump).count();
-    bytes.len() >= RANDOM && (switches >= SWITCHES || (switches + humps) * WORD >= bytes.len())
+    let humps = part.as_bytes().windows(2).filter(hump).count();
+    (switches(part) + humps) * WORD >= part.len()
+}
+
+fn switches(part: &str) -> usize {
+    let switch = |pair: &&[u8]| pair[0].is_ascii_digit() != pair[1].is_ascii_digit();
+    part.as_bytes().windows(2).filter(switch).count()
 }
 
 /// The pieces of some secrets, plain, encoded and backwards, to be looked for in many texts. A secret
@@ -187,6 +251,8 @@ mod tests {
             "apiKey20261121",
             "/llm/openai/key",
             "vault-2.eu-west-1.internal",
+            "asia-southeast1-openai",
+            "HF_TOKEN",
             "sk-1",
             "",
         ] {
@@ -199,6 +265,9 @@ mod tests {
             "hvs.CAESIJ",
             "ghp_abcdefgh",
             "a/hQ7vN2kz9LmX",
+            "openai_sk-proj-abcd",
+            "hf_aBcDeFgHiJkLmN",
+            "qwzxvbnmkjhgfdsapoiu",
             "0f3a9c1b2d4e",
             "K7gNU3sdo0L0wNhqoVWhr3g6s1xYv72olRkE5s",
             "hvs-cvfMCtKjFRYoCcMiSvPW7Iyd",

@@ -57,6 +57,11 @@ pub fn is_plain(text: &str) -> bool {
     shown(text, &[]) == text
 }
 
+/// Whether a word, or words in camel case, are known.
+pub fn is_word(word: &str) -> bool {
+    lexicon::is_known(word)
+}
+
 /// Whether a character controls a text instead of showing in it.
 pub fn is_invisible(c: char) -> bool {
     c.is_control()

@@ -10,7 +10,9 @@ use std::path::PathBuf;
 
 use toml::de::{DeTable, DeValue};
 
+use super::reference::is_of_ids;
 use crate::redact;
+use crate::words;
 
 /// What stands for something that is not shown. Always one character, whatever it hides.
 const MASK: &str = redact::MASK;
@@ -20,6 +22,18 @@ const COMMENT: &str = "# …";
 
 /// A longer name is not shown: it may be a secret on the wrong side of the `=`.
 const LONGEST_NAME: usize = 40;
+
+/// So is a longer one that should be a setting's, which are shorter.
+const LONGEST_SETTING: usize = 24;
+
+/// From this length on a part of a name is looked at, in bytes …
+const SHORTEST_PART: usize = 6;
+
+/// … and from this one on it must be words that are known.
+const LONGEST_WORD: usize = 10;
+
+/// More digits than a date has are no part of a name.
+const DIGITS: usize = 8;
 
 /// One file of the configuration.
 pub(super) struct SourceFile {
@@ -56,20 +70,26 @@ impl SourceFile {
     /// names to show.
     pub(super) fn learn(&mut self, table: &DeTable<'_>, whole: bool) {
         self.whole = whole;
-        self.learn_table(table);
+        self.learn_table(table, false);
     }
 
-    fn learn_table(&mut self, table: &DeTable<'_>) {
+    /// `ids`: the names in it are the user's own.
+    fn learn_table(&mut self, table: &DeTable<'_>, ids: bool) {
         for (name, value) in table {
-            if self.whole && is_harmless(name.get_ref()) {
-                self.names.insert(name.get_ref().to_string());
+            let name = name.get_ref();
+            let is_shown = match ids {
+                true => is_harmless(name),
+                false => may_be_a_setting(name),
+            };
+            if self.whole && is_shown {
+                self.names.insert(name.to_string());
             }
             match value.get_ref() {
-                DeValue::Table(inner) => self.learn_table(inner),
+                DeValue::Table(inner) => self.learn_table(inner, !ids && is_of_ids(name)),
                 DeValue::Array(items) if items.iter().all(|item| item.get_ref().is_table()) => {
                     for item in items {
                         if let DeValue::Table(inner) = item.get_ref() {
-                            self.learn_table(inner);
+                            self.learn_table(inner, false);
                         }
                     }
                 }
@@ -80,8 +100,8 @@ impl SourceFile {
 
     /// A name as a message may show it: in a file that is not TOML, half a value may look like one.
     pub(super) fn shown<'n>(&self, name: &'n str) -> &'n str {
-        match self.whole || self.names.contains(name) {
-            true => shown_name(name),
+        match self.names.contains(name) {
+            true => name,
             false => MASK,
         }
     }
@@ -233,9 +253,36 @@ pub(super) fn shown_path(path: &str) -> String {
         .join(".")
 }
 
+/// Whether a name that a user has made up is only a name, as far as that can be told.
 fn is_harmless(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    name.len() <= LONGEST_NAME && name.chars().all(plain) && redact::shown(name) == name
+    name.len() <= LONGEST_NAME
+        && name.chars().all(plain)
+        && digits(name) <= DIGITS
+        && redact::shown(name) == name
+        && !redact::parts(name).any(is_odd)
+}
+
+/// Whether a part of a name may be a piece of something random: letters, digits and cases that change,
+/// or many letters that are no words. A number at the end is no oddity.
+fn is_odd(part: &str) -> bool {
+    let word = part.trim_end_matches(|c: char| c.is_ascii_digit());
+    let is_mixed = word.bytes().skip(1).any(|byte| byte.is_ascii_uppercase())
+        && word.bytes().any(|byte| byte.is_ascii_lowercase());
+    let is_known = words::is_word(word);
+    let is_odd =
+        redact::is_jumbled(part) || is_mixed && !is_known || digits(word) > 0 && digits(part) > 2;
+    part.len() >= SHORTEST_PART && is_odd || word.len() >= LONGEST_WORD && !is_known
+}
+
+fn digits(text: &str) -> usize {
+    text.bytes().filter(u8::is_ascii_digit).count()
+}
+
+/// Whether a name could be that of a setting of some version.
+fn may_be_a_setting(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || matches!(c, '_' | '-');
+    name.len() <= LONGEST_SETTING && name.chars().all(plain) && is_harmless(name)
 }
 
 #[cfg(test)]
@@ -290,6 +337,14 @@ mod tests {
         assert_eq!(shown(&format!("{long} = 1"), &long), "⟨…⟩ = …");
         assert_eq!(shown_name(&long), "…");
         assert_eq!(shown("sk-canary1 = 1", "sk-canary1"), "⟨…⟩ = …");
+        assert_eq!(shown("hunter2 = 1", "hunter2"), "⟨…⟩ = …");
+        let passphrase = "correct-horse-battery-staple";
+        assert_eq!(shown(&format!("{passphrase} = 1"), passphrase), "⟨…⟩ = …");
+        assert_eq!(shown("[keys.K7gNU3sd]", "K7gNU3sd"), "[keys.⟨…⟩]");
+        assert_eq!(
+            shown("[keys.gpt-4o_eu1]", "gpt-4o_eu1"),
+            "[keys.⟨gpt-4o_eu1⟩]"
+        );
         assert_eq!(shown_name("workspce_id"), "workspce_id");
     }
 

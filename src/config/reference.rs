@@ -17,6 +17,14 @@ pub(super) fn tree(findings: &mut Findings) -> Tree {
     findings.add_file(path, REFERENCE)
 }
 
+/// Whether the names in the table of this name are the user's.
+pub(super) fn is_of_ids(name: &str) -> bool {
+    let of_ids = |shape| matches!(shape, &Shape::Ids(_));
+    tables::ALL
+        .iter()
+        .any(|table| table.name() == name && of_ids(table.shape()))
+}
+
 /// The name of every setting and table there is.
 pub(super) fn known_names() -> HashSet<String> {
     let mut names = HashSet::new();

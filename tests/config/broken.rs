@@ -62,6 +62,97 @@ proptest! {
     }
 }
 
+/// Where a name belongs, as lines; `…` is what stands there, `·` a piece of it.
+const NAMES: [&str; 22] = [
+    "… = \"x\"",
+    "\"…\" = \"x\"",
+    "'…' = 1",
+    "…=…",
+    "[…]",
+    "[\"…\"]",
+    "[[…]]",
+    "[keys.…]",
+    "[keys.\"…\"]",
+    "[keys.….fields]",
+    "[keys.openai.…]",
+    "[sources.…]",
+    "[sources.…]\ntype = \"vault\"",
+    "[sources.….auth]",
+    "[flashback.…]",
+    "[flashback.auth.token.…]",
+    "keys.….name = \"x\"",
+    "name.… = 1",
+    "·.· = 1",
+    "x = { … = 1 }",
+    "x = { ·, … = 2",
+    "[keys.·]\n· = 1",
+];
+
+/// Secrets as they are made by those who give them out; what is random is another for each test.
+fn secret(kind: usize, random: &str) -> String {
+    let upper = random.to_ascii_uppercase();
+    let hex: String = random.bytes().map(|byte| format!("{byte:02x}")).collect();
+    match kind {
+        0 => format!("sk-live-{random}"),
+        1 => format!("sk-proj-{random}_{random}"),
+        2 => format!("sk-ant-api03-{random}-{random}AA"),
+        3 => format!("AKIA{}", &upper[..16]),
+        4 => format!("AIzaSy{random}"),
+        5 => format!("hvs-{random}"),
+        6 => format!("ghp_{random}"),
+        7 => format!("eyJ{random}-{random}"),
+        8 => format!("hf_{random}"),
+        9 => random.to_owned(),
+        10 => hex,
+        11 => format!(
+            "{}-{}-{}-{}-{}",
+            &hex[..8],
+            &hex[8..12],
+            &hex[12..16],
+            &hex[16..20],
+            &hex[20..32]
+        ),
+        _ => format!("xoxb-1234567890-{random}"),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..Default::default() })]
+
+    /// A secret, or a piece of one, where a name belongs is not repeated, whatever else is wrong there.
+    #[test]
+    fn no_name_that_may_be_a_secret_is_shown(
+        kind in 0..13_usize,
+        random in "[A-Za-z0-9]{24}",
+        name in prop::sample::select(&NAMES),
+        line in any::<prop::sample::Index>(),
+        cut in any::<prop::sample::Index>(),
+        slip in prop::option::of((any::<prop::sample::Index>(), 0..3_usize, "[\\[\\]{}=\"'#., a-z]{0,2}")),
+    ) {
+        let secret = secret(kind, &random);
+        let (one, other) = secret.split_at(cut.index(secret.len()));
+        let mut put = name.replace('…', &secret).replacen('·', one, 1).replace('·', other);
+        if let Some((at, length, text)) = slip {
+            let mut chars: Vec<char> = put.chars().collect();
+            let at = at.index(chars.len());
+            let end = chars.len().min(at + length);
+            chars.splice(at..end, text.chars());
+            put = chars.into_iter().collect();
+        }
+        let mut lines: Vec<&str> = GOOD.lines().collect();
+        lines.insert(line.index(lines.len()), &put);
+        let said = match load(&lines.join("\n")) {
+            Err(report) => format!("{report}\n{report:?}"),
+            Ok(loaded) => loaded.warnings.join("\n"),
+        };
+        let pieces: Vec<char> = secret.chars().collect();
+        for piece in pieces.windows(10) {
+            let piece: String = piece.iter().collect();
+            prop_assert!(!said.contains(&piece), "{secret}\n{put}\n{said}");
+        }
+    }
+}
+
 fn many_mistakes() -> String {
     let path = super::repository("tests/data/configs/many-mistakes.toml");
     std::fs::read_to_string(path).expect("readable")

@@ -40,6 +40,12 @@ fn check_id(
     findings: &mut super::findings::Findings,
 ) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if crate::redact::has_a_key(id) {
+        findings
+            .mistake(spot, format!("the id of this {what} looks like a key or token"))
+            .help("an id is shown in logs, metrics and pages: choose a name, and put the secret where it belongs");
+        return false;
+    }
     if !id.is_empty() && id.len() <= 100 && id.chars().all(fits) {
         return true;
     }
