@@ -4,23 +4,27 @@
 //! below it belongs to the program: what dependencies log can hold what they were given, a
 //! request's body or a parsed answer, so that no level a user sets lets it through.
 
+use std::fmt::{Debug, Write as _};
 use std::io::IsTerminal as _;
 
 use chrono::Local;
-use tracing::Subscriber;
+use tracing::field::Field;
 use tracing::level_filters::LevelFilter;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::{EnvFilter, Targets};
-use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
-use tracing_subscriber::registry::Registry;
+use tracing_subscriber::registry::{LookupSpan, Registry};
 use tracing_subscriber::reload;
 
 use super::panics;
 pub use super::writer::LastLines;
 use super::writer::LogWriter;
 use crate::config::LogFormat;
+use crate::words::is_invisible;
 
 /// What may say more than a warning.
 const OWN: &str = "flashback_rotator";
@@ -147,11 +151,13 @@ where
             .flatten_event(true)
             .with_current_span(false)
             .with_span_list(false)
+            .map_event_format(VisibleJson)
             .boxed(),
         LogFormat::Pretty => lines
             .compact()
             .with_target(false)
             .with_timer(TimeOfDay)
+            .fmt_fields(debug_fn(visible_field).delimited(" "))
             .boxed(),
     };
     let subscriber = tracing_subscriber::registry()
@@ -166,6 +172,73 @@ fn floor() -> Targets {
         .with_default(LevelFilter::WARN)
         .with_target(OWN, LevelFilter::TRACE)
         .with_targets(SILENT.map(|target| (target, LevelFilter::OFF)))
+}
+
+/// Passes a text on, with a number in the place of each character that controls a text instead of showing
+/// in it: what others have written must not move the cursor, turn a line around, or look like another one.
+struct Visible<'w, 'a> {
+    writer: &'w mut Writer<'a>,
+    number: fn(&mut Writer<'a>, char) -> std::fmt::Result,
+}
+
+impl std::fmt::Write for Visible<'_, '_> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let mut rest = text;
+        while let Some(at) = rest.find(is_invisible) {
+            let (plain, from) = rest.split_at(at);
+            self.writer.write_str(plain)?;
+            let mut chars = from.chars();
+            if let Some(c) = chars.next() {
+                (self.number)(self.writer, c)?;
+            }
+            rest = chars.as_str();
+        }
+        self.writer.write_str(rest)
+    }
+}
+
+/// A line of JSON, in which such characters are written as JSON may write any.
+struct VisibleJson<F>(F);
+
+impl<S, N, F> FormatEvent<S, N> for VisibleJson<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> std::fmt::Result {
+        let number = |writer: &mut Writer<'_>, c: char| {
+            // The end of the line; within it there is none.
+            if c == '\n' {
+                return writer.write_char(c);
+            }
+            let mut units = [0; 2];
+            let mut units = c.encode_utf16(&mut units).iter();
+            units.try_for_each(|unit| write!(writer, "\\u{unit:04x}"))
+        };
+        let mut visible = Visible {
+            writer: &mut writer,
+            number,
+        };
+        self.0
+            .format_event(context, Writer::new(&mut visible), event)
+    }
+}
+
+/// A field of a line for people.
+fn visible_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
+    match (field.name(), writer.has_ansi_escapes()) {
+        ("message", _) => {}
+        (name, true) => write!(writer, "\x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m")?,
+        (name, false) => write!(writer, "{name}=")?,
+    }
+    let number = |writer: &mut Writer<'_>, c: char| write!(writer, "{}", c.escape_default());
+    write!(Visible { writer, number }, "{value:?}")
 }
 
 /// The time for people who watch: the date is today's.
@@ -249,6 +322,26 @@ mod tests {
         let time = line["timestamp"].as_str().expect("text");
         assert!(time.ends_with('Z'), "{time}");
         chrono::DateTime::parse_from_rfc3339(time).expect("a time");
+    }
+
+    #[test]
+    fn what_controls_a_text_shows_in_every_format() {
+        let odd = "a\u{202e}b\u{2028}c\u{200b}d\u{9b}e\u{1b}[2Jf\u{e0041}g\r\nh";
+        for format in [LogFormat::Json, LogFormat::Pretty] {
+            let text = logged(format, "info", |_| {
+                info!(shown = %odd, debugged = ?odd, plain = odd, "{odd}");
+            });
+            let line = text.strip_suffix('\n').expect("a line");
+            assert!(!line.contains(is_invisible), "{line:?}");
+            if format == LogFormat::Json {
+                let line: Value = serde_json::from_str(line).expect("one object");
+                for field in ["shown", "plain", "message"] {
+                    assert_eq!(line[field], odd, "{field}");
+                }
+            } else {
+                assert!(line.contains("shown=a\\u{202e}b"), "{line}");
+            }
+        }
     }
 
     #[test]
