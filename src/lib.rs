@@ -27,6 +27,7 @@ pub mod daemon;
 pub mod document;
 pub mod engine;
 mod failpoint;
+mod files;
 pub mod flashback;
 pub mod fleet;
 pub mod http;

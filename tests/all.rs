@@ -48,6 +48,7 @@ mod source_aws_versions;
 mod source_file;
 mod source_vault;
 mod start;
+mod state;
 mod store;
 mod terminal;
 mod tidy;

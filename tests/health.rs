@@ -28,7 +28,10 @@ async fn a_daemon_is_asked_where_its_configuration_says() {
     assert_eq!(output.status.code(), Some(1));
     let said = line(&output);
     assert!(said.contains("nothing listens there"), "{said}");
-    assert!(said.contains(&format!("127.0.0.1:{port}/livez")), "{said}");
+    assert!(
+        said.contains(&format!("127.0.0.1:{port}/healthz")),
+        "{said}"
+    );
 
     rotator.put("a", "sk-a");
     rotator.start();

@@ -37,6 +37,13 @@ impl Eyes for Fake {
         }
     }
 
+    fn state(&self) -> Result<(), String> {
+        match self.state_away.load(Ordering::Relaxed) {
+            true => Err("the state is away".to_owned()),
+            false => Ok(()),
+        }
+    }
+
     fn ready(&self) -> Result<(), Vec<String>> {
         match self.ready.load(Ordering::Relaxed) {
             true => Ok(()),

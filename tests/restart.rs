@@ -206,10 +206,11 @@ async fn a_second_process_on_the_same_state_is_refused() {
     let output = rotator.command(&["run"]).await;
     assert_eq!(output.status.code(), Some(1));
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    let last = error.lines().last().expect("words");
     assert!(
-        error.lines().count() == 1
-            && error.contains("in use")
-            && error.contains(&rotator.pid().to_string()),
+        last.starts_with("error: the state")
+            && last.contains("in use")
+            && last.contains(&rotator.pid().to_string()),
         "{error}"
     );
     rotator.kill();

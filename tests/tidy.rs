@@ -132,6 +132,17 @@ fn the_whole_configuration_is_seen_by_few() {
 }
 
 #[test]
+fn files_are_opened_for_writing_in_few_places() {
+    only_in(
+        "OpenOptions",
+        &["src/files.rs", "src/flashback/refresh_file.rs"],
+    );
+    for word in ["File::create", "File::options"] {
+        assert!(sources().iter().all(|source| !source.code.contains(word)));
+    }
+}
+
+#[test]
 fn secrets_are_exposed_in_few_places() {
     only_in(
         ".expose()",

@@ -190,6 +190,10 @@ impl Store for Map {
         });
     }
 
+    fn failing(&self) -> Option<StoreError> {
+        None
+    }
+
     async fn flush(&self) -> Result<(), StoreError> {
         Ok(())
     }

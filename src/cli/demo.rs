@@ -1,5 +1,6 @@
 //! `demo`: the real engine between a directory and a sandbox, before your eyes.
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -63,14 +64,20 @@ impl Drop for Directory {
 
 impl Stage {
     async fn set() -> Result<Self, String> {
-        let name = format!("flashback-rotator-demo-{}", std::process::id());
-        let directory = Directory(std::env::temp_dir().join(name));
+        let name = format!("flashback-rotator-demo-{:016x}", rand::random::<u64>());
+        let path = std::env::temp_dir().join(name);
+        // Others may write in the directory above: this one is new, and theirs to look into it is not.
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .map_err(text)?;
+        let directory = Directory(path);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await
             .map_err(text)?;
         let sandbox = Sandbox::start(listener, Options::default()).map_err(text)?;
         let path = &directory.0;
-        std::fs::create_dir_all(path.join("secrets")).map_err(text)?;
+        std::fs::create_dir(path.join("secrets")).map_err(text)?;
         place(&path.join("token"), &random_key("token"))?;
         let configuration = configuration(path, &sandbox.url());
         place(&path.join("config.toml"), &configuration)?;

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, StatusCode};
 
 use super::{End, desk, table, wrong};
 use crate::config;
@@ -23,7 +23,8 @@ const SHOWN: usize = 1 << 10;
 /// What `health` takes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Ask whether every key was looked at once (/readyz), and not only whether it lives (/livez)
+    /// Ask whether it is ready for work (/readyz: every key was looked at once), and not only whether it
+    /// lives and can use its state (/healthz)
     #[arg(long)]
     ready: bool,
 
@@ -37,14 +38,21 @@ pub async fn run(path: Option<&Path>, args: &Args) -> End {
         Ok(base) => base,
         Err(why) => return wrong(why),
     };
-    let page = if args.ready { "readyz" } else { "livez" };
-    let url = format!("{}/{page}", base.trim_end_matches('/'));
-    match ask(&url).await {
-        Ok((true, said)) => {
+    let ask = async |page: &str| {
+        let url = format!("{}/{page}", base.trim_end_matches('/'));
+        (ask(&url).await, url)
+    };
+    let (mut answer, mut url) = ask(if args.ready { "readyz" } else { "healthz" }).await;
+    // The sandbox, and a daemon of an earlier version, have no `/healthz`.
+    if !args.ready && matches!(&answer, Ok((status, _)) if *status == StatusCode::NOT_FOUND) {
+        (answer, url) = ask("livez").await;
+    }
+    match answer {
+        Ok((status, said)) if status.is_success() => {
             desk::print(said);
             End::Done
         }
-        Ok((false, said)) => {
+        Ok((_, said)) => {
             desk::print(format_args!("unwell: {said}"));
             End::Failed
         }
@@ -79,8 +87,8 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-/// Whether the answer is a good one, and what it says, in one line.
-async fn ask(url: &str) -> Result<(bool, String), &'static str> {
+/// Returns the answer's status and what it says, in one line.
+async fn ask(url: &str) -> Result<(StatusCode, String), &'static str> {
     let request = Request::get(url).body(Bytes::new());
     let request = request.map_err(|_| "it is no address")?;
     let asked = async {
@@ -104,7 +112,7 @@ async fn ask(url: &str) -> Result<(bool, String), &'static str> {
         true => status.to_string(),
         false => lines.join("; "),
     };
-    Ok((status.is_success(), said))
+    Ok((status, said))
 }
 
 #[cfg(test)]

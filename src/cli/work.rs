@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::plan::render;
 use super::{End, desk, fail, replicas, say, table};
 use crate::config::{Config, StateConfig};
+use crate::daemon::state::holder;
 use crate::engine::row::{self, Row};
 use crate::model::KeyId;
 use crate::store::sqlite::Sqlite;
@@ -31,15 +32,11 @@ pub async fn carry_out(
     json: bool,
 ) -> Result<End, End> {
     desk::quiet_log(&config)?;
-    let holder = format!(
-        "flashback-rotator {command}, process {}",
-        std::process::id()
-    );
     let rows = match config.state.clone() {
         StateConfig::Postgres(postgres) => {
             replicas::carry_out(command, config, &postgres, request).await?
         }
-        StateConfig::Sqlite { path } => match Sqlite::open(&path, &holder) {
+        StateConfig::Sqlite { path } => match Sqlite::open(&path, &holder(command)) {
             Ok(store) => alone(config, Arc::new(store), request).await?,
             Err(StoreError::Locked {
                 holder: Some(holder),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -17,6 +17,7 @@ use crate::failpoint;
 use crate::fleet::{Current, PANICKED};
 use crate::model::{KeyId, Order};
 use crate::store::{Request, RequestId, Store, StoreError};
+use crate::telemetry::event;
 use crate::telemetry::panics::{Task, within};
 
 /// How often the desk is looked at. People wait on the other side.
@@ -49,31 +50,43 @@ impl Desk {
         let is_shared = self.current.load().engine.holdings.is_shared();
         let mut poll = tokio::time::interval(if is_shared { POLL_SHARED } else { POLL });
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let metrics = self.current.load().engine.metrics.clone();
-        let mut failing = false;
+        let mut away_since = None;
         while !self.stop.is_cancelled() {
             poll.tick().await;
             failpoint::reach("desk_looked");
-            match self.store.take_request().await {
-                Ok(taken) => {
-                    failing = false;
-                    self.eyes.state_answered();
-                    if !is_shared {
-                        metrics.state_up(true);
-                    }
-                    if let Some((id, request)) = taken {
-                        let work = self.clone().carry_out(id, request);
-                        self.requests.spawn(within(Task::Request, None, work));
-                    }
-                }
-                // Whoever shares says so.
-                Err(_) if is_shared || failing => {}
-                Err(error) => {
-                    failing = true;
-                    metrics.state_up(false);
-                    tracing::error!(%error, "requests in the state cannot be read");
+            // The error of one that cannot be taken is the state's own.
+            if let Ok(taken) = self.store.take_request().await {
+                self.eyes.state_answered();
+                if let Some((id, request)) = taken {
+                    let work = self.clone().carry_out(id, request);
+                    self.requests.spawn(within(Task::Request, None, work));
                 }
             }
+            self.tell_of_state(&mut away_since);
+        }
+    }
+
+    /// Says once when the state cannot be used any more, and when it can be again.
+    fn tell_of_state(&self, away_since: &mut Option<Instant>) {
+        match (self.store.failing(), *away_since) {
+            (Some(error), None) => {
+                *away_since = Some(Instant::now());
+                tracing::warn!(
+                    event = event::STATE_UNAVAILABLE,
+                    %error,
+                    "without the state nothing is pushed; it is tried until it works"
+                );
+            }
+            (None, Some(since)) => {
+                *away_since = None;
+                tracing::info!(
+                    event = event::STATE_RECOVERED,
+                    elapsed_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
+                    "the state works again"
+                );
+                self.eyes.state_recovered();
+            }
+            _ => {}
         }
     }
 

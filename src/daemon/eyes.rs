@@ -128,6 +128,11 @@ impl DaemonEyes {
         *lock(&self.state_answered) = Instant::now();
     }
 
+    /// The state can be used again: what failed for want of it is looked at.
+    pub fn state_recovered(&self) {
+        self.scheduler.recovered(None);
+    }
+
     /// What became of the newest configuration: whether it is refused, and an older one in force.
     pub fn refused(&self, refused: bool) {
         self.refused.store(refused, Ordering::Relaxed);
@@ -155,6 +160,30 @@ impl DaemonEyes {
         !self.joined.swap(true, Ordering::Relaxed)
     }
 
+    /// What is still to come before this process is ready for the first time.
+    fn missing(&self) -> Vec<String> {
+        // A key that a reload adds does not make what was ready unready.
+        if self.was_ready.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let mut missing = Vec::new();
+        if !self.signed_in.load(Ordering::Relaxed) {
+            missing.push("not signed in to Flashback yet".to_owned());
+        }
+        if self.is_shared() && !self.joined.load(Ordering::Relaxed) {
+            missing.push("not among the replicas that share the state yet".to_owned());
+        }
+        let unseen = self.scheduler.unseen();
+        if unseen > 0 {
+            missing.push(format!("not looked at yet: {unseen} keys"));
+        }
+        if self.every_source_is_away() {
+            missing.push("no source gives an answer that is of use".to_owned());
+        }
+        self.was_ready.store(missing.is_empty(), Ordering::Relaxed);
+        missing
+    }
+
     /// Flashback has been signed in to.
     pub fn signed_in(&self) {
         self.signed_in.store(true, Ordering::Relaxed);
@@ -180,34 +209,22 @@ impl Eyes for DaemonEyes {
         }
     }
 
+    fn state(&self) -> Result<(), String> {
+        let failing = self.current.load().engine.store.failing();
+        failing.map_or(Ok(()), |error| Err(error.to_string()))
+    }
+
     fn ready(&self) -> Result<(), Vec<String>> {
-        // A key that a reload adds does not make what was ready unready.
-        if self.was_ready.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        let mut missing = Vec::new();
-        if !self.signed_in.load(Ordering::Relaxed) {
-            missing.push("not signed in to Flashback yet".to_owned());
-        }
-        if self.is_shared() && !self.joined.load(Ordering::Relaxed) {
-            missing.push("not among the replicas that share the state yet".to_owned());
-        }
-        let unseen = self.scheduler.unseen();
-        if unseen > 0 {
-            missing.push(format!("not looked at yet: {unseen} keys"));
-        }
-        if self.every_source_is_away() {
-            missing.push("no source gives an answer that is of use".to_owned());
-        }
-        if missing.is_empty() {
-            self.was_ready.store(true, Ordering::Relaxed);
-            Ok(())
-        } else {
-            Err(missing)
+        let mut missing = self.missing();
+        missing.extend(self.state().err());
+        match missing.is_empty() {
+            true => Ok(()),
+            false => Err(missing),
         }
     }
 
     fn metrics(&self) -> String {
+        self.metrics.state_up(self.state().is_ok());
         self.metrics.render()
     }
 
@@ -238,7 +255,8 @@ impl Eyes for DaemonEyes {
             at,
             started_at: self.started_at,
             live: self.live().is_ok(),
-            missing: self.ready().err().unwrap_or_default(),
+            missing: self.missing(),
+            state: self.state().err(),
             refused: self.is_refused(),
             services: overview::services(&fleet, |service| self.watch.last_outage(service)),
             replicas: overview::replicas(replicas),

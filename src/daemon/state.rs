@@ -1,7 +1,11 @@
 //! The state the configuration names, open.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+
+use chrono::{SecondsFormat, Utc};
+use tokio::time::Instant;
 
 use crate::config::{PostgresConfig, StateConfig};
 use crate::lease::Holdings;
@@ -14,6 +18,13 @@ use crate::telemetry::event;
 
 /// How often a database that does not answer at the start is asked again.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// How long another process that works on the state file is waited for: one that is being replaced
+/// finishes a push first.
+const PREDECESSOR: Duration = Duration::from_secs(30);
+
+/// How often it is looked whether that process has ended.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// The state, and what is needed to share it.
 #[derive(Clone)]
@@ -49,14 +60,11 @@ impl State {
     /// [`StoreError`].
     pub async fn open(config: &StateConfig) -> Result<Self, StoreError> {
         match config {
-            StateConfig::Sqlite { path } => {
-                let holder = format!("flashback-rotator run, process {}", std::process::id());
-                Ok(Self {
-                    store: Arc::new(Sqlite::open(path, &holder)?),
-                    holdings: Arc::new(Holdings::alone()),
-                    shared: None,
-                })
-            }
+            StateConfig::Sqlite { path } => Ok(Self {
+                store: Arc::new(open_file(path).await?),
+                holdings: Arc::new(Holdings::alone()),
+                shared: None,
+            }),
             StateConfig::Postgres(config) => {
                 let store = wait_for(config).await?;
                 Ok(Self::shared(Arc::new(store), config, Role::Daemon))
@@ -77,6 +85,35 @@ impl State {
             }),
         }
     }
+}
+
+/// Opens the state file, after the process that works on it has ended.
+async fn open_file(path: &Path) -> Result<Sqlite, StoreError> {
+    let begun = Instant::now();
+    let mut told = false;
+    loop {
+        match Sqlite::open(path, &holder("run")) {
+            Err(error @ StoreError::Locked { .. }) if begun.elapsed() < PREDECESSOR => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!(
+                        event = event::STATE_UNAVAILABLE,
+                        %error,
+                        "another process works on the state; it is waited for up to 30 seconds"
+                    );
+                }
+            }
+            opened => return opened,
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// What a process that works on a state file says of itself to others, who may be on another machine, or
+/// in another container with its own process numbers.
+pub fn holder(command: &str) -> String {
+    let now = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
+    let (host, process) = (host(), std::process::id());
+    format!("flashback-rotator {command} on host {host}, process {process} there, since {now}")
 }
 
 async fn wait_for(config: &PostgresConfig) -> Result<Postgres, StoreError> {
@@ -100,7 +137,12 @@ async fn wait_for(config: &PostgresConfig) -> Result<Postgres, StoreError> {
 
 /// This process among the others, for people: its host and its number there.
 fn name() -> String {
+    format!("{}/{}", host(), std::process::id())
+}
+
+/// The name of this machine; in Kubernetes, that of the pod.
+fn host() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = Some(host.trim()).filter(|host| !host.is_empty());
-    format!("{}/{}", host.unwrap_or("localhost"), std::process::id())
+    host.unwrap_or("localhost").to_owned()
 }

@@ -55,7 +55,13 @@ pub trait Eyes: Send + Sync {
     /// What does not, in a line.
     fn live(&self) -> Result<(), String>;
 
-    /// Whether everything was looked at once.
+    /// Whether the state can be used.
+    ///
+    /// # Errors
+    /// Why not, for people.
+    fn state(&self) -> Result<(), String>;
+
+    /// Whether everything was looked at once, and the state can be used.
     ///
     /// # Errors
     /// What is still missing, a line each.
@@ -155,6 +161,7 @@ impl Routes {
     fn new(eyes: &Arc<dyn Eyes>) -> Self {
         let health = Router::new()
             .route("/livez", get(livez))
+            .route("/healthz", get(healthz))
             .route("/readyz", get(readyz));
         let told = Router::new()
             .route("/metrics", get(metrics))
@@ -199,6 +206,15 @@ async fn livez(State(eyes): State<Arc<dyn Eyes>>) -> Response {
     match eyes.live() {
         Ok(()) => "alive\n".into_response(),
         Err(reason) => unavailable(format!("{reason}\n")),
+    }
+}
+
+/// `/livez` is for whoever restarts what does not live, which fills no disk with room. This is for whoever
+/// is to know.
+async fn healthz(State(eyes): State<Arc<dyn Eyes>>) -> Response {
+    match eyes.state() {
+        Err(reason) if eyes.live().is_ok() => unavailable(format!("{reason}\n")),
+        _ => livez(State(eyes)).await,
     }
 }
 

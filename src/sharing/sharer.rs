@@ -101,7 +101,6 @@ impl Sharer {
                 ticked = Ok(());
             }
             self.worker.state_answers(ticked.is_ok());
-            self.teller.state(ticked.as_ref().err());
             let tick = TICK.min(self.terms.lease / TICKS);
             let wait = tick.mul_f64(rand::random_range(0.9..1.1));
             if leave.run_until_cancelled(sleep(wait)).await.is_none() {

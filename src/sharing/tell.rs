@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
-
 use crate::model::KeyId;
 use crate::store::StoreError;
 use crate::store::share::Standing;
@@ -13,39 +11,11 @@ use crate::telemetry::metrics::Metrics;
 /// Says each thing once.
 pub struct Teller {
     metrics: Arc<Metrics>,
-    away_since: Option<Instant>,
 }
 
 impl Teller {
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self {
-            metrics,
-            away_since: None,
-        }
-    }
-
-    /// Whether the state answered, and if not, why.
-    pub fn state(&mut self, error: Option<&StoreError>) {
-        self.metrics.state_up(error.is_none());
-        match (error, self.away_since) {
-            (Some(error), None) => {
-                self.away_since = Some(Instant::now());
-                tracing::warn!(
-                    event = event::STATE_UNAVAILABLE,
-                    %error,
-                    "without the state nothing is looked at and nothing is pushed; it is asked until it answers"
-                );
-            }
-            (None, Some(since)) => {
-                self.away_since = None;
-                tracing::info!(
-                    event = event::STATE_RECOVERED,
-                    elapsed_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
-                    "the state answers again"
-                );
-            }
-            _ => {}
-        }
+        Self { metrics }
     }
 
     /// How a renewal ended.

@@ -13,6 +13,7 @@
 //!   requests go beside the one that works.
 
 pub mod edits;
+mod health;
 pub mod postgres;
 pub mod share;
 pub mod sqlite;
@@ -158,6 +159,10 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn unheard(&self, key: &KeyId) -> Result<Vec<Edit>, StoreError>;
+
+    /// Why this process cannot use the state, where what it last tried failed: a write, which is tried
+    /// again every few seconds until one succeeds, or the question it asks all the time.
+    fn failing(&self) -> Option<StoreError>;
 
     /// Hands a request to the process that works on this state.
     ///

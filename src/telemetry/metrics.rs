@@ -161,7 +161,7 @@ metrics! {
         "listing_unreadable_entries",
         "Entries of the last lists of the workspace that could not be read";
     state_up: Gauge = Gauge::default(),
-        "state_up", "1 while the state answers";
+        "state_up", "1 while the state answers and takes writes";
     replicas: Gauge = Gauge::default(),
         "replicas", "Processes that share the keys, this one among them";
     keys_held: Gauge = Gauge::default(),

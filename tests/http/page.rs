@@ -104,6 +104,7 @@ pub fn overview(keys: Vec<Key>) -> Overview {
         started_at: now - TimeDelta::hours(5),
         live: true,
         missing: vec!["not signed in to Flashback yet".to_owned()],
+        state: None,
         refused: true,
         services: vec![service("Flashback", Answers::NotYet), away, recovered],
         replicas: vec![replica("host-1/17", true), replica("host-2/4", false)],
@@ -238,7 +239,7 @@ async fn what_others_write_stays_text() {
     for html in [plain, asked] {
         let own = html.matches("<script").count();
         assert_eq!(own, 1, "a script of others in {html}");
-        for word in ["<img", "<b>&", "<x>", "\"><script"] {
+        for word in ["<img", "<b>&", "<x>", "\"><script", "\u{202e}"] {
             assert!(!html.contains(word), "`{word}` in {html}");
         }
         let quoted = "&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;";

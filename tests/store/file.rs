@@ -26,13 +26,9 @@ async fn a_second_process_is_refused_and_told_by_whom() {
     let first = Sqlite::open(&file.path(), "flashback-rotator run, pid 123").expect("opened");
     let holder = Some("flashback-rotator run, pid 123".to_owned());
     assert_eq!(Sqlite::holder(&file.path()), holder);
-    let link = file.directory.path().join("link.db");
-    std::os::unix::fs::symlink(file.path(), &link).expect("a link");
-    for path in [&file.path(), &link] {
-        let error = refusal(path);
-        assert!(error.to_string().contains("pid 123"), "{error}");
-        assert!(matches!(&error, StoreError::Locked { holder: found, .. } if *found == holder));
-    }
+    let error = refusal(&file.path());
+    assert!(error.to_string().contains("pid 123"), "{error}");
+    assert!(matches!(&error, StoreError::Locked { holder: found, .. } if *found == holder));
     let beside = Sqlite::open_beside(&file.path()).expect("beside");
     assert!(beside.is_some(), "readers go beside it");
     drop(first);
@@ -92,6 +88,80 @@ async fn only_its_user_can_read_it() {
         files, 4,
         "the file, its lock, its log and its shared memory"
     );
+}
+
+#[tokio::test]
+async fn what_others_could_read_or_write_is_closed_to_them() {
+    let file = File::new();
+    let store = file.works();
+    store.save(&full("a", 1), None).await.expect("saved");
+    // As after a crash: the log and the shared memory stay where they are.
+    let kept = tempfile::tempdir().expect("a directory");
+    let files = ["state.db", "state.db-wal", "state.db-shm", "state.db.lock"];
+    for name in files {
+        let from = file.directory.path().join(name);
+        std::fs::copy(from, kept.path().join(name)).expect("copied");
+        allow(&kept.path().join(name), 0o666);
+    }
+    drop(store);
+    let path = kept.path().join("state.db");
+    let store = Sqlite::open(&path, "the test").expect("opened");
+    for name in files {
+        let found = kept.path().join(name).metadata().expect("there");
+        assert_eq!(found.permissions().mode() & 0o777, 0o600, "{name}");
+    }
+    assert_eq!(store.load(&key("a")).await.expect("read"), full("a", 1));
+}
+
+#[test]
+fn names_that_lead_to_other_files_are_refused_and_lead_to_no_harm() {
+    let file = File::new();
+    drop(file.works());
+    let other = file.directory.path().join("other");
+    let names = ["state.db", "state.db.lock", "state.db-wal", "state.db-shm"];
+    for name in names {
+        let path = file.directory.path().join(name);
+        let _ = std::fs::rename(&path, file.directory.path().join("kept"));
+        std::fs::write(&other, "theirs").expect("written");
+        allow(&other, 0o644);
+        type Link = fn(&Path, &Path) -> std::io::Result<()>;
+        let links: [(Link, &str); 2] = [
+            (|to, at| std::os::unix::fs::symlink(to, at), "symbolic link"),
+            (|to, at| std::fs::hard_link(to, at), "2 names"),
+        ];
+        for (link, words) in links {
+            link(&other, &path).expect("linked");
+            let error = refusal(&file.path());
+            assert!(error.to_string().contains(words), "{name}: {error}");
+            if name == "state.db" {
+                let beside = Sqlite::open_beside(&path).map(|_| ());
+                assert!(beside.is_err(), "{words}");
+            }
+            std::fs::remove_file(&path).expect("removed");
+        }
+        // One that leads nowhere makes nothing there.
+        std::os::unix::fs::symlink(file.directory.path().join("none"), &path).expect("linked");
+        refusal(&file.path());
+        std::fs::remove_file(&path).expect("removed");
+        assert!(!file.directory.path().join("none").exists());
+        assert_eq!(std::fs::read_to_string(&other).expect("read"), "theirs");
+        let mode = other.metadata().expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o644);
+        std::fs::remove_file(&other).expect("removed");
+        let _ = std::fs::rename(file.directory.path().join("kept"), &path);
+    }
+    // A lock that is somebody's document is none.
+    let lock = file.directory.path().join("state.db.lock");
+    let document = "theirs\n".repeat(100);
+    std::fs::write(&lock, &document).expect("written");
+    assert!(refusal(&file.path()).to_string().contains("something else"));
+    assert_eq!(std::fs::read_to_string(&lock).expect("read"), document);
+    std::fs::remove_file(&lock).expect("removed");
+    // Below a directory that is a link, the state is where it is.
+    let link = tempfile::tempdir().expect("a directory");
+    let link = link.path().join("link");
+    std::os::unix::fs::symlink(file.directory.path(), &link).expect("linked");
+    drop(Sqlite::open(&link.join("state.db"), "the test").expect("opened"));
 }
 
 #[tokio::test]
@@ -241,6 +311,25 @@ async fn damage_is_named() {
         page[..64].fill(0xa5);
     }
     damage(&scribbled);
+}
+
+#[test]
+fn the_words_of_a_damaged_file_are_not_repeated() {
+    let file = File::new();
+    drop(file.works());
+    let shell = Connection::open(file.path()).expect("opened");
+    // Each word of it may be shown elsewhere.
+    shell
+        .execute_batch(
+            "PRAGMA writable_schema = ON;
+             UPDATE sqlite_schema SET sql = 'CREATE TABLE looks (the password is not a valid token'
+             WHERE name = 'looks';",
+        )
+        .expect("damaged");
+    drop(shell);
+    let error = refusal(&file.path()).to_string();
+    assert!(error.contains("damaged"), "{error}");
+    assert!(!error.contains("password"), "{error}");
 }
 
 #[test]

@@ -40,10 +40,8 @@ struct Claimed {
 
 impl Claimed {
     fn away() -> StoreError {
-        StoreError::Failed {
-            place: "here".to_owned(),
-            reason: "it is away".to_owned(),
-        }
+        let (place, reason) = ("here".to_owned(), "it is away".to_owned());
+        StoreError::Failed { place, reason }
     }
 
     /// Whether the record may be written, and whether that is to be told.
@@ -104,6 +102,10 @@ impl Store for Claimed {
         self.records.flush().await
     }
 
+    fn failing(&self) -> Option<StoreError> {
+        self.records.failing()
+    }
+
     async fn history(
         &self,
         key: Option<&KeyId>,
@@ -141,13 +143,8 @@ impl Store for Claimed {
         self.records.take_request().await
     }
 
-    async fn report_progress(
-        &self,
-        id: RequestId,
-        done: u32,
-        total: u32,
-    ) -> Result<(), StoreError> {
-        self.records.report_progress(id, done, total).await
+    async fn report_progress(&self, id: RequestId, done: u32, of: u32) -> Result<(), StoreError> {
+        self.records.report_progress(id, done, of).await
     }
 
     async fn answer(&self, id: RequestId, answer: &str) -> Result<(), StoreError> {

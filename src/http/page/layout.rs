@@ -29,6 +29,9 @@ pub fn page(overview: &Overview, query: &Query) -> Markup {
             h1 { (verdict.words) }
         }
         @for missing in &overview.missing { p.note { "Starting: " (missing) "." } }
+        @if let Some(reason) = &overview.state {
+            p.note.bad { "The state cannot be used, and nothing is pushed before it can: " bdi { (reason) } }
+        }
         @if overview.refused {
             p.note.bad {
                 "The newest configuration is refused, and the one before goes on. The log says what \

@@ -35,6 +35,7 @@ use super::{ANSWER_TIME, Eyes};
 use crate::engine::row::Row;
 use crate::model::strip::SLOTS;
 use crate::model::{HistoryRow, Mark};
+use crate::words::is_invisible;
 
 use query::Query;
 
@@ -62,6 +63,8 @@ pub struct Overview {
     pub live: bool,
     /// What is still missing after a start, for people; nothing once it was ready.
     pub missing: Vec<String>,
+    /// Why the state cannot be used, where it cannot.
+    pub state: Option<String>,
     /// Whether the newest configuration is refused, and an older one in force.
     pub refused: bool,
     /// Flashback, then the sources.
@@ -193,7 +196,21 @@ async fn page(State(desk): State<Arc<Desk>>, RawQuery(query): RawQuery) -> Respo
             HeaderValue::from_static("text/html; charset=utf-8"),
         ),
     ];
-    (status, headers, document.into_string()).into_response()
+    let document = numbered(&document.into_string());
+    (status, headers, document).into_response()
+}
+
+/// Shows characters that turn or hide a text by their numbers; lines may end.
+fn numbered(document: &str) -> String {
+    let mut shown = String::with_capacity(document.len());
+    for c in document.chars() {
+        match c {
+            '\n' | '\t' => shown.push(c),
+            c if is_invisible(c) => shown.extend(c.escape_unicode()),
+            c => shown.push(c),
+        }
+    }
+    shown
 }
 
 fn unavailable(query: &Query, reason: &str) -> (StatusCode, Markup) {

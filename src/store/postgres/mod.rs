@@ -33,6 +33,7 @@ use self::notes::Notes;
 use self::place::Place;
 use self::pool::Pool;
 use super::edits::{Heard, Watch};
+use super::health::Health;
 use super::{Request, RequestId, RequestState, Store, StoreError};
 use crate::config::{PostgresConfig, SecretRef};
 use crate::credential::{FromEnv, FromFile, FromSystemd, SharedCredential};
@@ -50,6 +51,7 @@ pub struct Postgres {
 struct Inner {
     pool: Pool,
     notes: Notes,
+    health: Health,
     /// As whom this process has joined; zero where it has not.
     replica: AtomicI64,
     /// Held by whoever takes a request.
@@ -94,6 +96,7 @@ impl Postgres {
         let inner = Arc::new(Inner {
             pool: Pool::new(connector)?,
             notes: Notes::new(),
+            health: Health::default(),
             replica: AtomicI64::new(0),
             taking: tokio::sync::Mutex::default(),
         });
@@ -167,11 +170,13 @@ impl Store for Postgres {
     }
 
     async fn save(&self, record: &Record, row: Option<&HistoryRow>) -> Result<(), StoreError> {
-        self.inner.put(record, row, None).await
+        let put = self.inner.put(record, row, None).await;
+        self.inner.health.written(put)
     }
 
     async fn save_verified(&self, record: &Record, by: Verifier) -> Result<(), StoreError> {
-        self.inner.put(record, None, Some(by)).await
+        let put = self.inner.put(record, None, Some(by)).await;
+        self.inner.health.written(put)
     }
 
     fn note_look(&self, key: &KeyId, note: LookNote) {
@@ -200,7 +205,8 @@ impl Store for Postgres {
         read_to: DateTime<Utc>,
         heard: &[Heard],
     ) -> Result<(), StoreError> {
-        self.inner.heard(workspace, read_to, heard).await
+        let kept = self.inner.heard(workspace, read_to, heard).await;
+        self.inner.health.written(kept)
     }
 
     async fn edited(&self) -> Result<Vec<KeyId>, StoreError> {
@@ -209,6 +215,10 @@ impl Store for Postgres {
 
     async fn unheard(&self, key: &KeyId) -> Result<Vec<Edit>, StoreError> {
         self.inner.unheard_of(key).await
+    }
+
+    fn failing(&self) -> Option<StoreError> {
+        self.inner.health.failing()
     }
 
     async fn submit(&self, request: &Request) -> Result<RequestId, StoreError> {

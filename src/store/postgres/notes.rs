@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::Inner;
 use super::value::{int, ints, texts, times};
@@ -17,7 +18,7 @@ use crate::store::StoreError;
 const GATHER: Duration = Duration::from_secs(1);
 
 /// Until what could not be written is tried again.
-const AGAIN: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// Notes are cheap to lose, and are not waited for. They are written where the key is still held by
 /// whoever left them: another one knows better.
@@ -33,6 +34,9 @@ ON CONFLICT (key) DO UPDATE SET (checked_at, next_at, problem, strip, session, t
     = (EXCLUDED.checked_at, EXCLUDED.next_at, EXCLUDED.problem, EXCLUDED.strip, EXCLUDED.session,
        EXCLUDED.turn)
 WHERE rotator_looks.session <> EXCLUDED.session OR rotator_looks.turn < EXCLUDED.turn";
+
+/// A row is written again as it is.
+const WRITE_NOTHING: &str = "UPDATE rotator_meta SET value = value WHERE name = 'fingerprint_key'";
 
 /// A note, and when it was left among the others of this process.
 #[derive(Clone)]
@@ -143,9 +147,14 @@ impl Inner {
     /// Writes what is gathered, for good, and gives back connections that nobody uses.
     pub(super) async fn keep_writing(&self) {
         loop {
-            self.notes.first.notified().await;
+            let first = self.notes.first.notified();
+            match self.health.is_to_write_again() {
+                false => first.await,
+                // Whether the state takes writes again is to be known, whatever there is to write.
+                true => _ = timeout(AGAIN, first).await,
+            }
             tokio::time::sleep(GATHER).await;
-            // What cannot be written now is kept; the next save has the error.
+            // What cannot be written now is kept.
             if self.write_notes().await.is_err() {
                 tokio::time::sleep(AGAIN).await;
             }
@@ -160,8 +169,9 @@ impl Inner {
             notes: &self.notes,
             written: false,
         };
-        if !notes.is_empty() {
-            self.write(&notes).await?;
+        if !notes.is_empty() || self.health.is_to_write_again() {
+            let written = self.write(&notes).await;
+            self.health.written(written)?;
         }
         writing.written = true;
         Ok(())
@@ -180,12 +190,13 @@ impl Inner {
             ints(columns.turns),
             int(replica),
         ];
+        let statement: (_, &[_]) = match notes.is_empty() {
+            false => (WRITE, &parameters),
+            true => (WRITE_NOTHING, &[]),
+        };
         let mut session = self.pool.session().await?;
         session
-            .transaction(
-                "SET LOCAL synchronous_commit = off",
-                &[(WRITE, &parameters)],
-            )
+            .transaction("SET LOCAL synchronous_commit = off", &[statement])
             .await
             .map(drop)
     }

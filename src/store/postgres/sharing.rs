@@ -78,19 +78,8 @@ impl Role {
 #[async_trait]
 impl Share for Postgres {
     async fn join(&self, member: &Member, lease: Duration) -> Result<ReplicaId, StoreError> {
-        let mut session = self.inner.pool.session().await?;
-        let rows = session
-            .query(
-                "INSERT INTO rotator_replicas (name, role, until)
-                 VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3)) RETURNING id",
-                &[
-                    text(plain(&member.name)),
-                    text(member.role.word()),
-                    seconds(lease.as_secs_f64()),
-                ],
-            )
-            .await?;
-        let replica = ReplicaId(number(&rows));
+        let joined = self.add_replica(member, lease).await;
+        let replica = self.inner.health.answered(joined)?;
         self.inner.joined(replica);
         Ok(replica)
     }
@@ -112,43 +101,8 @@ impl Share for Postgres {
         replica: ReplicaId,
         renewal: Renewal,
     ) -> Result<Option<Standing>, StoreError> {
-        let id = replica.0;
-        let wants = i64::from(renewal.wants);
-        // An answer that comes after the lease is over is of no use, and there is time for another try.
-        let mut session = self
-            .inner
-            .pool
-            .session_within(part(renewal.lease, 2))
-            .await?;
-        let renewed = session
-            .query(
-                "UPDATE rotator_replicas
-                 SET until = clock_timestamp() + make_interval(secs => $2), wants = $3::int8
-                 WHERE id = $1 RETURNING id",
-                &[int(id), seconds(renewal.lease.as_secs_f64()), int(wants)],
-            )
-            .await?;
-        if renewed.is_empty() {
-            return Ok(None);
-        }
-        if renewal.strike_out {
-            self.strike_out(id, part(renewal.lease, 4)).await;
-        }
-        let late = seconds(LATE_WRITE.as_secs_f64());
-        session.query(COME_DUE, &[int(id), late]).await?;
-        let rows = session.query(STANDING, &[int(id)]).await?;
-        let Some(row) = rows.first() else {
-            return Ok(None);
-        };
-        let columns = self.inner.columns(row);
-        let due: Vec<&str> = columns.get("due")?;
-        Ok(Some(Standing {
-            daemons: count(&columns, "daemons")?,
-            rank: count(&columns, "rank")?,
-            wanted: count(&columns, "wanted")?,
-            free: count(&columns, "free")?,
-            due: due.into_iter().map(KeyId::new).collect(),
-        }))
+        let renewed = self.renew_and_see(replica, renewal).await;
+        self.inner.health.answered(renewed)
     }
 
     async fn claim(
@@ -265,6 +219,66 @@ impl Share for Postgres {
 }
 
 impl Postgres {
+    async fn add_replica(&self, member: &Member, lease: Duration) -> Result<ReplicaId, StoreError> {
+        let mut session = self.inner.pool.session().await?;
+        let rows = session
+            .query(
+                "INSERT INTO rotator_replicas (name, role, until)
+                 VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3)) RETURNING id",
+                &[
+                    text(plain(&member.name)),
+                    text(member.role.word()),
+                    seconds(lease.as_secs_f64()),
+                ],
+            )
+            .await?;
+        Ok(ReplicaId(number(&rows)))
+    }
+
+    async fn renew_and_see(
+        &self,
+        replica: ReplicaId,
+        renewal: Renewal,
+    ) -> Result<Option<Standing>, StoreError> {
+        let id = replica.0;
+        let wants = i64::from(renewal.wants);
+        // An answer that comes after the lease is over is of no use, and there is time for another try.
+        let mut session = self
+            .inner
+            .pool
+            .session_within(part(renewal.lease, 2))
+            .await?;
+        let renewed = session
+            .query(
+                "UPDATE rotator_replicas
+                 SET until = clock_timestamp() + make_interval(secs => $2), wants = $3::int8
+                 WHERE id = $1 RETURNING id",
+                &[int(id), seconds(renewal.lease.as_secs_f64()), int(wants)],
+            )
+            .await?;
+        if renewed.is_empty() {
+            return Ok(None);
+        }
+        if renewal.strike_out {
+            self.strike_out(id, part(renewal.lease, 4)).await;
+        }
+        let late = seconds(LATE_WRITE.as_secs_f64());
+        session.query(COME_DUE, &[int(id), late]).await?;
+        let rows = session.query(STANDING, &[int(id)]).await?;
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
+        let columns = self.inner.columns(row);
+        let due: Vec<&str> = columns.get("due")?;
+        Ok(Some(Standing {
+            daemons: count(&columns, "daemons")?,
+            rank: count(&columns, "rank")?,
+            wanted: count(&columns, "wanted")?,
+            free: count(&columns, "free")?,
+            due: due.into_iter().map(KeyId::new).collect(),
+        }))
+    }
+
     /// What cannot be done now, because a save of one of theirs is under way, is done with the next
     /// renewal: this one must not wait for it.
     async fn strike_out(&self, id: i64, limit: Duration) {

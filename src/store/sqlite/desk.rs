@@ -11,10 +11,13 @@ use std::time::{Duration, Instant};
 use rusqlite::ffi::SQLITE_READONLY_DBMOVED;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
+use super::place::Place;
 use super::rows::{history_row, look, looks, put_look, record};
 use super::saves::Save;
+use super::schema;
 use crate::failpoint;
 use crate::model::{HistoryRow, KeyId, LookNote, Record};
+use crate::store::health::Health;
 use crate::telemetry::panics::{Task, within_now};
 
 /// How long notes are gathered before they are written.
@@ -23,6 +26,9 @@ const GATHER: Duration = Duration::from_secs(1);
 /// The same where they are many: nearly every page of the table is written each time then, so
 /// that writing often costs the disk and tells nobody more.
 const GATHER_MANY: Duration = Duration::from_secs(10);
+
+/// How soon a write is tried again after one that failed: what hindered it may be over.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// From how many notes in one writing on they are many.
 const MANY: usize = 256;
@@ -94,11 +100,14 @@ pub(super) fn work_through(jobs: &Receiver<Job>, desk: &mut Desk) {
             survive(|| work(desk));
         }
         if due.is_some_and(|at| at <= Instant::now()) {
-            // What cannot be written now is kept and tried again; the next save has the error.
+            // What cannot be written now is kept and tried again.
             due = match survive(|| desk.write_notes()) {
-                Some(Ok(())) => None,
-                _ => Some(Instant::now() + GATHER_MANY),
+                Some(_) => None,
+                None => Some(Instant::now() + AGAIN),
             };
+        }
+        if desk.health.is_to_write_again() {
+            due = due.or_else(|| Some(Instant::now() + AGAIN));
         }
     }
     survive(|| desk.write_notes());
@@ -121,24 +130,41 @@ pub(super) struct Desk {
     pub(super) holder: String,
     /// `PRAGMA data_version` when there was last no request to take.
     pub(super) no_request_since: Option<i64>,
-    path: PathBuf,
-    /// Device and inode of the file that was opened.
-    identity: Option<(u64, u64)>,
+    place: Place,
+    health: Arc<Health>,
+    /// Device and inode of each file that was opened.
+    files: Vec<(PathBuf, Option<(u64, u64)>)>,
     notes: Notes,
     gather: Duration,
 }
 
 impl Desk {
-    pub(super) fn new(connection: Connection, path: &Path, holder: &str) -> Self {
+    /// `files` are those that the connection has open.
+    pub(super) fn new(
+        connection: Connection,
+        place: Place,
+        files: Vec<PathBuf>,
+        holder: &str,
+    ) -> Self {
+        let file = |path: PathBuf| {
+            let identity = identity(&path);
+            (path, identity)
+        };
         Self {
-            path: path.to_owned(),
-            identity: identity(path),
+            place,
+            health: Arc::default(),
+            files: files.into_iter().map(file).collect(),
             connection,
             holder: holder.to_owned(),
             no_request_since: None,
             notes: Notes::default(),
             gather: GATHER,
         }
+    }
+
+    /// The same figures, for whoever asks.
+    pub(super) fn health(&self) -> Arc<Health> {
+        self.health.clone()
     }
 
     /// The same notes, for whoever leaves them.
@@ -193,10 +219,11 @@ impl Desk {
         Ok(found)
     }
 
-    /// Without waiting for the disk: the next save does that for all that came before it.
+    /// Without waiting for the disk: the next save does that for all that came before it. After a write
+    /// that failed something is written even where there is no note.
     pub(super) fn write_notes(&mut self) -> rusqlite::Result<()> {
         let notes = std::mem::take(&mut *self.notes.lock());
-        if notes.is_empty() {
+        if notes.is_empty() && !self.health.is_to_write_again() {
             return Ok(());
         }
         let written = self.put_notes(&notes);
@@ -217,13 +244,17 @@ impl Desk {
     }
 
     fn put_notes_in_one(&mut self, notes: &HashMap<KeyId, LookNote>) -> rusqlite::Result<()> {
-        let transaction = self.write()?;
-        let mut statement = looks(&transaction)?;
-        for (key, note) in notes {
-            put_look(&mut statement, key, note)?;
-        }
-        drop(statement);
-        transaction.commit()
+        self.write(|transaction| {
+            let mut statement = looks(transaction)?;
+            for (key, note) in notes {
+                put_look(&mut statement, key, note)?;
+            }
+            match notes.is_empty() {
+                // It is what it was, and a page is written for it.
+                true => schema::mark(transaction),
+                false => Ok(()),
+            }
+        })
     }
 
     pub(super) fn history(
@@ -248,16 +279,57 @@ impl Desk {
         Ok(found)
     }
 
-    /// A transaction that writes takes its place at once: one that reads first and then finds
-    /// another writer would have to begin again. In WAL mode SQLite does not look whether the file
-    /// is still under its name, and what is written to one that is not would be lost.
-    pub(super) fn write(&mut self) -> rusqlite::Result<Transaction<'_>> {
-        if identity(&self.path) != self.identity {
-            let moved = rusqlite::ffi::Error::new(SQLITE_READONLY_DBMOVED);
-            return Err(rusqlite::Error::SqliteFailure(moved, None));
+    /// Writes in one transaction, which is the only way to write, and takes down how it ended.
+    pub(super) fn write<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let written = self.write_in_one(work);
+        self.take_down(&written);
+        written
+    }
+
+    /// The transaction takes its place at once: one that reads first and then finds another writer
+    /// would have to begin again.
+    fn write_in_one<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        self.in_place()?;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let done = work(&transaction)?;
+        transaction.commit()?;
+        Ok(done)
+    }
+
+    /// Sees to it that the files are still under their names, where nobody may write for a while.
+    pub(super) fn notice_moves(&self) {
+        if let Err(moved) = self.in_place() {
+            self.take_down::<()>(&Err(moved));
         }
-        self.connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
+    }
+
+    fn take_down<T>(&self, written: &rusqlite::Result<T>) {
+        let written = written.as_ref().map(drop);
+        // Whoever asked has the error itself.
+        let _ = self
+            .health
+            .written(written.map_err(|error| self.place.explain(error)));
+    }
+
+    /// In WAL mode SQLite does not look whether a file is still under its name, and what is written to
+    /// one that is not would be lost.
+    fn in_place(&self) -> rusqlite::Result<()> {
+        let is_in_place = |(path, opened): &(PathBuf, _)| identity(path) == *opened;
+        match self.files.iter().all(is_in_place) {
+            true => Ok(()),
+            false => {
+                let moved = rusqlite::ffi::Error::new(SQLITE_READONLY_DBMOVED);
+                Err(rusqlite::Error::SqliteFailure(moved, None))
+            }
+        }
     }
 }
 

@@ -26,33 +26,7 @@ impl Desk {
         read_to: DateTime<Utc>,
         heard: &[Heard],
     ) -> rusqlite::Result<()> {
-        let transaction = self.write()?;
-        for one in heard {
-            transaction
-                .prepare_cached(
-                    "INSERT OR IGNORE INTO edits (id, ai_llm_id, user_id, own, at)
-                     SELECT ?1, ?2, ?3, ?4, ?5
-                     WHERE EXISTS (SELECT 1 FROM keys WHERE ai_llm_id = ?2)",
-                )?
-                .execute(params![
-                    one.edit.id,
-                    one.ai_llm_id.as_str(),
-                    one.edit.user_id,
-                    one.edit.own,
-                    Time(one.at),
-                ])?;
-        }
-        transaction.execute(
-            "INSERT OR REPLACE INTO watches (workspace_id, read_to) VALUES (?1, ?2)",
-            params![workspace.as_str(), Time(read_to)],
-        )?;
-        // Twice the time for which they are asked for again.
-        transaction.execute(
-            "DELETE FROM edits WHERE at < ?1
-             AND (heard OR ai_llm_id NOT IN (SELECT ai_llm_id FROM keys WHERE ai_llm_id IS NOT NULL))",
-            [Time(read_to - OVERLAP * 2)],
-        )?;
-        transaction.commit()
+        self.write(|transaction| put_updates(transaction, workspace, read_to, heard))
     }
 
     pub(super) fn edited(&mut self) -> rusqlite::Result<Vec<KeyId>> {
@@ -80,6 +54,41 @@ impl Desk {
             })?
             .collect()
     }
+}
+
+/// Keeps what was heard of a workspace.
+fn put_updates(
+    transaction: &Transaction<'_>,
+    workspace: &WorkspaceId,
+    read_to: DateTime<Utc>,
+    heard: &[Heard],
+) -> rusqlite::Result<()> {
+    for one in heard {
+        transaction
+            .prepare_cached(
+                "INSERT OR IGNORE INTO edits (id, ai_llm_id, user_id, own, at)
+                 SELECT ?1, ?2, ?3, ?4, ?5
+                 WHERE EXISTS (SELECT 1 FROM keys WHERE ai_llm_id = ?2)",
+            )?
+            .execute(params![
+                one.edit.id,
+                one.ai_llm_id.as_str(),
+                one.edit.user_id,
+                one.edit.own,
+                Time(one.at),
+            ])?;
+    }
+    transaction.execute(
+        "INSERT OR REPLACE INTO watches (workspace_id, read_to) VALUES (?1, ?2)",
+        params![workspace.as_str(), Time(read_to)],
+    )?;
+    // Twice the time for which they are asked for again.
+    transaction.execute(
+        "DELETE FROM edits WHERE at < ?1
+         AND (heard OR ai_llm_id NOT IN (SELECT ai_llm_id FROM keys WHERE ai_llm_id IS NOT NULL))",
+        [Time(read_to - OVERLAP * 2)],
+    )?;
+    Ok(())
 }
 
 /// Notes the updates that a record has heard of.

@@ -4,13 +4,13 @@
 //! process however that ends. The file holds one line that says who has it; a line without the lock
 //! means nothing.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::thread::sleep;
 use std::time::Duration;
 
 use super::place::Place;
+use crate::files;
 use crate::store::StoreError;
 
 /// How often and how far apart a lock that is taken is tried again: [`holder`] has it for an
@@ -18,22 +18,18 @@ use crate::store::StoreError;
 const TRIES: u32 = 50;
 const APART: Duration = Duration::from_millis(10);
 
-/// The longest line that is read from a lock file.
+/// The longest line that is read from a lock file, or found in one.
 const LONGEST_LINE: u64 = 200;
+
+/// What its name ends in.
+const LOCK: &str = ".lock";
 
 /// Takes the lock and signs it with `holder`. The lock is held until the file is dropped.
 pub(super) fn take(place: &Place, holder: &str) -> Result<File, StoreError> {
-    let path = place.lock_path();
-    let fail =
-        |error: std::io::Error| place.unusable(format!("its lock {}: {error}", path.display()));
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(fail)?;
+    let path = place.beside(LOCK);
+    let refuse = |why: String| place.unusable(format!("its lock {}: {why}", path.display()));
+    let fail = |error: std::io::Error| refuse(error.to_string());
+    let mut file = files::open(&path).map_err(refuse)?;
     let mut tries = 1;
     loop {
         match file.try_lock() {
@@ -46,7 +42,12 @@ pub(super) fn take(place: &Place, holder: &str) -> Result<File, StoreError> {
             Err(TryLockError::Error(error)) => return Err(fail(error)),
         }
     }
+    if file.metadata().map_err(fail)?.len() > LONGEST_LINE {
+        let why = "it holds something else: move it away, or give the state another name";
+        return Err(refuse(why.to_owned()));
+    }
     file.set_len(0).map_err(fail)?;
+    file.rewind().map_err(fail)?;
     file.write_all(format!("{holder}\n").as_bytes())
         .map_err(fail)?;
     Ok(file)
@@ -54,7 +55,7 @@ pub(super) fn take(place: &Place, holder: &str) -> Result<File, StoreError> {
 
 /// Who has the lock now. It looks by taking a shared lock for an instant, which [`take`] allows for.
 pub(super) fn holder(place: &Place) -> Option<String> {
-    let mut file = File::open(place.lock_path()).ok()?;
+    let mut file = File::open(place.beside(LOCK)).ok()?;
     match file.try_lock_shared() {
         Ok(()) => {
             let _ = file.unlock();

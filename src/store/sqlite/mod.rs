@@ -21,6 +21,7 @@ mod tests;
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -33,6 +34,7 @@ use self::desk::{Desk, Job, Notes, work_through};
 use self::place::Place;
 use self::saves::Save;
 use super::edits::{Heard, Watch};
+use super::health::Health;
 use super::{Request, RequestId, RequestState, Store, StoreError};
 use crate::model::{Edit, HistoryRow, KeyId, LookNote, Record, Verifier, WorkspaceId};
 use crate::secret::Fingerprinter;
@@ -41,6 +43,7 @@ use crate::secret::Fingerprinter;
 pub struct Sqlite {
     place: Place,
     notes: Notes,
+    health: Arc<Health>,
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -54,9 +57,13 @@ impl Sqlite {
     /// [`StoreError::Failed`].
     pub fn open(path: &Path, holder: &str) -> Result<Self, StoreError> {
         let place = Place::new(path);
-        open::create(&place)?;
+        open::is_somewhere(&place)?;
+        open::is_a_file(&place)?;
         let lock = lock::take(&place, holder)?;
-        let mut desk = Desk::new(open::working(&place)?, path, holder);
+        open::prepare(&place)?;
+        let connection = open::working(&place)?;
+        let files = vec![path.to_owned(), place.beside("-wal")];
+        let mut desk = Desk::new(connection, place.clone(), files, holder);
         desk.give_out_again(Utc::now())
             .map_err(|error| place.explain(&error))?;
         Self::start(place, desk, Some(lock))
@@ -72,7 +79,7 @@ impl Sqlite {
         let Some(connection) = open::beside(&place)? else {
             return Ok(None);
         };
-        let desk = Desk::new(connection, path, "");
+        let desk = Desk::new(connection, place.clone(), vec![path.to_owned()], "");
         Self::start(place, desk, None).map(Some)
     }
 
@@ -81,9 +88,9 @@ impl Sqlite {
     /// # Errors
     /// [`StoreError`], where SQLite cannot make one.
     pub fn in_memory() -> Result<Self, StoreError> {
-        let path = Path::new(":memory:");
-        let place = Place::new(path);
-        let desk = Desk::new(open::in_memory(&place)?, path, "");
+        let place = Place::new(Path::new(":memory:"));
+        let connection = open::in_memory(&place)?;
+        let desk = Desk::new(connection, place.clone(), Vec::new(), "");
         Self::start(place, desk, None)
     }
 
@@ -94,7 +101,7 @@ impl Sqlite {
 
     fn start(place: Place, mut desk: Desk, lock: Option<File>) -> Result<Self, StoreError> {
         let (jobs, received) = channel();
-        let notes = desk.notes();
+        let (notes, health) = (desk.notes(), desk.health());
         let thread = std::thread::Builder::new()
             .name("state".to_owned())
             .spawn(move || {
@@ -107,6 +114,7 @@ impl Sqlite {
         Ok(Self {
             place,
             notes,
+            health,
             jobs: Some(jobs),
             thread: Some(thread),
         })
@@ -248,6 +256,10 @@ impl Store for Sqlite {
         self.ask(move |desk| desk.unheard(&key)).await
     }
 
+    fn failing(&self) -> Option<StoreError> {
+        self.health.failing()
+    }
+
     async fn submit(&self, request: &Request) -> Result<RequestId, StoreError> {
         let request = request.clone();
         self.ask(move |desk| desk.submit(&request, Utc::now()))
@@ -255,7 +267,8 @@ impl Store for Sqlite {
     }
 
     async fn take_request(&self) -> Result<Option<(RequestId, Request)>, StoreError> {
-        self.ask(|desk| desk.take_request(Utc::now())).await
+        let taken = self.ask(|desk| desk.take_request(Utc::now())).await;
+        self.health.answered(taken)
     }
 
     async fn report_progress(

@@ -1,8 +1,7 @@
 //! How a connection comes about: the file, its permissions, its settings.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::place::Place;
 use super::schema;
+use crate::files;
 use crate::store::StoreError;
 
 /// How long one process waits for another's write to end. Writes here take milliseconds.
@@ -18,50 +18,59 @@ const BUSY: Duration = Duration::from_secs(5);
 /// What the write-ahead log is cut back to after a checkpoint, in bytes.
 const LOG_LIMIT: i64 = 8 << 20;
 
-/// Makes an empty file that only this user can read, where there is none.
-pub(super) fn create(place: &Place) -> Result<(), StoreError> {
-    let directory = match place.path().parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    match directory.metadata() {
-        Ok(found) if found.is_dir() => {}
-        Ok(_) => {
-            return Err(place.unusable(format!("{} is not a directory", directory.display())));
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Err(place.unusable(format!(
-                "the directory {} does not exist: create it for this user, or set [state] url",
-                directory.display()
-            )));
-        }
-        Err(error) => return Err(place.unusable(format!("{}: {error}", directory.display()))),
-    }
-    let created = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(place.path());
-    match created {
+/// Makes an empty file where there is none, and closes to others what is there. No connection of this
+/// process may be open: SQLite's locks end when any handle of the file is closed.
+pub(super) fn prepare(place: &Place) -> Result<(), StoreError> {
+    let is_new = !is_a_file(place)?;
+    if is_new {
+        files::open(place.path())
+            .map_err(|why| place.unusable(format!("it cannot be created: {why}")))?;
         // The name must be as durable as what will be written under it.
-        Ok(_) => File::open(directory)
+        let directory = directory(place);
+        return File::open(directory)
             .and_then(|directory| directory.sync_all())
-            .map_err(|error| place.unusable(format!("{}: {error}", directory.display()))),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => is_a_file(place).map(|_| ()),
-        Err(error) => Err(place.unusable(format!(
-            "it cannot be created ({error}): give this user write permission on {}",
-            directory.display()
-        ))),
+            .map_err(|error| place.unusable(format!("{}: {error}", directory.display())));
+    }
+    for path in ["", "-wal", "-shm"].map(|ending| place.beside(ending)) {
+        if path.symlink_metadata().is_ok() {
+            files::close_to_others(&path)
+                .map_err(|why| place.unusable(format!("{}: {why}", path.display())))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether there is a file. Something else under its name is an error, and so is a name that could not
+/// be one.
+pub(super) fn is_a_file(place: &Place) -> Result<bool, StoreError> {
+    match place.path().symlink_metadata() {
+        Ok(found) => files::check(&found)
+            .map(|()| true)
+            .map_err(|why| place.unusable(why)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(place.unusable(error.to_string())),
     }
 }
 
-/// Whether there is a file. Something else under its name is an error.
-pub(super) fn is_a_file(place: &Place) -> Result<bool, StoreError> {
-    match place.path().metadata() {
-        Ok(found) if found.is_file() => Ok(true),
-        Ok(_) => Err(place.unusable("it is not a file")),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(place.unusable(error.to_string())),
+/// The directory a state is in, or is to be made in.
+fn directory(place: &Place) -> &Path {
+    match place.path().parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Sees to it that there is a directory.
+pub(super) fn is_somewhere(place: &Place) -> Result<(), StoreError> {
+    let directory = directory(place);
+    match directory.metadata() {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => Err(place.unusable(format!("{} is not a directory", directory.display()))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(place.unusable(format!(
+            "the directory {} does not exist: create it for this user, or set [state] url",
+            directory.display()
+        ))),
+        Err(error) => Err(place.unusable(format!("{}: {error}", directory.display()))),
     }
 }
 
@@ -106,9 +115,15 @@ pub(super) fn beside(place: &Place) -> Result<Option<Connection>, StoreError> {
 }
 
 fn connect(place: &Place) -> Result<Connection, StoreError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    // SQLite would not follow a link among the directories either.
+    let directory = directory(place).canonicalize();
+    let directory = directory.map_err(|error| place.unusable(error.to_string()))?;
+    let path = directory.join(place.path().file_name().unwrap_or_default());
     let connect = || -> rusqlite::Result<Connection> {
-        let connection = Connection::open_with_flags(place.path(), flags)?;
+        let connection = Connection::open_with_flags(&path, flags)?;
         connection.busy_timeout(BUSY)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;

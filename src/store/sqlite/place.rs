@@ -7,7 +7,6 @@ use rusqlite::ErrorCode;
 use rusqlite::ffi::SQLITE_READONLY_DBMOVED;
 
 use crate::store::StoreError;
-use crate::words;
 
 /// The path of a state file: puts the place into errors.
 #[derive(Clone, Debug)]
@@ -22,14 +21,10 @@ impl Place {
         &self.0
     }
 
-    /// `<state>.lock`, beside the file itself: a link to it does not lead to a second lock.
-    pub(super) fn lock_path(&self) -> PathBuf {
-        let file = self
-            .0
-            .canonicalize()
-            .unwrap_or_else(|_| self.0.to_path_buf());
-        let mut name = file.into_os_string();
-        name.push(".lock");
+    /// The file of this name and ending, such as `-wal`.
+    pub(super) fn beside(&self, ending: &str) -> PathBuf {
+        let mut name = self.0.as_os_str().to_owned();
+        name.push(ending);
         PathBuf::from(name)
     }
 
@@ -62,7 +57,8 @@ impl Place {
     }
 
     /// Turns SQLite's error into what its reader can do about it.
-    /// The codes: <https://sqlite.org/rescode.html>.
+    /// The codes: <https://sqlite.org/rescode.html>. The library's own words are not shown: of a damaged file
+    /// they can quote what is in it.
     pub(super) fn explain(&self, error: &rusqlite::Error) -> StoreError {
         let rusqlite::Error::SqliteFailure(code, _) = error else {
             return self.explain_row(error);
@@ -74,7 +70,7 @@ impl Place {
                 self.unusable("the disk is full, and nothing was written: make room on it")
             }
             ErrorCode::ReadOnly if code.extended_code == SQLITE_READONLY_DBMOVED => self.unusable(
-                "the file was moved or deleted while it was in use: put it back, or restart to begin a new one",
+                "the file or its `-wal` was moved or deleted while it was in use, or another has taken its place: what was written now would be lost. Put it back, or restart to use what is there",
             ),
             ErrorCode::ReadOnly | ErrorCode::PermissionDenied => self.unusable(
                 "it cannot be written: give this user write permission on the file and its directory",
@@ -89,7 +85,11 @@ impl Place {
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => self.failed(
                 "another process has kept it busy for too long: look for one that is stopped in the middle of a write",
             ),
-            _ => self.failed(format!("SQLite code {}: {}", code.extended_code, said(error))),
+            _ => self.failed(format!(
+                "SQLite code {}: {}",
+                code.extended_code,
+                rusqlite::ffi::code_to_str(code.extended_code)
+            )),
         }
     }
 
@@ -101,14 +101,9 @@ impl Place {
             | rusqlite::Error::IntegralValueOutOfRange(..) => {
                 self.corrupt("a row holds what this program does not write")
             }
-            _ => self.failed(said(error)),
+            _ => self.corrupt("its tables are not those of this program"),
         }
     }
-}
-
-/// SQLite's words: of a damaged file they can quote what is in it.
-fn said(error: &rusqlite::Error) -> String {
-    words::shown(&error.to_string(), &[])
 }
 
 impl std::fmt::Display for Place {

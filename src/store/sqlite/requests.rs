@@ -13,14 +13,14 @@ impl Desk {
         request: &Request,
         now: DateTime<Utc>,
     ) -> rusqlite::Result<RequestId> {
-        let transaction = self.write()?;
-        forget_old(&transaction, now)?;
-        transaction.execute(
-            "INSERT INTO requests (submitted_at, request) VALUES (?1, ?2)",
-            params![Time(now), Json(request)],
-        )?;
-        let id = transaction.last_insert_rowid();
-        transaction.commit()?;
+        let id = self.write(|transaction| {
+            forget_old(transaction, now)?;
+            transaction.execute(
+                "INSERT INTO requests (submitted_at, request) VALUES (?1, ?2)",
+                params![Time(now), Json(request)],
+            )?;
+            Ok(transaction.last_insert_rowid())
+        })?;
         // `data_version` does not move for what is written here.
         self.no_request_since = None;
         Ok(RequestId(id))
@@ -29,14 +29,15 @@ impl Desk {
     /// What a process that is gone had taken is there to be taken again. Only whoever holds the
     /// lock may say so.
     pub(super) fn give_out_again(&mut self, now: DateTime<Utc>) -> rusqlite::Result<()> {
-        let transaction = self.write()?;
-        forget_old(&transaction, now)?;
-        transaction.execute(
-            "UPDATE requests SET claimed_at = NULL, claimed_by = NULL, done = 0, total = 0
-             WHERE claimed_at IS NOT NULL AND answer IS NULL",
-            [],
-        )?;
-        transaction.commit()
+        self.write(|transaction| {
+            forget_old(transaction, now)?;
+            transaction.execute(
+                "UPDATE requests SET claimed_at = NULL, claimed_by = NULL, done = 0, total = 0
+                 WHERE claimed_at IS NOT NULL AND answer IS NULL",
+                [],
+            )?;
+            Ok(())
+        })
     }
 
     /// Asked several times a second: while nobody else has written, it costs no query.
@@ -44,6 +45,7 @@ impl Desk {
         &mut self,
         now: DateTime<Utc>,
     ) -> rusqlite::Result<Option<(RequestId, Request)>> {
+        self.notice_moves();
         // Read before the question, so that what comes in between is not missed.
         let written = self
             .connection
@@ -57,11 +59,14 @@ impl Desk {
                 self.answer(id, UNKNOWN_REQUEST)?;
                 continue;
             };
-            let claimed = self.connection.execute(
-                "UPDATE requests SET claimed_at = ?2, claimed_by = ?3
-                 WHERE id = ?1 AND claimed_at IS NULL",
-                params![id.0, Time(now), self.holder],
-            )?;
+            let holder = self.holder.clone();
+            let claimed = self.write(|transaction| {
+                transaction.execute(
+                    "UPDATE requests SET claimed_at = ?2, claimed_by = ?3
+                     WHERE id = ?1 AND claimed_at IS NULL",
+                    params![id.0, Time(now), holder],
+                )
+            })?;
             if claimed == 1 {
                 return Ok(Some((id, request)));
             }
@@ -87,18 +92,20 @@ impl Desk {
         done: u32,
         total: u32,
     ) -> rusqlite::Result<()> {
-        self.connection
-            .prepare_cached("UPDATE requests SET done = ?2, total = ?3 WHERE id = ?1")?
-            .execute(params![id.0, done, total])?;
-        Ok(())
+        self.write(|transaction| {
+            transaction
+                .prepare_cached("UPDATE requests SET done = ?2, total = ?3 WHERE id = ?1")?
+                .execute(params![id.0, done, total])?;
+            Ok(())
+        })
     }
 
     pub(super) fn answer(&mut self, id: RequestId, answer: &str) -> rusqlite::Result<()> {
-        self.connection.execute(
-            "UPDATE requests SET answer = ?2 WHERE id = ?1",
-            params![id.0, answer],
-        )?;
-        Ok(())
+        self.write(|transaction| {
+            let sql = "UPDATE requests SET answer = ?2 WHERE id = ?1";
+            transaction.execute(sql, params![id.0, answer])?;
+            Ok(())
+        })
     }
 
     /// `None` where there is no such request any more.
@@ -124,8 +131,9 @@ impl Desk {
             })
             .optional()?;
         if let Some(RequestState::Answered(_)) = found {
-            self.connection
-                .execute("DELETE FROM requests WHERE id = ?1", [id.0])?;
+            self.write(|transaction| {
+                transaction.execute("DELETE FROM requests WHERE id = ?1", [id.0])
+            })?;
         }
         Ok(found)
     }

@@ -68,10 +68,6 @@ impl Desk {
     }
 
     fn write_saves(&mut self, saves: &[Save]) -> rusqlite::Result<()> {
-        let transaction = self.write()?;
-        for save in saves {
-            save.put(&transaction)?;
-        }
-        transaction.commit()
+        self.write(|transaction| saves.iter().try_for_each(|save| save.put(transaction)))
     }
 }

@@ -155,7 +155,12 @@ fn steps(connection: &mut Connection) -> rusqlite::Result<()> {
         "INSERT OR IGNORE INTO meta (name, value) VALUES ('fingerprint_key', ?1)",
         [key],
     )?;
-    transaction.pragma_update(None, "application_id", APPLICATION)?;
-    transaction.pragma_update(None, "user_version", KNOWN)?;
+    mark(&transaction)?;
     transaction.commit()
+}
+
+/// Writes whose file this is, and of which schema.
+pub(super) fn mark(transaction: &Connection) -> rusqlite::Result<()> {
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "user_version", KNOWN)
 }

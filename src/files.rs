@@ -1,0 +1,139 @@
+//! Files that this program keeps to itself.
+//!
+//! It may run as root, in a directory where others may write: a name there may lead to a file of somebody
+//! else's. So no link is followed, nothing is cut before it is known what it is, and what others could
+//! read or write is closed to them.
+
+use std::fs::{File, Metadata, OpenOptions, Permissions};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+/// What others have of a file, and what everybody has.
+const OTHERS: u32 = 0o077;
+const EVERYBODY: u32 = 0o007;
+
+/// Opens a file to read and write it, and makes it where there is none. What is in it stays.
+///
+/// # Errors
+/// Why not, in words.
+pub fn open(path: &Path) -> Result<File, String> {
+    opened(OpenOptions::new().write(true).create(true), path)
+}
+
+/// Closes a file that is there to others.
+///
+/// # Errors
+/// Why it cannot be closed, or is not to be used, in words.
+pub fn close_to_others(path: &Path) -> Result<(), String> {
+    opened(&mut OpenOptions::new(), path).map(drop)
+}
+
+/// Checks that a name leads to a plain file of no other name. It may have changed by the time the file is
+/// opened: this is to say what is wrong where nothing may be opened yet.
+///
+/// # Errors
+/// What is wrong, in words.
+pub fn check(found: &Metadata) -> Result<(), String> {
+    if found.is_symlink() {
+        return Err(LINK.to_owned());
+    }
+    if !found.is_file() {
+        return Err("it is not a file".to_owned());
+    }
+    match found.nlink() {
+        0 | 1 => Ok(()),
+        names => Err(format!(
+            "it has {names} names (hard links), and under each of them another process could use it: remove the others, or put a copy in its place"
+        )),
+    }
+}
+
+const LINK: &str =
+    "it is a symbolic link, which is not followed: name the file it leads to, or remove the link";
+
+fn opened(options: &mut OpenOptions, path: &Path) -> Result<File, String> {
+    // Where it is a pipe, opening it must not wait for its other end.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = options
+        .read(true)
+        .mode(0o600)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+        .map_err(|error| match Errno::from_io_error(&error) {
+            Some(Errno::LOOP | Errno::MLINK) => LINK.to_owned(),
+            Some(Errno::ACCESS | Errno::PERM | Errno::ROFS) => {
+                format!("{error}: give this user write permission on it, or on its directory")
+            }
+            _ => error.to_string(),
+        })?;
+    let found = file.metadata().map_err(|error| error.to_string())?;
+    check(&found)?;
+    let mode = found.permissions().mode();
+    // A group may have been given its part on purpose, where the file is not this user's to change.
+    if mode & OTHERS != 0
+        && let Err(error) = file.set_permissions(Permissions::from_mode(0o600))
+        && mode & EVERYBODY != 0
+    {
+        return Err(format!(
+            "it is open to every user of this machine (mode {:03o}), and that cannot be changed ({error}): its owner, user {}, is to run `chmod 600` on it",
+            mode & 0o777,
+            found.uid()
+        ));
+    }
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        path.metadata().expect("there").permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn opens_what_is_there_closes_it_to_others_and_keeps_what_is_in_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("file");
+        drop(open(&path).expect("made"));
+        assert_eq!(mode(&path), 0o600);
+        std::fs::write(&path, "kept").expect("written");
+        for open_to in [0o666, 0o640, 0o604] {
+            std::fs::set_permissions(&path, Permissions::from_mode(open_to)).expect("opened");
+            close_to_others(&path).expect("closed");
+            assert_eq!(mode(&path), 0o600);
+        }
+        drop(open(&path).expect("opened"));
+        assert_eq!(std::fs::read_to_string(&path).expect("read"), "kept");
+    }
+
+    #[test]
+    fn what_leads_elsewhere_is_refused_and_untouched() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let other = directory.path().join("other");
+        let path = directory.path().join("file");
+        std::fs::write(&other, "theirs").expect("written");
+        std::fs::set_permissions(&other, Permissions::from_mode(0o644)).expect("opened");
+        std::os::unix::fs::symlink(&other, &path).expect("linked");
+        assert!(open(&path).expect_err("a link").contains("symbolic link"));
+        std::fs::remove_file(&path).expect("removed");
+        std::os::unix::fs::symlink(directory.path().join("none"), &path).expect("linked");
+        assert!(open(&path).expect_err("a link").contains("symbolic link"));
+        std::fs::remove_file(&path).expect("removed");
+        std::fs::hard_link(&other, &path).expect("linked");
+        assert!(open(&path).expect_err("two names").contains("2 names"));
+        std::fs::remove_file(&path).expect("removed");
+        std::fs::create_dir(&path).expect("made");
+        close_to_others(&path).expect_err("a directory");
+        std::fs::remove_dir(&path).expect("removed");
+        let mode_of_a_pipe = rustix::fs::Mode::from_bits_truncate(0o600);
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, mode_of_a_pipe).expect("a pipe");
+        assert!(open(&path).expect_err("a pipe").contains("not a file"));
+        assert!(!directory.path().join("none").exists());
+        assert_eq!(std::fs::read_to_string(&other).expect("read"), "theirs");
+        assert_eq!(mode(&other), 0o644);
+    }
+}
