@@ -9,6 +9,7 @@ mod beside;
 mod clock;
 mod commands;
 mod config;
+mod connections;
 mod credentials;
 mod detection;
 mod drift;

@@ -2,45 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair,
-};
 use serde_json::json;
 
 use super::*;
+use crate::support::pki::Authority;
 use crate::support::{eventually, free_port};
 
 const PATH: &str = "llm/openai";
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
-
-fn authority(name: &str) -> Authority {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::CommonName, name);
-    CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("made")
-}
-
 /// Writes `{name}.pem` and `{name}-key.pem` into the directory.
 fn issue(authority: &Authority, directory: &Path, name: &str) -> (PathBuf, PathBuf) {
-    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.extended_key_usages = vec![
-        ExtendedKeyUsagePurpose::ServerAuth,
-        ExtendedKeyUsagePurpose::ClientAuth,
-    ];
-    let key = KeyPair::generate().expect("a key");
-    let certificate = params.signed_by(&key, authority).expect("signed");
-    let file = |name: String, text: String| {
-        let path = directory.join(name);
-        std::fs::write(&path, text).expect("written");
-        path
-    };
-    (
-        file(format!("{name}.pem"), certificate.pem()),
-        file(format!("{name}-key.pem"), key.serialize_pem()),
-    )
+    authority.issue(name, &["127.0.0.1"]).write(directory, name)
 }
 
 struct Secured {
@@ -52,7 +24,7 @@ struct Secured {
 
 /// A server with a second listener, on TLS.
 async fn secured() -> Secured {
-    let authority = authority("authority");
+    let authority = Authority::new("authority");
     let port = free_port();
     let bao = OpenBao::start_with(|directory| {
         let (certificate, key) = issue(&authority, directory, "server");
@@ -122,7 +94,7 @@ async fn a_client_certificate_signs_in_and_its_successor_too() {
     let bao = &secured.bao;
     bao.ok("POST", "sys/auth/cert", json!({"type": "cert"}))
         .await;
-    let clients = authority("clients");
+    let clients = Authority::new("clients");
     for name in ["rotator", "another"] {
         let role = json!({
             "certificate": clients.pem(), "allowed_common_names": name,

@@ -2,13 +2,12 @@
 //! condition.
 
 pub mod aws;
-// Whoever needs but a part of it does not use the rest.
-#[allow(dead_code)]
 pub mod front;
+pub mod hostile;
 pub mod lanes;
+pub mod namespaces;
 pub mod openbao;
 pub mod page;
-#[allow(dead_code)]
 pub mod pki;
 pub mod policies;
 pub mod postgres;
@@ -119,15 +118,20 @@ impl Server {
             leash: leash.spawn().expect("the server starts"),
         }
     }
-}
 
-impl Server {
     /// The process id of what is on the leash.
     pub fn pid(&self) -> u32 {
         let leash = self.leash.id();
         let children = std::fs::read_to_string(format!("/proc/{leash}/task/{leash}/children"));
         let children = children.expect("the leash's children");
         children.trim().parse().expect("one child")
+    }
+
+    /// Sends the server itself a signal by name (`STOP`, `HUP`).
+    pub fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &pid]).status();
+        assert!(sent.expect("kill runs").success());
     }
 }
 

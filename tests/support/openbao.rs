@@ -69,6 +69,11 @@ impl OpenBao {
         bao
     }
 
+    /// Sends the server a signal by name (`STOP`, `HUP`).
+    pub fn signal(&self, name: &str) {
+        self.server.signal(name);
+    }
+
     /// A request with the root token; `body` is null for none. Gives the status and the JSON.
     pub async fn api(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
         self.api_in("", method, path, body).await

@@ -1,0 +1,469 @@
+//! Answers that do harm, from every service there is: they end, the process stays small, and everything
+//! else goes on.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+use wiremock::matchers::{any, method};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use super::*;
+use crate::support::hostile::{Harm, Hostile};
+use crate::support::rotator::file_key;
+use crate::support::{LONG, eventually, sandbox as login};
+
+/// What the process may have in memory at any time.
+const MEMORY: u64 = 120 << 20;
+
+/// How long a harmful answer may take: a call's own time, and what a busy machine adds.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// A few of each sort: too much of a body, too much of a head, too slow.
+const FEW: [Harm; 3] = [Harm::Endless, Harm::Headers, Harm::Drip];
+
+/// A server that harms the key of one source.
+struct Harmed {
+    key: String,
+    harm: Harm,
+    server: Hostile,
+}
+
+/// A daemon that cannot use up the machine's memory, whatever it is answered.
+fn bounded(flashback: &str, rest: &str) -> Rotator {
+    let mut rotator = Rotator::new(flashback, rest);
+    rotator.within = ["prlimit", "--data=1073741824"].map(str::to_owned).into();
+    rotator
+}
+
+/// The most the process has had in memory.
+fn peak(rotator: &Rotator) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", rotator.pid()));
+    let status = status.expect("the daemon runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kilobytes: u64 = kilobytes.expect("a size").parse().expect("a number");
+    kilobytes << 10
+}
+
+fn stayed_small(what: &str, rotator: &Rotator) {
+    let peak = peak(rotator);
+    assert!(peak < MEMORY, "{what}: {} MiB in memory", peak >> 20);
+}
+
+/// What an error says of a harmful answer.
+fn says_what(harm: Harm, error: &str) -> bool {
+    let words: &[&str] = match harm {
+        Harm::Endless | Harm::Gigabyte | Harm::Headers => &["more than", "too long", "too large"],
+        Harm::Drip | Harm::Silent => &["in time", "within", "took longer"],
+        Harm::Preliminary => &[
+            "more than",
+            "too long",
+            "too large",
+            "too many",
+            "in time",
+            "within",
+        ],
+        // A body that is whole and not the protocol's.
+        Harm::Packed | Harm::Deep | Harm::Number => &[""],
+    };
+    words.iter().any(|word| error.contains(word))
+}
+
+/// Waits until a value is delivered by a daemon that goes on running.
+async fn delivers(what: &str, sandbox: &Sandbox, rotator: &mut Rotator, name: &str, value: &str) {
+    let (began, digest) = (Instant::now(), sha256_hex(value));
+    while !has(sandbox, name, &digest) {
+        let log = rotator.log();
+        assert_eq!(rotator.exited(), None, "{what}: it died\n{log}");
+        assert!(
+            began.elapsed() < LONG,
+            "{what}: {value} of {name} is not delivered\n{log}"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Runs a rotator whose keys are harmed, and one more of the source `files`. That one is delivered
+/// whatever the others meet, and they are once they meet no harm.
+async fn survives(what: &str, sandbox: &Sandbox, mut rotator: Rotator, harmed: &[Harmed]) {
+    rotator.start();
+    let (began, mut round) = (Instant::now(), 0);
+    let errors = loop {
+        round += 1;
+        let value = format!("sk-{round}");
+        rotator.put("other", &value);
+        delivers(what, sandbox, &mut rotator, "other", &value).await;
+        let status = rotator.json(&["status"]).await;
+        let rows = status["keys"].as_array().expect("rows");
+        let events = rotator.events();
+        let error_of = |one: &Harmed| {
+            let row = rows.iter().find(|row| row["key"] == *one.key)?;
+            let told = events.iter().filter(|line| line["source"] == *one.key);
+            let told = told.filter_map(|line| line["error"].as_str());
+            let all = row["error"].as_str().into_iter().chain(told);
+            let all: Vec<_> = all.collect();
+            (!all.is_empty()).then(|| all.join("; "))
+        };
+        let errors: Option<Vec<String>> = harmed.iter().map(error_of).collect();
+        let met = harmed.iter().all(|one| !one.server.over().is_empty());
+        if let (true, Some(errors)) = (met, errors) {
+            break errors;
+        }
+        assert!(
+            began.elapsed() < LONG * 2,
+            "{what}: {status}\n{}",
+            rotator.log()
+        );
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    stayed_small(what, &rotator);
+    for (one, error) in harmed.iter().zip(errors) {
+        let longest = one.server.over().into_iter().max().unwrap_or_default();
+        assert!(longest < ANSWER, "{what}: {:?} took {longest:?}", one.harm);
+        assert!(
+            says_what(one.harm, &error),
+            "{what}: {:?}: {error}",
+            one.harm
+        );
+        one.server.set(None);
+    }
+    for one in harmed {
+        let what = format!("{what}: after {:?}", one.harm);
+        delivers(&what, sandbox, &mut rotator, &one.key, "sk-harmed").await;
+    }
+    let unharmed = |line: &Value| {
+        let source = line["source"].as_str().unwrap_or_default();
+        line["event"] == "source_unavailable" && !harmed.iter().any(|one| one.key == source)
+    };
+    let events = rotator.events();
+    let outages: Vec<_> = events.iter().filter(|line| unharmed(line)).collect();
+    assert!(outages.is_empty(), "{what}: {outages:?}");
+    stayed_small(what, &rotator);
+    assert_eq!(rotator.exited(), None, "{what}: {}", rotator.log());
+}
+
+/// A key that has the name of its source and is stored under it.
+fn key_of(source: &str) -> String {
+    format!("[keys.{source}]\nai_type = \"OPENAI\"\nsource = \"{source}\"\npath = \"{source}\"\n")
+}
+
+/// Servers before `upstream`, one for each harm.
+async fn harmed(upstream: &str, aim: &'static str, what: &str, harms: &[Harm]) -> Vec<Harmed> {
+    let mut all = Vec::new();
+    for &harm in harms {
+        all.push(Harmed {
+            key: format!("{what}-{}", harm.name()),
+            harm,
+            server: Hostile::before(upstream, aim, Some(harm)).await,
+        });
+    }
+    all
+}
+
+async fn vault(what: &str, aim: &'static str, auth: &str) {
+    let bao = OpenBao::shared().await;
+    let all = harmed(&bao.address, aim, what, &Harm::ALL).await;
+    let mut rest = format!("{QUICK}{}", file_key("other"));
+    for Harmed { key, server, .. } in &all {
+        bao.put_kv2("secret", key, json!({"key": "sk-harmed"}))
+            .await;
+        let (url, key_table) = (server.url(), key_of(key));
+        write!(
+            rest,
+            "[sources.{key}]\ntype = \"vault\"\naddress = \"{url}\"\n[sources.{key}.auth]\n{auth}{key_table}"
+        )
+        .expect("written");
+    }
+    let sandbox = sandbox(Options::default()).await;
+    let rotator = bounded(&sandbox.url(), &rest);
+    std::fs::write(rotator.path().join("root"), ROOT).expect("written");
+    survives(what, &sandbox, rotator, &all).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn vault_harms_nobody_else() {
+    let bao = OpenBao::shared().await;
+    bao.write_policy("hostile", "path \"secret/*\" { capabilities = [\"read\"] }")
+        .await;
+    let parameters = json!({"token_policies": "hostile"});
+    let (role, secret) = bao.app_role("hostile", parameters).await;
+    let app_role = format!(
+        "method = \"approle\"\nmount = \"hostile\"\nrole_id = \"{role}\"\nsecret_id = {{ file = \"{{dir}}/secret-id\" }}\n"
+    );
+    let token = "method = \"token\"\ntoken = { file = \"{dir}/root\" }\n";
+    tokio::join!(
+        vault("look", " /v1/secret/metadata/", token),
+        vault("read", " /v1/secret/data/", token),
+        vault("token", " /v1/auth/token/lookup-self", token),
+        vault_login(&app_role, &secret),
+    );
+}
+
+async fn vault_login(auth: &str, secret: &str) {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), secret).expect("written");
+    let auth = auth.replace("{dir}/secret-id", &file.path().display().to_string());
+    vault("login", " /v1/auth/hostile/login", &auth).await;
+}
+
+/// How a source of AWS comes by its credentials, and what of it is harmed.
+struct Way {
+    what: &'static str,
+    aim: &'static str,
+    emulator: Emulator,
+    harms: &'static [Harm],
+    /// More in the source's table.
+    table: &'static str,
+    /// The profile's lines; `{server}` is the hostile server, `{aws}` the one behind it.
+    profile: &'static str,
+    has_keys: bool,
+}
+
+async fn aws(way: Way) {
+    let aws = Aws::shared(way.emulator).await;
+    let all = harmed(aws.url(), way.aim, way.what, way.harms).await;
+    let mut rest = format!("{QUICK}{}", file_key("other"));
+    let mut profiles = String::new();
+    for Harmed { key, server, .. } in &all {
+        aws.create(key, "sk-harmed").await;
+        let (table, key_table) = (way.table, key_of(key));
+        write!(
+            rest,
+            "[sources.{key}]\ntype = \"aws-secrets-manager\"\nregion = \"{REGION}\"\nprofile = \"{key}\"\n{table}{key_table}"
+        )
+        .expect("written");
+        let lines = way.profile.replace("{server}", server.url());
+        let lines = lines.replace("{aws}", aws.url());
+        write!(profiles, "[profile {key}]\nregion = {REGION}\n{lines}").expect("written");
+    }
+    let sandbox = sandbox(Options::default()).await;
+    let mut rotator = bounded(&sandbox.url(), &rest);
+    let directory = rotator.path().display().to_string();
+    let profiles = profiles.replace("{dir}", &directory);
+    std::fs::write(rotator.path().join("profiles"), profiles).expect("written");
+    std::fs::write(rotator.path().join("jwt"), "header.payload.signature").expect("written");
+    let file = (
+        "AWS_CONFIG_FILE".to_owned(),
+        format!("{directory}/profiles"),
+    );
+    rotator.environment.push(file);
+    if way.has_keys {
+        rotator.environment.extend(aws_credentials());
+    }
+    survives(way.what, &sandbox, rotator, &all).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn secrets_manager_harms_nobody_else() {
+    let way = |what, aim| Way {
+        what,
+        aim,
+        emulator: Emulator::Moto,
+        harms: &Harm::ALL,
+        table: "",
+        profile: "endpoint_url = {server}\n",
+        has_keys: true,
+    };
+    tokio::join!(
+        aws(way("describe", "secretsmanager.DescribeSecret")),
+        aws(way("get", "secretsmanager.GetSecretValue")),
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn credentials_of_aws_harm_nobody_else() {
+    let role = Way {
+        what: "role",
+        aim: "x-www-form-urlencoded",
+        emulator: Emulator::Moto,
+        harms: &Harm::ALL,
+        table: "assume_role_arn = \"arn:aws:iam::123456789012:role/r\"\n",
+        profile: "endpoint_url = {server}\n",
+        has_keys: true,
+    };
+    let web = Way {
+        what: "web",
+        table: "",
+        profile: "endpoint_url = {server}\nrole_arn = arn:aws:iam::123456789012:role/r\n\
+                  web_identity_token_file = {dir}/jwt\n",
+        has_keys: false,
+        ..role
+    };
+    let instance = Way {
+        what: "instance",
+        aim: " /latest/",
+        emulator: Emulator::Ministack,
+        table: "",
+        profile: "endpoint_url = {aws}\nec2_metadata_service_endpoint = {server}\n",
+        has_keys: false,
+        ..role
+    };
+    tokio::join!(
+        aws(role),
+        aws(web),
+        aws(instance),
+        container(Harm::Endless),
+        container(Harm::Headers),
+        container(Harm::Drip),
+    );
+}
+
+/// Credentials of a container, whose address is one for the whole process.
+async fn container(harm: Harm) {
+    let aws = Aws::shared(Emulator::Moto).await;
+    let credentials = MockServer::start().await;
+    let given = json!({
+        "AccessKeyId": "test", "SecretAccessKey": "test", "Token": "t",
+        "Expiration": "2099-01-01T00:00:00Z",
+    });
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(200).set_body_json(given))
+        .mount(&credentials)
+        .await;
+    let all = harmed(&credentials.uri(), " /credentials", "container", &[harm]).await;
+    let key = &all[0].key;
+    aws.create(key, "sk-harmed").await;
+    let (source, other) = (aws_source(key, aws.url()), file_key("other"));
+    let sandbox = sandbox(Options::default()).await;
+    let mut rotator = bounded(
+        &sandbox.url(),
+        &format!("{QUICK}{other}{source}{}", key_of(key)),
+    );
+    let uri = format!("{}/credentials", all[0].server.url());
+    let uri = ("AWS_CONTAINER_CREDENTIALS_FULL_URI".to_owned(), uri);
+    rotator.environment.push(uri);
+    survives("container", &sandbox, rotator, &all).await;
+}
+
+/// Does one harm after the other to one operation of Flashback. After each, it works again.
+async fn flashback(what: &str, aim: &'static str, harms: &[Harm]) {
+    let sandbox = sandbox(Options::default()).await;
+    let server = Hostile::before(&sandbox.url(), aim, None).await;
+    // Each has a workspace of its own: what one key's list brought serves the others there.
+    let keys = harms.iter().map(|harm| {
+        let name = harm.name();
+        format!("{}workspace_id = \"{name}\"\n", file_key(&name))
+    });
+    let keys: String = keys.collect();
+    let mut rotator = bounded(server.url(), &format!("{QUICK}{keys}"));
+    // A list is asked for where a key has no configuration yet.
+    if what != "list" {
+        for harm in harms {
+            rotator.put(&harm.name(), "sk-first");
+        }
+    }
+    rotator.start();
+    rotator.http().await;
+    for &harm in harms.iter().filter(|_| what != "list") {
+        arrives(&sandbox, &harm.name(), "sk-first").await;
+    }
+    for &harm in harms {
+        let before = server.over().len();
+        server.set(Some(harm));
+        rotator.put(&harm.name(), "sk-second");
+        eventually(&format!("{what}: {harm:?} is over"), || async {
+            (server.over().len() > before).then_some(())
+        })
+        .await;
+        stayed_small(&format!("{what}: {harm:?}"), &rotator);
+        server.set(None);
+        arrives(&sandbox, &harm.name(), "sk-second").await;
+    }
+    let longest = server.over().into_iter().max().unwrap_or_default();
+    assert!(longest < ANSWER, "{what}: {longest:?}");
+    stayed_small(what, &rotator);
+    assert_eq!(rotator.exited(), None, "{what}: {}", rotator.log());
+}
+
+/// Harms the first sign-in with a password.
+async fn flashback_login(harm: Harm) {
+    let what = format!("login: {harm:?}");
+    let sandbox = sandbox(login::options()).await;
+    let server = Hostile::before(&sandbox.url(), "POST /user/login", Some(harm)).await;
+    let mut rotator = bounded(server.url(), "");
+    let auth = "email = \"rotator@example.com\"\npassword = { file = \"{dir}/password\" }";
+    std::fs::write(rotator.path().join("password"), login::PASSWORD).expect("written");
+    rotator.configure_signing_in(server.url(), auth, &format!("{QUICK}{}", file_key("k")));
+    rotator.put("k", "sk-k");
+    rotator.start();
+    eventually(&format!("{what} is over"), || async {
+        (!server.over().is_empty()).then_some(())
+    })
+    .await;
+    stayed_small(&what, &rotator);
+    server.set(None);
+    delivers(&what, &sandbox, &mut rotator, "k", "sk-k").await;
+    let longest = server.over().into_iter().max().unwrap_or_default();
+    assert!(longest < ANSWER, "{what}: {longest:?}");
+    stayed_small(&what, &rotator);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flashback_is_waited_for_and_no_harm_done() {
+    tokio::join!(
+        flashback("list", "GET /ai/llm", &Harm::ALL),
+        flashback("update", "PUT /ai/llm/", &Harm::ALL),
+        flashback("validate", "/validate HTTP/1.1", &FEW),
+        flashback_login(Harm::Endless),
+        flashback_login(Harm::Headers),
+        flashback_login(Harm::Drip),
+    );
+}
+
+/// No provider holds a rotation back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_holds_nothing_back() {
+    let provider = MockServer::start().await;
+    let models = json!({"object": "list", "data": [{"id": "m", "object": "model"}]});
+    Mock::given(method("GET"))
+        .respond_with(ResponseTemplate::new(200).set_body_json(models))
+        .mount(&provider)
+        .await;
+    let all = harmed(&provider.uri(), "GET /v1/models", "probe", &Harm::ALL).await;
+    let sts = Hostile::before(&provider.uri(), " / ", Some(Harm::Endless)).await;
+    let mut rest = QUICK.to_owned();
+    for Harmed { key, server, .. } in &all {
+        let (key, url) = (file_key(key), server.url());
+        write!(
+            rest,
+            "{key}endpoint = \"{url}/v1\"\nverify = {{ before = \"provider\", grace = \"2s\" }}\n"
+        )
+        .expect("written");
+    }
+    rest += "[keys.pair]\nai_type = \"AWS\"\nsource = \"files\"\npath = \"pair\"\n\
+             endpoint = \"https://bedrock-runtime.us-east-1.amazonaws.com\"\n\
+             fields = { key = \"id\", secret = \"secret\" }\nverify = { before = \"provider\", grace = \"2s\" }\n";
+    let sandbox = sandbox(Options::default()).await;
+    let mut rotator = bounded(&sandbox.url(), &rest);
+    let endpoint = ("AWS_ENDPOINT_URL_STS".to_owned(), sts.url().to_owned());
+    rotator.environment.push(endpoint);
+    for one in &all {
+        rotator.put(&one.key, "sk-harmed");
+    }
+    let (id, secret) = (
+        "AKIAIOSFODNN7EXAMPLE",
+        "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    );
+    rotator.put("pair", &json!({ "id": id, "secret": secret }).to_string());
+    rotator.start();
+    for one in &all {
+        arrives(&sandbox, &one.key, "sk-harmed").await;
+    }
+    arrives(&sandbox, "pair", secret).await;
+    for one in &all {
+        eventually(&format!("{:?}: the end of a probe", one.harm), || async {
+            (!one.server.over().is_empty()).then_some(())
+        })
+        .await;
+        let over = one.server.over();
+        assert!(
+            over.iter().all(|over| *over < ANSWER),
+            "{:?}: {over:?}",
+            one.harm
+        );
+    }
+    assert!(!sts.over().is_empty(), "STS was never asked");
+    stayed_small("probes", &rotator);
+    assert_eq!(rotator.count("source_unavailable"), 0);
+    assert_eq!(rotator.exited(), None, "{}", rotator.log());
+}
