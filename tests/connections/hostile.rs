@@ -1,16 +1,19 @@
 //! Answers that do harm, from every service there is: they end, the process stays small, and everything
 //! else goes on.
 
+mod aws;
+mod flashback;
+
 use std::fmt::Write as _;
 
 use serde_json::Value;
-use wiremock::matchers::{any, method};
+use wiremock::matchers::method;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::*;
 use crate::support::hostile::{Harm, Hostile};
 use crate::support::rotator::file_key;
-use crate::support::{LONG, eventually, sandbox as login};
+use crate::support::{LONG, eventually};
 
 /// What the process may have in memory at any time.
 const MEMORY: u64 = 120 << 20;
@@ -66,7 +69,8 @@ fn says_what(harm: Harm, error: &str) -> bool {
         // A body that is whole and not the protocol's.
         Harm::Packed | Harm::Deep | Harm::Number => &[""],
     };
-    words.iter().any(|word| error.contains(word))
+    // The chain of AWS's credentials goes on to the next place, and says at last that none has them.
+    error.contains("no AWS credentials") || words.iter().any(|word| error.contains(word))
 }
 
 /// Waits until a value is delivered by a daemon that goes on running.
@@ -204,210 +208,6 @@ async fn vault_login(auth: &str, secret: &str) {
     std::fs::write(file.path(), secret).expect("written");
     let auth = auth.replace("{dir}/secret-id", &file.path().display().to_string());
     vault("login", " /v1/auth/hostile/login", &auth).await;
-}
-
-/// How a source of AWS comes by its credentials, and what of it is harmed.
-struct Way {
-    what: &'static str,
-    aim: &'static str,
-    emulator: Emulator,
-    harms: &'static [Harm],
-    /// More in the source's table.
-    table: &'static str,
-    /// The profile's lines; `{server}` is the hostile server, `{aws}` the one behind it.
-    profile: &'static str,
-    has_keys: bool,
-}
-
-async fn aws(way: Way) {
-    let aws = Aws::shared(way.emulator).await;
-    let all = harmed(aws.url(), way.aim, way.what, way.harms).await;
-    let mut rest = format!("{QUICK}{}", file_key("other"));
-    let mut profiles = String::new();
-    for Harmed { key, server, .. } in &all {
-        aws.create(key, "sk-harmed").await;
-        let (table, key_table) = (way.table, key_of(key));
-        write!(
-            rest,
-            "[sources.{key}]\ntype = \"aws-secrets-manager\"\nregion = \"{REGION}\"\nprofile = \"{key}\"\n{table}{key_table}"
-        )
-        .expect("written");
-        let lines = way.profile.replace("{server}", server.url());
-        let lines = lines.replace("{aws}", aws.url());
-        write!(profiles, "[profile {key}]\nregion = {REGION}\n{lines}").expect("written");
-    }
-    let sandbox = sandbox(Options::default()).await;
-    let mut rotator = bounded(&sandbox.url(), &rest);
-    let directory = rotator.path().display().to_string();
-    let profiles = profiles.replace("{dir}", &directory);
-    std::fs::write(rotator.path().join("profiles"), profiles).expect("written");
-    std::fs::write(rotator.path().join("jwt"), "header.payload.signature").expect("written");
-    let file = (
-        "AWS_CONFIG_FILE".to_owned(),
-        format!("{directory}/profiles"),
-    );
-    rotator.environment.push(file);
-    if way.has_keys {
-        rotator.environment.extend(aws_credentials());
-    }
-    survives(way.what, &sandbox, rotator, &all).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn secrets_manager_harms_nobody_else() {
-    let way = |what, aim| Way {
-        what,
-        aim,
-        emulator: Emulator::Moto,
-        harms: &Harm::ALL,
-        table: "",
-        profile: "endpoint_url = {server}\n",
-        has_keys: true,
-    };
-    tokio::join!(
-        aws(way("describe", "secretsmanager.DescribeSecret")),
-        aws(way("get", "secretsmanager.GetSecretValue")),
-    );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn credentials_of_aws_harm_nobody_else() {
-    let role = Way {
-        what: "role",
-        aim: "x-www-form-urlencoded",
-        emulator: Emulator::Moto,
-        harms: &Harm::ALL,
-        table: "assume_role_arn = \"arn:aws:iam::123456789012:role/r\"\n",
-        profile: "endpoint_url = {server}\n",
-        has_keys: true,
-    };
-    let web = Way {
-        what: "web",
-        table: "",
-        profile: "endpoint_url = {server}\nrole_arn = arn:aws:iam::123456789012:role/r\n\
-                  web_identity_token_file = {dir}/jwt\n",
-        has_keys: false,
-        ..role
-    };
-    let instance = Way {
-        what: "instance",
-        aim: " /latest/",
-        emulator: Emulator::Ministack,
-        table: "",
-        profile: "endpoint_url = {aws}\nec2_metadata_service_endpoint = {server}\n",
-        has_keys: false,
-        ..role
-    };
-    tokio::join!(
-        aws(role),
-        aws(web),
-        aws(instance),
-        container(Harm::Endless),
-        container(Harm::Headers),
-        container(Harm::Drip),
-    );
-}
-
-/// Credentials of a container, whose address is one for the whole process.
-async fn container(harm: Harm) {
-    let aws = Aws::shared(Emulator::Moto).await;
-    let credentials = MockServer::start().await;
-    let given = json!({
-        "AccessKeyId": "test", "SecretAccessKey": "test", "Token": "t",
-        "Expiration": "2099-01-01T00:00:00Z",
-    });
-    Mock::given(any())
-        .respond_with(ResponseTemplate::new(200).set_body_json(given))
-        .mount(&credentials)
-        .await;
-    let all = harmed(&credentials.uri(), " /credentials", "container", &[harm]).await;
-    let key = &all[0].key;
-    aws.create(key, "sk-harmed").await;
-    let (source, other) = (aws_source(key, aws.url()), file_key("other"));
-    let sandbox = sandbox(Options::default()).await;
-    let mut rotator = bounded(
-        &sandbox.url(),
-        &format!("{QUICK}{other}{source}{}", key_of(key)),
-    );
-    let uri = format!("{}/credentials", all[0].server.url());
-    let uri = ("AWS_CONTAINER_CREDENTIALS_FULL_URI".to_owned(), uri);
-    rotator.environment.push(uri);
-    survives("container", &sandbox, rotator, &all).await;
-}
-
-/// Does one harm after the other to one operation of Flashback. After each, it works again.
-async fn flashback(what: &str, aim: &'static str, harms: &[Harm]) {
-    let sandbox = sandbox(Options::default()).await;
-    let server = Hostile::before(&sandbox.url(), aim, None).await;
-    // Each has a workspace of its own: what one key's list brought serves the others there.
-    let keys = harms.iter().map(|harm| {
-        let name = harm.name();
-        format!("{}workspace_id = \"{name}\"\n", file_key(&name))
-    });
-    let keys: String = keys.collect();
-    let mut rotator = bounded(server.url(), &format!("{QUICK}{keys}"));
-    // A list is asked for where a key has no configuration yet.
-    if what != "list" {
-        for harm in harms {
-            rotator.put(&harm.name(), "sk-first");
-        }
-    }
-    rotator.start();
-    rotator.http().await;
-    for &harm in harms.iter().filter(|_| what != "list") {
-        arrives(&sandbox, &harm.name(), "sk-first").await;
-    }
-    for &harm in harms {
-        let before = server.over().len();
-        server.set(Some(harm));
-        rotator.put(&harm.name(), "sk-second");
-        eventually(&format!("{what}: {harm:?} is over"), || async {
-            (server.over().len() > before).then_some(())
-        })
-        .await;
-        stayed_small(&format!("{what}: {harm:?}"), &rotator);
-        server.set(None);
-        arrives(&sandbox, &harm.name(), "sk-second").await;
-    }
-    let longest = server.over().into_iter().max().unwrap_or_default();
-    assert!(longest < ANSWER, "{what}: {longest:?}");
-    stayed_small(what, &rotator);
-    assert_eq!(rotator.exited(), None, "{what}: {}", rotator.log());
-}
-
-/// Harms the first sign-in with a password.
-async fn flashback_login(harm: Harm) {
-    let what = format!("login: {harm:?}");
-    let sandbox = sandbox(login::options()).await;
-    let server = Hostile::before(&sandbox.url(), "POST /user/login", Some(harm)).await;
-    let mut rotator = bounded(server.url(), "");
-    let auth = "email = \"rotator@example.com\"\npassword = { file = \"{dir}/password\" }";
-    std::fs::write(rotator.path().join("password"), login::PASSWORD).expect("written");
-    rotator.configure_signing_in(server.url(), auth, &format!("{QUICK}{}", file_key("k")));
-    rotator.put("k", "sk-k");
-    rotator.start();
-    eventually(&format!("{what} is over"), || async {
-        (!server.over().is_empty()).then_some(())
-    })
-    .await;
-    stayed_small(&what, &rotator);
-    server.set(None);
-    delivers(&what, &sandbox, &mut rotator, "k", "sk-k").await;
-    let longest = server.over().into_iter().max().unwrap_or_default();
-    assert!(longest < ANSWER, "{what}: {longest:?}");
-    stayed_small(&what, &rotator);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn flashback_is_waited_for_and_no_harm_done() {
-    tokio::join!(
-        flashback("list", "GET /ai/llm", &Harm::ALL),
-        flashback("update", "PUT /ai/llm/", &Harm::ALL),
-        flashback("validate", "/validate HTTP/1.1", &FEW),
-        flashback_login(Harm::Endless),
-        flashback_login(Harm::Headers),
-        flashback_login(Harm::Drip),
-    );
 }
 
 /// No provider holds a rotation back.

@@ -124,16 +124,15 @@ async fn loopback_and_link_local_addresses_never_use_one() {
         provider.uri()
     );
 
+    let local = Front::passing(&container.uri()).await;
+    let on_loopback = format!("http://{}", local.address());
     let uri = |host: &str| {
         let uri = format!("{host}/v1/credentials");
         vec![("AWS_CONTAINER_CREDENTIALS_FULL_URI".to_owned(), uri)]
     };
     for (what, credentials) in [
         ("a container", uri(&format!("http://{CONTAINER}"))),
-        (
-            "a container on loopback",
-            uri(&format!("http://127.0.0.1:{}", loopback(&container).await)),
-        ),
+        ("a container on loopback", uri(&on_loopback)),
         ("an instance", Vec::new()),
     ] {
         let mut rotator = Rotator::new(&sandbox.url(), &rest);
@@ -163,15 +162,6 @@ async fn loopback_and_link_local_addresses_never_use_one() {
             rotator.log()
         );
     }
-}
-
-/// Another way to the container's credentials, on a port of 127.0.0.1.
-async fn loopback(container: &MockServer) -> u16 {
-    let front = Front::passing(&container.uri()).await;
-    let port = front.address().port();
-    // It serves as long as the test's process runs.
-    std::mem::forget(front);
-    port
 }
 
 /// The hosts that are asked for, and how the proxy is asked for each.
