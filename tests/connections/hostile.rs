@@ -3,6 +3,7 @@
 
 mod aws;
 mod flashback;
+mod floods;
 
 use std::fmt::Write as _;
 

@@ -2,6 +2,7 @@
 //! condition.
 
 pub mod aws;
+pub mod flood;
 pub mod front;
 pub mod hostile;
 pub mod lanes;
