@@ -131,7 +131,9 @@ impl Server {
     /// Sends the server itself a signal by name (`STOP`, `HUP`).
     pub fn signal(&self, name: &str) {
         let pid = self.pid().to_string();
-        let sent = Command::new("kill").args([&format!("-{name}"), &pid]).status();
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &pid])
+            .status();
         assert!(sent.expect("kill runs").success());
     }
 }
