@@ -14,10 +14,9 @@ async fn is_alone(front: &Front, path: &str) {
         came.iter().partition(|came| came.line.starts_with(path));
     assert!(!sign_ins.is_empty() && !others.is_empty(), "{came:?}");
     for (number, sign_in) in sign_ins.iter().enumerate() {
-        let used =
-            |other: &&super::super::support::front::Came| other.connection == sign_in.connection;
-        assert!(!others.iter().any(|other| used(other)), "{came:?}");
-        assert!(!sign_ins[..number].iter().any(used), "{came:?}");
+        let mut rest = others.iter().chain(&sign_ins[..number]);
+        let shared = rest.any(|other| other.connection == sign_in.connection);
+        assert!(!shared, "{came:#?}");
         eventually("the connection of a sign-in is closed", || async {
             (!front.is_open(sign_in.connection)).then_some(())
         })
