@@ -126,7 +126,7 @@ pub enum CallError {
     #[error("the connection broke{}", because(.0))]
     Broken(Option<String>),
     /// The answer has more bytes than this limit.
-    #[error("the answer is longer than {0} bytes")]
+    #[error("the answer has more than {0} bytes")]
     TooLong(usize),
 }
 
