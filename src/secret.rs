@@ -147,8 +147,15 @@ impl Fingerprinter {
         self.digest(&[bytes])
     }
 
-    /// Each part goes in behind its length, so that `("ab", "c")` and `("a", "bc")` differ.
     fn digest(&self, parts: &[&[u8]]) -> Fingerprint {
+        let digest = self.digest_on_stack(parts);
+        wipe_stack();
+        digest
+    }
+
+    /// Each part goes in behind its length, so that `("ab", "c")` and `("a", "bc")` differ.
+    #[inline(never)]
+    fn digest_on_stack(&self, parts: &[&[u8]]) -> Fingerprint {
         let mut mac =
             Hmac::<Sha256>::new_from_slice(&*self.0).expect("HMAC takes a key of any length");
         for part in parts {
@@ -157,6 +164,14 @@ impl Fingerprinter {
         }
         Fingerprint(mac.finalize().into_bytes().into())
     }
+}
+
+/// Overwrites the part of the stack that a function called just before has used: the digest moves its
+/// buffer about, and each move leaves a copy of what was hashed.
+#[inline(never)]
+fn wipe_stack() {
+    let mut used = [0_u8; 4096];
+    std::hint::black_box(&mut used);
 }
 
 impl fmt::Debug for Fingerprinter {

@@ -138,7 +138,7 @@ async fn loopback_and_link_local_addresses_never_use_one() {
         let mut rotator = Rotator::new(&sandbox.url(), &rest);
         std::fs::write(rotator.path().join("root"), ROOT).expect("written");
         rotator.environment = [every_variable(&proxy.url), credentials].concat();
-        let value = format!("sk-probed-{what}");
+        let value = format!("sk-probed-{}", what.replace(' ', "-"));
         let asked = provider.received_requests().await.expect("kept").len();
         rotator.put("probed", &value);
         rotator.start();

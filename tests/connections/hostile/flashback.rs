@@ -68,9 +68,14 @@ async fn flashback_login(harm: Harm) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn flashback_is_waited_for_and_no_harm_done() {
+    // A PUT that is answered with success and a whole body has succeeded, whatever the body is.
+    let unfinished: Vec<Harm> = Harm::ALL
+        .into_iter()
+        .filter(|harm| harm.is_endless())
+        .collect();
     tokio::join!(
         flashback("list", "GET /ai/llm", &Harm::ALL),
-        flashback("update", "PUT /ai/llm/", &Harm::ALL),
+        flashback("update", "PUT /ai/llm/", &unfinished),
         flashback("validate", "/validate HTTP/1.1", &FEW),
         flashback_login(Harm::Endless),
         flashback_login(Harm::Headers),
