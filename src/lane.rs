@@ -21,8 +21,8 @@ use crate::progress;
 use crate::retry::{Class, LONGEST_RETRY_AFTER, Limits, Round};
 use crate::telemetry::metrics::Metrics;
 
-pub use faults::on_behalf_of;
 use faults::{Faults, Subject};
+pub use faults::{carried_over, on_behalf_of};
 use turns::Turns;
 pub use turns::unhurried;
 

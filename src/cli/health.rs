@@ -100,9 +100,9 @@ async fn ask(url: &str) -> Result<(StatusCode, String), &'static str> {
         Ok((answer.status(), answer.beginning(SHOWN).await?))
     };
     let asked = tokio::time::timeout(PATIENCE, asked).await;
-    let asked = asked.unwrap_or(Err(CallError::ConnectTimeout));
+    let asked = asked.unwrap_or(Err(CallError::Timeout));
     let (status, said) = asked.map_err(|error| match error {
-        CallError::ConnectTimeout => "it takes too long",
+        CallError::ConnectTimeout | CallError::Timeout => "it takes too long",
         CallError::Connect(_) => "nothing listens there",
         _ => "it is not HTTP",
     })?;

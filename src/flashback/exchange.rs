@@ -195,7 +195,7 @@ impl Exchange {
             CallError::Unsendable => unsendable(),
             CallError::ConnectTimeout | CallError::Connect(_) => unavailable("connect"),
             CallError::Certificates(_) => unavailable("setup"),
-            CallError::Broken(_) | CallError::TooLong(_) => lost(error),
+            CallError::Timeout | CallError::Broken(_) | CallError::TooLong(_) => lost(error),
         }
     }
 

@@ -43,6 +43,17 @@ pub async fn on_behalf_of<T>(key: &KeyId, work: impl Future<Output = T>) -> T {
     SUBJECT.scope(Subject::of(key), work).await
 }
 
+/// Returns `work` for another task, on behalf of the key that this one works for.
+pub fn carried_over<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    let subject = Subject::current();
+    async move {
+        match subject {
+            Some(subject) => SUBJECT.scope(subject, work).await,
+            None => work.await,
+        }
+    }
+}
+
 /// The keys whose calls have failed since the last call that worked.
 #[derive(Debug, Default)]
 pub(super) struct Faults {

@@ -122,6 +122,9 @@ pub enum CallError {
     /// There was no connection in time; nothing was sent.
     #[error("no connection in time")]
     ConnectTimeout,
+    /// There was no answer in time. What was asked may have been done.
+    #[error("no answer in time")]
+    Timeout,
     /// The connection ended before the answer did. What was asked may have been done.
     #[error("the connection broke{}", because(.0))]
     Broken(Option<String>),
@@ -152,7 +155,7 @@ impl Outbound {
     /// Sends a request to an absolute address.
     ///
     /// # Errors
-    /// [`CallError`], but for [`CallError::TooLong`].
+    /// [`CallError`], but for [`CallError::TooLong`] and [`CallError::Timeout`].
     pub async fn send<B: Into<Bytes>>(&self, request: Request<B>) -> Result<Answer, CallError> {
         let (config, is_near) = self.prepare(request.uri()).await?;
         let slot = if is_near { &self.near } else { &self.far };

@@ -64,7 +64,7 @@ impl HttpConnector for Connector {
         let outbound = Arc::clone(&self.outbound);
         let first_byte = self.first_byte;
         HttpConnectorFuture::new(async move {
-            let late = |_| ConnectorError::timeout("no answer in time".into());
+            let late = |_| failed(CallError::Timeout);
             let whole = exchange(&outbound, request, first_byte);
             tokio::time::timeout(WHOLE, whole).await.map_err(late)?
         })
@@ -86,7 +86,7 @@ async fn exchange(
     let sent = outbound.send(http::Request::from_parts(parts, body));
     let answer = tokio::time::timeout(first_byte, sent)
         .await
-        .map_err(|_| ConnectorError::timeout("no answer in time".into()))?
+        .map_err(|_| failed(CallError::Timeout))?
         .map_err(failed)?;
     let mut response = http::Response::new(());
     *response.status_mut() = answer.status();
@@ -99,7 +99,7 @@ async fn exchange(
 fn failed(error: CallError) -> ConnectorError {
     match error {
         CallError::Unsendable => ConnectorError::user(error.into()),
-        CallError::ConnectTimeout => ConnectorError::timeout(error.into()),
+        CallError::ConnectTimeout | CallError::Timeout => ConnectorError::timeout(error.into()),
         CallError::Connect(_) | CallError::Broken(_) => ConnectorError::io(error.into()),
         CallError::Certificates(_) | CallError::TooLong(_) => {
             ConnectorError::other(error.into(), None)

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use tokio::time::Instant;
 
-use crate::lane::{Failure, Lane};
+use crate::lane::{Failure, Lane, carried_over};
 
 pub use lease::Lease;
 pub use standing::Standing;
@@ -228,7 +228,7 @@ impl<I: Issuer> TokenManager<I> {
     async fn sign_in(&self, refused: Option<Arc<I::Token>>) -> Result<Arc<I::Token>, I::Error> {
         let asked = Instant::now();
         let inner = Arc::clone(&self.0);
-        let task = tokio::spawn(async move {
+        let task = tokio::spawn(carried_over(async move {
             let mut turn = inner.turn.lock().await;
             if let Some(held) = inner.living()
                 && !refused.is_some_and(|refused| Arc::ptr_eq(&refused, &held.token))
@@ -239,7 +239,7 @@ impl<I: Issuer> TokenManager<I> {
                 Some((at, error)) if *at >= asked => Err(error.clone()),
                 _ => inner.issue(&mut turn, None, Need::Now).await,
             }
-        });
+        }));
         task.await.unwrap_or_else(|_| Err(I::broken_off()))
     }
 }

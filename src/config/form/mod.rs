@@ -24,7 +24,7 @@ pub(in crate::config) const SHORT: Form<String> = Form {
         let text = look.text("…")?;
         if let Some(length) = too_long(text) {
             look.wrong(&format!("has {length} characters"))
-                .help(format!("{} are the most", LONGEST_NAME));
+                .help(format!("{LONGEST_NAME} are the most"));
             return None;
         }
         Some(text.to_owned())

@@ -211,7 +211,7 @@ pub(super) fn no_credentials(error: &CredentialsError) -> SourceError {
             None => (
                 format!(
                     "AWS credentials cannot be loaded: {}",
-                    find::<CallError>(other).map(ToString::to_string).as_deref().unwrap_or("whoever gives them (STS, a metadata endpoint, a token file) gave no usable answer")
+                    find::<CallError>(other).map(ToString::to_string).as_deref().unwrap_or("whoever gives them (STS, a metadata endpoint, a token file) gave no usable answer in time")
                 ),
                 "credentials",
             ),

@@ -172,9 +172,9 @@ impl Issuer for SignIn {
     }
 
     fn is_outage(error: &SourceError) -> bool {
-        matches!(
+        !matches!(
             error,
-            SourceError::Unavailable { .. } | SourceError::HeldBack { .. }
+            SourceError::SignIn { .. } | SourceError::Denied { .. } | SourceError::Invalid { .. }
         )
     }
 

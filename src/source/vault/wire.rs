@@ -125,7 +125,7 @@ impl Wire {
             CallError::Unsendable => SourceError::Invalid {
                 what: "the request cannot be built: check `address`, `mount`, `namespace` and the path".to_owned(),
             },
-            error @ CallError::ConnectTimeout => unavailable(format!("{base}: {error}"), "timeout"),
+            error @ (CallError::ConnectTimeout | CallError::Timeout) => unavailable(format!("{base}: {error}"), "timeout"),
             error @ CallError::Connect(_) => unavailable(format!("{base}: {error}"), "connect"),
             error @ CallError::Broken(_) => unavailable(format!("{base}: {error}"), "broken"),
         }

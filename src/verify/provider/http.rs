@@ -148,7 +148,7 @@ fn address(settings: &KeySettings) -> Option<Url> {
 /// No answer, or not the whole of one.
 fn silent(error: &CallError, host: &str) -> NotTaken {
     let status = match error {
-        CallError::ConnectTimeout => "timeout",
+        CallError::ConnectTimeout | CallError::Timeout => "timeout",
         CallError::Connect(_) => "connect",
         CallError::Certificates(_) | CallError::Unsendable => {
             return NotTaken::unclear(format!("{host}: {error}"), "setup");
