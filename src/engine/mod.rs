@@ -153,7 +153,8 @@ impl Engine {
         let mut pass = Pass::new(self, unit, record, order, attempt);
         pass.may_tell = turn.telling.as_deref().is_none_or(Telling::may);
         pass.waited_for = planned.is_none();
-        let ended = on_behalf_of(&unit.key, pass.run()).await;
+        // On the heap: it is large, and each future around it would hold another copy on the stack.
+        let ended = on_behalf_of(&unit.key, Box::pin(pass.run())).await;
         turn.unsaved = pass.unsaved;
         let untold = self.untold(unit, turn, pass.may_tell, pass.untold);
         let untold = untold.or(pass.settles_in);

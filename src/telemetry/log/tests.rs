@@ -171,7 +171,7 @@ fn a_panic_is_a_line_without_its_message_and_counted() {
     assert_eq!(line["level"], "ERROR");
     assert_eq!(line["task"], "look");
     let location = line["location"].as_str().expect("a place");
-    assert!(location.contains("log.rs"), "{location}");
+    assert!(location.contains("log/tests.rs"), "{location}");
     assert!(!look.contains("canary"), "{look}");
     let metrics = crate::telemetry::metrics::Metrics::new().render();
     let counted = "flashback_rotator_panics_total{task=\"look\"} ";
