@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 /// (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html>).
 const EC2: [u16; 2] = [0xfd00, 0x0ec2];
 
-/// Whether a host names this machine, or an address that no router forwards: an agent, a sidecar, a
+/// Returns whether a host names this machine, or an address that no router forwards: an agent, a sidecar, a
 /// metadata endpoint. What is sent there is not for a proxy.
 pub(super) fn is_local(host: &str) -> bool {
     let host = host.trim_matches(['[', ']']);

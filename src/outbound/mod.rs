@@ -95,7 +95,7 @@ pub struct Outbound {
 struct Generation {
     client: reqwest::Client,
     made: Instant,
-    /// Which certificates it was made with.
+    /// The number of the certificates it was made with.
     certificates: u64,
     retired: Arc<AtomicBool>,
 }

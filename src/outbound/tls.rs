@@ -24,7 +24,7 @@ use crate::settled::{self, Stamp};
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What is trusted, and who one is.
+/// The authorities that are trusted and the client's own certificate, kept up to date.
 #[derive(Debug)]
 pub(super) struct Tls {
     ca_file: Option<PathBuf>,
@@ -63,7 +63,7 @@ impl Tls {
         }
     }
 
-    /// Whether there are files of its own, whose mistakes are to be told.
+    /// Returns whether the configuration names files, whose mistakes must be told even where TLS is not used.
     pub(super) fn has_files(&self) -> bool {
         self.ca_file.is_some() || self.identity.is_some()
     }

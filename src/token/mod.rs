@@ -33,7 +33,7 @@ pub enum Need {
     Soon,
 }
 
-/// What an [`Issuer`] gives.
+/// The outcome of a sign-in or a renewal.
 pub enum Issued<T> {
     /// Another token.
     New(T, Lease),
@@ -41,7 +41,7 @@ pub enum Issued<T> {
     Renewed(Lease),
 }
 
-/// What an [`Issuer`] is asked for.
+/// A request to an [`Issuer`].
 pub struct Ask<'a, I: Issuer> {
     /// The token at hand, where it may be renewed.
     pub held: Option<&'a Held<I::Token>>,
@@ -58,7 +58,7 @@ pub trait Issuer: Send + Sync + Sized + 'static {
     type Token: Send + Sync + 'static;
     /// Why there is none.
     type Error: Failure + Clone + Send + Sync + 'static;
-    /// What one sign-in leaves for the next.
+    /// The state that one sign-in leaves for the next.
     type Means: Default + Send + 'static;
 
     /// Whether a token that was given is known to be accepted. Where it is not, the caller says so with
@@ -120,7 +120,7 @@ struct Inner<I: Issuer> {
     standing: Standing<I::Error>,
 }
 
-/// What whoever changes the token works with.
+/// The state that only the task which changes the token may touch.
 struct Turn<I: Issuer> {
     means: I::Means,
     /// How the last sign-in ended, if badly, and when.
