@@ -79,8 +79,13 @@ impl Write for LogWriter {
         if queue.lines.len() + line.len() > QUEUE {
             queue.dropped(1);
         } else {
+            let waits = queue.lines.is_empty() && !queue.writing;
             queue.lines.extend_from_slice(line);
-            self.0.changed.notify_all();
+            drop(queue);
+            // The thread that is at work sees the line by itself, and waking costs a system call.
+            if waits {
+                self.0.changed.notify_all();
+            }
         }
         Ok(line.len())
     }
