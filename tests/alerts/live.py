@@ -112,6 +112,15 @@ class Stage:
     def metrics(self):
         return fetch(f"http://{self.rotator}/metrics")
 
+    def pushes(self, outcome):
+        """How many pushes the rotator has counted that ended so."""
+        counted = re.findall(
+            rf'^flashback_rotator_pushes_total{{.*outcome="{outcome}".*}} (\d+)$',
+            self.metrics(),
+            re.MULTILINE,
+        )
+        return sum(map(int, counted))
+
     def configure(self, keys):
         self.write("token", TOKEN)
         text = f"""
@@ -299,13 +308,13 @@ def flashback(stage):
     stage.switch({"faults": []})
     in_step(stage)
     # More writes must succeed than have failed.
-    for number in range(2, 60):
-        if not stage.firing():
-            break
+    number = 1
+    while stage.pushes("succeeded") < stage.pushes("failed") + 5:
+        number += 1
+        done = stage.pushes("succeeded")
         for path in ("one/a", "one/b", "two/c"):
             stage.write(path, f"sk-{path[-1]}-{number}")
-        in_step(stage)
-        time.sleep(1)
+        eventually("the keys are pushed", lambda: stage.pushes("succeeded") >= done + 3)
     stage.fire([], "writes succeed again")
 
 
