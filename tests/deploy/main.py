@@ -11,10 +11,12 @@ import tempfile
 import helm_python
 import yaml
 
+import changes
 import configuration
 import pods
 import readme
 import refusals
+import reviewer
 import schemas
 import support
 import teeth
@@ -55,6 +57,8 @@ def chart():
     with helm_python.Chart.load(CHART) as loaded:
         metadata = loaded.metadata
     expect(metadata["appVersion"] == VERSION, "Chart.yaml: appVersion is not the program's")
+    licence = metadata["annotations"]["artifacthub.io/license"]
+    expect(licence == support.LICENCE, f"Chart.yaml: the licence is {licence}")
     oldest = f">={schemas.KUBERNETES[0]}.0-0"
     expect(metadata["kubeVersion"] == oldest, "Chart.yaml: kubeVersion is not what is validated")
     for file in sorted(VALUES.glob("*.yaml")):
@@ -69,7 +73,7 @@ def chart():
     examine("chart with config/examples/vault-kubernetes.toml", template(refusals.merge(values("default"), example))[0])
     names()
     notes()
-    live_reload()
+    placement()
     packaged()
     subchart()
 
@@ -100,23 +104,18 @@ def notes():
     proven("the notes name the ports, and warn of a state that is lost and of a database that nothing proves")
 
 
-def live_reload():
-    """A changed configuration leaves the pods alone, unless asked; what needs a start makes one."""
+def placement():
+    """One's own affinity is kept, and an anti-affinity of one's own takes the place of the chart's."""
 
-    def pod(more):
-        found, _ = template(refusals.merge(values("default"), more))
-        return of_kind("Deployment", found)[0]["spec"]["template"]
+    def affinity(more):
+        found, _ = template(refusals.merge(values("default"), {"affinity": more}))
+        return of_kind("Deployment", found)[0]["spec"]["template"]["spec"]["affinity"]
 
-    changed = values("default")["config"] + 'check = "5s"\n'
-    expect(pod({}) == pod({"config": changed}), "a changed configuration restarts the pods")
-    restarts = {"restartOnConfigChange": True}
-    expect(pod(restarts) != pod({"config": changed} | restarts), "restartOnConfigChange restarts nothing")
-    without = refusals.merge(values("postgresql"), {})
-    before = of_kind("Deployment", template(without)[0])[0]["spec"]["template"]
-    without["state"]["postgresql"]["url"] = "postgres://rotator@other/rotator"
-    after = of_kind("Deployment", template(without)[0])[0]["spec"]["template"]
-    expect(before != after, "another [state] url restarts nothing, and takes no effect without")
-    proven("a changed configuration restarts no pod unless restartOnConfigChange; another state does")
+    nodes = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}
+    expect(affinity(nodes) == affinity({}) | nodes, f"an affinity to nodes is lost: {affinity(nodes)}")
+    own = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": []}}
+    expect(affinity(own) == own, f"an anti-affinity of one's own is mixed with the chart's: {affinity(own)}")
+    proven("replicas keep apart beside an affinity to nodes, and by one's own rules where there are any")
 
 
 def packaged():
@@ -219,7 +218,17 @@ def main():
             path.write_text(wanted)
             print(f"tests/deploy: wrote {path.relative_to(ROOT)}")
         return
-    for part in (monitoring, kustomizations, chart, refusals.examine, operator_is_strict, teeth.examine, trust.examine):
+    for part in (
+        monitoring,
+        kustomizations,
+        chart,
+        changes.examine,
+        refusals.examine,
+        operator_is_strict,
+        teeth.examine,
+        trust.examine,
+        reviewer.examine,
+    ):
         part()
     readme.follow(examine)
     print(f"tests/deploy: everything passed, {support.proofs} things proven; no cluster was involved")

@@ -123,23 +123,54 @@ def rollout(what, found):
     budgets = of_kind("PodDisruptionBudget", found)
     if claims:
         expect(spec["replicas"] <= 1 and spec["strategy"] == {"type": "Recreate"}, f"{what}: {spec['strategy']}")
-        expect(not budgets, f"{what}: a budget for one pod blocks every drain")
+        expect(not budgets, f"{what}: a budget for one pod")
     else:
         expect(spec["replicas"] > 1 and spec["strategy"]["type"] == "RollingUpdate", f"{what}: {spec['strategy']}")
         expect(spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}, f"{what}: rollingUpdate")
         expect(len(budgets) == 1, f"{what}: no budget for {spec['replicas']} pods")
         expect(budgets[0]["spec"]["maxUnavailable"] == 1, f"{what}: a drain of nodes takes more than one at once")
         expect(spec["minReadySeconds"] >= 10, f"{what}: pods are replaced before the shares have settled")
-        expect(spec["template"]["spec"]["topologySpreadConstraints"], f"{what}: is not spread")
+
+
+def apart(what, found):
+    """Replicas prefer nodes and zones that have none of them, and do without either where it is not to be had."""
+    (deployment,) = of_kind("Deployment", found)
+    template = deployment["spec"]["template"]
+    labels = template["metadata"]["labels"].items()
+    rules = template["spec"]["affinity"]["podAntiAffinity"]
+    expect(list(rules) == ["preferredDuringSchedulingIgnoredDuringExecution"], f"{what}: pods wait for a free node")
+    (preferred,) = rules.values()
+    terms = [one["podAffinityTerm"] for one in preferred]
+    keys = [term["topologyKey"] for term in terms]
+    expect(keys == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"], f"{what}: is spread over {keys}")
+    for term in terms:
+        expect(term["labelSelector"]["matchLabels"].items() <= labels, f"{what}: keeps away from others: {term}")
+
+
+def movable(what, found):
+    """A drain and the cluster's autoscaler move a pod without a flag: nothing of it is on its node alone."""
+    (deployment,) = of_kind("Deployment", found)
+    for volume in deployment["spec"]["template"]["spec"]["volumes"]:
+        kept = volume["name"] == "state" or "emptyDir" not in volume
+        expect(kept, f"{what}: {volume['name']} keeps the pod on its node")
+
+
+def tests(what, found):
+    """The pod of `helm test` goes when it has ended: `helm uninstall` leaves it."""
+    for one in of_kind("Pod", found):
+        policies = one["metadata"]["annotations"]["helm.sh/hook-delete-policy"].split(",")
+        ends = {"before-hook-creation", "hook-succeeded", "hook-failed"}
+        expect(set(policies) == ends, f"{what}: {named(one)} stays behind: {policies}")
 
 
 def policy(what, found):
-    """The NetworkPolicy says something about both directions, and lets DNS and HTTPS out."""
+    """The NetworkPolicy says something about both directions, and lets DNS (OpenShift's too) and HTTPS out."""
     for one in of_kind("NetworkPolicy", found):
         spec = one["spec"]
         expect(sorted(spec["policyTypes"]) == ["Egress", "Ingress"], f"{what}: {spec['policyTypes']}")
         out = {(port["port"], port["protocol"]) for rule in spec["egress"] for port in rule["ports"]}
-        expect({(53, "UDP"), (53, "TCP"), (443, "TCP")} <= out, f"{what}: egress {out}")
+        names = {(port, protocol) for port in (53, 5353) for protocol in ("UDP", "TCP")}
+        expect(names | {(443, "TCP")} <= out, f"{what}: egress {out}")
         for rule in spec.get("ingress", []):
             expect(rule.get("from") and rule.get("ports"), f"{what}: ingress from anywhere: {rule}")
 
@@ -151,5 +182,5 @@ def examine(what, found):
         mounts(f"{what}: {owner}", spec)
     (deployment,) = of_kind("Deployment", found)
     daemon(what, deployment["spec"]["template"]["spec"])
-    for check in (secrets, selected, rollout, policy):
+    for check in (secrets, selected, rollout, apart, movable, tests, policy):
         check(what, found)

@@ -76,7 +76,16 @@ TEMPLATES = [
         {"serviceAccount": {"create": False, "awsRoleArn": "arn:aws:iam::123456789012:role/r"}},
         "serviceAccount.awsRoleArn needs serviceAccount.create",
     ),
-    ({"config": "", "existingConfigMap": "a", "restartOnConfigChange": True}, "restartOnConfigChange needs config"),
+    ({"restartOnConfigChange": True}, "restartOnConfigChange would stop the one pod before a new one has read"),
+    (
+        {
+            "config": "",
+            "existingConfigMap": "a",
+            "restartOnConfigChange": True,
+            "state": {"type": "postgresql", "postgresql": {"url": "postgres://rotator@db/rotator"}},
+        },
+        "restartOnConfigChange needs config",
+    ),
 ]
 
 

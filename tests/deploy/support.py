@@ -16,7 +16,9 @@ VALUES = ROOT / "tests/deploy/values"
 RULES = ROOT / "deploy/prometheus/rules.yaml"
 DASHBOARD = ROOT / "deploy/grafana/dashboard.json"
 VENV = pathlib.Path(sys.prefix)
-VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["version"]
+PACKAGE = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]
+VERSION = PACKAGE["version"]
+LICENCE = PACKAGE["license"]
 
 proofs = 0
 

@@ -24,6 +24,19 @@ def policy(found):
     return of_kind("NetworkPolicy", found)[0]["spec"]
 
 
+def apart(found):
+    return pod(found)["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+
+
+def hooks(found):
+    return of_kind("Pod", found)[0]["metadata"]["annotations"]
+
+
+def keep_on_node(found):
+    pod(found)["volumes"].append({"name": "tmp", "emptyDir": {}})
+    container(found)["volumeMounts"].append({"name": "tmp", "mountPath": "/tmp"})
+
+
 def config(found):
     return of_kind("ConfigMap", found)[0]["data"]
 
@@ -49,7 +62,7 @@ BREAKS = [
     (lambda o: put(container(o)["securityContext"], "capabilities", {"drop": ["NET_RAW"]}), "ALL"),
     (lambda o: pod(o)["volumes"].append({"name": "h", "hostPath": {"path": "/"}}), "hostPath"),
     (lambda o: container(o)["volumeMounts"].pop(), "mounted"),
-    (lambda o: put(container(o)["volumeMounts"][2], "subPath", "config.toml"), "subPath"),
+    (lambda o: put(container(o)["volumeMounts"][1], "subPath", "config.toml"), "subPath"),
     (lambda o: put(container(o)["livenessProbe"]["httpGet"], "path", "/healthz"), "livenessProbe"),
     (lambda o: put(pod(o), "terminationGracePeriodSeconds", 10), "drains"),
     (lambda o: container(o)["resources"]["limits"].pop("memory"), "no limit of memory"),
@@ -59,6 +72,12 @@ BREAKS = [
     (lambda o: put(policy(o)["podSelector"]["matchLabels"], "app.kubernetes.io/name", "x"), "NetworkPolicy selects"),
     (lambda o: put(policy(o), "ingress", [{}]), "ingress from anywhere"),
     (lambda o: policy(o)["egress"].pop(), "egress"),
+    (lambda o: policy(o)["egress"][0]["ports"].pop(), "egress"),
+    (lambda o: apart(o).pop(), "is spread over"),
+    (lambda o: put(pod(o)["affinity"], "podAntiAffinity", {"required": apart(o)}), "wait for a free node"),
+    (lambda o: put(apart(o)[0]["podAffinityTerm"]["labelSelector"], "matchLabels", {"a": "b"}), "away from others"),
+    (keep_on_node, "on its node"),
+    (lambda o: put(hooks(o), "helm.sh/hook-delete-policy", "before-hook-creation"), "stays behind"),
     (lambda o: container(o)["env"].append({"name": "VAULT_TOKEN", "value": "x"}), "VAULT_TOKEN has a value"),
     (lambda o: o.append({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}}), "makes a Secret"),
     (lambda o: o.append(of_kind("ConfigMap", o)[0]), "is there twice"),

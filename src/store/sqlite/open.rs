@@ -128,6 +128,8 @@ fn connect(place: &Place) -> Result<Connection, StoreError> {
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.pragma_update(None, "trusted_schema", false)?;
+        // A container may have no directory for temporary files.
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
         connection.query_row(
             &format!("PRAGMA journal_size_limit = {LOG_LIMIT}"),
             [],

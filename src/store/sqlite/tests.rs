@@ -146,6 +146,11 @@ async fn records_wait_for_the_disk_also_after_notes_did_not() {
         store.flush().await.expect("written");
     }
     assert_eq!(number("PRAGMA foreign_keys").await.expect("read"), 1);
+    assert_eq!(
+        number("PRAGMA temp_store").await.expect("read"),
+        2,
+        "MEMORY"
+    );
 }
 
 #[tokio::test]

@@ -101,6 +101,9 @@ lease = "{{ . }}"
 {{- fail (printf "config has a table [%s], which the chart writes itself: take it out, and see the value `%s`" $table $value) }}
 {{- end }}
 {{- end }}
+{{- if and .Values.restartOnConfigChange (eq .Values.state.type "sqlite") }}
+{{- fail "restartOnConfigChange would stop the one pod before a new one has read `config`, and a mistake there would leave none: leave it out, as a running daemon takes a changed `config` over and refuses a broken one, or set state.type=postgresql" }}
+{{- end }}
 {{- if and .Values.restartOnConfigChange .Values.existingConfigMap }}
 {{- fail "restartOnConfigChange needs config: the chart cannot see into existingConfigMap" }}
 {{- end }}

@@ -176,6 +176,21 @@ seccompProfile:
 {{- end }}
 {{- end }}
 
+{{/* The user's affinity, and unless it has an anti-affinity of its own, one that keeps replicas apart. It is the
+     same for one replica and for many, so that scaling replaces no pod. Topology spread constraints would not do:
+     a node that lacks the label of one of them, such as the zone's, is left out of them all. */}}
+{{- define "flashback-rotator.affinity" -}}
+{{- $apart := list }}
+{{- range $topology := list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+{{- $labels := include "flashback-rotator.selector" $ | fromYaml | merge (dict "app.kubernetes.io/component" "daemon") }}
+{{- $term := dict "topologyKey" $topology "labelSelector" (dict "matchLabels" $labels) }}
+{{- $weight := ternary 100 50 (eq $topology "kubernetes.io/hostname") }}
+{{- $apart = append $apart (dict "weight" $weight "podAffinityTerm" $term) }}
+{{- end }}
+{{- $default := dict "podAntiAffinity" (dict "preferredDuringSchedulingIgnoredDuringExecution" $apart) }}
+{{- toYaml (merge (dict) .Values.affinity (ternary dict $default (hasKey .Values.affinity "podAntiAffinity"))) }}
+{{- end }}
+
 {{/* Where and how it is scheduled. */}}
 {{- define "flashback-rotator.placement" -}}
 {{- with .Values.nodeSelector }}
@@ -186,10 +201,8 @@ nodeSelector:
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .Values.affinity }}
 affinity:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
+  {{- include "flashback-rotator.affinity" . | nindent 2 }}
 {{- with .Values.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
