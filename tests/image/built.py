@@ -102,6 +102,7 @@ def says_what_it_is():
     labels = config["Labels"]
     for name in ["title", "description", "version", "revision", "base.name"]:
         must(labels.get(f"org.opencontainers.image.{name}"), f"it has no label {name}")
+    must(labels.get("org.opencontainers.image.licenses") == "Apache-2.0", "it does not name its licence")
     told = run("podman", "run", "--rm", "--network=none", IMAGE, "--version")
     version = labels["org.opencontainers.image.version"]
     must(told.split() == [IMAGE, version], f"label {version}, program {told}")

@@ -53,7 +53,9 @@ def ships(scene):
         for name in ("flashback-rotator.service", "flashback-rotator@.service"):
             gate = ("systemd-analyze", "security", "--no-pager", "--offline=true")
             machine.run(*gate, "--threshold=15", f"{UNITS}/{name}")
-    with proving("manual pages, completions, reference and examples are in their places"):
+    with proving("manual pages, completions, reference, examples and licence are in their places"):
+        licence = machine.path("/usr/share/doc/flashback-rotator/copyright").read_text()
+        ensure("License: Apache-2.0\n" in licence, licence)
         for command in ("", "-run", "-check", "-status"):
             page = machine.path(f"/usr/share/man/man1/flashback-rotator{command}.1.gz")
             ensure(b".TH" in gzip.decompress(page.read_bytes()), f"{page} is no manual page")
