@@ -54,9 +54,9 @@ deploy-test *args:
     tests/alerts/run
     tests/deploy/run {{ args }}
 
-# What a change must pass
-ci:
-    .ci/run
+# What a change must pass; `just ci fast` is what needs no root
+ci *tier:
+    .ci/run {{ tier }}
 
 # How fast it is, alone and beside others: `just bench --quick`, `just bench contest large`
 bench *args:
