@@ -257,3 +257,58 @@ fn the_template_is_the_unit_with_places_of_its_own() {
         .collect();
     assert_eq!(rest, expected);
 }
+
+fn text_of(path: &str) -> String {
+    fs::read_to_string(crate_root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// What follows `before` in a text, up to the first character that is in no version.
+fn version_after<'a>(text: &'a str, before: &str) -> &'a str {
+    let (_, rest) = text.split_once(before).expect(before);
+    let end = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.');
+    &rest[..end.unwrap_or(rest.len())]
+}
+
+#[test]
+fn one_compiler_is_named_everywhere() {
+    let manifest = text_of("Cargo.toml");
+    let oldest = version_after(&manifest, "rust-version = \"");
+    let pinned = text_of("rust-toolchain.toml");
+    let pinned = version_after(&pinned, "channel = \"");
+    assert!(pinned.starts_with(&format!("{oldest}.")), "{pinned}");
+    for (path, before) in [
+        ("Dockerfile", "/library/rust:"),
+        (".github/workflows/ci.yml", "image: rust:"),
+    ] {
+        assert_eq!(version_after(&text_of(path), before), oldest, "{path}");
+    }
+}
+
+#[test]
+fn the_hosted_workflow_runs_every_tier() {
+    let script = text_of(".ci/run");
+    let tiers: Vec<&str> = script
+        .lines()
+        .filter_map(|line| line.strip_prefix("#   "))
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    let workflow = text_of(".github/workflows/ci.yml");
+    let run: Vec<&str> = workflow
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- run: .ci/run "))
+        .collect();
+    assert_eq!(run, tiers);
+    assert!(tiers.len() > 2, "{tiers:?}");
+    for tier in tiers {
+        assert!(script.contains(&format!("\n    {tier})")), "{tier}");
+    }
+}
+
+#[test]
+fn the_licence_is_the_one_that_is_named() {
+    assert!(text_of("Cargo.toml").contains("\nlicense = \"Apache-2.0\"\n"));
+    let licence = text_of("LICENSE");
+    let words: Vec<&str> = licence.split_whitespace().take(4).collect();
+    assert_eq!(words, ["Apache", "License", "Version", "2.0,"]);
+    assert!(licence.contains("END OF TERMS AND CONDITIONS"));
+}
