@@ -28,6 +28,11 @@ def apart(found):
     return pod(found)["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
 
 
+def wait_for_node(found):
+    required = [one["podAffinityTerm"] for one in apart(found)]
+    pod(found)["affinity"]["podAntiAffinity"] = {"requiredDuringSchedulingIgnoredDuringExecution": required}
+
+
 def hooks(found):
     return of_kind("Pod", found)[0]["metadata"]["annotations"]
 
@@ -74,7 +79,7 @@ BREAKS = [
     (lambda o: policy(o)["egress"].pop(), "egress"),
     (lambda o: policy(o)["egress"][0]["ports"].pop(), "egress"),
     (lambda o: apart(o).pop(), "is spread over"),
-    (lambda o: put(pod(o)["affinity"], "podAntiAffinity", {"required": apart(o)}), "wait for a free node"),
+    (wait_for_node, "wait for a free node"),
     (lambda o: put(apart(o)[0]["podAffinityTerm"]["labelSelector"], "matchLabels", {"a": "b"}), "away from others"),
     (keep_on_node, "on its node"),
     (lambda o: put(hooks(o), "helm.sh/hook-delete-policy", "before-hook-creation"), "stays behind"),
