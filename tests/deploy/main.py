@@ -16,6 +16,7 @@ import configuration
 import pods
 import readme
 import refusals
+import replaced
 import reviewer
 import schemas
 import support
@@ -228,6 +229,7 @@ def main():
         teeth.examine,
         trust.examine,
         reviewer.examine,
+        replaced.examine,
     ):
         part()
     readme.follow(examine)
