@@ -50,6 +50,7 @@ pub mod span;
 pub mod store;
 pub mod supervise;
 pub mod telemetry;
+mod terminal;
 pub mod token;
 pub mod verify;
 pub mod words;

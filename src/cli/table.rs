@@ -1,51 +1,111 @@
 //! Aligned tables, and colour where a terminal is there to show it: what is printed goes through
 //! `anstream`, which takes the colours out for pipes and for `NO_COLOR`.
+//!
+//! A table is as wide as the terminal lets it be. Where its rows are wider, the last column, which is the
+//! one with prose, is wrapped between words; where that leaves too little room, the columns that do not fit
+//! stand below their row, each on a line of its own. No cell is ever cut. Without a terminal
+//! a row is one line, for `grep` and `awk`, unless `$COLUMNS` says how wide it may be, as `watch` does.
 
 use std::fmt;
 
 use anstyle::{AnsiColor, Style};
-use tabled::builder::Builder;
-use tabled::settings::Padding;
-use tabled::settings::style::Style as Border;
 
 use crate::engine::row::State;
 use crate::model::Action;
+use crate::terminal::{columns, width, wrapped};
 use crate::words::is_invisible;
 
 pub use crate::span::{ago, ahead};
 
+/// The space between two columns.
+const GAP: usize = 2;
+
+/// The least room in which prose is wrapped beside the other columns.
+const PROSE: usize = 28;
+
 /// A table with a header.
-pub struct Table(Builder);
+pub struct Table {
+    header: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
 
 impl Table {
     /// With these columns.
     pub fn new(columns: &[&str]) -> Self {
-        let mut builder = Builder::new();
-        let bold = Style::new().bold();
-        builder.push_record(columns.iter().map(|column| paint(bold, column)));
-        Self(builder)
+        Self {
+            header: columns.iter().map(|&column| column.to_owned()).collect(),
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a row.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.0.push_record(cells);
+        self.rows.push(cells.into());
+    }
+
+    /// Returns the text of the table for a terminal of this many columns, or for one without an end.
+    fn within(&self, room: Option<usize>) -> String {
+        let room = room.unwrap_or(usize::MAX);
+        let widths: Vec<usize> = (0..self.header.len())
+            .map(|column| {
+                let cells = self.rows.iter().map(|row| width(&row[column]));
+                cells.fold(width(&self.header[column]), usize::max)
+            })
+            .collect();
+        // Where each column begins, and where the next one would.
+        let starts: Vec<usize> = std::iter::once(0)
+            .chain(widths.iter().scan(0, |end, width| {
+                *end += width + GAP;
+                Some(*end)
+            }))
+            .collect();
+        let prose = starts[widths.len().saturating_sub(1)];
+        let beside = if starts[widths.len()] <= room.saturating_add(GAP) || prose + PROSE <= room {
+            widths.len()
+        } else {
+            // As many as fit, and the first in any case.
+            starts[2..].iter().filter(|end| **end <= room + GAP).count() + 1
+        };
+        let mut text = String::new();
+        let mut line = |cells: &[String], style: Option<Style>| {
+            let mut line = String::new();
+            for (column, cell) in cells[..beside].iter().enumerate() {
+                line += &" ".repeat(starts[column].saturating_sub(width(&line)));
+                line += &match style {
+                    Some(style) => paint(style, cell),
+                    None if column + 1 == widths.len() => wrapped(cell, prose, prose, room),
+                    None => cell.clone(),
+                };
+            }
+            text += line.trim_end();
+            text.push('\n');
+            for (label, cell) in self.header.iter().zip(cells).skip(beside) {
+                if style.is_none() && !cell.is_empty() && *cell != nothing() {
+                    let label = format!("  {}: ", label.to_lowercase());
+                    let cell = wrapped(cell, width(&label), 4, room);
+                    text += &format!("{}{cell}\n", dim(&label));
+                }
+            }
+        };
+        line(&self.header, Some(Style::new().bold()));
+        for row in &self.rows {
+            line(row, None);
+        }
+        text.pop();
+        text
     }
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut table = self.0.clone().build();
-        table.with(Border::empty()).with(Padding::new(0, 2, 0, 0));
-        let text = table.to_string();
-        let mut lines = text.lines().map(str::trim_end).peekable();
-        while let Some(line) = lines.next() {
-            f.write_str(line)?;
-            if lines.peek().is_some() {
-                f.write_str("\n")?;
-            }
-        }
-        Ok(())
+        f.write_str(&self.within(room()))
     }
+}
+
+/// Returns how many columns there are to print to, where that is limited.
+fn room() -> Option<usize> {
+    let named = || std::env::var("COLUMNS").ok()?.parse().ok();
+    columns(std::io::stdout()).or_else(named)
 }
 
 fn paint(style: Style, text: &str) -> String {
@@ -136,14 +196,36 @@ pub fn progress(total: usize) -> indicatif::ProgressBar {
 mod tests {
     use super::*;
 
+    fn shown(table: &Table, room: Option<usize>) -> String {
+        anstream::adapter::strip_str(&table.within(room)).to_string()
+    }
+
+    fn keys() -> Table {
+        let mut table = Table::new(&["KEY", "STATE", "NEXT CHECK", "ID", "ERROR"]);
+        table.row([
+            "openai".into(),
+            state(State::InSync),
+            "in 2 s".into(),
+            "0d9c7a52-6f7e".into(),
+            String::new(),
+        ]);
+        table.row([
+            "claude".into(),
+            state(State::Failing),
+            "in 12 s".into(),
+            nothing(),
+            "Vault at https://vault.internal:8200 is sealed: unseal it".into(),
+        ]);
+        table
+    }
+
     #[test]
     fn columns_are_aligned_whatever_the_colour() {
         let mut table = Table::new(&["KEY", "STATE", "ERROR"]);
         table.row(["a".into(), state(State::InSync), String::new()]);
         table.row(["longer".into(), state(State::Failing), "no".into()]);
-        let plain = anstream::adapter::strip_str(&table.to_string()).to_string();
         assert_eq!(
-            plain,
+            shown(&table, None),
             "KEY     STATE    ERROR\na       in_sync\nlonger  failing  no"
         );
     }
@@ -157,7 +239,60 @@ mod tests {
         let mut table = Table::new(&["NAME", "X"]);
         table.row(["鍵鍵".into(), "1".into()]);
         table.row(["abcd".into(), "2".into()]);
-        let shown = anstream::adapter::strip_str(&table.to_string()).to_string();
-        assert_eq!(shown, "NAME  X\n鍵鍵  1\nabcd  2");
+        assert_eq!(shown(&table, None), "NAME  X\n鍵鍵  1\nabcd  2");
+    }
+
+    #[test]
+    fn a_row_is_one_line_where_it_fits() {
+        let line = "claude  failing  in 12 s     -              \
+                    Vault at https://vault.internal:8200 is sealed: unseal it";
+        for room in [None, Some(200), Some(width(line))] {
+            assert_eq!(shown(&keys(), room).lines().nth(2), Some(line), "{room:?}");
+        }
+        assert_ne!(
+            shown(&keys(), Some(width(line) - 1)).lines().nth(2),
+            Some(line)
+        );
+    }
+
+    #[test]
+    fn prose_is_wrapped_between_words_beside_the_other_columns() {
+        assert_eq!(
+            shown(&keys(), Some(80)),
+            "KEY     STATE    NEXT CHECK  ID             ERROR
+openai  in_sync  in 2 s      0d9c7a52-6f7e
+claude  failing  in 12 s     -              Vault at
+                                            https://vault.internal:8200 is
+                                            sealed: unseal it"
+        );
+    }
+
+    #[test]
+    fn what_has_no_room_stands_below_its_row_and_nothing_is_cut() {
+        assert_eq!(
+            shown(&keys(), Some(40)),
+            "KEY     STATE    NEXT CHECK
+openai  in_sync  in 2 s
+  id: 0d9c7a52-6f7e
+claude  failing  in 12 s
+  error: Vault at
+    https://vault.internal:8200 is
+    sealed: unseal it"
+        );
+        for room in 1..120 {
+            let narrow = shown(&keys(), Some(room));
+            for word in keys()
+                .rows
+                .iter()
+                .flatten()
+                .flat_map(|cell| cell.split(' '))
+            {
+                let word = anstream::adapter::strip_str(word).to_string();
+                assert!(narrow.contains(&word), "{room}, {word}: {narrow}");
+            }
+            let longest = "https://vault.internal:8200".len();
+            let over = |line: &&str| width(line) > room && width(line) > longest + 4;
+            assert_eq!(narrow.lines().find(over), None, "{room}: {narrow}");
+        }
     }
 }

@@ -15,6 +15,7 @@ use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::{EnvFilter, Targets};
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry::{LookupSpan, Registry};
@@ -24,6 +25,7 @@ use super::panics;
 pub use super::writer::LastLines;
 use super::writer::LogWriter;
 use crate::config::LogFormat;
+use crate::terminal::Wrapped;
 use crate::words::is_invisible;
 
 /// What may say more than a warning.
@@ -99,6 +101,10 @@ where
         false => LogFormat::Json,
     });
     let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    let writer = match (format, terminal) {
+        (LogFormat::Pretty, true) => BoxMakeWriter::new(Wrapped(writer)),
+        _ => BoxMakeWriter::new(writer),
+    };
     let (subscriber, handle) = build(format, colours, parse_level(level)?, writer);
     tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::Already)?;
     std::panic::set_hook(Box::new(panics::report));
