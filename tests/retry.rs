@@ -144,3 +144,44 @@ async fn an_outage_holds_back_the_target_and_is_said_once() {
     assert_eq!(rotator.count("source_recovered"), 1);
     assert_eq!(sandbox.configurations().len(), 20);
 }
+
+/// `refused` is a quarter of an hour: what comes sooner comes of this.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_write_is_tried_at_once_after_a_start_and_a_reload() {
+    for is_reload in [false, true] {
+        let sandbox = sandbox(Options::default()).await;
+        let mut rotator = Rotator::new(&sandbox.url(), &format!("{QUICK}{}", file_key("a")));
+        rotator.put("a", "sk-one");
+        rotator.start();
+        arrives(&sandbox, "a", "sk-one").await;
+        sandbox.fail(Rule::status(403).on(Operation::Update));
+        rotator.put("a", "sk-two");
+        rotator.event("push_failed", |_| true).await;
+        sandbox.heal();
+        if is_reload {
+            rotator.signal("HUP");
+        } else {
+            assert!(rotator.stop().await.success());
+            rotator.start();
+        }
+        arrives(&sandbox, "a", "sk-two").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_is_killed_over_and_over_does_not_hammer_a_refusal() {
+    let sandbox = sandbox(Options::default()).await;
+    let mut rotator = Rotator::new(&sandbox.url(), &format!("{QUICK}{}", file_key("a")));
+    sandbox.fail(Rule::status(403).on(Operation::Create));
+    rotator.put("a", "sk-one");
+    rotator.start();
+    rotator.event("push_failed", |_| true).await;
+    let before = writes(&sandbox);
+    for _ in 0..5 {
+        rotator.kill();
+        rotator.start();
+        rotator.ready().await;
+    }
+    assert_eq!(writes(&sandbox), before + 1, "{}", rotator.log());
+    assert_eq!(rotator.count("push_failed"), 2);
+}

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use clap::Parser;
 use flashback_rotator::config::{Check, KeyConfig, VerifyConfig};
 use flashback_rotator::document::FieldMap;
@@ -274,6 +274,7 @@ async fn eyes(
             rules: Rules {
                 resync: Duration::from_secs(86_400),
                 refused: Duration::from_secs(900),
+                since: DateTime::<Utc>::MIN_UTC,
             },
             retry,
             stop,

@@ -193,6 +193,7 @@ impl Stage {
             checks: Arc::default(),
             outages: watch.clone(),
             stop: stop.clone(),
+            since: Utc::now(),
         };
         let fleet = Fleet::build(Arc::new(config), &ground, None).map_err(text)?;
         let schedule = fleet.schedule(|_| First::Now);

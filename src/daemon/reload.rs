@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::Utc;
 use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
@@ -123,6 +124,7 @@ impl Reloader {
         self.known = Some(loaded.digest);
         failpoint::reach("config_loaded");
         let old = self.current.load();
+        self.ground.since = Utc::now();
         let fleet = match Fleet::build(Arc::new(loaded.config), &self.ground, Some(&old)) {
             Ok(fleet) => fleet,
             Err(error) => return self.rejected(&error.to_string()),

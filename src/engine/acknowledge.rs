@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use super::pass::Pass;
@@ -125,6 +125,7 @@ impl Engine {
             telling.error = Some(error);
         }
         telling.tries += 1;
+        telling.since = self.rules.since;
         telling.not_before = Some(Instant::now() + wait);
         Some(wait)
     }
@@ -137,13 +138,15 @@ pub struct Telling {
     pub tries: u32,
     /// Not again before this.
     pub not_before: Option<Instant>,
+    /// When the process was started, or had reloaded its configuration, as it was last tried.
+    pub since: DateTime<Utc>,
     /// The error last logged.
     pub error: Option<SourceError>,
 }
 
 impl Telling {
-    /// Whether it may be tried now.
-    pub fn may(&self) -> bool {
-        self.not_before.is_none_or(|at| Instant::now() >= at)
+    /// Checks whether it may be tried now by a process that was started, or reloaded its configuration, then.
+    pub fn may(&self, since: DateTime<Utc>) -> bool {
+        self.since != since || self.not_before.is_none_or(|at| Instant::now() >= at)
     }
 }

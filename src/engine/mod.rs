@@ -48,7 +48,6 @@ pub use lists::{Lists, positions};
 pub use next::Next;
 pub use unit::{Turn, Unit};
 
-use acknowledge::Telling;
 use done::Done;
 use next::next_after;
 use pass::Pass;
@@ -151,7 +150,8 @@ impl Engine {
             Err(error) => return self.without_state(unit, turn, order, &error),
         };
         let mut pass = Pass::new(self, unit, record, order, attempt);
-        pass.may_tell = turn.telling.as_deref().is_none_or(Telling::may);
+        let telling = turn.telling.as_deref();
+        pass.may_tell = telling.is_none_or(|telling| telling.may(self.rules.since));
         pass.waited_for = planned.is_none();
         // On the heap: it is large, and each future around it would hold another copy on the stack.
         let ended = on_behalf_of(&unit.key, Box::pin(pass.run())).await;

@@ -215,6 +215,7 @@ impl Pass<'_> {
             self.unit.config.origin.clone(),
             settings,
             error.clone(),
+            &self.engine.rules,
             Utc::now(),
         );
         let row = self

@@ -208,6 +208,7 @@ impl Bench {
             rules: Rules {
                 resync: Duration::from_secs(86_400),
                 refused: Duration::from_secs(900),
+                since: DateTime::<Utc>::MIN_UTC,
             },
             retry: Limits {
                 initial: Duration::from_millis(1),

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +31,7 @@ use self::readers::Readers;
 use crate::config::{Config, FlashbackAuth, SecretRef, SourceConfig, SourceKind, ValueRef};
 use crate::credential::{FromEnv, FromFile, FromSystemd, Plain, SharedCredential};
 use crate::engine::{Engine, Unit};
+use crate::failpoint;
 use crate::flashback::Flashback;
 use crate::flashback::client::{Auth, Client};
 use crate::lane::{Lane, LaneView, Outages, Terms};
@@ -80,6 +82,8 @@ pub struct Ground {
     pub outages: Arc<dyn Outages>,
     /// Cancelled when the process is to stop.
     pub stop: CancellationToken,
+    /// What was refused before this is tried again at once.
+    pub since: DateTime<Utc>,
 }
 
 /// Everything a configuration asks for.
@@ -134,6 +138,7 @@ impl Fleet {
             rules: Rules {
                 resync: config.resync,
                 refused: config.refused,
+                since: ground.since,
             },
             edited: match old {
                 Some(old) => Arc::clone(&old.engine.edited),
@@ -277,7 +282,7 @@ impl Builder<'_> {
         let lane = self.lane(
             id.as_str(),
             Some(config.max_rps),
-            SOURCE_TIMEOUT,
+            failpoint::interval("FLASHBACK_ROTATOR_SOURCE_TIMEOUT_MS", SOURCE_TIMEOUT),
             SOURCE_PLACES,
         );
         let fingerprinter = self.ground.fingerprinter.clone();
@@ -331,7 +336,8 @@ impl Builder<'_> {
             },
             FlashbackAuth::RefreshToken(path) => Auth::RefreshToken(path.clone()),
         };
-        let lane = self.lane(FLASHBACK, None, FLASHBACK_TIMEOUT, FLASHBACK_PLACES);
+        let timeout = failpoint::interval("FLASHBACK_ROTATOR_TIMEOUT_MS", FLASHBACK_TIMEOUT);
+        let lane = self.lane(FLASHBACK, None, timeout, FLASHBACK_PLACES);
         let (base, replica) = (
             &self.config.flashback.base_url,
             self.ground.replica.as_deref(),

@@ -169,8 +169,18 @@ pub struct Refusal {
     pub settings: Settings,
     /// When.
     pub at: DateTime<Utc>,
+    /// How many tries in a row a start or a reload has brought forward.
+    #[serde(default)]
+    pub early: u32,
     /// Flashback's words, without any value.
     pub error: String,
+}
+
+impl Refusal {
+    /// Checks whether it was this version of that origin, with these settings, that was refused.
+    pub fn is_of(&self, version: &Version, origin: &Origin, settings: &Settings) -> bool {
+        self.version == *version && self.origin == *origin && self.settings == *settings
+    }
 }
 
 /// A version that is not pushed by itself.

@@ -183,8 +183,12 @@ impl Trial {
     }
 
     /// Whether the way back that Flashback did not take is to be tried again.
-    pub fn may_turn_back_again(&self, after: Duration, now: DateTime<Utc>) -> bool {
-        let over = |at| is_over(at, after, now);
+    pub fn may_turn_back_again(
+        &self,
+        after: impl Fn(DateTime<Utc>) -> Duration,
+        now: DateTime<Utc>,
+    ) -> bool {
+        let over = |at| is_over(at, after(at), now);
         self.rejected.is_some() && self.turned_down_at.is_some_and(over)
     }
 

@@ -16,6 +16,7 @@ use crate::secret::Fingerprinter;
 const RULES: Rules = Rules {
     resync: Duration::from_secs(24 * 3600),
     refused: Duration::from_secs(15 * 60),
+    since: DateTime::<Utc>::MIN_UTC,
 };
 
 pub fn at(seconds: i64) -> DateTime<Utc> {
@@ -78,6 +79,7 @@ pub struct Case {
     pub cleared: bool,
     pub may_create: bool,
     pub verify: VerifyConfig,
+    pub rules: Rules,
     pub now: DateTime<Utc>,
 }
 
@@ -107,6 +109,7 @@ impl Case {
                 rollback: true,
                 settle: Duration::ZERO,
             },
+            rules: RULES,
             now: at(60),
         }
     }
@@ -168,8 +171,19 @@ impl Case {
                 origin: origin("a"),
                 settings: settings("n", "w"),
                 at: at(60 - after),
+                early: 0,
                 error: "no".into(),
             });
+        })
+    }
+
+    /// The process was started just now, after so many starts that have brought a try forward.
+    pub fn started(self, early: u32) -> Self {
+        self.with(|case| {
+            case.rules.since = case.now;
+            if let Some(refusal) = &mut case.record.refusal {
+                refusal.early = early;
+            }
         })
     }
 
@@ -210,7 +224,7 @@ impl Case {
             before: self.before.as_ref(),
             cleared: self.cleared,
             order: self.order,
-            rules: RULES,
+            rules: self.rules,
             verify: &self.verify,
             now: self.now,
         });

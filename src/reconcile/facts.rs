@@ -57,6 +57,28 @@ pub struct Rules {
     pub resync: Duration,
     /// Try a refused write again after this long.
     pub refused: Duration,
+    /// When the process started, or the configuration was last reloaded: whatever was refused may have been
+    /// put right for that. Where nobody waits for it, the beginning of time.
+    pub since: DateTime<Utc>,
+}
+
+/// How long the second try ahead of its time waits; each further one waits twice as long.
+const SECOND_EARLY_TRY: Duration = Duration::from_secs(60);
+
+impl Rules {
+    /// Returns how long after `at` a write that was refused then is tried again. A start and a reload bring that
+    /// forward, to at once for the first time; `early` tries in a row that were brought forward delay the next
+    /// one, so that a process that starts over and over writes hardly more often than one that runs.
+    pub fn refused_for(&self, at: DateTime<Utc>, early: u32) -> Duration {
+        if at >= self.since {
+            return self.refused;
+        }
+        let brought_forward = match early.checked_sub(1) {
+            None => Duration::ZERO,
+            Some(more) => SECOND_EARLY_TRY.saturating_mul(2_u32.saturating_pow(more)),
+        };
+        brought_forward.min(self.refused)
+    }
 }
 
 /// What a read of the store found.

@@ -169,13 +169,12 @@ fn stands_in_the_way(facts: &Facts<'_>, version: &Version) -> Option<Rest> {
         return Some(Rest::Held(why));
     }
     let refusal = facts.record.refusal.as_ref()?;
-    let waiting = !is_over(refusal.at, facts.rules.refused, facts.now);
-    let same = refusal.version == *version
-        && refusal.origin == *facts.origin
-        && refusal.settings == *facts.settings;
+    let wait = facts.rules.refused_for(refusal.at, refusal.early);
+    let waiting = !is_over(refusal.at, wait, facts.now);
+    let same = refusal.is_of(version, facts.origin, facts.settings);
     (same && waiting).then(|| Rest::Refused {
         error: refusal.error.clone(),
-        until: refusal.at + facts.rules.refused,
+        until: refusal.at + wait,
     })
 }
 

@@ -150,6 +150,13 @@ fn the_whole_table() {
         (old().refused("2", 900), "read 2"),
         (old().refused("2", -3600), "read 2"),
         (old().refused("3", 60), "read 2"),
+        (old().refused("2", 1).started(0), "read 2"),
+        (old().refused("2", 0).started(0), "refused for 900 s"),
+        (old().refused("2", 1).started(1), "refused for 59 s"),
+        (old().refused("2", 60).started(1), "read 2"),
+        (old().refused("2", 60).started(3), "refused for 180 s"),
+        (old().refused("2", 60).started(99), "refused for 840 s"),
+        (old().refused("2", 900).started(99), "read 2"),
         (old().refused("2", 60).forced(), "read 2"),
         (
             old()
@@ -159,6 +166,8 @@ fn the_whole_table() {
         ),
         (Case::live().refused("2", 60), "in sync"),
         (hold(old(), "2"), "held"),
+        (hold(old(), "2").started(0), "held"),
+        (hold(old().refused("2", 60), "2").started(0), "held"),
         (hold(old(), "1"), "read 2"),
         (hold(old(), "2").forced(), "read 2"),
         (hold(new(), "2").unfinished(Action::Update, "2"), "held"),

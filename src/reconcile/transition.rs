@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::facts::What;
+use super::facts::{Rules, What};
 use crate::model::{
     Action, AiLlmId, Edits, Intent, Live, Origin, Record, Refusal, Repair, Settings, Shown, Stage,
     Stored, Trial, Verifier, Version, is_over,
@@ -229,13 +229,20 @@ impl Record {
         origin: Origin,
         settings: Settings,
         error: String,
+        rules: &Rules,
         now: DateTime<Utc>,
     ) -> Self {
+        let brought_forward = |before: &&Refusal| {
+            before.is_of(&version, &origin, &settings) && before.at < rules.since
+        };
+        let before = self.refusal.as_ref().filter(brought_forward);
+        let early = before.map_or(0, |before| before.early.saturating_add(1));
         let refusal = Some(Refusal {
             version,
             origin,
             settings,
             at: now,
+            early,
             error,
         });
         Self {

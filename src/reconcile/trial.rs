@@ -100,7 +100,7 @@ fn to_put<'a>(facts: &Facts<'a>, rest: &Rest) -> Option<(&'a Stored, bool)> {
         return Some((record.previous.as_ref()?, true));
     }
     let held = record.held.as_ref()?;
-    let left = |at| !is_over(at, facts.rules.refused, facts.now);
+    let left = |at| !is_over(at, facts.rules.refused_for(at, 1), facts.now);
     if !matches!(rest, Rest::Held(_)) || held.left_at.is_some_and(left) {
         return None;
     }
@@ -207,7 +207,8 @@ fn prove(facts: &Facts<'_>, rest: Rest) -> Step {
             Stage::Before | Stage::Forward | Stage::Kept => {}
         }
     }
-    if trial.stage == Stage::Forward && trial.may_turn_back_again(facts.rules.refused, facts.now) {
+    let after = |at| facts.rules.refused_for(at, 1);
+    if trial.stage == Stage::Forward && trial.may_turn_back_again(after, facts.now) {
         return turn_back(facts, trial);
     }
     if !trial.waits(facts.now) {

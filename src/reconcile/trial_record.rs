@@ -79,6 +79,15 @@ fn a_way_back_that_is_refused_is_tried_again_while_the_newest_is_rejected() {
         (turned_down().said(&Verdict::Works, 1050), "in sync"),
         (again(turned_down().said(&Verdict::Works, 1050)), "in sync"),
     ]);
+    // A start brings it forward, but not at once.
+    let started = |case: Case| case.started(0);
+    check(&[
+        (started(later(turned_down().no(200), 160 + 59)), "unproven"),
+        (
+            started(later(turned_down().no(200), 160 + 60)),
+            "from 2 back to 1",
+        ),
+    ]);
     // What is refused again waits again, and what cannot be had any more is not asked for again.
     let back = again(no()).turned();
     let refused =

@@ -109,9 +109,10 @@ impl Store for Claimed {
     async fn history(
         &self,
         key: Option<&KeyId>,
+        since: Option<DateTime<Utc>>,
         limit: Option<u32>,
     ) -> Result<Vec<HistoryRow>, StoreError> {
-        self.records.history(key, limit).await
+        self.records.history(key, since, limit).await
     }
 
     async fn watch(&self, workspace: &WorkspaceId, every: Duration) -> Result<Watch, StoreError> {
@@ -215,7 +216,7 @@ impl Replica {
     }
 
     async fn succeeded(&self) -> usize {
-        let rows = self.state.history(None, None).await.expect("rows");
+        let rows = self.state.history(None, None, None).await.expect("rows");
         let succeeded = |row: &&HistoryRow| row.outcome == Outcome::Succeeded;
         rows.iter().filter(succeeded).count()
     }

@@ -46,6 +46,7 @@ const LAST_OF_IT: Duration = Duration::from_millis(500);
 const RULES: Rules = Rules {
     resync: Duration::from_secs(24 * 3600),
     refused: Duration::from_secs(15 * 60),
+    since: DateTime::<Utc>::MIN_UTC,
 };
 
 const VERIFY: VerifyConfig = VerifyConfig {

@@ -44,10 +44,13 @@ impl World {
         self.record = before.begun(intent, id.as_ref());
         let answer = match fault {
             Fault::LostRequest => return Some(End::Cut),
-            Fault::Refused => Err(Rejection::Refused {
-                action,
-                error: "400".into(),
-            }),
+            Fault::Refused => {
+                self.refusals += 1;
+                Err(Rejection::Refused {
+                    action,
+                    error: "400".into(),
+                })
+            }
             Fault::Fine | Fault::LostAnswer => {
                 let secret = self.value(index_of(&value.version), &value.origin);
                 self.write(action, id.as_ref(), secret)

@@ -5,9 +5,12 @@
 mod calls;
 mod drift;
 mod foreign;
+mod happening;
 mod properties;
+mod starts;
 
 use self::drift::listed;
+use self::happening::Happening;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -26,66 +29,13 @@ use crate::secret::Fingerprinter;
 const RULES: Rules = Rules {
     resync: Duration::from_secs(24 * 3600),
     refused: Duration::from_secs(15 * 60),
+    since: DateTime::<Utc>::MIN_UTC,
 };
 
 const GRACE: Duration = Duration::from_secs(60);
 
 /// No pass takes more steps than this, with or without faults.
 const LONGEST_PASS: usize = 20;
-
-/// What happens between two looks.
-#[derive(Clone, Debug)]
-enum Happening {
-    Rotate {
-        value: u8,
-    },
-    /// The store's current version is an older one.
-    RollBack {
-        to: usize,
-    },
-    DeleteSecret,
-    /// An older version cannot be read any more.
-    Prune {
-        version: usize,
-    },
-    DeleteConfiguration,
-    /// Somebody changes name or endpoint in Flashback, of a configuration whose id is known: under
-    /// another name, nobody finds one again whose creation was not answered.
-    EditConfiguration {
-        name: u8,
-        endpoint: u8,
-    },
-    /// A replica that had lost the key writes this value all the same, and says so.
-    Stray {
-        value: u8,
-    },
-    /// Another user writes this value into what holds the key.
-    Overwrite {
-        value: u8,
-    },
-    Rename {
-        name: u8,
-    },
-    /// The configuration names another field of the same secret.
-    OtherField {
-        field: u8,
-    },
-    /// The providers take this value no more, or again.
-    Revoke {
-        value: u8,
-    },
-    Restore {
-        value: u8,
-    },
-    Wait {
-        seconds: u32,
-    },
-    Look {
-        faults: Vec<Fault>,
-        dies_after: Option<usize>,
-        order: Order,
-    },
-}
 
 /// How one call goes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -120,6 +70,7 @@ struct World {
     configurations: Vec<Configuration>,
     made: u32,
     pushes: usize,
+    refusals: usize,
     questions: usize,
     lists: usize,
     /// The last list, when it was asked for and after how many pushes.
@@ -129,6 +80,7 @@ struct World {
     /// Updates that Flashback has told of and nobody has heard of yet, and how many there were.
     told: Vec<Edit>,
     events: i64,
+    rules: Rules,
     now: DateTime<Utc>,
 }
 
@@ -165,80 +117,15 @@ impl World {
             configurations: Vec::new(),
             made: 0,
             pushes: 0,
+            refusals: 0,
             questions: 0,
             lists: 0,
             listed: None,
             unlisted: false,
             told: Vec::new(),
             events: 0,
+            rules: RULES,
             now: DateTime::from_timestamp(1_700_000_000, 0).expect("a time"),
-        }
-    }
-
-    fn happen(&mut self, happening: Happening) {
-        match happening {
-            Happening::Rotate { value } => {
-                self.versions.push(value);
-                self.current = Some(self.versions.len() - 1);
-            }
-            Happening::RollBack { to } => {
-                let to = to % self.versions.len();
-                self.pruned.remove(&to);
-                self.current = Some(to);
-            }
-            Happening::DeleteSecret => self.current = None,
-            Happening::Prune { version } => {
-                self.pruned.insert(version % self.versions.len());
-            }
-            Happening::DeleteConfiguration => self.configurations.clear(),
-            Happening::EditConfiguration { name, endpoint } => {
-                let known = self.record.ai_llm_id.as_ref();
-                for one in self
-                    .configurations
-                    .iter_mut()
-                    .filter(|one| Some(&one.id) == known)
-                {
-                    one.settings = Settings {
-                        endpoint: format!("https://{endpoint}.example.com"),
-                        ..named(name)
-                    };
-                }
-            }
-            Happening::Stray { value } => {
-                for one in &mut self.configurations {
-                    one.value = value;
-                }
-                let number = self.record.repair.map_or(0, |repair| repair.number) + 1;
-                self.record.repair = Some(Repair {
-                    number,
-                    due_in: Duration::ZERO,
-                    done: false,
-                });
-            }
-            Happening::Overwrite { value } => {
-                for one in &mut self.configurations {
-                    one.value = value;
-                }
-                if !self.configurations.is_empty() {
-                    self.tells("somebody", false);
-                }
-            }
-            Happening::Rename { name } => self.settings = named(name),
-            Happening::OtherField { field: number } => self.origin = field(number),
-            Happening::Revoke { value } => {
-                self.revoked.insert(value);
-            }
-            Happening::Restore { value } => {
-                self.revoked.remove(&value);
-            }
-            Happening::Wait { seconds } => self.now += TimeDelta::seconds(seconds.into()),
-            Happening::Look {
-                faults,
-                dies_after,
-                order,
-            } => {
-                let _ = self.look(&faults, dies_after, order);
-            }
         }
     }
 
@@ -262,6 +149,7 @@ impl World {
         let mut light = Light::default();
         for steps in 0..=LONGEST_PASS {
             if dies_after == Some(steps) {
+                self.happen(Happening::Start);
                 return End::Cut;
             }
             let step = decide(&Facts {
@@ -278,7 +166,7 @@ impl World {
                 may_create: true,
                 rejection: light.rejection.as_ref(),
                 order,
-                rules: RULES,
+                rules: self.rules,
                 verify: &self.verify,
                 now: self.now,
             });
@@ -340,7 +228,10 @@ impl World {
             Step::Refuse { version, error } => {
                 *order = Order::None;
                 let (origin, settings) = (self.origin.clone(), self.settings.clone());
-                self.record = self.record.refused(version, origin, settings, error, now);
+                let rules = &self.rules;
+                self.record = self
+                    .record
+                    .refused(version, origin, settings, error, rules, now);
             }
             Step::Hold { version, reason } => {
                 light.rejection = None;

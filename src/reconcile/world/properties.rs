@@ -39,6 +39,7 @@ pub(super) fn happening() -> impl Strategy<Value = Happening> {
         2 => (0..6_u8).prop_map(|value| Happening::Restore { value }),
         3 => (0..90_u32).prop_map(|seconds| Happening::Wait { seconds }),
         1 => (0..120_000_u32).prop_map(|seconds| Happening::Wait { seconds }),
+        1 => Just(Happening::Start),
         10 => look.prop_map(|(faults, dies_after, order)| Happening::Look { faults, dies_after, order }),
     ]
 }
