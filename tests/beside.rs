@@ -3,8 +3,9 @@
 
 use std::io::Read as _;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
-use flashback_rotator::flashback::sandbox::{Fault, Operation, Options, Rule};
+use flashback_rotator::flashback::sandbox::{Fault, Operation, Options, Rule, Sandbox};
 use serde_json::Value;
 
 use crate::support::eventually;
@@ -203,4 +204,86 @@ async fn a_restart_keeps_what_metrics_say_of_pushes() {
             .then_some(())
     })
     .await;
+}
+
+/// Two keys, of which Flashback does not take one for as long as it is not healed.
+async fn one_that_hangs(fault: Rule) -> (Sandbox, Rotator) {
+    let sandbox = sandbox(Options::default()).await;
+    let rest = format!("{HOURLY}{}{}", file_key("a"), file_key("b"));
+    let rotator = Rotator::new(&sandbox.url(), &rest);
+    rotator.put("a", "sk-one");
+    rotator.put("b", "sk-one");
+    assert_eq!(rotator.command(&["sync"]).await.status.code(), Some(0));
+    sandbox.fail(Rule {
+        name: Some("b".to_owned()),
+        ..fault
+    });
+    rotator.put("a", "sk-two");
+    rotator.put("b", "sk-two");
+    (sandbox, rotator)
+}
+
+/// Runs `sync --timeout 1s`, which names `b` and nothing else, and returns what it says of it.
+async fn late(rotator: &Rotator) -> String {
+    let began = Instant::now();
+    let output = rotator
+        .command(&["sync", "--timeout", "1s", "--json"])
+        .await;
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(began.elapsed() >= Duration::from_secs(1));
+    let document: Value = serde_json::from_slice(&output.stdout).expect("one document");
+    let row = |at: usize| &document["keys"][at];
+    assert_eq!(row(0)["action"], "update", "{document}");
+    assert_eq!(row(1)["action"], "error", "{document}");
+    let said = row(1)["error"].as_str().expect("an error").to_owned();
+    assert_eq!(error, format!("error: b: {said}\n"));
+    said
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sync_is_answered_in_its_time_and_the_daemon_goes_on() {
+    let (sandbox, mut rotator) = one_that_hangs(Rule::status(503)).await;
+    rotator.put("a", "sk-one");
+    rotator.put("b", "sk-one");
+    rotator.start();
+    rotator.ready().await;
+    rotator.put("a", "sk-two");
+    rotator.put("b", "sk-two");
+    let said = late(&rotator).await;
+    assert!(
+        said.starts_with("not done within 1s: the daemon goes on with it"),
+        "{said}"
+    );
+    sandbox.heal();
+    arrives(&sandbox, "b", "sk-two").await;
+    // What it went on with is over, and the next is answered.
+    let sync = rotator.json(&["sync"]).await;
+    assert_eq!(sync["keys"][1]["action"], "none", "{sync}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sync_without_a_daemon_ends_in_its_time() {
+    let (sandbox, rotator) = one_that_hangs(Rule::status(503)).await;
+    let said = late(&rotator).await;
+    assert!(said.contains("503"), "{said}");
+    sandbox.heal();
+    assert_eq!(rotator.command(&["sync"]).await.status.code(), Some(0));
+    arrives(&sandbox, "b", "sk-two").await;
+}
+
+/// A daemon that is stopped answers nobody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sync_does_not_wait_for_a_daemon_that_hangs() {
+    let sandbox = sandbox(Options::default()).await;
+    let mut rotator = Rotator::new(&sandbox.url(), &format!("{HOURLY}{}", file_key("a")));
+    rotator.put("a", "sk-one");
+    rotator.start();
+    rotator.ready().await;
+    rotator.signal("STOP");
+    let output = rotator.command(&["sync", "--timeout", "100ms"]).await;
+    rotator.signal("CONT");
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.contains("a: no answer within 100ms"), "{error}");
 }

@@ -1,7 +1,7 @@
 //! Promises 8, 9 and 12: a restart pushes nothing, a kill loses and doubles nothing, a signal ends
 //! it in order, and a second process on the same state is refused.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flashback_rotator::flashback::sandbox::{Fault, Operation, Options, Rule};
 use rand::RngExt as _;
@@ -170,6 +170,8 @@ async fn a_second_signal_stops_at_once() {
         rotator.signal(first);
         let stopping = rotator.event("stopping", |_| true).await;
         assert_eq!(stopping["signal"], format!("SIG{first}"));
+        let says = stopping["message"].as_str().unwrap_or_default();
+        assert!(says.contains("a second signal stops at once"), "{says}");
         assert!(rotator.exited().is_none(), "it waits for the push");
         rotator.signal(second);
         assert!(rotator.ended().await.success());
@@ -183,7 +185,7 @@ async fn a_push_that_hangs_is_not_waited_for_to_its_end() {
     let mut rotator = Rotator::new(&sandbox.url(), &format!("{QUICK}{}", file_key("a")));
     rotator.put("a", "sk-one");
     sandbox.fail(Rule::new(Fault::Hang).on(Operation::Create));
-    rotator.start();
+    rotator.start_with(&[("FLASHBACK_ROTATOR_DRAIN_MS", "2000")]);
     rotator.event("push_started", |_| true).await;
     assert!(rotator.stop().await.success());
     let log = rotator.log();
@@ -203,8 +205,12 @@ async fn a_second_process_on_the_same_state_is_refused() {
     rotator.put("a", "sk-one");
     rotator.start();
     rotator.ready().await;
+    let patience = ("FLASHBACK_ROTATOR_PREDECESSOR_MS".into(), "2000".into());
+    rotator.environment.push(patience);
+    let began = Instant::now();
     let output = rotator.command(&["run"]).await;
     assert_eq!(output.status.code(), Some(1));
+    assert!(began.elapsed() >= Duration::from_secs(2), "it has waited");
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     let last = error.lines().last().expect("words");
     assert!(

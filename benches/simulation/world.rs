@@ -201,6 +201,7 @@ impl Store for Map {
     async fn history(
         &self,
         _: Option<&KeyId>,
+        _: Option<DateTime<Utc>>,
         _: Option<u32>,
     ) -> Result<Vec<HistoryRow>, StoreError> {
         Ok(Vec::new())

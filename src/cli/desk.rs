@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use super::{End, fail, say, wrong};
@@ -88,8 +89,15 @@ pub async fn fleet_over(
         checks: Arc::default(),
         outages,
         stop: stop.clone(),
+        // A `sync` that cron runs is no reason to try again what was refused.
+        since: DateTime::<Utc>::MIN_UTC,
     };
     Fleet::build(Arc::new(config), &ground, None).map_err(fail)
+}
+
+/// Reads a length of time of the command line, as the configuration writes one.
+pub fn duration(text: &str) -> Result<Duration, &'static str> {
+    humantime::parse_duration(text).map_err(|_| "write a length of time such as 30s, 5m or 1h 30m")
 }
 
 /// The keys that were named, if each is in the configuration.

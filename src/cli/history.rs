@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::table::{self, Table};
@@ -11,9 +12,22 @@ use crate::store;
 
 /// What `history` takes.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  flashback-rotator history --since 7d             # the last week
+  flashback-rotator history openai-prod --limit 5  # the last changes of one key")]
 pub struct Args {
     /// Only this key's; one that is no longer configured may be named too
     key: Option<String>,
+
+    /// Only the last N changes
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
+
+    /// Only what happened since then: a length of time (2h, 7d), a day (2026-11-29) or a time
+    /// (2026-11-29T12:00:00Z); a day begins in UTC
+    #[arg(long, value_name = "WHEN", value_parser = when)]
+    since: Option<DateTime<Utc>>,
 
     /// Print one JSON document
     #[arg(long)]
@@ -29,24 +43,49 @@ pub async fn run(path: Option<&Path>, args: &Args) -> End {
 async fn history(path: Option<&Path>, args: &Args) -> Result<End, End> {
     let config = desk::load(path)?.config;
     let key = args.key.as_ref().map(KeyId::new);
-    let rows = match store::open_beside(&config.state).await.map_err(fail)? {
-        Some(store) => store.history(key.as_ref(), None).await.map_err(fail)?,
-        None => Vec::new(),
+    let store = store::open_beside(&config.state).await.map_err(fail)?;
+    let rows = async |since, limit| match &store {
+        Some(store) => store
+            .history(key.as_ref(), since, limit)
+            .await
+            .map_err(fail),
+        None => Ok(Vec::new()),
     };
-    if let (Some(key), true) = (&key, rows.is_empty())
+    let found = rows(args.since, args.limit).await?;
+    if let (Some(key), true) = (&key, found.is_empty())
         && !config.keys.contains_key(key)
+        && rows(None, Some(1)).await?.is_empty()
     {
         return Err(wrong(desk::unknown_key(&config, key.as_str())));
     }
+    let rows = found;
     if args.json {
         let events: Vec<Value> = rows.iter().map(event).collect();
         desk::print(json!({ "events": events }));
     } else if rows.is_empty() {
-        desk::print("Nothing has been pushed yet.");
+        desk::print(match args.since {
+            Some(_) => "Nothing has been pushed since then.",
+            None => "Nothing has been pushed yet.",
+        });
     } else {
         desk::print(render(&rows));
     }
     Ok(End::Done)
+}
+
+/// Reads a time of the command line.
+fn when(text: &str) -> Result<DateTime<Utc>, &'static str> {
+    if let Ok(span) = humantime::parse_duration(text) {
+        let span = TimeDelta::from_std(span).ok();
+        let then = span.and_then(|span| Utc::now().checked_sub_signed(span));
+        // Before there were computers, nothing was pushed.
+        return Ok(then.unwrap_or_default().max(DateTime::UNIX_EPOCH));
+    }
+    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d")
+        .map(|day| day.and_time(NaiveTime::MIN).and_utc());
+    let time = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc());
+    let known = day.or(time);
+    known.map_err(|_| "write a length of time such as 2h or 7d, a day such as 2026-11-29, or a time such as 2026-11-29T12:00:00Z")
 }
 
 fn event(row: &HistoryRow) -> Value {
@@ -92,4 +131,34 @@ fn render(rows: &[HistoryRow]) -> String {
         ]);
     }
     table.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_a_span_a_day_or_an_instant() {
+        let known = |text: &str| when(text).map(|at| at.to_rfc3339());
+        let day = Ok("2026-11-29T00:00:00+00:00".to_owned());
+        assert_eq!(known("2026-11-29"), day);
+        assert_eq!(known("2026-11-29T01:00:00+01:00"), day);
+        let ago = |text: &str| {
+            let then = when(text).expect("a time");
+            (Utc::now() - then).num_minutes()
+        };
+        assert_eq!(ago("2h"), 120);
+        assert_eq!(ago("1day 5m"), 1445);
+        assert_eq!(when("9000000y"), Ok(DateTime::UNIX_EPOCH));
+        for text in [
+            "",
+            "yesterday",
+            "2026-11-31",
+            "2026-11-29 12:00",
+            "-2h",
+            "12",
+        ] {
+            assert!(when(text).is_err(), "{text}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::work::{rows_of, second_signal};
+use super::work::{Limit, STOPPED_AT_ONCE, pass, patience, rows_of, second_signal, unanswered};
 use super::{End, desk, fail, table};
 use crate::config::{Config, PostgresConfig};
 use crate::daemon::state::State;
@@ -23,12 +23,13 @@ use crate::telemetry::metrics::Metrics;
 /// How long leaving may take; what is held is free when the lease is over in any case.
 const LEAVE: Duration = Duration::from_secs(5);
 
-/// Has `request` carried out. `command` is what the user has typed.
+/// Has `request` carried out. `command` is what the user has typed; `timeout` is for the work of this process.
 pub async fn carry_out(
     command: &str,
     config: Config,
     postgres: &PostgresConfig,
     request: &Request,
+    timeout: Option<Duration>,
 ) -> Result<Vec<Row>, End> {
     let store = Postgres::open(postgres).await.map_err(fail)?;
     let store = Arc::new(store);
@@ -56,7 +57,8 @@ pub async fn carry_out(
         .await?
     } else {
         let state = State::shared(store, postgres, Role::Command);
-        alone(config, &state, request, enabled.into_iter().collect()).await?
+        let keys = enabled.into_iter().collect();
+        alone(config, &state, request, keys, timeout).await?
     };
     rows.extend(disabled);
     rows.sort_by(|a, b| a.key.cmp(&b.key));
@@ -72,16 +74,28 @@ async fn by_the_replicas(
 ) -> Result<Vec<Row>, End> {
     // Each replica takes those it holds.
     let request = match request {
-        Request::Sync { force, .. } => Request::Sync {
+        Request::Sync {
+            force,
+            answer_within_ms,
+            ..
+        } => Request::Sync {
             keys: keys.to_vec(),
             force: *force,
+            answer_within_ms: *answer_within_ms,
         },
         rollback @ Request::Rollback { .. } => rollback.clone(),
     };
     let bar = table::progress(keys.len());
     let progress = |done: u32, _| bar.set_position(done.into());
-    let asked = ask(store, store, (&request, keys), lease, progress).await;
+    let asking = ask(store, store, (&request, keys), lease, progress);
+    let asked = match patience(&request) {
+        Some(patience) => tokio::time::timeout(patience, asking).await,
+        None => Ok(asking.await),
+    };
     bar.finish_and_clear();
+    let Ok(asked) = asked else {
+        return Ok(unanswered(&request, config, keys));
+    };
     match asked.map_err(fail)? {
         Asked::Answered(answer) => rows_of(&answer, config, keys),
         Asked::Abandoned => Err(fail(format!(
@@ -106,6 +120,7 @@ async fn alone(
     state: &State,
     request: &Request,
     keys: BTreeSet<KeyId>,
+    timeout: Option<Duration>,
 ) -> Result<Vec<Row>, End> {
     let Some(shared) = &state.shared else {
         return Err(fail("the state is not shared"));
@@ -127,16 +142,19 @@ async fn alone(
     );
     let sharing = tokio::spawn(async move { sharer.run().await });
     let bar = table::progress(keys.len());
-    let each = || bar.inc(1);
+    let limit = Limit::new(timeout);
     let work = async {
-        let held = all_held(&state.holdings, &keys, shared.terms.lease).await;
+        let held = tokio::select! {
+            held = all_held(&state.holdings, &keys, shared.terms.lease) => held,
+            () = Limit::reached(limit) => state.holdings.keys().unwrap_or_default(),
+        };
         let (mine, others): (Vec<KeyId>, Vec<KeyId>) =
             keys.into_iter().partition(|key| held.contains(key));
         let (_, order) = request.parts();
         // Without a name it would be all of them.
         let mut rows = match mine.is_empty() {
             true => Vec::new(),
-            false => fleet.sync(&mine, order, &each).await,
+            false => pass(&fleet, (&mine, order), &stop, limit, &bar).await,
         };
         let elsewhere = "another process works on it, and has not let go of it in time: try again";
         let config = &fleet.config.keys;
@@ -149,7 +167,7 @@ async fn alone(
     };
     let rows = tokio::select! {
         rows = work => Ok(rows),
-        () = second_signal(&stop) => Err(fail("stopped at once; what was in flight is found out about at the next look")),
+        () = second_signal(&stop) => Err(fail(STOPPED_AT_ONCE)),
     };
     bar.finish_and_clear();
     leave.cancel();

@@ -7,6 +7,9 @@ use crate::store::Request;
 
 /// What `rollback` takes.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  flashback-rotator rollback openai-prod  # the previous version, until there is a newer one")]
 pub struct Args {
     /// Which key
     #[arg(value_name = "KEY")]
@@ -29,5 +32,5 @@ async fn rollback(path: Option<&Path>, args: &Args) -> Result<End, End> {
     let request = Request::Rollback {
         key: keys.remove(0),
     };
-    work::carry_out("rollback", config, &request, args.json).await
+    work::carry_out("rollback", config, &request, None, args.json).await
 }

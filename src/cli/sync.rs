@@ -1,12 +1,21 @@
 //! `sync`: one pass now, by the daemon that runs on this state or, without one, by itself.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::{End, desk, work};
 use crate::store::Request;
 
+/// How long a daemon has to answer, where nobody has said.
+const BESIDE_A_DAEMON: Duration = Duration::from_secs(120);
+
 /// What `sync` takes.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  flashback-rotator sync                      # every key, now
+  flashback-rotator sync openai-prod --force  # this one, changed or not
+  flashback-rotator sync --timeout 30s        # and no longer than that")]
 pub struct Args {
     /// Only these keys
     #[arg(value_name = "KEY")]
@@ -15,6 +24,11 @@ pub struct Args {
     /// Push unchanged keys too, and those that were refused or are held
     #[arg(long)]
     force: bool,
+
+    /// How long to wait. What is not done by then is named, and the exit code is 1: a daemon goes on with
+    /// it. Default: 2m beside a daemon, no limit without one
+    #[arg(long, value_name = "TIME", value_parser = desk::duration)]
+    timeout: Option<Duration>,
 
     /// Print one JSON document
     #[arg(long)]
@@ -30,6 +44,11 @@ pub async fn run(path: Option<&Path>, args: &Args) -> End {
 async fn sync(path: Option<&Path>, args: &Args) -> Result<End, End> {
     let config = desk::load(path)?.config;
     let keys = desk::known_keys(&config, &args.keys)?;
-    let force = args.force;
-    work::carry_out("sync", config, &Request::Sync { keys, force }, args.json).await
+    let within = args.timeout.unwrap_or(BESIDE_A_DAEMON).as_millis();
+    let request = Request::Sync {
+        keys,
+        force: args.force,
+        answer_within_ms: Some(u64::try_from(within).unwrap_or(u64::MAX)),
+    };
+    work::carry_out("sync", config, &request, args.timeout, args.json).await
 }

@@ -1,9 +1,11 @@
 //! Work on keys, by the daemon that runs on this state or, without one, by this process.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use humantime::format_duration;
+use indicatif::ProgressBar;
 use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
@@ -13,8 +15,10 @@ use super::plan::render;
 use super::{End, desk, fail, replicas, say, table};
 use crate::config::{Config, StateConfig};
 use crate::daemon::state::holder;
+use crate::engine::STOPPED;
 use crate::engine::row::{self, Row};
-use crate::model::KeyId;
+use crate::fleet::Fleet;
+use crate::model::{KeyId, Order};
 use crate::store::sqlite::Sqlite;
 use crate::store::{Request, RequestState, Store, StoreError};
 
@@ -24,20 +28,28 @@ const POLL: Duration = Duration::from_millis(100);
 /// How long a daemon may be gone before nobody is expected to answer. A restart takes less.
 const ABANDONED: Duration = Duration::from_secs(10);
 
-/// Has a request carried out and prints what came of it. `command` is what the user has typed.
+/// How long a push in flight may take to finish once time is over.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// How much longer than a daemon was given its answer is waited for.
+const ANSWER: Duration = Duration::from_secs(3);
+
+/// Has a request carried out and prints what came of it. `command` is what the user has typed; `timeout` is for
+/// the work of this process, a daemon's is in the request.
 pub async fn carry_out(
     command: &str,
     config: Config,
     request: &Request,
+    timeout: Option<Duration>,
     json: bool,
 ) -> Result<End, End> {
     desk::quiet_log(&config)?;
     let rows = match config.state.clone() {
         StateConfig::Postgres(postgres) => {
-            replicas::carry_out(command, config, &postgres, request).await?
+            replicas::carry_out(command, config, &postgres, request, timeout).await?
         }
         StateConfig::Sqlite { path } => match Sqlite::open(&path, &holder(command)) {
-            Ok(store) => alone(config, Arc::new(store), request).await?,
+            Ok(store) => alone(config, Arc::new(store), request, timeout).await?,
             Err(StoreError::Locked {
                 holder: Some(holder),
                 ..
@@ -55,20 +67,104 @@ pub async fn carry_out(
     Ok(desk::end_of(&rows))
 }
 
-async fn alone(config: Config, store: Arc<Sqlite>, request: &Request) -> Result<Vec<Row>, End> {
+async fn alone(
+    config: Config,
+    store: Arc<Sqlite>,
+    request: &Request,
+    timeout: Option<Duration>,
+) -> Result<Vec<Row>, End> {
     let (keys, order) = request.parts();
     let stop = CancellationToken::new();
     let fleet = desk::fleet(config, store.clone(), Arc::new(desk::OnStderr), &stop).await?;
     let bar = table::progress(fleet.named(&keys).len());
-    let each = || bar.inc(1);
-    let sync = fleet.sync(&keys, order, &each);
+    let work = pass(&fleet, (&keys, order), &stop, Limit::new(timeout), &bar);
     let rows = tokio::select! {
-        rows = sync => rows,
-        () = second_signal(&stop) => return Err(fail("stopped at once; what was in flight is found out about at the next look")),
+        rows = work => rows,
+        () = second_signal(&stop) => return Err(fail(STOPPED_AT_ONCE)),
     };
     bar.finish_and_clear();
     store.flush().await.map_err(fail)?;
     Ok(rows)
+}
+
+/// What is said after a second signal.
+pub const STOPPED_AT_ONCE: &str =
+    "stopped at once; what was in flight is found out about at the next look";
+
+/// By when work is to be done.
+#[derive(Clone, Copy)]
+pub struct Limit {
+    timeout: Duration,
+    at: Instant,
+}
+
+impl Limit {
+    /// One that begins now.
+    pub fn new(timeout: Option<Duration>) -> Option<Self> {
+        let timeout = timeout?;
+        let at = Instant::now().checked_add(timeout)?;
+        Some(Self { timeout, at })
+    }
+
+    /// Returns when the limit is reached: never, where there is none.
+    pub async fn reached(limit: Option<Self>) {
+        match limit {
+            Some(limit) => tokio::time::sleep_until(limit.at).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Makes one pass over these keys. At its limit nothing new is begun, pushes in flight have a moment to finish, and
+/// what is not done then is answered as such.
+pub async fn pass(
+    fleet: &Fleet,
+    (keys, order): (&[KeyId], Order),
+    stop: &CancellationToken,
+    limit: Option<Limit>,
+    bar: &ProgressBar,
+) -> Vec<Row> {
+    let done: Mutex<Vec<Row>> = Mutex::default();
+    let so_far = || done.lock().unwrap_or_else(PoisonError::into_inner);
+    let each = |row: &Row| {
+        so_far().push(row.clone());
+        bar.inc(1);
+    };
+    let sync = fleet.sync(keys, order, &each);
+    tokio::pin!(sync);
+    let limit = tokio::select! {
+        rows = &mut sync => return rows,
+        () = Limit::reached(limit) => limit,
+    };
+    stop.cancel();
+    let drained = tokio::time::timeout(DRAIN, sync).await.is_ok();
+    let timeout = limit.map(|limit| limit.timeout).unwrap_or_default();
+    let found_out = match drained {
+        true => "",
+        false => "; what was in flight is found out about at the next look",
+    };
+    let late = format!("not done within {}{found_out}", format_duration(timeout));
+    let mut rows = so_far().clone();
+    rows.retain(|row| row.error.as_deref() != Some(STOPPED));
+    fleet.complete(rows, keys, &late)
+}
+
+/// Returns how long an answer is waited for, where there is a limit: somewhat longer than those who are asked
+/// were given.
+pub fn patience(request: &Request) -> Option<Duration> {
+    let within = request.answer_within()?;
+    Some(within.saturating_add(ANSWER))
+}
+
+/// Returns the rows of keys that nobody has answered for in time.
+pub fn unanswered(request: &Request, config: &Config, asked: &[KeyId]) -> Vec<Row> {
+    let within = request.answer_within().unwrap_or_default();
+    let late = format!(
+        "no answer within {}: the request waits in the state, and `status` shows what comes of it",
+        format_duration(within)
+    );
+    let row = |key: &KeyId| Row::failed(key, &config.keys[key], &late);
+    asked.iter().map(row).collect()
 }
 
 /// The first signal cancels `stop`, so that pushes in flight are finished and nothing else is begun;
@@ -118,7 +214,8 @@ async fn by_the_daemon(
     };
     let id = store.submit(request).await.map_err(fail)?;
     let bar = table::progress(0);
-    let mut seen_alive = Instant::now();
+    let (asked_at, patience) = (Instant::now(), patience(request));
+    let mut seen_alive = asked_at;
     let answer = loop {
         match store.request_state(id).await.map_err(fail)? {
             RequestState::Answered(answer) => break answer,
@@ -136,6 +233,10 @@ async fn by_the_daemon(
                 "the daemon stopped before it answered; the request waits in the state for the \
                  next one. Run `{command}` again to do it without a daemon"
             )));
+        }
+        if patience.is_some_and(|patience| asked_at.elapsed() > patience) {
+            bar.finish_and_clear();
+            return Ok(unanswered(request, config, &asked));
         }
         tokio::time::sleep(POLL).await;
     };

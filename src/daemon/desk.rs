@@ -1,8 +1,7 @@
 //! Takes the requests that other processes leave in the state, and answers them.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -92,7 +91,8 @@ impl Desk {
 
     async fn carry_out(self, id: RequestId, request: Request) {
         let (keys, order) = request.parts();
-        let work = AssertUnwindSafe(self.sync(id, &keys, order)).catch_unwind();
+        let within = request.answer_within();
+        let work = AssertUnwindSafe(self.sync(id, &keys, order, within)).catch_unwind();
         // Whoever waits must not wait for ever.
         let mut rows = work.await.unwrap_or_else(|_| self.failed(&keys));
         let fleet = self.current.load();
@@ -107,12 +107,9 @@ impl Desk {
         }
         // One that was broken off is for the next process on this state to carry out, and one that
         // was lost for whoever holds it now.
-        let stopped = |row: &Row| row.error.as_deref() == Some(STOPPED);
-        let lost = StoreError::Lost.to_string();
-        let broken_off = |row: &Row| stopped(row) || row.error.as_deref() == Some(&*lost);
         if holdings.is_shared() {
-            rows.retain(|row| !broken_off(row));
-        } else if rows.iter().any(stopped) {
+            rows.retain(|row| !is_broken_off(row));
+        } else if rows.iter().any(is_broken_off) {
             return;
         }
         if !rows.is_empty() || keys.is_empty() {
@@ -127,25 +124,44 @@ impl Desk {
         named.iter().map(row).collect()
     }
 
-    async fn sync(&self, id: RequestId, keys: &[KeyId], order: Order) -> Vec<Row> {
+    /// Makes one pass. Whoever wants an answer sooner than it is over is told what is done by then.
+    async fn sync(
+        &self,
+        id: RequestId,
+        keys: &[KeyId],
+        order: Order,
+        mut within: Option<Duration>,
+    ) -> Vec<Row> {
         failpoint::reach("request_taken");
-        let done = AtomicU32::new(0);
+        let begun = Instant::now();
+        let done: Mutex<Vec<Row>> = Mutex::default();
+        let so_far = || done.lock().unwrap_or_else(PoisonError::into_inner);
         let fleet = self.current.load();
         let total = u32::try_from(fleet.named(keys).len()).unwrap_or(u32::MAX);
-        let each = || {
-            done.fetch_add(1, Ordering::Relaxed);
-        };
+        let each = |row: &Row| so_far().push(row.clone());
         let sync = fleet.sync(keys, order, &each);
         tokio::pin!(sync);
         loop {
+            let late = within.map_or(POLL, |within| within.saturating_sub(begun.elapsed()));
             tokio::select! {
                 rows = &mut sync => return rows,
-                () = tokio::time::sleep(POLL) => {
-                    let done = done.load(Ordering::Relaxed);
-                    // Progress is a courtesy; the answer is what counts.
-                    let _ = self.store.report_progress(id, done, total).await;
-                }
+                () = tokio::time::sleep(late.min(POLL)) => {}
             }
+            if let Some(limit) = within.take_if(|within| begun.elapsed() >= *within) {
+                let late = format!(
+                    "not done within {}: the daemon goes on with it, and `status` shows what comes of it",
+                    humantime::format_duration(limit)
+                );
+                let mut rows = so_far().clone();
+                rows.retain(|row| !is_broken_off(row));
+                let rows = fleet.complete(rows, keys, &late);
+                let desk = self.clone();
+                self.requests
+                    .spawn(async move { desk.answer(id, &rows).await });
+            }
+            let done = u32::try_from(so_far().len()).unwrap_or(u32::MAX);
+            // Progress is a courtesy; the answer is what counts.
+            let _ = self.store.report_progress(id, done, total).await;
         }
     }
 
@@ -168,4 +184,10 @@ impl Desk {
             }
         }
     }
+}
+
+/// Checks whether the work on a key was broken off, because the process is to stop or has lost the key.
+fn is_broken_off(row: &Row) -> bool {
+    let error = row.error.as_deref();
+    error == Some(STOPPED) || error == Some(&*StoreError::Lost.to_string())
 }

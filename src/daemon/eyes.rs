@@ -243,7 +243,7 @@ impl Eyes for DaemonEyes {
         let fleet = self.current.load();
         let store = &fleet.engine.store;
         let records = store.load_all().await.map_err(|error| error.to_string())?;
-        let history = store.history(None, Some(EVENTS)).await;
+        let history = store.history(None, None, Some(EVENTS)).await;
         let mut events = history.map_err(|error| error.to_string())?;
         events.reverse();
         let replicas = match &self.share {

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::Utc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Loaded;
+use crate::failpoint;
 use crate::fleet::{Current, Fleet, FleetError, Ground};
 use crate::scheduler::Scheduler;
 use crate::sharing::Sharer;
@@ -100,6 +102,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         checks: Arc::default(),
         outages: watch.clone(),
         stop: looks.clone(),
+        since: Utc::now(),
     };
     let fleet = Fleet::build(Arc::clone(&config), &ground, None)?;
     fleet.report_services(None);
@@ -200,7 +203,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
     tracing::info!(
         event = event::STOPPING,
         signal = first,
-        "finishing what is in flight"
+        "finishing what is in flight; a second signal stops at once"
     );
     systemd::stopping(first).await;
     looks.cancel();
@@ -211,7 +214,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
     };
     tokio::select! {
         () = drained => {}
-        () = tokio::time::sleep(DRAIN) => {
+        () = tokio::time::sleep(failpoint::interval("FLASHBACK_ROTATOR_DRAIN_MS", DRAIN)) => {
             tracing::warn!("a push did not finish in time; the next start finds out what became of it");
         }
         () = signals.stop() => tracing::warn!("stopping at once"),

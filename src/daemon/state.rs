@@ -8,6 +8,7 @@ use chrono::{SecondsFormat, Utc};
 use tokio::time::Instant;
 
 use crate::config::{PostgresConfig, StateConfig};
+use crate::failpoint;
 use crate::lease::Holdings;
 use crate::sharing::Terms;
 use crate::store::postgres::Postgres;
@@ -90,10 +91,11 @@ impl State {
 /// Opens the state file, after the process that works on it has ended.
 async fn open_file(path: &Path) -> Result<Sqlite, StoreError> {
     let begun = Instant::now();
+    let patience = failpoint::interval("FLASHBACK_ROTATOR_PREDECESSOR_MS", PREDECESSOR);
     let mut told = false;
     loop {
         match Sqlite::open(path, &holder("run")) {
-            Err(error @ StoreError::Locked { .. }) if begun.elapsed() < PREDECESSOR => {
+            Err(error @ StoreError::Locked { .. }) if begun.elapsed() < patience => {
                 if !std::mem::replace(&mut told, true) {
                     tracing::warn!(
                         event = event::STATE_UNAVAILABLE,

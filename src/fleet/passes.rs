@@ -1,6 +1,6 @@
 //! Passes over many keys, for `sync` and `plan`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
@@ -22,7 +22,12 @@ impl Fleet {
     /// One pass over the keys that `keys` names, with what is wanted of them: each is looked at
     /// until its round of tries is over and what was pushed has proven itself or not. `each` is
     /// called as each is done.
-    pub async fn sync(&self, keys: &[KeyId], order: Order, each: &(dyn Fn() + Sync)) -> Vec<Row> {
+    pub async fn sync(
+        &self,
+        keys: &[KeyId],
+        order: Order,
+        each: &(dyn Fn(&Row) + Sync),
+    ) -> Vec<Row> {
         let settle = async |key: KeyId| {
             let config = &self.config.keys[&key];
             let row = match self.units.get(&key) {
@@ -35,7 +40,7 @@ impl Fleet {
                 }
                 None => Row::disabled(&key, config),
             };
-            each();
+            each(&row);
             row
         };
         let queue = |keys| {
@@ -45,6 +50,17 @@ impl Fleet {
         };
         let queues = self.queues(self.named(keys)).into_iter().map(queue);
         let mut rows: Vec<Row> = stream::select_all(queues.map(Box::pin)).collect().await;
+        rows.sort_by(|a, b| a.key.cmp(&b.key));
+        rows
+    }
+
+    /// Returns these rows of a pass and, for each key that `keys` names and that has none, a failed one that says
+    /// `why`.
+    pub fn complete(&self, mut rows: Vec<Row>, keys: &[KeyId], why: &str) -> Vec<Row> {
+        let done: BTreeSet<KeyId> = rows.iter().map(|row| row.key.clone()).collect();
+        let named = self.named(keys).into_iter();
+        let open = named.filter(|key| !done.contains(key));
+        rows.extend(open.map(|key| Row::failed(&key, &self.config.keys[&key], why)));
         rows.sort_by(|a, b| a.key.cmp(&b.key));
         rows
     }

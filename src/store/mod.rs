@@ -119,13 +119,15 @@ pub trait Store: Send + Sync {
     /// [`StoreError`].
     async fn flush(&self) -> Result<(), StoreError>;
 
-    /// The audit trail, oldest first; the last `limit` rows of it where one is given.
+    /// Returns the audit trail, oldest first: of one key or of all, from `since` on, and the last `limit` rows
+    /// of that.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn history(
         &self,
         key: Option<&KeyId>,
+        since: Option<DateTime<Utc>>,
         limit: Option<u32>,
     ) -> Result<Vec<HistoryRow>, StoreError>;
 
@@ -211,6 +213,10 @@ pub enum Request {
         keys: Vec<KeyId>,
         /// Push unchanged, refused and held ones too.
         force: bool,
+        /// How soon after it was taken an answer is wanted, in milliseconds: what is not done by then is
+        /// answered as such, and done all the same.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answer_within_ms: Option<u64>,
     },
     /// Put the previous version of a key back, and hold the newer one.
     Rollback {
@@ -223,9 +229,23 @@ impl Request {
     /// Which keys it is about, all of them where there are none, and what is wanted of them.
     pub fn parts(&self) -> (Vec<KeyId>, Order) {
         match self {
-            Self::Sync { keys, force: false } => (keys.clone(), Order::None),
-            Self::Sync { keys, force: true } => (keys.clone(), Order::Force),
+            Self::Sync {
+                keys, force: false, ..
+            } => (keys.clone(), Order::None),
+            Self::Sync {
+                keys, force: true, ..
+            } => (keys.clone(), Order::Force),
             Self::Rollback { key } => (vec![key.clone()], Order::RollBack),
+        }
+    }
+
+    /// Returns how soon after it was taken an answer is wanted.
+    pub fn answer_within(&self) -> Option<Duration> {
+        match self {
+            Self::Sync {
+                answer_within_ms, ..
+            } => answer_within_ms.map(Duration::from_millis),
+            Self::Rollback { .. } => None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use flashback_rotator::model::{AiLlmId, Edit, HistoryRow, Outcome, Record, Verifier, WorkspaceId};
 use flashback_rotator::store::edits::{Heard, Watch};
 
@@ -109,19 +110,27 @@ async fn history_is_in_order(kind: &dyn Kind) {
         let record = Record::new(row.key.clone());
         store.save(&record, Some(row)).await.expect("saved");
     }
-    let history = async |of: Option<&str>, limit| {
-        let of = of.map(key);
-        store.history(of.as_ref(), limit).await.expect("read")
+    let history = async |of: Option<&str>, since: Option<usize>, limit| {
+        let (of, since) = (of.map(key), since.map(|row| rows[row].at));
+        let rows = store.history(of.as_ref(), since, limit).await;
+        rows.expect("read")
     };
-    assert_eq!(history(None, None).await, rows);
-    assert_eq!(history(None, Some(2)).await, rows[1..]);
+    assert_eq!(history(None, None, None).await, rows);
+    assert_eq!(history(None, None, Some(2)).await, rows[1..]);
     assert_eq!(
-        history(Some("a"), None).await,
+        history(Some("a"), None, None).await,
         [rows[0].clone(), rows[2].clone()]
     );
-    assert_eq!(history(Some("a"), Some(1)).await, rows[2..]);
-    assert!(history(Some("c"), None).await.is_empty());
-    assert!(history(None, Some(0)).await.is_empty());
+    assert_eq!(history(Some("a"), None, Some(1)).await, rows[2..]);
+    assert!(history(Some("c"), None, None).await.is_empty());
+    assert!(history(None, None, Some(0)).await.is_empty());
+    assert_eq!(history(None, Some(0), None).await, rows);
+    assert_eq!(history(None, Some(1), None).await, rows[1..]);
+    assert_eq!(history(None, Some(0), Some(1)).await, rows[2..]);
+    assert_eq!(history(Some("a"), Some(1), None).await, rows[2..]);
+    let later = rows[2].at + TimeDelta::microseconds(1);
+    let none = store.history(None, Some(later), None).await;
+    assert!(none.expect("read").is_empty());
 }
 
 async fn what_verified_a_write_is_added_to_its_line(kind: &dyn Kind) {
@@ -144,7 +153,7 @@ async fn what_verified_a_write_is_added_to_its_line(kind: &dyn Kind) {
     let verified = store.save_verified(&record, Verifier::Flashback).await;
     verified.expect("saved");
     assert_eq!(store.load(&key("a")).await.expect("read"), record);
-    let trail = store.history(None, None).await.expect("read");
+    let trail = store.history(None, None, None).await.expect("read");
     let by: Vec<_> = trail.iter().map(|row| row.verified_by.as_deref()).collect();
     assert_eq!(by, [None, Some("flashback"), None, None]);
 }

@@ -37,7 +37,7 @@ async fn kill_loses_nothing_that_was_saved() {
         assert_eq!(Sqlite::holder(&file.path()), None);
         let store = file.works();
         let record = store.load(&key("a")).await.expect("read");
-        let history = store.history(None, None).await.expect("read");
+        let history = store.history(None, None, None).await.expect("read");
         let newest = history.last().expect("rows").clone();
         assert!(newest.at >= row("a", last).at, "row {last} is there");
         let saved = full("a", (newest.at - row("a", 0).at).num_seconds());
@@ -57,10 +57,11 @@ async fn the_child_that_is_killed() {
     let everything = Request::Sync {
         keys: Vec::new(),
         force: false,
+        answer_within_ms: None,
     };
     store.submit(&everything).await.expect("submitted");
     store.take_request().await.expect("taken").expect("one");
-    let rows = store.history(None, None).await.expect("read").len();
+    let rows = store.history(None, None, None).await.expect("read").len();
     for turn in i64::try_from(rows).expect("a number").. {
         let (record, row) = (full("a", turn), row("a", turn));
         store.save(&record, Some(&row)).await.expect("saved");
@@ -85,7 +86,7 @@ async fn a_copy_of_the_files_has_what_was_saved() {
         }
         let copied = Sqlite::open(&path, "the test").expect("the copy opens");
         assert_eq!(copied.load(&key("a")).await.expect("read"), record);
-        let rows = copied.history(None, None).await.expect("read").len();
+        let rows = copied.history(None, None, None).await.expect("read").len();
         assert_eq!(rows, usize::try_from(turn).expect("a number"));
     }
 }
@@ -107,7 +108,7 @@ async fn a_log_cut_short_at_any_place_leaves_a_whole_record() {
         std::fs::write(&path, &database).expect("written");
         std::fs::write(format!("{}-wal", path.display()), &log[..end]).expect("written");
         let store = Sqlite::open(&path, "the test").expect("it opens");
-        let turns = store.history(None, None).await.expect("read").len();
+        let turns = store.history(None, None, None).await.expect("read").len();
         let record = store.load(&key("a")).await.expect("read");
         let expected = match i64::try_from(turns).expect("a number") {
             0 => Record::new(key("a")),

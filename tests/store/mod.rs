@@ -255,6 +255,7 @@ fn full(name: &str, turn: i64) -> Record {
             origin: origin(name),
             settings: settings(name),
             at: at(turn),
+            early: 3,
             error: "refused".to_owned(),
         }),
         held: Some(Held {

@@ -121,7 +121,7 @@ async fn compare(store: &dyn Store, model: &Model) {
     for (key, record) in &model.records {
         assert_eq!(store.load(key).await.expect("read"), *record);
     }
-    let history = store.history(None, None).await.expect("read");
+    let history = store.history(None, None, None).await.expect("read");
     assert_eq!(history, model.history);
 }
 

@@ -23,6 +23,7 @@ fn sync(keys: &[&str]) -> Request {
     Request::Sync {
         keys: keys.iter().map(|name| key(name)).collect(),
         force: true,
+        answer_within_ms: None,
     }
 }
 
@@ -126,7 +127,10 @@ async fn many_at_once(kind: &dyn Kind) {
         ended.expect("no task panics");
     }
     assert_eq!(store.load_all().await.expect("read").len(), 20);
-    assert_eq!(store.history(None, None).await.expect("read").len(), 100);
+    assert_eq!(
+        store.history(None, None, None).await.expect("read").len(),
+        100
+    );
     assert_eq!(store.take_request().await.expect("asked"), None);
 }
 

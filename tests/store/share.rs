@@ -206,7 +206,7 @@ async fn a_save_under_a_hold_that_is_over_writes_nothing() {
     let mut kept = a.load(&key("a")).await.expect("read");
     kept.repair.take().expect("its intent changed hands");
     assert_eq!(kept, old);
-    assert_eq!(a.history(None, None).await, Ok(vec![row("a", 1)]));
+    assert_eq!(a.history(None, None, None).await, Ok(vec![row("a", 1)]));
 }
 
 #[tokio::test]

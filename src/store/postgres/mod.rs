@@ -190,9 +190,10 @@ impl Store for Postgres {
     async fn history(
         &self,
         key: Option<&KeyId>,
+        since: Option<DateTime<Utc>>,
         limit: Option<u32>,
     ) -> Result<Vec<HistoryRow>, StoreError> {
-        self.inner.history_rows(key, limit).await
+        self.inner.history_rows(key, since, limit).await
     }
 
     async fn watch(&self, workspace: &WorkspaceId, every: Duration) -> Result<Watch, StoreError> {

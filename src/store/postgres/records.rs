@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 
 use super::Inner;
@@ -199,15 +200,17 @@ impl Inner {
     pub(super) async fn history_rows(
         &self,
         key: Option<&KeyId>,
+        since: Option<DateTime<Utc>>,
         limit: Option<u32>,
     ) -> Result<Vec<HistoryRow>, StoreError> {
         let key = key.map(KeyId::as_str);
         let limit = limit.map(i64::from);
         let rows = self
             .read_all(
-                "SELECT * FROM rotator_history WHERE $1::text IS NULL OR key = $1
-                 ORDER BY id DESC LIMIT $2",
-                &[text(key), int(limit)],
+                "SELECT * FROM rotator_history
+                 WHERE ($1::text IS NULL OR key = $1) AND ($2::timestamptz IS NULL OR at >= $2)
+                 ORDER BY id DESC LIMIT $3",
+                &[text(key), time(since), int(limit)],
             )
             .await?;
         let rows = rows.iter().rev().map(|row| history_row(&self.columns(row)));

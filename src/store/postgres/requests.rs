@@ -199,7 +199,15 @@ impl Inner {
 /// What of a request is about these keys; `None` where this version does not know the request.
 fn part(request: &str, keys: Vec<KeyId>) -> Option<Request> {
     Some(match serde_json::from_str(request).ok()? {
-        Request::Sync { force, .. } => Request::Sync { keys, force },
+        Request::Sync {
+            force,
+            answer_within_ms,
+            ..
+        } => Request::Sync {
+            keys,
+            force,
+            answer_within_ms,
+        },
         Request::Rollback { key } => Request::Rollback { key },
     })
 }

@@ -8,9 +8,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use rusqlite::ffi::SQLITE_READONLY_DBMOVED;
-use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension as _, ToSql, Transaction, TransactionBehavior};
 
+use super::columns::Time;
 use super::place::Place;
 use super::rows::{history_row, look, looks, put_look, record};
 use super::saves::Save;
@@ -260,20 +262,27 @@ impl Desk {
     pub(super) fn history(
         &mut self,
         key: Option<&KeyId>,
+        since: Option<DateTime<Utc>>,
         limit: Option<u32>,
     ) -> rusqlite::Result<Vec<HistoryRow>> {
         let limit = limit.map_or(-1, i64::from);
+        let since = since.map(Time);
+        let rows = |sql: &str, parameters: &[&dyn ToSql]| {
+            self.connection
+                .prepare_cached(sql)?
+                .query_map(parameters, history_row)?
+                .collect::<Result<Vec<_>, _>>()
+        };
         let mut found = match key {
-            Some(key) => self
-                .connection
-                .prepare_cached("SELECT * FROM history WHERE key = ?1 ORDER BY id DESC LIMIT ?2")?
-                .query_map(params![key.as_str(), limit], history_row)?
-                .collect::<Result<Vec<_>, _>>()?,
-            None => self
-                .connection
-                .prepare_cached("SELECT * FROM history ORDER BY id DESC LIMIT ?1")?
-                .query_map([limit], history_row)?
-                .collect::<Result<Vec<_>, _>>()?,
+            Some(key) => rows(
+                "SELECT * FROM history WHERE key = ?1 AND (?2 IS NULL OR at >= ?2)
+                 ORDER BY id DESC LIMIT ?3",
+                &[&key.as_str(), &since, &limit],
+            )?,
+            None => rows(
+                "SELECT * FROM history WHERE ?1 IS NULL OR at >= ?1 ORDER BY id DESC LIMIT ?2",
+                &[&since, &limit],
+            )?,
         };
         found.reverse();
         Ok(found)

@@ -222,10 +222,11 @@ impl Store for Sqlite {
     async fn history(
         &self,
         key: Option<&KeyId>,
+        since: Option<DateTime<Utc>>,
         limit: Option<u32>,
     ) -> Result<Vec<HistoryRow>, StoreError> {
         let key = key.cloned();
-        self.ask(move |desk| desk.history(key.as_ref(), limit))
+        self.ask(move |desk| desk.history(key.as_ref(), since, limit))
             .await
     }
 

@@ -15,6 +15,7 @@ fn everything() -> Request {
     Request::Sync {
         keys: Vec::new(),
         force: false,
+        answer_within_ms: None,
     }
 }
 
