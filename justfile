@@ -37,6 +37,10 @@ package *args:
 page-test *args:
     tests/page/run {{ args }}
 
+# The completions in real shells, and the manual pages
+shells-test:
+    tests/shells/run
+
 # The image, built and run: needs root
 image-test:
     tests/image/run

@@ -21,6 +21,10 @@ use crate::store::sqlite::Sqlite;
 
 /// What `check` takes.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  flashback-rotator check            # the configuration alone
+  flashback-rotator check --connect  # sign in everywhere, and look at each key")]
 pub struct Args {
     /// Also sign in to every source and to Flashback and read each key's metadata; changes nothing
     #[arg(long)]

@@ -22,6 +22,11 @@ const SHOWN: usize = 1 << 10;
 
 /// What `health` takes.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  flashback-rotator health                              # whether it lives and can use its state
+  flashback-rotator health --ready                      # whether every key was looked at
+  flashback-rotator health --url http://127.0.0.1:9464  # wherever the configuration is")]
 pub struct Args {
     /// Ask whether it is ready for work (/readyz: every key was looked at once), and not only whether it
     /// lives and can use its state (/healthz)

@@ -5,6 +5,7 @@ mod demo;
 mod desk;
 mod health;
 mod history;
+mod manual;
 mod pages;
 mod plan;
 mod replicas;
@@ -23,13 +24,25 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use crate::terminal;
+
 /// Keeps the LLM provider keys in Flashback in step with the store where they are rotated.
 #[derive(Debug, Parser)]
-#[command(name = "flashback-rotator", version, max_term_width = 100)]
+#[command(
+    name = "flashback-rotator",
+    version,
+    max_term_width = 100,
+    after_long_help = "\
+Examples:
+  flashback-rotator demo             # see rotations, with nothing to set up
+  flashback-rotator check --connect  # whether the configuration works, and all it points at
+  flashback-rotator run              # the daemon
+  flashback-rotator status           # how each key stands"
+)]
 struct Cli {
     /// The configuration: a TOML file, or a directory of them. Default:
     /// $FLASHBACK_ROTATOR_CONFIG, then /etc/flashback-rotator/config.toml
-    #[arg(long, global = true, value_name = "PATH")]
+    #[arg(long, global = true, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
     config: Option<PathBuf>,
 
     #[command(subcommand)]
@@ -39,6 +52,11 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the daemon
+    #[command(after_long_help = "\
+Examples:
+  flashback-rotator run                                         # until SIGTERM or Ctrl-C
+  flashback-rotator run --config ./config.toml                  # with this configuration
+  flashback-rotator run --config /etc/flashback-rotator/conf.d  # with every *.toml of a directory")]
     Run,
     /// Validate the configuration
     Check(check::Args),
@@ -55,6 +73,9 @@ enum Command {
     /// Run a local Flashback to try things on
     Sandbox(sandbox::Args),
     /// Show rotations before your eyes, with nothing to set up
+    #[command(after_long_help = "\
+Examples:
+  flashback-rotator demo  # takes some seconds, and leaves nothing behind")]
     Demo,
     /// Ask the running daemon whether it is well: exit code 0 if so, 1 if not
     Health(health::Args),
@@ -116,7 +137,7 @@ pub fn main() -> ExitCode {
             Command::Sandbox(args) => sandbox::run(args).await,
             Command::Demo => demo::run().await,
             Command::Health(args) => health::run(config, &args).await,
-            Command::Completions(args) => pages::completions(Cli::command(), &args),
+            Command::Completions(args) => pages::completions(&Cli::command(), &args),
             Command::Man(args) => pages::man(Cli::command(), &args),
         }
     });
@@ -159,11 +180,14 @@ fn fail(error: impl Display) -> End {
 /// The same through `stderr`, which leads there.
 fn fail_on(stderr: &mut impl Write, error: impl Display) -> End {
     let error = table::plain(&error.to_string());
-    let line = match anstream::AutoStream::choice(&std::io::stderr()) {
-        anstream::ColorChoice::Never => format!("error: {error}\n"),
-        _ => format!("{}: {error}\n", table::red("error")),
+    let mut line = match anstream::AutoStream::choice(&std::io::stderr()) {
+        anstream::ColorChoice::Never => format!("error: {error}"),
+        _ => format!("{}: {error}", table::red("error")),
     };
-    let _ = stderr.write_all(line.as_bytes());
+    if let Some(room) = terminal::columns(std::io::stderr()) {
+        line = terminal::wrapped(&line, 0, terminal::INDENT, room);
+    }
+    let _ = stderr.write_all((line + "\n").as_bytes());
     End::Failed
 }
 

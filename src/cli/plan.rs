@@ -14,6 +14,10 @@ use crate::store::sqlite::Sqlite;
 
 /// What `plan` takes.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  flashback-rotator plan         # what a sync would do now
+  flashback-rotator plan --json  # the same for a script")]
 pub struct Args {
     /// Print one JSON document
     #[arg(long)]

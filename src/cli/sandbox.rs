@@ -8,6 +8,10 @@ use crate::secret::Secret;
 
 /// What `sandbox` takes.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  flashback-rotator sandbox                           # any token will do
+  flashback-rotator sandbox --listen 127.0.0.1:18787  # at another address")]
 pub struct Args {
     /// Where to listen. It has no secrets to keep, and no protection: stay on the loopback address
     #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDR")]

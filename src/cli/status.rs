@@ -14,6 +14,10 @@ use crate::store::share::Share as _;
 
 /// What `status` takes.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  flashback-rotator status         # for people
+  flashback-rotator status --json  # for scripts")]
 pub struct Args {
     /// Print one JSON document
     #[arg(long)]

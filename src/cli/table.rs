@@ -261,9 +261,8 @@ mod tests {
             shown(&keys(), Some(80)),
             "KEY     STATE    NEXT CHECK  ID             ERROR
 openai  in_sync  in 2 s      0d9c7a52-6f7e
-claude  failing  in 12 s     -              Vault at
-                                            https://vault.internal:8200 is
-                                            sealed: unseal it"
+claude  failing  in 12 s     -              Vault at https://vault.internal:8200
+                                            is sealed: unseal it"
         );
     }
 

@@ -36,6 +36,7 @@ use url::{Origin, Url};
 use zeroize::Zeroizing;
 
 use crate::cause;
+use crate::failpoint;
 use crate::retry::parse_retry_after;
 use crate::secret::append;
 use tls::Tls;
@@ -267,7 +268,8 @@ impl Outbound {
 impl Generation {
     fn serves(&self, certificates: u64) -> bool {
         self.certificates == certificates
-            && self.made.elapsed() < OLDEST
+            && self.made.elapsed()
+                < failpoint::interval("FLASHBACK_ROTATOR_CONNECTION_AGE_MS", OLDEST)
             && !self.retired.load(Ordering::Relaxed)
     }
 }

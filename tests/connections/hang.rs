@@ -5,12 +5,21 @@ use http::Version;
 
 use super::*;
 
-/// Longer than any call may take.
-const HANGS: Duration = Duration::from_secs(25);
+/// Longer than any call may take here.
+const HANGS: Duration = Duration::from_secs(12);
+
+/// The limit of a call to Flashback, which is that of a source: longer than it takes to find that a connection is
+/// dead.
+const TIMEOUT: (&str, &str) = ("FLASHBACK_ROTATOR_TIMEOUT_MS", "10000");
 
 async fn comes_back(service: Service) {
     let authority = Authority::new("authority");
     let mut scene = Scene::set(service, "hangs", &authority).await;
+    let (name, timeout) = TIMEOUT;
+    scene
+        .rotator
+        .environment
+        .push((name.into(), timeout.into()));
     scene.start().await;
     let came = scene.front.came();
     assert!(

@@ -36,6 +36,13 @@ struct Harmed {
 fn bounded(flashback: &str, rest: &str) -> Rotator {
     let mut rotator = Rotator::new(flashback, rest);
     rotator.within = ["prlimit", "--data=1073741824"].map(str::to_owned).into();
+    // What is slow is given up as it always is, but sooner.
+    let sooner = [
+        "FLASHBACK_ROTATOR_SOURCE_TIMEOUT_MS",
+        "FLASHBACK_ROTATOR_TIMEOUT_MS",
+    ];
+    let sooner = sooner.map(|name| (name.to_owned(), "3000".to_owned()));
+    rotator.environment.extend(sooner);
     rotator
 }
 
