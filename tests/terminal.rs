@@ -52,7 +52,9 @@ fn lines(output: &Output) -> Vec<String> {
     let shown = anstream::adapter::strip_str(&text(output)).to_string();
     shown
         .lines()
-        .map(|line| line.trim_end().to_owned())
+        // What a progress bar has shown is written over.
+        .filter_map(|line| line.trim_end().rsplit('\r').next())
+        .map(str::to_owned)
         .collect()
 }
 

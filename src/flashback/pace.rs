@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::failpoint;
+
 /// The window in which calls are counted …
 const WINDOW: Duration = Duration::from_secs(60);
 /// … and how many may be in it.
 const MOST: usize = 6;
 /// So many calls may follow each other at once …
 const AT_ONCE: usize = 3;
-/// … and further ones this long after the last, so that a remedy is noticed soon.
-const APART: Duration = Duration::from_secs(15);
+/// … and further ones this part of the window after the last, so that a remedy is noticed soon.
+const APART: u32 = 4;
 
 /// Counts the calls of `POST /user/login` and `POST /user/refresh`, until a token that they gave has
 /// been accepted. Those that were made because a token was refused before its time stay counted,
@@ -37,22 +39,23 @@ struct Call {
 impl Pace {
     /// How long no call may be made, seen at `now`; `None` where one may.
     pub fn wait(&mut self, now: Instant) -> Option<Duration> {
+        let window = failpoint::interval("FLASHBACK_ROTATOR_SIGN_IN_WINDOW_MS", WINDOW);
         while self
             .calls
             .front()
-            .is_some_and(|call| call.at + WINDOW <= now)
+            .is_some_and(|call| call.at + window <= now)
         {
             self.calls.pop_front();
         }
         let mut until = now;
         if self.calls.len() >= MOST {
-            until = self.calls[self.calls.len() - MOST].at + WINDOW;
+            until = self.calls[self.calls.len() - MOST].at + window;
         }
         let unproven = self.calls.iter().filter(|call| !call.proven);
         if let Some(last) = self.calls.back()
             && unproven.count() >= AT_ONCE
         {
-            until = until.max(last.at + APART);
+            until = until.max(last.at + window / APART);
         }
         (until > now).then(|| until - now)
     }

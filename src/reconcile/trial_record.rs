@@ -82,9 +82,9 @@ fn a_way_back_that_is_refused_is_tried_again_while_the_newest_is_rejected() {
     // A start brings it forward, but not at once.
     let started = |case: Case| case.started(0);
     check(&[
-        (started(later(turned_down().no(200), 160 + 59)), "unproven"),
+        (started(later(turned_down().no(215), 160 + 59)), "unproven"),
         (
-            started(later(turned_down().no(200), 160 + 60)),
+            started(later(turned_down().no(215), 160 + 60)),
             "from 2 back to 1",
         ),
     ]);

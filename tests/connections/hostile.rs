@@ -41,7 +41,7 @@ fn bounded(flashback: &str, rest: &str) -> Rotator {
         "FLASHBACK_ROTATOR_SOURCE_TIMEOUT_MS",
         "FLASHBACK_ROTATOR_TIMEOUT_MS",
     ];
-    let sooner = sooner.map(|name| (name.to_owned(), "3000".to_owned()));
+    let sooner = sooner.map(|name| (name.to_owned(), "7000".to_owned()));
     rotator.environment.extend(sooner);
     rotator
 }

@@ -1,5 +1,6 @@
 //! `sync` and `rollback` where replicas share the keys, and where none runs.
 
+use flashback_rotator::flashback::sandbox::Rule;
 use serde_json::Value;
 
 use super::sound;
@@ -62,6 +63,28 @@ async fn a_key_that_no_replica_knows_is_named() {
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(told.contains("k03: no replica takes it"), "{told}");
     assert!(!told.contains("k02"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_is_answered_in_its_time_by_each_replica() {
+    let database = Postgres::shared().await.database().await;
+    let mut replicas = Replicas::new(&database, NEVER, 6, RARELY).await;
+    replicas.start(2).await;
+    replicas.arrived(0).await;
+    replicas.sandbox.fail(Rule {
+        name: Some("k05".to_owned()),
+        ..Rule::status(500)
+    });
+    replicas.rotate(1);
+    let beside = replicas.place();
+    let synced = beside.json(&["sync", "--timeout", "1s"]).await;
+    let mut expected = all(replicas.keys(), "update");
+    expected[5].1 = "error".to_owned();
+    assert_eq!(rows(&synced), expected, "{synced}");
+    let said = synced["keys"][5]["error"].as_str().unwrap_or_default();
+    assert!(said.starts_with("not done within 1s"), "{said}");
+    replicas.sandbox.heal();
+    replicas.arrived(1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
