@@ -100,6 +100,46 @@ async fn plan_sync_status_and_history_without_a_daemon() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_the_history_only_the_end_is_shown_where_that_is_asked_for() {
+    let sandbox = sandbox(Options::default()).await;
+    let rotator = Rotator::new(&sandbox.url(), &format!("{QUICK}{}", file_key("a")));
+    for value in ["sk-one", "sk-two", "sk-three"] {
+        rotator.put("a", value);
+        rotator.json(&["sync"]).await;
+    }
+    let history = async |arguments: &[&str]| {
+        let document = rotator.json(&[&["history"], arguments].concat()).await;
+        document["events"].as_array().expect("events").clone()
+    };
+    let all = history(&[]).await;
+    assert_eq!(all.len(), 3);
+    assert_eq!(history(&["--limit", "2"]).await, all[1..]);
+    assert_eq!(history(&["--since", "1h"]).await, all);
+    let second = all[1]["at"].as_str().expect("a time");
+    assert_eq!(history(&["--since", second]).await, all[1..]);
+    assert_eq!(
+        history(&["a", "--since", second, "--limit", "1"]).await,
+        all[2..]
+    );
+    assert!(history(&["--since", "2999-01-01"]).await.is_empty());
+
+    // A key that is gone has its history, also where nothing of it is recent.
+    rotator.configure(&sandbox.url(), &format!("{QUICK}{}", file_key("b")));
+    let output = rotator
+        .command(&["history", "a", "--since", "2999-01-01"])
+        .await;
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(
+        text(&output.stdout),
+        "Nothing has been pushed since then.\n"
+    );
+    for wrong in [["--since", "yesterday"], ["--limit", "0"]] {
+        let output = rotator.command(&[&["history"], &wrong[..]].concat()).await;
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn beside_a_daemon_sync_is_carried_out_by_it() {
     let sandbox = sandbox(Options::default()).await;
     // The daemon's own next look is an hour away.
