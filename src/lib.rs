@@ -19,6 +19,7 @@
 //! [`supervise`] (tasks that outlive their panics), [`daemon`], [`http`], [`telemetry`] and the commands in
 //! [`cli`].
 
+mod answerer;
 mod cause;
 pub mod cli;
 pub mod config;

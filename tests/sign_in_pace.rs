@@ -225,7 +225,7 @@ async fn check_connect_knows_flashback_from_others_and_says_it_once() {
         ResponseTemplate::new(302).insert_header("location", "https://login.example.com");
     let missing = ResponseTemplate::new(404).set_body_string("404 page not found");
     for (answered, words) in [
-        (vault, "403 with JSON that is not the API's"),
+        (vault, "403 as Vault and OpenBao do"),
         (page, "200 with a page of HTML"),
         (redirect, "302, a redirect"),
         (missing, "404 with something that is not JSON"),

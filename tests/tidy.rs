@@ -168,7 +168,10 @@ fn each_dependency_has_its_one_room() {
     only_in("vaultrs::", &["src/source/vault/"]);
     only_in("rustify::", &["src/source/vault/"]);
     only_in("aws_sdk_secretsmanager", &["src/source/aws/"]);
-    only_in("aws_sdk_sts", &["src/verify/provider/sts.rs"]);
+    only_in(
+        "aws_sdk_sts",
+        &["src/source/aws/", "src/verify/provider/sts.rs"],
+    );
     only_in("aws_config", &["src/source/aws/", "src/verify/provider/"]);
     only_in("rusqlite", &["src/store/sqlite/"]);
     only_in("tokio_postgres", &["src/store/postgres/"]);

@@ -202,6 +202,20 @@ impl Row {
         }
     }
 
+    /// The row of `check --connect`: the version that the store holds, or what is wrong.
+    pub fn of_check(
+        key: &KeyId,
+        config: &KeyConfig,
+        version: Option<&Version>,
+        error: Option<String>,
+    ) -> Self {
+        Self {
+            version: version.map(|version| version.label().to_owned()),
+            error,
+            ..Self::new(key, config, &Record::new(key.clone()))
+        }
+    }
+
     fn new(key: &KeyId, config: &KeyConfig, record: &Record) -> Self {
         Self {
             key: key.clone(),

@@ -54,7 +54,7 @@ pub(super) fn parse_error(error: &serde_json::Error) -> Odd {
         serde_json::error::Category::Data => {
             format!("its JSON is not what the API promises ({place})")
         }
-        _ => "its body is not JSON".to_owned(),
+        _ => "its body is not JSON: does something else answer at base_url?".to_owned(),
     })
 }
 

@@ -18,6 +18,7 @@ use super::answer;
 use super::reader::{Asked, Reader, faulty, lost};
 use super::reason::reason;
 use super::{FlashbackError, second_factor, stranger, wire};
+use crate::answerer;
 use crate::lane::Lane;
 use crate::outbound::{Answer, CallError, Outbound, Settings};
 use crate::retry::{Class, class_of_status};
@@ -193,9 +194,14 @@ impl Exchange {
         };
         match error {
             CallError::Unsendable => unsendable(),
-            CallError::ConnectTimeout | CallError::Connect(_) => unavailable("connect"),
+            CallError::Unresolved { .. } | CallError::ConnectTimeout | CallError::Connect(_) => {
+                unavailable("connect")
+            }
             CallError::Certificates(_) => unavailable("setup"),
-            CallError::Timeout | CallError::Broken(_) | CallError::TooLong(_) => lost(error),
+            CallError::Timeout
+            | CallError::NotHttp
+            | CallError::Broken(_)
+            | CallError::TooLong(_) => lost(error),
         }
     }
 
@@ -275,13 +281,20 @@ fn classified(
         ));
     }
     let reason = reason(body);
-    let is_api = reason.as_ref().is_some_and(|reason| reason.is_api);
-    let words = wire::said(reason.and_then(|reason| reason.text).as_deref(), sent);
+    let is_api =
+        reason.as_ref().is_some_and(|reason| reason.is_api) && !answerer::is_of_vault(body);
+    let text = reason.and_then(|reason| reason.text);
     if !is_api && status.is_client_error() && !matches!(code, 408 | 425 | 429) {
+        let words = text.map_or_else(String::new, |text| {
+            format!(": {}", wire::shown(&text, sent))
+        });
         return in_front(format!(
-            "something in front of Flashback answered {code}: {words}"
+            "what answered is not Flashback: {code} {}{words}; something stands in front of Flashback, or \
+             base_url is wrong",
+            answerer::describe(body)
         ));
     }
+    let words = wire::said(text.as_deref(), sent);
     if status == StatusCode::NOT_FOUND {
         return FlashbackError::NotFound { what: words };
     }

@@ -9,6 +9,7 @@ use serde::de::IgnoredAny;
 
 use super::FlashbackError;
 use super::answer::{Odd, parse, unless_unsuccessful};
+use crate::answerer;
 
 /// The fields that the API's answers are known by.
 const KNOWN: [&str; 6] = [
@@ -30,10 +31,11 @@ fn begins_a_list(body: &[u8]) -> bool {
 }
 
 /// Whether a body can be the API's: a JSON object with a field that its answers have. Many a web
-/// server says in JSON that it does not know a path, so that a 404 needs `success`.
+/// server says in JSON that it does not know a path, or that a caller may not go there, so that a 404 and a
+/// 403, which are taken for a proof that the token is known, need `success`.
 pub(super) fn is_of_the_api(status: StatusCode, body: &[u8]) -> bool {
     let known = match status {
-        StatusCode::NOT_FOUND => &KNOWN[..1],
+        StatusCode::NOT_FOUND | StatusCode::FORBIDDEN => &KNOWN[..1],
         _ => &KNOWN[..],
     };
     let object = serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(body);
@@ -44,17 +46,9 @@ pub(super) fn is_of_the_api(status: StatusCode, body: &[u8]) -> bool {
 /// The error of an answer that cannot be Flashback's. It quotes nothing of the body.
 pub(super) fn error(base: &str, status: StatusCode, body: &[u8]) -> FlashbackError {
     let code = status.as_u16();
-    let text = body.trim_ascii_start();
-    let answered = if status.is_redirection() {
-        format!("{code}, a redirect")
-    } else if text.is_empty() {
-        format!("{code} without a body")
-    } else if text.starts_with(b"<") {
-        format!("{code} with a page of HTML")
-    } else if serde_json::from_slice::<IgnoredAny>(text).is_ok() {
-        format!("{code} with JSON that is not the API's")
-    } else {
-        format!("{code} with something that is not JSON")
+    let answered = match status.is_redirection() {
+        true => format!("{code}, a redirect"),
+        false => format!("{code} {}", answerer::describe(body)),
     };
     FlashbackError::Faulty {
         what: format!(
@@ -111,6 +105,9 @@ mod tests {
         let missing = |body: &str| is_of_the_api(StatusCode::NOT_FOUND, body.as_bytes());
         assert!(missing(r#"{"success":false,"message":"Not found"}"#));
         assert!(!missing(r#"{"message":"Not found"}"#));
+        let refused = |body: &str| is_of_the_api(StatusCode::FORBIDDEN, body.as_bytes());
+        assert!(refused(r#"{"success":false,"error":"Forbidden"}"#));
+        assert!(!refused(r#"{"message":"Missing Authentication Token"}"#));
         for (body, words) in [
             (
                 "<!doctype html><title>Sign in</title>",
@@ -118,10 +115,8 @@ mod tests {
             ),
             (
                 r#"{"errors":["permission denied"]}"#,
-                "403 with JSON that is not the API's",
+                "403 as Vault and OpenBao do",
             ),
-            ("[]", "403 with JSON that is not the API's"),
-            ("not found", "403 with something that is not JSON"),
             ("", "403 without a body"),
         ] {
             assert!(

@@ -16,6 +16,7 @@
 //! It knows no status, no service and no token.
 
 mod local;
+mod names;
 pub mod smithy;
 mod tls;
 
@@ -39,6 +40,7 @@ use crate::cause;
 use crate::failpoint;
 use crate::retry::parse_retry_after;
 use crate::secret::append;
+use names::{Names, Unresolved};
 use tls::Tls;
 
 /// Connecting, with name resolution and the TLS handshake, takes no longer than this.
@@ -117,12 +119,27 @@ pub enum CallError {
     /// No request can be made of what was given: its address or a header is impossible.
     #[error("no request can be made of this address and these headers")]
     Unsendable,
+    /// A host name has no address; nothing was sent.
+    #[error(
+        "cannot resolve {host} ({why}): is the name right, and does this machine's resolver know it?"
+    )]
+    Unresolved {
+        /// The name: the service's host, or the proxy's.
+        host: String,
+        /// The resolver's reason.
+        why: String,
+    },
     /// There was no connection; nothing was sent.
     #[error("no connection{}", because(.0))]
     Connect(Option<String>),
     /// There was no connection in time; nothing was sent.
     #[error("no connection in time")]
     ConnectTimeout,
+    /// What answered does not speak HTTP; it may be waiting for TLS.
+    #[error(
+        "what answers there does not speak HTTP: is the address one of `https://`, or the port another service's?"
+    )]
+    NotHttp,
     /// There was no answer in time. What was asked may have been done.
     #[error("no answer in time")]
     Timeout,
@@ -238,9 +255,11 @@ impl Outbound {
         is_near: bool,
         keeps: bool,
     ) -> Result<reqwest::Client, CallError> {
+        let connect = self.settings.connect.unwrap_or(CONNECT);
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
-            .connect_timeout(self.settings.connect.unwrap_or(CONNECT))
+            .dns_resolver(Names::within(connect))
+            .connect_timeout(connect)
             .tcp_user_timeout(UNACKNOWLEDGED)
             .pool_idle_timeout(IDLE)
             .http2_keep_alive_interval(PING_AFTER)
@@ -350,6 +369,14 @@ impl CallError {
     fn of(error: &reqwest::Error) -> Self {
         if error.is_builder() {
             return Self::Unsendable;
+        }
+        if let Some(Unresolved { host, why }) = cause::find(error) {
+            let (host, why) = (host.clone(), why.clone());
+            return Self::Unresolved { host, why };
+        }
+        let is_no_http = |error: &hyper::Error| error.is_parse() && !error.is_parse_too_large();
+        if cause::find(error).is_some_and(is_no_http) {
+            return Self::NotHttp;
         }
         match (error.is_connect(), error.is_timeout()) {
             (true, true) => Self::ConnectTimeout,

@@ -100,7 +100,10 @@ fn failed(error: CallError) -> ConnectorError {
     match error {
         CallError::Unsendable => ConnectorError::user(error.into()),
         CallError::ConnectTimeout | CallError::Timeout => ConnectorError::timeout(error.into()),
-        CallError::Connect(_) | CallError::Broken(_) => ConnectorError::io(error.into()),
+        CallError::Unresolved { .. }
+        | CallError::Connect(_)
+        | CallError::NotHttp
+        | CallError::Broken(_) => ConnectorError::io(error.into()),
         CallError::Certificates(_) | CallError::TooLong(_) => {
             ConnectorError::other(error.into(), None)
         }

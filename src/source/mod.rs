@@ -17,6 +17,7 @@ use chrono::{DateTime, Utc};
 use crate::document::{Document, Malformed};
 use crate::lane::Failure;
 use crate::model::{Missing, Observation, SourceId, Version};
+use crate::redact;
 use crate::retry::Class;
 
 /// A store of rotated keys.
@@ -63,10 +64,15 @@ pub trait Source: Send + Sync {
         Ok(Previous::Gone(GoneVersion::NoVersions))
     }
 
-    /// Says what `path` looks like, after the store has said that nothing is there; a clause for people
-    /// that names no part of it.
-    async fn hint(&self, path: &str) -> Option<String> {
-        let _ = path;
+    /// Names `path` with what surrounds it in the store, for people.
+    fn place(&self, path: &str) -> String {
+        format!("`{}`", redact::shown(path))
+    }
+
+    /// Says what to do, after the store has said that `path` has nothing to give; a clause for people that names
+    /// no part of the path.
+    async fn hint(&self, path: &str, why: Missing) -> Option<String> {
+        let _ = (path, why);
         None
     }
 
@@ -102,13 +108,14 @@ pub trait Source: Send + Sync {
 
 /// Says why `source` has nothing to give at `path`, in words for people.
 pub async fn why_missing(source: &dyn Source, path: &str, why: Missing) -> String {
-    let hint = match why {
-        Missing::NotFound => source.hint(path).await,
-        Missing::Deleted | Missing::Destroyed | Missing::NoValueYet => None,
+    let said = why.describe();
+    let place = match why {
+        Missing::NotFound => format!(", {}", source.place(path)),
+        Missing::Deleted | Missing::Destroyed | Missing::NoValueYet => String::new(),
     };
-    match hint {
-        Some(hint) => format!("{}: {hint}", why.describe()),
-        None => why.describe().to_owned(),
+    match source.hint(path, why).await {
+        Some(hint) => format!("{said}{place}: {hint}"),
+        None => format!("{said}{place}"),
     }
 }
 

@@ -99,8 +99,9 @@ def connected(directory, port, more):
     environment = {"PATH": os.environ["PATH"], "FLASHBACK_TOKEN": "token"}
     environment |= {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "example"} | more
     done = run(binary(), "check", "--connect", "--config", directory / "config.toml", env=environment)
-    rows = {line.split("  ")[0]: line for line in done.stdout.splitlines()}
-    return [rows.get(row, done.stdout + done.stderr) for row in ("Flashback", "key openai")]
+    failures = done.stderr.splitlines()
+    found = lambda what: [line for line in failures if line.startswith(f"error: {what}: ")]
+    return [(found(what) or [done.stdout + done.stderr])[0] for what in ("Flashback", "source aws")]
 
 
 def examine():
@@ -114,7 +115,7 @@ def examine():
         certificate(directory)
         with serving(directory) as port:
             for row in connected(directory, port, {}):
-                expect("invalid peer certificate" in row, f"a stranger's certificate is trusted: {row}")
+                expect("an authority that is not trusted here" in row, f"a stranger's certificate is trusted: {row}")
             for row in connected(directory, port, {"SSL_CERT_FILE": str(directory / "ca.crt")}):
                 expect("418" in row, f"SSL_CERT_FILE is not what it trusts: {row}")
     proven("with ca.replaceSystem the bundle is trusted for Flashback and for AWS, and without it is not")

@@ -221,8 +221,24 @@ async fn a_kubernetes_service_account() {
     let bench = Bench::new(config(&bao.address, name), account("rotator"));
     assert_eq!(bench.value(PATH).await, "sk-1");
     let said = refusal(bao, name, account("canary")).await;
-    assert!(said.contains("403"), "{said}");
+    assert!(
+        said.contains("does not take this service account"),
+        "{said}"
+    );
     server.abort();
+    let settings = json!({
+        "kubernetes_host": format!("http://127.0.0.1:{}", crate::support::free_port()),
+        "disable_local_ca_jwt": true,
+        "kubernetes_ca_cert": ca.cert.pem(),
+    });
+    bao.ok("POST", &format!("auth/{name}/config"), settings)
+        .await;
+    // Where it cannot have a token reviewed, Vault says what it says of a mount without a method.
+    let said = refusal(bao, name, account("rotator")).await;
+    assert!(
+        said.contains("(403)") && said.contains("`system:auth-delegator`"),
+        "{said}"
+    );
 }
 
 #[tokio::test]

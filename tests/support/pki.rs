@@ -37,6 +37,22 @@ impl Authority {
 
     /// Signs a certificate for these names, for servers and clients.
     pub fn issue(&self, common_name: &str, names: &[&str]) -> Issued {
+        self.sign(common_name, names, |_| {})
+    }
+
+    /// Signs one that has expired.
+    pub fn issue_expired(&self, common_name: &str, names: &[&str]) -> Issued {
+        self.sign(common_name, names, |params| {
+            params.not_after = rcgen::date_time_ymd(2026, 1, 1);
+        })
+    }
+
+    fn sign(
+        &self,
+        common_name: &str,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Issued {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("names");
         params
@@ -46,6 +62,7 @@ impl Authority {
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
+        change(&mut params);
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.0).expect("signed");
         Issued {

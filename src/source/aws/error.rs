@@ -9,14 +9,19 @@ use std::time::{Duration, SystemTime};
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_secretsmanager::config::http::HttpResponse;
-use aws_sdk_secretsmanager::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 
 use super::batch::OPERATION as BATCH;
+use super::credentials::{clock_difference, no_credentials, why_refused};
+use crate::answerer;
 use crate::cause::find;
 use crate::outbound::CallError;
 use crate::retry::{Class, class_of_status, parse_retry_after};
 use crate::source::SourceError;
 use crate::words;
+
+/// The operation of STS that says who the credentials belong to.
+pub(super) const IDENTITY: &str = "GetCallerIdentity";
 
 /// An answer that is no failure of the source.
 pub(super) enum Answer<T> {
@@ -56,10 +61,11 @@ impl Call<'_> {
                 let status = match why {
                     CallError::Unsendable => return Err(self.unsendable()),
                     CallError::TooLong(_) => "too_large",
-                    CallError::Broken(_) => "broken",
+                    CallError::NotHttp | CallError::Broken(_) => "broken",
                     _ => "connect",
                 };
-                Err(unavailable(format!("AWS Secrets Manager: {why}"), status))
+                let what = format!("{}: {}", self.service(), on_the_way(why));
+                Err(unavailable(what, status))
             }
             SdkError::ServiceError(answer) => {
                 let code = answer.err().code().and_then(plain);
@@ -70,12 +76,28 @@ impl Call<'_> {
         }
     }
 
+    fn service(&self) -> &'static str {
+        match self.operation {
+            IDENTITY => "AWS STS",
+            _ => "AWS Secrets Manager",
+        }
+    }
+
     fn unsendable(&self) -> SourceError {
         SourceError::Invalid {
             what: format!(
-                "the {} request for `{}` cannot be made: check `region` and `endpoint_url`",
-                self.operation, self.path
+                "the {} request{} cannot be made: check `region` and `endpoint_url`",
+                self.operation,
+                self.named(" for ")
             ),
+        }
+    }
+
+    /// The secret's name after `before`; nothing where the call is about none.
+    fn named(&self, before: &str) -> String {
+        match self.path {
+            "" => String::new(),
+            path => format!("{before}`{path}`"),
         }
     }
 
@@ -85,6 +107,7 @@ impl Call<'_> {
         raw: &HttpResponse,
     ) -> Result<Answer<T>, SourceError> {
         let Self { operation, path } = self;
+        let service = self.service();
         let code = code.unwrap_or_default();
         let number = raw.status().as_u16();
         let status = number.to_string();
@@ -92,13 +115,14 @@ impl Call<'_> {
             "ResourceNotFoundException" => return Ok(Answer::NotFound),
             "InvalidRequestException" => return Ok(Answer::WrongState),
             _ if is_throttle(code) || number == 429 => SourceError::Unavailable {
-                what: "AWS Secrets Manager throttles this account's calls".to_owned(),
+                what: format!("{service} throttles this account's calls"),
                 status: "throttled".to_owned(),
                 retry_after: retry_after(raw),
             },
             _ if is_sign_in(code) => SourceError::SignIn {
                 what: format!(
-                    "AWS refused the credentials ({code}): they expired, were revoked, or this machine's clock is wrong"
+                    "AWS refused the credentials ({code}): {}",
+                    why_refused(code, clock_difference(raw, SystemTime::now()))
                 ),
                 status,
             },
@@ -111,7 +135,7 @@ impl Call<'_> {
                 what: self.permission(),
                 status,
             },
-            "DecryptionFailure" => self.cannot_decrypt(status),
+            _ if is_of_kms(code) => self.cannot_decrypt(status),
             "InvalidParameterException" if *operation == "UpdateSecretVersionStage" => {
                 SourceError::Protocol {
                     what: format!("the staging labels of `{path}` changed meanwhile"),
@@ -125,7 +149,7 @@ impl Call<'_> {
             _ if number >= 500 && (*operation == BATCH || is_outage(number)) => {
                 SourceError::Unavailable {
                     what: format!(
-                        "AWS Secrets Manager answered {number} to {operation}{}",
+                        "{service} answered {number} to {operation}{}",
                         request_id(raw)
                     ),
                     status,
@@ -134,8 +158,10 @@ impl Call<'_> {
             }
             _ => SourceError::Protocol {
                 what: format!(
-                    "{number} {code}{}to {operation} of `{path}`{}",
+                    "{number} {code}{}to {operation}{}{}{}",
                     if code.is_empty() { "" } else { " " },
+                    self.named(" of "),
+                    stranger(code, raw),
                     request_id(raw)
                 ),
                 status,
@@ -152,7 +178,7 @@ impl Call<'_> {
                 what: self.permission(),
                 status,
             },
-            "DecryptionFailure" => self.cannot_decrypt(status),
+            _ if is_of_kms(code) => self.cannot_decrypt(status),
             _ => SourceError::Protocol {
                 what: format!(
                     "{} to {operation} of `{path}`",
@@ -188,38 +214,26 @@ impl Call<'_> {
     }
 }
 
-/// Why there are no credentials, in words that name the place to look and nothing found there.
-pub(super) fn no_credentials(error: &CredentialsError) -> SourceError {
-    let (what, status) = match error {
-        CredentialsError::CredentialsNotLoaded(_) => (
-            "no AWS credentials: the environment, the profile, web identity, the container and instance metadata have none".to_owned(),
-            "no_credentials",
-        ),
-        CredentialsError::ProviderTimedOut(_) => (
-            "no AWS credentials in time: the service that should give them (STS, or the metadata endpoint) does not answer".to_owned(),
-            "timeout",
-        ),
-        CredentialsError::InvalidConfiguration(_) => (
-            "the AWS profile is missing or not usable: check `profile` and the shared configuration files".to_owned(),
-            "invalid_profile",
-        ),
-        other => match find::<ErrorMetadata>(other).and_then(ErrorMetadata::code).and_then(plain) {
-            Some(code) => (
-                format!("STS refused the role ({code}): check its trust policy, `external_id` and the credentials used to assume it"),
-                "refused",
-            ),
-            None => (
-                format!(
-                    "AWS credentials cannot be loaded: {}",
-                    find::<CallError>(other).map(ToString::to_string).as_deref().unwrap_or("whoever gives them (STS, a metadata endpoint, a token file) gave no usable answer in time")
-                ),
-                "credentials",
-            ),
-        },
+/// What went wrong on the way to AWS. A region that there is not has no host.
+pub(super) fn on_the_way(why: &CallError) -> String {
+    let host = match why {
+        CallError::Unresolved { host, .. } => host,
+        _ => return why.to_string(),
     };
-    SourceError::SignIn {
-        what,
-        status: status.to_owned(),
+    let (labels, _) = host.split_once(".amazonaws.").unwrap_or_default();
+    match labels.rsplit('.').next() {
+        Some(region) if !region.is_empty() => {
+            format!("cannot resolve {host}: is there a region `{region}`?")
+        }
+        _ => why.to_string(),
+    }
+}
+
+/// What answered, where it gave no code and so is not AWS.
+fn stranger(code: &str, raw: &HttpResponse) -> String {
+    match (code, raw.body().bytes()) {
+        ("", Some(body)) => format!(", {}: is `endpoint_url` AWS's?", answerer::describe(body)),
+        _ => String::new(),
     }
 }
 
@@ -251,6 +265,11 @@ fn is_throttle(code: &str) -> bool {
     )
 }
 
+/// The codes that mean that the secret cannot be decrypted.
+fn is_of_kms(code: &str) -> bool {
+    code == "DecryptionFailure" || code.starts_with("KMS")
+}
+
 /// The codes that mean the signature or who made it (AWS's "Common errors").
 fn is_sign_in(code: &str) -> bool {
     matches!(
@@ -258,6 +277,7 @@ fn is_sign_in(code: &str) -> bool {
         "ExpiredToken"
             | "ExpiredTokenException"
             | "RequestExpired"
+            | "RequestTimeTooSkewed"
             | "InvalidToken"
             | "UnrecognizedClientException"
             | "InvalidClientTokenId"
@@ -289,7 +309,7 @@ fn request_id(raw: &HttpResponse) -> String {
 
 /// An error's code, if it is one: AWS's are known words and dots. What a broken server
 /// sends in its place stays unseen.
-fn plain(word: &str) -> Option<&str> {
+pub(super) fn plain(word: &str) -> Option<&str> {
     let fits = !word.is_empty() && word.len() <= 64 && words::is_plain(word);
     let is_code = |c: char| c.is_ascii_alphabetic() || c == '.';
     (fits && word.chars().all(is_code)).then_some(word)

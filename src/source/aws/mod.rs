@@ -10,7 +10,9 @@
 //! (`AWS_ENDPOINT_URL_STS`, `AWS_ENDPOINT_URL`, or `services` in the profile).
 
 mod batch;
+mod credentials;
 mod error;
+mod identity;
 mod session;
 mod versions;
 
@@ -206,10 +208,19 @@ impl Source for AwsSource {
         self.before(path, version).await
     }
 
-    async fn hint(&self, path: &str) -> Option<String> {
-        let (session, _) = self.sessions.get().await.ok()?;
-        let region = session.region();
-        hints::aws_path(region.as_deref(), path).map(|hint| hint.text)
+    async fn hint(&self, path: &str, why: Missing) -> Option<String> {
+        match why {
+            Missing::NotFound => {
+                let (session, _) = self.sessions.get().await.ok()?;
+                let region = session.region();
+                hints::aws_path(region.as_deref(), path).map(|hint| hint.text)
+            }
+            Missing::Deleted => {
+                let text = "it is scheduled for deletion: `aws secretsmanager restore-secret` brings it back";
+                Some(text.to_owned())
+            }
+            Missing::Destroyed | Missing::NoValueYet => None,
+        }
     }
 
     fn acknowledges(&self) -> bool {

@@ -15,7 +15,8 @@ use aws_sdk_secretsmanager::config::{
 };
 use tokio::sync::Mutex;
 
-use super::error::no_credentials;
+use super::credentials::{OfProfile, no_credentials};
+use super::identity::{self, Identity};
 use crate::config::AwsConfig;
 use crate::lane::Lane;
 use crate::outbound::smithy;
@@ -47,6 +48,7 @@ type Expiry = Arc<StdMutex<Option<SystemTime>>>;
 /// A client and the credentials behind it.
 pub(super) struct Session {
     client: Client,
+    sts: aws_sdk_sts::Client,
     provider: SharedCredentialsProvider,
     described: String,
 }
@@ -123,6 +125,11 @@ impl Sessions {
         let provider = SharedCredentialsProvider::new(Watched {
             inner,
             expiry: self.expiry.clone(),
+            profile: self
+                .config
+                .profile
+                .clone()
+                .or_else(|| std::env::var("AWS_PROFILE").ok()),
         });
         let mut settings = aws_sdk_secretsmanager::config::Builder::from(&base)
             .credentials_provider(provider.clone());
@@ -133,8 +140,10 @@ impl Sessions {
             Some(role) => format!("as {role}"),
             None => "with the standard credential chain".to_owned(),
         };
+        let endpoint = self.config.endpoint_url.as_deref();
         Ok(Session {
             client: Client::from_conf(settings.build()),
+            sts: identity::sts(&base, provider.clone(), endpoint),
             provider,
             described: format!("{by}, region {region}"),
         })
@@ -178,19 +187,23 @@ impl Session {
         self.client.config().region().map(ToString::to_string)
     }
 
-    /// Fetches credentials and says how.
+    /// Fetches credentials, has AWS say whose they are, and says how they were got.
     pub(super) async fn sign_in(&self) -> Result<String, SourceError> {
-        let credentials = self
-            .provider
-            .provide_credentials()
-            .await
-            .map_err(|error| no_credentials(&error))?;
-        let is_account = |id: &str| id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit());
-        let account = credentials.account_id();
-        Ok(match account.filter(|id| is_account(id.as_str())) {
-            Some(account) => format!("{}, account {}", self.described, account.as_str()),
-            None => self.described.clone(),
-        })
+        let fetched = self.provider.provide_credentials().await;
+        fetched.map_err(|error| no_credentials(&error))?;
+        let Identity {
+            account,
+            without_sts,
+        } = identity::identify(&self.sts, &self.client).await?;
+        let is_account = |id: &String| id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit());
+        let account = account.filter(is_account);
+        let account = account.map_or_else(String::new, |id| format!(", account {id}"));
+        let without_sts = without_sts.map_or_else(String::new, |error| {
+            format!(
+                "; Secrets Manager has taken the credentials, and STS was not to be had ({error})"
+            )
+        });
+        Ok(format!("{}{account}{without_sts}", self.described))
     }
 }
 
@@ -199,6 +212,8 @@ impl Session {
 struct Watched {
     inner: SharedCredentialsProvider,
     expiry: Expiry,
+    /// The profile that was asked for by its name.
+    profile: Option<String>,
 }
 
 impl ProvideCredentials for Watched {
@@ -215,7 +230,15 @@ impl ProvideCredentials for Watched {
                 let mut expiry = self.expiry.lock().unwrap_or_else(PoisonError::into_inner);
                 *expiry = credentials.expiry();
             }
-            loaded
+            loaded.map_err(|error| match (error, &self.profile) {
+                (CredentialsError::CredentialsNotLoaded(_), Some(profile)) => {
+                    CredentialsError::not_loaded(OfProfile(profile.clone()))
+                }
+                (CredentialsError::InvalidConfiguration(_), Some(profile)) => {
+                    CredentialsError::invalid_configuration(OfProfile(profile.clone()))
+                }
+                (error, _) => error,
+            })
         })
     }
 }

@@ -26,6 +26,7 @@ use super::{Reading, Source, SourceError};
 use crate::document::{Document, Malformed};
 use crate::lane::Lane;
 use crate::model::{Missing, Observation, SourceId, Version};
+use crate::redact;
 use crate::secret::Fingerprinter;
 use crate::settled::{self, Now, Sighting, Stamp, State};
 
@@ -198,6 +199,10 @@ impl Source for FileSource {
             },
             None => Reading::Missing(Missing::NotFound),
         })
+    }
+
+    fn place(&self, path: &str) -> String {
+        format!("`{}` below {}", redact::shown(path), self.dir.display())
     }
 
     async fn connect(&self) -> Result<String, SourceError> {

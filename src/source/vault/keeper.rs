@@ -258,7 +258,7 @@ impl SignIn {
             match answer.status {
                 200..=299 => Ok(answer.json::<LookedUp>()?.data),
                 status if is_denial(status) => Err(token_refused(&answer)),
-                _ => Err(sign_in_refused(&answer, &self.credentials.asked())),
+                _ => Err(sign_in_refused(&answer, &self.credentials.asked(), None)),
             }
         };
         self.call_gently("lookup_self", need, call).await
@@ -271,7 +271,8 @@ impl SignIn {
             status: answer.status.to_string(),
         };
         if !matches!(answer.status, 200..=299) {
-            return Err(sign_in_refused(answer, &asked));
+            let unless = self.credentials.what_a_denial_may_mean();
+            return Err(sign_in_refused(answer, &asked, unless));
         }
         let grant = answer.json::<Granted>()?.auth;
         let grant = grant.ok_or_else(|| refused("the answer holds no token"))?;

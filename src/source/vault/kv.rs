@@ -261,7 +261,7 @@ impl Engine {
         match absent(answer) {
             Absent::Secret => Ok(Missing::NotFound),
             Absent::Engine(words) => invalid(format!(
-                "`{place}`{inside}: {words} (404): check `mount` and `namespace`"
+                "the mount `{mount}`{inside}: {words} (404): check `mount` and `namespace`"
             )),
             Absent::IsVersioned => invalid(is_kv_2(mount, &inside)),
             Absent::Foreign => Err(unexpected(answer, &format!("reading `{place}`"))),

@@ -138,15 +138,31 @@ impl VaultSource {
             looked,
             Ok(Observation::Missing(Missing::NotFound)) | Err(SourceError::Denied { .. })
         );
-        if is_nothing && !self.has_asked(token) {
-            let (engine, keeper) = (&self.engine, &self.keeper);
-            let checked = engine.check_mounted(keeper, token, self.kv).await;
-            if let Err(wrong @ SourceError::Invalid { .. }) = checked {
-                return Err(wrong);
-            }
-            *self.asked() = Some((token.generation, Instant::now()));
+        if is_nothing {
+            self.check_engine(token).await?;
         }
-        looked
+        looked.map_err(|error| self.explained(path, error))
+    }
+
+    /// Says of a denial that the path has more in it than belongs there, where it has: no policy is to be
+    /// widened then.
+    fn explained(&self, path: &str, error: SourceError) -> SourceError {
+        match (error, self.path_hint(path)) {
+            (SourceError::Denied { what, status }, Some(hint)) => SourceError::Denied {
+                what: format!("{hint}. As it is written, {what}"),
+                status,
+            },
+            (error, _) => error,
+        }
+    }
+
+    fn path_hint(&self, path: &str) -> Option<String> {
+        let Engine {
+            mount, namespace, ..
+        } = &self.engine;
+        let hint = hints::vault_path(namespace.as_deref(), mount, self.kv, path);
+        let hint = hint.or_else(|| hints::kv_mount(self.kv, mount));
+        hint.map(|hint| hint.text)
     }
 
     async fn look_at(&self, token: &Token, path: &str) -> Result<Observation, SourceError> {
@@ -232,17 +248,6 @@ impl VaultSource {
         }
     }
 
-    /// Whether this token was used of late to ask which engine is mounted, and nothing was wrong.
-    fn has_asked(&self, token: &Token) -> bool {
-        self.asked().is_some_and(|(generation, at)| {
-            generation == token.generation && at.elapsed() < DENIED_FOR
-        })
-    }
-
-    fn asked(&self) -> MutexGuard<'_, Option<(u64, Instant)>> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn denials(&self) -> MutexGuard<'_, HashMap<String, (u64, Instant)>> {
         self.denied.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -308,13 +313,17 @@ impl Source for VaultSource {
         }
     }
 
-    async fn hint(&self, path: &str) -> Option<String> {
-        let Engine {
-            mount, namespace, ..
-        } = &self.engine;
-        let hint = hints::vault_path(namespace.as_deref(), mount, self.kv, path);
-        let hint = hint.or_else(|| hints::kv_mount(self.kv, mount));
-        hint.map(|hint| hint.text)
+    async fn hint(&self, path: &str, why: Missing) -> Option<String> {
+        match why {
+            Missing::NotFound => self.path_hint(path),
+            Missing::Deleted => Some("undelete it, or write another version".to_owned()),
+            Missing::Destroyed => Some("write another version".to_owned()),
+            Missing::NoValueYet => None,
+        }
+    }
+
+    fn place(&self, path: &str) -> String {
+        self.engine.place(path, self.kv)
     }
 
     fn acknowledges(&self) -> bool {
@@ -344,23 +353,11 @@ impl Source for VaultSource {
             token = fresh;
             about = self.keeper.look_up(&token).await?;
         }
-        let Some(about) = about else {
-            return Ok(format!(
-                "signed in by {method}, with a token that may not look itself up"
-            ));
-        };
-        let policies = about.policies.unwrap_or_default().join(", ");
-        let [policies, name] = [policies, about.display_name].map(|text| token.shown(&text));
-        let life = match about.ttl {
-            0 => "never expires".to_owned(),
-            seconds => {
-                let life = humantime::format_duration(Duration::from_secs(seconds));
-                format!("lives {life}")
-            }
-        };
-        Ok(format!(
-            "signed in by {method} as {name} with the policies {policies}; the token {life}"
-        ))
+        self.check_engine(&token).await?;
+        Ok(match about {
+            Some(about) => format!("signed in by {method} {}", token.described(about)),
+            None => format!("signed in by {method}, with a token that may not look itself up"),
+        })
     }
 }
 

@@ -24,6 +24,14 @@ const KNOWN: &[(&str, &str)] = &[
     ("no handler for route", "nothing is mounted there"),
     ("namespace not found", "there is no such namespace"),
     (
+        "could not load backend configuration",
+        "the auth method is not configured (`vault write auth/MOUNT/config …`)",
+    ),
+    (
+        "active cluster node not found",
+        "no node of the cluster is active",
+    ),
+    (
         "upgrading from non-versioned",
         "the mount is being upgraded to KV 2",
     ),
@@ -42,6 +50,14 @@ const KNOWN_OF_SIGN_IN: &[(&str, &str)] = &[
     ("invalid role id", "the role id is wrong"),
     ("invalid role name", "there is no such role"),
     ("could not be found", "there is no such role"),
+    (
+        "service account name not authorized",
+        "the role does not take this service account: see its `bound_service_account_names`",
+    ),
+    (
+        "namespace not authorized",
+        "the role does not take this pod's namespace: see its `bound_service_account_namespaces`",
+    ),
     (
         "invalid username or password",
         "the user name or the password is wrong",
@@ -175,8 +191,9 @@ pub(super) fn token_refused(answer: &Answer) -> SourceError {
     }
 }
 
-/// The error of a sign-in that was answered without a token.
-pub(super) fn sign_in_refused(answer: &Answer, asked: &str) -> SourceError {
+/// The error of a sign-in that was answered without a token. `unless` is what a denial may mean besides a
+/// method that is not mounted.
+pub(super) fn sign_in_refused(answer: &Answer, asked: &str, unless: Option<&str>) -> SourceError {
     let code = answer.status;
     let refusal = Refusal::of(answer);
     let words = refusal
@@ -186,8 +203,13 @@ pub(super) fn sign_in_refused(answer: &Answer, asked: &str) -> SourceError {
         400..=407 | 409..=411 | 413..=424 | 426..=428 => SourceError::SignIn {
             what: match words {
                 Some(words) => format!("{asked}: {words} ({code})"),
+                None if refusal.errors.is_none() => format!(
+                    "{asked}: what answered is not Vault: {code} {}; check `address`",
+                    answer.described()
+                ),
                 None if is_denial(code) => format!(
-                    "{asked}: refused ({code}): is the method mounted there? `vault auth list` shows it"
+                    "{asked}: refused ({code}): is the method mounted there? `vault auth list` shows it{}",
+                    unless.map_or_else(String::new, |unless| format!(". {unless}"))
                 ),
                 None => format!("{asked}: refused ({code})"),
             },

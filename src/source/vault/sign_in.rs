@@ -207,6 +207,14 @@ impl VaultCredentials {
         }
     }
 
+    /// What a denial of this method may mean besides a method that is not mounted. Vault asks Kubernetes about
+    /// the token, and says nothing of it where Kubernetes does not answer Vault.
+    pub(super) fn what_a_denial_may_mean(&self) -> Option<&'static str> {
+        matches!(self, Self::Kubernetes { .. }).then_some(
+            "It is also the answer where Vault cannot have the token reviewed: a Vault outside the cluster needs a `token_reviewer_jwt` of a service account that is bound to `system:auth-delegator`, inside the cluster Vault's own service account needs that binding, and Vault must reach `kubernetes_host`",
+        )
+    }
+
     /// Fetches what the next sign-in takes.
     pub(super) async fn prepare(&self) -> Result<Login, SourceError> {
         let call = match self {

@@ -40,8 +40,19 @@ impl Token {
     }
 
     /// Returns the part of Vault's text about this token that may be shown.
-    pub fn shown(&self, text: &str) -> String {
+    fn shown(&self, text: &str) -> String {
         words::shown(text, &[&self.middle.token])
+    }
+
+    /// Says whose token it is, what it may do and how long it lives, by what Vault says about it.
+    pub fn described(&self, about: About) -> String {
+        let policies = about.policies.unwrap_or_default().join(", ");
+        let [policies, name] = [policies, about.display_name].map(|text| self.shown(&text));
+        let life = match life(about.ttl) {
+            None => "never expires".to_owned(),
+            Some(life) => format!("lives {}", humantime::format_duration(life)),
+        };
+        format!("as {name} with the policies {policies}; the token {life}")
     }
 
     /// Puts a 403 down to policy for a while.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use http::{HeaderValue, Method, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use rustify::client::Client;
 use rustify::endpoint::Endpoint;
 use rustify::errors::ClientError;
@@ -20,6 +20,7 @@ use url::Url;
 use vaultrs::api::EndpointMiddleware;
 use zeroize::Zeroizing;
 
+use crate::answerer;
 use crate::outbound::{CallError, Outbound, Settings};
 use crate::redact::Pieces;
 use crate::retry::parse_retry_after;
@@ -85,6 +86,12 @@ impl Wire {
         let result = endpoint.with_middleware(middle).exec(self).await;
         let response = result.map_err(|error| self.no_answer(error))?.response;
         let (parts, body) = response.into_parts();
+        if parts.status == StatusCode::BAD_REQUEST && answerer::wants_tls(&body) {
+            let base = &self.base;
+            return Err(SourceError::Invalid {
+                what: format!("{base} speaks TLS: write `address` with `https://`"),
+            });
+        }
         let text = |name| {
             parts
                 .headers
@@ -126,8 +133,8 @@ impl Wire {
                 what: "the request cannot be built: check `address`, `mount`, `namespace` and the path".to_owned(),
             },
             error @ (CallError::ConnectTimeout | CallError::Timeout) => unavailable(format!("{base}: {error}"), "timeout"),
-            error @ CallError::Connect(_) => unavailable(format!("{base}: {error}"), "connect"),
-            error @ CallError::Broken(_) => unavailable(format!("{base}: {error}"), "broken"),
+            error @ (CallError::Unresolved { .. } | CallError::Connect(_)) => unavailable(format!("{base}: {error}"), "connect"),
+            error @ (CallError::NotHttp | CallError::Broken(_)) => unavailable(format!("{base}: {error}"), "broken"),
         }
     }
 }
@@ -170,13 +177,19 @@ impl Client for Wire {
 }
 
 impl Answer {
+    /// Describes the body of an answer that is not Vault's.
+    pub fn described(&self) -> &'static str {
+        answerer::describe(&self.body)
+    }
+
     /// Reads the body as what the API documents.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, SourceError> {
         // serde's error quotes the value it stumbled over, so it ends here.
         serde_json::from_slice(&self.body).map_err(|error| SourceError::Protocol {
             what: format!(
-                "the body of a {} is not the API's (at line {}, column {}): is there a proxy in between, or no Vault?",
+                "what answered is not Vault: {} {} (line {}, column {}); check `address`, and what stands in between",
                 self.status,
+                self.described(),
                 error.line(),
                 error.column()
             ),

@@ -15,6 +15,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::password::{self, Found};
 use super::place::Place;
 use super::tls;
+use crate::cause;
 use crate::config::{PostgresConfig, PostgresHost, SslMode};
 use crate::credential::SharedCredential;
 use crate::store::StoreError;
@@ -107,12 +108,8 @@ impl Connector {
             true => Vec::new(),
             false => timeout(limit, lookup_host((&*host.host, host.port)))
                 .await
-                .map_err(|_| self.place.no_answer(limit))?
-                .map_err(|_| {
-                    let host = &host.host;
-                    self.place
-                        .failed(format!("the name {host} cannot be looked up"))
-                })?
+                .map_err(|_| self.unresolved(host, cause::SILENT_NAME_SERVER))?
+                .map_err(|error| self.unresolved(host, &cause::of_look_up(&error)))?
                 .map(|address| address.ip())
                 .collect(),
         };
@@ -121,6 +118,13 @@ impl Connector {
             Some(connected) => connected,
             None => attempt(None).await,
         }
+    }
+
+    fn unresolved(&self, host: &PostgresHost, why: &str) -> StoreError {
+        self.place.failed(format!(
+            "cannot resolve {} ({why}): is the name right, and does this machine's resolver know it?",
+            host.host
+        ))
     }
 
     /// How long a connection may take to come about.

@@ -149,11 +149,11 @@ fn address(settings: &KeySettings) -> Option<Url> {
 fn silent(error: &CallError, host: &str) -> NotTaken {
     let status = match error {
         CallError::ConnectTimeout | CallError::Timeout => "timeout",
-        CallError::Connect(_) => "connect",
+        CallError::Unresolved { .. } | CallError::Connect(_) => "connect",
         CallError::Certificates(_) | CallError::Unsendable => {
             return NotTaken::unclear(format!("{host}: {error}"), "setup");
         }
-        CallError::Broken(_) | CallError::TooLong(_) => "broken",
+        CallError::NotHttp | CallError::Broken(_) | CallError::TooLong(_) => "broken",
     };
     NotTaken::silent(format!("{host}: {error}"), status)
 }

@@ -1,0 +1,163 @@
+//! What `check --connect` asks: each source and Flashback whether they can be used, and then the sources for
+//! each key. What cannot be known because something before it failed is not asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
+
+use super::report::{Checked, Outcome, Report, Workspace, count};
+use crate::engine::{Unit, positions};
+use crate::flashback::{Flashback, Listing};
+use crate::fleet::Fleet;
+use crate::lane::Failure as _;
+use crate::model::{KeyId, Missing, Observation, SourceId, TargetKind, WorkspaceId};
+use crate::source::{Reading, Source, SourceError, why_missing};
+use crate::verify::sanity;
+
+/// Asks everything; with `read`, also for the values.
+pub async fn connect(fleet: &Fleet, base_url: String, read: bool) -> Report {
+    let (sources, flashback) = tokio::join!(sources(fleet), flashback(fleet));
+    let unusable: BTreeSet<&SourceId> = sources
+        .iter()
+        .filter(|(_, result)| result.is_err())
+        .map(|(id, _)| id)
+        .collect();
+    let keys = fleet.units.values().map(async |unit| {
+        let outcome = match unusable.contains(unit.source.id()) {
+            true => Outcome::NotChecked,
+            false => key(unit, read).await,
+        };
+        (unit.key.clone(), (unit.config.clone(), outcome))
+    });
+    let keys: BTreeMap<KeyId, _> = join_all(keys).await.into_iter().collect();
+    let (flashback, workspaces) = flashback;
+    Report {
+        sources: sources
+            .into_iter()
+            .map(|(id, result)| (id, Outcome::of(result)))
+            .collect(),
+        base_url,
+        flashback,
+        workspaces,
+        keys: keys
+            .into_iter()
+            .map(|(key, (config, outcome))| Checked {
+                key,
+                config,
+                outcome,
+            })
+            .collect(),
+    }
+}
+
+async fn sources(fleet: &Fleet) -> BTreeMap<SourceId, Result<String, SourceError>> {
+    let asked = fleet
+        .sources
+        .iter()
+        .map(async |(id, source)| (id.clone(), source.connect().await));
+    join_all(asked).await.into_iter().collect()
+}
+
+async fn flashback(fleet: &Fleet) -> (Outcome, Vec<Workspace>) {
+    let flashback = &fleet.engine.flashback;
+    let signed_in = match flashback.sign_in().await {
+        Ok(how) => Ok(how + &account(flashback.as_ref()).await),
+        Err(error) => Err(error),
+    };
+    if signed_in.is_err() {
+        // Each workspace would only say the same again.
+        return (Outcome::of(signed_in), Vec::new());
+    }
+    let settings = fleet.units.values().map(|unit| &unit.config.settings);
+    let listed: BTreeSet<(&WorkspaceId, TargetKind)> = settings
+        .map(|settings| (&settings.workspace_id, settings.target.kind()))
+        .collect();
+    let workspaces = listed.into_iter().map(async |(id, kind)| {
+        let listed = flashback.list(id, kind).await;
+        Workspace {
+            id: id.clone(),
+            kind,
+            outcome: Outcome::of(listed.map(|listing| found(&listing, kind))),
+        }
+    });
+    (Outcome::of(signed_in), join_all(workspaces).await)
+}
+
+/// Describes a list: how many entries it holds, and which of them cannot be read and are passed over.
+fn found(listing: &Listing, kind: TargetKind) -> String {
+    let readable = count(listing.entries.len(), kind.noun());
+    match &listing.unreadable[..] {
+        [] => readable,
+        [one] => format!("{readable}; entry {one} cannot be read and is passed over"),
+        more => format!(
+            "{readable}; entries {} cannot be read and are passed over",
+            positions(more)
+        ),
+    }
+}
+
+/// Describes the account that is signed in, as far as Flashback tells of it.
+async fn account(flashback: &dyn Flashback) -> String {
+    let account = match flashback.account().await {
+        Ok(account) => account,
+        // Not in the server's words: the profile is an addition, and no reason to doubt the rest.
+        Err(error) => return format!("; its profile cannot be read ({})", error.status()),
+    };
+    let mut text = String::new();
+    if let Some(id) = &account.user_id {
+        text = format!("; user {id}");
+    }
+    match account.org_role {
+        Some(0xff) => text += "; role OWNER",
+        Some(0xfe) => text += "; role ADMINISTRATOR",
+        Some(role) => {
+            text += &format!(
+                "; role {role}, a member: cannot see edits by others: \
+                 give it the role ADMINISTRATOR, or rely on the resync"
+            );
+        }
+        None => {}
+    }
+    text
+}
+
+async fn key(unit: &Unit, read: bool) -> Outcome {
+    let (source, path) = (unit.source.as_ref(), &unit.config.origin.path);
+    let version = match source.look(path).await {
+        Ok(Observation::Present { version, .. }) => version,
+        Ok(Observation::Missing(why)) => return missing(source, path, why).await,
+        // Another key has said what is wrong with the source.
+        Err(SourceError::HeldBack { .. }) => return Outcome::NotChecked,
+        Err(error) => return Outcome::Failed(error.to_string()),
+    };
+    let label = format!("version {version}");
+    if !read {
+        return Outcome::Works {
+            detail: label,
+            version: Some(version),
+        };
+    }
+    match source.read(path, &version).await {
+        Ok(Reading::Present { document, .. }) => {
+            let settings = &unit.config.settings;
+            let taken = document.credentials(&unit.config.origin.fields);
+            let judged = taken
+                .map_err(|error| error.to_string())
+                .and_then(|taken| sanity::check(settings, &taken.credentials));
+            match judged {
+                Ok(()) => Outcome::Works {
+                    detail: format!("{label}; its value can be read, and may be a key"),
+                    version: Some(version),
+                },
+                Err(error) => Outcome::Failed(error),
+            }
+        }
+        Ok(Reading::Missing(why)) => missing(source, path, why).await,
+        Err(SourceError::HeldBack { .. }) => Outcome::NotChecked,
+        Err(error) => Outcome::Failed(error.to_string()),
+    }
+}
+
+async fn missing(source: &dyn Source, path: &str, why: Missing) -> Outcome {
+    Outcome::Failed(why_missing(source, path, why).await)
+}

@@ -1,0 +1,196 @@
+//! What `check --connect` has found, as a table and as a document. Each failure stands there once.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::cli::table::{self, Table};
+use crate::config::KeyConfig;
+use crate::engine::row::Row;
+use crate::model::{KeyId, SourceId, TargetKind, Version, WorkspaceId};
+
+/// What came of one question.
+pub enum Outcome {
+    /// It works.
+    Works {
+        /// For people.
+        detail: String,
+        /// The version found, where the question was for one.
+        version: Option<Version>,
+    },
+    /// It does not, and why.
+    Failed(String),
+    /// It could not be asked because its source failed.
+    NotChecked,
+}
+
+/// One key.
+pub struct Checked {
+    pub key: KeyId,
+    pub config: Arc<KeyConfig>,
+    pub outcome: Outcome,
+}
+
+/// One kind of list of a workspace.
+pub struct Workspace {
+    pub id: WorkspaceId,
+    pub kind: TargetKind,
+    pub outcome: Outcome,
+}
+
+/// Everything that was asked.
+pub struct Report {
+    pub sources: BTreeMap<SourceId, Outcome>,
+    pub base_url: String,
+    pub flashback: Outcome,
+    /// Empty where Flashback failed.
+    pub workspaces: Vec<Workspace>,
+    pub keys: Vec<Checked>,
+}
+
+impl Outcome {
+    /// Of a question that is not for a version.
+    pub fn of<E: Display>(result: Result<String, E>) -> Self {
+        match result {
+            Ok(detail) => Self::Works {
+                detail,
+                version: None,
+            },
+            Err(error) => Self::Failed(error.to_string()),
+        }
+    }
+
+    fn error(&self) -> Option<&str> {
+        match self {
+            Self::Failed(error) => Some(error),
+            Self::Works { .. } | Self::NotChecked => None,
+        }
+    }
+
+    fn document(&self) -> Value {
+        let detail = match self {
+            Self::Works { detail, .. } => Some(detail),
+            Self::Failed(_) | Self::NotChecked => None,
+        };
+        json!({ "ok": self.error().is_none(), "detail": detail, "error": self.error() })
+    }
+}
+
+impl Report {
+    /// Describes each failure in a line that begins with what has failed. Keys of one source with the same failure
+    /// share a line.
+    pub fn failures(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut add = |what: String, outcome: &Outcome| {
+            lines.extend(outcome.error().map(|error| format!("{what}: {error}")));
+        };
+        for (id, outcome) in &self.sources {
+            add(format!("source {id}"), outcome);
+        }
+        add("Flashback".to_owned(), &self.flashback);
+        for workspace in &self.workspaces {
+            add(format!("workspace {}", workspace.id), &workspace.outcome);
+        }
+        let mut groups: Vec<(&SourceId, &str, Vec<&str>)> = Vec::new();
+        for Checked {
+            key,
+            config,
+            outcome,
+        } in &self.keys
+        {
+            let Some(error) = outcome.error() else {
+                continue;
+            };
+            let source = &config.origin.source;
+            match groups
+                .iter_mut()
+                .find(|(of, said, _)| *of == source && *said == error)
+            {
+                Some((_, _, keys)) => keys.push(key.as_str()),
+                None => groups.push((source, error, vec![key.as_str()])),
+            }
+        }
+        for (_, error, keys) in groups {
+            let noun = if keys.len() == 1 { "key" } else { "keys" };
+            lines.push(format!("{noun} {}: {error}", keys.join(", ")));
+        }
+        lines
+    }
+
+    /// Shows what works; of what does not, [`failures`](Self::failures) says why.
+    pub fn table(&self) -> Table {
+        let mut table = Table::new(&["WHAT", "RESULT", "DETAIL"]);
+        let mut row = |what: String, outcome: &Outcome| match outcome {
+            Outcome::Works { detail, .. } => {
+                table.row([what, table::green("ok"), table::plain(detail)]);
+            }
+            Outcome::Failed(_) => table.row([what, table::red("failed"), String::new()]),
+            Outcome::NotChecked => {}
+        };
+        for (id, outcome) in &self.sources {
+            row(format!("source {id}"), outcome);
+        }
+        row("Flashback".to_owned(), &self.flashback);
+        for workspace in &self.workspaces {
+            row(format!("workspace {}", workspace.id), &workspace.outcome);
+        }
+        for checked in &self.keys {
+            row(format!("key {}", checked.key), &checked.outcome);
+        }
+        let mut left_out: BTreeMap<&SourceId, usize> = BTreeMap::new();
+        for checked in &self.keys {
+            if matches!(checked.outcome, Outcome::NotChecked) {
+                *left_out.entry(&checked.config.origin.source).or_default() += 1;
+            }
+        }
+        for (source, keys) in left_out {
+            let what = format!("{} of {source}", count(keys, "key"));
+            table.row([what, table::dim("not checked"), String::new()]);
+        }
+        table
+    }
+
+    /// Returns what `--json` prints.
+    pub fn document(&self) -> Value {
+        let with = |name: &str, value: Value, outcome: &Outcome| {
+            let mut document = outcome.document();
+            document[name] = value;
+            document
+        };
+        let sources = self
+            .sources
+            .iter()
+            .map(|(id, outcome)| with("source", json!(id), outcome));
+        let workspaces = self.workspaces.iter().map(|workspace| {
+            let mut document = with("workspace_id", json!(workspace.id), &workspace.outcome);
+            document["lists"] = json!(format!("{}s", workspace.kind.noun()));
+            document
+        });
+        let mut flashback = with("base_url", json!(self.base_url), &self.flashback);
+        flashback["workspaces"] = workspaces.collect();
+        let keys = self.keys.iter().map(|checked| {
+            let source = &checked.config.origin.source;
+            let (version, error) = match &checked.outcome {
+                Outcome::Works { version, .. } => (version.as_ref(), None),
+                Outcome::Failed(error) => (None, Some(error.clone())),
+                Outcome::NotChecked => {
+                    let error = format!("not checked: the source `{source}` has failed");
+                    (None, Some(error))
+                }
+            };
+            Row::of_check(&checked.key, &checked.config, version, error)
+        });
+        json!({
+            "sources": sources.collect::<Vec<_>>(),
+            "flashback": flashback,
+            "keys": keys.collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// Returns a number with its noun: "1 key", "2 keys".
+pub fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}

@@ -1,0 +1,54 @@
+//! Looks host names up, and says by its name which one has no address.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use crate::cause;
+
+/// The system's resolver, whose failures can be told from others.
+#[derive(Debug)]
+pub(super) struct Names {
+    limit: Duration,
+}
+
+impl Names {
+    /// Makes one that gives up before a connection, which has this long to come about, does: a name server
+    /// that is away is then told from a service that is.
+    pub(super) fn within(connect: Duration) -> Self {
+        Self {
+            limit: connect.mul_f64(0.8),
+        }
+    }
+}
+
+/// A host name that leads to no address.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot resolve {host}")]
+pub(super) struct Unresolved {
+    pub(super) host: String,
+    /// The resolver's reason.
+    pub(super) why: String,
+}
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        let limit = self.limit;
+        Box::pin(async move {
+            let host = name.as_str();
+            // The caller puts the port in.
+            let looked_up = tokio::time::timeout(limit, tokio::net::lookup_host((host, 0))).await;
+            let why = match looked_up {
+                Ok(Ok(found)) => {
+                    let found: Vec<SocketAddr> = found.collect();
+                    return Ok(Box::new(found.into_iter()) as Addrs);
+                }
+                Ok(Err(error)) => cause::of_look_up(&error),
+                Err(_) => cause::SILENT_NAME_SERVER.to_owned(),
+            };
+            let host = host.to_owned();
+            Err(Unresolved { host, why }.into())
+        })
+    }
+}

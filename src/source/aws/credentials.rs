@@ -1,0 +1,105 @@
+//! Why there are no credentials, and why AWS refuses those there are.
+
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_secretsmanager::config::http::HttpResponse;
+use aws_sdk_secretsmanager::error::ErrorMetadata;
+
+use super::error::{on_the_way, plain};
+use crate::cause::find;
+use crate::outbound::CallError;
+use crate::redact;
+use crate::source::SourceError;
+
+/// A signature is good for so long either way
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>).
+const MOST_SKEW: Duration = Duration::from_secs(5 * 60);
+
+/// The profile whose credentials were asked for, in an error of the chain.
+#[derive(Debug, thiserror::Error)]
+#[error("the profile {0}")]
+pub(super) struct OfProfile(pub(super) String);
+
+/// Why there are no credentials, in words that name the place to look and nothing found there.
+pub(super) fn no_credentials(error: &CredentialsError) -> SourceError {
+    let profile = find::<OfProfile>(error);
+    let profile = profile.map(|OfProfile(name)| format!("`{}`", redact::shown(name)));
+    let (what, status) = match error {
+        CredentialsError::CredentialsNotLoaded(_) => (
+            match profile {
+                Some(profile) => format!(
+                    "no AWS credentials: the profile {profile} is not in the shared configuration files, or has none; and the environment, web identity, the container and instance metadata have none"
+                ),
+                None => "no AWS credentials: the environment, the profile, web identity, the container and instance metadata have none".to_owned(),
+            },
+            "no_credentials",
+        ),
+        CredentialsError::ProviderTimedOut(_) => (
+            "no AWS credentials in time: the service that should give them (STS, or the metadata endpoint) does not answer".to_owned(),
+            "timeout",
+        ),
+        CredentialsError::InvalidConfiguration(_) => (
+            format!(
+                "the AWS profile {} is not usable: check the shared configuration files, and the profile that it refers to",
+                profile.as_deref().unwrap_or("in use")
+            ),
+            "invalid_profile",
+        ),
+        other => match find::<ErrorMetadata>(other).and_then(ErrorMetadata::code).and_then(plain) {
+            Some(code) => (
+                format!("STS refused the role ({code}): check its trust policy, `external_id` and the credentials used to assume it"),
+                "refused",
+            ),
+            None => (
+                format!(
+                    "AWS credentials cannot be loaded: {}",
+                    match find::<CallError>(other) {
+                        Some(why) => on_the_way(why),
+                        None => "STS, the metadata endpoint, a token file or a `credential_process` gave no usable answer: see what `aws sts get-caller-identity` says, run as the same user".to_owned(),
+                    }
+                ),
+                "credentials",
+            ),
+        },
+    };
+    SourceError::SignIn {
+        what,
+        status: status.to_owned(),
+    }
+}
+
+/// What a code says of the credentials, and what to do. `ahead` is how far this machine's clock is ahead of
+/// AWS's, in seconds, where that is too far for a signature.
+pub(super) fn why_refused(code: &str, ahead: Option<i64>) -> String {
+    if let Some(ahead) = ahead {
+        let by = humantime::format_duration(Duration::from_secs(ahead.unsigned_abs()));
+        let way = if ahead > 0 { "ahead of" } else { "behind" };
+        return format!("this machine's clock is {by} {way} AWS's: see `timedatectl`");
+    }
+    let why = match code {
+        "ExpiredToken" | "ExpiredTokenException" => "they have expired: renew them",
+        "UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidAccessKeyId" => {
+            "there is no such access key, it was deactivated, or it is of another partition: check its id"
+        }
+        "InvalidSignatureException" | "SignatureDoesNotMatch" => {
+            "the secret access key does not belong to the access key's id"
+        }
+        "RequestExpired" | "RequestTimeTooSkewed" => {
+            "this machine's clock is wrong: see `timedatectl`"
+        }
+        "OptInRequired" => "the account has not opted in to this region, or to the service",
+        _ => "they expired, were revoked, or this machine's clock is wrong",
+    };
+    why.to_owned()
+}
+
+/// How many seconds `now` is ahead of the clock of who answered, where that is more than a signature bears.
+pub(super) fn clock_difference(raw: &HttpResponse, now: SystemTime) -> Option<i64> {
+    let theirs = httpdate::parse_http_date(raw.headers().get("date")?).ok()?;
+    let ahead = match now.duration_since(theirs) {
+        Ok(ahead) => i64::try_from(ahead.as_secs()).ok()?,
+        Err(behind) => -i64::try_from(behind.duration().as_secs()).ok()?,
+    };
+    (ahead.unsigned_abs() > MOST_SKEW.as_secs()).then_some(ahead)
+}

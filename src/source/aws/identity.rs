@@ -1,0 +1,110 @@
+//! Whether AWS takes the credentials, asked of it: that there are some says little.
+
+use aws_config::SdkConfig;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_secretsmanager::Client as SecretsManager;
+use aws_sdk_sts::Client as Sts;
+use url::Url;
+
+use super::error::{Answer, Call, IDENTITY};
+use crate::source::SourceError;
+
+/// Who the credentials belong to.
+pub(super) struct Identity {
+    /// The account's number, where AWS says it.
+    pub(super) account: Option<String>,
+    /// Why STS did not say it, where Secrets Manager has taken the credentials all the same.
+    pub(super) without_sts: Option<SourceError>,
+}
+
+/// Returns STS's client. It is asked at the source's endpoint where that is an emulator of all of AWS; a
+/// private endpoint of AWS serves Secrets Manager alone.
+pub(super) fn sts(
+    base: &SdkConfig,
+    provider: SharedCredentialsProvider,
+    endpoint: Option<&str>,
+) -> Sts {
+    let mut settings = aws_sdk_sts::config::Builder::from(base).credentials_provider(provider);
+    if base.endpoint_url().is_none()
+        && let Some(endpoint) = endpoint.filter(|url| !is_of_aws(url))
+    {
+        settings = settings.endpoint_url(endpoint);
+    }
+    Sts::from_conf(settings.build())
+}
+
+/// Asks STS who the credentials belong to, which needs no permission. Where STS cannot be had, as in a network
+/// with an endpoint for Secrets Manager alone, that one is asked for a list: whatever it says of permissions, it
+/// looks at the credentials first.
+///
+/// # Errors
+/// [`SourceError::SignIn`] where the credentials are refused; any other where neither service says.
+pub(super) async fn identify(sts: &Sts, secrets: &SecretsManager) -> Result<Identity, SourceError> {
+    let call = |operation| Call {
+        operation,
+        path: "",
+    };
+    let asked = sts.get_caller_identity().send().await;
+    let answered = asked
+        .map(|answer| answer.account)
+        .map_err(|error| call(IDENTITY).explain::<(), _>(&error));
+    let without_sts = match answered {
+        Ok(account) => {
+            return Ok(Identity {
+                account,
+                without_sts: None,
+            });
+        }
+        Err(Err(refused @ SourceError::SignIn { .. })) => return Err(refused),
+        Err(Err(error)) => error,
+        // Codes that STS does not have.
+        Err(Ok(_)) => SourceError::Protocol {
+            what: "the answer is not STS's".to_owned(),
+            status: "malformed".to_owned(),
+        },
+    };
+    let listed = secrets.list_secrets().max_results(1).send().await;
+    let taken = match listed {
+        Ok(_) => Ok(()),
+        Err(error) => match call("ListSecrets").explain::<(), _>(&error) {
+            Ok(Answer::Value(()) | Answer::NotFound | Answer::WrongState)
+            | Err(SourceError::Denied { .. }) => Ok(()),
+            Err(error) => Err(error),
+        },
+    };
+    taken.map(|()| Identity {
+        account: None,
+        without_sts: Some(without_sts),
+    })
+}
+
+fn is_of_aws(endpoint: &str) -> bool {
+    let url = Url::parse(endpoint).ok();
+    let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+    [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"]
+        .iter()
+        .any(|end| host.ends_with(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_endpoints_of_aws_from_emulators() {
+        for url in [
+            "https://vpce-0a1-b2c.secretsmanager.us-east-2.vpce.amazonaws.com",
+            "https://secretsmanager.cn-north-1.amazonaws.com.cn",
+            "https://secretsmanager.eu-west-1.api.aws",
+        ] {
+            assert!(is_of_aws(url), "{url}");
+        }
+        for url in [
+            "http://127.0.0.1:4566",
+            "http://localstack:4566",
+            "nonsense",
+        ] {
+            assert!(!is_of_aws(url), "{url}");
+        }
+    }
+}
