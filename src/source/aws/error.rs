@@ -200,7 +200,7 @@ impl Call<'_> {
     }
 
     fn permission(&self) -> String {
-        let Self { operation, path } = self;
+        let Self { operation, .. } = self;
         if *operation == BATCH {
             return format!(
                 "secretsmanager:{BATCH} is not allowed: allow it, or take `look = \"batch\"` out of the source"
@@ -210,7 +210,12 @@ impl Call<'_> {
             "GetSecretValue" => " (and kms:Decrypt, if the secret has a KMS key of its own)",
             _ => "",
         };
-        format!("secretsmanager:{operation} on `{path}` is not allowed{decrypt}")
+        let service = match *operation {
+            IDENTITY => "sts",
+            _ => "secretsmanager",
+        };
+        let on = self.named(" on ");
+        format!("{service}:{operation}{on} is not allowed{decrypt}")
     }
 }
 

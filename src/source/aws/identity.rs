@@ -3,10 +3,11 @@
 use aws_config::SdkConfig;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_secretsmanager::Client as SecretsManager;
+use aws_sdk_secretsmanager::error::ProvideErrorMetadata as _;
 use aws_sdk_sts::Client as Sts;
 use url::Url;
 
-use super::error::{Answer, Call, IDENTITY};
+use super::error::{Call, IDENTITY};
 use crate::source::SourceError;
 
 /// Who the credentials belong to.
@@ -63,16 +64,27 @@ pub(super) async fn identify(sts: &Sts, secrets: &SecretsManager) -> Result<Iden
             status: "malformed".to_owned(),
         },
     };
-    let listed = secrets.list_secrets().max_results(1).send().await;
-    let taken = match listed {
-        Ok(_) => Ok(()),
-        Err(error) => match call("ListSecrets").explain::<(), _>(&error) {
-            Ok(Answer::Value(()) | Answer::NotFound | Answer::WrongState)
-            | Err(SourceError::Denied { .. }) => Ok(()),
-            Err(error) => Err(error),
-        },
-    };
-    taken.map(|()| Identity {
+    match secrets.list_secrets().max_results(1).send().await {
+        Ok(_) => {}
+        Err(error) => {
+            let has_code = error.code().is_some();
+            match call("ListSecrets").explain::<(), _>(&error) {
+                Err(SourceError::Denied { .. }) | Ok(_) if has_code => {}
+                // Whoever gives no code has not looked at the credentials as AWS does.
+                Err(SourceError::Denied { status, .. }) => {
+                    return Err(SourceError::SignIn {
+                        what: format!(
+                            "the credentials were refused without AWS's words ({status}): are they for this endpoint?"
+                        ),
+                        status,
+                    });
+                }
+                Err(error) => return Err(error),
+                Ok(_) => return Err(without_sts),
+            }
+        }
+    }
+    Ok(Identity {
         account: None,
         without_sts: Some(without_sts),
     })

@@ -98,37 +98,43 @@ async fn a_source_is_well_once_aws_has_said_whose_the_credentials_are() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn credentials_that_aws_does_not_take_are_said_so_of_the_source() {
-    let aws = Aws::start_strict(Emulator::Moto).await;
+    let aws = Aws::start_strict(Emulator::Ministack).await;
     aws.create("mistakes/other", "sk-canary").await;
     let policy = json!({"Version": "2012-10-17", "Statement": [{
         "Effect": "Allow", "Action": "secretsmanager:DescribeSecret", "Resource": "*"}]});
     let user = aws.user("mistakes", &policy.to_string()).await;
-    aws.enforce_policies().await;
     let rest = source("aws", REGION, &at(aws.url())) + &key("a", "aws", "mistakes/other");
-    let wrong = [
-        ("AWS_ACCESS_KEY_ID", "AKIACANARYCANARY0000"),
-        ("AWS_SECRET_ACCESS_KEY", "canary"),
-    ];
-    let said = checked(&rest, &[], &wrong).await;
-    let refused = "AWS refused the credentials (InvalidClientTokenId): there is no such access key";
-    said.says("source aws", &[refused]);
-    assert_eq!(said.failures.len(), 1, "{:#?}", said.failures);
-    let right = user.access_key_id();
-    let half = [
-        ("AWS_ACCESS_KEY_ID", right),
-        ("AWS_SECRET_ACCESS_KEY", "canary"),
-    ];
-    let said = checked(&rest, &[], &half).await;
-    let refused = "(SignatureDoesNotMatch): the secret access key does not belong to";
-    said.says("source aws", &[refused]);
-    let whole = [
-        ("AWS_ACCESS_KEY_ID", right),
-        ("AWS_SECRET_ACCESS_KEY", user.secret_access_key()),
-    ];
-    let said = checked(&rest, &["--read"], &whole).await;
+    let with = |id, secret| [("AWS_ACCESS_KEY_ID", id), ("AWS_SECRET_ACCESS_KEY", secret)];
+    let (id, secret) = (user.access_key_id(), user.secret_access_key());
+    for (credentials, words) in [
+        (
+            with("AKIAGONE", "canary"),
+            "AWS refused the credentials (InvalidClientTokenId): there is no such access key",
+        ),
+        (
+            with(id, "canary"),
+            "(SignatureDoesNotMatch): the secret access key does not belong to the access key's id",
+        ),
+    ] {
+        let said = checked(&rest, &[], &credentials).await;
+        said.says("source aws", &[words]);
+        assert_eq!(said.failures.len(), 1, "{:#?}", said.failures);
+    }
+    let said = checked(&rest, &["--read"], &with(id, secret)).await;
     assert!(said.row("source aws").contains("ok"));
     let denied = "secretsmanager:GetSecretValue on `mistakes/other` is not allowed";
     said.says("key a", &[denied, "kms:Decrypt"]);
+}
+
+/// moto refuses in a form of its own, as a gateway may.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_without_a_code_is_no_sign_that_the_credentials_are_taken() {
+    let aws = Aws::start_strict(Emulator::Moto).await;
+    aws.enforce_policies().await;
+    let rest = source("aws", REGION, &at(aws.url())) + &key("a", "aws", "a");
+    let said = checked(&rest, &[], &OWNER).await;
+    said.says("source aws", &["the credentials were refused", "(403)"]);
+    assert_eq!(said.failures.len(), 1, "{:#?}", said.failures);
 }
 
 /// What the emulators do not do: an AWS whose STS is out of reach, one with another clock, and one that has lost
