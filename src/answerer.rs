@@ -11,7 +11,7 @@ pub fn describe(body: &[u8]) -> &'static str {
         return "without a body";
     }
     if wants_tls(text) {
-        return "that it speaks TLS there: write `https://`";
+        return "saying that TLS is spoken there (write `https://`)";
     }
     if text.starts_with(b"<?xml") {
         return "with XML";
@@ -87,11 +87,11 @@ mod tests {
             ("not found", "with something that is not JSON"),
             (
                 "Client sent an HTTP request to an HTTPS server.\n",
-                "that it speaks TLS there: write `https://`",
+                "saying that TLS is spoken there (write `https://`)",
             ),
             (
                 "<html><title>400 The plain HTTP request was sent to HTTPS port</title></html>",
-                "that it speaks TLS there: write `https://`",
+                "saying that TLS is spoken there (write `https://`)",
             ),
         ] {
             assert_eq!(describe(body.as_bytes()), words, "{body}");

@@ -300,6 +300,11 @@ async fn no_server_or_one_that_speaks_something_else_is_inconclusive() {
         panic!("{found:?}");
     };
     assert!(said.contains("no connection: connection refused"), "{said}");
+    let found = bench.probe(AiType::Openai, "https://provider.invalid/v1");
+    let Probe::Inconclusive(said) = &found.await else {
+        panic!("a host that is unknown");
+    };
+    assert!(said.contains("cannot resolve provider.invalid ("), "{said}");
 
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");

@@ -60,3 +60,47 @@ fn of_alert(alert: AlertDescription) -> Option<&'static str> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_operator_can_put_right_is_said_with_what_to_do() {
+        for (error, words) in [
+            (
+                Error::InvalidCertificate(CertificateError::UnknownIssuer),
+                "`ca_file`",
+            ),
+            (
+                Error::InvalidCertificate(CertificateError::Expired),
+                "renewed",
+            ),
+            (
+                Error::InvalidCertificate(CertificateError::NotValidYet),
+                "`timedatectl`",
+            ),
+            (
+                Error::InvalidMessage(InvalidMessage::InvalidContentType),
+                "`http://`",
+            ),
+            (
+                Error::AlertReceived(AlertDescription::CertificateRequired),
+                "none is configured",
+            ),
+            (
+                Error::AlertReceived(AlertDescription::UnknownCA),
+                "an authority that the server knows",
+            ),
+        ] {
+            let said = meaning(&error);
+            assert!(said.contains(words), "{said}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_in_the_librarys_words() {
+        let error = Error::AlertReceived(AlertDescription::InternalError);
+        assert_eq!(meaning(&error), "received fatal alert: InternalError");
+    }
+}

@@ -221,17 +221,20 @@ impl Call<'_> {
 
 /// What went wrong on the way to AWS. A region that there is not has no host.
 pub(super) fn on_the_way(why: &CallError) -> String {
-    let host = match why {
-        CallError::Unresolved { host, .. } => host,
-        _ => return why.to_string(),
+    let CallError::Unresolved { host, .. } = why else {
+        return why.to_string();
     };
-    let (labels, _) = host.split_once(".amazonaws.").unwrap_or_default();
-    match labels.rsplit('.').next() {
-        Some(region) if !region.is_empty() => {
-            format!("cannot resolve {host}: is there a region `{region}`?")
-        }
-        _ => why.to_string(),
+    match region_in(host) {
+        Some(region) => format!("cannot resolve {host}: is there a region `{region}`?"),
+        None => why.to_string(),
     }
+}
+
+/// The region in the public name of a service's host, as in `secretsmanager.eu-west-1.amazonaws.com`.
+fn region_in(host: &str) -> Option<&str> {
+    let (labels, _) = host.split_once(".amazonaws.")?;
+    let (_, region) = labels.split_once('.')?;
+    (!region.contains('.')).then_some(region)
 }
 
 /// What answered, where it gave no code and so is not AWS.
@@ -331,6 +334,22 @@ fn identifier(word: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_region_is_read_from_the_public_names_of_hosts_alone() {
+        for (host, region) in [
+            ("secretsmanager.eu-wst-1.amazonaws.com", Some("eu-wst-1")),
+            ("sts.cn-nrth-1.amazonaws.com.cn", Some("cn-nrth-1")),
+            ("sts.amazonaws.com", None),
+            (
+                "vpce-0a1-b2c.secretsmanager.us-east-2.vpce.amazonaws.com",
+                None,
+            ),
+            ("aws.invalid", None),
+        ] {
+            assert_eq!(region_in(host), region, "{host}");
+        }
+    }
 
     #[test]
     fn a_word_that_may_be_a_key_stays_unseen() {
