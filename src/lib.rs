@@ -15,7 +15,7 @@
 //! [`retry`] says what a failure means, [`credential`] where the rotator's own credentials come from,
 //! [`token`] keeps what a sign-in gives, [`settled`] whether a file has been written whole, [`lookalike`]
 //! what is plainly no key, [`verify`] whether a key is one, [`progress`] whether the checks get on.
-//! Around it: [`config`], [`fleet`] (a configuration made real), [`sharing`] (who holds which key),
+//! [`notify`] tells people. Around it: [`config`], [`fleet`] (a configuration made real), [`sharing`] (who holds which key),
 //! [`supervise`] (tasks that outlive their panics), [`daemon`], [`http`], [`telemetry`] and the commands in
 //! [`cli`].
 
@@ -36,6 +36,7 @@ pub mod lane;
 pub mod lease;
 pub mod lookalike;
 pub mod model;
+pub mod notify;
 mod occurrence;
 pub mod outbound;
 pub mod progress;

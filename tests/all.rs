@@ -26,6 +26,7 @@ mod matrix;
 mod measures;
 mod memory;
 mod mistakes;
+mod notifications;
 mod notify;
 mod panics;
 mod platform;

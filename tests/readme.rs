@@ -212,6 +212,8 @@ fn every_metric() -> String {
         held: false,
         verified: true,
         pushed_at: Some(Utc::now()),
+        created_at: Some(Utc::now()),
+        max_age: Some(Duration::from_secs(1)),
     };
     metrics.stands(&key, &standing);
     metrics.next_check(&key, Utc::now(), Duration::ZERO);

@@ -28,7 +28,7 @@ use chrono::{DateTime, Utc};
 use clap::Parser;
 use flashback_rotator::config::{Check, KeyConfig, VerifyConfig};
 use flashback_rotator::document::FieldMap;
-use flashback_rotator::engine::{Engine, Lists, Unit};
+use flashback_rotator::engine::{Changes, Engine, Lists, Unit};
 use flashback_rotator::lane::{Lane, Terms};
 use flashback_rotator::lease::Holdings;
 use flashback_rotator::model::{AiType, KeyId, Origin, Settings, SourceId, Version, WorkspaceId};
@@ -217,6 +217,7 @@ fn configs(keys: usize, period: Duration) -> Vec<(KeyId, Arc<KeyConfig>)> {
                 rollback: true,
                 settle: Duration::ZERO,
             },
+            max_age: None,
             enabled: true,
             may_create: true,
         };
@@ -278,6 +279,7 @@ async fn eyes(
             },
             retry,
             stop,
+            changes: Changes::default(),
             told_unsupported: Arc::default(),
             holdings: Arc::new(Holdings::alone()),
         },

@@ -15,8 +15,8 @@ use flashback_rotator::flashback::{
 };
 use flashback_rotator::lane::{Lane, Outages};
 use flashback_rotator::model::{
-    AiLlmId, Appearance, Edit, HistoryRow, KeyId, Listed, LookNote, Observation, Order, Record,
-    Settings, SourceId, TargetKind, Verifier, Version, WorkspaceId,
+    AiLlmId, Appearance, Edit, HistoryRow, KeyId, Listed, LookNote, Notified, Observation, Order,
+    Record, Settings, SourceId, TargetKind, Verifier, Version, WorkspaceId,
 };
 use flashback_rotator::scheduler::{Looked, Looker, pace};
 use flashback_rotator::secret::{Credentials, Fingerprinter};
@@ -221,6 +221,14 @@ impl Store for Map {
 
     async fn unheard(&self, _: &KeyId) -> Result<Vec<Edit>, StoreError> {
         Ok(Vec::new())
+    }
+
+    async fn notified(&self) -> Result<Vec<Notified>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn save_notified(&self, _: &[Notified]) -> Result<(), StoreError> {
+        Ok(())
     }
 
     async fn submit(&self, _: &Request) -> Result<RequestId, StoreError> {

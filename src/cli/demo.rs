@@ -12,6 +12,7 @@ use super::{End, desk, fail, status, table};
 use crate::config;
 use crate::credential::Plain;
 use crate::daemon::eyes::Watch;
+use crate::engine::Changes;
 use crate::engine::row::Row;
 use crate::flashback::Flashback as _;
 use crate::flashback::client::{Auth, Client};
@@ -192,6 +193,7 @@ impl Stage {
             metrics: Arc::new(Metrics::new()),
             checks: Arc::default(),
             outages: watch.clone(),
+            changes: Changes::default(),
             stop: stop.clone(),
             since: Utc::now(),
         };

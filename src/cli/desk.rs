@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{End, fail, say, wrong};
 use crate::config::{self, Config, Loaded};
 use crate::daemon::state::State;
+use crate::engine::Changes;
 use crate::engine::row::Row;
 use crate::fleet::{Fleet, Ground};
 use crate::lane::Outages;
@@ -88,6 +89,7 @@ pub async fn fleet_over(
         metrics: Arc::new(Metrics::new()),
         checks: Arc::default(),
         outages,
+        changes: Changes::default(),
         stop: stop.clone(),
         // A `sync` that cron runs is no reason to try again what was refused.
         since: DateTime::<Utc>::MIN_UTC,

@@ -90,7 +90,7 @@ pub fn render(rows: &[Row], now: DateTime<Utc>) -> String {
                 .and_then(|standing| standing.next_check)
                 .map_or_else(table::nothing, |at| table::ahead(at, now)),
             table::cell(row.ai_llm_id.as_deref()),
-            table::plain(row.error.as_deref().unwrap_or_default()),
+            table::plain(row.remark().unwrap_or_default()),
         ]);
     }
     table.to_string()

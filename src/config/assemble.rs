@@ -36,6 +36,7 @@ pub(super) fn assemble(
     let http = root.get(&tables::HTTP);
     let log = root.get(&tables::LOG);
     let sources = root.get(&tables::SOURCES);
+    let notify = root.get(&tables::NOTIFY);
     let keys = root.get(&tables::KEYS);
 
     let sources = Sources::check(sources.unwrap_or_default(), findings);
@@ -64,6 +65,10 @@ pub(super) fn assemble(
         http_listen: http?.listen?,
         log: log?,
         sources: sources.finish()?,
+        notify: notify?
+            .into_iter()
+            .map(|receiver| Some((receiver.id, receiver.config?)))
+            .collect::<Option<_>>()?,
         keys: keys?,
     })
 }

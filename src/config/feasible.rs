@@ -9,6 +9,7 @@ use chrono::Utc;
 use super::mask::shown_name;
 use super::{AwsLook, Check, Config, CronLine, SourceKind};
 use crate::model::SourceId;
+use crate::notify::Event;
 use crate::occurrence::Schedule;
 
 /// Requests a second below which a batch goes before it is full.
@@ -35,7 +36,26 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
         let round = keys as f64 * needed / rate / source.max_rps;
         (needed > source.max_rps).then(|| describe(id, keys, needed, source.max_rps, round))
     });
-    too_much.chain(unverified(config)).collect()
+    too_much
+        .chain(unverified(config))
+        .chain(untold(config))
+        .collect()
+}
+
+/// Each receiver that is told of keys that fail, and not of what is away: where a source or Flashback is
+/// away, that is told of it and not of each of its keys.
+fn untold(config: &Config) -> impl Iterator<Item = String> {
+    const AWAY: [Event; 2] = [Event::SourceDown, Event::FlashbackDown];
+    let receivers = config.notify.iter().filter(|(_, receiver)| {
+        let on = &receiver.terms.on;
+        on.contains(&Event::Failing) && !AWAY.iter().all(|away| on.contains(away))
+    });
+    receivers.map(|(id, _)| {
+        format!(
+            "receiver `{}`: it is told of keys that fail, and would not be told that all of them do because a source or Flashback is away: add `source_down` and `flashback_down` to its `on`",
+            shown_name(id.as_str())
+        )
+    })
 }
 
 /// The requests that so many looks a second take. Those that go together wait for each other a tenth

@@ -260,6 +260,7 @@ fn finish_key(
             }),
         },
         verify: key.verify.or(general.verify).finish()?,
+        max_age: key.max_age.flatten(),
         enabled: key.enabled?,
     })
 }

@@ -25,7 +25,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{KeyId, Origin, Settings, SourceId};
+use crate::model::{KeyId, Origin, ReceiverId, Settings, SourceId};
+use crate::notify::{Format, Terms};
 use crate::retry::Limits;
 
 pub use load::{Digest, Loaded, digest, http_listen, load, locate};
@@ -57,6 +58,8 @@ pub struct Config {
     pub log: LogConfig,
     /// `[sources.…]`.
     pub sources: BTreeMap<SourceId, SourceConfig>,
+    /// `[notify.…]`.
+    pub notify: BTreeMap<ReceiverId, NotifyConfig>,
     /// `[keys.…]`, the disabled ones too.
     pub keys: BTreeMap<KeyId, Arc<KeyConfig>>,
 }
@@ -340,6 +343,19 @@ impl AwsLook {
     }
 }
 
+/// `[notify.…]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotifyConfig {
+    /// Where the receiver is. A secret: whoever knows it can write there.
+    pub url: SecretRef,
+    /// What the receiver reads.
+    pub format: Format,
+    /// What it is told.
+    pub terms: Terms,
+    /// What its messages are signed with.
+    pub secret: Option<SecretRef>,
+}
+
 /// `[keys.…]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeyConfig {
@@ -351,6 +367,8 @@ pub struct KeyConfig {
     pub check: Check,
     /// Its own `verify`, or the general one.
     pub verify: VerifyConfig,
+    /// How old the live version may be before people are warned.
+    pub max_age: Option<Duration>,
     /// Whether it is looked at at all.
     pub enabled: bool,
     /// Whether what is to hold it may be created: a configuration always, a stored key with `create`.

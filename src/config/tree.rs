@@ -43,7 +43,7 @@ pub(super) enum Value {
     Float(Option<f64>),
     Boolean(bool),
     Datetime,
-    Array,
+    Array(Vec<Node>),
     Table(Tree),
 }
 
@@ -55,7 +55,7 @@ impl Value {
             Self::Integer(_) | Self::Float(_) => "a number",
             Self::Boolean(_) => "true or false",
             Self::Datetime => "a date or time",
-            Self::Array => "a list",
+            Self::Array(_) => "a list",
             Self::Table(_) => "a table",
         }
     }
@@ -183,7 +183,15 @@ fn convert_value(value: &Spanned<DeValue<'_>>, text: &str, file: usize) -> Value
         DeValue::Float(number) => Value::Float(number.as_str().parse().ok()),
         DeValue::Boolean(boolean) => Value::Boolean(*boolean),
         DeValue::Datetime(_) => Value::Datetime,
-        DeValue::Array(_) => Value::Array,
+        DeValue::Array(items) => Value::Array(
+            items
+                .iter()
+                .map(|item| Node {
+                    spot: Spot::new(file, &item.span()),
+                    value: convert_value(item, text, file),
+                })
+                .collect(),
+        ),
         DeValue::Table(table) => {
             let mut tree = convert(table, text, file);
             // The parser gives a table that only came to be as the parent of another the place

@@ -138,6 +138,11 @@ impl DaemonEyes {
         self.refused.store(refused, Ordering::Relaxed);
     }
 
+    /// The last outage of a service, or the one it is in.
+    pub fn last_outage(&self, service: &str) -> Option<Outage> {
+        self.watch.last_outage(service)
+    }
+
     fn is_shared(&self) -> bool {
         self.current.load().engine.holdings.is_shared()
     }

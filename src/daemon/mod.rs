@@ -7,6 +7,7 @@
 mod desk;
 mod edits;
 pub(crate) mod eyes;
+mod notifier;
 mod overview;
 mod reload;
 mod roster;
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Loaded;
+use crate::engine::Changes;
 use crate::failpoint;
 use crate::fleet::{Current, Fleet, FleetError, Ground};
 use crate::scheduler::Scheduler;
@@ -40,6 +42,7 @@ use crate::telemetry::metrics::Metrics;
 
 use edits::EditWatch;
 use eyes::{DaemonEyes, Watch};
+use notifier::Notifier;
 use reload::Reloader;
 use roster::Roster;
 use services::Services;
@@ -47,6 +50,9 @@ use state::State;
 
 /// How long a push in flight may take to finish after a signal.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long what waits for receivers of notifications may take to be sent.
+const LAST_NOTICES: Duration = Duration::from_secs(2);
 
 /// How long the last notes may take.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -101,6 +107,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         metrics: Arc::clone(&metrics),
         checks: Arc::default(),
         outages: watch.clone(),
+        changes: Changes::default(),
         stop: looks.clone(),
         since: Utc::now(),
     };
@@ -170,6 +177,8 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
             leave.clone(),
         ))),
     };
+    let told = CancellationToken::new();
+    let notifier = services.notifier(Notifier::new(current.clone(), eyes.clone(), told.clone()));
     // The first word to systemd: the services add to it from here on.
     systemd::ready(&current.load()).await;
     let running = [
@@ -212,12 +221,22 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         scheduler.drained().await;
         requests.wait().await;
     };
-    tokio::select! {
-        () = drained => {}
+    let last_notices = tokio::select! {
+        () = drained => LAST_NOTICES,
         () = tokio::time::sleep(failpoint::interval("FLASHBACK_ROTATOR_DRAIN_MS", DRAIN)) => {
             tracing::warn!("a push did not finish in time; the next start finds out what became of it");
+            LAST_NOTICES
         }
-        () = signals.stop() => tracing::warn!("stopping at once"),
+        () = signals.stop() => {
+            tracing::warn!("stopping at once");
+            Duration::ZERO
+        }
+    };
+    told.cancel();
+    if tokio::time::timeout(last_notices, notifier).await.is_err() {
+        tracing::warn!(
+            "not every receiver has been told of everything: what lasts is told after the next start"
+        );
     }
     rest.cancel();
     running.iter().for_each(JoinHandle::abort);

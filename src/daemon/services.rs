@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::desk::Desk;
 use super::edits::EditWatch;
 use super::eyes::DaemonEyes;
+use super::notifier::Notifier;
 use super::reload::Reloader;
 use super::systemd;
 use crate::failpoint;
@@ -84,6 +85,11 @@ impl Services {
     pub fn checks(&self) -> JoinHandle<()> {
         let checks = Arc::clone(&self.current.load().engine.checks);
         self.start(Task::Checks, checks, |checks| watch(checks).boxed())
+    }
+
+    /// Starts telling people.
+    pub fn notifier(&self, notifier: Notifier) -> JoinHandle<()> {
+        self.start(Task::Notifier, notifier, |notifier| notifier.run().boxed())
     }
 
     /// Starts the watch for credentials that others change in Flashback.

@@ -152,7 +152,7 @@ fn name() -> String {
 }
 
 /// The name of this machine; in Kubernetes, that of the pod.
-fn host() -> String {
+pub(super) fn host() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = Some(host.trim()).filter(|host| !host.is_empty());
     host.unwrap_or("localhost").to_owned()

@@ -110,7 +110,7 @@ fn status(fleet: &Fleet, note: &str) -> String {
             elsewhere += 1;
             continue;
         }
-        let state = unit.map_or(State::Disabled, |unit| unit.standing());
+        let state = unit.map_or(State::Disabled, |unit| unit.seen().state);
         *counts.entry(state).or_default() += 1;
     }
     let keys = fleet.config.keys.len();

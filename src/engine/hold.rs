@@ -4,10 +4,10 @@
 use chrono::{DateTime, Utc};
 
 use super::pass::Pass;
-use super::row::{Row, State};
-use super::{Engine, Fault, Look, Next, Turn, Unit, tell};
+use super::row::Row;
+use super::{Engine, Fault, Look, Next, Seen, Turn, Unit, tell};
 use crate::failpoint;
-use crate::model::{Action, HistoryRow, Order, Outcome, Record};
+use crate::model::{Action, ChangeKind, HistoryRow, Order, Outcome, Record};
 use crate::reconcile::Reason;
 use crate::store::StoreError;
 
@@ -72,7 +72,7 @@ impl Engine {
         turn.round = None;
         turn.told = None;
         self.metrics.forget_key(&unit.key);
-        unit.stands(State::Pending);
+        unit.was_seen(Seen::default());
         Look {
             next: Next::OnSchedule,
             row: Row::failed(&unit.key, &unit.config, StoreError::Lost.to_string()),
@@ -102,6 +102,11 @@ impl Engine {
         let value = |record: &Record| record.live.as_ref().map(|live| live.fingerprint);
         let back = matches!(written.reason, Reason::RolledBack | Reason::BestGuess);
         let rotated = value(before) != value(record) && !written.again && !back;
+        let previous = before.live.as_ref().map(|live| &live.version);
+        if rotated && previous.is_some() {
+            let changes = &self.changes;
+            changes.leave(unit, ChangeKind::Rotated, record, previous, None);
+        }
         if let Some(stored_at) = written.stored_at.filter(|_| rotated) {
             metrics.propagation((answered_at - stored_at).to_std().unwrap_or_default());
         }
@@ -109,10 +114,24 @@ impl Engine {
         tell::push_succeeded(unit, record, before, action, attempt, elapsed);
         if written.reason.is_drift() {
             tell::drift_repaired(unit, record, action, &written.reason);
+            let (changes, reason) = (&self.changes, written.reason.to_string());
+            changes.leave(unit, ChangeKind::DriftRepaired, record, None, Some(reason));
         }
         if written.reason == Reason::RolledBack && record.held.is_some() {
-            tell::rolled_back(unit, record);
+            self.rolled_back(unit, record);
         }
+    }
+
+    /// Says that the previous version is back, and a newer one held.
+    pub(super) fn rolled_back(&self, unit: &Unit, record: &Record) {
+        tell::rolled_back(unit, record);
+        let held = record.held.as_ref();
+        let (version, reason) = (
+            held.map(|held| &held.version),
+            held.map(|held| held.reason.clone()),
+        );
+        let changes = &self.changes;
+        changes.leave(unit, ChangeKind::RolledBack, record, version, reason);
     }
 }
 

@@ -6,6 +6,7 @@
 //! failure ends in a time for the next look and never in a loop of its own.
 
 mod acknowledge;
+mod changes;
 mod done;
 mod drift;
 mod edited;
@@ -43,10 +44,11 @@ use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::{Metrics, Standing};
 use crate::verify::Provider;
 
+pub use changes::Changes;
 pub use edited::Edited;
 pub use lists::{Lists, positions};
 pub use next::Next;
-pub use unit::{Turn, Unit};
+pub use unit::{Seen, Turn, Unit};
 
 use done::Done;
 use next::next_after;
@@ -80,6 +82,8 @@ pub struct Engine {
     pub retry: Limits,
     /// Cancelled when the process is to stop: looks break off then, a push in flight does not.
     pub stop: CancellationToken,
+    /// Is told what happens to keys.
+    pub changes: Changes,
     /// It was said that Flashback does not validate keys.
     pub told_unsupported: Arc<AtomicBool>,
 }
@@ -218,7 +222,12 @@ impl Engine {
         let mut note = record.look;
         note.mark(before, state.mark());
         let proven = record.trial.is_none() && record.candidate.is_none();
-        unit.stands(state);
+        unit.was_seen(Seen {
+            state,
+            problem: note.problem.as_ref().map(|problem| problem.kind),
+            at: now,
+            created_at: record.live.as_ref().and_then(|live| live.created_at),
+        });
         self.store.note_look(&unit.key, note);
         Look {
             next,
@@ -237,6 +246,8 @@ impl Engine {
             held: state == State::Held,
             verified: row::verified_by(record).is_some(),
             pushed_at: record.live.as_ref().map(|live| live.pushed_at),
+            created_at: record.live.as_ref().and_then(|live| live.created_at),
+            max_age: unit.config.max_age,
         };
         self.metrics.stands(&unit.key, &standing);
         state
@@ -393,7 +404,11 @@ impl Engine {
         let done = Done::default();
         let row = Row::of_pass(&unit.key, &unit.config, &record, &done, Some(&problem));
         self.metrics.in_sync(&unit.key, false);
-        unit.stands(State::Failing);
+        unit.was_seen(Seen {
+            state: State::Failing,
+            at: Utc::now(),
+            ..unit.seen()
+        });
         let next = self.again(turn, Class::Transient { retry_after: None }, "state");
         Look {
             next,

@@ -84,6 +84,7 @@ impl Pass<'_> {
                 document,
             }) => {
                 self.done.version = Some(version.clone());
+                self.created_at = written_at;
                 // The look's time first: it moves when a label is moved to an old version.
                 self.written_at = self.written_at.or(written_at);
                 match document.credentials(&self.unit.config.origin.fields) {

@@ -36,6 +36,8 @@ pub struct Pass<'a> {
     pub(super) reading: Option<Read>,
     pub(super) credentials: Option<Credentials>,
     pub(super) written_at: Option<DateTime<Utc>>,
+    /// When the version that was read was written, as far as the source says.
+    pub(super) created_at: Option<DateTime<Utc>>,
     /// The version whose value had white space around it.
     pub trimmed: Option<Version>,
     pub(super) older: Option<Older>,
@@ -90,6 +92,7 @@ impl<'a> Pass<'a> {
             reading: None,
             credentials: None,
             written_at: None,
+            created_at: None,
             trimmed: None,
             older: None,
             older_credentials: None,

@@ -87,6 +87,7 @@ impl Pass<'_> {
                     anew: reason == Reason::Forced || before.edits.changed_by.is_some(),
                     verified_by: self.cleared.flatten().filter(|_| what == What::Newest),
                     shown: shown.filter(|_| repaired),
+                    created_at: self.created_at,
                     at: Utc::now(),
                 });
                 self.succeeded(before, next, action, &reason).await

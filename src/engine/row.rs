@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::done::Done;
@@ -13,6 +13,7 @@ use crate::model::{
     Verifier, Version,
 };
 use crate::reconcile::Reason;
+use crate::span::span;
 
 /// One row. `--json` prints it as it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +62,12 @@ pub struct Standing {
     /// … and why.
     #[serde(default)]
     pub held_reason: Option<String>,
+    /// Since when the source has the live version's value, where that is known.
+    #[serde(default)]
+    pub version_created_at: Option<DateTime<Utc>>,
+    /// What is to be seen to, though nothing is wrong yet.
+    #[serde(default)]
+    pub warning: Option<String>,
     /// The last look.
     pub checked_at: Option<DateTime<Utc>>,
     /// The next look.
@@ -154,6 +161,20 @@ fn held(record: &Record) -> Option<(&Version, &str)> {
     Some((seen, why))
 }
 
+/// What is said of a live version that is older than the key's `max_age`.
+pub fn too_old(config: &KeyConfig, record: &Record, now: DateTime<Utc>) -> Option<String> {
+    let created_at = record.live.as_ref()?.created_at?;
+    let max_age = config.max_age.filter(|_| config.enabled)?;
+    let old = now - created_at > TimeDelta::from_std(max_age).ok()?;
+    old.then(|| {
+        format!(
+            "the live version is {} old, and max_age is {}: rotate it",
+            span(now - created_at),
+            humantime::format_duration(max_age)
+        )
+    })
+}
+
 /// Who has taken what Flashback holds, as far as it has nothing more to prove.
 pub fn verified_by(record: &Record) -> Option<Verifier> {
     let live = record.live.as_ref()?;
@@ -167,6 +188,13 @@ pub fn document(rows: &[Row]) -> serde_json::Value {
 }
 
 impl Row {
+    /// What people are to read of it first: what is wrong, else what is to be seen to.
+    pub fn remark(&self) -> Option<&str> {
+        let standing = self.standing.as_ref();
+        let warning = standing.and_then(|standing| standing.warning.as_deref());
+        self.error.as_deref().or(warning)
+    }
+
     /// The rows of `status`: every configured key, looked at or not.
     pub fn of_records(keys: &BTreeMap<KeyId, Arc<KeyConfig>>, records: Vec<Record>) -> Vec<Self> {
         let records: HashMap<_, _> = records
@@ -307,6 +335,8 @@ impl Row {
                 verified_by: verified_by(record),
                 held_version: held.map(|(version, _)| version.label().to_owned()),
                 held_reason: held.map(|(_, why)| why.to_owned()),
+                version_created_at: live.and_then(|live| live.created_at),
+                warning: too_old(config, record, Utc::now()),
                 checked_at: record.look.checked_at,
                 next_check: record.look.next_at,
             }),

@@ -190,6 +190,7 @@ impl Bench {
                 rollback: false,
                 settle: Duration::ZERO,
             },
+            max_age: None,
             enabled: true,
             may_create: true,
         };
@@ -216,6 +217,7 @@ impl Bench {
                 give_up_after: Duration::from_secs(60),
             },
             stop: CancellationToken::new(),
+            changes: Changes::default(),
             told_unsupported: Arc::default(),
         };
         Self {

@@ -2,13 +2,14 @@
 
 use std::sync::{Arc, PoisonError};
 
+use chrono::{DateTime, Utc};
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore, SemaphorePermit};
 
 use super::acknowledge::Telling;
 use super::hold::Written;
 use super::row::State;
 use crate::config::KeyConfig;
-use crate::model::{KeyId, Problem, Version};
+use crate::model::{KeyId, Problem, ProblemKind, Version};
 use crate::progress::in_line;
 use crate::retry::Round;
 use crate::source::Source;
@@ -26,7 +27,31 @@ pub struct Unit {
     /// Places for pushes to its workspace, so that one slow workspace does not fill the target's.
     places: Arc<Semaphore>,
     runtime: Arc<Mutex<Runtime>>,
-    standing: Arc<std::sync::Mutex<State>>,
+    seen: Arc<std::sync::Mutex<Seen>>,
+}
+
+/// How a key stood at the end of the last look of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// In a word; pending before the first look, and while the key is another replica's.
+    pub state: State,
+    /// The kind of what stands in its way, if anything does.
+    pub problem: Option<ProblemKind>,
+    /// When the look ended.
+    pub at: DateTime<Utc>,
+    /// Since when the source has what is live.
+    pub created_at: Option<DateTime<Utc>>,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self {
+            state: State::Pending,
+            problem: None,
+            at: DateTime::UNIX_EPOCH,
+            created_at: None,
+        }
+    }
 }
 
 /// What is known of a key only while the process lives; what is rare of it takes no place before it
@@ -63,7 +88,7 @@ impl Unit {
             readers: Arc::default(),
             places,
             runtime: Arc::default(),
-            standing: Arc::new(std::sync::Mutex::new(State::Pending)),
+            seen: Arc::default(),
         }
     }
 
@@ -79,18 +104,18 @@ impl Unit {
     pub fn taking_over(self, old: &Self) -> Self {
         Self {
             runtime: Arc::clone(&old.runtime),
-            standing: Arc::clone(&old.standing),
+            seen: Arc::clone(&old.seen),
             ..self
         }
     }
 
     /// How it stood at the end of the last look of this process.
-    pub fn standing(&self) -> State {
-        *self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn seen(&self) -> Seen {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn stands(&self, state: State) {
-        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    pub(super) fn was_seen(&self, seen: Seen) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
     }
 
     /// Waits for a place among the pushes to its workspace.

@@ -354,7 +354,7 @@ impl Pass<'_> {
     fn tell_if_rolled_back(&self, next: &Record) {
         let turning = |trial: &Trial| trial.stage == Stage::Back;
         if self.record.trial.as_ref().is_some_and(turning) && next.trial.is_none() {
-            tell::rolled_back(self.unit, next);
+            self.engine.rolled_back(self.unit, next);
         }
     }
 

@@ -12,6 +12,7 @@ mod lists;
 mod passes;
 mod provider;
 mod readers;
+mod receivers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
@@ -30,13 +31,14 @@ use self::readers::Readers;
 
 use crate::config::{Config, FlashbackAuth, SecretRef, SourceConfig, SourceKind, ValueRef};
 use crate::credential::{FromEnv, FromFile, FromSystemd, Plain, SharedCredential};
-use crate::engine::{Engine, Unit};
+use crate::engine::{Changes, Engine, Unit};
 use crate::failpoint;
 use crate::flashback::Flashback;
 use crate::flashback::client::{Auth, Client};
 use crate::lane::{Lane, LaneView, Outages, Terms};
 use crate::lease::Holdings;
-use crate::model::{KeyId, SourceId, WorkspaceId};
+use crate::model::{KeyId, ReceiverId, SourceId, WorkspaceId};
+use crate::notify::Receiver;
 use crate::progress::Checks;
 use crate::reconcile::Rules;
 use crate::secret::Fingerprinter;
@@ -80,6 +82,8 @@ pub struct Ground {
     pub checks: Arc<Checks>,
     /// Is told when a service goes away and comes back.
     pub outages: Arc<dyn Outages>,
+    /// Is told what happens to keys.
+    pub changes: Changes,
     /// Cancelled when the process is to stop.
     pub stop: CancellationToken,
     /// What was refused before this is tried again at once.
@@ -96,6 +100,8 @@ pub struct Fleet {
     pub units: BTreeMap<KeyId, Arc<Unit>>,
     /// The sources.
     pub sources: BTreeMap<SourceId, Arc<dyn Source>>,
+    /// Who is told of what happens.
+    pub receivers: BTreeMap<ReceiverId, Arc<Receiver>>,
     /// The way to each service, under the name that metrics show.
     pub lanes: BTreeMap<String, LaneView>,
     /// Keys that left the configuration while somebody looked at them: one that comes back
@@ -125,6 +131,7 @@ impl Fleet {
         }
         let flashback = builder.flashback()?;
         let provider = provider::provider(&config, &ground.metrics, old);
+        let receivers = receivers::receivers(&builder);
         let (sources, lanes) = (builder.sources, builder.lanes);
         let engine = Arc::new(Engine {
             store: Arc::clone(&ground.store),
@@ -148,6 +155,7 @@ impl Fleet {
                 Some(old) => Arc::clone(&old.engine.told_unsupported),
                 None => Arc::default(),
             },
+            changes: ground.changes.clone(),
             retry: config.retry,
             stop: ground.stop.clone(),
         });
@@ -176,6 +184,7 @@ impl Fleet {
             engine,
             units,
             sources,
+            receivers,
             lanes,
             gone,
         })

@@ -3,9 +3,11 @@
 //! Nothing here holds a secret value. What identifies one is its [`Version`] in the store and
 //! its [`Fingerprint`](crate::secret::Fingerprint), a keyed digest.
 
+mod change;
 mod clock;
 mod edits;
 mod hold;
+mod notified;
 mod record;
 pub mod strip;
 mod target;
@@ -18,9 +20,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+pub use self::change::{Change, ChangeKind};
 pub use self::clock::{is_ahead, is_over};
 pub use self::edits::{Edit, Edits};
 pub use self::hold::{Fence, Hold, Repair, ReplicaId};
+pub use self::notified::Notified;
 pub use self::record::{
     Held, Intent, Live, LookNote, Problem, ProblemKind, Record, Refusal, Shown, Stored, Told,
 };
@@ -71,6 +75,10 @@ id! {
 id! {
     /// The name of a `[sources.…]` table.
     SourceId
+}
+id! {
+    /// The name of a `[notify.…]` table.
+    ReceiverId
 }
 id! {
     /// The id Flashback gave what holds the credentials: an AI LLM configuration (`aiLlmId` in its
@@ -148,6 +156,19 @@ impl Version {
     /// What people see: the part before the `@`.
     pub fn label(&self) -> &str {
         self.0.split('@').next().unwrap_or(&self.0)
+    }
+
+    /// The time a [numbered](Self::numbered) version was created.
+    pub fn created_at(&self) -> Option<DateTime<Utc>> {
+        self.number()?;
+        let (_, created) = self.0.split_once('@')?;
+        let created = DateTime::parse_from_rfc3339(created).ok()?;
+        Some(created.to_utc())
+    }
+
+    /// Whether this is the digest of what is stored, in a source that has no versions.
+    pub fn is_fingerprint(&self) -> bool {
+        self.label().starts_with("fp-")
     }
 
     /// The number of a [numbered](Self::numbered) version.

@@ -87,6 +87,10 @@ pub struct Live {
     pub origin: Origin,
     /// The settings they were written with.
     pub settings: Settings,
+    /// When the source got the value, where that is known; of a source without versions, when it was first
+    /// pushed.
+    #[serde(default)]
+    pub created_at: Option<DateTime<Utc>>,
     /// When Flashback answered.
     pub pushed_at: DateTime<Utc>,
     /// Who has taken it, since it was written with these settings.

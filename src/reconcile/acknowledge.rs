@@ -146,6 +146,7 @@ mod tests {
                 endpoint: "https://e".into(),
                 target: Target::Configuration,
             },
+            created_at: None,
             pushed_at: at(0),
             verified_by: Some(Verifier::Flashback),
             verified_at: Some(at(0)),

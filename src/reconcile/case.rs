@@ -125,6 +125,7 @@ impl Case {
             anew: false,
             verified_by: None,
             shown: None,
+            created_at: None,
             at: at(0),
         });
         case

@@ -331,6 +331,7 @@ fn a_repair_is_remembered_until_it_is_seen() {
         anew: false,
         verified_by: None,
         shown,
+        created_at: None,
         at: at(60),
     };
     let shown = |record: &Record| record.live.as_ref().and_then(|live| live.shown.clone());

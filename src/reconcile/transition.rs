@@ -33,6 +33,8 @@ pub struct Pushed {
     pub verified_by: Option<Verifier>,
     /// How Flashback showed the configuration, where this was to put that right.
     pub shown: Option<Shown>,
+    /// When the source got the version, as far as it says.
+    pub created_at: Option<DateTime<Utc>>,
     /// When Flashback answered.
     pub at: DateTime<Utc>,
 }
@@ -71,6 +73,7 @@ impl Record {
         let verified = verified.or(pushed.verified_by.map(|by| (by, Some(pushed.at))));
         let held = again.and(self.held.clone());
         let held = held.filter(|held| held.is(&pushed.value.version, &pushed.value.origin));
+        let created_at = self.created_at(&pushed);
         let shown = pushed
             .shown
             .or_else(|| self.shown_of(&pushed.id, &pushed.settings));
@@ -81,6 +84,7 @@ impl Record {
                 fingerprint: pushed.value.fingerprint,
                 origin: pushed.value.origin,
                 settings: pushed.settings,
+                created_at,
                 pushed_at: pushed.at,
                 verified_by: verified.map(|(by, _)| by),
                 verified_at: verified.and_then(|(_, at)| at),
@@ -109,6 +113,23 @@ impl Record {
             },
             What::Older => next.reading_older_again(),
         }
+    }
+
+    /// Since when the source has the value that was pushed. A value keeps its age when it is pushed again, or
+    /// stored again under another version.
+    fn created_at(&self, pushed: &Pushed) -> Option<DateTime<Utc>> {
+        let same = |live: &&Live| live.fingerprint == pushed.value.fingerprint;
+        let known = self
+            .live
+            .as_ref()
+            .filter(same)
+            .and_then(|live| live.created_at);
+        let version = &pushed.value.version;
+        known.or(match pushed.what {
+            What::Newest if version.is_fingerprint() => Some(pushed.at),
+            What::Newest => version.created_at().or(pushed.created_at),
+            What::Older => version.created_at(),
+        })
     }
 
     /// How Flashback shows this configuration with these settings, as far as that is remembered.

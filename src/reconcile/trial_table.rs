@@ -31,6 +31,7 @@ pub fn push(version: &str, value: &str, what: What, now: DateTime<Utc>) -> Pushe
         anew: false,
         verified_by: None,
         shown: None,
+        created_at: None,
         at: now,
     }
 }

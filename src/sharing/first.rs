@@ -58,6 +58,7 @@ mod tests {
                 fingerprint: Fingerprinter::new([7; 32]).bytes(b"sk-a"),
                 origin: origin(),
                 settings: settings("a"),
+                created_at: None,
                 pushed_at: now,
                 verified_by: None,
                 verified_at: None,

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::StateConfig;
 use crate::model::{
-    AiLlmId, Edit, HistoryRow, KeyId, LookNote, Order, Record, Verifier, WorkspaceId,
+    AiLlmId, Edit, HistoryRow, KeyId, LookNote, Notified, Order, Record, Verifier, WorkspaceId,
 };
 use crate::secret::Fingerprinter;
 use crate::words;
@@ -161,6 +161,19 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn unheard(&self, key: &KeyId) -> Result<Vec<Edit>, StoreError>;
+
+    /// What receivers of notifications know.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn notified(&self) -> Result<Vec<Notified>, StoreError>;
+
+    /// Writes what receivers of notifications know of these subjects; what [is
+    /// over](Notified::is_over) is forgotten. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing was written then.
+    async fn save_notified(&self, lines: &[Notified]) -> Result<(), StoreError>;
 
     /// Why this process cannot use the state, where what it last tried failed: a write, which is tried
     /// again every few seconds until one succeeds, or the question it asks all the time.

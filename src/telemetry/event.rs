@@ -72,4 +72,12 @@ events! {
     STATE_UNAVAILABLE = "state_unavailable";
     /// It answers again.
     STATE_RECOVERED = "state_recovered";
+    /// A receiver was told of something.
+    NOTIFICATION_SENT = "notification_sent";
+    /// A receiver could not be told, and is told again.
+    NOTIFICATION_RETRYING = "notification_retrying";
+    /// A receiver does not take what it is told.
+    NOTIFICATION_FAILED = "notification_failed";
+    /// A receiver is not told of everything.
+    NOTIFICATION_DROPPED = "notification_dropped";
 }

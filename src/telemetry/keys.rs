@@ -1,11 +1,12 @@
 //! What metrics tell of each key.
 //!
-//! Eight series a key are most of what a large fleet's metrics take, so a key's figures stand
+//! Ten series a key are most of what a large fleet's metrics take, so a key's figures stand
 //! together in one small entry, and become series when somebody asks for them.
 
 use std::collections::BTreeMap;
 use std::fmt::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet};
@@ -20,6 +21,8 @@ pub(super) struct Figures {
     pub in_sync: Option<bool>,
     pub held: Option<bool>,
     pub verified: Option<bool>,
+    pub created: Seconds,
+    pub max_age: Seconds,
     pub last_push: Seconds,
     pub last_check: Seconds,
     pub next_check: Seconds,
@@ -38,6 +41,11 @@ impl Default for Seconds {
 }
 
 impl Seconds {
+    /// Returns a length of time, where there is one.
+    pub fn of(length: Option<Duration>) -> Self {
+        Self(length.map_or(f64::NAN, |length| length.as_secs_f64()))
+    }
+
     fn known(self) -> Option<f64> {
         Some(self.0).filter(|seconds| !seconds.is_nan())
     }
@@ -51,13 +59,17 @@ impl Figures {
             in_sync,
             held,
             verified,
+            created,
+            max_age,
             last_push,
             last_check,
             next_check,
             interval,
         } = self;
         let switches = in_sync.or(*held).or(*verified).is_some();
-        let times = [last_push, last_check, next_check, interval];
+        let times = [
+            created, max_age, last_push, last_check, next_check, interval,
+        ];
         info.is_some() || switches || times.iter().any(|time| time.known().is_some())
     }
 }
@@ -124,6 +136,16 @@ impl Series<'_> {
             "key_verified",
             "1 while what Flashback holds of the key is known to work",
             |figures| figures.verified,
+        )?;
+        self.gauge(
+            "key_version_created_timestamp_seconds",
+            "Unix time since which the source has what is live; of a source without versions, of its first push",
+            |figures| figures.created.known(),
+        )?;
+        self.gauge(
+            "key_max_age_seconds",
+            "How old the live version of the key may be",
+            |figures| figures.max_age.known(),
         )?;
         self.gauge(
             "key_last_push_timestamp_seconds",

@@ -24,6 +24,9 @@ pub const FLASHBACK: &str = "flashback";
 /// The name metrics give to the providers of the keys, which are no source.
 pub const PROVIDER: &str = "provider";
 
+/// The name metrics give to those who are told of what happens, who are no source either.
+pub const RECEIVER: &str = "notify";
+
 macro_rules! labels {
     ($name:ident { $($field:ident),* }) => {
         #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -39,6 +42,7 @@ labels!(ServiceLabel { service });
 labels!(ServiceOutcome { service, outcome });
 labels!(VersionLabel { version });
 labels!(WorkspaceLabel { workspace_id });
+labels!(ReceiverOutcome { receiver, outcome });
 
 /// Asked for at every look: no text is copied that need not be.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -93,6 +97,10 @@ pub struct Standing {
     pub verified: bool,
     /// When what is live was pushed.
     pub pushed_at: Option<DateTime<Utc>>,
+    /// Since when the source has what is live.
+    pub created_at: Option<DateTime<Utc>>,
+    /// How old what is live may be.
+    pub max_age: Option<Duration>,
 }
 
 /// What the names of this program's own metrics begin with.
@@ -170,6 +178,8 @@ metrics! {
         "keys_free", "Configured keys that no process works on";
     lease_renewals: Family<OutcomeLabel, Counter> = Family::default(),
         "lease_renewals", "Renewals of the lease on the keys";
+    notifications: Family<ReceiverOutcome, Counter> = Family::default(),
+        "notifications", "Notices to those who are told of what happens, by what became of them";
     reloads: Family<OutcomeLabel, Counter> = Family::default(),
         "config_reloads", "Reloads of the configuration";
     last_reload: Gauge = Gauge::default(),
@@ -263,6 +273,8 @@ impl Metrics {
             figures.in_sync = Some(standing.in_sync);
             figures.held = Some(standing.held);
             figures.verified = Some(standing.verified);
+            figures.created = standing.created_at.map(unix_seconds).unwrap_or_default();
+            figures.max_age = Seconds::of(standing.max_age);
             if let Some(at) = standing.pushed_at {
                 figures.last_push = unix_seconds(at);
             }
@@ -360,6 +372,7 @@ fn unix_seconds(at: DateTime<Utc>) -> Seconds {
     Seconds(at.timestamp_micros() as f64 / 1e6)
 }
 
+mod notify;
 mod services;
 mod sharing;
 

@@ -28,6 +28,8 @@ pub enum Task {
     SignIn,
     /// The watch for credentials that others change in Flashback.
     Edits,
+    /// What tells people how things stand.
+    Notifier,
     /// What tells systemd how things stand.
     Systemd,
     /// The watch over the checks under way.
@@ -52,13 +54,14 @@ pub enum Task {
 
 impl Task {
     /// Every one there is.
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Http,
         Self::Desk,
         Self::Request,
         Self::Reload,
         Self::SignIn,
         Self::Edits,
+        Self::Notifier,
         Self::Systemd,
         Self::Checks,
         Self::Sharing,
@@ -79,6 +82,7 @@ impl Task {
             Self::Reload => "reload",
             Self::SignIn => "sign_in",
             Self::Edits => "edits",
+            Self::Notifier => "notifier",
             Self::Systemd => "systemd",
             Self::Checks => "checks",
             Self::Sharing => "sharing",

@@ -37,6 +37,8 @@ fn key(id: &str, state: State) -> Key {
                 verified_by: None,
                 held_version: None,
                 held_reason: None,
+                version_created_at: None,
+                warning: None,
                 checked_at: Some(now),
                 next_check: Some(now + TimeDelta::seconds(25)),
             }),

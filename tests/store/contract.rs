@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use flashback_rotator::model::{AiLlmId, Edit, HistoryRow, Outcome, Record, Verifier, WorkspaceId};
+use flashback_rotator::model::{
+    AiLlmId, Edit, HistoryRow, Notified, Outcome, ReceiverId, Record, Verifier, WorkspaceId,
+};
+use flashback_rotator::store::Store;
 use flashback_rotator::store::edits::{Heard, Watch};
 
 use super::{File, Kind, at, database, full, key, note, row};
@@ -37,6 +40,7 @@ contract! {
     what_verified_a_write_is_added_to_its_line,
     the_fingerprint_key_stays,
     updates_are_heard_of_once,
+    what_receivers_know_survives,
 }
 
 async fn records_survive(kind: &dyn Kind) {
@@ -236,4 +240,36 @@ async fn the_fingerprint_key_stays(kind: &dyn Kind) {
     let again = kind.open().await;
     let second = again.fingerprinter().await.expect("read").bytes(b"x");
     assert_eq!(first, second);
+}
+
+async fn what_receivers_know_survives(kind: &dyn Kind) {
+    let line = |receiver: &str, subject: &str, event: Option<&str>, told: Option<&str>| Notified {
+        receiver: ReceiverId::new(receiver),
+        subject: subject.to_owned(),
+        event: event.map(str::to_owned),
+        since: at(7),
+        told: told.map(str::to_owned),
+    };
+    let store = kind.open().await;
+    assert!(store.notified().await.expect("read").is_empty());
+    let failing = line("ops", "key:a", Some("failing"), None);
+    let recovering = line("ops", "key:b", None, Some("held"));
+    let other = line("people", "key:a", Some("failing"), Some("failing"));
+    let over = line("ops", "key:never", None, None);
+    let lines = [failing.clone(), recovering.clone(), other.clone(), over];
+    store.save_notified(&lines).await.expect("saved");
+    drop(store);
+    let store = kind.open().await;
+    let sorted = async |store: &dyn Store| {
+        let mut lines = store.notified().await.expect("read");
+        lines.sort_by_key(|line| (line.receiver.clone(), line.subject.clone()));
+        lines
+    };
+    let expected = [failing, recovering, other.clone()];
+    assert_eq!(sorted(&*store).await, expected);
+    // One is told, one is over.
+    let told = line("ops", "key:a", Some("failing"), Some("failing"));
+    let changes = [told.clone(), line("ops", "key:b", None, None)];
+    store.save_notified(&changes).await.expect("saved");
+    assert_eq!(sorted(&*store).await, [told, other]);
 }

@@ -232,6 +232,7 @@ fn full(name: &str, turn: i64) -> Record {
             fingerprint: fingerprint("live"),
             origin: origin(name),
             settings: settings(name),
+            created_at: Some(at(turn)),
             pushed_at: at(turn),
             verified_by: Some(Verifier::Flashback),
             verified_at: Some(at(turn)),

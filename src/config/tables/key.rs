@@ -1,7 +1,9 @@
 //! `[keys.…]`.
 
+use std::time::Duration;
+
 use super::{Form, Look, Need, Setting, Settings, Shape, check_id, settings};
-use crate::config::form::time::{RHYTHM, Rhythm};
+use crate::config::form::time::{RHYTHM, Rhythm, WATCH};
 use crate::config::form::{self, Choice, FIELD, SHORT, SWITCH, TEXT, place};
 use crate::config::tables::verify::{self, Verify};
 use crate::config::tree::{Spot, Tree, join};
@@ -21,6 +23,7 @@ pub(in crate::config) struct Key {
     pub(in crate::config) fields: Option<FieldMap>,
     pub(in crate::config) check: Option<Rhythm>,
     pub(in crate::config) verify: Verify,
+    pub(in crate::config) max_age: Option<Option<Duration>>,
     pub(in crate::config) enabled: Option<bool>,
     /// Whether it is a stored key, and not a configuration.
     pub(in crate::config) stored: Option<bool>,
@@ -122,6 +125,8 @@ settings! {
     CHECK: Rhythm = "check", Optional, RHYTHM;
     /// Its workspace. Default: that of `[flashback]`.
     WORKSPACE_ID: String = "workspace_id", Optional, SHORT;
+    /// How old the live version may be before people are warned that it is to be rotated; "off" for no limit, which is the default.
+    MAX_AGE: Option<Duration> = "max_age", Optional, WATCH;
     /// Its own verification; what is left out is taken from `[verify]`.
     VERIFY: Verify = "verify", Optional, verify::VERIFY;
     /// "configuration": the key is written into a configuration of its own; "stored-key": into a stored key, from which others take it.
@@ -197,6 +202,7 @@ fn read(look: &mut Look<'_>, id: &str) -> Option<Key> {
         fields: table.get(&FIELDS),
         check: table.get(&CHECK),
         verify: table.get(&VERIFY).unwrap_or_default(),
+        max_age: table.get(&MAX_AGE),
         enabled: table.get(&ENABLED),
         stored: table.get(&TARGET),
         api_key_id: table.get(&API_KEY_ID),

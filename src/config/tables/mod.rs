@@ -6,6 +6,7 @@
 pub(super) mod auth;
 pub(super) mod general;
 pub(super) mod key;
+pub(super) mod notify;
 pub(super) mod source;
 pub(super) mod verify;
 
@@ -28,6 +29,8 @@ settings! {
     LOG: super::LogConfig = "log", Default, general::LOG;
     /// The stores where keys are rotated. A table's name is the source's id: letters, digits, `-`, `_` and `.`.
     SOURCES: Vec<source::Source> = "sources", Default, source::SOURCES;
+    /// Who is told of what happens, and of what lasts. A table's name is the receiver's id: letters, digits, `-`, `_` and `.`.
+    NOTIFY: Vec<notify::Notify> = "notify", Default, notify::NOTIFY;
     /// The keys to keep current. A table's name is the key's id in commands, logs and metrics: letters, digits, `-`, `_` and `.`.
     KEYS: Vec<key::Key> = "keys", Default, key::KEYS;
 }

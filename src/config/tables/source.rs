@@ -139,8 +139,9 @@ const AWS_SETTINGS: Settings = &[
 const FILE_SETTINGS: Settings = &[&TYPE, &DIR, &MAX_RPS];
 
 /// What metrics call other services.
-const TAKEN: [(&str, &str); 2] = [
+const TAKEN: [(&str, &str); 3] = [
     ("flashback", "Flashback itself"),
+    ("notify", "the receivers of notifications"),
     ("provider", "the providers of the keys"),
 ];
 

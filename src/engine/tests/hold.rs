@@ -1,12 +1,12 @@
 //! A key that is shared: what a look does when it is somebody else's, or becomes so, or when the state
 //! is away.
 
+mod claimed;
+
 use tokio::time::Instant;
 
 use super::*;
-use crate::model::{Edit, Fence, HistoryRow, Hold, LookNote, Outcome, Repair, ReplicaId, Verifier};
-use crate::store::edits::{Heard, Watch};
-use crate::store::{Request, RequestId, RequestState};
+use crate::model::{Fence, Hold, Outcome, Repair, ReplicaId};
 
 const OURS: Hold = Hold {
     replica: ReplicaId(1),
@@ -60,100 +60,6 @@ impl Claimed {
                 .take_if(|there| Some(there.number) == record.repair.map(|r| r.number));
         }
         Ok(save != Save::Unanswered)
-    }
-}
-
-#[async_trait]
-impl Store for Claimed {
-    async fn fingerprinter(&self) -> Result<Fingerprinter, StoreError> {
-        self.records.fingerprinter().await
-    }
-
-    async fn load_all(&self) -> Result<Vec<Record>, StoreError> {
-        self.records.load_all().await
-    }
-
-    async fn load(&self, key: &KeyId) -> Result<Record, StoreError> {
-        let record = self.records.load(key).await?;
-        Ok(Record {
-            hold: *lock(&self.hold),
-            repair: *lock(&self.repair),
-            ..record
-        })
-    }
-
-    async fn save(&self, record: &Record, row: Option<&HistoryRow>) -> Result<(), StoreError> {
-        let told = self.admit(record)?;
-        self.records.save(record, row).await?;
-        told.then_some(()).ok_or_else(Self::away)
-    }
-
-    async fn save_verified(&self, record: &Record, by: Verifier) -> Result<(), StoreError> {
-        let told = self.admit(record)?;
-        self.records.save_verified(record, by).await?;
-        told.then_some(()).ok_or_else(Self::away)
-    }
-
-    fn note_look(&self, key: &KeyId, note: LookNote) {
-        self.records.note_look(key, note);
-    }
-
-    async fn flush(&self) -> Result<(), StoreError> {
-        self.records.flush().await
-    }
-
-    fn failing(&self) -> Option<StoreError> {
-        self.records.failing()
-    }
-
-    async fn history(
-        &self,
-        key: Option<&KeyId>,
-        since: Option<DateTime<Utc>>,
-        limit: Option<u32>,
-    ) -> Result<Vec<HistoryRow>, StoreError> {
-        self.records.history(key, since, limit).await
-    }
-
-    async fn watch(&self, workspace: &WorkspaceId, every: Duration) -> Result<Watch, StoreError> {
-        self.records.watch(workspace, every).await
-    }
-
-    async fn hear(
-        &self,
-        workspace: &WorkspaceId,
-        read_to: DateTime<Utc>,
-        heard: &[Heard],
-    ) -> Result<(), StoreError> {
-        self.records.hear(workspace, read_to, heard).await
-    }
-
-    async fn edited(&self) -> Result<Vec<KeyId>, StoreError> {
-        self.records.edited().await
-    }
-
-    async fn unheard(&self, key: &KeyId) -> Result<Vec<Edit>, StoreError> {
-        self.records.unheard(key).await
-    }
-
-    async fn submit(&self, request: &Request) -> Result<RequestId, StoreError> {
-        self.records.submit(request).await
-    }
-
-    async fn take_request(&self) -> Result<Option<(RequestId, Request)>, StoreError> {
-        self.records.take_request().await
-    }
-
-    async fn report_progress(&self, id: RequestId, done: u32, of: u32) -> Result<(), StoreError> {
-        self.records.report_progress(id, done, of).await
-    }
-
-    async fn answer(&self, id: RequestId, answer: &str) -> Result<(), StoreError> {
-        self.records.answer(id, answer).await
-    }
-
-    async fn request_state(&self, id: RequestId) -> Result<RequestState, StoreError> {
-        self.records.request_state(id).await
     }
 }
 
@@ -217,7 +123,7 @@ impl Replica {
 
     async fn succeeded(&self) -> usize {
         let rows = self.state.history(None, None, None).await.expect("rows");
-        let succeeded = |row: &&HistoryRow| row.outcome == Outcome::Succeeded;
+        let succeeded = |row: &&crate::model::HistoryRow| row.outcome == Outcome::Succeeded;
         rows.iter().filter(succeeded).count()
     }
 

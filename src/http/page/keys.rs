@@ -206,7 +206,7 @@ fn times(standing: Option<&Standing>, state: State, now: DateTime<Utc>) -> Marku
 
 /// What is wrong, or why a version is held.
 fn problem(key: &Key) -> Option<Markup> {
-    let error = key.row.error.as_deref();
+    let error = key.row.remark();
     let held = key.held.as_deref();
     let seen = key.seen.as_deref().unwrap_or_default();
     match (held, error) {

@@ -229,6 +229,7 @@ impl World {
             anew: false,
             verified_by: None,
             shown: None,
+            created_at: None,
             at: self.now,
         }
     }

@@ -75,6 +75,7 @@ impl World {
                     anew: reason == Reason::Forced || before.edits.changed_by.is_some(),
                     verified_by: None,
                     shown: shown.filter(|_| repaired),
+                    created_at: None,
                     at: self.now,
                 });
             }

@@ -9,6 +9,7 @@
 mod connect;
 mod edits;
 mod notes;
+mod notified;
 mod password;
 mod place;
 mod pool;
@@ -37,7 +38,9 @@ use super::health::Health;
 use super::{Request, RequestId, RequestState, Store, StoreError};
 use crate::config::{PostgresConfig, SecretRef};
 use crate::credential::{FromEnv, FromFile, FromSystemd, SharedCredential};
-use crate::model::{Edit, HistoryRow, KeyId, LookNote, Record, ReplicaId, Verifier, WorkspaceId};
+use crate::model::{
+    Edit, HistoryRow, KeyId, LookNote, Notified, Record, ReplicaId, Verifier, WorkspaceId,
+};
 use crate::secret::Fingerprinter;
 use crate::telemetry::panics::{Task, within};
 
@@ -216,6 +219,15 @@ impl Store for Postgres {
 
     async fn unheard(&self, key: &KeyId) -> Result<Vec<Edit>, StoreError> {
         self.inner.unheard_of(key).await
+    }
+
+    async fn notified(&self) -> Result<Vec<Notified>, StoreError> {
+        self.inner.load_notified().await
+    }
+
+    async fn save_notified(&self, lines: &[Notified]) -> Result<(), StoreError> {
+        let put = self.inner.put_notified(lines).await;
+        self.inner.health.written(put)
     }
 
     fn failing(&self) -> Option<StoreError> {

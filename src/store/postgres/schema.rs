@@ -14,7 +14,7 @@ use super::value::{int, number};
 use crate::store::StoreError;
 
 /// What brings a database from each schema to the next. A published one is never edited.
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     Migration {
         needs: 1,
         sql: r"
@@ -145,6 +145,20 @@ CREATE TABLE rotator_edits (
     heard boolean NOT NULL DEFAULT false
 );
 CREATE INDEX rotator_edits_unheard ON rotator_edits (ai_llm_id) WHERE NOT heard;
+",
+    },
+    Migration {
+        needs: 1,
+        sql: r"
+-- What each receiver of notifications was told of what, and is to be told.
+CREATE TABLE rotator_notified (
+    receiver text NOT NULL,
+    subject text NOT NULL,
+    event text,
+    since timestamptz NOT NULL,
+    told text,
+    PRIMARY KEY (receiver, subject)
+);
 ",
     },
 ];

@@ -10,6 +10,7 @@ mod columns;
 mod desk;
 mod edits;
 mod lock;
+mod notified;
 mod open;
 mod place;
 mod requests;
@@ -36,7 +37,7 @@ use self::saves::Save;
 use super::edits::{Heard, Watch};
 use super::health::Health;
 use super::{Request, RequestId, RequestState, Store, StoreError};
-use crate::model::{Edit, HistoryRow, KeyId, LookNote, Record, Verifier, WorkspaceId};
+use crate::model::{Edit, HistoryRow, KeyId, LookNote, Notified, Record, Verifier, WorkspaceId};
 use crate::secret::Fingerprinter;
 
 /// A state file that is open. When it is dropped, the last notes are written and the lock is free.
@@ -255,6 +256,15 @@ impl Store for Sqlite {
     async fn unheard(&self, key: &KeyId) -> Result<Vec<Edit>, StoreError> {
         let key = key.clone();
         self.ask(move |desk| desk.unheard(&key)).await
+    }
+
+    async fn notified(&self) -> Result<Vec<Notified>, StoreError> {
+        self.ask(Desk::notified).await
+    }
+
+    async fn save_notified(&self, lines: &[Notified]) -> Result<(), StoreError> {
+        let lines = lines.to_vec();
+        self.ask(move |desk| desk.save_notified(&lines)).await
     }
 
     fn failing(&self) -> Option<StoreError> {

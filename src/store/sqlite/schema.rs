@@ -14,7 +14,7 @@ pub(super) const APPLICATION: i64 = 0x466c_6252;
 
 /// What brings a file from each schema to the next. A published one is never edited, and each only
 /// adds, so that a program of the version before can still work beside this one.
-pub(super) const MIGRATIONS: [&str; 4] = [
+pub(super) const MIGRATIONS: [&str; 5] = [
     r"
 CREATE TABLE meta (
     name TEXT PRIMARY KEY,
@@ -97,6 +97,17 @@ CREATE TABLE edits (
     heard INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX edits_unheard ON edits (ai_llm_id) WHERE NOT heard;
+",
+    // What each receiver of notifications was told of what, and is to be told.
+    r"
+CREATE TABLE notified (
+    receiver TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    event TEXT,
+    since TEXT NOT NULL,
+    told TEXT,
+    PRIMARY KEY (receiver, subject)
+) STRICT, WITHOUT ROWID;
 ",
 ];
 

@@ -18,6 +18,8 @@ fn renders_the_promised_names() {
         held: false,
         verified: true,
         pushed_at: Some(Utc::now()),
+        created_at: Some(Utc::now()),
+        max_age: Some(Duration::from_secs(60)),
     };
     metrics.stands(&key, &standing);
     metrics.verification("after", "works");
@@ -40,6 +42,8 @@ fn renders_the_promised_names() {
         "verifications_total{stage=\"after\",outcome=\"works\"} 1",
         "key_next_check_timestamp_seconds{key=\"k\"}",
         "key_check_interval_seconds{key=\"k\"} 30",
+        "key_version_created_timestamp_seconds{key=\"k\"}",
+        "key_max_age_seconds{key=\"k\"} 60",
         "key_last_push_timestamp_seconds{key=\"k\"}",
         "key_last_check_timestamp_seconds{key=\"k\"}",
         "retries_total{target=\"s\"} 1",

@@ -1,0 +1,100 @@
+//! A notice of what is to be told, with what is known of it at the moment.
+
+use crate::daemon::eyes::DaemonEyes;
+use crate::daemon::state::host;
+use crate::engine::row::Row;
+use crate::fleet::Fleet;
+use crate::model::{Change, KeyId, Version};
+use crate::notify::{About, Dispatch, Event, Notice, Subject, What};
+use crate::telemetry::metrics::FLASHBACK;
+
+/// How many subjects of one notice are looked up.
+const LOOKED_UP: usize = 10;
+
+/// Returns the notice. What the state does not give is left out.
+pub async fn compose(dispatch: &Dispatch, fleet: &Fleet, eyes: &DaemonEyes) -> Notice {
+    let mut about = Vec::new();
+    match &dispatch.what {
+        What::Changes(changes) => about.extend(changes.iter().map(of_change)),
+        What::States(states) => {
+            for (number, (subject, at)) in states.iter().enumerate() {
+                let mut one = About::of(subject.clone(), *at);
+                if number < LOOKED_UP {
+                    look_up(&mut one, dispatch.event, fleet, eyes).await;
+                }
+                about.push(one);
+            }
+        }
+    }
+    Notice {
+        event: dispatch.event,
+        was: dispatch.was,
+        about,
+        instance: host(),
+    }
+}
+
+fn of_change(change: &Change) -> About {
+    let label = |version: &Option<Version>| version.as_ref().map(|it| it.label().to_owned());
+    About {
+        source: Some(change.source.to_string()),
+        name: Some(change.name.clone()),
+        workspace_id: Some(change.workspace_id.to_string()),
+        ai_llm_id: change.ai_llm_id.as_ref().map(ToString::to_string),
+        version: label(&change.version),
+        previous_version: label(&change.previous_version),
+        detail: change.reason.clone(),
+        ..About::of(Subject::Key(change.key.clone()), change.at)
+    }
+}
+
+async fn look_up(about: &mut About, event: Event, fleet: &Fleet, eyes: &DaemonEyes) {
+    let is_wrong = event != Event::Recovered;
+    let outage = |service: &str| {
+        let outage = eyes.last_outage(service).filter(|_| is_wrong);
+        outage.map(|outage| outage.error)
+    };
+    match &about.subject {
+        Subject::Key(key) | Subject::Age(key) => {
+            let key = key.clone();
+            of_key(about, event, &key, fleet).await;
+        }
+        Subject::Source(source) => {
+            about.detail = outage(source.as_str());
+            about.source = Some(source.to_string());
+        }
+        Subject::Flashback => about.detail = outage(FLASHBACK),
+        Subject::State => {
+            let failing = fleet.engine.store.failing();
+            about.detail = failing.filter(|_| is_wrong).map(|error| error.to_string());
+        }
+        Subject::Configuration => {}
+    }
+}
+
+async fn of_key(about: &mut About, event: Event, key: &KeyId, fleet: &Fleet) {
+    let Some(config) = fleet.config.keys.get(key) else {
+        return;
+    };
+    let settings = &config.settings;
+    about.source = Some(config.origin.source.to_string());
+    about.name = Some(settings.name.clone());
+    about.workspace_id = Some(settings.workspace_id.to_string());
+    let Ok(record) = fleet.engine.store.load(key).await else {
+        return;
+    };
+    let row = Row::of_record(key, config, &record);
+    about.ai_llm_id = row.ai_llm_id;
+    about.version = row.version;
+    let Some(standing) = row.standing else { return };
+    match event {
+        Event::Held => {
+            about.previous_version = about.version.take();
+            about.version = standing.held_version;
+            about.detail = standing.held_reason;
+        }
+        Event::Old => about.detail = standing.warning,
+        Event::Recovered => {}
+        _ => about.detail = row.error,
+    }
+}

@@ -1,0 +1,153 @@
+//! What is wrong now.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::Found;
+use crate::daemon::eyes::DaemonEyes;
+use crate::engine::row::State;
+use crate::engine::{Seen, Unit};
+use crate::fleet::Fleet;
+use crate::model::{KeyId, ProblemKind, SourceId};
+use crate::notify::{Event, Subject};
+use crate::telemetry::metrics::FLASHBACK;
+
+/// Whether there is such a thing in the configuration.
+pub fn is_there(fleet: &Fleet, subject: &Subject) -> bool {
+    match subject {
+        Subject::Key(key) | Subject::Age(key) => fleet.units.contains_key(key),
+        Subject::Source(source) => fleet.sources.contains_key(source),
+        Subject::Flashback | Subject::State | Subject::Configuration => true,
+    }
+}
+
+/// Whether a process that holds these keys tells of the subject. A source without any key is there for a
+/// credential, and goes with the first key of all.
+pub fn is_told(fleet: &Fleet, subject: &Subject, held: &BTreeSet<KeyId>) -> bool {
+    let has = |key: Option<&KeyId>| match key {
+        Some(key) => held.contains(key),
+        None => !fleet.engine.holdings.is_shared(),
+    };
+    match subject {
+        Subject::Key(key) | Subject::Age(key) => held.contains(key),
+        Subject::Source(source) => has(first_of(fleet, source).or(first(fleet))),
+        Subject::Flashback => has(first(fleet)),
+        Subject::State | Subject::Configuration => true,
+    }
+}
+
+fn first(fleet: &Fleet) -> Option<&KeyId> {
+    fleet.units.keys().next()
+}
+
+fn first_of<'a>(fleet: &'a Fleet, source: &SourceId) -> Option<&'a KeyId> {
+    let mut units = fleet.units.values();
+    let first = units.find(|unit| unit.source.id() == source);
+    first.map(|unit| &unit.key)
+}
+
+/// Looks at what is wrong.
+#[derive(Default)]
+pub struct Conditions {
+    /// When the state could last not be used.
+    state_failed_at: Option<DateTime<Utc>>,
+}
+
+impl Conditions {
+    /// Returns what is known of each subject that a process with these keys tells of. Of what was not
+    /// looked at yet, and of what fails only because something else is away, nothing is known.
+    pub fn look<'a>(
+        &mut self,
+        fleet: &'a Fleet,
+        eyes: &'a DaemonEyes,
+        ours: &'a BTreeSet<KeyId>,
+        now: DateTime<Utc>,
+    ) -> impl Iterator<Item = Found> + use<'a> {
+        let state_fails = fleet.engine.store.failing().is_some();
+        if state_fails {
+            self.state_failed_at = Some(now);
+        }
+        let own = [
+            (Subject::State, state_fails.then_some(Event::StateFailing)),
+            (
+                Subject::Configuration,
+                eyes.is_refused().then_some(Event::ConfigRejected),
+            ),
+        ];
+        let sources = fleet.sources.keys().filter_map(move |id| {
+            let subject = Subject::Source(id.clone());
+            of_service(fleet, subject, id.as_str(), Event::SourceDown, ours)
+        });
+        let flashback = of_service(
+            fleet,
+            Subject::Flashback,
+            FLASHBACK,
+            Event::FlashbackDown,
+            ours,
+        );
+        let failed_at = self.state_failed_at;
+        let units = fleet.units.values().filter(|unit| ours.contains(&unit.key));
+        let keys = units.flat_map(move |unit| {
+            let seen = unit.seen();
+            let is_known = failed_at.is_none_or(|at| seen.at > at);
+            let key = of_key(unit, &seen, fleet, eyes).filter(|_| is_known);
+            let age = of_age(unit, &seen, now).filter(|_| is_known);
+            let key = key.map(|event| (Subject::Key(unit.key.clone()), event));
+            key.into_iter()
+                .chain(age.map(|event| (Subject::Age(unit.key.clone()), event)))
+        });
+        own.into_iter().chain(flashback).chain(sources).chain(keys)
+    }
+}
+
+/// Whether a service is away; `None` where that is not known, or is told by another process.
+fn of_service(
+    fleet: &Fleet,
+    subject: Subject,
+    service: &str,
+    event: Event,
+    ours: &BTreeSet<KeyId>,
+) -> Option<Found> {
+    let lane = fleet.lanes.get(service)?;
+    let is_known = !lane.is_up() || lane.has_answered();
+    let is_told = is_known && is_told(fleet, &subject, ours);
+    is_told.then(|| (subject, (!lane.is_up()).then_some(event)))
+}
+
+/// What is wrong with a key; `None` where that is not known.
+fn of_key(unit: &Unit, seen: &Seen, fleet: &Fleet, eyes: &DaemonEyes) -> Option<Option<Event>> {
+    match seen.state {
+        State::Pending => None,
+        State::InSync | State::Disabled => Some(None),
+        State::Held => Some(Some(Event::Held)),
+        State::Missing => Some(Some(Event::Missing)),
+        State::Failing => {
+            let service = match seen.problem {
+                Some(ProblemKind::Source) => Some(unit.source.id().as_str()),
+                Some(ProblemKind::Flashback) => Some(FLASHBACK),
+                _ => None,
+            };
+            let explained = service.is_some_and(|service| was_away(service, seen, fleet, eyes));
+            (!explained).then_some(Some(Event::Failing))
+        }
+    }
+}
+
+/// Whether a service is away, or has been since the key was looked at: that is told of the service, and
+/// not of each of its keys.
+fn was_away(service: &str, seen: &Seen, fleet: &Fleet, eyes: &DaemonEyes) -> bool {
+    let is_up = fleet.lanes.get(service).is_none_or(|lane| lane.is_up());
+    let ended = eyes.last_outage(service).and_then(|outage| outage.until);
+    !is_up || ended.is_some_and(|ended| ended >= seen.at)
+}
+
+/// Whether a key's live version is too old; `None` where that is not known.
+fn of_age(unit: &Unit, seen: &Seen, now: DateTime<Utc>) -> Option<Option<Event>> {
+    let Some(max_age) = unit.config.max_age else {
+        return Some(None);
+    };
+    let max_age = TimeDelta::from_std(max_age).ok()?;
+    let is_old = now - seen.created_at? > max_age;
+    Some(is_old.then_some(Event::Old))
+}

@@ -1,0 +1,327 @@
+//! The task that tells people: it watches keys and services, and sends what receivers are to know.
+//!
+//! It looks at how things stand once a second, and is handed what happens in between. Each receiver has an
+//! outbox of its own, so that one that hangs holds up no other; and nothing that works on keys waits for
+//! any of them. What a receiver was told of a state is kept beside the records, so that a state that lasts
+//! is told once however often the process starts, and one that ended meanwhile is told to be over.
+//!
+//! Where replicas share the keys, whoever holds a key tells of it, and whoever holds the first key of a
+//! source, or of all, tells of that source or of Flashback.
+
+mod compose;
+mod conditions;
+mod outbox;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use super::eyes::DaemonEyes;
+use crate::fleet::{Current, Fleet};
+use crate::model::{Change, KeyId, Notified, ReceiverId};
+use crate::notify::{Event, Subject};
+use crate::store::StoreError;
+
+use conditions::Conditions;
+use outbox::{Outbox, Outcome};
+
+/// How often it is looked how things stand.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// How soon what could not be saved is saved again.
+const SAVE_AGAIN: Duration = Duration::from_secs(5);
+
+/// Tells receivers what they are to know.
+pub struct Notifier {
+    current: Arc<Current>,
+    eyes: Arc<DaemonEyes>,
+    changes: broadcast::Receiver<Change>,
+    /// Cancelled when what waits is to be sent, and nothing more is to come.
+    leave: CancellationToken,
+    conditions: Conditions,
+    outboxes: BTreeMap<ReceiverId, Outbox>,
+    /// The keys this process tells of: those of which it is known what was told.
+    ours: BTreeSet<KeyId>,
+    loading: bool,
+    saving: bool,
+    /// Nothing is saved before this.
+    save_at: Instant,
+    /// What the state is still to be told of receivers that are gone.
+    forgotten: Vec<Notified>,
+}
+
+/// Something that was begun, and has ended.
+enum Done {
+    Sent(ReceiverId, Outcome),
+    Loaded(BTreeSet<KeyId>, Result<Vec<Notified>, StoreError>),
+    Saved(Vec<Notified>, Result<(), StoreError>),
+}
+
+type Work = FuturesUnordered<BoxFuture<'static, Done>>;
+
+impl Notifier {
+    /// Over the fleet of the moment. It ends when `leave` is cancelled and nothing waits.
+    pub fn new(current: Arc<Current>, eyes: Arc<DaemonEyes>, leave: CancellationToken) -> Self {
+        Self {
+            changes: current.load().engine.changes.listen(),
+            conditions: Conditions::default(),
+            current,
+            eyes,
+            leave,
+            outboxes: BTreeMap::new(),
+            ours: BTreeSet::new(),
+            loading: false,
+            saving: false,
+            save_at: Instant::now(),
+            forgotten: Vec::new(),
+        }
+    }
+
+    /// Tells until it is to leave.
+    pub async fn run(&mut self) {
+        // After a panic nothing is under way any more.
+        let mut work = Work::new();
+        (self.loading, self.saving) = (false, false);
+        self.outboxes
+            .values_mut()
+            .for_each(|outbox| outbox.ledger.not_told());
+        let mut beat = tokio::time::interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let leave = self.leave.clone();
+        loop {
+            let leaving = leave.is_cancelled();
+            tokio::select! {
+                _ = beat.tick() => self.observe(&mut work),
+                change = self.changes.recv() => self.happened(change),
+                Some(done) = work.next() => self.done(done),
+                () = leave.cancelled(), if !leaving => {}
+            }
+            let fleet = self.current.load();
+            self.send(&fleet, &mut work);
+            self.save(&fleet, &mut work);
+            if leave.is_cancelled() && work.is_empty() && self.is_idle(&fleet) {
+                return;
+            }
+        }
+    }
+
+    fn is_idle(&self, fleet: &Fleet) -> bool {
+        let now = Utc::now();
+        let mut outboxes = self.outboxes.iter();
+        outboxes.all(|(id, outbox)| {
+            let receiver = fleet.receivers.get(id);
+            receiver.is_none_or(|receiver| outbox.ledger.is_idle(&receiver.terms, now))
+        })
+    }
+
+    /// Looks how things stand.
+    fn observe(&mut self, work: &mut Work) {
+        let fleet = self.current.load();
+        self.renew_outboxes(&fleet);
+        if self.outboxes.is_empty() {
+            return;
+        }
+        self.see_to_keys(&fleet, work);
+        let now = Utc::now();
+        let known: BTreeSet<Subject> = self.outboxes.values().flat_map(known).collect();
+        let found = self.conditions.look(&fleet, &self.eyes, &self.ours, now);
+        // That something is well is news only where something else was known.
+        for (subject, found) in found.filter(|(it, found)| found.is_some() || known.contains(it)) {
+            for (id, outbox) in self.outboxes.iter_mut().filter(|(_, outbox)| outbox.loaded) {
+                let terms = &fleet.receivers[id].terms;
+                outbox.ledger.observe(&subject, found, terms, now);
+            }
+        }
+    }
+
+    /// An outbox for each receiver of the configuration, and no other.
+    fn renew_outboxes(&mut self, fleet: &Fleet) {
+        let metrics = &fleet.engine.metrics;
+        for id in fleet.receivers.keys() {
+            if !self.outboxes.contains_key(id) {
+                metrics.receiver(id.as_str());
+                let outbox = Outbox::new(id.clone(), fleet);
+                self.outboxes.insert(id.clone(), outbox);
+            }
+        }
+        let forgotten = &mut self.forgotten;
+        self.outboxes.retain(|id, outbox| {
+            let stays = fleet.receivers.contains_key(id);
+            if !stays {
+                metrics.forget_receiver(id.as_str());
+                let subjects = outbox.ledger.subjects();
+                forgotten.extend(subjects.map(|subject| over(id, subject.to_string())));
+            }
+            stays
+        });
+    }
+
+    /// Tells of the keys that this process holds, and of no other: first it reads what was told of them.
+    fn see_to_keys(&mut self, fleet: &Arc<Fleet>, work: &mut Work) {
+        let held = |key: &&KeyId| fleet.engine.holdings.has(key);
+        let held_now: BTreeSet<KeyId> = fleet.units.keys().filter(held).cloned().collect();
+        let is_new = |key: &KeyId| !self.ours.contains(key);
+        let is_unread = |outbox: &Outbox| !outbox.loaded;
+        let is_to_read = held_now.iter().any(is_new) || self.outboxes.values().any(is_unread);
+        if is_to_read && !self.loading {
+            self.loading = true;
+            let (store, held_now) = (Arc::clone(&fleet.engine.store), held_now.clone());
+            work.push(Box::pin(async move {
+                let lines = store.notified().await;
+                Done::Loaded(held_now, lines)
+            }));
+        }
+        self.ours.retain(|key| held_now.contains(key));
+        let now = Utc::now();
+        for outbox in self.outboxes.values_mut() {
+            let subjects: Vec<Subject> = known(outbox).collect();
+            for subject in subjects {
+                if !conditions::is_there(fleet, &subject) {
+                    outbox.ledger.end(&subject, now);
+                } else if !conditions::is_told(fleet, &subject, &held_now) {
+                    outbox.ledger.forget(&subject);
+                }
+            }
+        }
+    }
+
+    fn loaded(&mut self, keys: BTreeSet<KeyId>, lines: Vec<Notified>) {
+        let fleet = self.current.load();
+        let is_alone = !fleet.engine.holdings.is_shared();
+        for line in lines {
+            let subject = Subject::parse(&line.subject);
+            let outbox = self.outboxes.get_mut(&line.receiver);
+            match (outbox, subject) {
+                (Some(outbox), Some(subject)) if conditions::is_told(&fleet, &subject, &keys) => {
+                    let known = subject.key().is_some_and(|key| self.ours.contains(key));
+                    if let Some(receiver) = fleet.receivers.get(&line.receiver)
+                        && (!known || !outbox.loaded)
+                    {
+                        let terms = &receiver.terms;
+                        outbox.ledger.load(subject, &line, terms, Utc::now());
+                    }
+                }
+                // Of a key or a receiver that was taken out while nobody was there.
+                _ if is_alone => self.forgotten.push(over(&line.receiver, line.subject)),
+                _ => {}
+            }
+        }
+        self.outboxes
+            .values_mut()
+            .for_each(|outbox| outbox.loaded = true);
+        self.ours = keys;
+    }
+
+    fn happened(&mut self, change: Result<Change, RecvError>) {
+        let fleet = self.current.load();
+        for (id, outbox) in &mut self.outboxes {
+            let Some(receiver) = fleet.receivers.get(id) else {
+                continue;
+            };
+            match &change {
+                Ok(change) => outbox.happened(change, receiver, &fleet),
+                Err(RecvError::Lagged(missed)) => outbox.dropped(*missed, receiver, &fleet),
+                // The engine keeps what is left, and lives as long as this.
+                Err(RecvError::Closed) => {}
+            }
+        }
+    }
+
+    /// Begins to send what is due.
+    fn send(&mut self, fleet: &Arc<Fleet>, work: &mut Work) {
+        let leaving = self.leave.is_cancelled();
+        for (id, outbox) in &mut self.outboxes {
+            let Some(receiver) = fleet.receivers.get(id) else {
+                continue;
+            };
+            if leaving {
+                outbox.ledger.hurry();
+            }
+            if let Some(sending) = outbox.next(receiver, &self.current, &self.eyes, leaving) {
+                let id = id.clone();
+                work.push(Box::pin(async move { Done::Sent(id, sending.await) }));
+            }
+        }
+    }
+
+    /// Begins to save what the state has not been told of.
+    fn save(&mut self, fleet: &Arc<Fleet>, work: &mut Work) {
+        if self.saving || (Instant::now() < self.save_at && !self.leave.is_cancelled()) {
+            return;
+        }
+        let mut lines = std::mem::take(&mut self.forgotten);
+        for outbox in self.outboxes.values_mut() {
+            lines.extend(outbox.ledger.unsaved());
+        }
+        if lines.is_empty() {
+            return;
+        }
+        self.saving = true;
+        let store = Arc::clone(&fleet.engine.store);
+        work.push(Box::pin(async move {
+            let saved = store.save_notified(&lines).await;
+            Done::Saved(lines, saved)
+        }));
+    }
+
+    fn done(&mut self, done: Done) {
+        match done {
+            Done::Sent(id, outcome) => {
+                if let Some(outbox) = self.outboxes.get_mut(&id) {
+                    outbox.ended(outcome);
+                }
+            }
+            Done::Loaded(keys, lines) => {
+                self.loading = false;
+                // Where the state does not answer, it is asked again at the next beat.
+                if let Ok(lines) = lines {
+                    self.loaded(keys, lines);
+                }
+            }
+            Done::Saved(lines, saved) => {
+                self.saving = false;
+                if saved.is_err() {
+                    self.save_at = Instant::now() + SAVE_AGAIN;
+                    self.not_saved(lines);
+                }
+            }
+        }
+    }
+
+    fn not_saved(&mut self, lines: Vec<Notified>) {
+        for line in lines {
+            let subject = Subject::parse(&line.subject);
+            match (self.outboxes.get_mut(&line.receiver), subject) {
+                (Some(outbox), Some(subject)) => outbox.ledger.not_saved(subject, &line),
+                _ => self.forgotten.push(line),
+            }
+        }
+    }
+}
+
+fn known(outbox: &Outbox) -> impl Iterator<Item = Subject> {
+    outbox.ledger.subjects().cloned()
+}
+
+/// A line that makes the state forget.
+fn over(receiver: &ReceiverId, subject: String) -> Notified {
+    Notified {
+        receiver: receiver.clone(),
+        subject,
+        event: None,
+        since: Utc::now(),
+        told: None,
+    }
+}
+
+/// What is wrong with a subject, if anything is.
+type Found = (Subject, Option<Event>);

@@ -1,0 +1,231 @@
+//! What one receiver is to be told, and the sending of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use futures_util::future::BoxFuture;
+use tokio::time::Instant;
+
+use super::compose::compose;
+use crate::daemon::eyes::DaemonEyes;
+use crate::fleet::{Current, Fleet};
+use crate::model::{Change, ReceiverId};
+use crate::notify::{Dispatch, Ledger, Notice, Receiver, Undelivered, Way};
+use crate::retry::{Limits, Round};
+use crate::telemetry::event;
+use crate::telemetry::metrics::{Metrics, RECEIVER};
+
+/// The waits between two tries of one notice. After a day nobody wants to know any more.
+const RETRY: Limits = Limits {
+    initial: Duration::from_secs(1),
+    max: Duration::from_secs(60),
+    give_up_after: Duration::from_secs(24 * 60 * 60),
+};
+
+/// How long what comes up is gathered where a format tells of many subjects at once.
+const GATHER: Duration = Duration::from_secs(5);
+
+/// A receiver's outbox.
+pub struct Outbox {
+    pub ledger: Ledger,
+    /// What the receiver was told by earlier processes has been read.
+    pub loaded: bool,
+    way: Arc<Way>,
+    /// Nothing is sent before this.
+    not_before: Instant,
+    /// Something was dropped since the last time that nothing waited.
+    dropping: bool,
+}
+
+/// What became of a notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The receiver has it.
+    Delivered,
+    /// The receiver does not want it.
+    Refused,
+    /// It was tried for as long as anybody may want to know.
+    GivenUp,
+    /// It was over before it could be told, or the receiver is gone.
+    Moot,
+}
+
+impl Outcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Refused => "refused",
+            Self::GivenUp => "given_up",
+            Self::Moot => "moot",
+        }
+    }
+}
+
+impl Outbox {
+    pub fn new(id: ReceiverId, fleet: &Fleet) -> Self {
+        let metrics = Arc::clone(&fleet.engine.metrics);
+        Self {
+            ledger: Ledger::new(id),
+            loaded: false,
+            way: Arc::new(Way::new(metrics, RETRY)),
+            not_before: Instant::now(),
+            dropping: false,
+        }
+    }
+
+    /// Takes note of a change.
+    pub fn happened(&mut self, change: &Change, receiver: &Receiver, fleet: &Fleet) {
+        if !self.ledger.happened(change.clone(), &receiver.terms) {
+            self.dropped(1, receiver, fleet);
+        }
+    }
+
+    /// Takes note that changes came faster than they could be told.
+    pub fn dropped(&mut self, count: u64, receiver: &Receiver, fleet: &Fleet) {
+        let id = receiver.id.as_str();
+        fleet.engine.metrics.notifications(id, "dropped", count);
+        if !std::mem::replace(&mut self.dropping, true) {
+            tracing::warn!(
+                event = event::NOTIFICATION_DROPPED,
+                receiver = id,
+                waiting = self.ledger.waiting(),
+                "too much waits for the receiver: it is not told of every change"
+            );
+        }
+    }
+
+    /// Begins to send what is due, if anything is.
+    pub fn next(
+        &mut self,
+        receiver: &Arc<Receiver>,
+        current: &Arc<Current>,
+        eyes: &Arc<DaemonEyes>,
+        leaving: bool,
+    ) -> Option<BoxFuture<'static, Outcome>> {
+        if Instant::now() < self.not_before && !leaving {
+            return None;
+        }
+        let most = receiver.format.most;
+        let dispatch = self.ledger.next(&receiver.terms, most, Utc::now())?;
+        self.dropping &= self.ledger.waiting() > 0;
+        let (way, current, eyes) = (Arc::clone(&self.way), Arc::clone(current), Arc::clone(eyes));
+        let id = receiver.id.clone();
+        if most > 1 {
+            self.not_before = Instant::now() + GATHER;
+        }
+        Some(Box::pin(async move {
+            let fleet = current.load();
+            let metrics = Arc::clone(&fleet.engine.metrics);
+            let notice = compose(&dispatch, &fleet, &eyes).await;
+            drop(fleet);
+            let outcome = tell(&id, &dispatch, &notice, &way, &current).await;
+            if outcome != Outcome::Moot {
+                metrics.notifications(id.as_str(), outcome.as_str(), 1);
+            }
+            outcome
+        }))
+    }
+
+    /// Takes note of what became of what was sent.
+    pub fn ended(&mut self, outcome: Outcome) {
+        let now = Utc::now();
+        match outcome {
+            Outcome::Delivered => self.ledger.delivered(now),
+            Outcome::Refused | Outcome::GivenUp => self.ledger.refused(now),
+            Outcome::Moot => self.ledger.was_moot(),
+        }
+    }
+}
+
+/// Sends a notice until it arrives, is refused, or is moot. Each try goes where the configuration says
+/// then.
+async fn tell(
+    id: &ReceiverId,
+    dispatch: &Dispatch,
+    notice: &Notice,
+    way: &Way,
+    current: &Current,
+) -> Outcome {
+    let mut round = Round::begin(RETRY);
+    let said = Said {
+        receiver: id,
+        notice,
+        subject: notice.about[0].subject.to_string(),
+    };
+    loop {
+        let receiver = current.load().receivers.get(id).cloned();
+        let Some(receiver) = receiver.filter(|_| !dispatch.is_moot()) else {
+            return Outcome::Moot;
+        };
+        let error = match way.send(&receiver, notice).await {
+            Ok(()) => {
+                said.delivered(round.attempt());
+                return Outcome::Delivered;
+            }
+            Err(error) => error,
+        };
+        let Undelivered::Failed { retry_after, .. } = error else {
+            said.failed(round.attempt(), &error);
+            return Outcome::Refused;
+        };
+        let attempt = round.attempt();
+        let Some(wait) = round.next_wait(retry_after) else {
+            said.failed(attempt, &error);
+            return Outcome::GivenUp;
+        };
+        if attempt == 1 {
+            said.retrying(&error, wait);
+        }
+        retried(&current.load().engine.metrics);
+        tokio::time::sleep(wait).await;
+    }
+}
+
+fn retried(metrics: &Metrics) {
+    metrics.retry(RECEIVER);
+}
+
+/// What is logged of a notice.
+struct Said<'a> {
+    receiver: &'a ReceiverId,
+    notice: &'a Notice,
+    subject: String,
+}
+
+impl Said<'_> {
+    fn delivered(&self, attempt: u32) {
+        tracing::info!(
+            event = event::NOTIFICATION_SENT,
+            receiver = self.receiver.as_str(),
+            notified = self.notice.event.as_str(),
+            subject = self.subject,
+            attempt,
+            "the receiver was told"
+        );
+    }
+
+    fn retrying(&self, error: &Undelivered, wait: Duration) {
+        tracing::warn!(
+            event = event::NOTIFICATION_RETRYING,
+            receiver = self.receiver.as_str(),
+            notified = self.notice.event.as_str(),
+            subject = self.subject,
+            %error,
+            retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+            "the receiver could not be told; it is tried again for a day"
+        );
+    }
+
+    fn failed(&self, attempt: u32, error: &Undelivered) {
+        tracing::error!(
+            event = event::NOTIFICATION_FAILED,
+            receiver = self.receiver.as_str(),
+            notified = self.notice.event.as_str(),
+            subject = self.subject,
+            attempt,
+            %error,
+            "the receiver does not take it; it is not tried again"
+        );
+    }
+}

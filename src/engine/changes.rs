@@ -1,0 +1,51 @@
+//! What happens to keys, for those who want to be told.
+
+use tokio::sync::broadcast;
+
+use super::Unit;
+use crate::model::{Change, ChangeKind, Record, Version};
+
+/// Changes that wait for whoever listens. Nobody waits for who listens too slowly: those have missed some.
+const KEPT: usize = 4_096;
+
+/// Where changes are left. Without anybody who listens they are gone at once.
+#[derive(Clone, Debug)]
+pub struct Changes(broadcast::Sender<Change>);
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self(broadcast::Sender::new(KEPT))
+    }
+}
+
+impl Changes {
+    /// Listens from now on.
+    pub fn listen(&self) -> broadcast::Receiver<Change> {
+        self.0.subscribe()
+    }
+
+    /// Leaves one. `previous_version` is what was live before, or what is held now.
+    pub(super) fn leave(
+        &self,
+        unit: &Unit,
+        kind: ChangeKind,
+        record: &Record,
+        previous_version: Option<&Version>,
+        reason: Option<String>,
+    ) {
+        let settings = &unit.config.settings;
+        // An error says that nobody listens.
+        let _ = self.0.send(Change {
+            kind,
+            at: chrono::Utc::now(),
+            key: unit.key.clone(),
+            source: unit.source.id().clone(),
+            name: settings.name.clone(),
+            workspace_id: settings.workspace_id.clone(),
+            ai_llm_id: record.ai_llm_id.clone(),
+            version: record.live.as_ref().map(|live| live.version.clone()),
+            previous_version: previous_version.cloned(),
+            reason,
+        });
+    }
+}

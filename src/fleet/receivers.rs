@@ -1,0 +1,27 @@
+//! Those who are told of what happens.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Builder;
+use crate::model::ReceiverId;
+use crate::notify::Receiver;
+
+/// Makes the receivers of a configuration. They are as cheap as their settings: what was sent, and what
+/// waits, is the notifier's.
+pub(super) fn receivers(builder: &Builder<'_>) -> BTreeMap<ReceiverId, Arc<Receiver>> {
+    let receivers = builder.config.notify.iter().map(|(id, config)| {
+        let receiver = Receiver {
+            id: id.clone(),
+            format: config.format,
+            terms: config.terms.clone(),
+            url: builder.credential(&config.url),
+            secret: config
+                .secret
+                .as_ref()
+                .map(|secret| builder.credential(secret)),
+        };
+        (id.clone(), Arc::new(receiver))
+    });
+    receivers.collect()
+}

@@ -1,0 +1,151 @@
+//! What can be told, and of what.
+
+use std::fmt;
+
+use crate::model::{KeyId, SourceId};
+
+macro_rules! events {
+    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal;)+) => {
+        /// Something that a receiver can be told.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Event {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Event {
+            /// Every event, in the order in which people read of them.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// The word used in `on`, in messages and in the state.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)+
+                }
+            }
+        }
+    };
+}
+
+events! {
+    /// A state: a key cannot be kept current.
+    Failing = "failing";
+    /// A state: the version that the source has is not pushed by itself.
+    Held = "held";
+    /// A state: the source has nothing to push.
+    Missing = "missing";
+    /// A state: the live version is older than the key's `max_age`.
+    Old = "old";
+    /// A state: a source does not answer, or does not let the rotator in.
+    SourceDown = "source_down";
+    /// A state: Flashback does not answer, or does not let the rotator in.
+    FlashbackDown = "flashback_down";
+    /// A state: what the rotator remembers cannot be read or written.
+    StateFailing = "state_failing";
+    /// A state: a changed configuration is broken, and the earlier one is in force.
+    ConfigRejected = "config_rejected";
+    /// A change: another version is live in Flashback.
+    Rotated = "rotated";
+    /// A change: the previous version is back in Flashback.
+    RolledBack = "rolled_back";
+    /// A change: what somebody else had changed in Flashback was put right.
+    DriftRepaired = "drift_repaired";
+    /// The end of a state that was told.
+    Recovered = "recovered";
+}
+
+impl Event {
+    /// Returns the event of this word.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|event| event.as_str() == word)
+    }
+}
+
+/// What a state is of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// Whether a key is kept current.
+    Key(KeyId),
+    /// The age of a key's live version.
+    Age(KeyId),
+    /// A source.
+    Source(SourceId),
+    /// Flashback.
+    Flashback,
+    /// The state of this process.
+    State,
+    /// The configuration of this process.
+    Configuration,
+}
+
+impl Subject {
+    /// The key it is of.
+    pub fn key(&self) -> Option<&KeyId> {
+        match self {
+            Self::Key(key) | Self::Age(key) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// Whether what was told of it is remembered beyond this process. What cannot be used is no place to
+    /// remember that, and a configuration that is refused is none that a process starts with.
+    pub fn is_kept(&self) -> bool {
+        !matches!(self, Self::State | Self::Configuration)
+    }
+
+    /// Reads what `Display` writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text.split_once(':') {
+            Some(("key", id)) => Self::Key(KeyId::new(id)),
+            Some(("age", id)) => Self::Age(KeyId::new(id)),
+            Some(("source", id)) => Self::Source(SourceId::new(id)),
+            None if text == "flashback" => Self::Flashback,
+            None if text == "state" => Self::State,
+            None if text == "configuration" => Self::Configuration,
+            _ => return None,
+        })
+    }
+}
+
+/// The state's word for it.
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(id) => write!(f, "key:{id}"),
+            Self::Age(id) => write!(f, "age:{id}"),
+            Self::Source(id) => write!(f, "source:{id}"),
+            Self::Flashback => f.write_str("flashback"),
+            Self::State => f.write_str("state"),
+            Self::Configuration => f.write_str("configuration"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_survives_its_text() {
+        for subject in [
+            Subject::Key(KeyId::new("a:b.c")),
+            Subject::Age(KeyId::new("k")),
+            Subject::Source(SourceId::new("vault")),
+            Subject::Flashback,
+            Subject::State,
+            Subject::Configuration,
+        ] {
+            assert_eq!(Subject::parse(&subject.to_string()), Some(subject));
+        }
+        assert_eq!(Subject::parse("another"), None);
+    }
+
+    #[test]
+    fn each_word_means_one_event() {
+        for event in Event::ALL {
+            assert_eq!(Event::of_word(event.as_str()), Some(*event));
+        }
+    }
+}

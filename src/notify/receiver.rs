@@ -1,0 +1,264 @@
+//! Where notices go: one HTTP POST for one notice.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::Utc;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Request, StatusCode, Uri};
+
+use super::format::Format;
+use super::ledger::Terms;
+use super::notice::Notice;
+use super::signature;
+use crate::credential::SharedCredential;
+use crate::lane::{Failure, Lane, Outages};
+use crate::model::ReceiverId;
+use crate::outbound::{CallError, Outbound, Settings};
+use crate::retry::{Class, Limits, class_of_status};
+use crate::telemetry::metrics::{Metrics, RECEIVER};
+use crate::words;
+
+/// The time of one POST.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How much of a refusal is read.
+const LONGEST_REFUSAL: usize = 1 << 10;
+
+/// Somebody, or something, that is told.
+pub struct Receiver {
+    /// The name of its `[notify.…]` table.
+    pub id: ReceiverId,
+    /// What it reads.
+    pub format: Format,
+    /// What it is told.
+    pub terms: Terms,
+    /// Where it is.
+    pub url: SharedCredential,
+    /// What its notices are signed with.
+    pub secret: Option<SharedCredential>,
+}
+
+/// The way to a receiver. Each notice goes over a connection of its own: the address is a secret, and
+/// stays in no buffer that lives on.
+pub struct Way {
+    lane: Lane,
+    outbound: Outbound,
+}
+
+/// A notice that did not arrive. The texts are fit to be shown.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Undelivered {
+    /// The receiver does not want it, and will not want it if it is sent again.
+    #[error("{what}")]
+    Refused {
+        /// What it said.
+        what: String,
+        /// For metrics.
+        status: String,
+    },
+    /// It may arrive if it is sent again.
+    #[error("{what}")]
+    Failed {
+        /// What went wrong.
+        what: String,
+        /// For metrics.
+        status: String,
+        /// How long the receiver asks callers to wait.
+        retry_after: Option<Duration>,
+    },
+}
+
+impl Way {
+    /// Opens the way to one receiver; nothing is called yet.
+    pub fn new(metrics: Arc<Metrics>, retry: Limits) -> Self {
+        let terms = crate::lane::Terms {
+            max_rps: None,
+            timeout: TIMEOUT,
+            places: 1,
+            retry,
+        };
+        Self {
+            lane: Lane::new(RECEIVER, terms, metrics, Arc::new(Untold)),
+            outbound: Outbound::new(Settings {
+                user_agent: Some(
+                    concat!("flashback-rotator/", env!("CARGO_PKG_VERSION")).to_owned(),
+                ),
+                ..Settings::default()
+            }),
+        }
+    }
+
+    /// Sends a notice once.
+    ///
+    /// # Errors
+    /// [`Undelivered`].
+    pub async fn send(&self, receiver: &Receiver, notice: &Notice) -> Result<(), Undelivered> {
+        let post = async {
+            let request = request(receiver, notice).await?;
+            self.post(request).await
+        };
+        self.lane.call("POST", post).await
+    }
+
+    async fn post(&self, request: Request<Bytes>) -> Result<(), Undelivered> {
+        let silent = |error: CallError| {
+            let status = match error {
+                CallError::ConnectTimeout | CallError::Timeout => "timeout",
+                CallError::Connect(_) => "connect",
+                CallError::Certificates(_) | CallError::Unsendable => "setup",
+                CallError::Broken(_) | CallError::TooLong(_) => "broken",
+            };
+            Undelivered::failed(error.to_string(), status)
+        };
+        let address = request.uri().to_string();
+        let answer = self.outbound.send_alone(request).await.map_err(silent)?;
+        let (status, retry_after) = (answer.status(), answer.retry_after());
+        if status.is_success() {
+            return Ok(());
+        }
+        let said = answer.beginning(LONGEST_REFUSAL).await.unwrap_or_default();
+        let said = String::from_utf8_lossy(&said);
+        let said = said.lines().next().unwrap_or_default();
+        let said = words::shown(said, &[&address]);
+        Err(judge(status, &said, retry_after))
+    }
+}
+
+/// What an answer that is no success means.
+fn judge(status: StatusCode, said: &str, retry_after: Option<Duration>) -> Undelivered {
+    let code = status.as_u16();
+    let said = match said {
+        "" => String::new(),
+        said => format!(": {said}"),
+    };
+    if status.is_redirection() {
+        return Undelivered::Refused {
+            what: format!(
+                "the receiver redirects ({code}), which is not followed: write its own address"
+            ),
+            status: code.to_string(),
+        };
+    }
+    let (what, status) = (
+        format!("the receiver answered {code}{said}"),
+        code.to_string(),
+    );
+    match class_of_status(code, retry_after) {
+        Class::Refused => Undelivered::Refused { what, status },
+        Class::Outage { retry_after } | Class::Transient { retry_after } => Undelivered::Failed {
+            what,
+            status,
+            retry_after,
+        },
+    }
+}
+
+/// The request, with the address and the secret as they are now.
+async fn request(receiver: &Receiver, notice: &Notice) -> Result<Request<Bytes>, Undelivered> {
+    let cannot = |what: String| Undelivered::failed(what, "setup");
+    let url = receiver.url.fetch().await;
+    let url = url.map_err(|error| cannot(format!("`url` cannot be had: {error}")))?;
+    let address: Option<Uri> = url.expose().trim().parse().ok();
+    let address = address
+        .filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
+    let address = address
+        .ok_or_else(|| cannot("what `url` refers to is not an http or https URL".to_owned()))?;
+    let (id, now) = (notice.id(), Utc::now().timestamp());
+    let body = (receiver.format.body)(notice);
+    let mut request = Request::post(address)
+        .header(
+            CONTENT_TYPE,
+            HeaderValue::from_static(receiver.format.content_type),
+        )
+        .header("webhook-id", &id)
+        .header("webhook-timestamp", now);
+    if let Some(secret) = &receiver.secret {
+        let secret = secret.fetch().await;
+        let secret = secret.map_err(|error| cannot(format!("`secret` cannot be had: {error}")))?;
+        let key = signature::key(&secret).ok_or_else(|| {
+            cannot("what `secret` refers to is no signing secret: `whsec_` and at least 24 bytes in base64, such as `echo whsec_$(openssl rand -base64 32)` makes".to_owned())
+        })?;
+        request = request.header("webhook-signature", signature::sign(&key, &id, now, &body));
+    }
+    request
+        .body(Bytes::from(body))
+        .map_err(|_| cannot("no request can be made of what `url` refers to".to_owned()))
+}
+
+impl Undelivered {
+    fn failed(what: String, status: &str) -> Self {
+        Self::Failed {
+            what,
+            status: status.to_owned(),
+            retry_after: None,
+        }
+    }
+}
+
+impl Failure for Undelivered {
+    /// A receiver's failures are waited out by whoever sends to it, one notice at a time.
+    fn class(&self) -> Class {
+        match self {
+            Self::Refused { .. } => Class::Refused,
+            Self::Failed { retry_after, .. } => Class::Transient {
+                retry_after: *retry_after,
+            },
+        }
+    }
+
+    fn status(&self) -> String {
+        match self {
+            Self::Refused { status, .. } | Self::Failed { status, .. } => status.clone(),
+        }
+    }
+
+    fn timed_out(after: Duration) -> Self {
+        let time = humantime::format_duration(after);
+        Self::failed(format!("no answer within {time}"), "timeout")
+    }
+
+    fn held_back(retry_in: Duration) -> Self {
+        Self::Failed {
+            what: "not asked: there was no answer a moment ago".to_owned(),
+            status: "held_back".to_owned(),
+            retry_after: Some(retry_in),
+        }
+    }
+}
+
+/// The notifier says what becomes of its notices.
+struct Untold;
+
+impl Outages for Untold {
+    fn unavailable(&self, _: &str, _: &str, _: Duration) {}
+    fn recovered(&self, _: &str, _: Duration) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_final_and_outages_are_not() {
+        let judged = |code, retry_after| {
+            judge(
+                StatusCode::from_u16(code).expect("a status"),
+                "no_service",
+                retry_after,
+            )
+        };
+        for code in [301, 307, 400, 401, 403, 404, 410, 422] {
+            let refused = judged(code, None);
+            assert!(matches!(refused, Undelivered::Refused { .. }), "{code}");
+        }
+        let asked = Some(Duration::from_secs(7));
+        for code in [408, 425, 429, 500, 502, 503, 504] {
+            match judged(code, asked) {
+                Undelivered::Failed { retry_after, .. } => assert_eq!(retry_after, asked),
+                other @ Undelivered::Refused { .. } => panic!("{code}: {other}"),
+            }
+        }
+    }
+}
