@@ -152,6 +152,7 @@ fn secrets_are_exposed_in_few_places() {
             "src/secret.rs",
             "src/document",
             "src/flashback/",
+            "src/notify/",
             "src/source/vault/sign_in.rs",
             "src/store/postgres/",
             "src/verify/",

@@ -163,14 +163,14 @@ fn held(record: &Record) -> Option<(&Version, &str)> {
 
 /// What is said of a live version that is older than the key's `max_age`.
 pub fn too_old(config: &KeyConfig, record: &Record, now: DateTime<Utc>) -> Option<String> {
-    let created_at = record.live.as_ref()?.created_at?;
+    let age = now - record.live.as_ref()?.created_at?;
     let max_age = config.max_age.filter(|_| config.enabled)?;
-    let old = now - created_at > TimeDelta::from_std(max_age).ok()?;
-    old.then(|| {
+    let max_age = TimeDelta::from_std(max_age).ok()?;
+    (age > max_age).then(|| {
         format!(
             "the live version is {} old, and max_age is {}: rotate it",
-            span(now - created_at),
-            humantime::format_duration(max_age)
+            span(age),
+            span(max_age)
         )
     })
 }

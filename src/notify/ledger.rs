@@ -15,6 +15,8 @@
 //! only to whom it was told. Nothing here knows a clock, a network or the state: whoever drives it gives
 //! the time, sends what [`Ledger::next`] hands out, and keeps what [`Ledger::unsaved`] gives.
 
+mod condition;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +24,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use self::condition::Condition;
 use super::event::{Event, Subject};
 use crate::model::{Change, ChangeKind, KeyId, Notified, ReceiverId, is_over};
 
@@ -75,42 +78,6 @@ impl Dispatch {
     }
 }
 
-#[derive(Debug)]
-struct Condition {
-    event: Option<Event>,
-    since: DateTime<Utc>,
-    told: Option<Event>,
-    /// What a process may have told that was killed before it could say so.
-    perhaps: Option<Event>,
-    /// This process has seen for itself how the subject stands.
-    seen: bool,
-    unsaved: bool,
-}
-
-impl Condition {
-    /// What the receiver is to be told of it now, and what that was before.
-    fn due(&self, terms: &Terms, now: DateTime<Utc>) -> Option<(Event, Option<Event>)> {
-        match self.event {
-            _ if !self.seen => None,
-            None => {
-                let told = self.told.or(self.perhaps)?;
-                let is_due = terms.on.contains(&Event::Recovered);
-                is_due.then_some((Event::Recovered, Some(told)))
-            }
-            Some(event) => {
-                let is_due = terms.on.contains(&event)
-                    && self.told != Some(event)
-                    && is_over(self.since, terms.after, now);
-                is_due.then_some((event, None))
-            }
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        self.event.is_none() && self.told.or(self.perhaps).is_none()
-    }
-}
-
 /// What one receiver knows, and what waits for it.
 #[derive(Debug)]
 pub struct Ledger {
@@ -136,17 +103,8 @@ impl Ledger {
 
     /// Takes over what the state has of a subject that this process tells of from now on.
     pub fn load(&mut self, subject: Subject, kept: &Notified, terms: &Terms, now: DateTime<Utc>) {
-        let word = |word: &Option<String>| word.as_deref().and_then(Event::of_word);
-        let (event, told) = (word(&kept.event), word(&kept.told));
-        let was_due = told.is_none() && is_over(kept.since, terms.after, now);
-        self.conditions.entry(subject).or_insert(Condition {
-            event,
-            since: kept.since,
-            told,
-            perhaps: event.filter(|_| was_due),
-            seen: false,
-            unsaved: false,
-        });
+        let kept = Condition::kept(kept, terms, now);
+        self.conditions.entry(subject).or_insert(kept);
     }
 
     /// Takes note of what is wrong with a subject now, if anything is.
@@ -157,31 +115,18 @@ impl Ledger {
         terms: &Terms,
         now: DateTime<Utc>,
     ) {
-        let Some(condition) = self.conditions.get_mut(subject) else {
-            if let Some(event) = found.filter(|event| terms.on.contains(event)) {
-                let condition = Condition {
-                    event: Some(event),
-                    since: now,
-                    told: None,
-                    perhaps: None,
-                    seen: true,
-                    unsaved: true,
-                };
-                self.conditions.insert(subject.clone(), condition);
+        match self.conditions.get_mut(subject) {
+            Some(condition) => {
+                if condition.observe(found, terms, now) {
+                    self.see_what_is_moot();
+                }
             }
-            return;
-        };
-        condition.seen = true;
-        let believes = condition.told.or(condition.perhaps).is_some();
-        if found.is_none() && believes && !terms.on.contains(&Event::Recovered) {
-            (condition.told, condition.perhaps) = (None, None);
-            condition.unsaved = true;
-        }
-        if condition.event != found {
-            condition.event = found;
-            condition.since = now;
-            condition.unsaved = true;
-            self.see_what_is_moot();
+            None => {
+                if found.is_some_and(|event| terms.on.contains(&event)) {
+                    let condition = Condition::new(found, now);
+                    self.conditions.insert(subject.clone(), condition);
+                }
+            }
         }
     }
 
@@ -308,7 +253,7 @@ impl Ledger {
         self.sending = None;
     }
 
-    fn ended(&mut self, delivered: bool, now: DateTime<Utc>) {
+    fn ended(&mut self, taken: bool, now: DateTime<Utc>) {
         let Some(dispatch) = self.sending.take() else {
             return;
         };
@@ -321,13 +266,9 @@ impl Ledger {
             }
             What::States(states) => {
                 for (subject, _) in states {
-                    let Some(condition) = self.conditions.get_mut(subject) else {
-                        continue;
-                    };
-                    let is_over = dispatch.event == Event::Recovered;
-                    condition.told = (!is_over).then_some(dispatch.event);
-                    condition.perhaps = None;
-                    condition.unsaved |= delivered || is_over;
+                    if let Some(condition) = self.conditions.get_mut(subject) {
+                        condition.tell(dispatch.event, taken);
+                    }
                 }
             }
         }
@@ -347,14 +288,7 @@ impl Ledger {
     /// Forgets a subject that is there no more, in the state, too.
     pub fn end(&mut self, subject: &Subject, now: DateTime<Utc>) {
         if let Some(condition) = self.conditions.get_mut(subject) {
-            *condition = Condition {
-                event: None,
-                since: now,
-                told: None,
-                perhaps: None,
-                seen: true,
-                unsaved: true,
-            };
+            *condition = Condition::new(None, now);
             self.see_what_is_moot();
         }
     }
@@ -383,13 +317,7 @@ impl Ledger {
         let receiver = &self.receiver;
         self.conditions.retain(|subject, condition| {
             if std::mem::take(&mut condition.unsaved) && subject.is_kept() {
-                unsaved.push(Notified {
-                    receiver: receiver.clone(),
-                    subject: subject.to_string(),
-                    event: condition.event.map(|event| event.as_str().to_owned()),
-                    since: condition.since,
-                    told: condition.told.map(|event| event.as_str().to_owned()),
-                });
+                unsaved.push(condition.line(receiver, subject));
             }
             !condition.is_over()
         });
@@ -398,14 +326,8 @@ impl Ledger {
 
     /// Takes note that this could not be saved.
     pub fn not_saved(&mut self, subject: Subject, line: &Notified) {
-        let condition = self.conditions.entry(subject).or_insert(Condition {
-            event: None,
-            since: line.since,
-            told: None,
-            perhaps: None,
-            seen: true,
-            unsaved: true,
-        });
+        let over = || Condition::new(None, line.since);
+        let condition = self.conditions.entry(subject).or_insert_with(over);
         condition.unsaved = true;
     }
 }

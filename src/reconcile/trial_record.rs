@@ -3,7 +3,7 @@
 use super::case::{Case, at, origin, stored};
 use super::trial_table::{GRACE, asked, check, push, pushed};
 use super::*;
-use crate::model::{Held, Record, Settings, Trial, Verdict};
+use crate::model::{Held, Record, Settings, Stored, Trial, Verdict};
 
 #[test]
 fn what_is_put_back_is_what_was_last_good() {
@@ -48,6 +48,40 @@ fn what_is_on_trial_keeps_its_way_back_when_it_is_written_again() {
     let proven = on_trial.validated(&Verdict::Works, asked(1));
     let moved = proven.pushed(elsewhere(two()));
     assert_eq!(fresh(&moved), Some(false));
+}
+
+/// The age is the value's: neither a new push nor a new number makes it younger.
+#[test]
+fn a_live_value_is_as_old_as_its_source_says() {
+    let created = |record: &Record| record.live.as_ref().and_then(|live| live.created_at);
+    let of = |version: &str, value: &str, said: Option<i64>, second: i64| Pushed {
+        created_at: said.map(at),
+        ..push(version, value, What::Newest, at(second))
+    };
+    let one = Case::live().record.pushed(of("2", "two", Some(50), 100));
+    assert_eq!(created(&one), Some(at(50)));
+    let again = one.pushed(of("2", "two", Some(60), 200));
+    assert_eq!(created(&again), Some(at(50)), "pushed again");
+    let renamed = one.noted(&Version::new("3"), &origin("p"));
+    assert_eq!(created(&renamed), Some(at(50)), "stored again");
+    let another = one.pushed(of("3", "three", Some(150), 200));
+    assert_eq!(created(&another), Some(at(150)));
+    // A source without versions does not say; a file's own time is that of its mount.
+    let file = one.pushed(of("fp-0@0", "file", Some(10), 300));
+    assert_eq!(created(&file), Some(at(300)));
+    // What is put back brings its time along, where its version is made of it.
+    let older = |version: &str| Pushed {
+        value: Stored {
+            version: Version::new(version),
+            ..stored("1", "one")
+        },
+        what: What::Older,
+        ..of("1", "one", Some(999), 400)
+    };
+    let back = another.pushed(older("1@2026-01-02T03:04:05.6Z"));
+    let expected = "2026-01-02T03:04:05.6Z".parse().ok();
+    assert_eq!(created(&back), expected);
+    assert_eq!(created(&another.pushed(older("an-id"))), None);
 }
 
 /// Flashback has refused to take version 1 back.

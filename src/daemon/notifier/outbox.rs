@@ -24,7 +24,7 @@ const RETRY: Limits = Limits {
 };
 
 /// How long what comes up is gathered where a format tells of many subjects at once.
-const GATHER: Duration = Duration::from_secs(5);
+const GATHER: Duration = Duration::from_secs(2);
 
 /// A receiver's outbox.
 pub struct Outbox {

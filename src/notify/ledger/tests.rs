@@ -234,6 +234,7 @@ fn what_is_refused_is_told_again_by_the_next_process_only() {
     first.observe(&key("k"), Some(Event::Failing), &terms, at(0));
     let _sending = first.next(&terms, 1, at(AFTER)).expect("due");
     first.refused(at(AFTER));
+    first.observe(&key("k"), Some(Event::Failing), &terms, at(9_000));
     assert!(first.next(&terms, 1, at(9_000)).is_none());
     let saved = first.unsaved();
     let mut next = ledger();
