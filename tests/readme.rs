@@ -224,6 +224,7 @@ fn every_metric() -> String {
     metrics.listed(&WorkspaceId::new("w"), true, 0);
     metrics.api_request("s", "read", "ok", Duration::ZERO);
     metrics.reload("accepted");
+    metrics.receiver("r");
     metrics.render()
 }
 

@@ -162,6 +162,9 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         eyes: eyes.clone(),
     };
     let leave = CancellationToken::new();
+    // It listens before any key is looked at.
+    let told = CancellationToken::new();
+    let notifier = Notifier::new(current.clone(), eyes.clone(), told.clone());
     let sharing = match &state.shared {
         None => {
             roster.renew();
@@ -177,8 +180,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
             leave.clone(),
         ))),
     };
-    let told = CancellationToken::new();
-    let notifier = services.notifier(Notifier::new(current.clone(), eyes.clone(), told.clone()));
+    let notifier = services.notifier(notifier);
     // The first word to systemd: the services add to it from here on.
     systemd::ready(&current.load()).await;
     let running = [

@@ -1,16 +1,18 @@
 //! What happens to keys, for those who want to be told.
 
+use std::sync::Arc;
+
 use tokio::sync::broadcast;
 
 use super::Unit;
 use crate::model::{Change, ChangeKind, Record, Version};
 
 /// Changes that wait for whoever listens. Nobody waits for who listens too slowly: those have missed some.
-const KEPT: usize = 4_096;
+const KEPT: usize = 1_024;
 
 /// Where changes are left. Without anybody who listens they are gone at once.
 #[derive(Clone, Debug)]
-pub struct Changes(broadcast::Sender<Change>);
+pub struct Changes(broadcast::Sender<Arc<Change>>);
 
 impl Default for Changes {
     fn default() -> Self {
@@ -20,7 +22,7 @@ impl Default for Changes {
 
 impl Changes {
     /// Listens from now on.
-    pub fn listen(&self) -> broadcast::Receiver<Change> {
+    pub fn listen(&self) -> broadcast::Receiver<Arc<Change>> {
         self.0.subscribe()
     }
 
@@ -35,7 +37,7 @@ impl Changes {
     ) {
         let settings = &unit.config.settings;
         // An error says that nobody listens.
-        let _ = self.0.send(Change {
+        let _ = self.0.send(Arc::new(Change {
             kind,
             at: chrono::Utc::now(),
             key: unit.key.clone(),
@@ -46,6 +48,6 @@ impl Changes {
             version: record.live.as_ref().map(|live| live.version.clone()),
             previous_version: previous_version.cloned(),
             reason,
-        });
+        }));
     }
 }

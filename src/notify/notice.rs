@@ -146,7 +146,7 @@ impl Notice {
             }
             Event::Recovered => match (self.was, &about.subject) {
                 (_, Subject::Age(_)) => {
-                    format!("{noun} was rotated: its live version is no longer too old")
+                    format!("the live version of {noun} is no longer too old")
                 }
                 (_, Subject::Source(_) | Subject::Flashback) => format!("{noun} answers again"),
                 (_, Subject::State) => "the state can be used again".to_owned(),

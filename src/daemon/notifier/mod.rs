@@ -44,7 +44,7 @@ const SAVE_AGAIN: Duration = Duration::from_secs(5);
 pub struct Notifier {
     current: Arc<Current>,
     eyes: Arc<DaemonEyes>,
-    changes: broadcast::Receiver<Change>,
+    changes: broadcast::Receiver<Arc<Change>>,
     /// Cancelled when what waits is to be sent, and nothing more is to come.
     leave: CancellationToken,
     conditions: Conditions,
@@ -69,7 +69,7 @@ enum Done {
 type Work = FuturesUnordered<BoxFuture<'static, Done>>;
 
 impl Notifier {
-    /// Over the fleet of the moment. It ends when `leave` is cancelled and nothing waits.
+    /// Over the fleet of the moment, from whose keys it hears from now on. It ends when `leave` is cancelled and nothing waits.
     pub fn new(current: Arc<Current>, eyes: Arc<DaemonEyes>, leave: CancellationToken) -> Self {
         Self {
             changes: current.load().engine.changes.listen(),
@@ -221,7 +221,7 @@ impl Notifier {
         self.ours = keys;
     }
 
-    fn happened(&mut self, change: Result<Change, RecvError>) {
+    fn happened(&mut self, change: Result<Arc<Change>, RecvError>) {
         let fleet = self.current.load();
         for (id, outbox) in &mut self.outboxes {
             let Some(receiver) = fleet.receivers.get(id) else {

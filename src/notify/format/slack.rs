@@ -1,4 +1,4 @@
-//! Slack's incoming webhooks, and what understands them (Mattermost, Rocket.Chat, Discord's `/slack`).
+//! Slack's incoming webhooks, and what takes the same JSON.
 //!
 //! People read it, so what happens to many keys at once is one message.
 
