@@ -10,13 +10,16 @@
 
 mod faults;
 mod turns;
+mod view;
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
+use crate::model::Outage;
 use crate::progress;
 use crate::retry::{Class, LONGEST_RETRY_AFTER, Limits, Round};
 use crate::telemetry::metrics::Metrics;
@@ -25,6 +28,7 @@ use faults::{Faults, Subject};
 pub use faults::{carried_over, on_behalf_of};
 use turns::Turns;
 pub use turns::unhurried;
+pub use view::LaneView;
 
 /// How long callers are told to wait while somebody is out to see whether the service is back. Not
 /// that one's whole time: it may be back with good news at once.
@@ -59,8 +63,9 @@ pub trait Failure: std::fmt::Display {
     }
     /// The error of a call that got no answer in time.
     fn timed_out(after: Duration) -> Self;
-    /// The error of a call that was turned away because the lane is down.
-    fn held_back(retry_in: Duration) -> Self;
+    /// The error of a call that was turned away because the lane is down, which shows `cause`: the error of
+    /// the last call that found the service away.
+    fn held_back(retry_in: Duration, cause: &str) -> Self;
 }
 
 /// Is told when a service goes away and comes back.
@@ -97,45 +102,24 @@ pub struct Lane {
 /// Whether the service is taken to be there.
 #[derive(Debug)]
 struct Gate {
-    has_answered: bool,
+    /// Since when the service has been taken to be there, by an answer of it.
+    up_since: Option<DateTime<Utc>>,
     /// When a call last worked, or was refused as it should be.
     last_success: Option<Instant>,
     faults: Faults,
     down: Option<Down>,
+    /// The last outage that is over.
+    last_outage: Option<Outage>,
     /// Another lane has taken its place, and tells of the service from now on.
     replaced: bool,
 }
 
-/// What is known of a lane without a way to call through it.
-#[derive(Clone)]
-pub struct LaneView(Arc<Mutex<Gate>>);
-
-impl LaneView {
-    /// Whether the service is taken to be there.
-    pub fn is_up(&self) -> bool {
-        lock(&self.0).down.is_none()
-    }
-
-    /// Whether the service has answered to anything yet.
-    pub fn has_answered(&self) -> bool {
-        lock(&self.0).has_answered
-    }
-
-    /// Whether both are of one lane.
-    pub fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
-    /// Another lane stands before the service, or none any more. Calls under way end as they do,
-    /// and what they find is no longer told: it would be taken for what the new lane found.
-    pub fn replaced(&self) {
-        lock(&self.0).replaced = true;
-    }
-}
-
 #[derive(Debug)]
 struct Down {
-    since: Instant,
+    began: Instant,
+    since: DateTime<Utc>,
+    /// What the last call that found the service away said.
+    error: String,
     round: Round,
     /// Nobody goes before this.
     until: Instant,
@@ -158,10 +142,11 @@ impl Lane {
             terms,
             turns: Turns::new(terms.places, terms.max_rps),
             gate: Arc::new(Mutex::new(Gate {
-                has_answered: false,
+                up_since: None,
                 last_success: None,
                 faults: Faults::default(),
                 down: None,
+                last_outage: None,
                 replaced: false,
             })),
             metrics,
@@ -176,7 +161,7 @@ impl Lane {
 
     /// What is known of it, for whoever does not call.
     pub fn view(&self) -> LaneView {
-        LaneView(Arc::clone(&self.gate))
+        LaneView::of(&self.gate)
     }
 
     /// Takes note of a sign-in that the service has answered.
@@ -187,11 +172,12 @@ impl Lane {
         }
     }
 
-    /// How long a call made now would be turned away for, if it would.
-    pub fn held_back_for(&self) -> Option<Duration> {
+    /// The error that a call made now would be turned away with, if it would.
+    pub fn held_back<E: Failure>(&self) -> Option<E> {
         let gate = lock(&self.gate);
         let down = gate.down.as_ref()?;
-        self.closed(down, Instant::now())
+        let wait = self.closed(down, Instant::now())?;
+        Some(E::held_back(wait, &down.error))
     }
 
     fn closed(&self, down: &Down, now: Instant) -> Option<Duration> {
@@ -243,11 +229,11 @@ impl Lane {
         call: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
         // One that is turned away takes no place, and nothing of the budget.
-        if let Some(wait) = self.held_back_for() {
-            return Err(E::held_back(wait));
+        if let Some(error) = self.held_back() {
+            return Err(error);
         }
         let _place = self.turns.take().await;
-        let mut probe = self.admit().map_err(E::held_back)?;
+        let mut probe = self.admit()?;
         let started = Instant::now();
         let result = match tokio::time::timeout(self.terms.timeout, call).await {
             Ok(result) => result,
@@ -278,12 +264,12 @@ impl Lane {
         result
     }
 
-    fn admit(&self) -> Result<Probe<'_>, Duration> {
+    fn admit<E: Failure>(&self) -> Result<Probe<'_>, E> {
         let mut gate = lock(&self.gate);
         let now = Instant::now();
         if let Some(down) = &mut gate.down {
             if let Some(wait) = self.closed(down, now) {
-                return Err(wait);
+                return Err(E::held_back(wait, &down.error));
             }
             down.probed_until = Some(now + self.terms.timeout);
         }
@@ -305,7 +291,7 @@ impl Lane {
     /// Whether it wants to be called again is another question, which only a call made since can answer.
     fn answered(&self, probed: bool, worked: bool) {
         let mut gate = lock(&self.gate);
-        gate.has_answered = true;
+        gate.up_since.get_or_insert_with(Utc::now);
         if worked {
             let now = Instant::now();
             gate.last_success = Some(now);
@@ -313,11 +299,17 @@ impl Lane {
         }
         let ends = |down: &mut Down| probed || (worked && !down.quiet);
         let ended = gate.down.take_if(ends);
-        if let Some(down) = ended
-            && !gate.replaced
-        {
+        let Some(down) = ended else { return };
+        let until = Utc::now();
+        gate.up_since = Some(until);
+        gate.last_outage = Some(Outage {
+            since: down.since,
+            until,
+            error: down.error,
+        });
+        if !gate.replaced {
             self.metrics.service_up(&self.service, true);
-            self.outages.recovered(&self.service, down.since.elapsed());
+            self.outages.recovered(&self.service, down.began.elapsed());
         }
     }
 
@@ -357,6 +349,7 @@ impl Lane {
             }
             return;
         }
+        let error = error.to_string();
         let first = gate.down.is_none();
         // An outage has no end by itself: its round is never given up.
         let forever = Limits {
@@ -364,7 +357,9 @@ impl Lane {
             ..self.terms.retry
         };
         let down = gate.down.get_or_insert_with(|| Down {
-            since: now,
+            began: now,
+            since: Utc::now(),
+            error: error.clone(),
             round: Round::begin(forever),
             until: now,
             quiet,
@@ -380,6 +375,7 @@ impl Lane {
         }
         down.probed_until = None;
         down.quiet = quiet;
+        down.error.clone_from(&error);
         let wait = down.round.next_wait(retry_after);
         let mut wait = wait.unwrap_or(self.terms.retry.max);
         if !quiet {
@@ -389,8 +385,7 @@ impl Lane {
         self.metrics.retry(&self.service);
         if first && !gate.replaced {
             self.metrics.service_up(&self.service, false);
-            self.outages
-                .unavailable(&self.service, &error.to_string(), wait);
+            self.outages.unavailable(&self.service, &error, wait);
         }
     }
 }

@@ -15,8 +15,8 @@ use flashback_rotator::flashback::{
 };
 use flashback_rotator::lane::{Lane, Outages};
 use flashback_rotator::model::{
-    AiLlmId, Appearance, Edit, HistoryRow, KeyId, Listed, LookNote, Notified, Observation, Order,
-    Record, Settings, SourceId, TargetKind, Verifier, Version, WorkspaceId,
+    AiLlmId, Appearance, DaemonReport, Daemons, Edit, HistoryRow, KeyId, Listed, LookNote,
+    Notified, Observation, Order, Record, Settings, SourceId, TargetKind, Verifier, Version, WorkspaceId,
 };
 use flashback_rotator::scheduler::{Looked, Looker, pace};
 use flashback_rotator::secret::{Credentials, Fingerprinter};
@@ -188,6 +188,14 @@ impl Store for Map {
                 record.look = note;
             }
         });
+    }
+
+    async fn leave_report(&self, _: &DaemonReport, _: bool) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn daemons(&self) -> Result<Daemons, StoreError> {
+        Ok(Daemons::none())
     }
 
     fn failing(&self) -> Option<StoreError> {

@@ -141,7 +141,8 @@ impl Flashback for FakeFlashback {
 
     fn held_back(&self) -> Option<FlashbackError> {
         let retry_in = (*lock(&self.held_back))?;
-        Some(FlashbackError::HeldBack { retry_in })
+        let cause = "Flashback answered 503".to_owned();
+        Some(FlashbackError::HeldBack { cause, retry_in })
     }
 
     async fn sign_in(&self) -> Result<String, FlashbackError> {

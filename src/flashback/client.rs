@@ -279,11 +279,8 @@ impl Flashback for Client {
     }
 
     fn held_back(&self) -> Option<FlashbackError> {
-        let retry_in = self.exchange.lane.held_back_for()?;
-        Some(
-            self.session
-                .explained(FlashbackError::HeldBack { retry_in }),
-        )
+        let error = self.exchange.lane.held_back()?;
+        Some(self.session.explained(error))
     }
 
     /// To be known is enough: an account may write where it may not list.

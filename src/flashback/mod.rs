@@ -183,8 +183,10 @@ pub enum FlashbackError {
         what: String,
     },
     /// Flashback is away; the call was not made.
-    #[error("Flashback is held back after a failure")]
+    #[error("{cause}")]
     HeldBack {
+        /// What the last call found that was made.
+        cause: String,
         /// When to come back.
         retry_in: Duration,
     },
@@ -224,7 +226,7 @@ impl Failure for FlashbackError {
             Self::Faulty { retry_after, .. } => Class::Transient {
                 retry_after: *retry_after,
             },
-            Self::HeldBack { retry_in } => Class::Outage {
+            Self::HeldBack { retry_in, .. } => Class::Outage {
                 retry_after: Some(*retry_in),
             },
             Self::NotFound { .. } | Self::Refused { .. } | Self::Unsendable { .. } => {
@@ -258,7 +260,10 @@ impl Failure for FlashbackError {
         }
     }
 
-    fn held_back(retry_in: Duration) -> Self {
-        Self::HeldBack { retry_in }
+    fn held_back(retry_in: Duration, cause: &str) -> Self {
+        Self::HeldBack {
+            cause: cause.to_owned(),
+            retry_in,
+        }
     }
 }

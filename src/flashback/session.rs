@@ -126,7 +126,7 @@ impl Session {
     /// the cause.
     pub fn explained(&self, error: FlashbackError) -> FlashbackError {
         match (error, &self.0.trouble()) {
-            (FlashbackError::HeldBack { retry_in }, Some(trouble)) => after(trouble, retry_in),
+            (FlashbackError::HeldBack { retry_in, .. }, Some(trouble)) => after(trouble, retry_in),
             (error, _) => error,
         }
     }

@@ -13,8 +13,8 @@ enum Fault {
     Refused,
     #[error("timed out")]
     TimedOut,
-    #[error("held back")]
-    HeldBack(Duration),
+    #[error("{1}")]
+    HeldBack(Duration, String),
 }
 
 impl Failure for Fault {
@@ -25,7 +25,7 @@ impl Failure for Fault {
                 retry_after: *retry_after,
             },
             Self::Ill => Class::Transient { retry_after: None },
-            Self::Refused | Self::HeldBack(_) => Class::Refused,
+            Self::Refused | Self::HeldBack(..) => Class::Refused,
         }
     }
     fn status(&self) -> String {
@@ -34,8 +34,8 @@ impl Failure for Fault {
     fn timed_out(_: Duration) -> Self {
         Self::TimedOut
     }
-    fn held_back(retry_in: Duration) -> Self {
-        Self::HeldBack(retry_in)
+    fn held_back(retry_in: Duration, cause: &str) -> Self {
+        Self::HeldBack(retry_in, cause.to_owned())
     }
 }
 
@@ -82,7 +82,7 @@ async fn an_outage_is_reported_once_and_probed_by_one_call() {
     }
     assert!(matches!(
         lane.call("op", well()).await,
-        Err(Fault::HeldBack(_))
+        Err(Fault::HeldBack(..))
     ));
     assert_eq!(*lock(&seen.0), ["unavailable"]);
 
@@ -95,7 +95,7 @@ async fn an_outage_is_reported_once_and_probed_by_one_call() {
     );
     assert!(matches!(
         lane.call("op", well()).await,
-        Err(Fault::HeldBack(_))
+        Err(Fault::HeldBack(..))
     ));
     assert!(matches!(hang.await, Err(Fault::TimedOut)));
 
@@ -203,7 +203,7 @@ async fn who_is_turned_away_takes_no_budget_and_no_place() {
     let started = Instant::now();
     for _ in 0..1_000 {
         let turned_away = lane.call("op", well()).await;
-        assert!(matches!(turned_away, Err(Fault::HeldBack(_))));
+        assert!(matches!(turned_away, Err(Fault::HeldBack(..))));
     }
     assert_eq!(started.elapsed(), Duration::ZERO);
     tokio::time::advance(lane.down_for().expect("down")).await;
@@ -220,7 +220,7 @@ async fn while_one_goes_to_see_the_others_do_not_come_back_at_once() {
     let hang = lane.call("op", std::future::pending::<Result<(), Fault>>());
     tokio::pin!(hang);
     assert!(futures_util::poll!(&mut hang).is_pending());
-    let Err(Fault::HeldBack(wait)) = lane.call("op", well()).await else {
+    let Err(Fault::HeldBack(wait, _)) = lane.call("op", well()).await else {
         panic!("turned away")
     };
     assert_eq!(wait, WHILE_PROBED);

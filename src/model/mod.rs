@@ -5,10 +5,12 @@
 
 mod change;
 mod clock;
+mod daemon;
 mod edits;
 mod hold;
 mod notified;
 mod record;
+mod service;
 pub mod strip;
 mod target;
 mod trial;
@@ -22,12 +24,16 @@ use serde::{Deserialize, Serialize};
 
 pub use self::change::{Change, ChangeKind};
 pub use self::clock::{is_ahead, is_over};
+pub use self::daemon::{
+    BEAT, ConfigurationReport, DaemonReport, Daemons, KnownDaemon, LastReport, Rejected,
+};
 pub use self::edits::{Edit, Edits};
 pub use self::hold::{Fence, Hold, Repair, ReplicaId};
 pub use self::notified::Notified;
 pub use self::record::{
     Held, Intent, Live, LookNote, Problem, ProblemKind, Record, Refusal, Shown, Stored, Told,
 };
+pub use self::service::{Outage, ServiceHealth, ServiceStatus};
 pub use self::strip::{Mark, Strip};
 pub use self::target::{Appearance, Listed, Target, TargetKind};
 pub use self::trial::{Asked, Stage, Trial, Verdict, Verifier};

@@ -240,8 +240,10 @@ pub enum SourceError {
         what: String,
     },
     /// The source is away; the call was not made.
-    #[error("the source is held back after a failure")]
+    #[error("{cause}")]
     HeldBack {
+        /// What the last call found that was made.
+        cause: String,
         /// When to come back.
         retry_in: Duration,
     },
@@ -254,7 +256,7 @@ impl Failure for SourceError {
                 retry_after: *retry_after,
             },
             Self::SignIn { .. } => Class::Outage { retry_after: None },
-            Self::HeldBack { retry_in } => Class::Outage {
+            Self::HeldBack { retry_in, .. } => Class::Outage {
                 retry_after: Some(*retry_in),
             },
             Self::Protocol { .. } => Class::Transient { retry_after: None },
@@ -282,7 +284,10 @@ impl Failure for SourceError {
         }
     }
 
-    fn held_back(retry_in: Duration) -> Self {
-        Self::HeldBack { retry_in }
+    fn held_back(retry_in: Duration, cause: &str) -> Self {
+        Self::HeldBack {
+            cause: cause.to_owned(),
+            retry_in,
+        }
     }
 }

@@ -28,7 +28,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::StateConfig;
 use crate::model::{
-    AiLlmId, Edit, HistoryRow, KeyId, LookNote, Notified, Order, Record, Verifier, WorkspaceId,
+    AiLlmId, DaemonReport, Daemons, Edit, HistoryRow, KeyId, LookNote, Notified, Order, Record, Verifier,
+    WorkspaceId,
 };
 use crate::secret::Fingerprinter;
 use crate::words;
@@ -175,6 +176,20 @@ pub trait Store: Send + Sync {
     /// [`StoreError`]; nothing was written then.
     async fn save_notified(&self, lines: &[Notified]) -> Result<(), StoreError>;
 
+    /// Leaves how this daemon stands, in the place of what it left before; `stopped` where it is the last
+    /// time.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was left before stands then.
+    async fn leave_report(&self, report: &DaemonReport, stopped: bool) -> Result<(), StoreError>;
+
+    /// What is known of the daemons on this state: those that run and, where none does, the last that
+    /// did.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn daemons(&self) -> Result<Daemons, StoreError>;
+
     /// Why this process cannot use the state, where what it last tried failed: a write, which is tried
     /// again every few seconds until one succeeds, or the question it asks all the time.
     fn failing(&self) -> Option<StoreError>;
@@ -236,6 +251,16 @@ pub enum Request {
         /// Which key.
         key: KeyId,
     },
+    /// What a pass would do. Changes nothing.
+    Plan {
+        /// Which keys; all of them where empty.
+        keys: Vec<KeyId>,
+    },
+    /// How keys stand, by the configuration in force.
+    Status {
+        /// Which keys; all of them where empty.
+        keys: Vec<KeyId>,
+    },
 }
 
 impl Request {
@@ -249,6 +274,7 @@ impl Request {
                 keys, force: true, ..
             } => (keys.clone(), Order::Force),
             Self::Rollback { key } => (vec![key.clone()], Order::RollBack),
+            Self::Plan { keys } | Self::Status { keys } => (keys.clone(), Order::None),
         }
     }
 
@@ -258,7 +284,7 @@ impl Request {
             Self::Sync {
                 answer_within_ms, ..
             } => answer_within_ms.map(Duration::from_millis),
-            Self::Rollback { .. } => None,
+            Self::Rollback { .. } | Self::Plan { .. } | Self::Status { .. } => None,
         }
     }
 }

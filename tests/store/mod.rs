@@ -2,6 +2,7 @@
 
 mod contract;
 mod crash;
+mod daemons;
 mod database;
 mod file;
 mod marks;

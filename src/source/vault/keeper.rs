@@ -61,8 +61,8 @@ impl Failure for Gentle {
     fn timed_out(after: Duration) -> Self {
         Self(SourceError::timed_out(after))
     }
-    fn held_back(retry_in: Duration) -> Self {
-        Self(SourceError::held_back(retry_in))
+    fn held_back(retry_in: Duration, cause: &str) -> Self {
+        Self(SourceError::held_back(retry_in, cause))
     }
 }
 

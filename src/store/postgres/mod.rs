@@ -7,6 +7,7 @@
 //! been done: each can be done again without harm.
 
 mod connect;
+mod daemons;
 mod edits;
 mod notes;
 mod notified;
@@ -39,7 +40,8 @@ use super::{Request, RequestId, RequestState, Store, StoreError};
 use crate::config::{PostgresConfig, SecretRef};
 use crate::credential::{FromEnv, FromFile, FromSystemd, SharedCredential};
 use crate::model::{
-    Edit, HistoryRow, KeyId, LookNote, Notified, Record, ReplicaId, Verifier, WorkspaceId,
+    DaemonReport, Daemons, Edit, HistoryRow, KeyId, LookNote, Notified, Record, ReplicaId, Verifier,
+    WorkspaceId,
 };
 use crate::secret::Fingerprinter;
 use crate::telemetry::panics::{Task, within};
@@ -228,6 +230,14 @@ impl Store for Postgres {
     async fn save_notified(&self, lines: &[Notified]) -> Result<(), StoreError> {
         let put = self.inner.put_notified(lines).await;
         self.inner.health.written(put)
+    }
+
+    async fn leave_report(&self, report: &DaemonReport, stopped: bool) -> Result<(), StoreError> {
+        self.inner.leave(report, stopped).await
+    }
+
+    async fn daemons(&self) -> Result<Daemons, StoreError> {
+        self.inner.known_daemons().await
     }
 
     fn failing(&self) -> Option<StoreError> {

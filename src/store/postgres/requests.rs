@@ -209,5 +209,7 @@ fn part(request: &str, keys: Vec<KeyId>) -> Option<Request> {
             answer_within_ms,
         },
         Request::Rollback { key } => Request::Rollback { key },
+        Request::Plan { .. } => Request::Plan { keys },
+        Request::Status { .. } => Request::Status { keys },
     })
 }

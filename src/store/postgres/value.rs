@@ -30,6 +30,7 @@ parameter! {
     time: TIMESTAMPTZ;
     times: TIMESTAMPTZ_ARRAY;
     seconds: FLOAT8;
+    boolean: BOOL;
     bools: BOOL_ARRAY;
     bytes: BYTEA;
     json: JSON;

@@ -7,6 +7,7 @@
 //! written without that.
 
 mod columns;
+mod daemons;
 mod desk;
 mod edits;
 mod lock;
@@ -37,8 +38,14 @@ use self::saves::Save;
 use super::edits::{Heard, Watch};
 use super::health::Health;
 use super::{Request, RequestId, RequestState, Store, StoreError};
-use crate::model::{Edit, HistoryRow, KeyId, LookNote, Notified, Record, Verifier, WorkspaceId};
+use crate::model::{
+    DaemonReport, Daemons, Edit, HistoryRow, KeyId, KnownDaemon, LastReport, LookNote, Notified, Record,
+    Verifier, WorkspaceId,
+};
 use crate::secret::Fingerprinter;
+
+/// What the lock's line begins with where a daemon holds it, and not a command.
+pub const DAEMON: &str = "flashback-rotator run";
 
 /// A state file that is open. When it is dropped, the last notes are written and the lock is free.
 pub struct Sqlite {
@@ -174,6 +181,12 @@ impl Sqlite {
     }
 }
 
+/// How the lock's line names a process that is called `name` among replicas.
+fn host_and_process(name: &str) -> String {
+    let (host, process) = name.rsplit_once('/').unwrap_or((name, ""));
+    format!("host {host}, process {process} there")
+}
+
 impl Drop for Sqlite {
     fn drop(&mut self) {
         drop(self.jobs.take());
@@ -265,6 +278,36 @@ impl Store for Sqlite {
     async fn save_notified(&self, lines: &[Notified]) -> Result<(), StoreError> {
         let lines = lines.to_vec();
         self.ask(move |desk| desk.save_notified(&lines)).await
+    }
+
+    async fn leave_report(&self, report: &DaemonReport, stopped: bool) -> Result<(), StoreError> {
+        let report = report.clone();
+        self.ask(move |desk| desk.leave_report(report, stopped))
+            .await
+    }
+
+    /// The lock tells whether a daemon is alive, however it ended.
+    async fn daemons(&self) -> Result<Daemons, StoreError> {
+        let holder = Self::holder(self.place.path());
+        let running = holder.filter(|holder| holder.starts_with(DAEMON));
+        let last = self.ask(Desk::last_report).await?;
+        // One that is starting has left nothing yet: what there is is its predecessor's.
+        let own = |last: &LastReport| match &running {
+            Some(holder) => holder.contains(&host_and_process(&last.report.name)),
+            None => true,
+        };
+        let last = last.filter(own);
+        let name = last.as_ref().map(|last| last.report.name.clone());
+        let daemon = name.or_else(|| running.clone()).map(|name| KnownDaemon {
+            name,
+            alive: running.is_some(),
+            keys: None,
+            last,
+        });
+        Ok(Daemons {
+            now: Utc::now(),
+            all: daemon.into_iter().collect(),
+        })
     }
 
     fn failing(&self) -> Option<StoreError> {

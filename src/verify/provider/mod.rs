@@ -208,12 +208,8 @@ impl Failure for NotTaken {
         Self::silent(format!("no answer within {time}"), "timeout")
     }
 
-    fn held_back(retry_in: Duration) -> Self {
-        Self::of(
-            Kind::HeldBack(retry_in),
-            "not asked: there was no answer a moment ago".to_owned(),
-            "held_back",
-        )
+    fn held_back(retry_in: Duration, cause: &str) -> Self {
+        Self::of(Kind::HeldBack(retry_in), cause.to_owned(), "held_back")
     }
 }
 

@@ -1,7 +1,7 @@
 //! The state of a key that others may claim: a real one, whose saves go as the test says.
 
 use super::*;
-use crate::model::{Edit, HistoryRow, LookNote, Notified, Verifier};
+use crate::model::{DaemonReport, Daemons, Edit, HistoryRow, LookNote, Notified, Verifier};
 use crate::store::edits::{Heard, Watch};
 use crate::store::{Request, RequestId, RequestState};
 
@@ -42,6 +42,14 @@ impl Store for Claimed {
 
     async fn flush(&self) -> Result<(), StoreError> {
         self.records.flush().await
+    }
+
+    async fn leave_report(&self, report: &DaemonReport, stopped: bool) -> Result<(), StoreError> {
+        self.records.leave_report(report, stopped).await
+    }
+
+    async fn daemons(&self) -> Result<Daemons, StoreError> {
+        self.records.daemons().await
     }
 
     fn failing(&self) -> Option<StoreError> {
