@@ -1,9 +1,11 @@
 //! `rollback`: the previous version goes back in, and the newer one is held.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use super::{End, desk, work};
-use crate::store::Request;
+use super::{End, desk, fail, table, work};
+use crate::engine::row::Row;
+use crate::store::{self, Request};
 
 /// What `rollback` takes.
 #[derive(Debug, clap::Args)]
@@ -29,8 +31,31 @@ pub async fn run(path: Option<&Path>, args: &Args) -> End {
 async fn rollback(path: Option<&Path>, args: &Args) -> Result<End, End> {
     let config = desk::load(path)?.config;
     let mut keys = desk::known_keys(&config, std::slice::from_ref(&args.key))?;
-    let request = Request::Rollback {
-        key: keys.remove(0),
-    };
-    work::carry_out("rollback", config, &request, None, args.json).await
+    let key = keys.remove(0);
+    let settings = Arc::clone(&config.keys[&key]);
+    let state = config.state.clone();
+    let request = Request::Rollback { key: key.clone() };
+    let (end, _) = work::carry_out("rollback", config, &request, None, args.json).await?;
+    if matches!(end, End::Done)
+        && !args.json
+        && let Some(store) = store::open_beside(&state).await.map_err(fail)?
+    {
+        let record = store.load(&key).await.map_err(fail)?;
+        if let Some(words) = stands(&Row::of_record(&key, &settings, &record)) {
+            desk::print(format_args!("\n{words}"));
+        }
+    }
+    Ok(end)
+}
+
+/// What came of it: which version is live, which is held, and how to release it.
+fn stands(row: &Row) -> Option<String> {
+    let key = &row.key;
+    let live = table::plain(row.version.as_deref()?);
+    let held = row.standing.as_ref()?.held_version.as_deref()?;
+    let held = table::plain(held);
+    Some(format!(
+        "Version {live} is live. Version {held} is held until the source has another one.\n\
+         To release it: flashback-rotator sync {key} --force"
+    ))
 }

@@ -13,7 +13,7 @@ use crate::lease::Holdings;
 use crate::sharing::Terms;
 use crate::store::postgres::Postgres;
 use crate::store::share::{Member, Role, Share};
-use crate::store::sqlite::Sqlite;
+use crate::store::sqlite::{Sqlite, on_host};
 use crate::store::{Store, StoreError};
 use crate::telemetry::event;
 
@@ -114,17 +114,8 @@ async fn open_file(path: &Path) -> Result<Sqlite, StoreError> {
 /// in another container with its own process numbers.
 pub fn holder(command: &str) -> String {
     let now = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
-    let place = place(&host(), std::process::id());
-    format!("flashback-rotator {command} on host {place}, since {now}")
-}
-
-/// Names a process on a host. The number 1 is left out: it is that of each container's first process, and
-/// there the host's name is the container's or the pod's.
-fn place(host: &str, process: u32) -> String {
-    match process {
-        1 => host.to_owned(),
-        _ => format!("{host}, process {process} there"),
-    }
+    let place = on_host(&host(), &std::process::id().to_string());
+    format!("flashback-rotator {command} {place} since {now}")
 }
 
 async fn wait_for(config: &PostgresConfig) -> Result<Postgres, StoreError> {
@@ -156,18 +147,4 @@ pub(super) fn host() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = Some(host.trim()).filter(|host| !host.is_empty());
     host.unwrap_or("localhost").to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::place;
-
-    #[test]
-    fn a_pod_is_named_without_a_process_number() {
-        assert_eq!(
-            place("rotator-5d9c7b6f4-x2k8p", 1),
-            "rotator-5d9c7b6f4-x2k8p"
-        );
-        assert_eq!(place("vm-1", 4711), "vm-1, process 4711 there");
-    }
 }

@@ -36,7 +36,7 @@ use crate::lane::{Failure, on_behalf_of};
 use crate::lease::Holdings;
 use crate::model::{LookNote, Order, Problem, ProblemKind, Record};
 use crate::progress::Checks;
-use crate::reconcile::Rules;
+use crate::reconcile::{Rest, Rules};
 use crate::retry::{Class, Limits, Round};
 use crate::secret::Fingerprinter;
 use crate::source::SourceError;
@@ -52,8 +52,8 @@ pub use unit::{Seen, Turn, Unit};
 
 use done::Done;
 use next::next_after;
-use pass::Pass;
-use problem::{flashback_problem, problem_of, source_problem};
+use pass::{Pass, Verdict};
+use problem::{flashback_problem, no_way_back, problem_of, source_problem};
 use row::{Row, State};
 
 /// What every look needs.
@@ -170,6 +170,17 @@ impl Engine {
             turn.trimmed = Some(Box::new(version));
         }
         let (next, problem) = match ended {
+            // The key stands as it did, and so does what is known to be wrong with it.
+            Ok(Verdict::Rested(Rest::NoWayBack(why))) if order == Order::RollBack => {
+                let problem = no_way_back(&why);
+                let row = Row::of_pass(&unit.key, &unit.config, &record, &done, Some(&problem));
+                return Look {
+                    next: Next::OnSchedule,
+                    row,
+                    well: false,
+                    order: Order::None,
+                };
+            }
             Ok(verdict) => {
                 turn.round = None;
                 let problem = problem_of(&verdict, unit).await;

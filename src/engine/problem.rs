@@ -25,6 +25,13 @@ pub fn flashback_problem(error: &FlashbackError) -> Problem {
     }
 }
 
+pub fn no_way_back(why: &str) -> Problem {
+    Problem {
+        kind: ProblemKind::Verification,
+        error: format!("cannot roll back: {why}"),
+    }
+}
+
 pub async fn problem_of(verdict: &Verdict, unit: &Unit) -> Option<Problem> {
     let (kind, error) = match verdict {
         Verdict::Would => return None,
@@ -43,10 +50,7 @@ pub async fn problem_of(verdict: &Verdict, unit: &Unit) -> Option<Problem> {
                 ProblemKind::Verification,
                 format!("the key in Flashback does not work: {said}"),
             ),
-            Rest::NoWayBack(why) => (
-                ProblemKind::Verification,
-                format!("cannot roll back: {why}"),
-            ),
+            Rest::NoWayBack(why) => return Some(no_way_back(why)),
         },
     };
     Some(Problem { kind, error })

@@ -29,6 +29,7 @@ impl Pass<'_> {
         let before = self.record.clone();
         let started = Instant::now();
         self.done.push = Some((action, reason.clone()));
+        self.done.version = Some(value.version.clone());
         self.done.started = Some(Started {
             at: started,
             version: value.version.clone(),

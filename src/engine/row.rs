@@ -29,7 +29,7 @@ pub struct Row {
     /// `stored-key` where that is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub target: Option<String>,
-    /// `status`: the version live in Flashback. `plan` and `sync`: the store's.
+    /// `status`: the version live in Flashback. `plan` and `sync`: the store's, or the one that is put back.
     pub version: Option<String>,
     /// What is wrong; never a value.
     pub error: Option<String>,
@@ -93,6 +93,12 @@ pub enum State {
 }
 
 impl State {
+    /// How the key of a row of `status` stands.
+    pub fn of(row: &Row) -> Self {
+        let standing = row.standing.as_ref();
+        standing.map_or(Self::Pending, |standing| standing.state)
+    }
+
     /// The word used in JSON and tables.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -103,6 +109,11 @@ impl State {
             Self::Missing => "missing",
             Self::Disabled => "disabled",
         }
+    }
+
+    /// Whether somebody should know of it: what the source holds is not live, and will not be by itself.
+    pub fn is_wrong(self) -> bool {
+        matches!(self, Self::Failing | Self::Missing | Self::Held)
     }
 
     /// What a look that found this leaves in the key's [`Strip`](crate::model::Strip).

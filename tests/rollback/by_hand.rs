@@ -14,6 +14,7 @@ async fn a_version_is_put_back_by_hand_and_stays_until_somebody_says_so() {
         (&row["action"], &row["reason"]),
         (&json!("update"), &json!("rolled back"))
     );
+    assert_eq!(row["version"], "1", "the one that is live now");
     assert!(scene.holds("sk-good"));
     scene
         .rotator
@@ -38,6 +39,13 @@ async fn a_version_is_put_back_by_hand_and_stays_until_somebody_says_so() {
     assert!(scene.rotator.stop().await.success());
     let output = scene.rotator.command(&["rollback", "k"]).await;
     assert_eq!(output.status.code(), Some(0));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    for part in [
+        "Version 1 is live. Version 2 is held",
+        "To release it: flashback-rotator sync k --force",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
     assert!(scene.holds("sk-good"));
     let plan = scene.rotator.json(&["plan"]).await;
     assert_eq!(plan["keys"][0]["action"], "hold");

@@ -181,10 +181,19 @@ impl Sqlite {
     }
 }
 
+/// Names a process in the lock's line. The number 1 is left out: it is that of each container's first process,
+/// and there the host's name is the container's or the pod's.
+pub fn on_host(host: &str, process: &str) -> String {
+    match process {
+        "1" => format!("on host {host},"),
+        _ => format!("on host {host}, process {process} there,"),
+    }
+}
+
 /// How the lock's line names a process that is called `name` among replicas.
-fn host_and_process(name: &str) -> String {
+fn in_the_line(name: &str) -> String {
     let (host, process) = name.rsplit_once('/').unwrap_or((name, ""));
-    format!("host {host}, process {process} there")
+    on_host(host, process)
 }
 
 impl Drop for Sqlite {
@@ -293,7 +302,7 @@ impl Store for Sqlite {
         let last = self.ask(Desk::last_report).await?;
         // One that is starting has left nothing yet: what there is is its predecessor's.
         let own = |last: &LastReport| match &running {
-            Some(holder) => holder.contains(&host_and_process(&last.report.name)),
+            Some(holder) => holder.contains(&in_the_line(&last.report.name)),
             None => true,
         };
         let last = last.filter(own);

@@ -230,3 +230,11 @@ async fn one_that_fails_fails_no_neighbour() {
     }
     assert_eq!(store.load_all().await.expect("read").len(), 8);
 }
+
+#[test]
+fn a_pod_is_named_without_a_process_number() {
+    let pod = "rotator-5d9c7b6f4-x2k8p";
+    assert_eq!(on_host(pod, "1"), format!("on host {pod},"));
+    assert_eq!(on_host("vm-1", "4711"), "on host vm-1, process 4711 there,");
+    assert_eq!(in_the_line("vm-1/4711"), on_host("vm-1", "4711"));
+}
