@@ -49,6 +49,7 @@ pub mod settled;
 pub mod sharing;
 pub mod source;
 pub mod span;
+pub mod status;
 pub mod store;
 pub mod supervise;
 pub mod telemetry;

@@ -48,6 +48,7 @@ async fn whatever_panics_goes_on() {
         ("ring_turned:2", "ring"),
         ("cron_looked:2", "cron"),
         ("desk_looked:2", "desk"),
+        ("heartbeat:2", "heartbeat"),
         ("config_polled:2", "reload"),
         ("connection_taken:2", "http"),
         ("signing_in", "sign_in"),

@@ -1,6 +1,7 @@
 //! From the tables to one [`Config`], and what only shows when all of them are known.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
 
 use super::findings::{Findings, Reference};
@@ -71,6 +72,30 @@ pub(super) fn assemble(
             .collect::<Option<_>>()?,
         keys: keys?,
     })
+}
+
+/// Reads no more than where the state is and where the daemon answers: what is asked of a configuration whose
+/// other tables may be broken. `None` for what is wrong itself.
+pub(super) fn peek(
+    tree: &Tree,
+    reference: &Tree,
+    default_state: PathBuf,
+    findings: &mut Findings,
+) -> (Option<StateConfig>, Option<SocketAddr>) {
+    let mut root = Reader {
+        tree,
+        spot: Spot::new(super::findings::REFERENCE + 1, &(0..0)),
+        path: "",
+        default: Some(reference),
+        findings,
+    };
+    let state = root.get(&tables::STATE).map(|state| {
+        state.unwrap_or(StateConfig::Sqlite {
+            path: default_state,
+        })
+    });
+    let listen = root.get(&tables::HTTP).and_then(|http| http.listen);
+    (state, listen)
 }
 
 /// The sources, the wrong ones too: a key that names one of those names no unknown source.

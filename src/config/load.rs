@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use super::assemble::{assemble, default_state};
+use super::assemble::{assemble, default_state, peek as peek_at};
 use super::findings::Findings;
 use super::report::Report;
 use super::tree::Tree;
-use super::{Config, feasible, reference};
+use super::{Config, StateConfig, feasible, reference};
 use crate::settled;
 
 /// Where the configuration is when nothing says otherwise.
@@ -95,21 +95,36 @@ pub fn load(path: Option<&Path>) -> Result<Loaded, Report> {
     })
 }
 
-/// Where the daemon of this configuration answers over HTTP, for whoever asks after its health. A
-/// mistake anywhere else, or a file that cannot be read, is passed over: the daemon goes on with
-/// what it has then, and must not be taken for dead. Without a valid `[http] listen` it is the
-/// default.
-pub fn http_listen(path: Option<&Path>) -> Option<SocketAddr> {
+/// What is asked of a configuration by whoever looks after its daemon. A mistake anywhere else, or a file
+/// that cannot be read, is passed over: the daemon goes on with what it has then, and must not be taken for
+/// dead.
+#[derive(Clone, Debug)]
+pub struct Peeked {
+    /// Where the state is; the default one where nothing can be read, and `None` where `[state]` is wrong.
+    pub state: Option<StateConfig>,
+    /// Where the daemon answers over HTTP; the default where `[http] listen` is wrong.
+    pub http_listen: Option<SocketAddr>,
+}
+
+/// Reads no more of the configuration at [`locate`]`(path)` than [`Peeked`].
+pub fn peek(path: Option<&Path>) -> Peeked {
     let mut findings = Findings::default();
-    let listen = |tree: &Tree| tree.table("http")?.text("listen")?.parse().ok();
-    let default = listen(&reference::tree(&mut findings));
-    let files = list(&locate(path)).unwrap_or_default();
-    let texts = files.iter().filter_map(|file| {
-        let text = std::fs::read_to_string(file).ok()?;
-        Some((file, text))
-    });
-    let mut trees = texts.map(|(file, text)| findings.add_file(file, &text));
-    trees.find_map(|tree| listen(&tree)).or(default)
+    let reference = reference::tree(&mut findings);
+    let mut tree = Tree::default();
+    let at = locate(path);
+    let files = list(&at).ok().filter(|files| !files.is_empty());
+    for file in files.unwrap_or_else(|| vec![at]) {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let more = findings.add_file(&file, &text);
+        tree.merge(more, "", &mut findings);
+    }
+    let default = default_state(std::env::var_os("STATE_DIRECTORY").as_deref());
+    let (_, default_listen) = peek_at(&Tree::default(), &reference, default.clone(), &mut findings);
+    let (state, listen) = peek_at(&tree, &reference, default, &mut findings);
+    Peeked {
+        state,
+        http_listen: listen.or(default_listen),
+    }
 }
 
 /// The digest of the files as they are now: it differs from [`Loaded::digest`] once one of them

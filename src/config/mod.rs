@@ -29,7 +29,7 @@ use crate::model::{KeyId, Origin, ReceiverId, Settings, SourceId};
 use crate::notify::{Format, Terms};
 use crate::retry::Limits;
 
-pub use load::{Digest, Loaded, digest, http_listen, load, locate};
+pub use load::{Digest, Loaded, Peeked, digest, load, locate, peek};
 pub use reference::REFERENCE;
 pub use report::{Mistake, Report};
 pub use schema::schema;

@@ -92,9 +92,20 @@ impl Desk {
     async fn carry_out(self, id: RequestId, request: Request) {
         let (keys, order) = request.parts();
         let within = request.answer_within();
-        let work = AssertUnwindSafe(self.sync(id, &keys, order, within)).catch_unwind();
+        let work = async {
+            match request {
+                Request::Sync { .. } | Request::Rollback { .. } => {
+                    Ok(self.sync(id, &keys, order, within).await)
+                }
+                Request::Plan { .. } => self.current.load().plan(&keys, &|| {}).await,
+                Request::Status { .. } => self.standing(&keys).await,
+            }
+        };
+        let failed = |error: StoreError| self.failed(&keys, &error.to_string());
+        let work = async { work.await.unwrap_or_else(failed) };
+        let work = AssertUnwindSafe(work).catch_unwind();
         // Whoever waits must not wait for ever.
-        let mut rows = work.await.unwrap_or_else(|_| self.failed(&keys));
+        let mut rows = work.await.unwrap_or_else(|_| self.failed(&keys, PANICKED));
         let fleet = self.current.load();
         let holdings = &fleet.engine.holdings;
         for row in rows
@@ -117,10 +128,19 @@ impl Desk {
         }
     }
 
-    fn failed(&self, keys: &[KeyId]) -> Vec<Row> {
+    /// How keys stand by the configuration in force.
+    async fn standing(&self, keys: &[KeyId]) -> Result<Vec<Row>, StoreError> {
+        let fleet = self.current.load();
+        let records = fleet.engine.store.load_all().await?;
+        let mut rows = Row::of_records(&fleet.config.keys, records);
+        rows.retain(|row| keys.is_empty() || keys.contains(&row.key));
+        Ok(rows)
+    }
+
+    fn failed(&self, keys: &[KeyId], error: &str) -> Vec<Row> {
         let fleet = self.current.load();
         let named = fleet.named(keys);
-        let row = |key: &KeyId| Row::failed(key, &fleet.config.keys[key], PANICKED);
+        let row = |key: &KeyId| Row::failed(key, &fleet.config.keys[key], error);
         named.iter().map(row).collect()
     }
 

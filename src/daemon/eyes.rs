@@ -1,6 +1,7 @@
 //! What the daemon shows: outages in the log, health and status over HTTP.
 
-use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -10,13 +11,13 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use super::overview;
-use crate::engine::row::{self, Row};
 use crate::fleet::Current;
 use crate::http::Eyes;
-use crate::http::page::{EVENTS, Outage, Overview};
-use crate::lane::Outages;
-use crate::model::SourceId;
+use crate::http::page::{EVENTS, Overview};
+use crate::lane::{LaneView, Outages};
+use crate::model::{ConfigurationReport, DaemonReport, Rejected, SourceId};
 use crate::scheduler::Scheduler;
+use crate::status::{Configured, Status};
 use crate::store::share::Share;
 use crate::supervise::Supervisor;
 use crate::telemetry::event;
@@ -29,11 +30,13 @@ const STUCK: Duration = Duration::from_secs(30);
 /// it beside the daemon may keep it busy for a while.
 const STATE_GONE: Duration = Duration::from_secs(60);
 
-/// Logs outages once, remembers the last of each service, and wakes what waited when they end.
+/// The most of what is wrong with a configuration that is kept for `status`, in characters.
+const LONGEST_ERROR: usize = 500;
+
+/// Logs outages once, and wakes what waited when they end.
 #[derive(Default)]
 pub struct Watch {
     scheduler: OnceLock<Scheduler>,
-    outages: Mutex<HashMap<String, Outage>>,
 }
 
 impl Watch {
@@ -41,21 +44,10 @@ impl Watch {
     pub fn attach(&self, scheduler: Scheduler) {
         let _ = self.scheduler.set(scheduler);
     }
-
-    /// The last outage of a service, or the one it is in.
-    pub fn last_outage(&self, service: &str) -> Option<Outage> {
-        lock(&self.outages).get(service).cloned()
-    }
 }
 
 impl Outages for Watch {
     fn unavailable(&self, service: &str, error: &str, retry_in: Duration) {
-        let outage = Outage {
-            since: Utc::now(),
-            until: None,
-            error: error.to_owned(),
-        };
-        lock(&self.outages).insert(service.to_owned(), outage);
         tracing::warn!(
             event = event::SOURCE_UNAVAILABLE,
             source = service,
@@ -66,9 +58,6 @@ impl Outages for Watch {
     }
 
     fn recovered(&self, service: &str, after: Duration) {
-        if let Some(outage) = lock(&self.outages).get_mut(service) {
-            outage.until = Some(Utc::now());
-        }
         tracing::info!(
             event = event::SOURCE_RECOVERED,
             source = service,
@@ -87,14 +76,25 @@ pub struct DaemonEyes {
     scheduler: Scheduler,
     supervisor: Supervisor,
     metrics: Arc<Metrics>,
-    watch: Arc<Watch>,
     share: Option<Arc<dyn Share>>,
-    started_at: DateTime<Utc>,
+    identity: Identity,
+    configuration: Mutex<ConfigurationReport>,
     signed_in: AtomicBool,
     joined: AtomicBool,
     was_ready: AtomicBool,
-    refused: AtomicBool,
     state_answered: Mutex<Instant>,
+}
+
+/// What does not change about a daemon while it runs.
+pub struct Identity {
+    /// What it is called among the replicas.
+    pub name: String,
+    /// When it started.
+    pub started_at: DateTime<Utc>,
+    /// Where it answers over HTTP.
+    pub listen: SocketAddr,
+    /// Where its configuration is.
+    pub config: PathBuf,
 }
 
 impl DaemonEyes {
@@ -104,21 +104,25 @@ impl DaemonEyes {
         scheduler: Scheduler,
         supervisor: Supervisor,
         metrics: Arc<Metrics>,
-        watch: Arc<Watch>,
         share: Option<Arc<dyn Share>>,
+        identity: Identity,
     ) -> Arc<Self> {
+        let configuration = ConfigurationReport {
+            path: identity.config.clone(),
+            loaded_at: identity.started_at,
+            rejected: None,
+        };
         Arc::new(Self {
             current,
             scheduler,
             supervisor,
             metrics,
-            watch,
             share,
-            started_at: Utc::now(),
+            identity,
+            configuration: Mutex::new(configuration),
             signed_in: AtomicBool::new(false),
             joined: AtomicBool::new(false),
             was_ready: AtomicBool::new(false),
-            refused: AtomicBool::new(false),
             state_answered: Mutex::new(Instant::now()),
         })
     }
@@ -133,9 +137,43 @@ impl DaemonEyes {
         self.scheduler.recovered(None);
     }
 
-    /// What became of the newest configuration: whether it is refused, and an older one in force.
-    pub fn refused(&self, refused: bool) {
-        self.refused.store(refused, Ordering::Relaxed);
+    /// A new configuration is in force.
+    pub fn accepted(&self) {
+        let mut configuration = lock(&self.configuration);
+        configuration.loaded_at = Utc::now();
+        configuration.rejected = None;
+    }
+
+    /// A new configuration is refused, and the one before goes on.
+    pub fn rejected(&self, error: &str) {
+        let first: String = error.lines().next().unwrap_or_default().to_owned();
+        let mut configuration = lock(&self.configuration);
+        let since = configuration.rejected.take().map(|before| before.since);
+        configuration.rejected = Some(Rejected {
+            since: since.unwrap_or_else(Utc::now),
+            error: first.chars().take(LONGEST_ERROR).collect(),
+        });
+    }
+
+    /// How this daemon stands, for whoever asks the state.
+    pub fn report(&self) -> DaemonReport {
+        let fleet = self.current.load();
+        let health = |service: &str| {
+            let lane = fleet.lanes.get(service);
+            lane.map(LaneView::health).unwrap_or_default()
+        };
+        let sources = fleet.config.sources.keys();
+        DaemonReport {
+            name: self.identity.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: self.identity.started_at,
+            listen: self.identity.listen,
+            configuration: lock(&self.configuration).clone(),
+            flashback: health(FLASHBACK),
+            sources: sources
+                .map(|id| (id.clone(), health(id.as_str())))
+                .collect(),
+        }
     }
 
     /// The last outage of a service, or the one it is in.
@@ -157,7 +195,7 @@ impl DaemonEyes {
 
     /// Whether the newest configuration is refused.
     pub fn is_refused(&self) -> bool {
-        self.refused.load(Ordering::Relaxed)
+        lock(&self.configuration).rejected.is_some()
     }
 
     /// This process has its place among the replicas. Whether that is news.
@@ -235,13 +273,15 @@ impl Eyes for DaemonEyes {
 
     async fn status(&self) -> Result<serde_json::Value, String> {
         let fleet = self.current.load();
-        let records = fleet
-            .engine
-            .store
-            .load_all()
-            .await
-            .map_err(|error| error.to_string())?;
-        Ok(row::document(&Row::of_records(&fleet.config.keys, records)))
+        let configured = Configured {
+            path: &self.identity.config,
+            state: &fleet.config.state,
+            sources: fleet.config.sources.keys().cloned().collect(),
+            keys: &fleet.config.keys,
+        };
+        let status = Status::read(&*fleet.engine.store, configured).await;
+        let status = status.map_err(|error| error.to_string())?;
+        serde_json::to_value(status).map_err(|error| error.to_string())
     }
 
     async fn overview(&self) -> Result<Overview, String> {
@@ -258,12 +298,12 @@ impl Eyes for DaemonEyes {
         let at = Utc::now();
         Ok(Overview {
             at,
-            started_at: self.started_at,
+            started_at: self.identity.started_at,
             live: self.live().is_ok(),
             missing: self.missing(),
             state: self.state().err(),
             refused: self.is_refused(),
-            services: overview::services(&fleet, |service| self.watch.last_outage(service)),
+            services: overview::services(&fleet),
             replicas: overview::replicas(replicas),
             keys: overview::keys(&fleet.config, records, at),
             events,

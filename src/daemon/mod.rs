@@ -7,6 +7,7 @@
 mod desk;
 mod edits;
 pub(crate) mod eyes;
+mod heartbeat;
 mod notifier;
 mod overview;
 mod reload;
@@ -32,6 +33,7 @@ use crate::config::Loaded;
 use crate::engine::Changes;
 use crate::failpoint;
 use crate::fleet::{Current, Fleet, FleetError, Ground};
+use crate::model::DaemonReport;
 use crate::scheduler::Scheduler;
 use crate::sharing::Sharer;
 use crate::store::{Store, StoreError};
@@ -41,7 +43,7 @@ use crate::telemetry::log::Handle;
 use crate::telemetry::metrics::Metrics;
 
 use edits::EditWatch;
-use eyes::{DaemonEyes, Watch};
+use eyes::{DaemonEyes, Identity, Watch};
 use notifier::Notifier;
 use reload::Reloader;
 use roster::Roster;
@@ -143,8 +145,13 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         scheduler.clone(),
         supervisor.clone(),
         metrics.clone(),
-        watch,
         state.shared.as_ref().map(|shared| shared.share.clone()),
+        Identity {
+            name: state::name(),
+            started_at: Utc::now(),
+            listen: bound,
+            config: std::path::absolute(&path).unwrap_or_else(|_| path.clone()),
+        },
     );
     let roster = Arc::new(Roster::new(
         current.clone(),
@@ -199,12 +206,13 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
                 current.clone(),
                 ground,
                 roster,
-                eyes,
+                eyes.clone(),
                 log,
             ),
             hangups.clone(),
         ),
         services.systemd(),
+        services.heartbeat(),
         services.checks(),
         services.sign_in(),
         services.edits(EditWatch::new(current.clone(), scheduler.clone())),
@@ -242,19 +250,22 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
     }
     rest.cancel();
     running.iter().for_each(JoinHandle::abort);
+    let report = eyes.report();
     leave.cancel();
-    leave_state(&*store, sharing).await;
+    leave_state(&*store, &report, sharing).await;
     tracing::info!(event = event::STOPPED, "stopped");
     Ok(())
 }
 
-/// The last notes, and what the other replicas are told. Whoever shares does both.
-async fn leave_state(store: &dyn Store, sharing: Option<JoinHandle<()>>) {
+/// The last notes, that this is the end, and what the other replicas are told.
+async fn leave_state(store: &dyn Store, report: &DaemonReport, sharing: Option<JoinHandle<()>>) {
     let left = async {
+        let stopped = store.leave_report(report, true).await;
         match sharing {
-            Some(sharing) => sharing.await.map_err(|error| error.to_string()),
-            None => store.flush().await.map_err(|error| error.to_string()),
+            Some(sharing) => sharing.await.map_err(|error| error.to_string())?,
+            None => store.flush().await.map_err(|error| error.to_string())?,
         }
+        stopped.map_err(|error| error.to_string())
     };
     match tokio::time::timeout(FLUSH, left).await {
         Ok(Ok(())) => {}

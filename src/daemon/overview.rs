@@ -9,19 +9,20 @@ use url::Url;
 use crate::config::{Config, KeyConfig, SourceKind};
 use crate::engine::row::Row;
 use crate::fleet::Fleet;
-use crate::http::page::{Answers, Key, Outage, Replica, Service};
+use crate::http::page::{Key, Replica, Service};
+use crate::lane::LaneView;
 use crate::model::{KeyId, Record};
 use crate::store::share;
 use crate::telemetry::metrics::FLASHBACK;
 
-/// Flashback, then the sources by their names; `outage` gives the last one of a service.
-pub fn services(fleet: &Fleet, outage: impl Fn(&str) -> Option<Outage>) -> Vec<Service> {
+/// Flashback, then the sources by their names.
+pub fn services(fleet: &Fleet) -> Vec<Service> {
     let flashback = Service {
         name: "Flashback".to_owned(),
         kind: "Flashback",
         place: host(&fleet.config.flashback.base_url),
         keys: fleet.units.len(),
-        ..standing(fleet, FLASHBACK, &outage)
+        ..standing(fleet, FLASHBACK)
     };
     let sources = fleet.config.sources.iter().map(|(id, config)| {
         let (kind, place) = kind(&config.kind);
@@ -33,28 +34,22 @@ pub fn services(fleet: &Fleet, outage: impl Fn(&str) -> Option<Outage>) -> Vec<S
             keys: units
                 .filter(|unit| &unit.config.origin.source == id)
                 .count(),
-            ..standing(fleet, id.as_str(), &outage)
+            ..standing(fleet, id.as_str())
         }
     });
     std::iter::once(flashback).chain(sources).collect()
 }
 
 /// A service of which no more is filled in than how it stands.
-fn standing(fleet: &Fleet, service: &str, outage: impl Fn(&str) -> Option<Outage>) -> Service {
-    let answers = match fleet.lanes.get(service) {
-        Some(lane) if !lane.is_up() => Answers::No,
-        Some(lane) if lane.has_answered() => Answers::Yes,
-        _ => Answers::NotYet,
-    };
-    // A reload that makes a service anew ends its outage without a word.
-    let is_told = |outage: &Outage| answers == Answers::No || outage.until.is_some();
+fn standing(fleet: &Fleet, service: &str) -> Service {
+    let lane = fleet.lanes.get(service);
     Service {
         name: String::new(),
         kind: "",
         place: String::new(),
         keys: 0,
-        answers,
-        outage: outage(service).filter(is_told),
+        health: lane.map(LaneView::health).unwrap_or_default(),
+        last_outage: lane.and_then(LaneView::last_outage),
     }
 }
 

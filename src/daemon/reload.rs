@@ -155,7 +155,7 @@ impl Reloader {
         for key in &gone {
             self.ground.metrics.forget_key(key);
         }
-        self.eyes.refused(false);
+        self.eyes.accepted();
         self.ground.metrics.reload("accepted");
         tracing::info!(
             event = event::CONFIG_RELOADED,
@@ -179,7 +179,7 @@ impl Reloader {
     }
 
     fn rejected(&self, error: &str) {
-        self.eyes.refused(true);
+        self.eyes.rejected(error);
         self.ground.metrics.reload("rejected");
         tracing::error!(
             event = event::CONFIG_REJECTED,

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::desk::Desk;
 use super::edits::EditWatch;
 use super::eyes::DaemonEyes;
+use super::heartbeat;
 use super::notifier::Notifier;
 use super::reload::Reloader;
 use super::systemd;
@@ -26,10 +27,12 @@ use crate::progress::{self, Checks};
 use crate::retry::{Limits, Round};
 use crate::sharing::Sharer;
 use crate::supervise::Supervisor;
+use crate::telemetry::metrics::FLASHBACK;
 use crate::telemetry::panics::Task;
 
-/// How often it is seen to that Flashback still lets the rotator in.
-const SIGN_IN_CHECK: Duration = Duration::from_secs(5 * 60);
+/// How long Flashback may give no answer of use before it is asked whether it still lets the rotator in. Where
+/// keys are pushed, or edits are watched for, that shows by itself.
+const SIGN_IN_CHECK: Duration = Duration::from_secs(30);
 
 /// How long the HTTP server waits for a file descriptor to listen with.
 const NO_DESCRIPTOR: Duration = Duration::from_secs(1);
@@ -78,6 +81,14 @@ impl Services {
         let state = (self.current.clone(), self.eyes.clone());
         self.start(Task::Systemd, state, |(current, eyes)| {
             systemd::keep_told(current, eyes).boxed()
+        })
+    }
+
+    /// What the state is told of this daemon.
+    pub fn heartbeat(&self) -> JoinHandle<()> {
+        let state = (self.current.clone(), self.eyes.clone());
+        self.start(Task::Heartbeat, state, |(current, eyes)| {
+            heartbeat::keep_up(current, eyes).boxed()
         })
     }
 
@@ -145,6 +156,19 @@ impl Server {
     }
 }
 
+/// Waits until no call to Flashback has worked for [`SIGN_IN_CHECK`].
+async fn until_silent(current: &Current) {
+    let check = failpoint::interval("FLASHBACK_ROTATOR_SIGN_IN_CHECK_MS", SIGN_IN_CHECK);
+    loop {
+        tokio::time::sleep(check).await;
+        let fleet = current.load();
+        let lane = fleet.lanes.get(FLASHBACK);
+        if !lane.is_some_and(|lane| lane.has_worked_within(check)) {
+            return;
+        }
+    }
+}
+
 /// Signs in to Flashback at the start, which `/readyz` waits for, and sees to it now and then that
 /// this still works: a wrong credential shows before the rotation that needs it.
 async fn sign_in(current: &Current, eyes: &DaemonEyes) {
@@ -159,7 +183,7 @@ async fn sign_in(current: &Current, eyes: &DaemonEyes) {
         let Err(error) = flashback.sign_in().await else {
             eyes.signed_in();
             round = Round::begin(limits);
-            tokio::time::sleep(SIGN_IN_CHECK).await;
+            until_silent(current).await;
             continue;
         };
         let wait = round

@@ -138,12 +138,12 @@ async fn wait_for(config: &PostgresConfig) -> Result<Postgres, StoreError> {
 }
 
 /// This process among the others, for people: its host and its number there.
-fn name() -> String {
+pub fn name() -> String {
     format!("{}/{}", host(), std::process::id())
 }
 
 /// The name of this machine; in Kubernetes, that of the pod.
-pub(super) fn host() -> String {
+pub fn host() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = Some(host.trim()).filter(|host| !host.is_empty());
     host.unwrap_or("localhost").to_owned()

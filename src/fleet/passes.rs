@@ -65,11 +65,15 @@ impl Fleet {
         rows
     }
 
-    /// What a pass would do. Changes nothing.
+    /// What a pass over the keys that `keys` names would do. Changes nothing.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn plan(&self, each: &(dyn Fn() + Sync)) -> Result<Vec<Row>, StoreError> {
+    pub async fn plan(
+        &self,
+        keys: &[KeyId],
+        each: &(dyn Fn() + Sync),
+    ) -> Result<Vec<Row>, StoreError> {
         let plan = async |key: KeyId| {
             let row = match self.units.get(&key) {
                 Some(unit) => self.engine.plan(unit).await,
@@ -79,7 +83,7 @@ impl Fleet {
             row
         };
         let queue = |keys| stream::iter(keys).map(&plan).buffer_unordered(SYNC_AT_ONCE);
-        let queues = self.queues(self.named(&[])).into_iter().map(queue);
+        let queues = self.queues(self.named(keys)).into_iter().map(queue);
         let planned = stream::select_all(queues.map(Box::pin));
         let mut rows: Vec<Row> = planned.try_collect().await?;
         rows.sort_by(|a, b| a.key.cmp(&b.key));

@@ -32,6 +32,8 @@ pub enum Task {
     Notifier,
     /// What tells systemd how things stand.
     Systemd,
+    /// What tells the state how the daemon stands.
+    Heartbeat,
     /// The watch over the checks under way.
     Checks,
     /// What shares the keys with other replicas.
@@ -63,6 +65,7 @@ impl Task {
         Self::Edits,
         Self::Notifier,
         Self::Systemd,
+        Self::Heartbeat,
         Self::Checks,
         Self::Sharing,
         Self::Scheduler,
@@ -84,6 +87,7 @@ impl Task {
             Self::Edits => "edits",
             Self::Notifier => "notifier",
             Self::Systemd => "systemd",
+            Self::Heartbeat => "heartbeat",
             Self::Checks => "checks",
             Self::Sharing => "sharing",
             Self::Scheduler => "scheduler",

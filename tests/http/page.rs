@@ -5,9 +5,12 @@ use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
 use flashback_rotator::engine::row::{Row, Standing, State};
-use flashback_rotator::http::page::{Answers, Key, Outage, Overview, Replica, Service};
+use flashback_rotator::http::page::{Key, Overview, Replica, Service};
 use flashback_rotator::model::strip::SLOTS;
-use flashback_rotator::model::{Action, HistoryRow, KeyId, Mark, Outcome, SourceId, Version};
+use flashback_rotator::model::{
+    Action, HistoryRow, KeyId, Mark, Outage, Outcome, ServiceHealth, ServiceStatus, SourceId,
+    Version,
+};
 use reqwest::Method;
 use tokio::io::AsyncWriteExt as _;
 
@@ -50,14 +53,14 @@ fn key(id: &str, state: State) -> Key {
     }
 }
 
-fn service(name: &str, answers: Answers) -> Service {
+fn service(name: &str, health: ServiceHealth) -> Service {
     Service {
         name: name.to_owned(),
         kind: "Vault or OpenBao",
         place: "vault.internal:8200/secret".to_owned(),
         keys: 2,
-        answers,
-        outage: None,
+        health,
+        last_outage: None,
     }
 }
 
@@ -89,18 +92,26 @@ fn event(id: &str, outcome: Outcome) -> HistoryRow {
 
 pub fn overview(keys: Vec<Key>) -> Overview {
     let now = Utc::now();
-    let outage = Outage {
-        since: now - TimeDelta::minutes(12),
-        until: None,
-        error: "connection refused".to_owned(),
+    let since = now - TimeDelta::minutes(12);
+    let away = ServiceHealth {
+        status: ServiceStatus::Down,
+        since: Some(since),
+        error: Some("connection refused".to_owned()),
     };
-    let mut away = service("vault", Answers::No);
-    away.outage = Some(outage);
-    let mut recovered = service("aws", Answers::Yes);
-    recovered.outage = away.outage.clone().map(|outage| Outage {
-        until: Some(now - TimeDelta::minutes(5)),
-        ..outage
-    });
+    let until = now - TimeDelta::minutes(5);
+    let back = ServiceHealth {
+        status: ServiceStatus::Up,
+        since: Some(until),
+        error: None,
+    };
+    let recovered = Service {
+        last_outage: Some(Outage {
+            since,
+            until,
+            error: "connection refused".to_owned(),
+        }),
+        ..service("aws", back)
+    };
     Overview {
         at: now,
         started_at: now - TimeDelta::hours(5),
@@ -108,7 +119,11 @@ pub fn overview(keys: Vec<Key>) -> Overview {
         missing: vec!["not signed in to Flashback yet".to_owned()],
         state: None,
         refused: true,
-        services: vec![service("Flashback", Answers::NotYet), away, recovered],
+        services: vec![
+            service("Flashback", ServiceHealth::default()),
+            service("vault", away),
+            recovered,
+        ],
         replicas: vec![replica("host-1/17", true), replica("host-2/4", false)],
         keys,
         events: vec![

@@ -42,8 +42,7 @@ pub fn word(state: State) -> &'static str {
 
 /// The state of a key.
 pub fn state(key: &Key) -> State {
-    let standing = key.row.standing.as_ref();
-    standing.map_or(State::Pending, |standing| standing.state)
+    State::of(&key.row)
 }
 
 /// How many keys are in this state.

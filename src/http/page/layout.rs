@@ -3,9 +3,10 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::query::Query;
-use super::{Answers, BUILD, Overview, SCRIPT, STYLE, events, keys, services};
+use super::query::{ORDER, Query};
+use super::{BUILD, Overview, SCRIPT, STYLE, events, keys, services};
 use crate::engine::row::State;
+use crate::model::ServiceStatus;
 use crate::span::span;
 
 /// How often the browser loads the page anew where scripts are off, in seconds. Reading on is more
@@ -133,15 +134,15 @@ fn clock(query: &Query, at: DateTime<Utc>) -> Markup {
 fn verdict(overview: &Overview) -> Verdict {
     let count = |state| keys::count(overview, state);
     let enabled = overview.keys.len() - count(State::Disabled);
-    let wrong = [State::Failing, State::Missing, State::Held];
+    let wrong = ORDER.into_iter().filter(|state| state.is_wrong());
     let down = overview
         .services
         .iter()
-        .find(|service| service.answers == Answers::No);
+        .find(|service| service.health.status == ServiceStatus::Down);
     let (state, words) = if !overview.live {
         (State::Failing, "The engine makes no progress".to_owned())
-    } else if let Some(worst) = wrong.into_iter().find(|state| count(*state) > 0) {
-        let each = wrong.into_iter().filter(|state| count(*state) > 0);
+    } else if let Some(worst) = wrong.clone().find(|state| count(*state) > 0) {
+        let each = wrong.filter(|state| count(*state) > 0);
         let told =
             each.map(|state| format!("{} {}", count(state), keys::word(state).to_lowercase()));
         let told: Vec<_> = told.collect();

@@ -34,7 +34,7 @@ use tokio::time::{Instant, timeout};
 use super::{ANSWER_TIME, Eyes};
 use crate::engine::row::Row;
 use crate::model::strip::SLOTS;
-use crate::model::{HistoryRow, Mark};
+use crate::model::{HistoryRow, Mark, Outage, ServiceHealth};
 use crate::words::is_invisible;
 
 use query::Query;
@@ -89,20 +89,9 @@ pub struct Service {
     /// How many enabled keys need it.
     pub keys: usize,
     /// Whether it answers.
-    pub answers: Answers,
-    /// The outage it is in, or the last one this process has seen.
-    pub outage: Option<Outage>,
-}
-
-/// Whether a service answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answers {
-    /// It did when last asked.
-    Yes,
-    /// It is taken to be away, and everything that needs it is held back.
-    No,
-    /// It has not done so since the process started, and is not known to be away.
-    NotYet,
+    pub health: ServiceHealth,
+    /// The last outage that is over, since it was configured as it is.
+    pub last_outage: Option<Outage>,
 }
 
 /// One of the processes that share the keys.
@@ -114,17 +103,6 @@ pub struct Replica {
     pub keys: usize,
     /// Its lease is not over.
     pub alive: bool,
-}
-
-/// A time in which a service did not answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outage {
-    /// When that was first seen.
-    pub since: DateTime<Utc>,
-    /// When it answered again; `None` while it does not.
-    pub until: Option<DateTime<Utc>>,
-    /// The error it began with; never a value.
-    pub error: String,
 }
 
 /// A key.

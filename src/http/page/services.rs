@@ -4,8 +4,9 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use maud::{Markup, html};
 
 use super::layout::{icon, moment, plural};
-use super::{Answers, Outage, Replica, Service};
+use super::{Replica, Service};
 use crate::engine::row::State;
+use crate::model::{Outage, ServiceStatus};
 use crate::span::{ago, span};
 
 /// The section.
@@ -50,11 +51,11 @@ fn replica_of(replica: &Replica) -> Markup {
 
 fn one(service: &Service, now: DateTime<Utc>) -> Markup {
     // The marks of the keys' states, so that one sign means one thing on the page.
-    let (state, word) = match service.answers {
-        Answers::Yes => (State::InSync, "Up"),
-        Answers::No => (State::Failing, "Down"),
-        Answers::NotYet if service.keys == 0 => (State::Disabled, "Not used"),
-        Answers::NotYet => (State::Pending, "No answer yet"),
+    let (state, word) = match service.health.status {
+        ServiceStatus::Up => (State::InSync, "Up"),
+        ServiceStatus::Down => (State::Failing, "Down"),
+        ServiceStatus::Unknown if service.keys == 0 => (State::Disabled, "Not used"),
+        ServiceStatus::Unknown => (State::Pending, "No answer yet"),
     };
     html! {
         li class=(state.as_str()) {
@@ -65,25 +66,36 @@ fn one(service: &Service, now: DateTime<Utc>) -> Markup {
                 bdi { (service.place) } " · "
                 span.count { (plural(service.keys, "key")) }
             }
-            @if let Some(outage) = &service.outage { (told(outage, now)) }
+            (outage(service, now))
         }
     }
 }
 
-fn told(outage: &Outage, now: DateTime<Utc>) -> Markup {
-    let since = outage.since.to_rfc3339_opts(SecondsFormat::Secs, true);
-    match outage.until {
-        None => html! {
+/// The outage it is in, or the last one.
+fn outage(service: &Service, now: DateTime<Utc>) -> Markup {
+    let health = &service.health;
+    match (health.since, &health.error, &service.last_outage) {
+        (Some(since), Some(error), _) => html! {
+            @let exact = since.to_rfc3339_opts(SecondsFormat::Secs, true);
             p.outage {
-                "No answer for " time datetime=(since) title=(since) { (span(now - outage.since)) }
-                ": " bdi { (outage.error) }
+                "No answer for " time datetime=(exact) title=(exact) { (span(now - since)) }
+                ": " bdi { (error) }
             }
         },
-        Some(until) => html! {
+        (
+            _,
+            _,
+            Some(Outage {
+                since,
+                until,
+                error,
+            }),
+        ) => html! {
             p.outage.over {
-                "Was away for " (span(until - outage.since)) " until "
-                (moment(until, &ago(until, now))) ": " bdi { (outage.error) }
+                "Was away for " (span(*until - *since)) " until "
+                (moment(*until, &ago(*until, now))) ": " bdi { (error) }
             }
         },
+        (_, _, None) => html! {},
     }
 }

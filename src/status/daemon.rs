@@ -1,0 +1,128 @@
+//! The daemon, or the replicas.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+
+use crate::model::{BEAT, Daemons, KnownDaemon};
+
+/// From when on a daemon that lives and leaves nothing is taken to be unable to.
+const SILENCE: Duration = BEAT.saturating_mul(3);
+
+/// What a check may be later than the last report, and still be of the daemon that left it.
+const ONE_BEAT: Duration = BEAT.saturating_add(Duration::from_secs(5));
+
+/// What keeps the keys current.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Daemon {
+    /// In a word.
+    pub status: DaemonStatus,
+    /// Since when; of one that is dead, when it was last heard of.
+    pub since: Option<DateTime<Utc>>,
+    /// Each process: those that run and, where none does, the last that did.
+    pub replicas: Vec<Replica>,
+}
+
+/// How a daemon stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DaemonStatus {
+    /// It runs.
+    Running,
+    /// It was told to stop, and did.
+    Stopped,
+    /// It runs no more, and was not told to stop.
+    Dead,
+    /// None has ever run on this state.
+    NeverRun,
+}
+
+/// One process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Replica {
+    /// Its host, and its number there.
+    pub name: String,
+    /// In a word.
+    pub status: DaemonStatus,
+    /// Since when; of one that is dead, when it was last heard of.
+    pub since: Option<DateTime<Utc>>,
+    /// When it last left anything in the state.
+    pub last_seen_at: Option<DateTime<Utc>>,
+    /// It runs, and has left nothing for so long that it cannot.
+    pub silent: bool,
+    /// Of which version it is.
+    pub version: Option<String>,
+    /// Where it answers over HTTP.
+    pub listen: Option<SocketAddr>,
+    /// How many keys it holds, where several processes share them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys: Option<u32>,
+}
+
+impl Daemon {
+    /// `checked`: when keys were checked.
+    pub(super) fn new(daemons: &Daemons, checked: &[DateTime<Utc>]) -> Self {
+        let of = |known| Replica::new(known, daemons.now, checked);
+        let replicas: Vec<Replica> = daemons.all.iter().map(of).collect();
+        let running = replicas
+            .iter()
+            .filter(|one| one.status == DaemonStatus::Running);
+        let first = running.clone().filter_map(|one| one.since).min();
+        let last = replicas.iter().filter_map(|one| one.since).max();
+        // One that was killed is heard of for the last time up to a beat before that.
+        let was_killed = |one: &Replica| {
+            let beat = TimeDelta::from_std(ONE_BEAT).unwrap_or_default();
+            one.status == DaemonStatus::Dead && one.since.map(|at| at + beat) >= last
+        };
+        let (status, since) = match running.count() {
+            1.. => (DaemonStatus::Running, first),
+            0 if replicas.is_empty() => (DaemonStatus::NeverRun, None),
+            0 if replicas.iter().any(was_killed) => (DaemonStatus::Dead, last),
+            0 => (DaemonStatus::Stopped, last),
+        };
+        Self {
+            status,
+            since,
+            replicas,
+        }
+    }
+
+    /// Whether the daemon that is expected runs, and each replica of it. A state on which none has ever run
+    /// expects none.
+    pub fn is_well(&self) -> bool {
+        let lost = |one: &Replica| one.silent || one.status == DaemonStatus::Dead;
+        let expected = matches!(self.status, DaemonStatus::Running | DaemonStatus::NeverRun);
+        expected && !self.replicas.iter().any(lost)
+    }
+}
+
+impl Replica {
+    fn new(known: &KnownDaemon, now: DateTime<Utc>, checked: &[DateTime<Utc>]) -> Self {
+        let last = known.last.as_ref();
+        let seen = last.map(|last| last.at);
+        let is_its = |at: &&DateTime<Utc>| seen.is_some_and(|seen| **at <= seen + ONE_BEAT);
+        let (status, since) = match last {
+            _ if known.alive => {
+                let started = last.map(|last| last.report.started_at);
+                (DaemonStatus::Running, started)
+            }
+            Some(last) if last.stopped => (DaemonStatus::Stopped, seen),
+            _ => {
+                let checked = checked.iter().filter(is_its).max().copied();
+                (DaemonStatus::Dead, checked.max(seen))
+            }
+        };
+        Self {
+            name: known.name.clone(),
+            status,
+            since,
+            last_seen_at: seen,
+            silent: known.alive && seen.is_some_and(|seen| seen + SILENCE < now),
+            version: last.map(|last| last.report.version.clone()),
+            listen: last.map(|last| last.report.listen),
+            keys: known.keys,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Flashback and the sources, by what the daemons that run have found.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use crate::model::{DaemonReport, Daemons, ServiceHealth, ServiceStatus, SourceId};
+
+/// How a service stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Service {
+    /// Down where any replica finds it so.
+    #[serde(flatten)]
+    pub health: ServiceHealth,
+    /// How many replicas find it down, where several run and not all do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub down_at: Option<usize>,
+}
+
+/// A source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Source {
+    /// Its name.
+    pub source: SourceId,
+    /// How it stands.
+    #[serde(flatten)]
+    pub service: Service,
+}
+
+impl Service {
+    pub(super) fn flashback(daemons: &Daemons) -> Self {
+        Self::of(daemons, |report| Some(&report.flashback))
+    }
+
+    /// Where no daemon runs nobody knows; what the last one had found is left in `error`.
+    fn of(daemons: &Daemons, health: impl Fn(&DaemonReport) -> Option<&ServiceHealth>) -> Self {
+        let of = |alive: bool| {
+            let all = daemons.all.iter().filter(move |one| one.alive == alive);
+            all.filter_map(|one| health(&one.last.as_ref()?.report))
+        };
+        let running = || of(true);
+        let with = |status| running().filter(move |health| health.status == status);
+        let down = with(ServiceStatus::Down).count();
+        let first_down = with(ServiceStatus::Down).min_by_key(|health| health.since);
+        let first_up = with(ServiceStatus::Up).min_by_key(|health| health.since);
+        let health = match first_down.or(first_up) {
+            Some(health) => health.clone(),
+            None => ServiceHealth {
+                error: of(false).find_map(|health| health.error.clone()),
+                ..ServiceHealth::default()
+            },
+        };
+        Self {
+            health,
+            down_at: Some(down).filter(|down| *down > 0 && *down < running().count()),
+        }
+    }
+}
+
+impl Source {
+    /// The sources of the daemons that run, and the `configured` ones.
+    pub(super) fn all(daemons: &Daemons, configured: Vec<SourceId>) -> Vec<Self> {
+        let running = daemons.all.iter().filter(|one| one.alive);
+        let reports = running.filter_map(|one| Some(&one.last.as_ref()?.report));
+        let known = reports.flat_map(|report| report.sources.keys().cloned());
+        let names: BTreeSet<SourceId> = known.chain(configured).collect();
+        let source = |source: SourceId| Self {
+            service: Service::of(daemons, |report| report.sources.get(&source)),
+            source,
+        };
+        names.into_iter().map(source).collect()
+    }
+}
