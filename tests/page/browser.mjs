@@ -111,6 +111,24 @@ for (const colorScheme of ["light", "dark"]) {
   console.log(`${scene}: without scripts: ${heading}`);
 }
 
+// However long versions are (those of AWS are UUIDs), no name of a key in the history is broken, and
+// nothing stands out of the table.
+{
+  const { page, close } = await open({ viewport: WIDE });
+  const found = await page.evaluate(() => {
+    for (const version of document.querySelectorAll(".events .version")) {
+      version.textContent = "00048d15-9e26-af37-bc04-8d159e26af34";
+    }
+    const lines = [...document.querySelectorAll(".events .id")].map((id) => id.getClientRects().length);
+    const table = document.querySelector("table.events");
+    return { lines, out: table.scrollWidth - table.parentElement.clientWidth };
+  });
+  expect(found.lines.length > 3, `only ${found.lines.length} rows of history`);
+  expect(found.lines.every((lines) => lines === 1), `names of keys take ${found.lines} lines`);
+  expect(found.out <= 0, `the history stands out by ${found.out} pixels`);
+  await close();
+}
+
 // It can be read by its structure alone, and printed.
 {
   const { page, close } = await open({ viewport: WIDE });
