@@ -52,6 +52,7 @@ mod source_file;
 mod source_vault;
 mod start;
 mod state;
+mod status;
 mod store;
 mod terminal;
 mod tidy;

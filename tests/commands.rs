@@ -83,7 +83,7 @@ async fn plan_sync_status_and_history_without_a_daemon() {
     let table = rotator.command(&["status"]).await;
     let table = text(&table.stdout);
     assert!(
-        table.starts_with("KEY") && table.contains("in_sync"),
+        table.starts_with("daemon") && table.contains("in_sync"),
         "{table}"
     );
     assert!(!table.contains('\u{1b}'), "no colours in a pipe: {table:?}");

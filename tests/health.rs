@@ -70,6 +70,30 @@ async fn a_daemon_is_asked_where_its_configuration_says() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_was_edited_since_misleads_nobody() {
+    let sandbox = sandbox(Options::default()).await;
+    // A port of the system's choice: only the daemon knows which.
+    let mut rotator = Rotator::new(&sandbox.url(), &format!("{QUICK}{}", file_key("a")));
+    rotator.put("a", "sk-a");
+    rotator.start();
+    rotator.ready().await;
+    let text = std::fs::read_to_string(rotator.config()).expect("the configuration");
+    let other = format!("127.0.0.1:{}", free_port());
+    let elsewhere = text.replace("127.0.0.1:0", &other);
+    for edited in [text, elsewhere] {
+        rotator.write_config(&edited);
+        let output = rotator.command(&["health"]).await;
+        assert_eq!(line(&output), "alive\n");
+    }
+    // Of one that is dead nothing is taken: something else may listen there by now.
+    rotator.kill();
+    let output = rotator.command(&["health"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let said = line(&output);
+    assert!(said.contains(&format!("{other}/healthz")), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn not_ready_is_said_with_its_reasons() {
     // Nobody is there to sign in to.
     let rest = format!("{QUICK}{}", file_key("a"));

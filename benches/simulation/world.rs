@@ -16,7 +16,8 @@ use flashback_rotator::flashback::{
 use flashback_rotator::lane::{Lane, Outages};
 use flashback_rotator::model::{
     AiLlmId, Appearance, DaemonReport, Daemons, Edit, HistoryRow, KeyId, Listed, LookNote,
-    Notified, Observation, Order, Record, Settings, SourceId, TargetKind, Verifier, Version, WorkspaceId,
+    Notified, Observation, Order, Record, Settings, SourceId, TargetKind, Verifier, Version,
+    WorkspaceId,
 };
 use flashback_rotator::scheduler::{Looked, Looker, pace};
 use flashback_rotator::secret::{Credentials, Fingerprinter};

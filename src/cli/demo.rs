@@ -173,7 +173,7 @@ impl Stage {
         );
         let records = rotator.store.load_all().await.map_err(text)?;
         let rows = Row::of_records(&rotator.current.load().config.keys, records);
-        desk::print(format!("\n{}", status::render(&rows, Utc::now())));
+        desk::print(format!("\n{}", status::keys(&rows, Utc::now(), true)));
         rotator.stop().await;
         Ok(())
     }

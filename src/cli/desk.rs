@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
-use super::{End, fail, say, wrong};
+use super::{End, beside, fail, say, wrong};
 use crate::config::{self, Config, Loaded};
 use crate::daemon::state::State;
 use crate::engine::Changes;
@@ -23,9 +23,7 @@ use crate::telemetry::metrics::Metrics;
 /// Loads the configuration, and shows every mistake in it.
 pub fn load(path: Option<&Path>) -> Result<Loaded, End> {
     config::load(path).map_err(|report| {
-        let colour =
-            anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
-        say(report.render(colour));
+        beside::show(&report);
         End::Wrong
     })
 }

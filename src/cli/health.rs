@@ -1,7 +1,8 @@
 //! `health`: asks the running daemon, for `HEALTHCHECK` and probes.
 //!
 //! It needs neither a valid configuration nor a readable secret: a daemon that goes on with its old
-//! configuration is well, and whoever restarts what is unwell must not be told otherwise.
+//! configuration is well, and whoever restarts what is unwell must not be told otherwise. It asks where the daemon
+//! says in the state that it listens: a file that was edited since may say another place.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -11,11 +12,16 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 
 use super::{End, desk, table, wrong};
-use crate::config;
+use crate::config::{self, StateConfig};
+use crate::daemon::state::host;
 use crate::outbound::{CallError, Outbound, Settings};
+use crate::store;
 
 /// How long an answer may take. The daemon knows it by heart.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long the state is asked.
+const STATE: Duration = Duration::from_secs(1);
 
 /// The most of an answer that is repeated, in bytes.
 const SHOWN: usize = 1 << 10;
@@ -33,13 +39,14 @@ pub struct Args {
     #[arg(long)]
     ready: bool,
 
-    /// Where the daemon answers, as http://HOST:PORT. Default: [http] listen of the configuration
+    /// Where the daemon answers, as http://HOST:PORT. Default: where it says in the state that it listens
+    /// or, where there is no word of it, [http] listen of the configuration
     #[arg(long, value_name = "URL")]
     url: Option<String>,
 }
 
 pub async fn run(path: Option<&Path>, args: &Args) -> End {
-    let base = match base(path, args.url.as_deref()) {
+    let base = match base(path, args.url.as_deref()).await {
         Ok(base) => base,
         Err(why) => return wrong(why),
     };
@@ -68,7 +75,7 @@ pub async fn run(path: Option<&Path>, args: &Args) -> End {
     }
 }
 
-fn base(path: Option<&Path>, url: Option<&str>) -> Result<String, &'static str> {
+async fn base(path: Option<&Path>, url: Option<&str>) -> Result<String, &'static str> {
     if let Some(url) = url {
         let is_http = url::Url::parse(url).is_ok_and(|url| url.scheme() == "http");
         return match is_http {
@@ -76,10 +83,30 @@ fn base(path: Option<&Path>, url: Option<&str>) -> Result<String, &'static str> 
             false => Err("--url: write http://HOST:PORT"),
         };
     }
-    match config::http_listen(path) {
+    let peeked = config::peek(path);
+    // In a task of its own: a disk that hangs keeps nobody from asking the daemon either.
+    let told = tokio::spawn(async move { told(&peeked.state?).await });
+    let told = tokio::time::timeout(STATE, told).await;
+    let told = told.ok().and_then(Result::ok).flatten();
+    match told.or(peeked.http_listen) {
         Some(listen) if listen.port() != 0 => Ok(format!("http://{}", reachable(listen))),
         _ => Err("[http] listen names no port to ask at: say with --url where the daemon answers"),
     }
+}
+
+/// Where the daemon on this machine says that it listens. That the state cannot be read is the daemon's to say.
+async fn told(state: &StateConfig) -> Option<SocketAddr> {
+    let store = store::open_beside(state).await.ok()??;
+    let daemons = store.daemons().await.ok()?;
+    let host = host();
+    let here = |name: &str| name.rsplit_once('/').is_some_and(|(at, _)| at == host);
+    let alive = daemons
+        .all
+        .iter()
+        .filter(|one| one.alive && here(&one.name));
+    alive
+        .filter_map(|one| Some(one.last.as_ref()?.report.listen))
+        .next_back()
 }
 
 /// An address that stands for every one of this machine is no address to connect to.

@@ -106,7 +106,8 @@ fn event(row: &HistoryRow) -> Value {
     })
 }
 
-fn render(rows: &[HistoryRow]) -> String {
+/// The table of `history`.
+pub fn render(rows: &[HistoryRow]) -> String {
     let mut table = Table::new(&[
         "TIME", "KEY", "ACTION", "FROM", "TO", "OUTCOME", "TOOK", "WHY",
     ]);

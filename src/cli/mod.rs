@@ -1,5 +1,6 @@
-//! The commands. One file for each; what they share is here and in [`desk`].
+//! The commands. One file for each; what they share is here, in [`desk`] and in [`beside`].
 
+mod beside;
 mod check;
 mod demo;
 mod desk;

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::beside::{self, Basis};
 use super::table::{self, Table};
 use super::{End, desk, fail};
+use crate::config::Config;
 use crate::engine::row::{self, Row};
 use crate::model::Action;
-use crate::store;
 use crate::store::sqlite::Sqlite;
+use crate::store::{self, Request};
 
 /// What `plan` takes.
 #[derive(Debug, clap::Args)]
@@ -31,7 +33,22 @@ pub async fn run(path: Option<&Path>, args: &Args) -> End {
 }
 
 async fn plan(path: Option<&Path>, args: &Args) -> Result<End, End> {
-    let config = desk::load(path)?.config;
+    let rows = match beside::load(path).await? {
+        Basis::Config(config) => by_configuration(*config).await?,
+        Basis::Daemon(daemon) => {
+            let keys = Vec::new();
+            beside::ask(&*daemon.store, &Request::Plan { keys }).await?
+        }
+    };
+    if args.json {
+        desk::print(row::document(&rows));
+    } else {
+        desk::print(render(&rows));
+    }
+    Ok(desk::end_of(&rows))
+}
+
+async fn by_configuration(config: Config) -> Result<Vec<Row>, End> {
     desk::quiet_log(&config)?;
     let store = match store::open_beside(&config.state).await.map_err(fail)? {
         Some(store) => store,
@@ -46,14 +63,9 @@ async fn plan(path: Option<&Path>, args: &Args) -> Result<End, End> {
     )
     .await?;
     let bar = table::progress(total);
-    let rows = fleet.plan(&|| bar.inc(1)).await.map_err(fail)?;
+    let rows = fleet.plan(&[], &|| bar.inc(1)).await.map_err(fail)?;
     bar.finish_and_clear();
-    if args.json {
-        desk::print(row::document(&rows));
-    } else {
-        desk::print(render(&rows));
-    }
-    Ok(desk::end_of(&rows))
+    Ok(rows)
 }
 
 /// The table of `plan` and `sync`.

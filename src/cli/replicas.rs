@@ -83,7 +83,7 @@ async fn by_the_replicas(
             force: *force,
             answer_within_ms: *answer_within_ms,
         },
-        rollback @ Request::Rollback { .. } => rollback.clone(),
+        one => one.clone(),
     };
     let bar = table::progress(keys.len());
     let progress = |done: u32, _| bar.set_position(done.into());

@@ -50,5 +50,6 @@ async fn sync(path: Option<&Path>, args: &Args) -> Result<End, End> {
         force: args.force,
         answer_within_ms: Some(u64::try_from(within).unwrap_or(u64::MAX)),
     };
-    work::carry_out("sync", config, &request, args.timeout, args.json).await
+    let done = work::carry_out("sync", config, &request, args.timeout, args.json).await;
+    done.map(|(end, _)| end)
 }

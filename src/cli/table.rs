@@ -103,7 +103,7 @@ impl fmt::Display for Table {
 }
 
 /// Returns how many columns there are to print to, where that is limited.
-fn room() -> Option<usize> {
+pub fn room() -> Option<usize> {
     let named = || std::env::var("COLUMNS").ok()?.parse().ok();
     columns(std::io::stdout()).or_else(named)
 }

@@ -6,20 +6,19 @@ use std::time::Duration;
 
 use humantime::format_duration;
 use indicatif::ProgressBar;
-use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::plan::render;
-use super::{End, desk, fail, replicas, say, table};
+use super::{End, beside, desk, fail, replicas, say, table};
 use crate::config::{Config, StateConfig};
 use crate::daemon::state::holder;
 use crate::engine::STOPPED;
 use crate::engine::row::{self, Row};
 use crate::fleet::Fleet;
 use crate::model::{KeyId, Order};
-use crate::store::sqlite::Sqlite;
+use crate::store::sqlite::{DAEMON, Sqlite};
 use crate::store::{Request, RequestState, Store, StoreError};
 
 /// How often the answer of a daemon is looked for.
@@ -42,7 +41,7 @@ pub async fn carry_out(
     request: &Request,
     timeout: Option<Duration>,
     json: bool,
-) -> Result<End, End> {
+) -> Result<(End, Vec<Row>), End> {
     desk::quiet_log(&config)?;
     let rows = match config.state.clone() {
         StateConfig::Postgres(postgres) => {
@@ -53,7 +52,7 @@ pub async fn carry_out(
             Err(StoreError::Locked {
                 holder: Some(holder),
                 ..
-            }) if holder.starts_with("flashback-rotator run") => {
+            }) if holder.starts_with(DAEMON) => {
                 by_the_daemon(command, &config, &path, request).await?
             }
             Err(error) => return Err(fail(error)),
@@ -64,7 +63,7 @@ pub async fn carry_out(
     } else {
         desk::print(render(&rows));
     }
-    Ok(desk::end_of(&rows))
+    Ok((desk::end_of(&rows), rows))
 }
 
 async fn alone(
@@ -190,14 +189,6 @@ pub async fn second_signal(stop: &CancellationToken) {
     signalled().await;
 }
 
-/// What a daemon answers.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Answer {
-    Done { keys: Vec<Row> },
-    Not { error: String },
-}
-
 async fn by_the_daemon(
     command: &str,
     config: &Config,
@@ -246,14 +237,7 @@ async fn by_the_daemon(
 
 /// The rows of a daemon's answer, one for each key that was asked for.
 pub fn rows_of(answer: &str, config: &Config, asked: &[KeyId]) -> Result<Vec<Row>, End> {
-    let mut rows = match serde_json::from_str(answer) {
-        Ok(Answer::Done { keys }) => keys,
-        Ok(Answer::Not { error }) => return Err(fail(format!("the daemon: {error}"))),
-        Err(_) => {
-            let unread = "the daemon's answer cannot be read: is it of another version?";
-            return Err(fail(unread));
-        }
-    };
+    let mut rows = beside::rows_of(answer)?;
     let missing: Vec<_> = asked
         .iter()
         .filter(|key| !rows.iter().any(|row| row.key == **key))

@@ -176,11 +176,6 @@ impl DaemonEyes {
         }
     }
 
-    /// The last outage of a service, or the one it is in.
-    pub fn last_outage(&self, service: &str) -> Option<Outage> {
-        self.watch.last_outage(service)
-    }
-
     fn is_shared(&self) -> bool {
         self.current.load().engine.holdings.is_shared()
     }

@@ -106,9 +106,9 @@ impl Way {
         let silent = |error: CallError| {
             let status = match error {
                 CallError::ConnectTimeout | CallError::Timeout => "timeout",
-                CallError::Connect(_) => "connect",
+                CallError::Unresolved { .. } | CallError::Connect(_) => "connect",
                 CallError::Certificates(_) | CallError::Unsendable => "setup",
-                CallError::Broken(_) | CallError::TooLong(_) => "broken",
+                CallError::NotHttp | CallError::Broken(_) | CallError::TooLong(_) => "broken",
             };
             Undelivered::failed(error.to_string(), status)
         };
@@ -219,9 +219,9 @@ impl Failure for Undelivered {
         Self::failed(format!("no answer within {time}"), "timeout")
     }
 
-    fn held_back(retry_in: Duration) -> Self {
+    fn held_back(retry_in: Duration, cause: &str) -> Self {
         Self::Failed {
-            what: "not asked: there was no answer a moment ago".to_owned(),
+            what: cause.to_owned(),
             status: "held_back".to_owned(),
             retry_after: Some(retry_in),
         }

@@ -28,8 +28,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::StateConfig;
 use crate::model::{
-    AiLlmId, DaemonReport, Daemons, Edit, HistoryRow, KeyId, LookNote, Notified, Order, Record, Verifier,
-    WorkspaceId,
+    AiLlmId, DaemonReport, Daemons, Edit, HistoryRow, KeyId, LookNote, Notified, Order, Record,
+    Verifier, WorkspaceId,
 };
 use crate::secret::Fingerprinter;
 use crate::words;

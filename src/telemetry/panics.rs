@@ -56,7 +56,7 @@ pub enum Task {
 
 impl Task {
     /// Every one there is.
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Http,
         Self::Desk,
         Self::Request,

@@ -95,7 +95,9 @@ async fn a_refused_configuration_is_not_quoted() {
         );
         for command in [&["check"][..], &["run"], &["sync", "--json"], &["status"]] {
             let output = rotator.command(command).await;
-            assert_eq!(output.status.code(), Some(2), "{wrong}");
+            // `status` asks the daemon, unless the state itself is what is wrong.
+            let answered = command[0] == "status" && output.status.code() == Some(0);
+            assert!(answered || output.status.code() == Some(2), "{wrong}");
             said.output(command, output);
         }
         rotator.signal("HUP");

@@ -1,6 +1,5 @@
 //! A notice of what is to be told, with what is known of it at the moment.
 
-use crate::daemon::eyes::DaemonEyes;
 use crate::daemon::state::host;
 use crate::engine::row::Row;
 use crate::fleet::Fleet;
@@ -12,7 +11,7 @@ use crate::telemetry::metrics::FLASHBACK;
 const LOOKED_UP: usize = 10;
 
 /// Returns the notice. What the state does not give is left out.
-pub async fn compose(dispatch: &Dispatch, fleet: &Fleet, eyes: &DaemonEyes) -> Notice {
+pub async fn compose(dispatch: &Dispatch, fleet: &Fleet) -> Notice {
     let mut about = Vec::new();
     match &dispatch.what {
         What::Changes(changes) => about.extend(changes.iter().map(of_change)),
@@ -20,7 +19,7 @@ pub async fn compose(dispatch: &Dispatch, fleet: &Fleet, eyes: &DaemonEyes) -> N
             for (number, (subject, at)) in states.iter().enumerate() {
                 let mut one = About::of(subject.clone(), *at);
                 if number < LOOKED_UP {
-                    look_up(&mut one, dispatch.event, fleet, eyes).await;
+                    look_up(&mut one, dispatch.event, fleet).await;
                 }
                 about.push(one);
             }
@@ -48,11 +47,11 @@ fn of_change(change: &Change) -> About {
     }
 }
 
-async fn look_up(about: &mut About, event: Event, fleet: &Fleet, eyes: &DaemonEyes) {
+async fn look_up(about: &mut About, event: Event, fleet: &Fleet) {
     let is_wrong = event != Event::Recovered;
     let outage = |service: &str| {
-        let outage = eyes.last_outage(service).filter(|_| is_wrong);
-        outage.map(|outage| outage.error)
+        let lane = fleet.lanes.get(service).filter(|_| is_wrong)?;
+        lane.health().error
     };
     match &about.subject {
         Subject::Key(key) | Subject::Age(key) => {

@@ -9,7 +9,7 @@ use crate::daemon::eyes::DaemonEyes;
 use crate::engine::row::State;
 use crate::engine::{Seen, Unit};
 use crate::fleet::Fleet;
-use crate::model::{KeyId, ProblemKind, SourceId};
+use crate::model::{KeyId, Outage, ProblemKind, ServiceStatus, SourceId};
 use crate::notify::{Event, Subject};
 use crate::telemetry::metrics::FLASHBACK;
 
@@ -91,7 +91,7 @@ impl Conditions {
         let keys = units.flat_map(move |unit| {
             let seen = unit.seen();
             let is_known = failed_at.is_none_or(|at| seen.at > at);
-            let key = of_key(unit, &seen, fleet, eyes).filter(|_| is_known);
+            let key = of_key(unit, &seen, fleet).filter(|_| is_known);
             let age = of_age(unit, &seen, now).filter(|_| is_known);
             let key = key.map(|event| (Subject::Key(unit.key.clone()), event));
             key.into_iter()
@@ -110,13 +110,13 @@ fn of_service(
     ours: &BTreeSet<KeyId>,
 ) -> Option<Found> {
     let lane = fleet.lanes.get(service)?;
-    let is_known = !lane.is_up() || lane.has_answered();
+    let is_known = lane.health().status != ServiceStatus::Unknown;
     let is_told = is_known && is_told(fleet, &subject, ours);
     is_told.then(|| (subject, (!lane.is_up()).then_some(event)))
 }
 
 /// What is wrong with a key; `None` where that is not known.
-fn of_key(unit: &Unit, seen: &Seen, fleet: &Fleet, eyes: &DaemonEyes) -> Option<Option<Event>> {
+fn of_key(unit: &Unit, seen: &Seen, fleet: &Fleet) -> Option<Option<Event>> {
     match seen.state {
         State::Pending => None,
         State::InSync | State::Disabled => Some(None),
@@ -128,7 +128,7 @@ fn of_key(unit: &Unit, seen: &Seen, fleet: &Fleet, eyes: &DaemonEyes) -> Option<
                 Some(ProblemKind::Flashback) => Some(FLASHBACK),
                 _ => None,
             };
-            let explained = service.is_some_and(|service| was_away(service, seen, fleet, eyes));
+            let explained = service.is_some_and(|service| was_away(service, seen, fleet));
             (!explained).then_some(Some(Event::Failing))
         }
     }
@@ -136,10 +136,12 @@ fn of_key(unit: &Unit, seen: &Seen, fleet: &Fleet, eyes: &DaemonEyes) -> Option<
 
 /// Whether a service is away, or has been since the key was looked at: that is told of the service, and
 /// not of each of its keys.
-fn was_away(service: &str, seen: &Seen, fleet: &Fleet, eyes: &DaemonEyes) -> bool {
-    let is_up = fleet.lanes.get(service).is_none_or(|lane| lane.is_up());
-    let ended = eyes.last_outage(service).and_then(|outage| outage.until);
-    !is_up || ended.is_some_and(|ended| ended >= seen.at)
+fn was_away(service: &str, seen: &Seen, fleet: &Fleet) -> bool {
+    let Some(lane) = fleet.lanes.get(service) else {
+        return false;
+    };
+    let ended_since = |outage: Outage| outage.until >= seen.at;
+    !lane.is_up() || lane.last_outage().is_some_and(ended_since)
 }
 
 /// Whether a key's live version is too old; `None` where that is not known.

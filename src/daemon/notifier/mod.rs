@@ -246,7 +246,7 @@ impl Notifier {
             if leaving {
                 outbox.ledger.hurry();
             }
-            if let Some(sending) = outbox.next(receiver, &self.current, &self.eyes, leaving) {
+            if let Some(sending) = outbox.next(receiver, &self.current, leaving) {
                 let id = id.clone();
                 work.push(Box::pin(async move { Done::Sent(id, sending.await) }));
             }

@@ -8,7 +8,6 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::compose::compose;
-use crate::daemon::eyes::DaemonEyes;
 use crate::fleet::{Current, Fleet};
 use crate::model::{Change, ReceiverId};
 use crate::notify::{Dispatch, Ledger, Notice, Receiver, Undelivered, Way};
@@ -100,7 +99,6 @@ impl Outbox {
         &mut self,
         receiver: &Arc<Receiver>,
         current: &Arc<Current>,
-        eyes: &Arc<DaemonEyes>,
         leaving: bool,
     ) -> Option<BoxFuture<'static, Outcome>> {
         if Instant::now() < self.not_before && !leaving {
@@ -109,7 +107,7 @@ impl Outbox {
         let most = receiver.format.most;
         let dispatch = self.ledger.next(&receiver.terms, most, Utc::now())?;
         self.dropping &= self.ledger.waiting() > 0;
-        let (way, current, eyes) = (Arc::clone(&self.way), Arc::clone(current), Arc::clone(eyes));
+        let (way, current) = (Arc::clone(&self.way), Arc::clone(current));
         let id = receiver.id.clone();
         if most > 1 {
             self.not_before = Instant::now() + GATHER;
@@ -117,7 +115,7 @@ impl Outbox {
         Some(Box::pin(async move {
             let fleet = current.load();
             let metrics = Arc::clone(&fleet.engine.metrics);
-            let notice = compose(&dispatch, &fleet, &eyes).await;
+            let notice = compose(&dispatch, &fleet).await;
             drop(fleet);
             let outcome = tell(&id, &dispatch, &notice, &way, &current).await;
             if outcome != Outcome::Moot {

@@ -40,8 +40,8 @@ use super::{Request, RequestId, RequestState, Store, StoreError};
 use crate::config::{PostgresConfig, SecretRef};
 use crate::credential::{FromEnv, FromFile, FromSystemd, SharedCredential};
 use crate::model::{
-    DaemonReport, Daemons, Edit, HistoryRow, KeyId, LookNote, Notified, Record, ReplicaId, Verifier,
-    WorkspaceId,
+    DaemonReport, Daemons, Edit, HistoryRow, KeyId, LookNote, Notified, Record, ReplicaId,
+    Verifier, WorkspaceId,
 };
 use crate::secret::Fingerprinter;
 use crate::telemetry::panics::{Task, within};

@@ -39,8 +39,8 @@ use super::edits::{Heard, Watch};
 use super::health::Health;
 use super::{Request, RequestId, RequestState, Store, StoreError};
 use crate::model::{
-    DaemonReport, Daemons, Edit, HistoryRow, KeyId, KnownDaemon, LastReport, LookNote, Notified, Record,
-    Verifier, WorkspaceId,
+    DaemonReport, Daemons, Edit, HistoryRow, KeyId, KnownDaemon, LastReport, LookNote, Notified,
+    Record, Verifier, WorkspaceId,
 };
 use crate::secret::Fingerprinter;
 

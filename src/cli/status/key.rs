@@ -1,0 +1,71 @@
+//! The screen of `status KEY`: one key in full.
+
+use chrono::{DateTime, Utc};
+
+use super::screen::{head, labelled, moment, next};
+use crate::cli::history;
+use crate::cli::table;
+use crate::engine::row::{Row, State};
+use crate::model::{HistoryRow, Verifier};
+use crate::status::{DaemonStatus, Status};
+
+/// All that is known of it, and the last of its history.
+pub fn screen(status: &Status, row: &Row, events: &[HistoryRow]) -> String {
+    let now = status.now;
+    let standing = row.standing.as_ref();
+    let at = |at: Option<DateTime<Utc>>| {
+        let shown = |at| format!("{} ({})", moment(at), table::ago(at, now));
+        at.map_or_else(table::nothing, shown)
+    };
+    let held = standing.and_then(|standing| standing.held_version.as_deref());
+    let reason = standing.and_then(|standing| standing.held_reason.as_deref());
+    let verified = standing.and_then(|standing| standing.verified_by);
+    let workspace = standing.map(|standing| standing.workspace_id.as_str());
+    let runs = status.daemon.status == DaemonStatus::Running;
+    let check = standing.and_then(|standing| standing.next_check);
+    let mut lines = vec![
+        ("key", row.key.to_string()),
+        ("state", table::state(State::of(row))),
+        ("error", table::cell(row.error.as_deref())),
+        ("live version", table::cell(row.version.as_deref())),
+        ("verified by", table::cell(verified.map(Verifier::as_str))),
+        (
+            "pushed",
+            at(standing.and_then(|standing| standing.pushed_at)),
+        ),
+    ];
+    if held.is_some() {
+        let release = format!("flashback-rotator sync {} --force", row.key);
+        lines.extend([
+            ("held version", table::cell(held)),
+            ("held because", table::cell(reason)),
+            ("release it", release),
+        ]);
+    }
+    lines.extend([
+        (
+            "last check",
+            at(standing.and_then(|standing| standing.checked_at)),
+        ),
+        (
+            "next check",
+            match runs {
+                true => next(check, now),
+                false => "no daemon runs".to_owned(),
+            },
+        ),
+        ("source", row.source.to_string()),
+        ("workspace", table::cell(workspace)),
+        ("name", table::plain(&row.name)),
+        ("configuration", table::cell(row.ai_llm_id.as_deref())),
+    ]);
+    let lines: Vec<_> = lines
+        .iter()
+        .map(|(label, text)| labelled(label, text))
+        .collect();
+    let mut parts = vec![head(status), lines.join("\n")];
+    if !events.is_empty() {
+        parts.push(history::render(events));
+    }
+    parts.join("\n\n")
+}

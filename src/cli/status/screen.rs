@@ -1,0 +1,235 @@
+//! The screen of `status`: the daemon, the state and the configuration, then Flashback and the sources, then
+//! the keys.
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+
+use crate::cli::table::{self, Table};
+use crate::engine::row::{self, Row};
+use crate::model::{ServiceHealth, ServiceStatus};
+use crate::span::span;
+use crate::status::{Configuration, Daemon, DaemonStatus, Replica, Service, Status};
+use crate::terminal::wrapped;
+
+/// Where the text of a line begins that names what it is about.
+const LABEL: usize = 15;
+
+/// A check that is this late is one that somebody should know of.
+const LATE: TimeDelta = TimeDelta::seconds(60);
+
+/// All of it.
+pub fn screen(status: &Status) -> String {
+    let mut parts = vec![head(status)];
+    if status.daemon.replicas.iter().any(|one| one.keys.is_some()) {
+        parts.push(replicas(&status.daemon, status.now));
+    }
+    if status.daemon.status != DaemonStatus::NeverRun {
+        parts.push(services(status));
+    }
+    let runs = status.daemon.status == DaemonStatus::Running;
+    parts.push(keys(&status.keys, status.now, runs));
+    parts.join("\n\n")
+}
+
+/// What all the rest goes by.
+pub fn head(status: &Status) -> String {
+    let mut lines = Vec::new();
+    let daemon = daemon(&status.daemon, status.now);
+    lines.push(labelled("daemon", &daemon));
+    let state = &status.state;
+    let place = state.url.strip_prefix("sqlite://").unwrap_or(&state.url);
+    lines.push(labelled(
+        "state",
+        &match state.exists {
+            true => table::plain(place),
+            false => format!(
+                "{} is not there yet: nothing has ever worked on it. Is it the one you mean?",
+                table::plain(place)
+            ),
+        },
+    ));
+    lines.push(labelled(
+        "configuration",
+        &configuration(&status.configuration, status.now),
+    ));
+    lines.join("\n")
+}
+
+fn daemon(daemon: &Daemon, now: DateTime<Utc>) -> String {
+    let since = |words: &str| match daemon.since {
+        Some(at) => format!("{words} since {} ({})", moment(at), span(now - at)),
+        None => words.to_owned(),
+    };
+    let running = daemon
+        .replicas
+        .iter()
+        .filter(|one| one.status == DaemonStatus::Running);
+    match (daemon.status, &daemon.replicas[..]) {
+        (DaemonStatus::Running, [one]) => format!("{}{}", since("running"), particulars(one, now)),
+        (DaemonStatus::Running, all) => {
+            format!("{} of {} replicas running", running.count(), all.len())
+        }
+        (DaemonStatus::Stopped, _) => format!(
+            "{}: it was stopped. Nothing below is kept up to date",
+            since("not running")
+        ),
+        (DaemonStatus::Dead, _) => format!(
+            "{}: it was killed, or its machine went down. Nothing below is kept up to date",
+            since("not running")
+        ),
+        (DaemonStatus::NeverRun, _) => "none has ever run on this state".to_owned(),
+    }
+}
+
+fn particulars(one: &Replica, now: DateTime<Utc>) -> String {
+    let mut text = String::new();
+    if let Some(version) = &one.version {
+        text.push_str(&format!(", version {version}"));
+    }
+    if let Some(listen) = one.listen {
+        text.push_str(&format!(", http://{listen}"));
+    }
+    if let Some(seen) = one.last_seen_at.filter(|_| one.silent) {
+        text.push_str(&format!(
+            "; it has not written to the state for {}",
+            span(now - seen)
+        ));
+    }
+    text
+}
+
+fn configuration(configuration: &Configuration, now: DateTime<Utc>) -> String {
+    let mut text = table::plain(&configuration.path.display().to_string());
+    if let Some(at) = configuration.rejected_since {
+        text.push_str(&format!(
+            " has been broken since {} ({})",
+            moment(at),
+            span(now - at)
+        ));
+    } else if configuration.error.is_some() {
+        text.push_str(" is broken");
+    }
+    let refused = configuration.error.is_some() || configuration.rejected_since.is_some();
+    match (configuration.loaded_at, refused) {
+        (Some(at), false) => text.push_str(&format!(", loaded {}", table::ago(at, now))),
+        (Some(at), true) => text.push_str(&format!(
+            "; the daemon runs on the earlier one, loaded {}",
+            table::ago(at, now)
+        )),
+        (None, _) => {}
+    }
+    if let Some(other) = &configuration.other_path {
+        let other = table::plain(&other.display().to_string());
+        text.push_str(&format!("; this command has read {other}"));
+    }
+    text
+}
+
+fn replicas(daemon: &Daemon, now: DateTime<Utc>) -> String {
+    let mut table = Table::new(&["REPLICA", "STATE", "SINCE", "KEYS", "VERSION"]);
+    for one in &daemon.replicas {
+        let state = match one.status {
+            DaemonStatus::Running if one.silent => table::red("silent"),
+            DaemonStatus::Running => table::green("running"),
+            DaemonStatus::Stopped => "stopped".to_owned(),
+            DaemonStatus::Dead | DaemonStatus::NeverRun => table::red("not heard of"),
+        };
+        table.row([
+            table::plain(&one.name),
+            state,
+            since(one.since, now),
+            one.keys
+                .map_or_else(table::nothing, |keys| keys.to_string()),
+            table::cell(one.version.as_deref()),
+        ]);
+    }
+    table.to_string()
+}
+
+fn services(status: &Status) -> String {
+    let mut table = Table::new(&["SERVICE", "STATE", "SINCE", "WHY"]);
+    let mut row = |name: &str, service: &Service| {
+        table.row([
+            name.to_owned(),
+            word(&service.health),
+            since(service.health.since, status.now),
+            why(service, status.daemon.replicas.len()),
+        ]);
+    };
+    row("Flashback", &status.flashback);
+    for source in &status.sources {
+        row(source.source.as_str(), &source.service);
+    }
+    table.to_string()
+}
+
+fn word(health: &ServiceHealth) -> String {
+    match health.status {
+        ServiceStatus::Up => table::green("up"),
+        ServiceStatus::Down => table::red("down"),
+        ServiceStatus::Unknown => "unknown".to_owned(),
+    }
+}
+
+fn why(service: &Service, replicas: usize) -> String {
+    let error = service.health.error.as_deref().map(table::plain);
+    match (error, service.health.status, service.down_at) {
+        (None, _, _) => String::new(),
+        (Some(error), ServiceStatus::Unknown, _) => format!("was down: {error}"),
+        (Some(error), _, Some(at)) => format!("at {at} of {replicas} replicas: {error}"),
+        (Some(error), _, None) => error,
+    }
+}
+
+/// The table of the keys. `daemon`: one runs, and keeps the time of the next check.
+pub fn keys(rows: &[Row], now: DateTime<Utc>, daemon: bool) -> String {
+    let check = if daemon { "NEXT CHECK" } else { "LAST CHECK" };
+    let mut table = Table::new(&[
+        "KEY",
+        "STATE",
+        "VERSION",
+        "PUSHED",
+        check,
+        "CONFIGURATION",
+        "ERROR",
+    ]);
+    for row in rows {
+        let standing = row.standing.as_ref();
+        table.row([
+            row.key.to_string(),
+            table::state(row::State::of(row)),
+            table::cell(row.version.as_deref()),
+            since(standing.and_then(|standing| standing.pushed_at), now),
+            match daemon {
+                true => next(standing.and_then(|standing| standing.next_check), now),
+                false => since(standing.and_then(|standing| standing.checked_at), now),
+            },
+            table::cell(row.ai_llm_id.as_deref()),
+            table::plain(row.error.as_deref().unwrap_or_default()),
+        ]);
+    }
+    table.to_string()
+}
+
+/// When the next check is, or by how much it is late.
+pub fn next(at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> String {
+    match at {
+        Some(at) if at + LATE < now => format!("{} late", span(now - at)),
+        Some(at) => table::ahead(at, now),
+        None => table::nothing(),
+    }
+}
+
+fn since(at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> String {
+    at.map_or_else(table::nothing, |at| table::ago(at, now))
+}
+
+/// A time, as people read it.
+pub fn moment(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// What something is, and the text about it.
+pub fn labelled(label: &str, text: &str) -> String {
+    let room = table::room().unwrap_or(usize::MAX);
+    format!("{label:LABEL$}{}", wrapped(text, LABEL, LABEL, room))
+}
