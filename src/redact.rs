@@ -59,6 +59,12 @@ pub const PIECE: usize = 8;
 const RANDOM: usize = 12;
 /// Nobody writes names of words without anything between them that are this long, in bytes.
 const LONGEST_PART: usize = 20;
+/// A word of a name is shorter than this, in bytes.
+const LONGEST_WORD: usize = 16;
+/// The digits of a number behind a word, at most.
+const NUMBER: usize = 3;
+/// The digits of a date.
+const DATE: usize = 8;
 /// So often a random part of that length goes from letters to digits or back, and no word does.
 const SWITCHES: usize = 3;
 /// Words are this long on average, also where they are writtenTogetherLikeThis, in bytes.
@@ -71,25 +77,66 @@ pub fn shown(name: &str) -> &str {
 
 /// Whether a word begins as keys and tokens do.
 pub fn begins_like_a_key(word: &str) -> bool {
+    after_beginning(word).is_some()
+}
+
+/// Returns what follows in a word that begins as keys and tokens do.
+fn after_beginning(word: &str) -> Option<&str> {
     let lower = Zeroizing::new(word.to_ascii_lowercase());
     let is_random = |rest: &str| {
         let letters = rest.bytes().take_while(u8::is_ascii_alphanumeric);
         letters.count() >= RANDOM
     };
-    BEGINNINGS
-        .iter()
-        .any(|beginning| lower.len() > beginning.len() + 3 && lower.starts_with(beginning))
-        || BEGINNINGS_OF_NAMES
-            .iter()
-            .any(|beginning| lower.strip_prefix(beginning).is_some_and(is_random))
+    let certain =
+        |beginning: &&&str| lower.len() > beginning.len() + 3 && lower.starts_with(**beginning);
+    let of_name = |beginning: &&&str| lower.strip_prefix(**beginning).is_some_and(is_random);
+    let beginning = BEGINNINGS.iter().find(certain);
+    let beginning = beginning.or_else(|| BEGINNINGS_OF_NAMES.iter().find(of_name))?;
+    word.get(beginning.len()..)
 }
 
 /// Whether a word begins so anywhere in a name.
 pub fn has_a_key(name: &str) -> bool {
+    beginnings(name).any(begins_like_a_key)
+}
+
+/// Whether a text has a key or token in it: something begins as they do, and goes on with more than
+/// words. What is only named like one (`xai-prod`, `sk-openai-2`) has none.
+pub fn is_a_key(text: &str) -> bool {
+    let is_of_a_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    beginnings(text).filter_map(after_beginning).any(|rest| {
+        let end = rest.find(|c| !is_of_a_key(c)).unwrap_or(rest.len());
+        parts(&rest[..end]).any(|part| !is_of_a_name(part))
+    })
+}
+
+/// Whether a text has a part as long and as random as only keys, tokens and digests are.
+pub fn is_long_and_random(text: &str) -> bool {
+    parts(text).any(|part| part.len() >= LONGEST_PART && is_jumbled(part))
+}
+
+/// Whether a part of a name is a word in one case, or several known ones, or a number or a date behind
+/// them.
+fn is_of_a_name(part: &str) -> bool {
+    let word = part.trim_end_matches(|c: char| c.is_ascii_digit());
+    let digits = part.len() - word.len();
+    let is_lower = word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let is_upper = word.bytes().all(|byte| byte.is_ascii_uppercase());
+    match word.is_empty() {
+        true => digits <= DATE,
+        false => {
+            let is_word = (is_lower || is_upper) && word.len() < LONGEST_WORD;
+            digits <= NUMBER && (is_word || words::is_word(word))
+        }
+    }
+}
+
+/// What stands behind each boundary of a text where a word begins.
+fn beginnings(text: &str) -> impl Iterator<Item = &str> {
     let mut before = None;
-    name.char_indices().any(|(at, c)| {
+    text.char_indices().filter_map(move |(at, c)| {
         let begins = !before.replace(c).is_some_and(char::is_alphanumeric);
-        begins && begins_like_a_key(&name[at..])
+        begins.then(|| &text[at..])
     })
 }
 
@@ -273,6 +320,36 @@ mod tests {
             "hvs-cvfMCtKjFRYoCcMiSvPW7Iyd",
         ] {
             assert_eq!(shown(key), MASK, "{key}");
+        }
+    }
+
+    #[test]
+    fn keys_are_told_from_names_that_begin_like_one() {
+        for key in [
+            "sk-proj-a1b2c3d4",
+            "llm/sk_live_canary5f1d",
+            "AKIAIOSFODNN7EXAMPLE",
+            "x=ghp_aBcDeFgH",
+            "xoxb-123456789012-a",
+        ] {
+            assert!(is_a_key(key), "{key}");
+        }
+        for name in [
+            "llm/xai-prod",
+            "sk-openai-2",
+            "pplx-2026",
+            "sk-bratislava.example.com",
+            "hf_token",
+            "eyjafjallajokull",
+        ] {
+            assert!(!is_a_key(name), "{name}");
+        }
+        assert!(is_long_and_random("d41d8cd98f00b204e9800998ecf8427e"));
+        for name in [
+            "3b0c9a52-7d0f-4c53-9a7e-0d5b7c1f2a44",
+            "ProductionOpenaiForTheTeamInBerlin",
+        ] {
+            assert!(!is_long_and_random(name), "{name}");
         }
     }
 

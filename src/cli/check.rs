@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::{End, desk, fail, say};
-use crate::config::Loaded;
+use crate::config::{Loaded, exposed};
 use crate::store::sqlite::Sqlite;
 
 /// What `check` takes.
@@ -43,7 +43,7 @@ async fn check(path: Option<&Path>, args: &Args) -> Result<End, End> {
         warnings,
         ..
     } = desk::load(path)?;
-    for warning in &warnings {
+    for warning in warnings.iter().chain(&exposed(&config)) {
         say(format_args!("warning: {warning}"));
     }
     if !args.json {

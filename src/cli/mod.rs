@@ -6,9 +6,11 @@ mod demo;
 mod desk;
 mod health;
 mod history;
+mod init;
 mod manual;
 mod pages;
 mod plan;
+mod reference;
 mod replicas;
 mod rollback;
 mod run;
@@ -59,6 +61,10 @@ Examples:
   flashback-rotator run --config ./config.toml                  # with this configuration
   flashback-rotator run --config /etc/flashback-rotator/conf.d  # with every *.toml of a directory")]
     Run,
+    /// Print a small configuration to begin with
+    Init(init::Args),
+    /// Print what there is to configure
+    Config(reference::Args),
     /// Validate the configuration
     Check(check::Args),
     /// Show what a sync would do now, and why; changes nothing
@@ -129,6 +135,8 @@ pub fn main() -> ExitCode {
         let config = cli.config.as_deref();
         match cli.command {
             Command::Run => run::run(config).await,
+            Command::Init(args) => init::run(&args),
+            Command::Config(args) => reference::run(&args),
             Command::Check(args) => check::run(config, &args).await,
             Command::Plan(args) => plan::run(config, &args).await,
             Command::Sync(args) => sync::run(config, &args).await,

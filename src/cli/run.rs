@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{End, desk, fail, fail_on};
 use crate::config;
-use crate::daemon;
+use crate::daemon::{self, StartError};
 use crate::telemetry::log;
 
 pub async fn run(path: Option<&Path>) -> End {
@@ -19,6 +19,10 @@ pub async fn run(path: Option<&Path>) -> End {
     };
     match daemon::run(config::locate(path), loaded, log).await {
         Ok(()) => End::Done,
+        Err(error @ StartError::Unresolvable(_)) => {
+            fail_on(&mut last.0, error);
+            End::Wrong
+        }
         Err(error) => fail_on(&mut last.0, error),
     }
 }

@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
 
 use super::findings::{Findings, Reference};
+use super::hints::{self, Certainty, Hint};
 use super::keys::{General, check_keys};
 use super::setting::{Reader, list, suggest};
 use super::tables;
 use super::tables::source::Source;
 use super::tree::{Spot, Tree};
-use super::{Config, FlashbackConfig, SourceConfig, SourceKind, StateConfig, hints};
+use super::{Config, FlashbackConfig, SourceConfig, SourceKind, StateConfig};
 use crate::model::SourceId;
 
 /// Reads the merged tree. `None` where something is wrong, which `findings` has then.
@@ -33,9 +34,10 @@ pub(super) fn assemble(
     let state = root.get(&tables::STATE);
     let schedule = root.get(&tables::SCHEDULE);
     let retry = root.get(&tables::RETRY);
-    let verify = root.get(&tables::VERIFY);
+    let verify = root.get(&tables::VERIFY).unwrap_or_default();
     let http = root.get(&tables::HTTP);
     let log = root.get(&tables::LOG);
+    let defaults = root.get(&tables::DEFAULTS);
     let sources = root.get(&tables::SOURCES);
     let notify = root.get(&tables::NOTIFY);
     let keys = root.get(&tables::KEYS);
@@ -46,7 +48,7 @@ pub(super) fn assemble(
         workspace_id: flashback.as_ref().and_then(|f| f.workspace_id.clone()),
         check: schedule.as_ref().and_then(|s| s.check.clone()),
         timezone: schedule.as_ref().and_then(|s| s.timezone),
-        verify: verify.unwrap_or_default(),
+        verify: defaults.unwrap_or_default().or(verify),
     };
     let keys = check_keys(keys.unwrap_or_default(), &sources, &general, findings);
     let (flashback, retry) = (flashback?, retry?);
@@ -62,7 +64,7 @@ pub(super) fn assemble(
         resync: schedule?.resync?,
         retry: retry.limits?,
         refused: retry.refused?,
-        verify: general.verify.finish()?,
+        verify: verify.finish()?,
         http_listen: http?.listen?,
         log: log?,
         sources: sources.finish()?,
@@ -168,8 +170,19 @@ impl Sources {
             Some(SourceKind::Aws(aws)) => hints::aws_path(aws.region.as_deref(), path),
             _ => None,
         };
-        if let Some(hint) = hint.filter(|hint| hint.is_certain) {
-            findings.warn(Some(spot), hint.text);
+        match hint {
+            Some(Hint {
+                text,
+                certainty: Certainty::Certain,
+            }) => {
+                let (what, help) = text.split_once(": ").unwrap_or((&text, ""));
+                findings.mistake(spot, what).help(help);
+            }
+            Some(Hint {
+                text,
+                certainty: Certainty::Likely,
+            }) => findings.warn(Some(spot), text),
+            _ => {}
         }
     }
 

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
+use super::foreign::Foreign;
 use super::mask::SourceFile;
 use super::reference::known_names;
 use super::report::{Mistake, Place, Report};
-use super::syntax;
 use super::tree::{Spot, Tree, convert};
+use super::twice::{self, Twice};
+use super::{foreign, syntax};
 use crate::model::SourceId;
 
 /// The number of the reference configuration among the files: it is always the first.
@@ -77,23 +79,39 @@ impl Findings {
         let mut file = SourceFile::new(path.to_owned(), text.to_owned(), known_names());
         file.learn(table.get_ref(), errors.is_empty());
         self.files.push(file);
+        if !errors.is_empty()
+            && let Some(Foreign { message, at }) = foreign::recognise(text)
+        {
+            let spot = Spot::new(number, &(at..at));
+            self.syntax(spot, message).help(foreign::HELP);
+            return tree;
+        }
         let mut lines = HashSet::new();
         for error in errors {
             let span = error.span().unwrap_or(text.len()..text.len());
             let spot = Spot::new(number, &span);
+            let (message, help) =
+                syntax::explain(error.message(), text.get(span.start..).unwrap_or_default());
+            let first = match message == syntax::TWICE {
+                true => twice::find(text, span.start),
+                false => Twice::First(None),
+            };
             // The parser goes on after an error, and often stumbles again in the same line.
-            if lines.insert(self.line(spot)) {
-                let (message, help) = syntax::explain(error.message());
-                let finding = self.find(
-                    Some(spot),
-                    path.to_owned(),
-                    message.to_owned(),
-                    Kind::Syntax,
-                );
-                finding.help = Some(help.to_owned());
+            if matches!(first, Twice::InTable) || !lines.insert(self.line(spot)) {
+                continue;
+            }
+            let finding = self.syntax(spot, message).help(help);
+            if let Twice::First(Some(at)) = first {
+                finding.also(Spot::new(number, &(at..at)), "it stands here first");
             }
         }
         tree
+    }
+
+    /// The file is not TOML at `spot`.
+    fn syntax(&mut self, spot: Spot, message: &str) -> &mut Finding {
+        let path = self.files[spot.file].path.clone();
+        self.find(Some(spot), path, message.to_owned(), Kind::Syntax)
     }
 
     /// Something is wrong at `spot`.
@@ -120,6 +138,12 @@ impl Findings {
         message: String,
         kind: Kind,
     ) -> &mut Finding {
+        // A setting of `[defaults]` is read once for each key.
+        let is_known =
+            |known: &Finding| spot.is_some() && known.spot == spot && known.message == message;
+        if let Some(known) = self.mistakes.iter().position(is_known) {
+            return &mut self.mistakes[known];
+        }
         self.mistakes.push(Finding {
             spot,
             path,
@@ -139,7 +163,10 @@ impl Findings {
 
     /// Something that works, but not as it may be meant to.
     pub(super) fn warn(&mut self, spot: Option<Spot>, text: impl Into<String>) {
-        self.warnings.push((spot, text.into()));
+        let warning = (spot, text.into());
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
     }
 
     /// `file:line:column`.

@@ -1,32 +1,51 @@
 //! What a path or a mount looks like that has more in it than belongs there, or belongs elsewhere.
 //!
 //! Copied from an API's address, a policy or another tool, such a path is right in form and leads
-//! nowhere. What is certain is said when the configuration is read, and the rest once the store has
-//! said that there is nothing. No hint repeats a path: it may be a secret in the wrong place.
+//! nowhere. What is certain is a mistake, what is likely a warning when the configuration is read, and
+//! the rest is said once the store has said that there is nothing. No hint repeats a path: it may be a
+//! secret in the wrong place.
 
 use super::KvVersion;
 
 /// A clause for people, after a colon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hint {
-    /// What it looks like, and what to write.
+    /// What it looks like and, after a colon, what to write.
     pub text: String,
-    /// Whether nothing else can be meant.
-    pub is_certain: bool,
+    /// How sure that is.
+    pub certainty: Certainty,
+}
+
+/// How sure a [`Hint`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certainty {
+    /// Nothing else can be meant.
+    Certain,
+    /// Hardly anything else can be meant.
+    Likely,
+    /// It may be as it should be.
+    Possible,
 }
 
 impl Hint {
     fn certain(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
-            is_certain: true,
+            certainty: Certainty::Certain,
         }
     }
 
     fn likely(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
-            is_certain: false,
+            certainty: Certainty::Likely,
+        }
+    }
+
+    fn possible(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            certainty: Certainty::Possible,
         }
     }
 }
@@ -52,7 +71,14 @@ pub fn vault_path(namespace: Option<&str>, mount: &str, kv: KvVersion, path: &st
         take("data", "`data/`");
         take("metadata", "`metadata/`");
     }
-    let (last, others) = found.split_last()?;
+    let Some((last, others)) = found.split_last() else {
+        let is_address = matches!(path.split('/').nth(1), Some("data" | "metadata"));
+        return (kv == KvVersion::V2 && is_address).then(|| {
+            Hint::likely(
+                "the second part of the path is `data` or `metadata`, as in an address of the API, where a mount comes before it: name the mount in `mount`, and write what comes after `data/`",
+            )
+        });
+    };
     let text = match others {
         [] => format!(
             "the path begins with {last}, which is added by itself: if it is no part of the secret's path, write what comes after it"
@@ -63,7 +89,8 @@ pub fn vault_path(namespace: Option<&str>, mount: &str, kv: KvVersion, path: &st
         ),
     };
     Some(match (others, *last) {
-        ([], what) if what != "`v1/`" => Hint::likely(text),
+        ([], "the namespace" | "the mount") => Hint::possible(text),
+        ([], "`data/`" | "`metadata/`") => Hint::likely(text),
         _ => Hint::certain(text),
     })
 }
@@ -127,7 +154,7 @@ pub fn aws_path(region: Option<&str>, path: &str) -> Option<Hint> {
             true => format!("`{of}`"),
             false => "another one".to_owned(),
         };
-        Hint::certain(format!(
+        Hint::likely(format!(
             "the source asks in the region `{region}`, and the ARN is of {of}: a secret of another region needs a source with that `region`"
         ))
     })
@@ -141,12 +168,12 @@ fn of_aws_name(region: Option<&str>, path: &str) -> Option<Hint> {
             && end.chars().any(|c| c.is_ascii_uppercase())
     };
     if path.rsplit_once('-').is_some_and(|(_, end)| is_random(end)) {
-        return Some(Hint::likely(
+        return Some(Hint::possible(
             "the path ends as an ARN does: write the secret's name without the hyphen and the six characters, or the whole ARN",
         ));
     }
     region.map(|region| {
-        Hint::likely(format!(
+        Hint::possible(format!(
             "the source asks in the region `{region}`, with the account it is signed in to: is the secret there?"
         ))
     })
@@ -159,24 +186,33 @@ mod tests {
     #[test]
     fn what_is_added_by_itself_is_named() {
         let hint = |path| vault_path(Some("team"), "secret", KvVersion::V2, path);
-        for (path, words, is_certain) in [
-            ("data/llm/openai", "`data/`", false),
-            ("metadata/llm/openai", "`metadata/`", false),
-            ("secret/llm/openai", "the mount", false),
-            ("team/llm/openai", "the namespace", false),
-            ("v1/llm/openai", "`v1/`", true),
-            ("secret/data/llm/openai", "the mount and `data/`", true),
-            ("v1/secret/data/llm", "`v1/`, the mount and `data/`", true),
+        for (path, words, certainty) in [
+            ("data/llm/openai", "`data/`", Certainty::Likely),
+            ("metadata/llm/openai", "`metadata/`", Certainty::Likely),
+            ("kv/data/llm/openai", "name the mount", Certainty::Likely),
+            ("secret/llm/openai", "the mount", Certainty::Possible),
+            ("team/llm/openai", "the namespace", Certainty::Possible),
+            ("v1/llm/openai", "`v1/`", Certainty::Certain),
+            (
+                "secret/data/llm/openai",
+                "the mount and `data/`",
+                Certainty::Certain,
+            ),
+            (
+                "v1/secret/data/llm",
+                "`v1/`, the mount and `data/`",
+                Certainty::Certain,
+            ),
             (
                 "team/secret/metadata/llm",
                 "the namespace, the mount and `metadata/`",
-                true,
+                Certainty::Certain,
             ),
         ] {
             let hint = hint(path).unwrap_or_else(|| panic!("{path}"));
             assert!(hint.text.contains(words), "{path}: {}", hint.text);
             assert!(!hint.text.contains("llm"), "{}", hint.text);
-            assert_eq!(hint.is_certain, is_certain, "{path}");
+            assert_eq!(hint.certainty, certainty, "{path}");
         }
         for path in ["llm/openai", "data", "database/x", "secrets/x", "v10/x"] {
             assert_eq!(hint(path), None, "{path}");
@@ -218,7 +254,7 @@ mod tests {
         let said = |path: &str| of(path).unwrap_or_else(|| panic!("{path}"));
         let elsewhere = said(&secret.replace("eu-west-1", "us-east-1"));
         assert!(
-            elsewhere.is_certain && elsewhere.text.contains("`us-east-1`"),
+            elsewhere.certainty == Certainty::Likely && elsewhere.text.contains("`us-east-1`"),
             "{}",
             elsewhere.text
         );

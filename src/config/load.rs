@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::assemble::{assemble, default_state, peek as peek_at};
 use super::findings::Findings;
 use super::report::Report;
+use super::tables::defaults::inherit;
 use super::tree::Tree;
 use super::{Config, StateConfig, feasible, reference};
 use crate::settled;
@@ -70,6 +71,7 @@ pub fn load(path: Option<&Path>) -> Result<Loaded, Report> {
         return Err(findings.into_report());
     }
     let state = default_state(std::env::var_os("STATE_DIRECTORY").as_deref());
+    inherit(&mut tree);
     let config = assemble(&tree, &reference, state, &mut findings);
     if let Some(config) = &config {
         for warning in feasible::warnings(config) {
@@ -181,7 +183,7 @@ fn read_files(at: &Path, by_hand: bool, findings: &mut Findings) -> Vec<(PathBuf
                     "the directory has no `*.toml` in it".to_owned(),
                 )
                 .help(
-                    "put at least one file there; `config/examples/` has one for each common case",
+                    "put at least one file there; `flashback-rotator init` prints one to begin with",
                 );
             return Vec::new();
         }
@@ -210,9 +212,9 @@ fn report_unreadable(at: &Path, error: &io::Error, by_hand: bool, findings: &mut
         (io::ErrorKind::PermissionDenied, _) => {
             "let the user this runs as read it".to_owned()
         }
-        (_, true) => "check the path given with `--config`; `config/examples/` has a file for each common case".to_owned(),
+        (_, true) => "check the path given with `--config`; `flashback-rotator init` prints one to begin with".to_owned(),
         (_, false) => format!(
-            "name it with `--config PATH` or in `${VARIABLE}`, or put it at `{DEFAULT_PATH}`; `config/examples/` has a file for each common case"
+            "name it with `--config PATH` or in `${VARIABLE}`, or put it at `{DEFAULT_PATH}`; `flashback-rotator init` prints one to begin with"
         ),
     };
     findings.unreadable(at.to_owned(), found).help(help);

@@ -3,14 +3,18 @@
 //! Every mistake is reported in one go, with its place and a remedy and without the value.
 
 mod assemble;
+mod exposed;
 mod feasible;
 mod findings;
+mod foreign;
 mod form;
 pub mod hints;
 mod keys;
 mod load;
 mod mask;
+mod plain;
 mod reference;
+mod references;
 mod report;
 mod schema;
 mod setting;
@@ -18,6 +22,8 @@ mod state;
 mod syntax;
 mod tables;
 mod tree;
+mod twice;
+mod variable;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -29,8 +35,10 @@ use crate::model::{KeyId, Origin, ReceiverId, Settings, SourceId};
 use crate::notify::{Format, Terms};
 use crate::retry::Limits;
 
+pub use exposed::exposed;
 pub use load::{Digest, Loaded, Peeked, digest, load, locate, peek};
 pub use reference::REFERENCE;
+pub use references::Owner;
 pub use report::{Mistake, Report};
 pub use schema::schema;
 pub use state::{PostgresConfig, PostgresHost, SslMode, SslRoots, StateConfig};
@@ -186,7 +194,7 @@ pub enum LogFormat {
 pub struct SourceConfig {
     /// Calls a second, failures and retries included.
     pub max_rps: f64,
-    /// Checked; carried out from a later version on.
+    /// Whether it is told which version is live.
     pub acknowledge: bool,
     /// What it is and how to reach it.
     pub kind: SourceKind,

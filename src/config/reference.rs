@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::findings::Findings;
 use super::setting::{Settings, Shape};
-use super::tables;
 use super::tree::Tree;
+use super::{tables, variable};
 
 /// `config/flashback-rotator.toml`: every setting with its default and a comment.
 pub const REFERENCE: &str = include_str!("../../config/flashback-rotator.toml");
@@ -42,6 +42,7 @@ fn collect(settings: Settings, names: &mut HashSet<String>) {
 fn collect_shape(shape: &Shape, names: &mut HashSet<String>) {
     match shape {
         Shape::Leaf(_) => {}
+        Shape::Text(_) => collect(variable::ALL, names),
         Shape::Table(settings) => collect(settings, names),
         Shape::Ids(inner) | Shape::TextOr(inner) | Shape::Shared(_, inner) => {
             collect_shape(inner, names);

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::setting::{Described, Need, Settings, Shape};
-use super::{REFERENCE, tables};
+use super::{REFERENCE, tables, variable};
 
 /// The schema, in JSON Schema draft 2020-12.
 pub fn schema() -> Json {
@@ -20,6 +20,7 @@ pub fn schema() -> Json {
     };
     // [flashback] can be left out as far as its own defaults go, but not its sign-in.
     top.insert("required".into(), json!(["flashback"]));
+    top.insert("allOf".into(), here_or_in_defaults());
     top.insert(
         "$schema".into(),
         json!("https://json-schema.org/draft/2020-12/schema"),
@@ -27,6 +28,21 @@ pub fn schema() -> Json {
     top.insert("title".into(), json!("flashback-rotator"));
     top.insert("$defs".into(), Json::Object(writer.shared));
     schema
+}
+
+/// The settings that each key must have where `[defaults]` has them not.
+fn here_or_in_defaults() -> Json {
+    let settings = tables::key::ALL
+        .iter()
+        .filter(|setting| setting.need() == Need::RequiredOrInherited);
+    let rules = settings.map(|setting| {
+        let has_it = json!({ "required": [setting.name()] });
+        json!({ "anyOf": [
+            { "required": ["defaults"], "properties": { "defaults": has_it } },
+            { "properties": { "keys": { "additionalProperties": has_it } } },
+        ] })
+    });
+    rules.collect()
 }
 
 struct Writer {
@@ -65,7 +81,7 @@ impl Writer {
         let mut schema = self.shape(setting.shape(), &path);
         schema["description"] = json!(setting.about().trim());
         if setting.need() == Need::Default
-            && matches!(setting.shape(), Shape::Leaf(_))
+            && matches!(setting.shape(), Shape::Text(_) | Shape::Leaf(_))
             && let Some(default) = self.default(&path)
         {
             schema["default"] = default;
@@ -76,6 +92,7 @@ impl Writer {
     fn shape(&mut self, shape: &Shape, path: &str) -> Json {
         match shape {
             Shape::Leaf(schema) => schema(),
+            Shape::Text(schema) => self.or_variable(schema()),
             Shape::Table(settings) => self.table(settings, path),
             Shape::Ids(inner) => json!({
                 "type": "object",
@@ -86,18 +103,23 @@ impl Writer {
                 let variants = of.iter().map(|(word, settings)| {
                     let mut table = self.table(settings, &format!("{path}.{by}={word}"));
                     let about = table["properties"][by]["description"].take();
-                    table["properties"][by] = json!({ "const": word, "description": about });
+                    table["properties"][by] = self.or_variable(json!({ "const": word }));
+                    table["properties"][by]["description"] = about;
                     table
                 });
-                json!({ "type": "object", "oneOf": variants.collect::<Vec<_>>() })
+                // Several fit where the word comes from the environment.
+                json!({ "type": "object", "anyOf": variants.collect::<Vec<_>>() })
             }
             Shape::OneOf(all) => {
                 let ways = all.iter().map(|settings| self.table(settings, path));
                 json!({ "type": "object", "oneOf": ways.collect::<Vec<_>>() })
             }
-            Shape::TextOr(other) => json!({
-                "anyOf": [{ "type": "string", "minLength": 1 }, self.shape(other, path)],
-            }),
+            Shape::TextOr(other) => {
+                let other = self.shape(other, path);
+                let mut either = self.or_variable(json!({ "type": "string", "minLength": 1 }));
+                either["anyOf"][2] = other;
+                either
+            }
             Shape::Shared(name, inner) => {
                 if !self.shared.contains_key(*name) {
                     let schema = self.shape(inner, path);
@@ -106,6 +128,15 @@ impl Writer {
                 json!({ "$ref": format!("#/$defs/{name}") })
             }
         }
+    }
+
+    /// A text, or the environment variable that holds it.
+    fn or_variable(&mut self, text: Json) -> Json {
+        if !self.shared.contains_key("variable") {
+            let schema = self.table(variable::ALL, "");
+            self.shared.insert("variable".to_owned(), schema);
+        }
+        json!({ "anyOf": [text, { "$ref": "#/$defs/variable" }] })
     }
 
     /// The reference's value at `path`, in which `*` is any table and `name=word` one where

@@ -6,6 +6,8 @@ use serde_json::Value as Json;
 use super::findings::{Finding, Findings};
 use super::mask::shown_path;
 use super::tree::{Node, Spot, Tree, Value, join};
+use super::{plain, variable};
+use crate::redact;
 
 /// A setting with a value of type `T`.
 pub(super) struct Setting<T: 'static> {
@@ -21,6 +23,8 @@ pub(super) struct Setting<T: 'static> {
 pub(super) enum Need {
     /// A mistake.
     Required,
+    /// A mistake where `[defaults]` has none either.
+    RequiredOrInherited,
     /// The reference configuration has the value to use.
     Default,
     /// There is no value.
@@ -36,7 +40,9 @@ pub(super) struct Form<T: 'static> {
 
 /// How a value is written, for the schema and for the search for names.
 pub(super) enum Shape {
-    /// No table.
+    /// A plain text, which may come from an environment variable.
+    Text(fn() -> Json),
+    /// A value that stands here and nowhere else: a number, a switch, the name of a variable.
     Leaf(fn() -> Json),
     /// A table.
     Table(Settings),
@@ -59,10 +65,21 @@ impl Shape {
     /// What a value looks like, where it is written right of a `=`.
     fn example(&self) -> Option<&'static str> {
         match self {
-            Self::Leaf(_) | Self::TextOr(_) => Some("\"…\""),
+            Self::Text(_) | Self::Leaf(_) | Self::TextOr(_) => Some("\"…\""),
             Self::Shared("secret" | "secret-file", _) => Some("{ file = \"PATH\" }"),
             Self::Shared(_, inner) => inner.example(),
             Self::Table(_) | Self::Ids(_) | Self::Variants { .. } | Self::OneOf(_) => None,
+        }
+    }
+
+    /// Whether this table in its place says which environment variable holds the text.
+    fn is_variable(&self, table: &Tree) -> bool {
+        match self {
+            Self::Text(_) => true,
+            // Without a default it is a reference, which is resolved when it is needed.
+            Self::TextOr(_) => variable::has_default(table),
+            Self::Shared(_, inner) => inner.is_variable(table),
+            _ => false,
         }
     }
 }
@@ -76,6 +93,8 @@ pub(super) trait Described: Sync {
     fn about(&self) -> &'static str;
     fn need(&self) -> Need;
     fn shape(&self) -> &'static Shape;
+    /// Reports what is wrong with its value, where it has one.
+    fn check(&self, table: &mut Reader<'_, '_>);
 }
 
 impl<T> Described for Setting<T> {
@@ -93,6 +112,12 @@ impl<T> Described for Setting<T> {
 
     fn shape(&self) -> &'static Shape {
         &self.form.shape
+    }
+
+    fn check(&self, table: &mut Reader<'_, '_>) {
+        if table.written(self).is_some() {
+            table.get(self);
+        }
     }
 }
 
@@ -122,6 +147,8 @@ pub(super) struct Look<'a> {
     pub(super) path: &'a str,
     /// The reference configuration's table of the same path.
     pub(super) default: Option<&'a Tree>,
+    /// The environment variable that the text was taken from, where it was.
+    pub(super) variable: Option<&'a str>,
     pub(super) findings: &'a mut Findings,
 }
 
@@ -131,9 +158,21 @@ impl<'a> Look<'a> {
         self.path.rsplit('.').next().unwrap_or(self.path)
     }
 
+    /// The setting's name as a message has it, with the variable that its text was taken from.
+    pub(super) fn named(&self) -> String {
+        let name = self.name();
+        match self.variable {
+            None => format!("`{name}`"),
+            Some(variable) => {
+                let variable = redact::shown(variable);
+                format!("`{name}`, from the environment variable `{variable}`,")
+            }
+        }
+    }
+
     /// Reports that the value is wrong: `what` follows the setting's name.
     pub(super) fn wrong(&mut self, what: &str) -> &mut Finding {
-        let message = format!("`{}` {what}", self.name());
+        let message = format!("{} {what}", self.named());
         self.findings.mistake(self.node.spot, message)
     }
 
@@ -157,7 +196,13 @@ impl<'a> Look<'a> {
                     .help(help);
                 None
             }
-            Value::Text(text) => Some(text),
+            Value::Text(text) => match plain::problem(text, name) {
+                None => Some(text),
+                Some((what, help)) => {
+                    self.wrong(what).help(help);
+                    None
+                }
+            },
             _ => {
                 self.wrong_kind("a text").help(help);
                 None
@@ -223,16 +268,27 @@ impl<'a> Reader<'a, '_> {
         let path = join(self.path, setting.name);
         let default = self.default.and_then(|tree| tree.table(setting.name));
         if let Some(entry) = self.tree.get(setting.name) {
+            let path = match entry.inherited {
+                true => join("defaults", setting.name),
+                false => path,
+            };
             return self.read(setting, &entry.node, &path, default);
         }
         match setting.need {
             Need::Optional => None,
-            Need::Required => {
+            Need::Required | Need::RequiredOrInherited => {
+                let or_inherited = match setting.need {
+                    Need::RequiredOrInherited => ", here or in `[defaults]`",
+                    _ => "",
+                };
                 let about = lower_first(setting.about.trim());
                 let (message, help) = match setting.form.shape.example() {
                     Some(example) => (
                         format!("`{}` is missing{}", setting.name, self.here()),
-                        format!("write `{} = {example}`: {about}", setting.name),
+                        format!(
+                            "write `{} = {example}`{or_inherited}: {about}",
+                            setting.name
+                        ),
                     ),
                     None => (
                         format!("the table `[{}]` is missing", shown_path(&path)),
@@ -265,12 +321,27 @@ impl<'a> Reader<'a, '_> {
         path: &str,
         default: Option<&Tree>,
     ) -> Option<T> {
-        (setting.form.read)(&mut Look {
+        let mut look = Look {
             node,
             path,
             default,
+            variable: None,
             findings: self.findings,
-        })
+        };
+        match &node.value {
+            Value::Table(table) if setting.form.shape.is_variable(table) => {
+                let (variable, text) = variable::read(&mut look)?;
+                let value = Value::Text(text);
+                (setting.form.read)(&mut Look {
+                    node: &Node { value, ..*node },
+                    variable: Some(&variable),
+                    path,
+                    default,
+                    findings: self.findings,
+                })
+            }
+            _ => (setting.form.read)(&mut look),
+        }
     }
 
     /// Where a setting's value was written, if it was.

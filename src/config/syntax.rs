@@ -1,12 +1,15 @@
 //! TOML's own errors in words that are safe to print: the parser's may quote the file.
 
-/// What is wrong, and what to do about it. Only known beginnings of the parser's message are
-/// looked at, and none of it is passed on.
-pub(super) fn explain(message: &str) -> (&'static str, &'static str) {
+/// What is wrong with a table or a setting that stands there already.
+pub(super) const TWICE: &str = "this is set twice";
+
+/// What is wrong, and what to do about it. Only known beginnings of the parser's message, and the first
+/// characters of what it stumbled over, are looked at, and none of it is passed on.
+pub(super) fn explain(message: &str, from: &str) -> (&'static str, &'static str) {
     const KNOWN: &[(&str, &str, &str)] = &[
         (
             "duplicate key",
-            "this is set twice",
+            TWICE,
             "keep one of the two; a table has one header",
         ),
         (
@@ -70,6 +73,13 @@ pub(super) fn explain(message: &str) -> (&'static str, &'static str) {
             "put a comma between two entries: `{ path = \"…\", field = \"…\" }`",
         ),
     ];
+    const CURLY: [char; 6] = ['“', '”', '„', '‘', '’', '«'];
+    if from.starts_with(CURLY) {
+        return (
+            "a text in the quotation marks of a word processor",
+            "put straight ones around it: `name = \"…\"`",
+        );
+    }
     let found = KNOWN.iter().find(|known| message.starts_with(known.0));
     found.map_or(
         (

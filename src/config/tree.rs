@@ -29,14 +29,14 @@ impl Spot {
 }
 
 /// A value and its place.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) spot: Spot,
     pub(super) value: Value,
 }
 
 /// What a value is, in TOML's kinds.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Value {
     Text(String),
     Integer(Option<i64>),
@@ -62,7 +62,7 @@ impl Value {
 }
 
 /// A table.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Tree {
     pub(super) entries: Vec<Entry>,
     /// Written `{ … }`, or with a header of its own; not merely the parent of one that is.
@@ -70,11 +70,13 @@ pub(super) struct Tree {
 }
 
 /// A setting as it was written.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) name: String,
     pub(super) name_spot: Spot,
     pub(super) node: Node,
+    /// It stands in `[defaults]`, and not in this table.
+    pub(super) inherited: bool,
 }
 
 impl Tree {
@@ -166,6 +168,7 @@ pub(super) fn convert(table: &DeTable<'_>, text: &str, file: usize) -> Tree {
                 spot: Spot::new(file, &value.span()),
                 value: convert_value(value, text, file),
             },
+            inherited: false,
         })
         .collect();
     Tree {

@@ -6,6 +6,7 @@
 
 mod desk;
 mod edits;
+mod exposed;
 pub(crate) mod eyes;
 mod heartbeat;
 mod notifier;
@@ -15,6 +16,7 @@ mod roster;
 mod services;
 pub(crate) mod state;
 mod systemd;
+mod unresolvable;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -76,6 +78,11 @@ pub enum StartError {
         /// The operating system's words.
         reason: String,
     },
+    /// Secret references that can never resolve, each with the table it is in.
+    #[error(
+        "{0}. Put what is missing there, or correct the configuration; where it is written by another process, start this one again after that"
+    )]
+    Unresolvable(String),
     /// Signals cannot be caught.
     #[error("cannot catch signals: {0}")]
     Signals(std::io::Error),
@@ -89,11 +96,13 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
     let mut signals = Signals::catch().map_err(StartError::Signals)?;
     let config = Arc::new(loaded.config);
     let address = config.http_listen;
+    unresolvable::check_state(&config).await?;
     // The state first: where another process works on it, that is what is wrong, and not its port.
     let state = tokio::select! {
         state = State::open(&config.state) => state?,
         () = signals.stop() => return Ok(()),
     };
+    unresolvable::check(&config, state.store.as_ref()).await?;
     let listener = listen(address).await?;
     let store = state.store.clone();
     let bound = listener.local_addr().unwrap_or(address);
@@ -128,13 +137,16 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    if !bound.ip().is_loopback() {
+    // A pod has to listen on every network; who reaches it is for the cluster's policies to say.
+    let in_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    if !bound.ip().is_loopback() && !in_pod {
         tracing::warn!(
             http = %bound,
             "[http] listen is not a loopback address: whoever reaches it sees the keys' names, states and errors (no secret is among them). Let only those in who may, by a firewall or a network policy"
         );
     }
 
+    exposed::warn(Arc::clone(&config));
     fleet.announce(None);
     let current = Arc::new(Current::new(fleet));
     let supervisor = Supervisor::new(looks.clone());

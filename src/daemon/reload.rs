@@ -10,6 +10,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 
+use super::exposed;
 use super::eyes::DaemonEyes;
 use super::roster::Roster;
 use super::systemd;
@@ -169,6 +170,7 @@ impl Reloader {
         for warning in loaded.warnings.iter().chain(&needs_restart(&old, &fleet)) {
             tracing::warn!("{warning}");
         }
+        exposed::warn(Arc::clone(&fleet.config));
         fleet.announce(Some(&old));
         fleet.report_services(Some(&old));
         self.current.replace(fleet);

@@ -45,6 +45,28 @@ fn the_schema_accepts_what_is_right_and_refuses_what_is_wrong() {
         assert!(text.starts_with("#:schema ../schema.json\n"), "{path:?}");
         right.push((path.display().to_string(), text));
     }
+    for (line, other) in [
+        (
+            "[keys.openai]\nai_type = \"OPENAI\"\nsource = \"vault\"\n",
+            "[defaults]\nai_type = \"OPENAI\"\nsource = \"vault\"\n[keys.openai]\n",
+        ),
+        (
+            "level = \"info\"",
+            "level = { env = \"L\", default = \"info\" }",
+        ),
+        ("type = \"file\"", "type = { env = \"T\" }"),
+        (
+            "role_id = \"rotator\"",
+            "role_id = { env = \"R\", default = \"rotator\" }",
+        ),
+        ("role_id = \"rotator\"", "role_id = { credential = \"r\" }"),
+        (
+            "token = { env = \"TOKEN\" }",
+            "token = { file = { env = \"F\" } }",
+        ),
+    ] {
+        right.push((other.to_owned(), GOOD.replacen(line, other, 1)));
+    }
     for (name, text) in right {
         if let Err(error) = validator.validate(&as_json(&text)) {
             panic!("{name}: {error} at {}", error.instance_path());
@@ -62,6 +84,10 @@ fn the_schema_accepts_what_is_right_and_refuses_what_is_wrong() {
         ),
         ("role_id = \"rotator\"", ""),
         ("type = \"file\"", "type = \"vault\""),
+        ("source = \"vault\"\n", ""),
+        ("[keys.openai]", "[defaults]\nname = \"x\"\n[keys.openai]"),
+        ("level = \"info\"", "level = { env = \"L\", file = \"x\" }"),
+        ("enabled = true", "enabled = { env = \"E\" }"),
         ("url = \"sqlite:///", "url = \"mysql:///"),
         ("[sources.files]", "[sources.\"a b\"]"),
     ] {
@@ -104,10 +130,13 @@ fn in_schema(schema: &Json, at: &Json, path: &str, found: &mut BTreeSet<String>)
             let path = format!("{path}.{name}").trim_start_matches('.').to_owned();
             let shared = inner["$ref"].as_str().map(|name| name.replace('#', ""));
             let inner = match shared.as_deref() {
-                Some("/$defs/verify") if !path.contains('*') => &schema["$defs"]["verify"],
+                Some("/$defs/verify") if path == "verify" => &schema["$defs"]["verify"],
                 _ => inner,
             };
-            in_schema(schema, inner, &path, found);
+            // What these hold is shown with the keys.
+            if path != "defaults.fields" {
+                in_schema(schema, inner, &path, found);
+            }
             found.insert(path);
         }
     }
@@ -119,7 +148,8 @@ fn in_schema(schema: &Json, at: &Json, path: &str, found: &mut BTreeSet<String>)
             found,
         );
     }
-    for variant in at["oneOf"].as_array().into_iter().flatten() {
+    let variants = ["oneOf", "anyOf"].map(|of| at[of].as_array());
+    for variant in variants.into_iter().flatten().flatten() {
         in_schema(schema, variant, path, found);
     }
 }
@@ -144,7 +174,9 @@ fn in_reference() -> BTreeSet<String> {
         };
         for (name, value) in setting {
             let path = format!("{}.{name}", table.join("."));
-            if let ("fields", Some(inner)) = (name.as_str(), value.as_table()) {
+            if path == "keys.*.fields"
+                && let Some(inner) = value.as_table()
+            {
                 found.extend(inner.keys().map(|inner| format!("{path}.{inner}")));
             }
             found.insert(path);

@@ -68,7 +68,7 @@ fn what_cannot_be_read_is_reported_with_what_to_do() {
     error: there is no such file or directory
     --> /no/such/config.toml
      |
-     = help: check the path given with `--config`; `config/examples/` has a file for each common case
+     = help: check the path given with `--config`; `flashback-rotator init` prints one to begin with
 
     error: 1 mistake in the configuration
     ");

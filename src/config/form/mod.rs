@@ -13,13 +13,13 @@ use crate::words::{LONGEST_NAME, too_long};
 
 /// Any text that is not empty.
 pub(in crate::config) const TEXT: Form<String> = Form {
-    shape: Shape::Leaf(|| json!({ "type": "string", "minLength": 1 })),
+    shape: Shape::Text(|| json!({ "type": "string", "minLength": 1 })),
     read: |look| look.text("…").map(str::to_owned),
 };
 
 /// What Flashback knows something by: a text that is no longer than what is accepted of Flashback.
 pub(in crate::config) const SHORT: Form<String> = Form {
-    shape: Shape::Leaf(|| json!({ "type": "string", "minLength": 1, "maxLength": LONGEST_NAME })),
+    shape: Shape::Text(|| json!({ "type": "string", "minLength": 1, "maxLength": LONGEST_NAME })),
     read: |look| {
         let text = look.text("…")?;
         if let Some(length) = too_long(text) {
@@ -33,7 +33,7 @@ pub(in crate::config) const SHORT: Form<String> = Form {
 
 /// A field of a stored secret: its name, or a JSON pointer (RFC 6901) that begins with `/`.
 pub(in crate::config) const FIELD: Form<String> = Form {
-    shape: Shape::Leaf(|| json!({ "type": "string", "minLength": 1 })),
+    shape: Shape::Text(|| json!({ "type": "string", "minLength": 1 })),
     read: |look| {
         let text = look.text("api_key")?;
         let escapes = text.split('~').skip(1);
@@ -94,7 +94,8 @@ impl Look<'_> {
                 Some(word) => format!("did you mean `{word}`? It is one of {all}"),
                 None => format!("it is one of {all}"),
             };
-            let message = format!("unknown value for `{}`", self.name());
+            let named = self.named();
+            let message = format!("unknown value for {}", named.trim_end_matches(','));
             self.findings.mistake(self.node.spot, message).help(help);
         }
         found.map(|(_, meaning)| *meaning)

@@ -10,7 +10,7 @@ use crate::config::setting::{Form, Look, Shape};
 
 /// Where Flashback's API is: kept without a trailing slash.
 pub(in crate::config) const BASE_URL: Form<String> = Form {
-    shape: Shape::Leaf(web_schema),
+    shape: Shape::Text(web_schema),
     read: |look| {
         let (text, _) = web(look, "https://backend.flashback.tech")?;
         Some(text.trim_end_matches('/').to_owned())
@@ -19,7 +19,7 @@ pub(in crate::config) const BASE_URL: Form<String> = Form {
 
 /// A URL that may have a path.
 pub(in crate::config) const ENDPOINT: Form<String> = Form {
-    shape: Shape::Leaf(web_schema),
+    shape: Shape::Text(web_schema),
     read: |look| {
         let (text, _) = web(look, "https://api.example.com/v1")?;
         Some(text.to_owned())
@@ -28,7 +28,7 @@ pub(in crate::config) const ENDPOINT: Form<String> = Form {
 
 /// Scheme, host and port of a Vault.
 pub(in crate::config) const VAULT_ADDRESS: Form<String> = Form {
-    shape: Shape::Leaf(web_schema),
+    shape: Shape::Text(web_schema),
     read: |look| {
         let example = "https://vault.internal:8200";
         let (text, url) = web(look, example)?;
@@ -44,7 +44,7 @@ pub(in crate::config) const VAULT_ADDRESS: Form<String> = Form {
 
 /// An IP address and a port.
 pub(in crate::config) const LISTEN: Form<SocketAddr> = Form {
-    shape: Shape::Leaf(
+    shape: Shape::Text(
         || json!({ "type": "string", "examples": ["127.0.0.1:9464", "0.0.0.0:9464", "[::1]:9464"] }),
     ),
     read: |look| {
@@ -60,13 +60,27 @@ pub(in crate::config) const LISTEN: Form<SocketAddr> = Form {
 
 /// A file or directory of this machine.
 pub(in crate::config) const PATH: Form<PathBuf> = Form {
-    shape: Shape::Leaf(|| json!({ "type": "string", "minLength": 1 })),
+    shape: Shape::Text(|| json!({ "type": "string", "minLength": 1 })),
     read: |look| look.text("/path/to/it").map(PathBuf::from),
+};
+
+/// Where a secret is in its source: one, and not a pattern for several.
+pub(in crate::config) const IN_SOURCE: Form<String> = Form {
+    shape: Shape::Text(|| json!({ "type": "string", "minLength": 1, "pattern": "^[^*]+$" })),
+    read: |look| {
+        let text = look.text("llm/openai")?;
+        if text.contains('*') {
+            look.wrong("has a `*` in it, and it is the path of one secret")
+                .help("write a key for each secret; what they share can stand in `[defaults]`");
+            return None;
+        }
+        Some(text.to_owned())
+    },
 };
 
 /// Where an engine or a method is mounted in Vault: kept without slashes at its ends.
 pub(in crate::config) const MOUNT: Form<String> = Form {
-    shape: Shape::Leaf(|| json!({ "type": "string", "minLength": 1 })),
+    shape: Shape::Text(|| json!({ "type": "string", "minLength": 1 })),
     read: |look| {
         let text = look.text("secret")?.trim_matches('/');
         if text.is_empty() || text.contains("//") || text.contains(['?', '#']) {

@@ -7,14 +7,14 @@ use crate::config::findings::Reference;
 use crate::config::form;
 use crate::config::setting::{Form, Look, Need, Setting, Settings, Shape, list, settings};
 use crate::config::tree::Value;
-use crate::config::{SecretRef, ValueRef};
+use crate::config::{SecretRef, ValueRef, variable};
 use crate::model::SourceId;
 
 const FORMS: &str = "`{ env = \"NAME\" }`, `{ file = \"PATH\" }`, `{ credential = \"NAME\" }` or `{ source = \"ID\", path = \"…\", field = \"…\" }`";
 
 settings! {
     /// The environment variable that holds it.
-    ENV: String = "env", Required, TEXT;
+    ENV: String = "env", Required, variable::NAME;
     /// The file that holds it. It loses one trailing newline, and is read again when it changes.
     FILE: PathBuf = "file", Required, place::PATH;
     /// The systemd credential that holds it: a file in $CREDENTIALS_DIRECTORY (LoadCredential=).
@@ -22,13 +22,13 @@ settings! {
     /// The source that holds it: the name of a `[sources.…]` table.
     SOURCE: String = "source", Required, TEXT;
     /// Where in that source.
-    PATH: String = "path", Required, TEXT;
+    PATH: String = "path", Required, place::IN_SOURCE;
     /// Which field of it, or a JSON pointer that begins with `/`. Can be left out where it has only one, or is one plain text.
     FIELD: String = "field", Optional, form::FIELD;
 }
 
 const CREDENTIAL_NAME: Form<String> = Form {
-    shape: Shape::Leaf(|| serde_json::json!({ "type": "string", "pattern": "^[^/]+$" })),
+    shape: Shape::Text(|| serde_json::json!({ "type": "string", "pattern": "^[^/]+$" })),
     read: |look| {
         let text = look.text("flashback-token")?;
         if text.contains('/') || text.starts_with('.') {

@@ -19,7 +19,7 @@ pub(in crate::config) enum StateUrl {
 
 /// `sqlite://` and a path, or a URL as libpq reads it.
 pub(in crate::config) const STATE_URL: Form<StateUrl> = Form {
-    shape: Shape::Leaf(
+    shape: Shape::Text(
         || json!({ "type": "string", "pattern": "^(sqlite|postgres|postgresql)://.", "examples": ["sqlite:///var/lib/flashback-rotator/state.db", "postgres://rotator@db.internal/rotator?sslmode=verify-full"] }),
     ),
     read: |look| {

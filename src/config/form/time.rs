@@ -21,7 +21,7 @@ const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// A length of time above zero.
 pub(in crate::config) const INTERVAL: Form<Duration> = Form {
-    shape: Shape::Leaf(|| json!({ "type": "string", "examples": ["500ms", "30s", "5m", "24h"] })),
+    shape: Shape::Text(|| json!({ "type": "string", "examples": ["500ms", "30s", "5m", "24h"] })),
     read: |look| {
         let text = look.text("30s")?;
         let Ok(interval) = humantime::parse_duration(text) else {
@@ -39,7 +39,7 @@ pub(in crate::config) const INTERVAL: Form<Duration> = Form {
 
 /// A length of time, which may be none.
 pub(in crate::config) const SPAN: Form<Duration> = Form {
-    shape: Shape::Leaf(|| json!({ "type": "string", "examples": ["0s", "30s", "5m"] })),
+    shape: Shape::Text(|| json!({ "type": "string", "examples": ["0s", "30s", "5m"] })),
     read: |look| {
         let text = look.text("30s")?;
         let Ok(span) = humantime::parse_duration(text) else {
@@ -52,7 +52,7 @@ pub(in crate::config) const SPAN: Form<Duration> = Form {
 
 /// An interval, or `off`.
 pub(in crate::config) const WATCH: Form<Option<Duration>> = Form {
-    shape: Shape::Leaf(|| json!({ "type": "string", "examples": ["30s", "5m", "off"] })),
+    shape: Shape::Text(|| json!({ "type": "string", "examples": ["30s", "5m", "off"] })),
     read: |look| {
         let text = look.text("30s")?;
         if text == "off" {
@@ -69,7 +69,7 @@ pub(in crate::config) const WATCH: Form<Option<Duration>> = Form {
 
 /// How long a lease is.
 pub(in crate::config) const LEASE: Form<Duration> = Form {
-    shape: Shape::Leaf(|| json!({ "type": "string", "examples": ["15s", "30s"] })),
+    shape: Shape::Text(|| json!({ "type": "string", "examples": ["15s", "30s"] })),
     read: |look| {
         let text = look.text("15s")?;
         let Ok(lease) = humantime::parse_duration(text) else {
@@ -96,7 +96,7 @@ pub(in crate::config) enum Rhythm {
 
 /// An interval or a cron line, told apart by what they look like.
 pub(in crate::config) const RHYTHM: Form<Rhythm> = Form {
-    shape: Shape::Leaf(
+    shape: Shape::Text(
         || json!({ "type": "string", "examples": ["30s", "5m", "*/5 * * * *", "0 30 4 * * MON-FRI"] }),
     ),
     read: |look| {
@@ -118,7 +118,7 @@ pub(in crate::config) const RHYTHM: Form<Rhythm> = Form {
 
 /// A name of the time zone database.
 pub(in crate::config) const TIMEZONE: Form<Tz> = Form {
-    shape: Shape::Leaf(|| json!({ "type": "string", "examples": ["UTC", "Europe/Berlin"] })),
+    shape: Shape::Text(|| json!({ "type": "string", "examples": ["UTC", "Europe/Berlin"] })),
     read: |look| {
         let text = look.text("UTC")?;
         let zone = text.parse::<Tz>();

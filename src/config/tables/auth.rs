@@ -8,7 +8,7 @@ use crate::config::setting::{Described, Reader, list};
 use crate::config::tree::Tree;
 use crate::config::{SecretRef, ValueRef, VaultAuth, hints};
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::config) enum Method {
     Token,
     AppRole,
@@ -28,7 +28,7 @@ const METHODS: Choice<Method> = &[
 ];
 
 const METHOD_FORM: Form<Method> = Form {
-    shape: Shape::Leaf(|| form::words(METHODS)),
+    shape: Shape::Text(|| form::words(METHODS)),
     read: |look| look.choice(METHODS),
 };
 
@@ -88,12 +88,13 @@ pub(in crate::config) fn read(look: &mut Look<'_>) -> Option<VaultAuth> {
         table.only(ALL);
         return None;
     };
-    let word = table.tree.text(METHOD.name)?;
+    let word = METHODS.iter().find(|(_, meaning)| *meaning == method)?.0;
     let settings = BY_METHOD.iter().find(|(name, _)| *name == word)?.1;
     report_strangers(&mut table, word, settings);
     table.default = examples.and_then(|tree| example(tree, word));
-    if let (Some(spot), Some(mount)) = (table.written(&MOUNT), table.tree.text(MOUNT.name))
-        && let Some(hint) = hints::auth_mount(mount.trim_matches('/'))
+    if let Some(spot) = table.written(&MOUNT)
+        && let Some(mount) = table.get(&MOUNT)
+        && let Some(hint) = hints::auth_mount(&mount)
     {
         table.findings.warn(Some(spot), hint.text);
     }

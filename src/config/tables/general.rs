@@ -307,12 +307,12 @@ pub(in crate::config) const HTTP: Form<Http> = Form {
 const LOG_FORMATS: Choice<LogFormat> = &[("json", LogFormat::Json), ("pretty", LogFormat::Pretty)];
 
 const LOG_FORMAT: Form<LogFormat> = Form {
-    shape: Shape::Leaf(|| form::words(LOG_FORMATS)),
+    shape: Shape::Text(|| form::words(LOG_FORMATS)),
     read: |look| look.choice(LOG_FORMATS),
 };
 
 const LOG_LEVEL: Form<String> = Form {
-    shape: Shape::Leaf(
+    shape: Shape::Text(
         || json!({ "type": "string", "examples": ["error", "warn", "info", "debug", "trace"] }),
     ),
     read: |look| {

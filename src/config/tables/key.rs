@@ -5,10 +5,12 @@ use std::time::Duration;
 use super::{Form, Look, Need, Setting, Settings, Shape, check_id, settings};
 use crate::config::form::time::{RHYTHM, Rhythm, WATCH};
 use crate::config::form::{self, Choice, FIELD, SHORT, SWITCH, TEXT, place};
+use crate::config::plain;
 use crate::config::tables::verify::{self, Verify};
 use crate::config::tree::{Spot, Tree, join};
 use crate::document::FieldMap;
 use crate::model::{AiType, KeyId, SourceId};
+use crate::redact;
 
 /// A key as far as its own table says. `None` is what was left out, or is wrong.
 pub(in crate::config) struct Key {
@@ -56,20 +58,33 @@ const AI_TYPES: Choice<AiType> = &[
 ];
 
 const AI_TYPE_FORM: Form<AiType> = Form {
-    shape: Shape::Leaf(|| form::words(AI_TYPES)),
+    shape: Shape::Text(|| form::words(AI_TYPES)),
     read: |look| look.choice(AI_TYPES),
 };
 
 const TARGETS: Choice<bool> = &[("configuration", false), ("stored-key", true)];
 
 const TARGET_FORM: Form<bool> = Form {
-    shape: Shape::Leaf(|| form::words(TARGETS)),
+    shape: Shape::Text(|| form::words(TARGETS)),
     read: |look| look.choice(TARGETS),
+};
+
+/// A key's name, which people make up: nothing random.
+const NAME_FORM: Form<String> = Form {
+    shape: SHORT.shape,
+    read: |look| {
+        let name = (SHORT.read)(look)?;
+        if redact::is_long_and_random(&name) {
+            look.wrong(plain::KEY).help(plain::MOVE_KEY);
+            return None;
+        }
+        Some(name)
+    },
 };
 
 /// An id or a description as Flashback has it.
 const ID: Form<String> = Form {
-    shape: Shape::Leaf(
+    shape: Shape::Text(
         || serde_json::json!({ "type": "string", "minLength": 1, "maxLength": 512 }),
     ),
     read: |look| {
@@ -110,15 +125,15 @@ const FIELDS_FORM: Form<FieldMap> = Form {
 
 settings! {
     /// Its name in Flashback, unique in the workspace. Default: the key's id.
-    NAME: String = "name", Optional, SHORT;
+    NAME: String = "name", Optional, NAME_FORM;
     /// The provider: OPENAI, GOOGLE, ANTHROPIC, AWS or OTHER.
-    AI_TYPE: AiType = "ai_type", Required, AI_TYPE_FORM;
+    AI_TYPE: AiType = "ai_type", RequiredOrInherited, AI_TYPE_FORM;
     /// The provider's base URL. OPENAI, ANTHROPIC and GOOGLE have a default; AWS and OTHER need one.
     ENDPOINT: String = "endpoint", Optional, place::ENDPOINT;
     /// The source it is in: the name of a `[sources.…]` table.
-    SOURCE: String = "source", Required, TEXT;
+    SOURCE: String = "source", RequiredOrInherited, TEXT;
     /// Where in the source. Vault: below the mount. AWS: a secret's name or ARN. Files: below the directory.
-    PATH: String = "path", Required, TEXT;
+    PATH: String = "path", Required, place::IN_SOURCE;
     /// Which stored fields are the credentials. Can be left out where the secret is one plain text or has one field.
     FIELDS: FieldMap = "fields", Optional, FIELDS_FORM;
     /// When it is looked at, as in `[schedule]`. Default: what stands there.
@@ -156,6 +171,7 @@ pub(in crate::config) const KEYS: Form<Vec<Key>> = Form {
                     node: &entry.node,
                     path: &join(table.path, &entry.name),
                     default: table.default,
+                    variable: None,
                     findings: table.findings,
                 },
                 &entry.name,

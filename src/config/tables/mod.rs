@@ -4,6 +4,7 @@
 //! such as a source that is named and not there, is [`super::assemble`]'s to find.
 
 pub(super) mod auth;
+pub(super) mod defaults;
 pub(super) mod general;
 pub(super) mod key;
 pub(super) mod notify;
@@ -11,6 +12,8 @@ pub(super) mod source;
 pub(super) mod verify;
 
 use super::setting::{Form, Look, Need, Setting, Settings, Shape, settings};
+use crate::config::plain;
+use crate::redact;
 
 settings! {
     /// The Flashback to write to.
@@ -21,12 +24,14 @@ settings! {
     SCHEDULE: general::Schedule = "schedule", Default, general::SCHEDULE;
     /// How failed calls are repeated.
     RETRY: general::Retry = "retry", Default, general::RETRY;
-    /// How a new key is proved to work. Not carried out by this version.
+    /// How a new key is proved to work.
     VERIFY: verify::Verify = "verify", Default, verify::VERIFY;
     /// Health, metrics and status over HTTP.
     HTTP: general::Http = "http", Default, general::HTTP;
     /// What is logged, and how.
     LOG: super::LogConfig = "log", Default, general::LOG;
+    /// What keys have that do not say otherwise.
+    DEFAULTS: verify::Verify = "defaults", Default, defaults::DEFAULTS;
     /// The stores where keys are rotated. A table's name is the source's id: letters, digits, `-`, `_` and `.`.
     SOURCES: Vec<source::Source> = "sources", Default, source::SOURCES;
     /// Who is told of what happens, and of what lasts. A table's name is the receiver's id: letters, digits, `-`, `_` and `.`.
@@ -43,10 +48,10 @@ fn check_id(
     findings: &mut super::findings::Findings,
 ) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if crate::redact::has_a_key(id) {
+    if redact::is_a_key(id) || redact::is_long_and_random(id) {
         findings
-            .mistake(spot, format!("the id of this {what} looks like a key or token"))
-            .help("an id is shown in logs, metrics and pages: choose a name, and put the secret where it belongs");
+            .mistake(spot, format!("the id of this {what} {}", plain::KEY))
+            .help(plain::MOVE_KEY);
         return false;
     }
     if !id.is_empty() && id.len() <= 100 && id.chars().all(fits) {

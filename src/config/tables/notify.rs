@@ -22,7 +22,7 @@ pub(in crate::config) struct Notify {
 }
 
 const FORMAT_FORM: Form<Format> = Form {
-    shape: Shape::Leaf(|| {
+    shape: Shape::Text(|| {
         let names: Vec<_> = FORMATS.iter().map(|format| format.name).collect();
         json!({ "enum": names })
     }),
@@ -58,6 +58,7 @@ const ON_FORM: Form<BTreeSet<Event>> = Form {
                 node: item,
                 path: look.path,
                 default: None,
+                variable: look.variable,
                 findings: look.findings,
             };
             events = match (events, event(&mut item)) {
@@ -120,6 +121,7 @@ pub(in crate::config) const NOTIFY: Form<Vec<Notify>> = Form {
                 continue;
             }
             let config = read(&mut Look {
+                variable: None,
                 node: &entry.node,
                 path: &join(table.path, &entry.name),
                 default: examples,

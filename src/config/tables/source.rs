@@ -36,7 +36,7 @@ const TYPES: Choice<Type> = &[
 ];
 
 const TYPE_FORM: Form<Type> = Form {
-    shape: Shape::Leaf(|| form::words(TYPES)),
+    shape: Shape::Text(|| form::words(TYPES)),
     read: |look| look.choice(TYPES),
 };
 
@@ -57,12 +57,12 @@ const KV_VERSION_FORM: Form<KvVersion> = Form {
 const LOOKS: Choice<AwsLook> = &[("describe", AwsLook::Describe), ("batch", AwsLook::Batch)];
 
 const LOOK_FORM: Form<AwsLook> = Form {
-    shape: Shape::Leaf(|| form::words(LOOKS)),
+    shape: Shape::Text(|| form::words(LOOKS)),
     read: |look| look.choice(LOOKS),
 };
 
 const ROLE_ARN: Form<String> = Form {
-    shape: Shape::Leaf(|| json!({ "type": "string", "pattern": "^arn:[^:]+:iam::[0-9]+:role/" })),
+    shape: Shape::Text(|| json!({ "type": "string", "pattern": "^arn:[^:]+:iam::[0-9]+:role/" })),
     read: |look| {
         let text = look.text("arn:aws:iam::123456789012:role/rotator")?;
         let parts: Vec<_> = text.splitn(6, ':').collect();
@@ -175,6 +175,7 @@ pub(in crate::config) const SOURCES: Form<Vec<Source>> = Form {
                 node: &entry.node,
                 path: &join(table.path, &entry.name),
                 default: table.default,
+                variable: None,
                 findings: table.findings,
             });
             sources.push(Source {
@@ -283,6 +284,7 @@ fn read_vault(table: &mut Reader<'_, '_>, examples: Option<&Tree>) -> Option<Vau
             node: &entry.node,
             path: &join(table.path, AUTH.name),
             default: examples,
+            variable: None,
             findings: table.findings,
         }),
         None => table.get(&AUTH),

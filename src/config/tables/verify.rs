@@ -46,17 +46,17 @@ const AFTERS: Choice<bool> = &[("flashback", true), ("none", false)];
 const FAILURES: Choice<bool> = &[("rollback", true), ("hold", false)];
 
 const BEFORE_FORM: Form<bool> = Form {
-    shape: Shape::Leaf(|| form::words(BEFORES)),
+    shape: Shape::Text(|| form::words(BEFORES)),
     read: |look| look.choice(BEFORES),
 };
 
 const AFTER_FORM: Form<bool> = Form {
-    shape: Shape::Leaf(|| form::words(AFTERS)),
+    shape: Shape::Text(|| form::words(AFTERS)),
     read: |look| look.choice(AFTERS),
 };
 
 const ON_FAILURE_FORM: Form<bool> = Form {
-    shape: Shape::Leaf(|| form::words(FAILURES)),
+    shape: Shape::Text(|| form::words(FAILURES)),
     read: |look| look.choice(FAILURES),
 };
 

@@ -1,0 +1,45 @@
+//! `init`: a small configuration to begin with.
+
+use super::{End, desk};
+
+/// What `init` takes.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Where the keys are rotated. `file` needs no server, and is the quickest way to try things
+    #[arg(long, value_enum, default_value_t = Source::File)]
+    source: Source,
+}
+
+/// The sources there is a file for: the examples of the repository.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Source {
+    /// HashiCorp Vault or OpenBao
+    Vault,
+    /// AWS Secrets Manager
+    Aws,
+    /// A directory of files
+    File,
+}
+
+impl Source {
+    fn example(self) -> &'static str {
+        match self {
+            Self::Vault => include_str!("../../config/examples/vault-approle.toml"),
+            Self::Aws => include_str!("../../config/examples/aws-role.toml"),
+            Self::File => include_str!("../../config/examples/mounted-files.toml"),
+        }
+    }
+}
+
+pub fn run(args: &Args) -> End {
+    desk::print(without_schema(args.source.example()).trim_end());
+    End::Done
+}
+
+/// A file of the repository without its first line, which names the schema beside it.
+pub fn without_schema(text: &str) -> &str {
+    match text.split_once('\n') {
+        Some((first, rest)) if first.starts_with("#:schema") => rest,
+        _ => text,
+    }
+}

@@ -1,0 +1,95 @@
+//! Files with secrets in them that other users of this machine can read.
+//!
+//! A file is one of those where its mode lets others read it, each directory above it lets others
+//! through, and it is on a disk. What is in memory (tmpfs, ramfs) was put there for this process by
+//! whoever runs it: Kubernetes, the secrets store CSI driver, Vault's agent, Docker and systemd mount
+//! secrets so, most of them with the mode 0644, and nobody else is there to read them. A group that may
+//! read is a choice that somebody has made.
+
+use std::collections::BTreeMap;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use super::{Config, SecretRef, SourceKind};
+use crate::credential::shown_path;
+use crate::model::SourceId;
+
+/// What `statfs` calls the file systems in memory.
+const IN_MEMORY: [u32; 2] = [0x0102_1994, 0x8584_58f6];
+
+/// What others may do, in a mode: read a file, go through a directory.
+const OTHERS_READ: u32 = 0o004;
+const OTHERS_PASS: u32 = 0o001;
+
+/// A sentence for each exposed file of a secret reference, and for each source with exposed files.
+/// It looks at the files, and takes as long as the slowest of them.
+pub fn exposed(config: &Config) -> Vec<String> {
+    let mut files: Vec<PathBuf> = config
+        .references()
+        .into_iter()
+        .filter_map(|(_, reference)| match reference {
+            SecretRef::File(path) => Some(path),
+            SecretRef::Env(_) | SecretRef::Credential(_) | SecretRef::Source { .. } => None,
+        })
+        .collect();
+    files.sort();
+    files.dedup();
+    let mut warnings: Vec<_> = files
+        .into_iter()
+        .filter(|file| is_exposed(file))
+        .map(|file| {
+            let file = shown_path(&file);
+            format!(
+                "other users of this machine can read the secret in {file}: take the right away with `chmod o-r {file}`"
+            )
+        })
+        .collect();
+    warnings.extend(in_sources(config));
+    warnings
+}
+
+fn in_sources(config: &Config) -> Vec<String> {
+    let mut exposed: BTreeMap<&SourceId, (&Path, usize)> = BTreeMap::new();
+    for key in config.keys.values().filter(|key| key.enabled) {
+        let origin = &key.origin;
+        if let Some(SourceKind::File { dir }) = config.sources.get(&origin.source).map(|s| &s.kind)
+            && is_exposed(&dir.join(&origin.path))
+        {
+            exposed.entry(&origin.source).or_insert((dir, 0)).1 += 1;
+        }
+    }
+    let describe = |(id, (dir, files)): (&SourceId, (&Path, usize))| {
+        let files = match files {
+            1 => "the secret of 1 key".to_owned(),
+            more => format!("the secrets of {more} keys"),
+        };
+        let dir = shown_path(dir);
+        format!(
+            "source `{id}`: other users of this machine can read {files} in {dir}: take the right away with `chmod o-rx {dir}`"
+        )
+    };
+    exposed.into_iter().map(describe).collect()
+}
+
+/// A file that cannot be looked at is somebody else's to report.
+fn is_exposed(file: &Path) -> bool {
+    let may = |path: &Path, right: u32| {
+        let allows = |metadata: Metadata| metadata.mode() & right != 0;
+        path.metadata().is_ok_and(allows)
+    };
+    let Ok(file) = file.canonicalize() else {
+        return false;
+    };
+    may(&file, OTHERS_READ)
+        && file
+            .ancestors()
+            .skip(1)
+            .all(|above| may(above, OTHERS_PASS))
+        && !is_in_memory(&file)
+}
+
+fn is_in_memory(file: &Path) -> bool {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // the numbers have 32 bits
+    rustix::fs::statfs(file).is_ok_and(|found| IN_MEMORY.contains(&(found.f_type as u32)))
+}

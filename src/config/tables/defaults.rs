@@ -1,0 +1,55 @@
+//! `[defaults]`: what keys have that do not say otherwise.
+
+use super::key;
+use super::verify::Verify;
+use super::{Form, Settings, Shape};
+use crate::config::tree::{Tree, Value};
+
+/// The settings of a key that can stand in `[defaults]`.
+const ALL: Settings = &[
+    &key::SOURCE,
+    &key::AI_TYPE,
+    &key::ENDPOINT,
+    &key::WORKSPACE_ID,
+    &key::FIELDS,
+    &key::CHECK,
+    &key::MAX_AGE,
+    &key::VERIFY,
+];
+
+/// `[defaults]`. What is read is the part that a key's own table of that name leaves out.
+pub(in crate::config) const DEFAULTS: Form<Verify> = Form {
+    shape: Shape::Table(ALL),
+    read: |look| {
+        let mut table = look.table("`[defaults]` and its settings below it")?;
+        table.only(ALL);
+        ALL.iter().for_each(|setting| setting.check(&mut table));
+        Some(table.get(&key::VERIFY).unwrap_or_default())
+    },
+};
+
+/// Gives every key what `[defaults]` has and the key has not, with its place.
+pub(in crate::config) fn inherit(tree: &mut Tree) {
+    let Some(defaults) = tree.table("defaults") else {
+        return;
+    };
+    let known = |name: &str| ALL.iter().any(|setting| setting.name() == name);
+    let mut inherited = defaults.entries.clone();
+    inherited.retain(|entry| known(&entry.name));
+    inherited
+        .iter_mut()
+        .for_each(|entry| entry.inherited = true);
+    let keys = tree.entries.iter_mut().find(|entry| entry.name == "keys");
+    let Some(Value::Table(keys)) = keys.map(|keys| &mut keys.node.value) else {
+        return;
+    };
+    for key in &mut keys.entries {
+        if let Value::Table(key) = &mut key.node.value {
+            let missing = inherited
+                .iter()
+                .filter(|entry| key.get(&entry.name).is_none());
+            let missing: Vec<_> = missing.cloned().collect();
+            key.entries.extend(missing);
+        }
+    }
+}

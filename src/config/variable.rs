@@ -1,0 +1,107 @@
+//! Plain texts that come from the environment, so that one file serves several places:
+//! `{ env = "NAME" }`, or `{ env = "NAME", default = "…" }`.
+//!
+//! The text is taken when the configuration is read. No message repeats it: it is no secret, but
+//! nobody says what else stands in the environment.
+
+use super::setting::{Form, Look, Need, Setting, Settings, Shape, settings};
+use super::tree::{Node, Tree, Value};
+use crate::redact;
+
+/// The name of an environment variable.
+pub(super) const NAME: Form<String> = Form {
+    shape: Shape::Leaf(|| serde_json::json!({ "type": "string", "pattern": "^[A-Za-z0-9_.-]+$" })),
+    read: |look| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        let is_name = |text: &str| text.chars().all(fits);
+        match &look.node.value {
+            Value::Text(text) if !is_name(text) => {
+                look.wrong("is not the name of an environment variable")
+                    .help(
+                        "write the name alone, without `$`, `=` or a value: `{ env = \"NAME\" }`",
+                    );
+                None
+            }
+            _ => look.text("NAME").map(str::to_owned),
+        }
+    },
+};
+
+const TEXT: Form<String> = Form {
+    shape: Shape::Leaf(|| serde_json::json!({ "type": "string", "minLength": 1 })),
+    read: |look| look.text("…").map(str::to_owned),
+};
+
+settings! {
+    /// The environment variable that holds the text.
+    ENV: String = "env", Required, NAME;
+    /// The text where that variable is not set, or is empty.
+    DEFAULT: String = "default", Optional, TEXT;
+}
+
+/// Whether a table has a text for the case that the variable is not set: no secret has that.
+pub(super) fn has_default(table: &Tree) -> bool {
+    table.get(DEFAULT.name).is_some()
+}
+
+/// Reads the table that stands in the place of a text: the variable, and the text that it holds.
+/// `None` where there is none, which is reported.
+pub(super) fn read(look: &mut Look<'_>) -> Option<(String, String)> {
+    let name = look.name();
+    let help = format!("write `{name} = \"…\"`, or `{name} = {{ env = \"NAME\" }}`");
+    let Value::Table(tree) = &look.node.value else {
+        return None;
+    };
+    if tree.get(ENV.name).is_none() && !has_default(tree) {
+        look.wrong_kind("a text").help(help);
+        return None;
+    }
+    let mut table = look.table(&help)?;
+    table.only(ALL);
+    let (variable, default) = (table.get(&ENV), table.get(&DEFAULT));
+    let (variable, spot) = (variable?, table.written(&ENV)?);
+    let is_wrong = default.is_none() && has_default(table.tree);
+    if is_wrong {
+        return None;
+    }
+    let shown = redact::shown(&variable);
+    match std::env::var(&variable).map(|text| (!text.is_empty()).then_some(text)) {
+        Ok(Some(text)) => Some((variable, text)),
+        Ok(None) | Err(std::env::VarError::NotPresent) => {
+            if default.is_none() {
+                table
+                    .findings
+                    .mistake(
+                        spot,
+                        format!("the environment variable `{shown}` is not set, or is empty"),
+                    )
+                    .help(format!(
+                        "set it, or say what holds without it: `{name} = {{ env = \"{shown}\", default = \"…\" }}`"
+                    ));
+            }
+            Some((variable, default?))
+        }
+        Err(std::env::VarError::NotUnicode(_)) => {
+            table
+                .findings
+                .mistake(
+                    spot,
+                    format!("the environment variable `{shown}` is not UTF-8 text"),
+                )
+                .help("set it to plain text");
+            None
+        }
+    }
+}
+
+/// The text of a node, from wherever it comes, where there is one.
+pub(super) fn text_of(node: &Node) -> Option<String> {
+    match &node.value {
+        Value::Text(text) => Some(text.clone()),
+        Value::Table(table) => std::env::var(table.text(ENV.name)?)
+            .ok()
+            .filter(|text| !text.is_empty())
+            .or_else(|| table.text(DEFAULT.name).map(str::to_owned)),
+        _ => None,
+    }
+}

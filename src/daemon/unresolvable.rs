@@ -1,0 +1,123 @@
+//! References that can never resolve: a variable that is not set, a file that is not there.
+//!
+//! A process cannot get another environment, and a file that was never there is most likely a mistake in
+//! the configuration. A start with one is refused, so that it shows at once. Where the state says that
+//! the reference has worked before it is an outage instead, and one that must not stop the other keys.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use crate::config::{Config, Owner, SecretRef};
+use crate::credential::CredentialError;
+use crate::model::Record;
+use crate::store::Store;
+
+use super::StartError;
+
+/// How long a file may take to say that it is there. One that does not answer is on a mount that is
+/// away, and may come back.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// Refuses a start for which the state's own credential is missing: nothing can be remembered of it.
+///
+/// # Errors
+/// [`StartError::Unresolvable`].
+pub async fn check_state(config: &Config) -> Result<(), StartError> {
+    let missing = missing(config).await.into_iter();
+    refuse(missing.filter(|(owner, _)| *owner == Owner::State))
+}
+
+/// Refuses a start with other references that can never resolve, but for those that have worked before.
+///
+/// # Errors
+/// [`StartError::Unresolvable`], or the error of the state.
+pub async fn check(config: &Config, store: &dyn Store) -> Result<(), StartError> {
+    let missing = missing(config).await;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let known = Known(store.load_all().await?);
+    let never = |(owner, _): &(Owner, CredentialError)| !known.has_worked(config, owner);
+    refuse(missing.into_iter().filter(never))
+}
+
+fn refuse(missing: impl Iterator<Item = (Owner, CredentialError)>) -> Result<(), StartError> {
+    let lines: Vec<_> = missing
+        .map(|(owner, error)| format!("{owner}: {error}"))
+        .collect();
+    match lines.is_empty() {
+        true => Ok(()),
+        false => Err(StartError::Unresolvable(lines.join("; "))),
+    }
+}
+
+/// What the state remembers of earlier starts.
+struct Known(Vec<Record>);
+
+impl Known {
+    /// Whether a key was written with what this reference opens.
+    fn has_worked(&self, config: &Config, owner: &Owner) -> bool {
+        let mut live = self.0.iter().filter_map(|record| record.live.as_ref());
+        match owner {
+            Owner::State => false,
+            // A receiver that is set up wrong must not keep keys that have worked from being written.
+            Owner::Flashback | Owner::Receiver(_) => live.next().is_some(),
+            Owner::Source(id) => {
+                let has_keys = config.keys.values().any(|key| key.origin.source == *id);
+                // One without keys holds credentials, which every write has needed.
+                live.any(|live| !has_keys || live.origin.source == *id)
+            }
+        }
+    }
+}
+
+/// The references of `config` that do not resolve, and will not by waiting.
+async fn missing(config: &Config) -> Vec<(Owner, CredentialError)> {
+    let looks = config
+        .references()
+        .into_iter()
+        .map(|(owner, reference)| async {
+            let look = tokio::task::spawn_blocking(move || unresolvable(&reference));
+            let found = tokio::time::timeout(ANSWER, look).await;
+            Some((owner, found.ok()?.ok()??))
+        });
+    join_all(looks).await.into_iter().flatten().collect()
+}
+
+fn unresolvable(reference: &SecretRef) -> Option<CredentialError> {
+    match reference {
+        SecretRef::Env(name) => {
+            let is_set = std::env::var_os(name).is_some_and(|value| !value.is_empty());
+            (!is_set).then(|| CredentialError::Env { name: name.clone() })
+        }
+        SecretRef::File(path) => unreadable(path),
+        SecretRef::Credential(name) => match std::env::var_os("CREDENTIALS_DIRECTORY") {
+            None => Some(CredentialError::NoCredentialsDirectory { name: name.clone() }),
+            Some(directory) => unreadable(&Path::new(&directory).join(name)),
+        },
+        // A source may be away, and come back.
+        SecretRef::Source { .. } => None,
+    }
+}
+
+/// What keeps a file from ever being read. An error of the disk or the network may pass.
+fn unreadable(path: &Path) -> Option<CredentialError> {
+    use io::ErrorKind::{IsADirectory, NotADirectory, NotFound, PermissionDenied};
+    let found = path.metadata().and_then(|metadata| {
+        // A pipe would wait for a writer.
+        match metadata.is_file() {
+            true => std::fs::File::open(path).map(drop),
+            false if metadata.is_dir() => Err(IsADirectory.into()),
+            false => Ok(()),
+        }
+    });
+    let error = found.err()?;
+    let lasts = [NotFound, NotADirectory, IsADirectory, PermissionDenied].contains(&error.kind());
+    lasts.then(|| CredentialError::File {
+        path: PathBuf::from(path),
+        reason: error.to_string(),
+    })
+}
