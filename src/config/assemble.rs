@@ -133,6 +133,7 @@ impl Sources {
         let help = match suggest(id.as_str(), names.clone()) {
             Some(name) => format!("did you mean `{name}`?"),
             None if self.0.is_empty() => "there is none yet: add `[sources.ID]`".to_owned(),
+            None if self.0.len() == 1 => format!("the only source is {}", list(names)),
             None => format!("the sources are {}", list(names).replace(" or ", " and ")),
         };
         findings.missing(spot, "there is no such source").help(help);

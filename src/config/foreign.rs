@@ -9,7 +9,7 @@ pub(super) struct Foreign {
 }
 
 /// What to do about a file in another format.
-pub(super) const HELP: &str = "write it as TOML: a table is `[flashback]`, a setting `base_url = \"…\"`, a comment begins with `#`; `flashback-rotator init` prints one to begin with";
+pub(super) const HELP: &str = "write it as TOML: a table is `[flashback]`, a setting `base_url = \"…\"`, a comment begins with `#`; `flashback-rotator init` prints a file to begin with";
 
 /// What a file that is not TOML is, where that is plain: by the first line that says something, and
 /// for YAML by most of the lines, since a slip can look like it in one.

@@ -90,7 +90,7 @@ pub fn vault_path(namespace: Option<&str>, mount: &str, kv: KvVersion, path: &st
     };
     Some(match (others, *last) {
         ([], "the namespace" | "the mount") => Hint::possible(text),
-        ([], "`data/`" | "`metadata/`") => Hint::likely(text),
+        ([], _) => Hint::likely(text),
         _ => Hint::certain(text),
     })
 }
@@ -192,7 +192,7 @@ mod tests {
             ("kv/data/llm/openai", "name the mount", Certainty::Likely),
             ("secret/llm/openai", "the mount", Certainty::Possible),
             ("team/llm/openai", "the namespace", Certainty::Possible),
-            ("v1/llm/openai", "`v1/`", Certainty::Certain),
+            ("v1/llm/openai", "`v1/`", Certainty::Likely),
             (
                 "secret/data/llm/openai",
                 "the mount and `data/`",

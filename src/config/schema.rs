@@ -92,7 +92,7 @@ impl Writer {
     fn shape(&mut self, shape: &Shape, path: &str) -> Json {
         match shape {
             Shape::Leaf(schema) => schema(),
-            Shape::Text(schema) => self.or_variable(schema()),
+            Shape::Text(schema) => self.or_variable(&schema()),
             Shape::Table(settings) => self.table(settings, path),
             Shape::Ids(inner) => json!({
                 "type": "object",
@@ -103,7 +103,7 @@ impl Writer {
                 let variants = of.iter().map(|(word, settings)| {
                     let mut table = self.table(settings, &format!("{path}.{by}={word}"));
                     let about = table["properties"][by]["description"].take();
-                    table["properties"][by] = self.or_variable(json!({ "const": word }));
+                    table["properties"][by] = self.or_variable(&json!({ "const": word }));
                     table["properties"][by]["description"] = about;
                     table
                 });
@@ -116,9 +116,8 @@ impl Writer {
             }
             Shape::TextOr(other) => {
                 let other = self.shape(other, path);
-                let mut either = self.or_variable(json!({ "type": "string", "minLength": 1 }));
-                either["anyOf"][2] = other;
-                either
+                let text = self.or_variable(&json!({ "type": "string", "minLength": 1 }));
+                json!({ "anyOf": [text, other] })
             }
             Shape::Shared(name, inner) => {
                 if !self.shared.contains_key(*name) {
@@ -131,7 +130,7 @@ impl Writer {
     }
 
     /// A text, or the environment variable that holds it.
-    fn or_variable(&mut self, text: Json) -> Json {
+    fn or_variable(&mut self, text: &Json) -> Json {
         if !self.shared.contains_key("variable") {
             let schema = self.table(variable::ALL, "");
             self.shared.insert("variable".to_owned(), schema);

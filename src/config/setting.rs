@@ -242,6 +242,14 @@ impl<'a> Reader<'a, '_> {
             if settings.iter().any(|known| known.name() == entry.name) {
                 continue;
             }
+            if redact::is_a_key(&entry.name) {
+                let message = format!("the name of a setting{} {}", self.here(), plain::KEY);
+                let findings = &mut self.findings;
+                findings
+                    .mistake(entry.name_spot, message)
+                    .help(plain::MOVE_KEY);
+                continue;
+            }
             let names = settings.iter().map(|known| known.name());
             let what = match entry.node.value {
                 Value::Table(_) => "table",
@@ -330,11 +338,14 @@ impl<'a> Reader<'a, '_> {
         };
         match &node.value {
             Value::Table(table) if setting.form.shape.is_variable(table) => {
-                let (variable, text) = variable::read(&mut look)?;
-                let value = Value::Text(text);
+                let taken = variable::read(&mut look)?;
+                let node = Node {
+                    spot: taken.spot,
+                    value: Value::Text(taken.text),
+                };
                 (setting.form.read)(&mut Look {
-                    node: &Node { value, ..*node },
-                    variable: Some(&variable),
+                    node: &node,
+                    variable: taken.variable.as_deref(),
                     path,
                     default,
                     findings: self.findings,

@@ -45,7 +45,7 @@ pub(super) fn explain(message: &str, from: &str) -> (&'static str, &'static str)
         (
             "key with no value",
             "a name without a value",
-            "write `name = \"…\"`, or take the line out",
+            "write `name = \"…\"`, with `=` and not `:`, or take the line out",
         ),
         (
             "extra `=`",

@@ -5,7 +5,7 @@
 //! nobody says what else stands in the environment.
 
 use super::setting::{Form, Look, Need, Setting, Settings, Shape, settings};
-use super::tree::{Node, Tree, Value};
+use super::tree::{Node, Spot, Tree, Value};
 use crate::redact;
 
 /// The name of an environment variable.
@@ -44,9 +44,17 @@ pub(super) fn has_default(table: &Tree) -> bool {
     table.get(DEFAULT.name).is_some()
 }
 
-/// Reads the table that stands in the place of a text: the variable, and the text that it holds.
-/// `None` where there is none, which is reported.
-pub(super) fn read(look: &mut Look<'_>) -> Option<(String, String)> {
+/// A text that stands in place of such a table.
+pub(super) struct Taken {
+    pub(super) text: String,
+    /// Where its variable, or its default, is written.
+    pub(super) spot: Spot,
+    /// The variable; `None` where it is the default.
+    pub(super) variable: Option<String>,
+}
+
+/// Reads the table that stands in the place of a text. `None` where it has none, which is reported.
+pub(super) fn read(look: &mut Look<'_>) -> Option<Taken> {
     let name = look.name();
     let help = format!("write `{name} = \"…\"`, or `{name} = {{ env = \"NAME\" }}`");
     let Value::Table(tree) = &look.node.value else {
@@ -66,7 +74,11 @@ pub(super) fn read(look: &mut Look<'_>) -> Option<(String, String)> {
     }
     let shown = redact::shown(&variable);
     match std::env::var(&variable).map(|text| (!text.is_empty()).then_some(text)) {
-        Ok(Some(text)) => Some((variable, text)),
+        Ok(Some(text)) => Some(Taken {
+            text,
+            spot,
+            variable: Some(variable),
+        }),
         Ok(None) | Err(std::env::VarError::NotPresent) => {
             if default.is_none() {
                 table
@@ -79,7 +91,11 @@ pub(super) fn read(look: &mut Look<'_>) -> Option<(String, String)> {
                         "set it, or say what holds without it: `{name} = {{ env = \"{shown}\", default = \"…\" }}`"
                     ));
             }
-            Some((variable, default?))
+            Some(Taken {
+                text: default?,
+                spot: table.written(&DEFAULT)?,
+                variable: None,
+            })
         }
         Err(std::env::VarError::NotUnicode(_)) => {
             table

@@ -42,7 +42,7 @@ const MISTAKES: &[Mistake] = &[
     (
         "a table twice",
         "[keys.openai]",
-        "[schedule]\ncheck = \"CANARY\"\nresync = \"CANARY\"\n[keys.openai]",
+        "[schedule]\ncheck = \"5m\"\nresync = \"12h\"\n[keys.openai]",
     ),
     (
         "a key twice",

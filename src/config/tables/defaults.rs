@@ -17,7 +17,8 @@ const ALL: Settings = &[
     &key::VERIFY,
 ];
 
-/// `[defaults]`. What is read is the part that a key's own table of that name leaves out.
+/// `[defaults]`. Its value is the `verify` in it, for what a key's own `verify` leaves out; all the rest
+/// is taken over by [`inherit`].
 pub(in crate::config) const DEFAULTS: Form<Verify> = Form {
     shape: Shape::Table(ALL),
     read: |look| {
