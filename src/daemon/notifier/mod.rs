@@ -101,7 +101,7 @@ impl Notifier {
             let leaving = leave.is_cancelled();
             tokio::select! {
                 _ = beat.tick() => self.observe(&mut work),
-                change = self.changes.recv() => self.happened(change),
+                change = self.changes.recv() => self.happened(&change),
                 Some(done) = work.next() => self.done(done),
                 () = leave.cancelled(), if !leaving => {}
             }
@@ -221,13 +221,13 @@ impl Notifier {
         self.ours = keys;
     }
 
-    fn happened(&mut self, change: Result<Arc<Change>, RecvError>) {
+    fn happened(&mut self, change: &Result<Arc<Change>, RecvError>) {
         let fleet = self.current.load();
         for (id, outbox) in &mut self.outboxes {
             let Some(receiver) = fleet.receivers.get(id) else {
                 continue;
             };
-            match &change {
+            match change {
                 Ok(change) => outbox.happened(change, receiver, &fleet),
                 Err(RecvError::Lagged(missed)) => outbox.dropped(*missed, receiver, &fleet),
                 // The engine keeps what is left, and lives as long as this.
