@@ -108,7 +108,7 @@ async fn of_the_history_only_the_end_is_shown_where_that_is_asked_for() {
         rotator.json(&["sync"]).await;
     }
     let history = async |arguments: &[&str]| {
-        let document = rotator.json(&[&["history"], arguments].concat()).await;
+        let document = rotator.json(&[&["history"][..], arguments].concat()).await;
         document["events"].as_array().expect("events").clone()
     };
     let all = history(&[]).await;
@@ -134,7 +134,7 @@ async fn of_the_history_only_the_end_is_shown_where_that_is_asked_for() {
         "Nothing has been pushed since then.\n"
     );
     for wrong in [["--since", "yesterday"], ["--limit", "0"]] {
-        let output = rotator.command(&[&["history"], &wrong[..]].concat()).await;
+        let output = rotator.command(&[&["history"][..], &wrong].concat()).await;
         assert_eq!(output.status.code(), Some(2), "{wrong:?}");
     }
 }
