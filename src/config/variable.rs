@@ -5,7 +5,7 @@
 //! nobody says what else stands in the environment.
 
 use super::setting::{Form, Look, Need, Setting, Settings, Shape, settings};
-use super::tree::{Node, Spot, Tree, Value};
+use super::tree::{Spot, Tree, Value};
 use crate::redact;
 
 /// The name of an environment variable.
@@ -107,17 +107,5 @@ pub(super) fn read(look: &mut Look<'_>) -> Option<Taken> {
                 .help("set it to plain text");
             None
         }
-    }
-}
-
-/// The text of a node, from wherever it comes, where there is one.
-pub(super) fn text_of(node: &Node) -> Option<String> {
-    match &node.value {
-        Value::Text(text) => Some(text.clone()),
-        Value::Table(table) => std::env::var(table.text(ENV.name)?)
-            .ok()
-            .filter(|text| !text.is_empty())
-            .or_else(|| table.text(DEFAULT.name).map(str::to_owned)),
-        _ => None,
     }
 }

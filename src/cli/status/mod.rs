@@ -30,8 +30,9 @@ const EVENTS: u32 = 5;
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
-  flashback-rotator status              # the daemon, Flashback, the sources and each key
+  flashback-rotator status              # for people
   flashback-rotator status openai-prod  # one key in full
+  flashback-rotator status --watch      # again every two seconds
   flashback-rotator status --json       # for scripts")]
 pub struct Args {
     /// Show this key in full
