@@ -12,6 +12,7 @@ mod config;
 mod connections;
 mod credentials;
 mod detection;
+mod documentation;
 mod drift;
 mod flashback;
 mod health;

@@ -121,11 +121,6 @@ fn each_field_is_explained() {
     assert_eq!(explained, used);
 }
 
-#[test]
-fn its_links_lead_somewhere() {
-    Page::read("docs/logs.md").check_links();
-}
-
 /// Makes a configuration as somebody does in Flashback's console.
 async fn make_by_hand(sandbox: &Sandbox, name: &str) {
     let body = serde_json::json!({

@@ -14,7 +14,7 @@ import yaml
 import changes
 import configuration
 import pods
-import readme
+import page
 import refusals
 import replaced
 import reviewer
@@ -232,7 +232,7 @@ def main():
         replaced.examine,
     ):
         part()
-    readme.follow(examine)
+    page.follow(examine)
     print(f"tests/deploy: everything passed, {support.proofs} things proven; no cluster was involved")
 
 

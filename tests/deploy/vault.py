@@ -1,4 +1,4 @@
-"""A development server of OpenBao, for the README's commands of Vault."""
+"""A development server of OpenBao, for the commands of Vault in docs/install-kubernetes.md."""
 
 import json
 import os
@@ -58,12 +58,12 @@ class Server:
             return json.load(answer)
 
     def run(self, words, directory, _):
-        """A command that the README gives as `vault …`."""
+        """A command that the page gives as `vault …`."""
         if words[2] == "auth/kubernetes/config":
             # A server in a pod finds the cluster's authority there; this one is in none.
             words = [*words, "kubernetes_ca_cert=@internal-ca.pem"]
         done = run(self.bao, *words[1:], cwd=directory, env=self.environment)
-        expect(done.returncode == 0, f"README.md: {words}: {done.stderr}")
+        expect(done.returncode == 0, f"the page: {words}: {done.stderr}")
         role = re.fullmatch(r"auth/kubernetes/role/([\w-]+)", words[2])
         if role:
             self.roles.append(role[1])
@@ -74,8 +74,8 @@ class Server:
         known = self.get(f"auth/kubernetes/role/{role}")["data"]
         accounts = {(one["metadata"]["name"], one["metadata"]["namespace"]) for one in of_kind("ServiceAccount", made)}
         (account,) = accounts
-        expect(known["bound_service_account_names"] == [account[0]], f"README.md: the role takes {known}")
-        expect(known["bound_service_account_namespaces"] == [account[1]], f"README.md: the role takes {known}")
+        expect(known["bound_service_account_names"] == [account[0]], f"the page: the role takes {known}")
+        expect(known["bound_service_account_namespaces"] == [account[1]], f"the page: the role takes {known}")
         tokens = [
             source["serviceAccountToken"]["audience"]
             for one in of_kind("Deployment", made)
@@ -83,4 +83,4 @@ class Server:
             for source in volume.get("projected", {}).get("sources", [])
             if "serviceAccountToken" in source
         ]
-        expect(set(tokens) == {known["audience"]}, f"README.md: the role takes {known}, the pods have {tokens}")
+        expect(set(tokens) == {known["audience"]}, f"the page: the role takes {known}, the pods have {tokens}")

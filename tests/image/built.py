@@ -47,14 +47,14 @@ def files_are_sound():
 
 
 def builds():
-    """README.md's command."""
+    """The page's command."""
     # One output, so that cargo's lines stand below their step.
-    block = scene.commands("### Container")[0]
+    block = scene.commands("## Run it")[0]
     printed = scene.follow(f"exec 2>&1\n{block}")
     first, second = (compiled(part) for part in printed.split("COPY src src"))
     must(second == [IMAGE], f"with the sources it compiles {second}")
     must(IMAGE in first, f"before them it compiles {first}")
-    proven("README.md's command builds it, and with the sources only the program is compiled")
+    proven("the page's command builds it, and with the sources only the program is compiled")
 
 
 def compiled(printed):

@@ -1,4 +1,4 @@
-"""The container as README.md runs it: read-only, not root, between OpenBao and the sandbox."""
+"""The container as the page runs it: read-only, not root, between OpenBao and the sandbox."""
 
 import json
 import os
@@ -46,7 +46,7 @@ fields = { secret = "api_key" }
 
 
 def lay_out():
-    """What README.md's reader has beside the checkout: a configuration and the secrets it names."""
+    """What the page's reader has beside the checkout: a configuration and the secrets it names."""
     MOUNTED.mkdir()
     (MOUNTED / "config.toml").write_text(CONFIG)
     (MOUNTED / "flashback-token").write_text(CANARIES["flashback token"] + "\n")
@@ -88,16 +88,16 @@ def neighbours():
     eventually("the sandbox answers", lambda: ask(f"{SANDBOX}/livez"))
 
 
-def readme(which):
-    """README.md's commands, by what they are for."""
-    _, demo, start, away = scene.commands("### Container")
+def page(which):
+    """The page's commands, by what they are for."""
+    _, demo, start, away = scene.commands("## Run it")
     return {"demo": demo, "run": start, "away": away}[which]
 
 
 def shows_itself():
     """The demo, which needs nothing."""
-    must("recovery" in scene.follow(readme("demo")), "the demo is not the demo")
-    proven("README.md's demo runs in a container")
+    must("recovery" in scene.follow(page("demo")), "the demo is not the demo")
+    proven("the page's demo runs in a container")
 
 
 def put(name):
@@ -113,11 +113,11 @@ def flashback_has(name):
 
 
 def runs_as_shown():
-    """README.md's commands to run it."""
-    scene.follow(readme("run"))
+    """The page's commands to run it."""
+    scene.follow(page("run"))
     eventually("the first key is in Flashback", lambda: flashback_has("first key"))
     eventually("it is ready", lambda: ask(f"{HTTP}/readyz"))
-    proven("README.md's commands start it, and the first key is in Flashback")
+    proven("the page's commands start it, and the first key is in Flashback")
 
 
 def is_confined():
@@ -217,11 +217,11 @@ def says_that_it_is_away():
 
 
 def goes_on_in_a_new_container():
-    """README.md's way to another image: a new container on the old state."""
+    """The page's way to another image: a new container on the old state."""
     before = scene.writes()
     old = scene.inspect(ROTATOR)["Id"]
-    scene.follow(readme("away"))
-    scene.follow(readme("run"))
+    scene.follow(page("away"))
+    scene.follow(page("run"))
     must(scene.inspect(ROTATOR)["Id"] != old, "it is the old container")
     eventually("it is ready", lambda: ask(f"{HTTP}/readyz"))
     eventually("it has looked three times", lambda: looks() >= 3)

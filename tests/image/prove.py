@@ -1,4 +1,4 @@
-"""Proves that the image is built, runs and can be toured as README.md says. tests/image/run sets the
+"""Proves that the image is built, runs and can be toured as docs/install-container.md says. tests/image/run sets the
 scene and calls this."""
 
 import subprocess
@@ -29,7 +29,7 @@ def main():
     """Each part in turn; the exit code."""
     parts = [
         ("The image", built.prove),
-        ("The container, as README.md runs it", daemon.prove),
+        ("The container, as docs/install-container.md runs it", daemon.prove),
         ("The tour of compose.yaml", tour.prove),
     ]
     for name, part in parts:

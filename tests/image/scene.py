@@ -1,4 +1,4 @@
-"""What the parts of the image test share: README.md's commands, containers, waiting, and telling."""
+"""What the parts of the image test share: the page's commands, containers, waiting, and telling."""
 
 import hashlib
 import json
@@ -11,11 +11,12 @@ import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+PAGE = "docs/install-container.md"
 WORK = Path(os.environ["IMAGE_TEST_WORK"])
 VENV = Path(os.environ["IMAGE_TEST_VENV"])
 PROFILE = os.environ["IMAGE_TEST_PROFILE"]
 
-# Where README.md's commands are run: what git would have checked out, and what a user has beside it.
+# Where the page's commands are run: what git would have checked out, and what a user has beside it.
 CHECKOUT = WORK / "checkout"
 
 # The container whose network all others share.
@@ -69,7 +70,7 @@ def eventually(what, probe):
 
 
 def environment():
-    """As README.md's reader has it: `docker` and `sudo` are on the path."""
+    """As the page's reader has it: `docker` and `sudo` are on the path."""
     tools = WORK / "tools"
     if not tools.exists():
         tools.mkdir()
@@ -109,15 +110,15 @@ def said(done):
 
 
 def commands(section):
-    """The blocks of commands in README.md below this heading, up to the next heading."""
-    text = (REPOSITORY / "README.md").read_text()
-    found = re.search(rf"^{re.escape(section)}\n(.*?)^#{{2,4}} ", text, re.MULTILINE | re.DOTALL)
-    must(found, f"README.md has no section `{section}`")
+    """The blocks of commands in the page below this heading, up to the next heading."""
+    text = (REPOSITORY / PAGE).read_text()
+    found = re.search(rf"^{re.escape(section)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    must(found, f"{PAGE} has no section `{section}`")
     return re.findall(r"^```sh\n(.*?)^```", found[1], re.MULTILINE | re.DOTALL)
 
 
 def follow(block):
-    """Does what a block of README.md says, to the letter."""
+    """Does what a block of the page says, to the letter."""
     return run("sh", "-eu", "-c", block)
 
 

@@ -1,4 +1,4 @@
-"""The tour of compose.yaml, taken as README.md says."""
+"""The tour of compose.yaml, taken as docs/install-container.md says."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import yaml
 import scene
 from scene import CHECKOUT, attempt, eventually, must, proven, run
 
-SECTION = "#### A tour"
+SECTION = "## A tour"
 
 
 def prove():
@@ -40,7 +40,7 @@ def is_private(project):
 
 
 def in_sync(look):
-    """README.md's way to look at it."""
+    """The page's way to look at it."""
 
     def shown():
         done = attempt("sh", "-eu", "-c", look)
@@ -81,7 +81,7 @@ def is_confined(names):
 
 
 def rotates(names, rotate, again):
-    """README.md's one command, and its way to see what came of it."""
+    """The page's one command, and its way to see what came of it."""
     value = rotate.split("api_key=")[1].split()[0]
     scene.follow(rotate)
     network = names["openbao"]

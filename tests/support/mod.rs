@@ -13,6 +13,7 @@ pub mod pki;
 pub mod policies;
 pub mod postgres;
 pub mod proxy;
+pub mod reader;
 pub mod receiver;
 pub mod replicas;
 pub mod rotator;

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from machine import ensure
-from scene import CONFIG, PORT, proving, readme_commands, restarted
+from scene import CONFIG, PORT, page_commands, proving, restarted
 
 UNITS = "/usr/lib/systemd/system"
 CREDENTIALS = "/etc/flashback-rotator/credentials"
@@ -27,7 +27,7 @@ def put(scene, package, place):
 
 
 def install(scene, package):
-    command, *rest = readme_commands("apt install")
+    command, *rest = page_commands("apt install")
     machine, unit = scene.machine, scene.unit
     put(scene, package, "/srv/package")
     with proving("installed, it waits: not enabled, not started, and a start fails nothing"):
@@ -37,7 +37,7 @@ def install(scene, package):
         states = unit.show("ActiveState", "Result", "ConditionResult", "NRestarts")
         ensure(states == ["inactive", "success", "no", "0"], f"{states}")
     ships(scene)
-    with proving("followed word by word, README.md's five commands bring it up"):
+    with proving("followed word by word, the page's five commands bring it up"):
         ensure(len(rest) == 4, "they are not five")
         scene.follow(rest, "/srv/package")
         ensure(unit.is_active(), "it is not active")
@@ -134,11 +134,11 @@ def purge(scene):
 
 
 def install_by_hand(scene):
-    """What README.md says for a binary without the package."""
+    """What the page says for a binary without the package."""
     machine, unit = scene.machine, scene.unit
-    with proving("README.md's commands for the plain binary bring it up, too"):
+    with proving("the page's commands for the plain binary bring it up, too"):
         machine.run("rm", "-rf", "/etc/systemd/system/flashback-rotator.service.d")
-        scene.follow(readme_commands("/usr/local/bin"), "/srv/checkout")
+        scene.follow(page_commands("/usr/local/bin"), "/srv/checkout")
         ensure(unit.is_active(), "it is not active")
         scene.rotate()
         scene.arrives()

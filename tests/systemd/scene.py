@@ -1,4 +1,4 @@
-"""The service as README.md installs it, what it works between, and how proofs are told."""
+"""The service as docs/install-systemd.md installs it, what it works between, and how proofs are told."""
 
 import re
 import secrets
@@ -39,13 +39,12 @@ def proving(claim):
     print(f"PASS  {claim} ({time.monotonic() - began:.1f} s)", flush=True)
 
 
-def readme_commands(command):
-    """The commands of the block in README.md's section on systemd that has `command` in it."""
-    section = REPOSITORY.joinpath("README.md").read_text().split("\n### systemd\n")[1]
-    section = re.split(r"\n##+ ", section)[0]
-    blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+def page_commands(command):
+    """The commands of the block in docs/install-systemd.md that has `command` in it."""
+    page = REPOSITORY.joinpath("docs/install-systemd.md").read_text()
+    blocks = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
     found = [block.splitlines() for block in blocks if command in block]
-    ensure(len(found) == 1, f"{len(found)} blocks of README.md have {command!r}")
+    ensure(len(found) == 1, f"{len(found)} blocks of docs/install-systemd.md have {command!r}")
     return found[0]
 
 
@@ -77,7 +76,7 @@ class Scene:
         return self.canaries[-1]
 
     def follow(self, commands, directory):
-        """Runs README.md's commands word by word, and edits the configuration as it asks for."""
+        """Runs the page's commands word by word, and edits the configuration as it asks for."""
         for command in commands:
             existed = self.machine.path(CONFIG).exists()
             self.machine.run("bash", "-euc", command, directory=directory)

@@ -96,7 +96,7 @@ def reloads(scene):
 
 
 def reads_files(scene):
-    """A `file` source, as README.md has it: readable for a group that the unit is given."""
+    """A `file` source, as docs/install-systemd.md has it: readable for a group that the unit is given."""
     machine, unit = scene.machine, scene.unit
     good = machine.path(CONFIG).read_text()
     with proving("given a group, it reads keys from a directory of that group"):

@@ -1,4 +1,4 @@
-"""README.md's section "Kubernetes", followed as far as there is no need of a cluster."""
+"""docs/install-kubernetes.md, followed as far as there is no need of a cluster."""
 
 import pathlib
 import re
@@ -12,15 +12,13 @@ import yaml
 import vault
 from support import ROOT, VENV, VERSION, expect, kustomize, objects, of_kind, proven, run, template
 
+PAGE = "docs/install-kubernetes.md"
 TREE = ("deploy", "config")
 
 
 def blocks():
-    """The fenced blocks of the section: language and text."""
-    text = (ROOT / "README.md").read_text()
-    section = re.search(r"^### Kubernetes\n(.*?)(?=^#{1,3} )", text, re.M | re.S)
-    expect(section, "README.md has no section `### Kubernetes`")
-    return re.findall(r"^```(\w+)\n(.*?)^```$", section[1], re.M | re.S)
+    """The fenced blocks of the page: language and text."""
+    return re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / PAGE).read_text(), re.M | re.S)
 
 
 def commands(found):
@@ -75,52 +73,52 @@ def follow(examine):
         done = {"kubectl": 0, "helm": 0, "vault": 0, "cp": 0}
         with vault.Server() as server:
             for words in commands(found):
-                expect(words[0] in done, f"README.md: nothing here can follow {words}")
+                expect(words[0] in done, f"{PAGE}: nothing here can follow {words}")
                 done[words[0]] += 1
                 step = {"kubectl": kubectl, "helm": helm, "vault": server.run, "cp": copy}[words[0]]
                 made += step(words, directory, examine) or []
             server.knows_the_role(made)
-        expect(all(done.values()), f"README.md: followed only {done}")
+        expect(all(done.values()), f"{PAGE}: followed only {done}")
     told = ", ".join(f"{count} of {tool}" for tool, count in done.items())
-    proven(f"README.md's commands for Kubernetes work up to the cluster's door: {told}")
+    proven(f"{PAGE}'s commands work up to the cluster's door: {told}")
 
 
 def copy(words, directory, _):
     done = run(*words, cwd=directory)
-    expect(done.returncode == 0, f"README.md: {words}: {done.stderr}")
+    expect(done.returncode == 0, f"{PAGE}: {words}: {done.stderr}")
 
 
 def helm(words, directory, examine):
     if words[1] == "test":
         return []
-    expect(words[1:4] == ["upgrade", "--install", "flashback-rotator"], f"README.md: {words}")
+    expect(words[1:4] == ["upgrade", "--install", "flashback-rotator"], f"{PAGE}: {words}")
     chart = directory / words[4]
-    expect((chart / "Chart.yaml").exists(), f"README.md: {words[4]} is no chart")
+    expect((chart / "Chart.yaml").exists(), f"{PAGE}: {words[4]} is no chart")
     namespace = words[words.index("--namespace") + 1]
     made, _ = template(helm_values(words, directory), name=words[3], namespace=namespace)
-    examine("README.md, Helm", made)
+    examine(f"{PAGE}, Helm", made)
     current(made)
     return made
 
 
 def current(made):
-    """What the README installs is this version."""
+    """What the page installs is this version."""
     (deployment,) = of_kind("Deployment", made)
     image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
-    expect(image == f"registry.example.com/flashback-rotator:{VERSION}", f"README.md installs {image}")
+    expect(image == f"registry.example.com/flashback-rotator:{VERSION}", f"{PAGE} installs {image}")
 
 
 def kubectl(words, directory, examine):
     """What needs a cluster is tried without one: `create` in a dry run, `apply -k` by rendering."""
     if "apply" in words:
         made = kustomize(directory / words[-1])
-        examine("README.md, kustomize", made)
+        examine(f"{PAGE}, kustomize", made)
         current(made)
         return made
     if "create" in words:
         done = run(VENV / "bin/kubectl", *words[1:], "--dry-run=client", "--output=yaml", cwd=directory)
-        expect(done.returncode == 0, f"README.md: {words}: {done.stderr}")
+        expect(done.returncode == 0, f"{PAGE}: {words}: {done.stderr}")
         return objects(done.stdout)
     known = {"label", "rollout", "exec"} & set(words)
-    expect(known, f"README.md: nothing here can follow {words}")
+    expect(known, f"{PAGE}: nothing here can follow {words}")
     return []
