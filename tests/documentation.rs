@@ -193,10 +193,12 @@ fn is_test(name: &str) -> bool {
 fn says(script: &str, words: &str) -> bool {
     let directory = Path::new(script).parent().expect("a directory");
     repository().join(script).exists()
-        && files(directory.to_str().expect("a name")).iter().any(|path| {
-            let text = std::fs::read_to_string(repository().join(path)).unwrap_or_default();
-            text.contains(words)
-        })
+        && files(directory.to_str().expect("a name"))
+            .iter()
+            .any(|path| {
+                let text = std::fs::read_to_string(repository().join(path)).unwrap_or_default();
+                text.contains(words)
+            })
 }
 
 #[test]
@@ -220,6 +222,38 @@ fn each_promise_names_tests_that_exist() {
             for words in said {
                 assert!(says(name, words), "{name} does not say `{words}`");
             }
+        }
+    }
+}
+
+/// The headings of docs/troubleshooting.md are messages: `…` stands for what differs.
+#[test]
+fn each_symptom_is_a_message_of_the_program() {
+    let sources = files("src").into_iter();
+    let sources = sources.filter(|path| path.extension().is_some_and(|ending| ending == "rs"));
+    let mut source = String::new();
+    for path in sources {
+        let text = std::fs::read_to_string(repository().join(path)).expect("a source file");
+        // As the compiler reads a literal that goes on in the next line.
+        for (number, part) in text.split("\\\n").enumerate() {
+            source.push_str(if number == 0 { part } else { part.trim_start() });
+        }
+    }
+    let source = source.replace("\\\"", "\"");
+    let sections = Page::read("docs/troubleshooting.md").sections("##");
+    let symptoms: Vec<&str> = sections
+        .iter()
+        .filter_map(|(heading, _)| heading.strip_prefix('`')?.strip_suffix('`'))
+        .collect();
+    assert!(symptoms.len() >= 12, "{}", symptoms.len());
+    for symptom in symptoms {
+        // What one message quotes of another begins after a colon.
+        let parts = symptom.split(['…', ':', '(', ')']).map(str::trim);
+        for part in parts.filter(|part| part.len() > 4) {
+            assert!(
+                source.contains(part),
+                "`{part}` of `{symptom}` is said nowhere"
+            );
         }
     }
 }

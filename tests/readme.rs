@@ -60,11 +60,7 @@ async fn first_use_goes_as_it_says() {
     reader.differs("http://127.0.0.1:8787", sandbox.url());
     reader.run(store).await;
     let config = block(&text, "toml");
-    reader.save(
-        "config.toml",
-        &config,
-        "[http]\nlisten = \"127.0.0.1:0\"\n",
-    );
+    reader.save("config.toml", &config, "[http]\nlisten = \"127.0.0.1:0\"\n");
     let exports = try_it.lines().next().expect("a line");
     for export in exports.trim_start_matches("export ").split(' ') {
         let (name, value) = export.split_once('=').expect("a value");
