@@ -58,6 +58,14 @@ impl Reader {
         all.fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
     }
 
+    /// What is printed here, as it is on the page.
+    fn as_on_page(&self, text: &str) -> String {
+        let here = self.here().display().to_string();
+        let text = text.replace(&here, "/srv/rotator");
+        let all = self.differences.iter();
+        all.fold(text, |text, (on_page, here)| text.replace(here, on_page))
+    }
+
     /// Saves a block of the page as a file, and puts `more` at its end.
     pub fn save(&self, name: &str, block: &str, more: &str) {
         let text = format!("{}{more}", self.as_here(block));
@@ -103,7 +111,7 @@ impl Reader {
         let mut printed = String::new();
         for part in format!("\n{block}").split("\n$ ").skip(1) {
             let (command, shown) = part.split_once('\n').unwrap_or((part, ""));
-            let said = self.run(command).await;
+            let said = self.as_on_page(&self.run(command).await);
             let said = match shown.trim() {
                 "…" => "…",
                 _ => said.trim_end(),
