@@ -86,6 +86,10 @@ fn each_configuration_is_good() {
                 block
             } else {
                 let mut text = format!("{AROUND}{sources}{block}");
+                if !block.contains("[keys") {
+                    text +=
+                        "[keys.any]\nai_type = \"OPENAI\"\nsource = \"vault\"\npath = \"any\"\n";
+                }
                 for id in ["vault", "prod-vault"] {
                     if !text.contains(&format!("[sources.{id}]")) {
                         text += &source(id);

@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use flashback_rotator::flashback::sandbox::Options;
+use serde_json::Value;
 
+use crate::support::eventually;
 use crate::support::page::{Page, blocks};
 use crate::support::reader::{Reader, block, words};
 use crate::support::rotator::{arrives, binary, sandbox};
@@ -79,6 +81,12 @@ async fn first_use_goes_as_it_says() {
 
     let mut daemon = reader.start(rotate);
     arrives(&sandbox, "Production OpenAI", "sk-example-2").await;
+    eventually("the next check is written down", || async {
+        let status = reader.run("flashback-rotator status --json").await;
+        let status: Value = serde_json::from_str(&status).ok()?;
+        status["keys"][0]["next_check"].is_string().then_some(())
+    })
+    .await;
     reader
         .compare(&page, &block(&section("Commands"), "console"))
         .await;

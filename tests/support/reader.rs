@@ -145,13 +145,16 @@ fn binary_environment() -> std::process::Command {
     bash
 }
 
-/// Words without those that have digits in them, which differ each time.
+/// Words without those that differ each time: what has digits in it, and units of time.
 pub fn words(text: &str) -> Vec<Vec<&str>> {
+    let differs = |word: &str| {
+        word.contains(|c: char| c.is_ascii_digit()) || ["ms", "s", "min"].contains(&word)
+    };
     let lines = text.lines().filter(|line| !line.trim().is_empty());
     lines
         .map(|line| {
             line.split_whitespace()
-                .filter(|word| !word.contains(|c: char| c.is_ascii_digit()))
+                .filter(|word| !differs(word))
                 .collect()
         })
         .collect()
