@@ -7,9 +7,9 @@ use std::path::Path;
 use flashback_rotator::flashback::sandbox::{Operation, Options, Rule};
 use serde_json::Value;
 
-use crate::support::eventually;
 use crate::support::page::{Page, blocks};
 use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox};
+use crate::support::{eventually, place_file};
 
 const RULES: &str = "deploy/prometheus/rules.yaml";
 
@@ -130,9 +130,10 @@ fn expressions() -> Vec<String> {
 /// The metrics of a real process that has met good and bad days, each with its labels.
 async fn told() -> BTreeMap<String, BTreeSet<String>> {
     let sandbox = sandbox(Options::default()).await;
-    let notify = "[notify.ops]\nurl = { env = \"NOWHERE\" }\nformat = \"slack\"\n";
+    let notify = "[notify.ops]\nurl = { file = \"{dir}/hook\" }\nformat = \"slack\"\n";
     let key = format!("{}max_age = \"90d\"\n", file_key("a"));
     let mut rotator = Rotator::new(&sandbox.url(), &format!("{QUICK}{notify}{key}"));
+    place_file(rotator.path().join("hook"), "http://127.0.0.1:1/hook");
     rotator.put("a", "sk-a");
     sandbox.fail(Rule::status(503).on(Operation::Create).times(2));
     rotator.start();

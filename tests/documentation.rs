@@ -69,10 +69,12 @@ fn source(id: &str) -> String {
     )
 }
 
-/// The variables that a block takes something from.
+/// The variables that a block takes something from, and has no default for.
 fn variables(block: &str) -> Vec<&str> {
     let names = block.split("env = \"").skip(1);
-    names.filter_map(|rest| rest.split('"').next()).collect()
+    let names = names.filter_map(|rest| rest.split_once('"'));
+    let needed = names.filter(|(_, rest)| !rest.starts_with(", default"));
+    needed.map(|(name, _)| name).collect()
 }
 
 /// A block is whole, or goes on from the sources of those before it. `check` has nothing against it.

@@ -4,6 +4,10 @@ use super::{End, desk};
 
 /// What `init` takes.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  flashback-rotator init > config.toml                 # one that needs no server
+  flashback-rotator init --source vault > config.toml  # for HashiCorp Vault or OpenBao")]
 pub struct Args {
     /// Where the keys are rotated. `file` needs no server, and is the quickest way to try things
     #[arg(long, value_enum, default_value_t = Source::File)]

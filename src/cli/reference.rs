@@ -6,6 +6,9 @@ use crate::config;
 
 /// What `config` takes.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  flashback-rotator config reference > reference.toml  # every setting, with its default and a comment")]
 pub struct Args {
     #[command(subcommand)]
     what: What,
@@ -14,6 +17,9 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum What {
     /// Print the whole reference: every setting with its default and a comment
+    #[command(after_long_help = "\
+Examples:
+  flashback-rotator config reference | grep -A 3 max_rps  # what a setting means, and its default")]
     Reference,
 }
 

@@ -57,7 +57,9 @@ async fn what_the_page_says_to_try_ends_as_it_says() {
         .await
         .expect("bash runs");
     let said = String::from_utf8_lossy(&ran.stderr).into_owned();
-    assert!(ran.status.success(), "{said}");
+    assert_eq!(ran.status.code(), Some(1), "{said}");
+    let shown = String::from_utf8_lossy(&ran.stdout);
+    assert!(shown.contains("held"), "{shown}{said}");
 
     let all = sandbox.configurations();
     assert_eq!(all[0].secret_sha256, sha256_hex("sk-example-1"), "{said}");

@@ -34,6 +34,9 @@ pub fn screen(status: &Status, row: &Row, events: &[HistoryRow]) -> String {
             at(standing.and_then(|standing| standing.pushed_at)),
         ),
     ];
+    if let Some(warning) = standing.and_then(|standing| standing.warning.as_deref()) {
+        lines.push(("warning", table::plain(warning)));
+    }
     if held.is_some() {
         let release = format!("flashback-rotator sync {} --force", row.key);
         lines.extend([

@@ -204,7 +204,7 @@ pub fn keys(rows: &[Row], now: DateTime<Utc>, daemon: bool) -> String {
                 false => since(standing.and_then(|standing| standing.checked_at), now),
             },
             table::cell(row.ai_llm_id.as_deref()),
-            table::plain(row.error.as_deref().unwrap_or_default()),
+            table::plain(row.remark().unwrap_or_default()),
         ]);
     }
     table.to_string()

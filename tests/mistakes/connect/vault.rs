@@ -175,7 +175,7 @@ async fn what_is_not_as_written_is_named_with_path_mount_and_version() {
         ("destroyed", "two", "llm/destroyed"),
         ("as-one", "as-one", "llm/there"),
         ("as-two", "as-two", "llm/there"),
-        ("copied", "narrow", "mistakes/data/llm/there"),
+        ("copied", "narrow", "data/llm/there"),
         ("other", "narrow", "other/there"),
     ] {
         rest += &key(id, source, path);
@@ -197,7 +197,7 @@ async fn what_is_not_as_written_is_named_with_path_mount_and_version() {
     said.says("source as-two", &[engine]);
     let mount = "the mount `mistaken`: nothing is mounted there (404)";
     said.says("keys n0, n1, n2", &[mount]);
-    let copied = "access denied: the path begins with the mount and `data/`";
+    let copied = "access denied: the path begins with `data/`";
     said.says("key copied", &[copied]);
     let needs = "lack `read` on `mistakes/metadata/other/there`";
     said.says("key other", &["access denied", needs]);
