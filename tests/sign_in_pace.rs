@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
-use crate::support::eventually;
 use crate::support::rotator::{QUICK, Rotator, file_key};
+use crate::support::{eventually, place_file};
 
 const SEED: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 
@@ -44,7 +44,7 @@ async fn flashback(sign_in: ResponseTemplate, rest: ResponseTemplate) -> MockSer
 /// A rotator with ten keys, that logs in.
 fn rotator(flashback: &str, more: &str) -> Rotator {
     let rotator = Rotator::new(flashback, "");
-    std::fs::write(rotator.path().join("password"), "canary-password").expect("written");
+    place_file(rotator.path().join("password"), "canary-password");
     std::fs::write(rotator.path().join("seed"), SEED.to_lowercase()).expect("written");
     let keys: String = (0..10).map(|n| file_key(&format!("k{n}"))).collect();
     let auth = format!(

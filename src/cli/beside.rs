@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::{End, fail, say};
+use super::{End, fail, say, warn};
 use crate::config::{self, Config, Loaded, Report, StateConfig};
 use crate::engine::row::Row;
 use crate::model::Daemons;
@@ -54,7 +54,7 @@ pub async fn load(path: Option<&Path>) -> Result<Basis, End> {
     show(&report);
     match beside {
         Some(beside) => {
-            say("warning: the daemon runs on with the configuration that it loaded before");
+            warn("the daemon runs on with the configuration that it loaded before");
             Ok(Basis::Daemon(beside))
         }
         None => Err(End::Wrong),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{End, desk, fail, say};
+use super::{End, desk, fail, warn};
 use crate::config::{Loaded, exposed};
 use crate::store::sqlite::Sqlite;
 
@@ -44,7 +44,7 @@ async fn check(path: Option<&Path>, args: &Args) -> Result<End, End> {
         ..
     } = desk::load(path)?;
     for warning in warnings.iter().chain(&exposed(&config)) {
-        say(format_args!("warning: {warning}"));
+        warn(warning);
     }
     if !args.json {
         let files = files.iter().map(|file| file.display().to_string());

@@ -188,16 +188,26 @@ fn fail(error: impl Display) -> End {
 
 /// The same through `stderr`, which leads there.
 fn fail_on(stderr: &mut impl Write, error: impl Display) -> End {
-    let error = table::plain(&error.to_string());
-    let mut line = match anstream::AutoStream::choice(&std::io::stderr()) {
-        anstream::ColorChoice::Never => format!("error: {error}"),
-        _ => format!("{}: {error}", table::red("error")),
+    let label = match anstream::AutoStream::choice(&std::io::stderr()) {
+        anstream::ColorChoice::Never => "error".to_owned(),
+        _ => table::red("error"),
     };
+    put(stderr, &label, error);
+    End::Failed
+}
+
+/// Says on stderr what is doubtful.
+fn warn(doubt: impl Display) {
+    put(&mut std::io::stderr(), "warning", doubt);
+}
+
+/// Writes a line that fits the terminal.
+fn put(stderr: &mut impl Write, label: &str, text: impl Display) {
+    let mut line = format!("{label}: {}", table::plain(&text.to_string()));
     if let Some(room) = terminal::columns(std::io::stderr()) {
         line = terminal::wrapped(&line, 0, terminal::INDENT, room);
     }
     let _ = stderr.write_all((line + "\n").as_bytes());
-    End::Failed
 }
 
 /// Says what is wrong with the call; exit code 2.

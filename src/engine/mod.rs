@@ -53,7 +53,7 @@ pub use unit::{Seen, Turn, Unit};
 use done::Done;
 use next::next_after;
 use pass::{Pass, Verdict};
-use problem::{flashback_problem, no_way_back, problem_of, source_problem};
+use problem::{Fault, flashback_problem, no_way_back, problem_of, source_problem};
 use row::{Row, State};
 
 /// What every look needs.
@@ -102,27 +102,6 @@ pub struct Look {
     pub well: bool,
     /// What was wanted of it, as long as that is not done.
     pub order: Order,
-}
-
-/// Why a pass broke off.
-#[derive(Debug)]
-enum Fault {
-    Source(SourceError),
-    Flashback(FlashbackError),
-    Store(StoreError),
-    /// The key is somebody else's now, or may be.
-    Lost,
-    /// The process is to stop.
-    Stopped,
-}
-
-impl From<StoreError> for Fault {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Lost => Self::Lost,
-            error => Self::Store(error),
-        }
-    }
 }
 
 impl Engine {

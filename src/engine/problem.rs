@@ -6,6 +6,28 @@ use crate::flashback::FlashbackError;
 use crate::model::{Problem, ProblemKind};
 use crate::reconcile::Rest;
 use crate::source::{SourceError, why_missing};
+use crate::store::StoreError;
+
+/// Why a pass broke off.
+#[derive(Debug)]
+pub enum Fault {
+    Source(SourceError),
+    Flashback(FlashbackError),
+    Store(StoreError),
+    /// The key is somebody else's now, or may be.
+    Lost,
+    /// The process is to stop.
+    Stopped,
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Lost => Self::Lost,
+            error => Self::Store(error),
+        }
+    }
+}
 
 pub fn source_problem(error: &SourceError) -> Problem {
     let kind = match error {

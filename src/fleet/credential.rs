@@ -1,11 +1,14 @@
-//! A credential that one of the sources holds.
+//! Where the credentials of a configuration come from, and those that one of the sources holds.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::config::{SecretRef, SourceConfig, SourceKind};
-use crate::credential::{Credential, CredentialError};
+use super::Builder;
+use crate::config::{SecretRef, SourceConfig, SourceKind, ValueRef};
+use crate::credential::{
+    Credential, CredentialError, FromEnv, FromFile, FromSystemd, Plain, SharedCredential,
+};
 use crate::model::{Observation, SourceId};
 use crate::secret::Secret;
 use crate::source::{Reading, Source, why_missing};
@@ -60,4 +63,32 @@ pub fn references(config: &SourceConfig) -> Vec<SourceId> {
             _ => None,
         })
         .collect()
+}
+
+impl Builder<'_> {
+    /// Where a secret comes from.
+    pub(super) fn credential(&self, reference: &SecretRef) -> SharedCredential {
+        match reference {
+            SecretRef::Env(name) => Arc::new(FromEnv(name.clone())),
+            SecretRef::File(path) => Arc::new(FromFile(path.clone())),
+            SecretRef::Credential(name) => Arc::new(FromSystemd(name.clone())),
+            SecretRef::Source {
+                source,
+                path,
+                field,
+            } => Arc::new(FromSource {
+                source: Arc::clone(&self.sources[source]),
+                path: path.clone(),
+                field: field.clone(),
+            }),
+        }
+    }
+
+    /// Where a text that may be a secret comes from.
+    pub(super) fn value(&self, value: &ValueRef) -> SharedCredential {
+        match value {
+            ValueRef::Plain(text) => Arc::new(Plain(text.clone())),
+            ValueRef::Ref(reference) => self.credential(reference),
+        }
+    }
 }

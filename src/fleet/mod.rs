@@ -26,11 +26,10 @@ pub use self::current::Current;
 pub use self::error::FleetError;
 pub use self::passes::PANICKED;
 
-use self::credential::{FromSource, references};
+use self::credential::references;
 use self::readers::Readers;
 
-use crate::config::{Config, FlashbackAuth, SecretRef, SourceConfig, SourceKind, ValueRef};
-use crate::credential::{FromEnv, FromFile, FromSystemd, Plain, SharedCredential};
+use crate::config::{Config, FlashbackAuth, SecretRef, SourceConfig, SourceKind};
 use crate::engine::{Changes, Engine, Unit};
 use crate::failpoint;
 use crate::flashback::Flashback;
@@ -398,29 +397,5 @@ impl Builder<'_> {
         );
         self.lanes.insert(service.to_owned(), lane.view());
         lane
-    }
-
-    fn credential(&self, reference: &SecretRef) -> SharedCredential {
-        match reference {
-            SecretRef::Env(name) => Arc::new(FromEnv(name.clone())),
-            SecretRef::File(path) => Arc::new(FromFile(path.clone())),
-            SecretRef::Credential(name) => Arc::new(FromSystemd(name.clone())),
-            SecretRef::Source {
-                source,
-                path,
-                field,
-            } => Arc::new(FromSource {
-                source: Arc::clone(&self.sources[source]),
-                path: path.clone(),
-                field: field.clone(),
-            }),
-        }
-    }
-
-    fn value(&self, value: &ValueRef) -> SharedCredential {
-        match value {
-            ValueRef::Plain(text) => Arc::new(Plain(text.clone())),
-            ValueRef::Ref(reference) => self.credential(reference),
-        }
     }
 }

@@ -43,7 +43,7 @@ async fn the_tables_are_made_once_by_many_at_once() {
     }));
     let digests = digests.await;
     assert!(digests.iter().all(|digest| *digest == digests[0]));
-    assert_eq!(count("rotator_schema").await, 2, "one row a migration");
+    assert_eq!(count("rotator_schema").await, 3, "one row a migration");
 }
 
 #[tokio::test]
@@ -52,12 +52,12 @@ async fn tables_of_a_newer_program_are_used_where_they_need_no_newer_one() {
     drop(opened(&database).await);
     let admin = Server::shared().await.admin(&database.name).await;
     let newer = "ALTER TABLE rotator_keys ADD COLUMN later json;
-        INSERT INTO rotator_schema (number, needs, program) VALUES (3, 1, '9.9.9')";
+        INSERT INTO rotator_schema (number, needs, program) VALUES (4, 1, '9.9.9')";
     admin.batch_execute(newer).await.expect("done");
     let store = opened(&database).await;
     let record = Record::new(key("a"));
     store.save(&record, None).await.expect("saved");
-    let strange = "INSERT INTO rotator_schema (number, needs, program) VALUES (4, 4, '9.9.9')";
+    let strange = "INSERT INTO rotator_schema (number, needs, program) VALUES (5, 5, '9.9.9')";
     admin.batch_execute(strange).await.expect("done");
     for error in [
         Postgres::open(&database.config()).await.err(),
@@ -66,8 +66,8 @@ async fn tables_of_a_newer_program_are_used_where_they_need_no_newer_one() {
         let newer = matches!(
             &error,
             Some(StoreError::Newer {
-                found: 4,
-                known: 2,
+                found: 5,
+                known: 3,
                 ..
             })
         );

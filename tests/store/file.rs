@@ -193,6 +193,7 @@ async fn there_is_no_place_for_a_value() {
         keys.ai_llm_id keys.candidate keys.edits keys.held keys.intent keys.key keys.live keys.previous \
         keys.refusal keys.seen keys.told keys.trial \
         looks.checked_at looks.key looks.next_at looks.problem looks.strip meta.name meta.value \
+        notified.event notified.receiver notified.since notified.subject notified.told \
         requests.answer requests.claimed_at requests.claimed_by requests.done requests.id \
         requests.request requests.submitted_at requests.total \
         watches.read_to watches.workspace_id";
@@ -212,6 +213,7 @@ async fn a_state_of_an_earlier_schema_is_read_and_brought_up_to_date() {
             "ALTER TABLE keys DROP COLUMN previous; ALTER TABLE keys DROP COLUMN trial;
              ALTER TABLE keys DROP COLUMN candidate; ALTER TABLE keys DROP COLUMN told;
              ALTER TABLE keys DROP COLUMN edits; DROP TABLE edits; DROP TABLE watches;
+             DROP TABLE notified;
              UPDATE keys SET live = json_remove(live, '$.verified_by', '$.verified_at'),
                  held = json_remove(held, '$.origin', '$.instead', '$.left_at');
              PRAGMA user_version = 2;",

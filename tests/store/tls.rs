@@ -113,7 +113,7 @@ async fn what_is_asked_for_is_checked_and_nothing_else_passes() {
     assert_eq!(opens(&database, &root(&ca, "verify-ca")).await, Ok(()));
     let error = opens(&database, &root(&ca, "verify-full")).await;
     let error = error.expect_err("its name is another");
-    assert!(error.contains("not valid for name"), "{error}");
+    assert!(error.contains("is of another name"), "{error}");
 }
 
 #[tokio::test]

@@ -23,7 +23,9 @@ pub mod writes;
 
 use std::fs::{File, FileTimes};
 use std::future::Future;
+use std::io::Write as _;
 use std::net::TcpListener;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
@@ -71,11 +73,13 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(
 }
 
 /// Writes a file as one that was finished before it came into its place, which counts at once: its
-/// time of modification lies before that of its last change.
+/// time of modification lies before that of its last change. It is nobody else's to read.
 pub fn place_file(path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
-    std::fs::write(&path, content).expect("written");
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(path).expect("opened");
+    file.write_all(content.as_ref()).expect("written");
     let before = SystemTime::now() - Duration::from_secs(60);
-    let file = File::options().write(true).open(path).expect("opened");
     let times = FileTimes::new().set_modified(before);
     file.set_times(times).expect("its times are set");
 }
