@@ -61,21 +61,18 @@ fn stayed_small(what: &str, rotator: &Rotator) {
     assert!(peak < MEMORY, "{what}: {} MiB in memory", peak >> 20);
 }
 
-/// What an error says of a harmful answer.
+/// What an error says of a harmful answer. One that has no end is too much after a while, or takes too long where
+/// the machine is busy: that the process stays small is held for itself.
 fn says_what(harm: Harm, error: &str) -> bool {
-    let words: &[&str] = match harm {
-        Harm::Endless | Harm::Gigabyte | Harm::Headers => &["more than", "too long", "too large"],
-        Harm::Drip | Harm::Silent => &["in time", "within", "took longer"],
-        Harm::Preliminary => &[
-            "more than",
-            "too long",
-            "too large",
-            "too many",
-            "in time",
-            "within",
-        ],
+    const TOO_LONG: [&str; 3] = ["in time", "within", "took longer"];
+    const TOO_MUCH: [&str; 4] = ["more than", "too long", "too large", "too many"];
+    let words = match harm {
+        Harm::Endless | Harm::Gigabyte | Harm::Headers | Harm::Preliminary => {
+            [&TOO_MUCH[..], &TOO_LONG[..]].concat()
+        }
+        Harm::Drip | Harm::Silent => TOO_LONG.to_vec(),
         // A body that is whole and not the protocol's.
-        Harm::Packed | Harm::Deep | Harm::Number => &[""],
+        Harm::Packed | Harm::Deep | Harm::Number => vec![""],
     };
     // The chain of AWS's credentials goes on to the next place, and says at last that none has them.
     error.contains("no AWS credentials") || words.iter().any(|word| error.contains(word))
