@@ -23,6 +23,7 @@ RUN mkdir src \
 FROM dependencies AS build
 ARG PROFILE
 COPY config/flashback-rotator.toml config/
+COPY config/examples config/examples
 COPY src src
 RUN touch src/main.rs src/lib.rs \
     && cargo build --locked --profile "${PROFILE}" \

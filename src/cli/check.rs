@@ -22,10 +22,10 @@ pub struct Args {
     /// Also sign in to every source and to Flashback and read each key's metadata; changes nothing
     #[arg(long)]
     connect: bool,
-    /// Also read each key's value, to see that its fields are there and look like a key; shows none
+    /// With --connect: also read each key's value, to see that its fields are there and look like a key; shows none
     #[arg(long, requires = "connect")]
     read: bool,
-    /// Print one JSON document
+    /// With --connect: print one JSON document
     #[arg(long, requires = "connect")]
     json: bool,
 }

@@ -123,6 +123,9 @@ impl Notice {
         let before = about.previous_version.as_deref();
         let said = match self.event {
             Event::Failing => format!("{noun} cannot be kept current"),
+            Event::Held if before == Some(version) => {
+                format!("version {version} of {noun} does not work, and is live")
+            }
             Event::Held => format!("version {version} of {noun} is held, and is not pushed"),
             Event::Missing => format!("the source has nothing to push for {noun}"),
             Event::Old => noun,
@@ -166,7 +169,7 @@ impl Notice {
     fn of_several(&self, all: &[About]) -> String {
         let are = match self.event {
             Event::Failing => "cannot be kept current",
-            Event::Held => "have a version that is held, and is not pushed",
+            Event::Held => "have a version that is held",
             Event::Missing => "have nothing to push in their source",
             Event::Old => "have a live version that is too old",
             Event::SourceDown | Event::FlashbackDown => "do not answer",
