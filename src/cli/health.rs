@@ -104,9 +104,9 @@ async fn told(state: &StateConfig) -> Option<SocketAddr> {
         .all
         .iter()
         .filter(|one| one.alive && here(&one.name));
-    alive
-        .filter_map(|one| Some(one.last.as_ref()?.report.listen))
-        .next_back()
+    let mut listen = alive.filter_map(|one| Some(one.last.as_ref()?.report.listen));
+    // Of several, the configuration says which one is meant.
+    listen.next().filter(|_| listen.next().is_none())
 }
 
 /// An address that stands for every one of this machine is no address to connect to.

@@ -255,7 +255,11 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         }
     };
     told.cancel();
-    if tokio::time::timeout(last_notices, notifier).await.is_err() {
+    let is_told = tokio::select! {
+        told = tokio::time::timeout(last_notices, notifier) => told.is_ok(),
+        () = signals.stop() => false,
+    };
+    if !is_told {
         tracing::warn!(
             "not every receiver has been told of everything: what lasts is told after the next start"
         );

@@ -1,8 +1,8 @@
 //! References that can never resolve: a variable that is not set, a file that is not there.
 //!
 //! A process cannot get another environment, and a file that was never there is most likely a mistake in
-//! the configuration. A start with one is refused, so that it shows at once. Where the state says that
-//! the reference has worked before it is an outage instead, and one that must not stop the other keys.
+//! the configuration. A first start with one is refused, so that it shows at once. Where the state says that
+//! keys have been delivered before it is an outage instead, and one that must not stop the other keys.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,6 @@ use futures_util::future::join_all;
 
 use crate::config::{Config, Owner, SecretRef};
 use crate::credential::CredentialError;
-use crate::model::Record;
 use crate::store::Store;
 
 use super::StartError;
@@ -30,7 +29,7 @@ pub async fn check_state(config: &Config) -> Result<(), StartError> {
     refuse(missing.filter(|(owner, _)| *owner == Owner::State))
 }
 
-/// Refuses a start with other references that can never resolve, but for those that have worked before.
+/// Refuses a start with other references that can never resolve, unless keys have been delivered before.
 ///
 /// # Errors
 /// [`StartError::Unresolvable`], or the error of the state.
@@ -39,9 +38,16 @@ pub async fn check(config: &Config, store: &dyn Store) -> Result<(), StartError>
     if missing.is_empty() {
         return Ok(());
     }
-    let known = Known(store.load_all().await?);
-    let never = |(owner, _): &(Owner, CredentialError)| !known.has_worked(config, owner);
-    refuse(missing.into_iter().filter(never))
+    // A daemon that has delivered keys goes on with them, whatever one of its sources or receivers lacks.
+    let has_worked = store
+        .load_all()
+        .await?
+        .iter()
+        .any(|record| record.live.is_some());
+    match has_worked {
+        true => Ok(()),
+        false => refuse(missing.into_iter()),
+    }
 }
 
 fn refuse(missing: impl Iterator<Item = (Owner, CredentialError)>) -> Result<(), StartError> {
@@ -51,26 +57,6 @@ fn refuse(missing: impl Iterator<Item = (Owner, CredentialError)>) -> Result<(),
     match lines.is_empty() {
         true => Ok(()),
         false => Err(StartError::Unresolvable(lines.join("; "))),
-    }
-}
-
-/// What the state remembers of earlier starts.
-struct Known(Vec<Record>);
-
-impl Known {
-    /// Whether a key was written with what this reference opens.
-    fn has_worked(&self, config: &Config, owner: &Owner) -> bool {
-        let mut live = self.0.iter().filter_map(|record| record.live.as_ref());
-        match owner {
-            Owner::State => false,
-            // A receiver that is set up wrong must not keep keys that have worked from being written.
-            Owner::Flashback | Owner::Receiver(_) => live.next().is_some(),
-            Owner::Source(id) => {
-                let has_keys = config.keys.values().any(|key| key.origin.source == *id);
-                // One without keys holds credentials, which every write has needed.
-                live.any(|live| !has_keys || live.origin.source == *id)
-            }
-        }
     }
 }
 

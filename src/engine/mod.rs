@@ -278,7 +278,11 @@ impl Engine {
             Err(Fault::Store(error)) => return Err(error),
             Err(Fault::Source(error)) => Some(source_problem(&error)),
             Err(Fault::Flashback(error)) => Some(flashback_problem(&error)),
-            Err(Fault::Stopped | Fault::Lost) => None,
+            Err(Fault::Stopped) => return Ok(Row::failed(&unit.key, &unit.config, STOPPED)),
+            Err(Fault::Lost) => {
+                let error = StoreError::Lost.to_string();
+                return Ok(Row::failed(&unit.key, &unit.config, error));
+            }
         };
         Ok(Row::of_pass(
             &unit.key,

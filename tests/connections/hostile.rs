@@ -74,8 +74,12 @@ fn says_what(harm: Harm, error: &str) -> bool {
         // A body that is whole and not the protocol's.
         Harm::Packed | Harm::Deep | Harm::Number => vec![""],
     };
-    // The chain of AWS's credentials goes on to the next place, and says at last that none has them.
-    error.contains("no AWS credentials") || words.iter().any(|word| error.contains(word))
+    // The chain of AWS's credentials goes on to the next place, and says at last that none has them, or that one of
+    // them gave none.
+    ["no AWS credentials", "gave no usable answer"]
+        .iter()
+        .any(|words| error.contains(words))
+        || words.iter().any(|word| error.contains(word))
 }
 
 /// Waits until a value is delivered by a daemon that goes on running.

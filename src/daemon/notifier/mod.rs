@@ -100,10 +100,12 @@ impl Notifier {
         loop {
             let leaving = leave.is_cancelled();
             tokio::select! {
-                _ = beat.tick() => self.observe(&mut work),
+                // What has happened before the end is told, too.
+                biased;
                 change = self.changes.recv() => self.happened(&change),
+                () = leave.cancelled(), if !leaving => self.save_at = Instant::now(),
                 Some(done) = work.next() => self.done(done),
-                () = leave.cancelled(), if !leaving => {}
+                _ = beat.tick() => self.observe(&mut work),
             }
             let fleet = self.current.load();
             self.send(&fleet, &mut work);
@@ -255,7 +257,7 @@ impl Notifier {
 
     /// Begins to save what the state has not been told of.
     fn save(&mut self, fleet: &Arc<Fleet>, work: &mut Work) {
-        if self.saving || (Instant::now() < self.save_at && !self.leave.is_cancelled()) {
+        if self.saving || Instant::now() < self.save_at {
             return;
         }
         let mut lines = std::mem::take(&mut self.forgotten);
