@@ -1,4 +1,4 @@
-//! References that can never resolve stop `run`, unless they have worked before.
+//! References that can never resolve stop `run`, unless keys have been delivered before.
 
 use flashback_rotator::flashback::sandbox::Options;
 
