@@ -4,7 +4,7 @@
 //! A rotation travels through the modules in this order, one way:
 //!
 //! 1. [`scheduler`] wakes a key. A wake-up says *look*, never *what changed*.
-//! 2. [`engine`] observes: a [`source`] is asked for the version, the [`store`] for the record.
+//! 2. [`engine`] observes: a [`source`] is asked for the version, the [`state`] for the record.
 //! 3. [`reconcile`] turns observation, record and time into the next step, and does nothing else.
 //! 4. [`engine`] carries the step out: it reads the secret or writes it into [`flashback`], with
 //!    the intent recorded before a write and the outcome after it.
@@ -49,8 +49,8 @@ pub mod settled;
 pub mod sharing;
 pub mod source;
 pub mod span;
+pub mod state;
 pub mod status;
-pub mod store;
 pub mod supervise;
 pub mod telemetry;
 mod terminal;

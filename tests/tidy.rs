@@ -95,7 +95,7 @@ fn the_decision_is_pure() {
 
 #[test]
 fn adapters_do_not_know_each_other() {
-    let adapters = ["source", "flashback", "store", "verify"];
+    let adapters = ["source", "flashback", "state", "verify"];
     for source in sources() {
         let Some(own) = adapters
             .iter()
@@ -154,7 +154,7 @@ fn secrets_are_exposed_in_few_places() {
             "src/flashback/",
             "src/notify/",
             "src/source/vault/sign_in.rs",
-            "src/store/postgres/",
+            "src/state/postgres/",
             "src/verify/",
         ],
     );
@@ -174,9 +174,9 @@ fn each_dependency_has_its_one_room() {
         &["src/source/aws/", "src/verify/provider/sts.rs"],
     );
     only_in("aws_config", &["src/source/aws/", "src/verify/provider/"]);
-    only_in("rusqlite", &["src/store/sqlite/"]);
-    only_in("tokio_postgres", &["src/store/postgres/"]);
-    only_in("deadpool", &["src/store/postgres/"]);
+    only_in("rusqlite", &["src/state/sqlite/"]);
+    only_in("tokio_postgres", &["src/state/postgres/"]);
+    only_in("deadpool", &["src/state/postgres/"]);
     only_in("reqwest", &["src/outbound/"]);
     only_in("aws_smithy", &["src/outbound/smithy.rs"]);
     only_in("totp_rs", &["src/flashback/totp.rs"]);

@@ -35,8 +35,8 @@ use flashback_rotator::model::{AiType, KeyId, Origin, Settings, SourceId, Versio
 use flashback_rotator::reconcile::Rules;
 use flashback_rotator::retry::Limits;
 use flashback_rotator::scheduler::{First, Scheduled, Scheduler};
-use flashback_rotator::store::Store;
-use flashback_rotator::store::sqlite::Sqlite;
+use flashback_rotator::state::StateStore;
+use flashback_rotator::state::sqlite::Sqlite;
 use flashback_rotator::supervise::Supervisor;
 use flashback_rotator::telemetry::metrics::Metrics;
 use rustix::time::{ClockId, clock_gettime};
@@ -153,7 +153,7 @@ async fn measure(keys: usize, state: Option<&Path>) -> Figures {
     let configs = configs(keys, period);
     let before = allocated();
 
-    let store: Arc<dyn Store> = match state {
+    let store: Arc<dyn StateStore> = match state {
         None => Arc::new(Map::default()),
         Some(directory) => {
             let path = directory.join("state.db");
@@ -228,7 +228,7 @@ fn configs(keys: usize, period: Duration) -> Vec<(KeyId, Arc<KeyConfig>)> {
 
 async fn eyes(
     configs: &[(KeyId, Arc<KeyConfig>)],
-    store: Arc<dyn Store>,
+    store: Arc<dyn StateStore>,
     stop: CancellationToken,
 ) -> Eyes {
     let metrics = Arc::new(Metrics::new());

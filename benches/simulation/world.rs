@@ -22,8 +22,8 @@ use flashback_rotator::model::{
 use flashback_rotator::scheduler::{Looked, Looker, pace};
 use flashback_rotator::secret::{Credentials, Fingerprinter};
 use flashback_rotator::source::{Reading, Source, SourceError};
-use flashback_rotator::store::edits::{Heard, Watch};
-use flashback_rotator::store::{Request, RequestId, RequestState, Store, StoreError};
+use flashback_rotator::state::edits::{Heard, Watch};
+use flashback_rotator::state::{Request, RequestId, RequestState, StateError, StateStore};
 use flashback_rotator::verify::{Probe, Provider};
 
 /// A store of secrets behind a real lane. Nothing is ever rotated.
@@ -160,26 +160,26 @@ impl Map {
 }
 
 #[async_trait]
-impl Store for Map {
-    async fn fingerprinter(&self) -> Result<Fingerprinter, StoreError> {
+impl StateStore for Map {
+    async fn fingerprinter(&self) -> Result<Fingerprinter, StateError> {
         Ok(Fingerprinter::ephemeral())
     }
 
-    async fn load_all(&self) -> Result<Vec<Record>, StoreError> {
+    async fn load_all(&self) -> Result<Vec<Record>, StateError> {
         Ok(self.with(|all| all.values().cloned().collect()))
     }
 
-    async fn load(&self, key: &KeyId) -> Result<Record, StoreError> {
+    async fn load(&self, key: &KeyId) -> Result<Record, StateError> {
         let found = self.with(|all| all.get(key).cloned());
         Ok(found.unwrap_or_else(|| Record::new(key.clone())))
     }
 
-    async fn save(&self, record: &Record, _: Option<&HistoryRow>) -> Result<(), StoreError> {
+    async fn save(&self, record: &Record, _: Option<&HistoryRow>) -> Result<(), StateError> {
         self.with(|all| all.insert(record.key.clone(), record.clone()));
         Ok(())
     }
 
-    async fn save_verified(&self, record: &Record, _: Verifier) -> Result<(), StoreError> {
+    async fn save_verified(&self, record: &Record, _: Verifier) -> Result<(), StateError> {
         self.save(record, None).await
     }
 
@@ -191,19 +191,19 @@ impl Store for Map {
         });
     }
 
-    async fn leave_report(&self, _: &DaemonReport, _: bool) -> Result<(), StoreError> {
+    async fn leave_report(&self, _: &DaemonReport, _: bool) -> Result<(), StateError> {
         Ok(())
     }
 
-    async fn daemons(&self) -> Result<Daemons, StoreError> {
+    async fn daemons(&self) -> Result<Daemons, StateError> {
         Ok(Daemons::none())
     }
 
-    fn failing(&self) -> Option<StoreError> {
+    fn failing(&self) -> Option<StateError> {
         None
     }
 
-    async fn flush(&self) -> Result<(), StoreError> {
+    async fn flush(&self) -> Result<(), StateError> {
         Ok(())
     }
 
@@ -212,51 +212,51 @@ impl Store for Map {
         _: Option<&KeyId>,
         _: Option<DateTime<Utc>>,
         _: Option<u32>,
-    ) -> Result<Vec<HistoryRow>, StoreError> {
+    ) -> Result<Vec<HistoryRow>, StateError> {
         Ok(Vec::new())
     }
 
-    async fn watch(&self, _: &WorkspaceId, _: Duration) -> Result<Watch, StoreError> {
+    async fn watch(&self, _: &WorkspaceId, _: Duration) -> Result<Watch, StateError> {
         Ok(Watch::Another)
     }
 
-    async fn hear(&self, _: &WorkspaceId, _: DateTime<Utc>, _: &[Heard]) -> Result<(), StoreError> {
+    async fn hear(&self, _: &WorkspaceId, _: DateTime<Utc>, _: &[Heard]) -> Result<(), StateError> {
         Ok(())
     }
 
-    async fn edited(&self) -> Result<Vec<KeyId>, StoreError> {
+    async fn edited(&self) -> Result<Vec<KeyId>, StateError> {
         Ok(Vec::new())
     }
 
-    async fn unheard(&self, _: &KeyId) -> Result<Vec<Edit>, StoreError> {
+    async fn unheard(&self, _: &KeyId) -> Result<Vec<Edit>, StateError> {
         Ok(Vec::new())
     }
 
-    async fn notified(&self) -> Result<Vec<Notified>, StoreError> {
+    async fn notified(&self) -> Result<Vec<Notified>, StateError> {
         Ok(Vec::new())
     }
 
-    async fn save_notified(&self, _: &[Notified]) -> Result<(), StoreError> {
+    async fn save_notified(&self, _: &[Notified]) -> Result<(), StateError> {
         Ok(())
     }
 
-    async fn submit(&self, _: &Request) -> Result<RequestId, StoreError> {
+    async fn submit(&self, _: &Request) -> Result<RequestId, StateError> {
         unreachable!("nobody asks for anything")
     }
 
-    async fn take_request(&self) -> Result<Option<(RequestId, Request)>, StoreError> {
+    async fn take_request(&self) -> Result<Option<(RequestId, Request)>, StateError> {
         Ok(None)
     }
 
-    async fn report_progress(&self, _: RequestId, _: u32, _: u32) -> Result<(), StoreError> {
+    async fn report_progress(&self, _: RequestId, _: u32, _: u32) -> Result<(), StateError> {
         Ok(())
     }
 
-    async fn answer(&self, _: RequestId, _: &str) -> Result<(), StoreError> {
+    async fn answer(&self, _: RequestId, _: &str) -> Result<(), StateError> {
         Ok(())
     }
 
-    async fn request_state(&self, _: RequestId) -> Result<RequestState, StoreError> {
+    async fn request_state(&self, _: RequestId) -> Result<RequestState, StateError> {
         Ok(RequestState::Waiting)
     }
 }

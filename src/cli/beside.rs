@@ -12,7 +12,7 @@ use super::{End, fail, say, warn};
 use crate::config::{self, Config, Loaded, Report, StateConfig};
 use crate::engine::row::Row;
 use crate::model::Daemons;
-use crate::store::{self, Request, RequestState, Store};
+use crate::state::{self, Request, RequestState, StateStore};
 
 /// How often the answer of a daemon is looked for.
 const POLL: Duration = Duration::from_millis(100);
@@ -35,7 +35,7 @@ pub struct Beside {
     /// Where the state is.
     pub config: StateConfig,
     /// The state.
-    pub store: Arc<dyn Store>,
+    pub store: Arc<dyn StateStore>,
     /// Who works on it.
     pub daemons: Daemons,
 }
@@ -69,7 +69,7 @@ pub fn show(report: &Report) {
 
 async fn running(path: Option<&Path>, report: Report) -> Option<Beside> {
     let config = config::peek(path).state?;
-    let store = store::open_beside(&config).await.ok()??;
+    let store = state::open_beside(&config).await.ok()??;
     let daemons = store.daemons().await.ok()?;
     let alive = daemons.all.iter().any(|daemon| daemon.alive);
     alive.then_some(Beside {
@@ -100,7 +100,7 @@ pub enum Answer {
 ///
 /// # Errors
 /// It was said why there is no answer.
-pub async fn ask(store: &dyn Store, request: &Request) -> Result<Vec<Row>, End> {
+pub async fn ask(store: &dyn StateStore, request: &Request) -> Result<Vec<Row>, End> {
     let id = store.submit(request).await.map_err(fail)?;
     let begun = Instant::now();
     loop {
@@ -120,7 +120,7 @@ pub async fn ask(store: &dyn Store, request: &Request) -> Result<Vec<Row>, End> 
     }
 }
 
-async fn runs(store: &dyn Store) -> Result<bool, End> {
+async fn runs(store: &dyn StateStore) -> Result<bool, End> {
     let daemons = store.daemons().await.map_err(fail)?;
     Ok(daemons.all.iter().any(|daemon| daemon.alive))
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{End, desk, fail, warn};
 use crate::config::{Loaded, exposed};
-use crate::store::sqlite::Sqlite;
+use crate::state::sqlite::Sqlite;
 
 /// What `check` takes.
 #[derive(Debug, clap::Args)]

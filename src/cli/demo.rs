@@ -24,9 +24,9 @@ use crate::model::{AiLlmId, AiType, Settings, Target, WorkspaceId};
 use crate::retry::Limits;
 use crate::scheduler::{First, Scheduler};
 use crate::secret::{Credentials, Secret};
-use crate::store;
-use crate::store::Store;
-use crate::store::sqlite::Sqlite;
+use crate::state;
+use crate::state::StateStore;
+use crate::state::sqlite::Sqlite;
 use crate::supervise::Supervisor;
 use crate::telemetry::metrics::Metrics;
 
@@ -182,7 +182,7 @@ impl Stage {
         let path = self.directory.0.join("config.toml");
         let config = config::load(Some(&path)).map_err(text)?.config;
         let store = Arc::new(
-            Sqlite::open(store::file(&config.state).map_err(text)?, "the demo").map_err(text)?,
+            Sqlite::open(state::file(&config.state).map_err(text)?, "the demo").map_err(text)?,
         );
         let (watch, stop) = (Arc::new(Watch::default()), CancellationToken::new());
         let ground = Ground {

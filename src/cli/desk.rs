@@ -16,7 +16,7 @@ use crate::fleet::{Fleet, Ground};
 use crate::lane::Outages;
 use crate::lease::Holdings;
 use crate::model::KeyId;
-use crate::store::Store;
+use crate::state::StateStore;
 use crate::telemetry::log;
 use crate::telemetry::metrics::Metrics;
 
@@ -60,7 +60,7 @@ impl Outages for InTheResult {
 /// cancelled; a push in flight does not.
 pub async fn fleet(
     config: Config,
-    store: Arc<dyn Store>,
+    store: Arc<dyn StateStore>,
     outages: Arc<dyn Outages>,
     stop: &CancellationToken,
 ) -> Result<Fleet, End> {

@@ -15,7 +15,7 @@ use super::{End, desk, table, wrong};
 use crate::config::{self, StateConfig};
 use crate::daemon::state::host;
 use crate::outbound::{CallError, Outbound, Settings};
-use crate::store;
+use crate::state;
 
 /// How long an answer may take. The daemon knows it by heart.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -96,7 +96,7 @@ async fn base(path: Option<&Path>, url: Option<&str>) -> Result<String, &'static
 
 /// Where the daemon on this machine says that it listens. That the state cannot be read is the daemon's to say.
 async fn told(state: &StateConfig) -> Option<SocketAddr> {
-    let store = store::open_beside(state).await.ok()??;
+    let store = state::open_beside(state).await.ok()??;
     let daemons = store.daemons().await.ok()?;
     let host = host();
     let here = |name: &str| name.rsplit_once('/').is_some_and(|(at, _)| at == host);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::table::{self, Table};
 use super::{End, desk, fail, wrong};
 use crate::model::{HistoryRow, KeyId, Outcome, Version};
-use crate::store;
+use crate::state;
 
 /// What `history` takes.
 #[derive(Debug, clap::Args)]
@@ -43,7 +43,7 @@ pub async fn run(path: Option<&Path>, args: &Args) -> End {
 async fn history(path: Option<&Path>, args: &Args) -> Result<End, End> {
     let config = desk::load(path)?.config;
     let key = args.key.as_ref().map(KeyId::new);
-    let store = store::open_beside(&config.state).await.map_err(fail)?;
+    let store = state::open_beside(&config.state).await.map_err(fail)?;
     let rows = async |since, limit| match &store {
         Some(store) => store
             .history(key.as_ref(), since, limit)

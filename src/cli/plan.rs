@@ -11,8 +11,8 @@ use super::{End, desk, fail};
 use crate::config::Config;
 use crate::engine::row::{self, Row};
 use crate::model::Action;
-use crate::store::sqlite::Sqlite;
-use crate::store::{self, Request};
+use crate::state::sqlite::Sqlite;
+use crate::state::{self, Request};
 
 /// What `plan` takes.
 #[derive(Debug, clap::Args)]
@@ -50,7 +50,7 @@ async fn plan(path: Option<&Path>, args: &Args) -> Result<End, End> {
 
 async fn by_configuration(config: Config) -> Result<Vec<Row>, End> {
     desk::quiet_log(&config)?;
-    let store = match store::open_beside(&config.state).await.map_err(fail)? {
+    let store = match state::open_beside(&config.state).await.map_err(fail)? {
         Some(store) => store,
         None => Arc::new(Sqlite::in_memory().map_err(fail)?),
     };

@@ -15,9 +15,9 @@ use crate::engine::row::Row;
 use crate::model::KeyId;
 use crate::sharing::Sharer;
 use crate::sharing::command::{Asked, Hired, all_held, any_daemon, ask};
-use crate::store::Request;
-use crate::store::postgres::Postgres;
-use crate::store::share::Role;
+use crate::state::Request;
+use crate::state::membership::Role;
+use crate::state::postgres::Postgres;
 use crate::telemetry::metrics::Metrics;
 
 /// How long leaving may take; what is held is free when the lease is over in any case.

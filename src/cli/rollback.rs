@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{End, desk, fail, table, work};
 use crate::engine::row::Row;
-use crate::store::{self, Request};
+use crate::state::{self, Request};
 
 /// What `rollback` takes.
 #[derive(Debug, clap::Args)]
@@ -38,7 +38,7 @@ async fn rollback(path: Option<&Path>, args: &Args) -> Result<End, End> {
     let (end, _) = work::carry_out("rollback", config, &request, None, args.json).await?;
     if matches!(end, End::Done)
         && !args.json
-        && let Some(store) = store::open_beside(&state).await.map_err(fail)?
+        && let Some(store) = state::open_beside(&state).await.map_err(fail)?
     {
         let record = store.load(&key).await.map_err(fail)?;
         if let Some(words) = stands(&Row::of_record(&key, &settings, &record)) {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{End, desk, work};
-use crate::store::Request;
+use crate::state::Request;
 
 /// How long a daemon has to answer, where nobody has said.
 const BESIDE_A_DAEMON: Duration = Duration::from_secs(120);

@@ -18,8 +18,8 @@ use crate::engine::STOPPED;
 use crate::engine::row::{self, Row};
 use crate::fleet::Fleet;
 use crate::model::{KeyId, Order};
-use crate::store::sqlite::{DAEMON, Sqlite};
-use crate::store::{Request, RequestState, Store, StoreError};
+use crate::state::sqlite::{DAEMON, Sqlite};
+use crate::state::{Request, RequestState, StateError, StateStore};
 
 /// How often the answer of a daemon is looked for.
 const POLL: Duration = Duration::from_millis(100);
@@ -49,7 +49,7 @@ pub async fn carry_out(
         }
         StateConfig::Sqlite { path } => match Sqlite::open(&path, &holder(command)) {
             Ok(store) => alone(config, Arc::new(store), request, timeout).await?,
-            Err(StoreError::Locked {
+            Err(StateError::Locked {
                 holder: Some(holder),
                 ..
             }) if holder.starts_with(DAEMON) => {

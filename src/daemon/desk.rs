@@ -15,7 +15,7 @@ use crate::engine::row::{self, Row};
 use crate::failpoint;
 use crate::fleet::{Current, PANICKED};
 use crate::model::{KeyId, Order};
-use crate::store::{Request, RequestId, Store, StoreError};
+use crate::state::{Request, RequestId, StateError, StateStore};
 use crate::telemetry::event;
 use crate::telemetry::panics::{Task, within};
 
@@ -34,7 +34,7 @@ pub struct Desk {
     /// The fleet of the moment.
     pub current: Arc<Current>,
     /// The state.
-    pub store: Arc<dyn Store>,
+    pub store: Arc<dyn StateStore>,
     /// The requests being carried out: a push of theirs is waited for at the end.
     pub requests: TaskTracker,
     /// Cancelled when the process is to stop.
@@ -101,7 +101,7 @@ impl Desk {
                 Request::Status { .. } => self.standing(&keys).await,
             }
         };
-        let failed = |error: StoreError| self.failed(&keys, &error.to_string());
+        let failed = |error: StateError| self.failed(&keys, &error.to_string());
         let work = async { work.await.unwrap_or_else(failed) };
         let work = AssertUnwindSafe(work).catch_unwind();
         // Whoever waits must not wait for ever.
@@ -129,7 +129,7 @@ impl Desk {
     }
 
     /// How keys stand by the configuration in force.
-    async fn standing(&self, keys: &[KeyId]) -> Result<Vec<Row>, StoreError> {
+    async fn standing(&self, keys: &[KeyId]) -> Result<Vec<Row>, StateError> {
         let fleet = self.current.load();
         let records = fleet.engine.store.load_all().await?;
         let mut rows = Row::of_records(&fleet.config.keys, records);
@@ -209,5 +209,5 @@ impl Desk {
 /// Checks whether the work on a key was broken off, because the process is to stop or has lost the key.
 fn is_broken_off(row: &Row) -> bool {
     let error = row.error.as_deref();
-    error == Some(STOPPED) || error == Some(&*StoreError::Lost.to_string())
+    error == Some(STOPPED) || error == Some(&*StateError::Lost.to_string())
 }

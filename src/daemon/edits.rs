@@ -18,8 +18,8 @@ use crate::flashback::{Account, FlashbackError};
 use crate::fleet::{Current, Fleet};
 use crate::model::{Edit, KeyId, WorkspaceId};
 use crate::scheduler::Scheduler;
-use crate::store::StoreError;
-use crate::store::edits::{Heard, OVERLAP, Watch};
+use crate::state::StateError;
+use crate::state::edits::{Heard, OVERLAP, Watch};
 
 /// How often it is asked again whose account it is, and where events could not be had.
 const AGAIN: Duration = Duration::from_secs(15 * 60);
@@ -52,9 +52,9 @@ enum Unasked {
 /// A workspace, and whether its events could be read.
 type Answer = (WorkspaceId, Result<(), Unasked>);
 
-impl From<StoreError> for Unasked {
+impl From<StateError> for Unasked {
     /// The state's outages are told by others.
-    fn from(_: StoreError) -> Self {
+    fn from(_: StateError) -> Self {
         Self::State
     }
 }

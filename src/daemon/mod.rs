@@ -38,7 +38,7 @@ use crate::fleet::{Current, Fleet, FleetError, Ground};
 use crate::model::DaemonReport;
 use crate::scheduler::Scheduler;
 use crate::sharing::Sharer;
-use crate::store::{Store, StoreError};
+use crate::state::{StateError, StateStore};
 use crate::supervise::Supervisor;
 use crate::telemetry::event;
 use crate::telemetry::log::Handle;
@@ -66,7 +66,7 @@ const FLUSH: Duration = Duration::from_secs(2);
 pub enum StartError {
     /// The state cannot be used.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    State(#[from] StateError),
     /// A source or the target cannot be made.
     #[error(transparent)]
     Fleet(#[from] FleetError),
@@ -274,7 +274,11 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
 }
 
 /// The last notes, that this is the end, and what the other replicas are told.
-async fn leave_state(store: &dyn Store, report: &DaemonReport, sharing: Option<JoinHandle<()>>) {
+async fn leave_state(
+    store: &dyn StateStore,
+    report: &DaemonReport,
+    sharing: Option<JoinHandle<()>>,
+) {
     let left = async {
         let stopped = store.leave_report(report, true).await;
         match sharing {

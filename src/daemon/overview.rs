@@ -12,7 +12,7 @@ use crate::fleet::Fleet;
 use crate::http::page::{Key, Replica, Service};
 use crate::lane::LaneView;
 use crate::model::{KeyId, Record};
-use crate::store::share;
+use crate::state::membership;
 use crate::telemetry::metrics::FLASHBACK;
 
 /// Flashback, then the sources by their names.
@@ -84,8 +84,8 @@ fn host(address: &str) -> String {
 }
 
 /// Those who share the keys, the commands of the moment among them.
-pub fn replicas(all: Vec<share::Replica>) -> Vec<Replica> {
-    let replica = |replica: share::Replica| Replica {
+pub fn replicas(all: Vec<membership::Replica>) -> Vec<Replica> {
+    let replica = |replica: membership::Replica| Replica {
         name: replica.member.name,
         keys: replica.keys as usize,
         alive: replica.alive,

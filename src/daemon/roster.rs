@@ -12,7 +12,7 @@ use crate::fleet::{Current, Fleet};
 use crate::model::{KeyId, Record};
 use crate::scheduler::{First, Scheduler};
 use crate::sharing::{SetAside, Worker, is_due};
-use crate::store::StoreError;
+use crate::state::StateError;
 
 /// So many records are read one by one; more are read in one go.
 const ONE_BY_ONE: usize = 32;
@@ -109,7 +109,7 @@ impl Worker for Roster {
         keys.iter().filter_map(aside).take(most).collect()
     }
 
-    async fn flush(&self) -> Result<(), StoreError> {
+    async fn flush(&self) -> Result<(), StateError> {
         self.current.load().engine.store.flush().await
     }
 

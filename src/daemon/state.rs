@@ -11,10 +11,10 @@ use crate::config::{PostgresConfig, StateConfig};
 use crate::failpoint;
 use crate::lease::Holdings;
 use crate::sharing::Terms;
-use crate::store::postgres::Postgres;
-use crate::store::share::{Member, Role, Share};
-use crate::store::sqlite::{Sqlite, on_host};
-use crate::store::{Store, StoreError};
+use crate::state::membership::{Member, Role, Share};
+use crate::state::postgres::Postgres;
+use crate::state::sqlite::{Sqlite, on_host};
+use crate::state::{StateError, StateStore};
 use crate::telemetry::event;
 
 /// How often a database that does not answer at the start is asked again.
@@ -31,7 +31,7 @@ const LOOK: Duration = Duration::from_millis(200);
 #[derive(Clone)]
 pub struct State {
     /// What is remembered.
-    pub store: Arc<dyn Store>,
+    pub store: Arc<dyn StateStore>,
     /// Which keys this process may work on.
     pub holdings: Arc<Holdings>,
     /// Where several processes may work on it.
@@ -58,8 +58,8 @@ impl State {
     /// process that ends is only started again. What somebody has to put right is an error.
     ///
     /// # Errors
-    /// [`StoreError`].
-    pub async fn open(config: &StateConfig) -> Result<Self, StoreError> {
+    /// [`StateError`].
+    pub async fn open(config: &StateConfig) -> Result<Self, StateError> {
         match config {
             StateConfig::Sqlite { path } => Ok(Self {
                 store: Arc::new(open_file(path).await?),
@@ -89,13 +89,13 @@ impl State {
 }
 
 /// Opens the state file, after the process that works on it has ended.
-async fn open_file(path: &Path) -> Result<Sqlite, StoreError> {
+async fn open_file(path: &Path) -> Result<Sqlite, StateError> {
     let begun = Instant::now();
     let patience = failpoint::interval("FLASHBACK_ROTATOR_PREDECESSOR_MS", PREDECESSOR);
     let mut told = false;
     loop {
         match Sqlite::open(path, &holder("run")) {
-            Err(error @ StoreError::Locked { .. }) if begun.elapsed() < patience => {
+            Err(error @ StateError::Locked { .. }) if begun.elapsed() < patience => {
                 if !std::mem::replace(&mut told, true) {
                     tracing::warn!(
                         event = event::STATE_UNAVAILABLE,
@@ -118,11 +118,11 @@ pub fn holder(command: &str) -> String {
     format!("flashback-rotator {command} {place} since {now}")
 }
 
-async fn wait_for(config: &PostgresConfig) -> Result<Postgres, StoreError> {
+async fn wait_for(config: &PostgresConfig) -> Result<Postgres, StateError> {
     let mut told = false;
     loop {
         match Postgres::open(config).await {
-            Err(error @ StoreError::Failed { .. }) if !told => {
+            Err(error @ StateError::Failed { .. }) if !told => {
                 told = true;
                 tracing::warn!(
                     event = event::STATE_UNAVAILABLE,
@@ -130,7 +130,7 @@ async fn wait_for(config: &PostgresConfig) -> Result<Postgres, StoreError> {
                     "the state does not answer; nothing begins before it does"
                 );
             }
-            Err(StoreError::Failed { .. }) => {}
+            Err(StateError::Failed { .. }) => {}
             opened => return opened,
         }
         tokio::time::sleep(AGAIN).await;

@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 
 use crate::config::{Config, Owner, SecretRef};
 use crate::credential::CredentialError;
-use crate::store::Store;
+use crate::state::StateStore;
 
 use super::StartError;
 
@@ -33,7 +33,7 @@ pub async fn check_state(config: &Config) -> Result<(), StartError> {
 ///
 /// # Errors
 /// [`StartError::Unresolvable`], or the error of the state.
-pub async fn check(config: &Config, store: &dyn Store) -> Result<(), StartError> {
+pub async fn check(config: &Config, store: &dyn StateStore) -> Result<(), StartError> {
     let missing = missing(config).await;
     if missing.is_empty() {
         return Ok(());

@@ -9,7 +9,7 @@ use super::{Engine, Fault, Look, Next, Seen, Turn, Unit, tell};
 use crate::failpoint;
 use crate::model::{Action, ChangeKind, HistoryRow, Order, Outcome, Record};
 use crate::reconcile::Reason;
-use crate::store::StoreError;
+use crate::state::StateError;
 
 /// A write that Flashback has taken, and what is to be remembered and said of it.
 #[derive(Debug)]
@@ -35,15 +35,15 @@ pub struct Written {
 impl Engine {
     /// The key's record, where this process may work on it. What a write has come to that could not
     /// be saved is saved first: it is not written again because the state was away.
-    pub(super) async fn record(&self, unit: &Unit, turn: &mut Turn) -> Result<Record, StoreError> {
+    pub(super) async fn record(&self, unit: &Unit, turn: &mut Turn) -> Result<Record, StateError> {
         let record = self.store.load(&unit.key).await?;
         let ours = self.holdings.holds(&unit.key, record.hold);
         let Some(written) = turn.unsaved.take() else {
-            return ours.then_some(record).ok_or(StoreError::Lost);
+            return ours.then_some(record).ok_or(StateError::Lost);
         };
         if !ours || written.record.hold != record.hold {
             self.astray(unit, &written.record);
-            return ours.then_some(record).ok_or(StoreError::Lost);
+            return ours.then_some(record).ok_or(StateError::Lost);
         }
         // Otherwise it was saved, and only the answer got lost.
         if record.intent.is_some() {
@@ -53,9 +53,9 @@ impl Engine {
             };
             match self.store.save(&kept, written.row.as_ref()).await {
                 Ok(()) => {}
-                Err(StoreError::Lost) => {
+                Err(StateError::Lost) => {
                     self.astray(unit, &written.record);
-                    return Err(StoreError::Lost);
+                    return Err(StateError::Lost);
                 }
                 Err(error) => {
                     turn.unsaved = Some(written);
@@ -75,7 +75,7 @@ impl Engine {
         unit.was_seen(Seen::default());
         Look {
             next: Next::OnSchedule,
-            row: Row::failed(&unit.key, &unit.config, StoreError::Lost.to_string()),
+            row: Row::failed(&unit.key, &unit.config, StateError::Lost.to_string()),
             well: false,
             order,
         }

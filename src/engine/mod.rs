@@ -40,7 +40,7 @@ use crate::reconcile::{Rest, Rules};
 use crate::retry::{Class, Limits, Round};
 use crate::secret::Fingerprinter;
 use crate::source::SourceError;
-use crate::store::{Store, StoreError};
+use crate::state::{StateError, StateStore};
 use crate::telemetry::metrics::{Metrics, Standing};
 use crate::verify::Provider;
 
@@ -59,7 +59,7 @@ use row::{Row, State};
 /// What every look needs.
 pub struct Engine {
     /// The state.
-    pub store: Arc<dyn Store>,
+    pub store: Arc<dyn StateStore>,
     /// Which keys this process may work on.
     pub holdings: Arc<Holdings>,
     /// The target.
@@ -129,7 +129,7 @@ impl Engine {
         let attempt = turn.round.as_deref().map_or(1, Round::attempt);
         let record = match self.record(unit, turn).await {
             Ok(record) => record,
-            Err(StoreError::Lost) => return self.not_ours(unit, turn, order),
+            Err(StateError::Lost) => return self.not_ours(unit, turn, order),
             Err(error) => return self.without_state(unit, turn, order, &error),
         };
         let mut pass = Pass::new(self, unit, record, order, attempt);
@@ -186,7 +186,7 @@ impl Engine {
                     order,
                 };
             }
-            Err(Fault::Store(error)) => return self.without_state(unit, turn, order, &error),
+            Err(Fault::State(error)) => return self.without_state(unit, turn, order, &error),
             Err(Fault::Lost) => return self.not_ours(unit, turn, order),
             Err(Fault::Source(error)) => self.source_failed(unit, turn, &record, &error),
             Err(Fault::Flashback(error)) => {
@@ -268,19 +268,19 @@ impl Engine {
     /// What a look would do. Changes nothing anywhere.
     ///
     /// # Errors
-    /// [`StoreError`]; what else goes wrong is in the row.
-    pub async fn plan(&self, unit: &Unit) -> Result<Row, StoreError> {
+    /// [`StateError`]; what else goes wrong is in the row.
+    pub async fn plan(&self, unit: &Unit) -> Result<Row, StateError> {
         let record = self.store.load(&unit.key).await?;
         let mut pass = Pass::new(self, unit, record, Order::None, 1);
         pass.waited_for = true;
         let problem = match pass.preview().await {
             Ok(verdict) => problem_of(&verdict, unit).await,
-            Err(Fault::Store(error)) => return Err(error),
+            Err(Fault::State(error)) => return Err(error),
             Err(Fault::Source(error)) => Some(source_problem(&error)),
             Err(Fault::Flashback(error)) => Some(flashback_problem(&error)),
             Err(Fault::Stopped) => return Ok(Row::failed(&unit.key, &unit.config, STOPPED)),
             Err(Fault::Lost) => {
-                let error = StoreError::Lost.to_string();
+                let error = StateError::Lost.to_string();
                 return Ok(Row::failed(&unit.key, &unit.config, error));
             }
         };
@@ -387,7 +387,7 @@ impl Engine {
         unit: &Unit,
         turn: &mut Turn,
         order: Order,
-        error: &StoreError,
+        error: &StateError,
     ) -> Look {
         let problem = Problem {
             kind: ProblemKind::Flashback,

@@ -6,25 +6,25 @@ use crate::flashback::FlashbackError;
 use crate::model::{Problem, ProblemKind};
 use crate::reconcile::Rest;
 use crate::source::{SourceError, why_missing};
-use crate::store::StoreError;
+use crate::state::StateError;
 
 /// Why a pass broke off.
 #[derive(Debug)]
 pub enum Fault {
     Source(SourceError),
     Flashback(FlashbackError),
-    Store(StoreError),
+    State(StateError),
     /// The key is somebody else's now, or may be.
     Lost,
     /// The process is to stop.
     Stopped,
 }
 
-impl From<StoreError> for Fault {
-    fn from(error: StoreError) -> Self {
+impl From<StateError> for Fault {
+    fn from(error: StateError) -> Self {
         match error {
-            StoreError::Lost => Self::Lost,
-            error => Self::Store(error),
+            StateError::Lost => Self::Lost,
+            error => Self::State(error),
         }
     }
 }

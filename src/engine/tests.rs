@@ -21,7 +21,7 @@ use crate::model::{
 };
 use crate::secret::Credentials;
 use crate::source::{Reading, Source};
-use crate::store::sqlite::Sqlite;
+use crate::state::sqlite::Sqlite;
 use crate::verify::{Probe, Provider};
 
 fn lock<T>(mutex: &Plain<T>) -> std::sync::MutexGuard<'_, T> {
@@ -163,7 +163,7 @@ impl Bench {
         Self::on(store, Arc::new(Holdings::alone())).await
     }
 
-    async fn on(store: Arc<dyn Store>, holdings: Arc<Holdings>) -> Self {
+    async fn on(store: Arc<dyn StateStore>, holdings: Arc<Holdings>) -> Self {
         let flashback = Arc::new(FakeFlashback::default());
         let source = Arc::new(FakeSource {
             id: SourceId::new("s"),

@@ -45,7 +45,7 @@ use crate::source::Source;
 use crate::source::aws::AwsSource;
 use crate::source::file::FileSource;
 use crate::source::vault::{VaultCredentials, VaultSource};
-use crate::store::Store;
+use crate::state::StateStore;
 use crate::telemetry::metrics::{FLASHBACK, Metrics};
 
 /// The time of one call to a source.
@@ -68,7 +68,7 @@ const WORKSPACE_PLACES: usize = 16;
 #[derive(Clone)]
 pub struct Ground {
     /// The state.
-    pub store: Arc<dyn Store>,
+    pub store: Arc<dyn StateStore>,
     /// Which keys this process may work on.
     pub holdings: Arc<Holdings>,
     /// What this process is called among those that share the keys.

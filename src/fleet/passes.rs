@@ -8,7 +8,7 @@ use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use super::Fleet;
 use crate::engine::row::Row;
 use crate::model::{KeyId, Order};
-use crate::store::StoreError;
+use crate::state::StateError;
 use crate::telemetry::panics::{Task, within};
 
 /// Keys of one source and workspace that a `sync` or a `plan` works on at once: a slow one holds up
@@ -68,12 +68,12 @@ impl Fleet {
     /// What a pass over the keys that `keys` names would do. Changes nothing.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StateError`].
     pub async fn plan(
         &self,
         keys: &[KeyId],
         each: &(dyn Fn() + Sync),
-    ) -> Result<Vec<Row>, StoreError> {
+    ) -> Result<Vec<Row>, StateError> {
         let plan = async |key: KeyId| {
             let row = match self.units.get(&key) {
                 Some(unit) => self.engine.plan(unit).await,

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::store::share::{Role, Standing};
+use crate::state::membership::{Role, Standing};
 
 /// So many ticks keys have to be free before somebody claims them over its share: those who are
 /// short of keys take them first …

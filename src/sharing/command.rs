@@ -11,8 +11,8 @@ use tokio::time::{Instant, interval, sleep};
 use super::{SetAside, Worker};
 use crate::lease::Holdings;
 use crate::model::KeyId;
-use crate::store::share::{Role, Share};
-use crate::store::{Request, RequestId, RequestState, Store, StoreError};
+use crate::state::membership::{Role, Share};
+use crate::state::{Request, RequestId, RequestState, StateError, StateStore};
 
 /// How often an answer is looked for.
 const POLL: Duration = Duration::from_millis(250);
@@ -27,8 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Whether a replica runs that carries out requests.
 ///
 /// # Errors
-/// [`StoreError`].
-pub async fn any_daemon(share: &dyn Share) -> Result<bool, StoreError> {
+/// [`StateError`].
+pub async fn any_daemon(share: &dyn Share) -> Result<bool, StateError> {
     let replicas = share.replicas().await?;
     let mut daemons = replicas.iter().filter(|replica| replica.alive);
     Ok(daemons.any(|replica| replica.member.role == Role::Daemon))
@@ -49,14 +49,14 @@ pub enum Asked {
 /// how many.
 ///
 /// # Errors
-/// [`StoreError`].
+/// [`StateError`].
 pub async fn ask(
-    store: &dyn Store,
+    store: &dyn StateStore,
     share: &dyn Share,
     (request, keys): (&Request, &[KeyId]),
     lease: Duration,
     progress: impl Fn(u32, u32),
-) -> Result<Asked, StoreError> {
+) -> Result<Asked, StateError> {
     let id = store.submit(request).await?;
     let asking = Asking {
         store,
@@ -71,7 +71,7 @@ pub async fn ask(
 }
 
 struct Asking<'a> {
-    store: &'a dyn Store,
+    store: &'a dyn StateStore,
     share: &'a dyn Share,
     keys: &'a [KeyId],
     limit: Duration,
@@ -82,7 +82,7 @@ impl Asking<'_> {
         &self,
         id: RequestId,
         progress: impl Fn(u32, u32),
-    ) -> Result<String, StoreError> {
+    ) -> Result<String, StateError> {
         loop {
             match self.store.request_state(id).await? {
                 RequestState::Answered(answer) => return Ok(answer),
@@ -94,7 +94,7 @@ impl Asking<'_> {
     }
 
     /// Returns when there is nobody left to wait for.
-    async fn hopeless(&self) -> Result<Asked, StoreError> {
+    async fn hopeless(&self) -> Result<Asked, StateError> {
         let mut look = interval(LOOK);
         let mut daemon_at = Instant::now();
         let mut free_since: BTreeMap<KeyId, Instant> = BTreeMap::new();
@@ -125,7 +125,7 @@ pub struct Hired {
     /// The keys it is about.
     pub keys: BTreeSet<KeyId>,
     /// The state.
-    pub store: Arc<dyn Store>,
+    pub store: Arc<dyn StateStore>,
 }
 
 #[async_trait]
@@ -138,7 +138,7 @@ impl Worker for Hired {
         Vec::new()
     }
 
-    async fn flush(&self) -> Result<(), StoreError> {
+    async fn flush(&self) -> Result<(), StateError> {
         self.store.flush().await
     }
 

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use crate::model::{Fence, KeyId, ReplicaId};
-use crate::store::StoreError;
-use crate::store::share::{Member, Renewal, Replica, Role, Share, Standing};
+use crate::state::StateError;
+use crate::state::membership::{Member, Renewal, Replica, Role, Share, Standing};
 
 #[derive(Default)]
 pub struct Tables {
@@ -58,7 +58,7 @@ impl Link {
         self.tables().holders.clone()
     }
 
-    fn asked(&self) -> Result<MutexGuard<'_, Tables>, StoreError> {
+    fn asked(&self) -> Result<MutexGuard<'_, Tables>, StateError> {
         match self.cut.load(Ordering::Relaxed) {
             true => Err(away()),
             false => Ok(self.tables()),
@@ -66,8 +66,8 @@ impl Link {
     }
 }
 
-fn away() -> StoreError {
-    StoreError::Failed {
+fn away() -> StateError {
+    StateError::Failed {
         place: "memory".to_owned(),
         reason: "as the test says".to_owned(),
     }
@@ -118,7 +118,7 @@ impl Tables {
 
 #[async_trait]
 impl Share for Link {
-    async fn join(&self, member: &Member, lease: Duration) -> Result<ReplicaId, StoreError> {
+    async fn join(&self, member: &Member, lease: Duration) -> Result<ReplicaId, StateError> {
         let mut tables = self.asked()?;
         tables.joined += 1;
         let id = ReplicaId(tables.joined);
@@ -131,7 +131,7 @@ impl Share for Link {
         Ok(id)
     }
 
-    async fn know(&self, keys: &[KeyId]) -> Result<(), StoreError> {
+    async fn know(&self, keys: &[KeyId]) -> Result<(), StateError> {
         let mut tables = self.asked()?;
         for key in keys {
             tables.holders.entry(key.clone()).or_default();
@@ -143,7 +143,7 @@ impl Share for Link {
         &self,
         replica: ReplicaId,
         renewal: Renewal,
-    ) -> Result<Option<Standing>, StoreError> {
+    ) -> Result<Option<Standing>, StateError> {
         let mut tables = self.asked()?;
         let now = Instant::now();
         let Some(row) = tables.replicas.get_mut(&replica) else {
@@ -168,10 +168,10 @@ impl Share for Link {
         replica: ReplicaId,
         keys: &[KeyId],
         most: u32,
-    ) -> Result<Vec<(KeyId, Fence)>, StoreError> {
+    ) -> Result<Vec<(KeyId, Fence)>, StateError> {
         let mut tables = self.asked()?;
         if !tables.replicas.contains_key(&replica) {
-            return Err(StoreError::Lost);
+            return Err(StateError::Lost);
         }
         let mut claims = Vec::new();
         for key in keys {
@@ -187,7 +187,7 @@ impl Share for Link {
         }
     }
 
-    async fn release(&self, replica: ReplicaId, keys: &[KeyId]) -> Result<(), StoreError> {
+    async fn release(&self, replica: ReplicaId, keys: &[KeyId]) -> Result<(), StateError> {
         let mut tables = self.asked()?;
         for key in keys {
             if let Some(holder) = tables.holders.get_mut(key) {
@@ -197,17 +197,17 @@ impl Share for Link {
         Ok(())
     }
 
-    async fn leave(&self, replica: ReplicaId) -> Result<(), StoreError> {
+    async fn leave(&self, replica: ReplicaId) -> Result<(), StateError> {
         self.asked()?.strike_out(replica);
         Ok(())
     }
 
-    async fn mark(&self, keys: &[KeyId]) -> Result<(), StoreError> {
+    async fn mark(&self, keys: &[KeyId]) -> Result<(), StateError> {
         self.asked()?.marked.extend(keys.iter().cloned());
         Ok(())
     }
 
-    async fn replicas(&self) -> Result<Vec<Replica>, StoreError> {
+    async fn replicas(&self) -> Result<Vec<Replica>, StateError> {
         let tables = self.asked()?;
         let now = Instant::now();
         let keys = |id: ReplicaId| {
@@ -226,7 +226,7 @@ impl Share for Link {
         Ok(tables.replicas.iter().map(replica).collect())
     }
 
-    async fn unheld(&self, keys: &[KeyId]) -> Result<Vec<KeyId>, StoreError> {
+    async fn unheld(&self, keys: &[KeyId]) -> Result<Vec<KeyId>, StateError> {
         let tables = self.asked()?;
         let unheld = |key: &&KeyId| tables.holders.get(*key).copied().flatten().is_none();
         Ok(keys.iter().filter(unheld).cloned().collect())

@@ -30,8 +30,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::model::KeyId;
-use crate::store::StoreError;
-use crate::store::share::Member;
+use crate::state::StateError;
+use crate::state::membership::Member;
 
 pub use first::is_due;
 pub use sharer::Sharer;
@@ -58,8 +58,8 @@ pub trait Worker: Send + Sync {
     /// Writes what is still to be written about the keys held.
     ///
     /// # Errors
-    /// [`StoreError`].
-    async fn flush(&self) -> Result<(), StoreError>;
+    /// [`StateError`].
+    async fn flush(&self) -> Result<(), StateError>;
 
     /// These keys are this process's from now on.
     async fn took(&self, keys: &[KeyId]);

@@ -14,8 +14,8 @@ use super::{SetAside, Terms, Worker};
 use crate::failpoint;
 use crate::lease::Holdings;
 use crate::model::{KeyId, ReplicaId};
-use crate::store::StoreError;
-use crate::store::share::{Renewal, Share, Standing};
+use crate::state::StateError;
+use crate::state::membership::{Renewal, Share, Standing};
 use crate::telemetry::metrics::Metrics;
 
 /// Ticks are this far apart, a tenth more or less: replicas that started together do not stay in
@@ -96,7 +96,7 @@ impl Sharer {
         loop {
             failpoint::reach("share_ticked");
             let mut ticked = self.tick().await;
-            if ticked == Err(StoreError::Lost) {
+            if ticked == Err(StateError::Lost) {
                 self.struck_out("the lease was over before the state was told something");
                 ticked = Ok(());
             }
@@ -112,7 +112,7 @@ impl Sharer {
         }
     }
 
-    async fn tick(&mut self) -> Result<(), StoreError> {
+    async fn tick(&mut self) -> Result<(), StateError> {
         self.tell_strays().await?;
         self.give_back_doubtful().await?;
         let Some(standing) = self.renew().await? else {
@@ -140,7 +140,7 @@ impl Sharer {
     }
 
     /// First of all: what may have been written too late.
-    async fn tell_strays(&self) -> Result<(), StoreError> {
+    async fn tell_strays(&self) -> Result<(), StateError> {
         let strays: Vec<KeyId> = self.holdings.take_strays().into_iter().collect();
         if strays.is_empty() {
             return Ok(());
@@ -153,7 +153,7 @@ impl Sharer {
     }
 
     /// Renews, having joined where that is needed. `None` where it was struck out twice in a row.
-    async fn renew(&mut self) -> Result<Option<Standing>, StoreError> {
+    async fn renew(&mut self) -> Result<Option<Standing>, StateError> {
         for _ in 0..2 {
             let replica = match self.replica {
                 Some(replica) => replica,
@@ -180,7 +180,7 @@ impl Sharer {
         Ok(None)
     }
 
-    async fn join(&mut self) -> Result<ReplicaId, StoreError> {
+    async fn join(&mut self) -> Result<ReplicaId, StateError> {
         let (asked_at, lease) = (Instant::now(), self.terms.lease);
         let replica = self.share.join(&self.terms.member, lease).await?;
         self.holdings.joined(replica);
@@ -206,7 +206,7 @@ impl Sharer {
         held.into_iter().collect()
     }
 
-    async fn give_back_doubtful(&mut self) -> Result<(), StoreError> {
+    async fn give_back_doubtful(&mut self) -> Result<(), StateError> {
         let Some(replica) = self.replica.filter(|_| !self.doubtful.is_empty()) else {
             return Ok(());
         };
@@ -216,7 +216,7 @@ impl Sharer {
         Ok(())
     }
 
-    async fn know(&mut self, configured: &BTreeSet<KeyId>) -> Result<(), StoreError> {
+    async fn know(&mut self, configured: &BTreeSet<KeyId>) -> Result<(), StateError> {
         let unknown: Vec<KeyId> = configured.difference(&self.known).cloned().collect();
         if !unknown.is_empty() {
             self.share.know(&unknown).await?;
@@ -230,7 +230,7 @@ impl Sharer {
         &mut self,
         configured: &BTreeSet<KeyId>,
         standing: Standing,
-    ) -> Result<Option<Standing>, StoreError> {
+    ) -> Result<Option<Standing>, StateError> {
         if std::mem::replace(&mut self.daemons, standing.daemons) != standing.daemons {
             self.nobody_elses.clear();
         }
@@ -267,7 +267,7 @@ impl Sharer {
         keys: &[KeyId],
         most: usize,
         standing: &Standing,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), StateError> {
         let aside: Vec<SetAside> = self.worker.set_aside(keys, most);
         let keys: Vec<KeyId> = aside.iter().map(|aside| aside.key.clone()).collect();
         if keys.is_empty() {
@@ -294,7 +294,7 @@ impl Sharer {
         held: &BTreeSet<KeyId>,
         wish: &Wish,
         standing: &Standing,
-    ) -> Result<u32, StoreError> {
+    ) -> Result<u32, StateError> {
         let Some(replica) = self.replica.filter(|_| wish.claim > 0) else {
             return Ok(0);
         };
@@ -341,7 +341,7 @@ impl Sharer {
         &mut self,
         configured: &BTreeSet<KeyId>,
         standing: &Standing,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), StateError> {
         let held = self.holdings.keys().unwrap_or_default();
         self.teller.standing(standing.daemons, held.len());
         let due = |at: Instant| at.elapsed() >= self.terms.lease;
@@ -379,7 +379,7 @@ impl Sharer {
     }
 
     /// Leaves, and gives everything back.
-    async fn go(&mut self) -> Result<(), StoreError> {
+    async fn go(&mut self) -> Result<(), StateError> {
         let held = self.held();
         let flushed = self.worker.flush().await;
         // What is still under way is broken off before anybody else may begin.

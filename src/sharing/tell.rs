@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::model::KeyId;
-use crate::store::StoreError;
-use crate::store::share::Standing;
+use crate::state::StateError;
+use crate::state::membership::Standing;
 use crate::telemetry::event;
 use crate::telemetry::metrics::Metrics;
 
@@ -19,7 +19,7 @@ impl Teller {
     }
 
     /// How a renewal ended.
-    pub fn renewal(&self, renewed: &Result<Option<Standing>, StoreError>) {
+    pub fn renewal(&self, renewed: &Result<Option<Standing>, StateError>) {
         self.metrics.lease_renewal(match renewed {
             Ok(Some(_)) => "renewed",
             Ok(None) => "lost",

@@ -12,7 +12,7 @@ use super::memory::Link;
 use super::*;
 use crate::lease::Holdings;
 use crate::model::ReplicaId;
-use crate::store::share::{Role, Share as _};
+use crate::state::membership::{Role, Share as _};
 use crate::telemetry::metrics::Metrics;
 
 const LEASE: Duration = Duration::from_secs(15);
@@ -64,7 +64,7 @@ impl Worker for Floor {
         free.map(aside).collect()
     }
 
-    async fn flush(&self) -> Result<(), StoreError> {
+    async fn flush(&self) -> Result<(), StateError> {
         Ok(())
     }
 

@@ -20,7 +20,7 @@ pub use self::service::{Service, Source};
 use crate::config::{KeyConfig, StateConfig};
 use crate::engine::row::Row;
 use crate::model::{Daemons, KeyId, ServiceStatus, SourceId};
-use crate::store::{Store, StoreError};
+use crate::state::{StateError, StateStore};
 
 /// How everything stands. `--json` prints it as it is.
 #[derive(Clone, Debug, Serialize)]
@@ -115,8 +115,11 @@ impl Status {
     /// Reads how things stand by what is configured.
     ///
     /// # Errors
-    /// [`StoreError`].
-    pub async fn read(store: &dyn Store, configured: Configured<'_>) -> Result<Self, StoreError> {
+    /// [`StateError`].
+    pub async fn read(
+        store: &dyn StateStore,
+        configured: Configured<'_>,
+    ) -> Result<Self, StateError> {
         let daemons = store.daemons().await?;
         let records = store.load_all().await?;
         Ok(Self::new(Parts {

@@ -3,8 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use flashback_rotator::flashback::sandbox::{Options, Sandbox, sha256_hex};
 use flashback_rotator::model::{Mark, Record, Strip};
-use flashback_rotator::store::Store as _;
-use flashback_rotator::store::sqlite::Sqlite;
+use flashback_rotator::state::StateStore as _;
+use flashback_rotator::state::sqlite::Sqlite;
 use serde_json::{Value, json};
 
 use crate::support::openbao::{OpenBao, ROOT};

@@ -12,8 +12,8 @@ use super::{End, desk, fail, wrong};
 use crate::config::{self, Config};
 use crate::engine::row::Row;
 use crate::model::{Daemons, KeyId};
+use crate::state::{self, Request};
 use crate::status::{Configured, Parts, State, Status, absolute};
-use crate::store::{self, Request};
 
 pub use self::screen::keys;
 
@@ -97,11 +97,11 @@ async fn status(path: Option<&Path>, args: &Args) -> Result<End, End> {
     })
 }
 
-type Found = (Status, Option<std::sync::Arc<dyn store::Store>>);
+type Found = (Status, Option<std::sync::Arc<dyn state::StateStore>>);
 
 async fn by_configuration(config: &Config, path: Option<&Path>) -> Result<Found, End> {
     let path = config::locate(path);
-    let Some(store) = store::open_beside(&config.state).await.map_err(fail)? else {
+    let Some(store) = state::open_beside(&config.state).await.map_err(fail)? else {
         let status = Status::new(Parts {
             state: State::new(&config.state, false),
             path: absolute(&path),

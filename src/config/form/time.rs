@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::config::setting::{Form, Look, Shape, suggest};
 use crate::occurrence::Schedule;
-use crate::store::share::LONGEST_LEASE;
+use crate::state::membership::LONGEST_LEASE;
 
 /// The shortest interval between two looks at a key.
 const SHORTEST_CHECK: Duration = Duration::from_secs(1);

@@ -29,7 +29,7 @@ use super::eyes::DaemonEyes;
 use crate::fleet::{Current, Fleet};
 use crate::model::{Change, KeyId, Notified, ReceiverId};
 use crate::notify::{Event, Subject};
-use crate::store::StoreError;
+use crate::state::StateError;
 
 use conditions::Conditions;
 use outbox::{Outbox, Outcome};
@@ -62,8 +62,8 @@ pub struct Notifier {
 /// Something that was begun, and has ended.
 enum Done {
     Sent(ReceiverId, Outcome),
-    Loaded(BTreeSet<KeyId>, Result<Vec<Notified>, StoreError>),
-    Saved(Vec<Notified>, Result<(), StoreError>),
+    Loaded(BTreeSet<KeyId>, Result<Vec<Notified>, StateError>),
+    Saved(Vec<Notified>, Result<(), StateError>),
 }
 
 type Work = FuturesUnordered<BoxFuture<'static, Done>>;

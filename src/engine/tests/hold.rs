@@ -39,13 +39,13 @@ struct Claimed {
 }
 
 impl Claimed {
-    fn away() -> StoreError {
+    fn away() -> StateError {
         let (place, reason) = ("here".to_owned(), "it is away".to_owned());
-        StoreError::Failed { place, reason }
+        StateError::Failed { place, reason }
     }
 
     /// Whether the record may be written, and whether that is to be told.
-    fn admit(&self, record: &Record) -> Result<bool, StoreError> {
+    fn admit(&self, record: &Record) -> Result<bool, StateError> {
         let save = lock(&self.saves).pop().unwrap_or(Save::Done);
         match save {
             Save::Fails => return Err(Self::away()),
@@ -53,7 +53,7 @@ impl Claimed {
             Save::Done | Save::Unanswered => {}
         }
         if record.hold != *lock(&self.hold) {
-            return Err(StoreError::Lost);
+            return Err(StateError::Lost);
         }
         if record.repair.is_some_and(|repair| repair.done) {
             lock(&self.repair)

@@ -7,7 +7,7 @@
 //! [`Record`], and [`Tenure`]. [`state`] keeps the contract of a shared state. What holds in it is in
 //! [`properties`], and that it holds because of each guard.
 //!
-//! A request arrives, if at all, before [`LATE_WRITE`](crate::store::share::LATE_WRITE) has passed, and
+//! A request arrives, if at all, before [`LATE_WRITE`](crate::state::share::LATE_WRITE) has passed, and
 //! one whose sender has stopped waiting for it under its lease does not arrive after its next one.
 
 mod events;

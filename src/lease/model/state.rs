@@ -1,5 +1,5 @@
 //! A state that several replicas share, in memory: it keeps the contract of
-//! [`store::share`](crate::store::share), as far as one key goes. Each method is one transaction.
+//! [`store::share`](crate::state::share), as far as one key goes. Each method is one transaction.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Guards;
 use super::outline::Known;
 use crate::model::{Fence, Hold, Record, Repair, ReplicaId};
-use crate::store::share::LATE_WRITE;
+use crate::state::membership::LATE_WRITE;
 
 /// Everything the state keeps.
 #[derive(Clone)]

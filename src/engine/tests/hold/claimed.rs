@@ -2,20 +2,20 @@
 
 use super::*;
 use crate::model::{DaemonReport, Daemons, Edit, HistoryRow, LookNote, Notified, Verifier};
-use crate::store::edits::{Heard, Watch};
-use crate::store::{Request, RequestId, RequestState};
+use crate::state::edits::{Heard, Watch};
+use crate::state::{Request, RequestId, RequestState};
 
 #[async_trait]
-impl Store for Claimed {
-    async fn fingerprinter(&self) -> Result<Fingerprinter, StoreError> {
+impl StateStore for Claimed {
+    async fn fingerprinter(&self) -> Result<Fingerprinter, StateError> {
         self.records.fingerprinter().await
     }
 
-    async fn load_all(&self) -> Result<Vec<Record>, StoreError> {
+    async fn load_all(&self) -> Result<Vec<Record>, StateError> {
         self.records.load_all().await
     }
 
-    async fn load(&self, key: &KeyId) -> Result<Record, StoreError> {
+    async fn load(&self, key: &KeyId) -> Result<Record, StateError> {
         let record = self.records.load(key).await?;
         Ok(Record {
             hold: *lock(&self.hold),
@@ -24,13 +24,13 @@ impl Store for Claimed {
         })
     }
 
-    async fn save(&self, record: &Record, row: Option<&HistoryRow>) -> Result<(), StoreError> {
+    async fn save(&self, record: &Record, row: Option<&HistoryRow>) -> Result<(), StateError> {
         let told = self.admit(record)?;
         self.records.save(record, row).await?;
         told.then_some(()).ok_or_else(Self::away)
     }
 
-    async fn save_verified(&self, record: &Record, by: Verifier) -> Result<(), StoreError> {
+    async fn save_verified(&self, record: &Record, by: Verifier) -> Result<(), StateError> {
         let told = self.admit(record)?;
         self.records.save_verified(record, by).await?;
         told.then_some(()).ok_or_else(Self::away)
@@ -40,19 +40,19 @@ impl Store for Claimed {
         self.records.note_look(key, note);
     }
 
-    async fn flush(&self) -> Result<(), StoreError> {
+    async fn flush(&self) -> Result<(), StateError> {
         self.records.flush().await
     }
 
-    async fn leave_report(&self, report: &DaemonReport, stopped: bool) -> Result<(), StoreError> {
+    async fn leave_report(&self, report: &DaemonReport, stopped: bool) -> Result<(), StateError> {
         self.records.leave_report(report, stopped).await
     }
 
-    async fn daemons(&self) -> Result<Daemons, StoreError> {
+    async fn daemons(&self) -> Result<Daemons, StateError> {
         self.records.daemons().await
     }
 
-    fn failing(&self) -> Option<StoreError> {
+    fn failing(&self) -> Option<StateError> {
         self.records.failing()
     }
 
@@ -61,11 +61,11 @@ impl Store for Claimed {
         key: Option<&KeyId>,
         since: Option<DateTime<Utc>>,
         limit: Option<u32>,
-    ) -> Result<Vec<HistoryRow>, StoreError> {
+    ) -> Result<Vec<HistoryRow>, StateError> {
         self.records.history(key, since, limit).await
     }
 
-    async fn watch(&self, workspace: &WorkspaceId, every: Duration) -> Result<Watch, StoreError> {
+    async fn watch(&self, workspace: &WorkspaceId, every: Duration) -> Result<Watch, StateError> {
         self.records.watch(workspace, every).await
     }
 
@@ -74,43 +74,43 @@ impl Store for Claimed {
         workspace: &WorkspaceId,
         read_to: DateTime<Utc>,
         heard: &[Heard],
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), StateError> {
         self.records.hear(workspace, read_to, heard).await
     }
 
-    async fn edited(&self) -> Result<Vec<KeyId>, StoreError> {
+    async fn edited(&self) -> Result<Vec<KeyId>, StateError> {
         self.records.edited().await
     }
 
-    async fn unheard(&self, key: &KeyId) -> Result<Vec<Edit>, StoreError> {
+    async fn unheard(&self, key: &KeyId) -> Result<Vec<Edit>, StateError> {
         self.records.unheard(key).await
     }
 
-    async fn notified(&self) -> Result<Vec<Notified>, StoreError> {
+    async fn notified(&self) -> Result<Vec<Notified>, StateError> {
         self.records.notified().await
     }
 
-    async fn save_notified(&self, lines: &[Notified]) -> Result<(), StoreError> {
+    async fn save_notified(&self, lines: &[Notified]) -> Result<(), StateError> {
         self.records.save_notified(lines).await
     }
 
-    async fn submit(&self, request: &Request) -> Result<RequestId, StoreError> {
+    async fn submit(&self, request: &Request) -> Result<RequestId, StateError> {
         self.records.submit(request).await
     }
 
-    async fn take_request(&self) -> Result<Option<(RequestId, Request)>, StoreError> {
+    async fn take_request(&self) -> Result<Option<(RequestId, Request)>, StateError> {
         self.records.take_request().await
     }
 
-    async fn report_progress(&self, id: RequestId, done: u32, of: u32) -> Result<(), StoreError> {
+    async fn report_progress(&self, id: RequestId, done: u32, of: u32) -> Result<(), StateError> {
         self.records.report_progress(id, done, of).await
     }
 
-    async fn answer(&self, id: RequestId, answer: &str) -> Result<(), StoreError> {
+    async fn answer(&self, id: RequestId, answer: &str) -> Result<(), StateError> {
         self.records.answer(id, answer).await
     }
 
-    async fn request_state(&self, id: RequestId) -> Result<RequestState, StoreError> {
+    async fn request_state(&self, id: RequestId) -> Result<RequestState, StateError> {
         self.records.request_state(id).await
     }
 }

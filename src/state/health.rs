@@ -1,0 +1,51 @@
+//! Whether a state can be used, as its last operations tell.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::StateError;
+
+/// The error of the last operation of a kind, where it failed.
+#[derive(Default)]
+pub(super) struct Health {
+    /// What is asked all the time, whatever there is to write.
+    answers: Mutex<Option<StateError>>,
+    /// Records, notes and whatever else is to be kept.
+    writes: Mutex<Option<StateError>>,
+}
+
+impl Health {
+    /// Takes down how the question ended that is asked all the time.
+    pub(super) fn answered<T>(&self, result: Result<T, StateError>) -> Result<T, StateError> {
+        take_down(&self.answers, result)
+    }
+
+    /// Takes down how a write ended.
+    pub(super) fn written<T>(&self, result: Result<T, StateError>) -> Result<T, StateError> {
+        take_down(&self.writes, result)
+    }
+
+    /// Whether the last write failed.
+    pub(super) fn is_to_write_again(&self) -> bool {
+        lock(&self.writes).is_some()
+    }
+
+    /// Why the state cannot be used.
+    pub(super) fn failing(&self) -> Option<StateError> {
+        let writes = lock(&self.writes).clone();
+        writes.or_else(|| lock(&self.answers).clone())
+    }
+}
+
+/// A lease that was lost is an answer like any other: the state is well.
+fn take_down<T>(
+    last: &Mutex<Option<StateError>>,
+    result: Result<T, StateError>,
+) -> Result<T, StateError> {
+    let error = result.as_ref().err();
+    *lock(last) = error.filter(|error| **error != StateError::Lost).cloned();
+    result
+}
+
+fn lock(last: &Mutex<Option<StateError>>) -> MutexGuard<'_, Option<StateError>> {
+    last.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,370 @@
+//! What the rotator remembers between looks and restarts.
+//!
+//! The contract every store keeps, in prose:
+//!
+//! - **Never a value.** Ids, versions, fingerprints, times and outcomes only.
+//! - **Durable before it returns.** When [`StateStore::save`] has returned, a power cut does not undo
+//!   it. The engine relies on that between an intent and its push.
+//! - **Whole or not at all.** A record and its history row are one transaction.
+//! - **Looks are cheap.** [`StateStore::note_look`] may be gathered and written later; losing the last
+//!   seconds of it in a crash is harmless.
+//! - **To the microsecond.** Times and durations are kept no finer.
+//! - **One writer.** A store that cannot be shared refuses the second process; readers and
+//!   requests go beside the one that works.
+
+pub mod edits;
+mod health;
+pub mod membership;
+pub mod postgres;
+pub mod sqlite;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::config::StateConfig;
+use crate::model::{
+    AiLlmId, DaemonReport, Daemons, Edit, HistoryRow, KeyId, LookNote, Notified, Order, Record,
+    Verifier, WorkspaceId,
+};
+use crate::secret::Fingerprinter;
+use crate::words;
+
+use self::edits::{Heard, Watch};
+
+/// The id of a configuration as a state has it. One that is too long was taken by an earlier version, and no request can
+/// be made with it.
+fn usable_id(id: Option<String>) -> Option<AiLlmId> {
+    id.filter(|id| words::too_long(id).is_none())
+        .map(AiLlmId::new)
+}
+
+/// Opens the state beside the processes that work on it, to read it and to hand them requests. `None`
+/// where there is no state yet; nothing is made then.
+///
+/// # Errors
+/// [`StateError`], but not [`StateError::Locked`].
+pub async fn open_beside(config: &StateConfig) -> Result<Option<Arc<dyn StateStore>>, StateError> {
+    Ok(match config {
+        StateConfig::Sqlite { path } => {
+            let store = sqlite::Sqlite::open_beside(path)?;
+            store.map(|store| Arc::new(store) as Arc<dyn StateStore>)
+        }
+        StateConfig::Postgres(config) => {
+            let store = postgres::Postgres::open_beside(config).await?;
+            store.map(|store| Arc::new(store) as Arc<dyn StateStore>)
+        }
+    })
+}
+
+/// The file of a state that one process has alone.
+///
+/// # Errors
+/// [`StateError::Unusable`] where it is in PostgreSQL.
+pub fn file(config: &StateConfig) -> Result<&Path, StateError> {
+    match config {
+        StateConfig::Sqlite { path } => Ok(path),
+        StateConfig::Postgres(_) => Err(StateError::Unusable {
+            place: config.to_string(),
+            reason: "this version works on a SQLite file alone".to_owned(),
+        }),
+    }
+}
+
+/// A state store.
+#[async_trait]
+pub trait StateStore: Send + Sync {
+    /// The maker of fingerprints, with the key this store keeps.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    async fn fingerprinter(&self) -> Result<Fingerprinter, StateError>;
+
+    /// Every record there is.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    async fn load_all(&self) -> Result<Vec<Record>, StateError>;
+
+    /// One key's record; a new one where there is none.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    async fn load(&self, key: &KeyId) -> Result<Record, StateError>;
+
+    /// Writes a record, and a line of the audit trail with it. Durable when it returns.
+    /// The record's [`LookNote`] is written too.
+    ///
+    /// # Errors
+    /// [`StateError`]; nothing was written then.
+    async fn save(&self, record: &Record, row: Option<&HistoryRow>) -> Result<(), StateError>;
+
+    /// Writes a record, and into the last line of the audit trail about a write of this key that
+    /// succeeded, what has verified it. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`StateError`]; nothing was written then.
+    async fn save_verified(&self, record: &Record, by: Verifier) -> Result<(), StateError>;
+
+    /// Leaves a note of a look. It is written within a second or so, with others (within ten where
+    /// they are hundreds), and at the latest by [`flush`](Self::flush).
+    fn note_look(&self, key: &KeyId, note: LookNote);
+
+    /// Writes what [`note_look`](Self::note_look) gathered.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    async fn flush(&self) -> Result<(), StateError>;
+
+    /// Returns the audit trail, oldest first: of one key or of all, from `since` on, and the last `limit` rows
+    /// of that.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    async fn history(
+        &self,
+        key: Option<&KeyId>,
+        since: Option<DateTime<Utc>>,
+        limit: Option<u32>,
+    ) -> Result<Vec<HistoryRow>, StateError>;
+
+    /// Whether this process is to ask about updates in a workspace now, where each is asked about once in
+    /// `every`, and from when on.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    async fn watch(&self, workspace: &WorkspaceId, every: Duration) -> Result<Watch, StateError>;
+
+    /// Keeps what was heard of updates in a workspace up to a time, and that it was heard: each update
+    /// once, and only of what a record names. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`StateError`]; nothing was written then.
+    async fn hear(
+        &self,
+        workspace: &WorkspaceId,
+        read_to: DateTime<Utc>,
+        heard: &[Heard],
+    ) -> Result<(), StateError>;
+
+    /// The keys that have updates to look into.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    async fn edited(&self) -> Result<Vec<KeyId>, StateError>;
+
+    /// The updates that a key has to look into, in the order of their numbers.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    async fn unheard(&self, key: &KeyId) -> Result<Vec<Edit>, StateError>;
+
+    /// What receivers of notifications know.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    async fn notified(&self) -> Result<Vec<Notified>, StateError>;
+
+    /// Writes what receivers of notifications know of these subjects; what [is
+    /// over](Notified::is_over) is forgotten. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`StateError`]; nothing was written then.
+    async fn save_notified(&self, lines: &[Notified]) -> Result<(), StateError>;
+
+    /// Leaves how this daemon stands, in the place of what it left before; `stopped` where it is the last
+    /// time.
+    ///
+    /// # Errors
+    /// [`StateError`]; what was left before stands then.
+    async fn leave_report(&self, report: &DaemonReport, stopped: bool) -> Result<(), StateError>;
+
+    /// What is known of the daemons on this state: those that run and, where none does, the last that
+    /// did.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    async fn daemons(&self) -> Result<Daemons, StateError>;
+
+    /// Why this process cannot use the state, where what it last tried failed: a write, which is tried
+    /// again every few seconds until one succeeds, or the question it asks all the time.
+    fn failing(&self) -> Option<StateError>;
+
+    /// Hands a request to the process that works on this state.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    async fn submit(&self, request: &Request) -> Result<RequestId, StateError>;
+
+    /// The oldest request nobody has taken, now taken. One that was taken by a process that died
+    /// before answering is given out again by the next process that opens the store.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    async fn take_request(&self) -> Result<Option<(RequestId, Request)>, StateError>;
+
+    /// Says how far a request has come.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    async fn report_progress(&self, id: RequestId, done: u32, total: u32)
+    -> Result<(), StateError>;
+
+    /// Answers a request with one JSON document.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    async fn answer(&self, id: RequestId, answer: &str) -> Result<(), StateError>;
+
+    /// Where a request stands. An answered one is forgotten with this call.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    async fn request_state(&self, id: RequestId) -> Result<RequestState, StateError>;
+}
+
+/// The number of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RequestId(pub i64);
+
+/// What one process asks of the one that works.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Request {
+    /// One pass now.
+    Sync {
+        /// Which keys; all of them where empty.
+        keys: Vec<KeyId>,
+        /// Push unchanged, refused and held ones too.
+        force: bool,
+        /// How soon after it was taken an answer is wanted, in milliseconds: what is not done by then is
+        /// answered as such, and done all the same.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answer_within_ms: Option<u64>,
+    },
+    /// Put the previous version of a key back, and hold the newer one.
+    Rollback {
+        /// Which key.
+        key: KeyId,
+    },
+    /// What a pass would do. Changes nothing.
+    Plan {
+        /// Which keys; all of them where empty.
+        keys: Vec<KeyId>,
+    },
+    /// How keys stand, by the configuration in force.
+    Status {
+        /// Which keys; all of them where empty.
+        keys: Vec<KeyId>,
+    },
+}
+
+impl Request {
+    /// Which keys it is about, all of them where there are none, and what is wanted of them.
+    pub fn parts(&self) -> (Vec<KeyId>, Order) {
+        match self {
+            Self::Sync {
+                keys, force: false, ..
+            } => (keys.clone(), Order::None),
+            Self::Sync {
+                keys, force: true, ..
+            } => (keys.clone(), Order::Force),
+            Self::Rollback { key } => (vec![key.clone()], Order::RollBack),
+            Self::Plan { keys } | Self::Status { keys } => (keys.clone(), Order::None),
+        }
+    }
+
+    /// Returns how soon after it was taken an answer is wanted.
+    pub fn answer_within(&self) -> Option<Duration> {
+        match self {
+            Self::Sync {
+                answer_within_ms, ..
+            } => answer_within_ms.map(Duration::from_millis),
+            Self::Rollback { .. } | Self::Plan { .. } | Self::Status { .. } => None,
+        }
+    }
+}
+
+/// How far a [`Request`] has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestState {
+    /// Nobody has taken it.
+    Waiting,
+    /// It is being worked on.
+    Working {
+        /// Keys done.
+        done: u32,
+        /// Keys in all.
+        total: u32,
+    },
+    /// Done: the answer, a JSON document.
+    Answered(String),
+}
+
+/// The answer to a request this version does not know: a newer one has submitted it.
+const UNKNOWN_REQUEST: &str =
+    r#"{"error": "the working process is an older version, which does not know this request"}"#;
+
+/// How long unanswered requests are kept.
+pub const REQUEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A state store that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StateError {
+    /// Another process works on this state.
+    #[error(
+        "the state {place} is in use by another process{}: stop that one, or give this one a state of its own in [state] url",
+        holder.as_ref().map(|holder| format!(" ({holder})")).unwrap_or_default()
+    )]
+    Locked {
+        /// Where the state is.
+        place: String,
+        /// What the other one says of itself.
+        holder: Option<String>,
+    },
+    /// The key is not this process's any more: another one works on it, or may soon.
+    #[error("another replica works on this key now")]
+    Lost,
+    /// It was written by a newer version of this program.
+    #[error(
+        "the state {place} was written by a newer flashback-rotator (schema {found}, this one knows {known}): install that version again, or give this one a state of its own"
+    )]
+    Newer {
+        /// Where the state is.
+        place: String,
+        /// The schema found.
+        found: i64,
+        /// The newest schema known.
+        known: i64,
+    },
+    /// It cannot be read as a state store.
+    #[error(
+        "the state {place} is damaged or is not a state store: {reason}. Move it away and start again: the configurations in Flashback are then adopted by name, and each key is pushed once"
+    )]
+    Corrupt {
+        /// Where the state is.
+        place: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// It cannot be opened, or not be written.
+    #[error("cannot use the state {place}: {reason}")]
+    Unusable {
+        /// Where the state is.
+        place: String,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// One operation failed.
+    #[error("the state {place} failed: {reason}")]
+    Failed {
+        /// Where the state is.
+        place: String,
+        /// What is wrong.
+        reason: String,
+    },
+}

@@ -1,0 +1,246 @@
+//! How a connection comes about.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, FutureExt as _};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::net::lookup_host;
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
+use tokio_postgres::Client;
+use tokio_postgres::config::{ChannelBinding, SslMode as Encrypt, TargetSessionAttrs};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::password::{self, Found};
+use super::place::Place;
+use super::tls;
+use crate::cause;
+use crate::config::{PostgresConfig, PostgresHost, SslMode};
+use crate::credential::SharedCredential;
+use crate::state::StateError;
+
+/// How long a connection to one host may take to come about.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long one server that does not answer keeps the next one from being tried.
+const HURRY: Duration = Duration::from_secs(1);
+
+/// What the server is asked to keep to. A statement of this program takes milliseconds; one that takes
+/// longer waits for somebody, and is not waited for by anybody after a while: see
+/// [`LIMIT`](super::pool::LIMIT). The rest of this program counts on `read committed`.
+const SESSION: &str = "-c statement_timeout=5s -c lock_timeout=3s \
+     -c idle_in_transaction_session_timeout=5s -c default_transaction_isolation=read\\ committed";
+
+/// How soon a dead peer is noticed.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(3);
+const KEEPALIVE_RETRIES: u32 = 3;
+const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
+
+/// What pg_stat_activity shows.
+const APPLICATION: &str = "flashback-rotator";
+
+/// A connection, and the task that reads from it. Dropped, it says good-bye to the server.
+pub(super) struct Connection {
+    pub(super) client: Client,
+    reader: AbortHandle,
+}
+
+impl Connection {
+    /// Ends it at once: whatever was asked on it is not waited for.
+    pub(super) fn cut(self) {
+        self.reader.abort();
+    }
+}
+
+/// A try to connect. It begins when it is waited for.
+type Attempt<'a> = BoxFuture<'a, Result<Connection, StateError>>;
+
+/// Makes attempts one after the other until one succeeds. One that takes its time does not keep the next
+/// from being made: the server may hang. `None` where there are no attempts; else the last error.
+async fn first(attempts: Vec<Attempt<'_>>) -> Option<Result<Connection, StateError>> {
+    let mut attempts = attempts.into_iter();
+    let mut begun = FuturesUnordered::new();
+    let mut failed = None;
+    loop {
+        begun.extend(attempts.next());
+        if begun.is_empty() {
+            return failed;
+        }
+        tokio::select! {
+            Some(ended) = begun.next() => match ended {
+                Ok(connection) => return Some(Ok(connection)),
+                error => failed = Some(error),
+            },
+            () = sleep(HURRY), if attempts.len() > 0 => {}
+        }
+    }
+}
+
+/// What connections are made from.
+pub(super) struct Connector {
+    pub(super) config: PostgresConfig,
+    pub(super) password: Option<SharedCredential>,
+    pub(super) place: Place,
+}
+
+impl Connector {
+    /// A connection to the first host that gives one, in the order they are named.
+    pub(super) async fn connect(&self) -> Result<Connection, StateError> {
+        let tls = match self.config.sslmode {
+            SslMode::Disable => None,
+            _ => Some(self.tls().await?),
+        };
+        let attempt = |host| self.connect_to(host, tls.clone()).boxed();
+        let connected = first(self.config.hosts.iter().map(attempt).collect()).await;
+        connected.unwrap_or_else(|| Err(self.place.unusable("no host is named")))
+    }
+
+    /// A connection to the first of a host's addresses that gives one.
+    async fn connect_to(
+        &self,
+        host: &PostgresHost,
+        tls: Option<MakeRustlsConnect>,
+    ) -> Result<Connection, StateError> {
+        let limit = self.limit();
+        let addresses: Vec<IpAddr> = match host.is_socket() {
+            true => Vec::new(),
+            false => timeout(limit, lookup_host((&*host.host, host.port)))
+                .await
+                .map_err(|_| self.unresolved(host, cause::SILENT_NAME_SERVER))?
+                .map_err(|error| self.unresolved(host, &cause::of_look_up(&error)))?
+                .map(|address| address.ip())
+                .collect(),
+        };
+        let attempt = |address| self.connect_at(host, address, tls.clone()).boxed();
+        match first(addresses.into_iter().map(Some).map(attempt).collect()).await {
+            Some(connected) => connected,
+            None => attempt(None).await,
+        }
+    }
+
+    fn unresolved(&self, host: &PostgresHost, why: &str) -> StateError {
+        self.place.failed(format!(
+            "cannot resolve {} ({why}): is the name right, and does this machine's resolver know it?",
+            host.host
+        ))
+    }
+
+    /// How long a connection may take to come about.
+    fn limit(&self) -> Duration {
+        self.config.connect_timeout.unwrap_or(CONNECT)
+    }
+
+    async fn tls(&self) -> Result<MakeRustlsConnect, StateError> {
+        let config = self.config.clone();
+        let made = tokio::task::spawn_blocking(move || tls::client(&config)).await;
+        let made = made.unwrap_or_else(|_| Err("reading the certificates panicked".to_owned()));
+        made.map(MakeRustlsConnect::new)
+            .map_err(|reason| self.place.unusable(reason))
+    }
+
+    async fn connect_at(
+        &self,
+        host: &PostgresHost,
+        address: Option<IpAddr>,
+        tls: Option<MakeRustlsConnect>,
+    ) -> Result<Connection, StateError> {
+        let mut config = self.settings(host);
+        if let Some(address) = address {
+            config.hostaddr(address);
+        }
+        let found = password::find(self.password.as_ref(), &self.config, host).await;
+        let none = match found.map_err(|reason| self.place.unusable(reason))? {
+            Found::Password(password) => {
+                config.password(password.expose());
+                None
+            }
+            Found::None(why) => Some(why),
+        };
+        let limit = self.limit();
+        config.connect_timeout(limit);
+        let connected = async {
+            match tls.filter(|_| !host.is_socket()) {
+                Some(tls) => {
+                    let (client, connection) = config.connect(tls).await?;
+                    Ok((client, tokio::spawn(async { drop(connection.await) })))
+                }
+                None => {
+                    config.ssl_mode(Encrypt::Disable);
+                    let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
+                    Ok((client, tokio::spawn(async { drop(connection.await) })))
+                }
+            }
+        };
+        let (client, reader) = timeout(limit, connected)
+            .await
+            .map_err(|_| self.place.no_answer(limit))?
+            .map_err(|error| self.refused(&error, none))?;
+        let reader = reader.abort_handle();
+        Ok(Connection { client, reader })
+    }
+
+    fn settings(&self, host: &PostgresHost) -> tokio_postgres::Config {
+        let mut settings = tokio_postgres::Config::new();
+        let options = match &self.config.options {
+            Some(more) => format!("{SESSION} {more}"),
+            None => SESSION.to_owned(),
+        };
+        let application = self.config.application_name.as_deref();
+        settings
+            .host(&host.host)
+            .port(host.port)
+            .user(&self.config.user)
+            .dbname(&self.config.dbname)
+            .options(options)
+            .application_name(application.unwrap_or(APPLICATION))
+            .keepalives_idle(KEEPALIVE_IDLE)
+            .keepalives_interval(KEEPALIVE_INTERVAL)
+            .keepalives_retries(KEEPALIVE_RETRIES)
+            .tcp_user_timeout(UNACKNOWLEDGED)
+            .ssl_mode(match self.config.sslmode {
+                SslMode::Disable => Encrypt::Disable,
+                SslMode::Prefer => Encrypt::Prefer,
+                SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => Encrypt::Require,
+            })
+            .channel_binding(match self.config.channel_binding {
+                None => ChannelBinding::Prefer,
+                Some(true) => ChannelBinding::Require,
+                Some(false) => ChannelBinding::Disable,
+            })
+            .target_session_attrs(match self.config.read_write {
+                true => TargetSessionAttrs::ReadWrite,
+                false => TargetSessionAttrs::Any,
+            });
+        settings
+    }
+
+    /// `none`: there was no password, and why.
+    fn refused(&self, error: &tokio_postgres::Error, none: Option<Option<String>>) -> StateError {
+        let words = std::error::Error::source(error).map(ToString::to_string);
+        let words = words.unwrap_or_default();
+        // What the library says of these has no code, and no type.
+        match &*words {
+            "password missing" => {
+                let why = none.flatten();
+                let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+                return self.place.unusable(format!(
+                    "the server asks for a password, and there is none{why}: write `password = {{ file = \"PATH\" }}` in [state], or name a file in $PGPASSFILE"
+                ));
+            }
+            "server does not support TLS" => {
+                return self.place.unusable(
+                    "the server does not encrypt, and sslmode asks for it: set `ssl = on` there",
+                );
+            }
+            _ => {}
+        }
+        if words.contains("unsupported startup parameter") {
+            return self.place.unusable(
+                "PgBouncer refuses the settings of the session: write `ignore_startup_parameters = options` in its configuration",
+            );
+        }
+        self.place.explain(error)
+    }
+}

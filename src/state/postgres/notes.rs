@@ -1,0 +1,229 @@
+//! The notes of looks that are not written yet.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::Inner;
+use super::value::{int, ints, texts, times};
+use crate::model::{KeyId, LookNote};
+use crate::state::StateError;
+
+/// How long notes are gathered before they are written.
+const GATHER: Duration = Duration::from_secs(1);
+
+/// Until what could not be written is tried again.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// Notes are cheap to lose, and are not waited for. They are written where the key is still held by
+/// whoever left them: another one knows better.
+const WRITE: &str = "
+INSERT INTO rotator_looks (key, checked_at, next_at, problem, strip, session, turn)
+SELECT n.key, n.checked_at, n.next_at, n.problem::json, n.strip, $6, n.turn
+FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::text[], $5::text[], $7::int8[])
+    AS n (key, checked_at, next_at, problem, strip, turn)
+LEFT JOIN rotator_leases l ON l.key = n.key
+WHERE l.holder IS NOT DISTINCT FROM $8
+ORDER BY n.key
+ON CONFLICT (key) DO UPDATE SET (checked_at, next_at, problem, strip, session, turn)
+    = (EXCLUDED.checked_at, EXCLUDED.next_at, EXCLUDED.problem, EXCLUDED.strip, EXCLUDED.session,
+       EXCLUDED.turn)
+WHERE rotator_looks.session <> EXCLUDED.session OR rotator_looks.turn < EXCLUDED.turn";
+
+/// A row is written again as it is.
+const WRITE_NOTHING: &str = "UPDATE rotator_meta SET value = value WHERE name = 'fingerprint_key'";
+
+/// A note, and when it was left among the others of this process.
+#[derive(Clone)]
+pub(super) struct Left {
+    note: LookNote,
+    turn: i64,
+}
+
+/// At most one for each key.
+pub(super) struct Notes {
+    kept: Mutex<Kept>,
+    /// Tells this process's turns from another's.
+    pub(super) session: i64,
+    turns: AtomicI64,
+    first: Notify,
+    /// Held by whoever writes.
+    writer: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Kept {
+    left: HashMap<KeyId, Left>,
+    /// On their way to the server.
+    writing: HashMap<KeyId, Left>,
+}
+
+impl Notes {
+    pub(super) fn new() -> Self {
+        Self {
+            kept: Mutex::default(),
+            session: rand::random(),
+            turns: AtomicI64::new(0),
+            first: Notify::new(),
+            writer: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// The number of what is left or saved now.
+    pub(super) fn turn(&self) -> i64 {
+        self.turns.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn leave(&self, key: &KeyId, note: LookNote) {
+        let turn = self.turn();
+        let mut kept = self.lock();
+        if kept.left.is_empty() {
+            self.first.notify_one();
+        }
+        kept.left.insert(key.clone(), Left { note, turn });
+    }
+
+    /// What others do not see yet.
+    pub(super) fn all(&self) -> HashMap<KeyId, LookNote> {
+        let kept = self.lock();
+        let all = kept.writing.iter().chain(&kept.left);
+        all.map(|(key, left)| (key.clone(), left.note.clone()))
+            .collect()
+    }
+
+    pub(super) fn take(&self, key: &KeyId) -> Option<Left> {
+        let mut kept = self.lock();
+        let older = kept.writing.remove(key);
+        kept.left.remove(key).or(older)
+    }
+
+    /// Puts a note back that was not written, behind one left since.
+    pub(super) fn put_back(&self, key: &KeyId, note: Left) {
+        let mut kept = self.lock();
+        kept.left.entry(key.clone()).or_insert(note);
+        self.first.notify_one();
+    }
+
+    fn begin(&self) -> HashMap<KeyId, Left> {
+        let mut kept = self.lock();
+        kept.writing = std::mem::take(&mut kept.left);
+        kept.writing.clone()
+    }
+
+    fn end(&self, written: bool) {
+        let mut kept = self.lock();
+        let writing = std::mem::take(&mut kept.writing);
+        if !written && !writing.is_empty() {
+            for (key, note) in writing {
+                kept.left.entry(key).or_insert(note);
+            }
+            self.first.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends a writing however it ends.
+struct Writing<'a> {
+    notes: &'a Notes,
+    written: bool,
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        self.notes.end(self.written);
+    }
+}
+
+impl Inner {
+    /// Writes what is gathered, for good, and gives back connections that nobody uses.
+    pub(super) async fn keep_writing(&self) {
+        loop {
+            let first = self.notes.first.notified();
+            match self.health.is_to_write_again() {
+                false => first.await,
+                // Whether the state takes writes again is to be known, whatever there is to write.
+                true => _ = timeout(AGAIN, first).await,
+            }
+            tokio::time::sleep(GATHER).await;
+            // What cannot be written now is kept.
+            if self.write_notes().await.is_err() {
+                tokio::time::sleep(AGAIN).await;
+            }
+            self.pool.shrink();
+        }
+    }
+
+    pub(super) async fn write_notes(&self) -> Result<(), StateError> {
+        let _alone = self.notes.writer.lock().await;
+        let notes = self.notes.begin();
+        let mut writing = Writing {
+            notes: &self.notes,
+            written: false,
+        };
+        if !notes.is_empty() || self.health.is_to_write_again() {
+            let written = self.write(&notes).await;
+            self.health.written(written)?;
+        }
+        writing.written = true;
+        Ok(())
+    }
+
+    async fn write(&self, notes: &HashMap<KeyId, Left>) -> Result<(), StateError> {
+        let columns = Columns::of(notes);
+        let replica = self.replica();
+        let parameters = [
+            texts(columns.keys),
+            times(columns.checked_at),
+            times(columns.next_at),
+            texts(columns.problems),
+            texts(columns.strips),
+            int(self.notes.session),
+            ints(columns.turns),
+            int(replica),
+        ];
+        let statement: (_, &[_]) = match notes.is_empty() {
+            false => (WRITE, &parameters),
+            true => (WRITE_NOTHING, &[]),
+        };
+        let mut session = self.pool.session().await?;
+        session
+            .transaction("SET LOCAL synchronous_commit = off", &[statement])
+            .await
+            .map(drop)
+    }
+}
+
+#[derive(Default)]
+struct Columns<'a> {
+    keys: Vec<&'a str>,
+    checked_at: Vec<Option<DateTime<Utc>>>,
+    next_at: Vec<Option<DateTime<Utc>>>,
+    problems: Vec<Option<String>>,
+    strips: Vec<String>,
+    turns: Vec<i64>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(notes: &'a HashMap<KeyId, Left>) -> Self {
+        let mut columns = Self::default();
+        for (key, Left { note, turn }) in notes {
+            columns.keys.push(key.as_str());
+            columns.checked_at.push(note.checked_at);
+            columns.next_at.push(note.next_at);
+            let problem = note.problem.as_ref().map(serde_json::to_string);
+            columns.problems.push(problem.and_then(Result::ok));
+            columns.strips.push(note.strip.to_string());
+            columns.turns.push(*turn);
+        }
+        columns
+    }
+}

@@ -1,0 +1,362 @@
+//! The state in one SQLite file.
+//!
+//! One thread owns the connection and does one job after the other; the callers wait for its
+//! answers without holding up the runtime. The file is in WAL mode: whoever reads beside the working
+//! process does not hold it up either, and what [`StateStore::save`] has written is on the disk when it
+//! returns (`synchronous = FULL`); saves that wait at one time share a writing. Notes of looks are
+//! written without that.
+
+mod columns;
+mod daemons;
+mod desk;
+mod edits;
+mod lock;
+mod notified;
+mod open;
+mod place;
+mod requests;
+mod rows;
+mod saves;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use tokio::sync::oneshot;
+
+use self::desk::{Desk, Job, Notes, work_through};
+use self::place::Place;
+use self::saves::Save;
+use super::edits::{Heard, Watch};
+use super::health::Health;
+use super::{Request, RequestId, RequestState, StateError, StateStore};
+use crate::model::{
+    DaemonReport, Daemons, Edit, HistoryRow, KeyId, KnownDaemon, LastReport, LookNote, Notified,
+    Record, Verifier, WorkspaceId,
+};
+use crate::secret::Fingerprinter;
+
+/// What the lock's line begins with where a daemon holds it, and not a command.
+pub const DAEMON: &str = "flashback-rotator run";
+
+/// A state file that is open. When it is dropped, the last notes are written and the lock is free.
+pub struct Sqlite {
+    place: Place,
+    notes: Notes,
+    health: Arc<Health>,
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sqlite {
+    /// Opens the state at `path` to work on it, and makes it where there is none. `holder` is
+    /// what a second process is told of this one: "flashback-rotator run, pid 123".
+    ///
+    /// # Errors
+    /// [`StateError::Locked`] where another process works on it, and every other [`StateError`] but
+    /// [`StateError::Failed`].
+    pub fn open(path: &Path, holder: &str) -> Result<Self, StateError> {
+        let place = Place::new(path);
+        open::is_somewhere(&place)?;
+        open::is_a_file(&place)?;
+        let lock = lock::take(&place, holder)?;
+        open::prepare(&place)?;
+        let connection = open::working(&place)?;
+        let files = vec![path.to_owned(), place.beside("-wal")];
+        let mut desk = Desk::new(connection, place.clone(), files, holder);
+        desk.give_out_again(Utc::now())
+            .map_err(|error| place.explain(&error))?;
+        Self::start(place, desk, Some(lock))
+    }
+
+    /// Opens the state at `path` beside the process that works on it, to read it and to hand that
+    /// process a request. `None` where there is no state yet; nothing is made then.
+    ///
+    /// # Errors
+    /// [`StateError`], but not [`StateError::Locked`].
+    pub fn open_beside(path: &Path) -> Result<Option<Self>, StateError> {
+        let place = Place::new(path);
+        let Some(connection) = open::beside(&place)? else {
+            return Ok(None);
+        };
+        let desk = Desk::new(connection, place.clone(), vec![path.to_owned()], "");
+        Self::start(place, desk, None).map(Some)
+    }
+
+    /// A state in memory, for looking without leaving a trace.
+    ///
+    /// # Errors
+    /// [`StateError`], where SQLite cannot make one.
+    pub fn in_memory() -> Result<Self, StateError> {
+        let place = Place::new(Path::new(":memory:"));
+        let connection = open::in_memory(&place)?;
+        let desk = Desk::new(connection, place.clone(), Vec::new(), "");
+        Self::start(place, desk, None)
+    }
+
+    /// What the process that works on the state at `path` says of itself; `None` where none does.
+    pub fn holder(path: &Path) -> Option<String> {
+        lock::holder(&Place::new(path))
+    }
+
+    fn start(place: Place, mut desk: Desk, lock: Option<File>) -> Result<Self, StateError> {
+        let (jobs, received) = channel();
+        let (notes, health) = (desk.notes(), desk.health());
+        let thread = std::thread::Builder::new()
+            .name("state".to_owned())
+            .spawn(move || {
+                work_through(&received, &mut desk);
+                // The file is closed before another process may open it.
+                drop(desk);
+                drop(lock);
+            })
+            .map_err(|error| place.unusable(format!("no thread for it: {error}")))?;
+        Ok(Self {
+            place,
+            notes,
+            health,
+            jobs: Some(jobs),
+            thread: Some(thread),
+        })
+    }
+
+    /// Writes a record and what goes with it. Its note is newer than one left before; one left from
+    /// now on is newer still.
+    async fn put(
+        &self,
+        record: &Record,
+        row: Option<&HistoryRow>,
+        verified_by: Option<Verifier>,
+    ) -> Result<(), StateError> {
+        let older = self.notes.take(&record.key);
+        let (record, row) = (record.clone(), row.cloned());
+        self.send(|answer| {
+            Job::Save(Box::new(Save {
+                record,
+                row,
+                verified_by,
+                older,
+                answer,
+            }))
+        })
+        .await
+    }
+
+    /// Has `work` done by the thread. It is done even if the caller stops waiting.
+    async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Desk) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StateError> {
+        self.send(|answer| {
+            Job::Work(Box::new(move |desk| {
+                let _ = answer.send(work(desk));
+            }))
+        })
+        .await
+    }
+
+    /// Hands the thread a job, and waits for its answer.
+    async fn send<T>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<rusqlite::Result<T>>) -> Job,
+    ) -> Result<T, StateError> {
+        let gone = || self.place.failed("its thread has ended; restart");
+        let broken_off = || {
+            let reason = "the work on it panicked: this is a bug, please report it";
+            self.place.failed(reason)
+        };
+        let (answer, answered) = oneshot::channel();
+        let jobs = self.jobs.as_ref().ok_or_else(gone)?;
+        jobs.send(job(answer)).map_err(|_| gone())?;
+        let result = answered.await.map_err(|_| broken_off())?;
+        result.map_err(|error| self.place.explain(&error))
+    }
+}
+
+/// Names a process in the lock's line. The number 1 is left out: it is that of each container's first process,
+/// and there the host's name is the container's or the pod's.
+pub fn on_host(host: &str, process: &str) -> String {
+    match process {
+        "1" => format!("on host {host},"),
+        _ => format!("on host {host}, process {process} there,"),
+    }
+}
+
+/// How the lock's line names a process that is called `name` among replicas.
+fn in_the_line(name: &str) -> String {
+    let (host, process) = name.rsplit_once('/').unwrap_or((name, ""));
+    on_host(host, process)
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[async_trait]
+impl StateStore for Sqlite {
+    async fn fingerprinter(&self) -> Result<Fingerprinter, StateError> {
+        self.ask(|desk| desk.fingerprint_key().map(Fingerprinter::new))
+            .await
+    }
+
+    async fn load_all(&self) -> Result<Vec<Record>, StateError> {
+        self.ask(Desk::load_all).await
+    }
+
+    async fn load(&self, key: &KeyId) -> Result<Record, StateError> {
+        let key = key.clone();
+        self.ask(move |desk| desk.load(&key)).await
+    }
+
+    async fn save(&self, record: &Record, row: Option<&HistoryRow>) -> Result<(), StateError> {
+        self.put(record, row, None).await
+    }
+
+    async fn save_verified(&self, record: &Record, by: Verifier) -> Result<(), StateError> {
+        self.put(record, None, Some(by)).await
+    }
+
+    fn note_look(&self, key: &KeyId, note: LookNote) {
+        if self.notes.leave(key, note)
+            && let Some(jobs) = &self.jobs
+        {
+            // Without its thread the store answers everything else with an error.
+            let _ = jobs.send(Job::Noted);
+        }
+    }
+
+    async fn flush(&self) -> Result<(), StateError> {
+        self.ask(Desk::write_notes).await
+    }
+
+    async fn history(
+        &self,
+        key: Option<&KeyId>,
+        since: Option<DateTime<Utc>>,
+        limit: Option<u32>,
+    ) -> Result<Vec<HistoryRow>, StateError> {
+        let key = key.cloned();
+        self.ask(move |desk| desk.history(key.as_ref(), since, limit))
+            .await
+    }
+
+    /// There is no other process here.
+    async fn watch(&self, workspace: &WorkspaceId, _: Duration) -> Result<Watch, StateError> {
+        let workspace = workspace.clone();
+        let read_to = self.ask(move |desk| desk.read_to(&workspace)).await?;
+        Ok(Watch::Mine { read_to })
+    }
+
+    async fn hear(
+        &self,
+        workspace: &WorkspaceId,
+        read_to: DateTime<Utc>,
+        heard: &[Heard],
+    ) -> Result<(), StateError> {
+        let (workspace, heard) = (workspace.clone(), heard.to_vec());
+        self.ask(move |desk| desk.hear(&workspace, read_to, &heard))
+            .await
+    }
+
+    async fn edited(&self) -> Result<Vec<KeyId>, StateError> {
+        self.ask(Desk::edited).await
+    }
+
+    async fn unheard(&self, key: &KeyId) -> Result<Vec<Edit>, StateError> {
+        let key = key.clone();
+        self.ask(move |desk| desk.unheard(&key)).await
+    }
+
+    async fn notified(&self) -> Result<Vec<Notified>, StateError> {
+        self.ask(Desk::notified).await
+    }
+
+    async fn save_notified(&self, lines: &[Notified]) -> Result<(), StateError> {
+        let lines = lines.to_vec();
+        self.ask(move |desk| desk.save_notified(&lines)).await
+    }
+
+    async fn leave_report(&self, report: &DaemonReport, stopped: bool) -> Result<(), StateError> {
+        let report = report.clone();
+        self.ask(move |desk| desk.leave_report(report, stopped))
+            .await
+    }
+
+    /// The lock tells whether a daemon is alive, however it ended.
+    async fn daemons(&self) -> Result<Daemons, StateError> {
+        let holder = Self::holder(self.place.path());
+        let running = holder.filter(|holder| holder.starts_with(DAEMON));
+        let last = self.ask(Desk::last_report).await?;
+        // One that is starting has left nothing yet: what there is is its predecessor's.
+        let own = |last: &LastReport| match &running {
+            Some(holder) => holder.contains(&in_the_line(&last.report.name)),
+            None => true,
+        };
+        let last = last.filter(own);
+        let name = last.as_ref().map(|last| last.report.name.clone());
+        let daemon = name.or_else(|| running.clone()).map(|name| KnownDaemon {
+            name,
+            alive: running.is_some(),
+            keys: None,
+            last,
+        });
+        Ok(Daemons {
+            now: Utc::now(),
+            all: daemon.into_iter().collect(),
+        })
+    }
+
+    fn failing(&self) -> Option<StateError> {
+        self.health.failing()
+    }
+
+    async fn submit(&self, request: &Request) -> Result<RequestId, StateError> {
+        let request = request.clone();
+        self.ask(move |desk| desk.submit(&request, Utc::now()))
+            .await
+    }
+
+    async fn take_request(&self) -> Result<Option<(RequestId, Request)>, StateError> {
+        let taken = self.ask(|desk| desk.take_request(Utc::now())).await;
+        self.health.answered(taken)
+    }
+
+    async fn report_progress(
+        &self,
+        id: RequestId,
+        done: u32,
+        total: u32,
+    ) -> Result<(), StateError> {
+        self.ask(move |desk| desk.report_progress(id, done, total))
+            .await
+    }
+
+    async fn answer(&self, id: RequestId, answer: &str) -> Result<(), StateError> {
+        let answer = answer.to_owned();
+        self.ask(move |desk| desk.answer(id, &answer)).await
+    }
+
+    async fn request_state(&self, id: RequestId) -> Result<RequestState, StateError> {
+        self.ask(move |desk| desk.request_state(id))
+            .await?
+            .ok_or_else(|| {
+                self.place.failed(format!(
+                    "it knows no request {}: one is forgotten when its answer was fetched, or after a day",
+                    id.0
+                ))
+            })
+    }
+}

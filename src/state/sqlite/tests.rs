@@ -1,0 +1,240 @@
+//! What can only be seen from inside.
+
+use chrono::{TimeDelta, Utc};
+
+use super::*;
+use crate::state::{REQUEST_LIFE, Request};
+
+fn opened() -> (tempfile::TempDir, Sqlite) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = Sqlite::open(&directory.path().join("state.db"), "a test").expect("opened");
+    (directory, store)
+}
+
+fn everything() -> Request {
+    Request::Sync {
+        keys: Vec::new(),
+        force: false,
+        answer_within_ms: None,
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_named_and_harms_nothing() {
+    let (_directory, store) = opened();
+    let mut record = Record::new(KeyId::new("a"));
+    store.save(&record, None).await.expect("saved");
+    let pages =
+        |sql: &'static str| store.ask(|desk| desk.connection.query_row(sql, [], |_| Ok(())));
+    pages("PRAGMA max_page_count = 1").await.expect("set");
+    record.held = Some(crate::model::Held {
+        version: crate::model::Version::new("v1"),
+        reason: "x".repeat(100_000),
+        origin: None,
+        instead: None,
+        left_at: None,
+    });
+    let note = LookNote {
+        checked_at: Some(Utc::now()),
+        ..LookNote::default()
+    };
+    store.note_look(&record.key, note.clone());
+    let error = store.save(&record, None).await.expect_err("full");
+    assert!(matches!(error, StateError::Unusable { .. }), "{error}");
+    assert!(error.to_string().contains("the disk is full"), "{error}");
+    let kept = store.load(&record.key).await.expect("read");
+    assert_eq!((kept.held, kept.look), (None, note), "and the note is kept");
+    pages("PRAGMA max_page_count = 100000").await.expect("set");
+    store.save(&record, None).await.expect("saved again");
+}
+
+#[tokio::test]
+async fn notes_that_cannot_be_written_are_kept() {
+    let (_directory, store) = opened();
+    let key = KeyId::new("a");
+    let read_only =
+        |on| store.ask(move |desk| desk.connection.pragma_update(None, "query_only", on));
+    read_only(true).await.expect("set");
+    store.note_look(&key, LookNote::default());
+    let error = store.flush().await.expect_err("not written");
+    assert!(error.to_string().contains("write permission"), "{error}");
+    assert_eq!(store.load_all().await.expect("read").len(), 1);
+    read_only(false).await.expect("set");
+    store.flush().await.expect("written");
+    assert!(store.notes.take(&key).is_none());
+}
+
+#[tokio::test]
+async fn nothing_is_asked_of_the_tables_while_nobody_writes() {
+    let (directory, store) = opened();
+    let quiet = || store.ask(|desk| Ok(desk.no_request_since));
+    assert_eq!(quiet().await.expect("asked"), None);
+    assert_eq!(store.take_request().await.expect("asked"), None);
+    assert!(quiet().await.expect("asked").is_some());
+    let beside = Sqlite::open_beside(&directory.path().join("state.db"))
+        .expect("beside")
+        .expect("a state");
+    beside.submit(&everything()).await.expect("submitted");
+    assert!(store.take_request().await.expect("taken").is_some());
+    assert_eq!(store.take_request().await.expect("asked"), None);
+    store.submit(&everything()).await.expect("submitted");
+    assert_eq!(quiet().await.expect("asked"), None);
+}
+
+#[tokio::test]
+async fn old_requests_and_unknown_ones_are_cleared_away() {
+    let (_directory, store) = opened();
+    let long_ago = Utc::now() - TimeDelta::from_std(REQUEST_LIFE).expect("a span") * 2;
+    let old = store
+        .ask(move |desk| desk.submit(&everything(), long_ago))
+        .await
+        .expect("submitted");
+    let fresh = store.submit(&everything()).await.expect("submitted");
+    assert!(store.request_state(old).await.is_err(), "forgotten");
+    store
+        .ask(|desk| {
+            desk.connection.execute(
+                "UPDATE requests SET request = '{\"command\": \"dance\"}'",
+                [],
+            )
+        })
+        .await
+        .expect("changed");
+    assert_eq!(store.take_request().await.expect("asked"), None);
+    let state = store.request_state(fresh).await.expect("known");
+    assert!(
+        matches!(&state, RequestState::Answered(text) if text.contains("error")),
+        "{state:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_job_that_panics_ends_in_an_error_undoes_what_it_did_and_stops_no_other() {
+    let (_directory, store) = opened();
+    let panics: Result<(), _> = store
+        .ask(|desk| {
+            let half = desk.connection.transaction()?;
+            half.execute_batch("CREATE TABLE half (a)")?;
+            panic!("on purpose")
+        })
+        .await;
+    let error = panics.expect_err("it panicked");
+    assert!(matches!(error, StateError::Failed { .. }), "{error}");
+    assert!(error.to_string().contains("this is a bug"), "{error}");
+    let half = store.ask(|desk| {
+        let sql = "SELECT count(*) FROM sqlite_master WHERE name = 'half'";
+        desk.connection
+            .query_row(sql, [], |row| row.get::<_, i64>(0))
+    });
+    assert_eq!(half.await.expect("read"), 0);
+    store.note_look(&KeyId::new("a"), LookNote::default());
+    store.flush().await.expect("written");
+}
+
+#[tokio::test]
+async fn records_wait_for_the_disk_also_after_notes_did_not() {
+    let (_directory, store) = opened();
+    let number = |sql: &'static str| {
+        store.ask(move |desk| {
+            desk.connection
+                .query_row(sql, [], |row| row.get::<_, i64>(0))
+        })
+    };
+    for _ in 0..2 {
+        let full = number("PRAGMA synchronous").await.expect("read");
+        assert_eq!(full, 2, "FULL");
+        store.note_look(&KeyId::new("a"), LookNote::default());
+        store.flush().await.expect("written");
+    }
+    assert_eq!(number("PRAGMA foreign_keys").await.expect("read"), 1);
+    assert_eq!(
+        number("PRAGMA temp_store").await.expect("read"),
+        2,
+        "MEMORY"
+    );
+}
+
+#[tokio::test]
+async fn a_state_of_the_first_version_is_read_and_brought_up_to_date() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("state.db");
+    let first = rusqlite::Connection::open(&path).expect("made");
+    let looks = "INSERT INTO looks (key, checked_at) VALUES ('a', '2026-11-21T22:15:06Z');
+        INSERT INTO meta (name, value) VALUES ('fingerprint_key', zeroblob(32));
+        PRAGMA user_version = 1;";
+    first.execute_batch(schema::MIGRATIONS[0]).expect("tables");
+    first
+        .pragma_update(None, "application_id", schema::APPLICATION)
+        .expect("ours");
+    first.execute_batch(looks).expect("rows");
+    drop(first);
+    let read = async |store: Sqlite| {
+        let record = store.load(&KeyId::new("a")).await.expect("read");
+        assert!(record.look.checked_at.is_some());
+        assert_eq!(record.look.strip, crate::model::Strip::default());
+        (store, record)
+    };
+    let beside = Sqlite::open_beside(&path).expect("opened");
+    read(beside.expect("a state")).await;
+    let (store, record) = read(Sqlite::open(&path, "a test").expect("opened")).await;
+    store.save(&record, None).await.expect("saved");
+}
+
+/// Has the thread wait until the saves of these records wait, too; gives what they ended with, and how
+/// many pages that was in the log.
+async fn saved_at_once(store: &Sqlite, records: &[Record]) -> (Vec<Result<(), StateError>>, i64) {
+    let frames = || {
+        store.ask(|desk| {
+            let sql = "PRAGMA wal_checkpoint(PASSIVE)";
+            desk.connection
+                .query_row(sql, [], |row| row.get::<_, i64>(1))
+        })
+    };
+    let before = frames().await.expect("read");
+    let (go, gone) = channel::<()>();
+    let held = store.ask(move |_| {
+        let _ = gone.recv();
+        Ok(())
+    });
+    let saves =
+        futures_util::future::join_all(records.iter().map(|record| store.save(record, None)));
+    let go = async { go.send(()).expect("it waits") };
+    let (held, saved, ()) = tokio::join!(biased; held, saves, go);
+    held.expect("held");
+    (saved, frames().await.expect("read") - before)
+}
+
+#[tokio::test]
+async fn saves_that_wait_share_a_writing() {
+    let (_directory, store) = opened();
+    let record = |index| Record::new(KeyId::new(format!("k{index}")));
+    let records: Vec<_> = (0..300).map(record).collect();
+    let (saved, frames) = saved_at_once(&store, &records).await;
+    assert!(saved.iter().all(Result::is_ok), "{saved:?}");
+    assert_eq!(store.load_all().await.expect("read").len(), 300);
+    assert!(frames < 150, "{frames} pages for 300 records");
+}
+
+#[tokio::test]
+async fn one_that_fails_fails_no_neighbour() {
+    let (_directory, store) = opened();
+    let trigger = "CREATE TRIGGER no BEFORE INSERT ON keys WHEN new.key IN ('k3', 'k7')
+        BEGIN SELECT RAISE(ROLLBACK, 'on purpose'); END";
+    let made = store.ask(move |desk| desk.connection.execute_batch(trigger));
+    made.await.expect("made");
+    let record = |index| Record::new(KeyId::new(format!("k{index}")));
+    let records: Vec<_> = (0..10).map(record).collect();
+    let (saved, _) = saved_at_once(&store, &records).await;
+    for (index, saved) in saved.iter().enumerate() {
+        assert_eq!(saved.is_err(), matches!(index, 3 | 7), "{index}: {saved:?}");
+    }
+    assert_eq!(store.load_all().await.expect("read").len(), 8);
+}
+
+#[test]
+fn a_pod_is_named_without_a_process_number() {
+    let pod = "rotator-5d9c7b6f4-x2k8p";
+    assert_eq!(on_host(pod, "1"), format!("on host {pod},"));
+    assert_eq!(on_host("vm-1", "4711"), "on host vm-1, process 4711 there,");
+    assert_eq!(in_the_line("vm-1/4711"), on_host("vm-1", "4711"));
+}
