@@ -15,7 +15,7 @@
 //! [`retry`] says what a failure means, [`credential`] where the rotator's own credentials come from,
 //! [`token`] keeps what a sign-in gives, [`settled`] whether a file has been written whole, [`lookalike`]
 //! what is plainly no key, [`verify`] whether a key is one, [`progress`] whether the checks get on.
-//! [`notify`] tells people. Around it: [`config`], [`fleet`] (a configuration made real), [`sharing`] (who holds which key),
+//! [`notify`] tells people. Around it: [`config`], [`runtime`] (a configuration made real), [`sharing`] (who holds which key),
 //! [`supervise`] (tasks that outlive their panics), [`daemon`], [`http`], [`telemetry`] and the commands in
 //! [`cli`].
 
@@ -30,7 +30,6 @@ pub mod engine;
 mod failpoint;
 mod files;
 pub mod flashback;
-pub mod fleet;
 pub mod http;
 pub mod lane;
 pub mod lease;
@@ -43,6 +42,7 @@ pub mod progress;
 pub mod reconcile;
 pub mod redact;
 pub mod retry;
+pub mod runtime;
 pub mod scheduler;
 pub mod secret;
 pub mod settled;

@@ -117,7 +117,7 @@ fn adapters_do_not_know_each_other() {
 
 #[test]
 fn the_whole_configuration_is_seen_by_few() {
-    let seers = ["src/config/", "src/fleet/", "src/daemon/", "src/cli/"];
+    let seers = ["src/config/", "src/runtime/", "src/daemon/", "src/cli/"];
     for source in sources() {
         if !seers.iter().any(|seer| source.path.starts_with(seer)) {
             for word in [

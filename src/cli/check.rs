@@ -62,8 +62,8 @@ async fn check(path: Option<&Path>, args: &Args) -> Result<End, End> {
     let base_url = config.flashback.base_url.clone();
     let store = Sqlite::in_memory().map_err(fail)?;
     let (outages, stop) = (Arc::new(desk::InTheResult), CancellationToken::new());
-    let fleet = desk::fleet(config, Arc::new(store), outages, &stop).await?;
-    let report = connect::connect(&fleet, base_url, args.read).await;
+    let runtime = desk::runtime(config, Arc::new(store), outages, &stop).await?;
+    let report = connect::connect(&runtime, base_url, args.read).await;
     match args.json {
         true => desk::print(report.document()),
         false => desk::print(report.table()),

@@ -17,11 +17,11 @@ use crate::engine::row::Row;
 use crate::flashback::Flashback as _;
 use crate::flashback::client::{Auth, Client};
 use crate::flashback::sandbox::{Operation, Options, Rule, Sandbox, sha256_hex};
-use crate::fleet::{Current, Fleet, Ground};
 use crate::lane::{Lane, Terms};
 use crate::lease::Holdings;
 use crate::model::{AiLlmId, AiType, Settings, Target, WorkspaceId};
 use crate::retry::Limits;
+use crate::runtime::{Runtime, RuntimeContext, RuntimeHandle};
 use crate::scheduler::{First, Scheduler};
 use crate::secret::{Credentials, Secret};
 use crate::state;
@@ -172,7 +172,7 @@ impl Stage {
             "every key looked at again, nothing pushed",
         );
         let records = rotator.store.load_all().await.map_err(text)?;
-        let rows = Row::of_records(&rotator.current.load().config.keys, records);
+        let rows = Row::of_records(&rotator.runtime.load().config.keys, records);
         desk::print(format!("\n{}", status::keys(&rows, Utc::now(), true)));
         rotator.stop().await;
         Ok(())
@@ -185,7 +185,7 @@ impl Stage {
             Sqlite::open(state::file(&config.state).map_err(text)?, "the demo").map_err(text)?,
         );
         let (watch, stop) = (Arc::new(Watch::default()), CancellationToken::new());
-        let ground = Ground {
+        let context = RuntimeContext {
             fingerprinter: store.fingerprinter().await.map_err(text)?,
             store: store.clone(),
             holdings: Arc::new(Holdings::alone()),
@@ -197,14 +197,14 @@ impl Stage {
             stop: stop.clone(),
             since: Utc::now(),
         };
-        let fleet = Fleet::build(Arc::new(config), &ground, None).map_err(text)?;
-        let schedule = fleet.schedule(|_| First::Now);
-        let current = Arc::new(Current::new(fleet));
-        let scheduler = Scheduler::start(current.clone(), Supervisor::new(stop.clone()));
+        let runtime = Runtime::build(Arc::new(config), &context, None).map_err(text)?;
+        let schedule = runtime.schedule(|_| First::Now);
+        let runtime = Arc::new(RuntimeHandle::new(runtime));
+        let scheduler = Scheduler::start(runtime.clone(), Supervisor::new(stop.clone()));
         watch.attach(scheduler.clone());
         scheduler.replace(schedule);
         Ok(Rotator {
-            current,
+            runtime,
             scheduler,
             store,
             stop,
@@ -288,7 +288,7 @@ impl Stage {
 
 /// The engine at work.
 struct Rotator {
-    current: Arc<Current>,
+    runtime: Arc<RuntimeHandle>,
     scheduler: Scheduler,
     store: Arc<Sqlite>,
     stop: CancellationToken,

@@ -12,10 +12,10 @@ use crate::config::{self, Config, Loaded};
 use crate::daemon::state::State;
 use crate::engine::Changes;
 use crate::engine::row::Row;
-use crate::fleet::{Fleet, Ground};
 use crate::lane::Outages;
 use crate::lease::Holdings;
 use crate::model::KeyId;
+use crate::runtime::{Runtime, RuntimeContext};
 use crate::state::StateStore;
 use crate::telemetry::log;
 use crate::telemetry::metrics::Metrics;
@@ -58,12 +58,12 @@ impl Outages for InTheResult {
 
 /// Everything the configuration asks for, over this state. Looks break off when `stop` is
 /// cancelled; a push in flight does not.
-pub async fn fleet(
+pub async fn runtime(
     config: Config,
     store: Arc<dyn StateStore>,
     outages: Arc<dyn Outages>,
     stop: &CancellationToken,
-) -> Result<Fleet, End> {
+) -> Result<Runtime, End> {
     let state = State {
         store,
         holdings: Arc::new(Holdings::alone()),
@@ -78,8 +78,8 @@ pub async fn fleet_over(
     state: &State,
     outages: Arc<dyn Outages>,
     stop: &CancellationToken,
-) -> Result<Fleet, End> {
-    let ground = Ground {
+) -> Result<Runtime, End> {
+    let context = RuntimeContext {
         fingerprinter: state.store.fingerprinter().await.map_err(fail)?,
         store: state.store.clone(),
         holdings: state.holdings.clone(),
@@ -92,7 +92,7 @@ pub async fn fleet_over(
         // A `sync` that cron runs is no reason to try again what was refused.
         since: DateTime::<Utc>::MIN_UTC,
     };
-    Fleet::build(Arc::new(config), &ground, None).map_err(fail)
+    Runtime::build(Arc::new(config), &context, None).map_err(fail)
 }
 
 /// Reads a length of time of the command line, as the configuration writes one.

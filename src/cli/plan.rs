@@ -55,7 +55,7 @@ async fn by_configuration(config: Config) -> Result<Vec<Row>, End> {
         None => Arc::new(Sqlite::in_memory().map_err(fail)?),
     };
     let total = config.keys.len();
-    let fleet = desk::fleet(
+    let runtime = desk::runtime(
         config,
         store,
         Arc::new(desk::OnStderr),
@@ -63,7 +63,7 @@ async fn by_configuration(config: Config) -> Result<Vec<Row>, End> {
     )
     .await?;
     let bar = table::progress(total);
-    let rows = fleet.plan(&[], &|| bar.inc(1)).await.map_err(fail)?;
+    let rows = runtime.plan(&[], &|| bar.inc(1)).await.map_err(fail)?;
     bar.finish_and_clear();
     Ok(rows)
 }

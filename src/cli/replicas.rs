@@ -126,7 +126,7 @@ async fn alone(
         return Err(fail("the state is not shared"));
     };
     let (stop, leave) = (CancellationToken::new(), CancellationToken::new());
-    let fleet = desk::fleet_over(config, state, Arc::new(desk::OnStderr), &stop).await?;
+    let runtime = desk::fleet_over(config, state, Arc::new(desk::OnStderr), &stop).await?;
     let worker = Hired {
         keys: keys.clone(),
         store: state.store.clone(),
@@ -154,10 +154,10 @@ async fn alone(
         // Without a name it would be all of them.
         let mut rows = match mine.is_empty() {
             true => Vec::new(),
-            false => pass(&fleet, (&mine, order), &stop, limit, &bar).await,
+            false => pass(&runtime, (&mine, order), &stop, limit, &bar).await,
         };
         let elsewhere = "another process works on it, and has not let go of it in time: try again";
-        let config = &fleet.config.keys;
+        let config = &runtime.config.keys;
         rows.extend(
             others
                 .iter()

@@ -16,8 +16,8 @@ use crate::config::{Config, StateConfig};
 use crate::daemon::state::holder;
 use crate::engine::STOPPED;
 use crate::engine::row::{self, Row};
-use crate::fleet::Fleet;
 use crate::model::{KeyId, Order};
+use crate::runtime::Runtime;
 use crate::state::sqlite::{DAEMON, Sqlite};
 use crate::state::{Request, RequestState, StateError, StateStore};
 
@@ -74,9 +74,9 @@ async fn alone(
 ) -> Result<Vec<Row>, End> {
     let (keys, order) = request.parts();
     let stop = CancellationToken::new();
-    let fleet = desk::fleet(config, store.clone(), Arc::new(desk::OnStderr), &stop).await?;
-    let bar = table::progress(fleet.named(&keys).len());
-    let work = pass(&fleet, (&keys, order), &stop, Limit::new(timeout), &bar);
+    let runtime = desk::runtime(config, store.clone(), Arc::new(desk::OnStderr), &stop).await?;
+    let bar = table::progress(runtime.named(&keys).len());
+    let work = pass(&runtime, (&keys, order), &stop, Limit::new(timeout), &bar);
     let rows = tokio::select! {
         rows = work => rows,
         () = second_signal(&stop) => return Err(fail(STOPPED_AT_ONCE)),
@@ -117,7 +117,7 @@ impl Limit {
 /// Makes one pass over these keys. At its limit nothing new is begun, pushes in flight have a moment to finish, and
 /// what is not done then is answered as such.
 pub async fn pass(
-    fleet: &Fleet,
+    runtime: &Runtime,
     (keys, order): (&[KeyId], Order),
     stop: &CancellationToken,
     limit: Option<Limit>,
@@ -129,7 +129,7 @@ pub async fn pass(
         so_far().push(row.clone());
         bar.inc(1);
     };
-    let sync = fleet.sync(keys, order, &each);
+    let sync = runtime.sync(keys, order, &each);
     tokio::pin!(sync);
     let limit = tokio::select! {
         rows = &mut sync => return rows,
@@ -145,7 +145,7 @@ pub async fn pass(
     let late = format!("not done within {}{found_out}", format_duration(timeout));
     let mut rows = so_far().clone();
     rows.retain(|row| row.error.as_deref() != Some(STOPPED));
-    fleet.complete(rows, keys, &late)
+    runtime.complete(rows, keys, &late)
 }
 
 /// Returns how long an answer is waited for, where there is a limit: somewhat longer than those who are asked

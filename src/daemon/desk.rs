@@ -13,8 +13,8 @@ use super::eyes::DaemonEyes;
 use crate::engine::STOPPED;
 use crate::engine::row::{self, Row};
 use crate::failpoint;
-use crate::fleet::{Current, PANICKED};
 use crate::model::{KeyId, Order};
+use crate::runtime::{PANICKED, RuntimeHandle};
 use crate::state::{Request, RequestId, StateError, StateStore};
 use crate::telemetry::event;
 use crate::telemetry::panics::{Task, within};
@@ -32,7 +32,7 @@ const ANSWER_AGAIN: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Desk {
     /// The fleet of the moment.
-    pub current: Arc<Current>,
+    pub runtime: Arc<RuntimeHandle>,
     /// The state.
     pub store: Arc<dyn StateStore>,
     /// The requests being carried out: a push of theirs is waited for at the end.
@@ -46,7 +46,7 @@ pub struct Desk {
 impl Desk {
     /// Serves until dropped, and takes nothing more once the process is to stop.
     pub async fn serve(&self) {
-        let is_shared = self.current.load().engine.holdings.is_shared();
+        let is_shared = self.runtime.load().engine.holdings.is_shared();
         let mut poll = tokio::time::interval(if is_shared { POLL_SHARED } else { POLL });
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut away_since = None;
@@ -97,7 +97,7 @@ impl Desk {
                 Request::Sync { .. } | Request::Rollback { .. } => {
                     Ok(self.sync(id, &keys, order, within).await)
                 }
-                Request::Plan { .. } => self.current.load().plan(&keys, &|| {}).await,
+                Request::Plan { .. } => self.runtime.load().plan(&keys, &|| {}).await,
                 Request::Status { .. } => self.standing(&keys).await,
             }
         };
@@ -106,15 +106,15 @@ impl Desk {
         let work = AssertUnwindSafe(work).catch_unwind();
         // Whoever waits must not wait for ever.
         let mut rows = work.await.unwrap_or_else(|_| self.failed(&keys, PANICKED));
-        let fleet = self.current.load();
-        let holdings = &fleet.engine.holdings;
+        let runtime = self.runtime.load();
+        let holdings = &runtime.engine.holdings;
         for row in rows
             .iter()
-            .filter(|row| !fleet.units.contains_key(&row.key) || !holdings.has(&row.key))
+            .filter(|row| !runtime.units.contains_key(&row.key) || !holdings.has(&row.key))
         {
             // It left the configuration meanwhile, or is another replica's: its series must not come
             // back with this.
-            fleet.retire_key(&row.key);
+            runtime.retire_key(&row.key);
         }
         // One that was broken off is for the next process on this state to carry out, and one that
         // was lost for whoever holds it now.
@@ -130,17 +130,17 @@ impl Desk {
 
     /// How keys stand by the configuration in force.
     async fn standing(&self, keys: &[KeyId]) -> Result<Vec<Row>, StateError> {
-        let fleet = self.current.load();
-        let records = fleet.engine.store.load_all().await?;
-        let mut rows = Row::of_records(&fleet.config.keys, records);
+        let runtime = self.runtime.load();
+        let records = runtime.engine.store.load_all().await?;
+        let mut rows = Row::of_records(&runtime.config.keys, records);
         rows.retain(|row| keys.is_empty() || keys.contains(&row.key));
         Ok(rows)
     }
 
     fn failed(&self, keys: &[KeyId], error: &str) -> Vec<Row> {
-        let fleet = self.current.load();
-        let named = fleet.named(keys);
-        let row = |key: &KeyId| Row::failed(key, &fleet.config.keys[key], error);
+        let runtime = self.runtime.load();
+        let named = runtime.named(keys);
+        let row = |key: &KeyId| Row::failed(key, &runtime.config.keys[key], error);
         named.iter().map(row).collect()
     }
 
@@ -156,10 +156,10 @@ impl Desk {
         let begun = Instant::now();
         let done: Mutex<Vec<Row>> = Mutex::default();
         let so_far = || done.lock().unwrap_or_else(PoisonError::into_inner);
-        let fleet = self.current.load();
-        let total = u32::try_from(fleet.named(keys).len()).unwrap_or(u32::MAX);
+        let runtime = self.runtime.load();
+        let total = u32::try_from(runtime.named(keys).len()).unwrap_or(u32::MAX);
         let each = |row: &Row| so_far().push(row.clone());
-        let sync = fleet.sync(keys, order, &each);
+        let sync = runtime.sync(keys, order, &each);
         tokio::pin!(sync);
         loop {
             let late = within.map_or(POLL, |within| within.saturating_sub(begun.elapsed()));
@@ -174,7 +174,7 @@ impl Desk {
                 );
                 let mut rows = so_far().clone();
                 rows.retain(|row| !is_broken_off(row));
-                let rows = fleet.complete(rows, keys, &late);
+                let rows = runtime.complete(rows, keys, &late);
                 let desk = self.clone();
                 self.requests
                     .spawn(async move { desk.answer(id, &rows).await });

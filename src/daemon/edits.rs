@@ -15,8 +15,8 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use crate::flashback::{Account, FlashbackError};
-use crate::fleet::{Current, Fleet};
 use crate::model::{Edit, KeyId, WorkspaceId};
+use crate::runtime::{Runtime, RuntimeHandle};
 use crate::scheduler::Scheduler;
 use crate::state::StateError;
 use crate::state::edits::{Heard, OVERLAP, Watch};
@@ -32,7 +32,7 @@ const FIRST: TimeDelta = TimeDelta::hours(24);
 
 /// The watch over edits.
 pub struct EditWatch {
-    current: Arc<Current>,
+    runtime: Arc<RuntimeHandle>,
     scheduler: Scheduler,
     account: Option<(Account, Instant)>,
     /// Workspaces that are being asked about.
@@ -61,9 +61,9 @@ impl From<StateError> for Unasked {
 
 impl EditWatch {
     /// Over the fleet of the moment.
-    pub fn new(current: Arc<Current>, scheduler: Scheduler) -> Self {
+    pub fn new(runtime: Arc<RuntimeHandle>, scheduler: Scheduler) -> Self {
         Self {
-            current,
+            runtime,
             scheduler,
             account: None,
             asking: HashSet::new(),
@@ -78,16 +78,16 @@ impl EditWatch {
         // After a panic nobody is being asked any more.
         self.asking.clear();
         loop {
-            let fleet = self.current.load();
-            let Some(every) = fleet.config.watch_edits else {
+            let runtime = self.runtime.load();
+            let Some(every) = runtime.config.watch_edits else {
                 tokio::time::sleep(OFF).await;
                 continue;
             };
             let began = Instant::now();
-            self.ask(&fleet, every, &mut asked).await;
+            self.ask(&runtime, every, &mut asked).await;
             // What another replica has heard of is found here, too.
-            self.wake(&fleet).await;
-            drop(fleet);
+            self.wake(&runtime).await;
+            drop(runtime);
             // An interval that a reload has shortened counts at once.
             while let Some(left) = self.interval().checked_sub(began.elapsed())
                 && !left.is_zero()
@@ -102,23 +102,23 @@ impl EditWatch {
     }
 
     fn interval(&self) -> Duration {
-        self.current.load().config.watch_edits.unwrap_or_default()
+        self.runtime.load().config.watch_edits.unwrap_or_default()
     }
 
     /// Asks about each workspace that is not being asked about still.
     async fn ask(
         &mut self,
-        fleet: &Arc<Fleet>,
+        runtime: &Arc<Runtime>,
         every: Duration,
         asked: &mut FuturesUnordered<BoxFuture<'static, Answer>>,
     ) {
-        let Some(own) = self.own(fleet).await else {
+        let Some(own) = self.own(runtime).await else {
             return;
         };
         let now = Instant::now();
         self.without.retain(|_, until| *until > now);
-        let held = |key: &KeyId| fleet.engine.holdings.has(key);
-        let workspaces: BTreeSet<WorkspaceId> = fleet
+        let held = |key: &KeyId| runtime.engine.holdings.has(key);
+        let workspaces: BTreeSet<WorkspaceId> = runtime
             .units
             .iter()
             .filter(|(key, _)| held(key))
@@ -128,9 +128,9 @@ impl EditWatch {
             .collect();
         for workspace in workspaces {
             self.asking.insert(workspace.clone());
-            let (fleet, own) = (Arc::clone(fleet), own.clone());
+            let (runtime, own) = (Arc::clone(runtime), own.clone());
             let asking = async move {
-                let answer = ask(&fleet, &workspace, every, &own).await;
+                let answer = ask(&runtime, &workspace, every, &own).await;
                 (workspace, answer)
             };
             asked.push(asking.boxed());
@@ -142,8 +142,8 @@ impl EditWatch {
         self.asking.remove(&workspace);
         match answer {
             Ok(()) => {
-                let fleet = self.current.load();
-                self.wake(&fleet).await;
+                let runtime = self.runtime.load();
+                self.wake(&runtime).await;
             }
             Err(Unasked::Flashback(error)) => self.cannot(&workspace, &error),
             Err(Unasked::State) => {}
@@ -152,13 +152,13 @@ impl EditWatch {
 
     /// The user id of the account that the rotator works as: without it, own writes are not told from
     /// those of others.
-    async fn own(&mut self, fleet: &Fleet) -> Option<String> {
+    async fn own(&mut self, runtime: &Runtime) -> Option<String> {
         if self
             .account
             .as_ref()
             .is_none_or(|(_, at)| at.elapsed() > AGAIN)
         {
-            let account = fleet.engine.flashback.account().await.ok()?;
+            let account = runtime.engine.flashback.account().await.ok()?;
             self.account = Some((account, Instant::now()));
         }
         let (account, _) = self.account.as_ref()?;
@@ -196,14 +196,15 @@ impl EditWatch {
     }
 
     /// Wakes this process's keys that have something to look into, whoever has heard of it.
-    async fn wake(&self, fleet: &Fleet) {
-        let Ok(edited) = fleet.engine.store.edited().await else {
+    async fn wake(&self, runtime: &Runtime) {
+        let Ok(edited) = runtime.engine.store.edited().await else {
             return;
         };
-        let ours = |key: &KeyId| fleet.units.contains_key(key) && fleet.engine.holdings.has(key);
+        let ours =
+            |key: &KeyId| runtime.units.contains_key(key) && runtime.engine.holdings.has(key);
         let ours: Vec<KeyId> = edited.into_iter().filter(ours).collect();
         if !ours.is_empty() {
-            fleet.engine.edited.mark(ours.iter().cloned());
+            runtime.engine.edited.mark(ours.iter().cloned());
             self.scheduler.changed(ours);
         }
     }
@@ -211,12 +212,12 @@ impl EditWatch {
 
 /// Asks about one workspace, where that is this process's to do, and keeps what it hears.
 async fn ask(
-    fleet: &Fleet,
+    runtime: &Runtime,
     workspace: &WorkspaceId,
     every: Duration,
     own: &str,
 ) -> Result<(), Unasked> {
-    let engine = &fleet.engine;
+    let engine = &runtime.engine;
     let Watch::Mine { read_to } = engine.store.watch(workspace, every).await? else {
         return Ok(());
     };

@@ -11,11 +11,11 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use super::overview;
-use crate::fleet::Current;
 use crate::http::Eyes;
 use crate::http::page::{EVENTS, Overview};
 use crate::lane::{LaneView, Outages};
 use crate::model::{ConfigurationReport, DaemonReport, Rejected, SourceId};
+use crate::runtime::RuntimeHandle;
 use crate::scheduler::Scheduler;
 use crate::state::membership::Share;
 use crate::status::{Configured, Status};
@@ -72,7 +72,7 @@ impl Outages for Watch {
 
 /// The daemon as the HTTP server sees it.
 pub struct DaemonEyes {
-    current: Arc<Current>,
+    runtime: Arc<RuntimeHandle>,
     scheduler: Scheduler,
     supervisor: Supervisor,
     metrics: Arc<Metrics>,
@@ -100,7 +100,7 @@ pub struct Identity {
 impl DaemonEyes {
     /// Over this daemon.
     pub fn new(
-        current: Arc<Current>,
+        runtime: Arc<RuntimeHandle>,
         scheduler: Scheduler,
         supervisor: Supervisor,
         metrics: Arc<Metrics>,
@@ -113,7 +113,7 @@ impl DaemonEyes {
             rejected: None,
         };
         Arc::new(Self {
-            current,
+            runtime,
             scheduler,
             supervisor,
             metrics,
@@ -157,12 +157,12 @@ impl DaemonEyes {
 
     /// How this daemon stands, for whoever asks the state.
     pub fn report(&self) -> DaemonReport {
-        let fleet = self.current.load();
+        let runtime = self.runtime.load();
         let health = |service: &str| {
-            let lane = fleet.lanes.get(service);
+            let lane = runtime.lanes.get(service);
             lane.map(LaneView::health).unwrap_or_default()
         };
-        let sources = fleet.config.sources.keys();
+        let sources = runtime.config.sources.keys();
         DaemonReport {
             name: self.identity.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -177,15 +177,15 @@ impl DaemonEyes {
     }
 
     fn is_shared(&self) -> bool {
-        self.current.load().engine.holdings.is_shared()
+        self.runtime.load().engine.holdings.is_shared()
     }
 
     /// Whether there are keys, and each one's source is away. A source that is away beside others holds nothing up.
     fn every_source_is_away(&self) -> bool {
-        let fleet = self.current.load();
-        let mut sources = fleet.units.values().map(|unit| unit.source.id().as_str());
-        let is_away = |source| fleet.lanes.get(source).is_some_and(|lane| !lane.is_up());
-        !fleet.units.is_empty() && sources.all(is_away)
+        let runtime = self.runtime.load();
+        let mut sources = runtime.units.values().map(|unit| unit.source.id().as_str());
+        let is_away = |source| runtime.lanes.get(source).is_some_and(|lane| !lane.is_up());
+        !runtime.units.is_empty() && sources.all(is_away)
     }
 
     /// Whether the newest configuration is refused.
@@ -241,14 +241,14 @@ impl Eyes for DaemonEyes {
         if !self.supervisor.all_well() {
             return Err("a part of the program panics again and again".to_owned());
         }
-        match self.current.load().engine.checks.stalled() {
+        match self.runtime.load().engine.checks.stalled() {
             Some(key) => Err(format!("the check of `{key}` hangs")),
             None => Ok(()),
         }
     }
 
     fn state(&self) -> Result<(), String> {
-        let failing = self.current.load().engine.store.failing();
+        let failing = self.runtime.load().engine.store.failing();
         failing.map_or(Ok(()), |error| Err(error.to_string()))
     }
 
@@ -267,21 +267,21 @@ impl Eyes for DaemonEyes {
     }
 
     async fn status(&self) -> Result<serde_json::Value, String> {
-        let fleet = self.current.load();
+        let runtime = self.runtime.load();
         let configured = Configured {
             path: &self.identity.config,
-            state: &fleet.config.state,
-            sources: fleet.config.sources.keys().cloned().collect(),
-            keys: &fleet.config.keys,
+            state: &runtime.config.state,
+            sources: runtime.config.sources.keys().cloned().collect(),
+            keys: &runtime.config.keys,
         };
-        let status = Status::read(&*fleet.engine.store, configured).await;
+        let status = Status::read(&*runtime.engine.store, configured).await;
         let status = status.map_err(|error| error.to_string())?;
         serde_json::to_value(status).map_err(|error| error.to_string())
     }
 
     async fn overview(&self) -> Result<Overview, String> {
-        let fleet = self.current.load();
-        let store = &fleet.engine.store;
+        let runtime = self.runtime.load();
+        let store = &runtime.engine.store;
         let records = store.load_all().await.map_err(|error| error.to_string())?;
         let history = store.history(None, None, Some(EVENTS)).await;
         let mut events = history.map_err(|error| error.to_string())?;
@@ -298,9 +298,9 @@ impl Eyes for DaemonEyes {
             missing: self.missing(),
             state: self.state().err(),
             refused: self.is_refused(),
-            services: overview::services(&fleet),
+            services: overview::services(&runtime),
             replicas: overview::replicas(replicas),
-            keys: overview::keys(&fleet.config, records, at),
+            keys: overview::keys(&runtime.config, records, at),
             events,
         })
     }

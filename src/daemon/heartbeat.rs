@@ -8,15 +8,15 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::eyes::DaemonEyes;
 use crate::failpoint;
-use crate::fleet::Current;
 use crate::model::BEAT;
+use crate::runtime::RuntimeHandle;
 
 /// How often it is seen whether anything has changed.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Keeps the state up to date until it is dropped. What cannot be written is tried again; the state's own
 /// trouble is told by others.
-pub async fn keep_up(current: &Current, eyes: &DaemonEyes) {
+pub async fn keep_up(handle: &RuntimeHandle, eyes: &DaemonEyes) {
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut left = None;
@@ -30,7 +30,7 @@ pub async fn keep_up(current: &Current, eyes: &DaemonEyes) {
         if is_left {
             continue;
         }
-        let store = &current.load().engine.store;
+        let store = &handle.load().engine.store;
         if store.leave_report(&report, false).await.is_ok() {
             left = Some((report, Instant::now()));
         }

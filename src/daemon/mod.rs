@@ -34,8 +34,8 @@ use tokio_util::task::TaskTracker;
 use crate::config::Loaded;
 use crate::engine::Changes;
 use crate::failpoint;
-use crate::fleet::{Current, Fleet, FleetError, Ground};
 use crate::model::DaemonReport;
+use crate::runtime::{Runtime, RuntimeContext, RuntimeError, RuntimeHandle};
 use crate::scheduler::Scheduler;
 use crate::sharing::Sharer;
 use crate::state::{StateError, StateStore};
@@ -69,7 +69,7 @@ pub enum StartError {
     State(#[from] StateError),
     /// A source or the target cannot be made.
     #[error(transparent)]
-    Fleet(#[from] FleetError),
+    Runtime(#[from] RuntimeError),
     /// The port is taken, or not ours to take.
     #[error("cannot listen on {address} for [http] listen: {reason}. Free it, or choose another")]
     Listen {
@@ -110,7 +110,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
     let metrics = Arc::new(Metrics::new());
     let watch = Arc::new(Watch::default());
     let looks = CancellationToken::new();
-    let ground = Ground {
+    let context = RuntimeContext {
         fingerprinter: store.fingerprinter().await?,
         store: store.clone(),
         holdings: state.holdings.clone(),
@@ -122,16 +122,16 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         stop: looks.clone(),
         since: Utc::now(),
     };
-    let fleet = Fleet::build(Arc::clone(&config), &ground, None)?;
-    fleet.report_services(None);
+    let runtime = Runtime::build(Arc::clone(&config), &context, None)?;
+    runtime.report_services(None);
     tracing::info!(
         event = event::STARTED,
         version = env!("CARGO_PKG_VERSION"),
         config = %path.display(),
         state = %config.state,
         http = %bound,
-        keys = fleet.units.len(),
-        sources = fleet.sources.len(),
+        keys = runtime.units.len(),
+        sources = runtime.sources.len(),
         "flashback-rotator is up"
     );
     for warning in &loaded.warnings {
@@ -147,13 +147,13 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
     }
 
     exposed::warn(Arc::clone(&config));
-    fleet.announce(None);
-    let current = Arc::new(Current::new(fleet));
+    runtime.announce(None);
+    let runtime = Arc::new(RuntimeHandle::new(runtime));
     let supervisor = Supervisor::new(looks.clone());
-    let scheduler = Scheduler::start(current.clone(), supervisor.clone());
+    let scheduler = Scheduler::start(runtime.clone(), supervisor.clone());
     watch.attach(scheduler.clone());
     let eyes = DaemonEyes::new(
-        current.clone(),
+        runtime.clone(),
         scheduler.clone(),
         supervisor.clone(),
         metrics.clone(),
@@ -166,7 +166,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         },
     );
     let roster = Arc::new(Roster::new(
-        current.clone(),
+        runtime.clone(),
         scheduler.clone(),
         eyes.clone(),
     ));
@@ -177,13 +177,13 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
     let requests = TaskTracker::new();
     let services = Services {
         supervisor,
-        current: current.clone(),
+        runtime: runtime.clone(),
         eyes: eyes.clone(),
     };
     let leave = CancellationToken::new();
     // It listens before any key is looked at.
     let told = CancellationToken::new();
-    let notifier = Notifier::new(current.clone(), eyes.clone(), told.clone());
+    let notifier = Notifier::new(runtime.clone(), eyes.clone(), told.clone());
     let sharing = match &state.shared {
         None => {
             roster.renew();
@@ -201,11 +201,11 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
     };
     let notifier = services.notifier(notifier);
     // The first word to systemd: the services add to it from here on.
-    systemd::ready(&current.load()).await;
+    systemd::ready(&runtime.load()).await;
     let running = [
         services.http(listener, rest.clone()),
         services.desk(desk::Desk {
-            current: current.clone(),
+            runtime: runtime.clone(),
             store: store.clone(),
             requests: requests.clone(),
             stop: looks.clone(),
@@ -215,8 +215,8 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
             Reloader::new(
                 path,
                 loaded.digest,
-                current.clone(),
-                ground,
+                runtime.clone(),
+                context,
                 roster,
                 eyes.clone(),
                 log,
@@ -227,7 +227,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         services.heartbeat(),
         services.checks(),
         services.sign_in(),
-        services.edits(EditWatch::new(current.clone(), scheduler.clone())),
+        services.edits(EditWatch::new(runtime.clone(), scheduler.clone())),
     ];
     let first = live(&mut signals, &hangups).await;
 

@@ -8,25 +8,25 @@ use url::Url;
 
 use crate::config::{Config, KeyConfig, SourceKind};
 use crate::engine::row::Row;
-use crate::fleet::Fleet;
 use crate::http::page::{Key, Replica, Service};
 use crate::lane::LaneView;
 use crate::model::{KeyId, Record};
+use crate::runtime::Runtime;
 use crate::state::membership;
 use crate::telemetry::metrics::FLASHBACK;
 
 /// Flashback, then the sources by their names.
-pub fn services(fleet: &Fleet) -> Vec<Service> {
+pub fn services(runtime: &Runtime) -> Vec<Service> {
     let flashback = Service {
         name: "Flashback".to_owned(),
         kind: "Flashback",
-        place: host(&fleet.config.flashback.base_url),
-        keys: fleet.units.len(),
-        ..standing(fleet, FLASHBACK)
+        place: host(&runtime.config.flashback.base_url),
+        keys: runtime.units.len(),
+        ..standing(runtime, FLASHBACK)
     };
-    let sources = fleet.config.sources.iter().map(|(id, config)| {
+    let sources = runtime.config.sources.iter().map(|(id, config)| {
         let (kind, place) = kind(&config.kind);
-        let units = fleet.units.values();
+        let units = runtime.units.values();
         Service {
             name: id.to_string(),
             kind,
@@ -34,15 +34,15 @@ pub fn services(fleet: &Fleet) -> Vec<Service> {
             keys: units
                 .filter(|unit| &unit.config.origin.source == id)
                 .count(),
-            ..standing(fleet, id.as_str())
+            ..standing(runtime, id.as_str())
         }
     });
     std::iter::once(flashback).chain(sources).collect()
 }
 
 /// A service of which no more is filled in than how it stands.
-fn standing(fleet: &Fleet, service: &str) -> Service {
-    let lane = fleet.lanes.get(service);
+fn standing(runtime: &Runtime, service: &str) -> Service {
+    let lane = runtime.lanes.get(service);
     Service {
         name: String::new(),
         kind: "",

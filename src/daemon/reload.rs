@@ -16,7 +16,7 @@ use super::roster::Roster;
 use super::systemd;
 use crate::config::{self, Digest, Loaded};
 use crate::failpoint;
-use crate::fleet::{Current, Fleet, Ground};
+use crate::runtime::{Runtime, RuntimeContext, RuntimeHandle};
 use crate::telemetry::event;
 use crate::telemetry::log::Handle;
 
@@ -35,8 +35,8 @@ pub struct Reloader {
     /// What the last poll saw, if it was something else: a file being written, or swapped for
     /// another, is let finish.
     seen: Option<Option<Digest>>,
-    current: Arc<Current>,
-    ground: Ground,
+    runtime: Arc<RuntimeHandle>,
+    context: RuntimeContext,
     roster: Arc<Roster>,
     eyes: Arc<DaemonEyes>,
     log: Handle,
@@ -46,8 +46,8 @@ impl Reloader {
     pub fn new(
         path: PathBuf,
         known: Digest,
-        current: Arc<Current>,
-        ground: Ground,
+        runtime: Arc<RuntimeHandle>,
+        context: RuntimeContext,
         roster: Arc<Roster>,
         eyes: Arc<DaemonEyes>,
         log: Handle,
@@ -56,8 +56,8 @@ impl Reloader {
             path,
             known: Some(known),
             seen: None,
-            current,
-            ground,
+            runtime,
+            context,
             roster,
             eyes,
             log,
@@ -102,7 +102,7 @@ impl Reloader {
         {
             self.rejected(PANICKED);
         }
-        systemd::reloaded(&self.current.load(), &self.eyes).await;
+        systemd::reloaded(&self.runtime.load(), &self.eyes).await;
     }
 
     async fn load(&mut self, why: &'static str) {
@@ -124,21 +124,21 @@ impl Reloader {
     fn put_in_force(&mut self, loaded: Loaded, why: &'static str) {
         self.known = Some(loaded.digest);
         failpoint::reach("config_loaded");
-        let old = self.current.load();
-        self.ground.since = Utc::now();
-        let fleet = match Fleet::build(Arc::new(loaded.config), &self.ground, Some(&old)) {
-            Ok(fleet) => fleet,
+        let old = self.runtime.load();
+        self.context.since = Utc::now();
+        let runtime = match Runtime::build(Arc::new(loaded.config), &self.context, Some(&old)) {
+            Ok(runtime) => runtime,
             Err(error) => return self.rejected(&error.to_string()),
         };
-        if let Err(error) = self.log.set_level(&fleet.config.log.level) {
+        if let Err(error) = self.log.set_level(&runtime.config.log.level) {
             return self.rejected(&error.to_string());
         }
-        let added = fleet
+        let added = runtime
             .units
             .keys()
             .filter(|key| !old.units.contains_key(*key))
             .count();
-        let changed: Vec<_> = fleet
+        let changed: Vec<_> = runtime
             .units
             .iter()
             .filter(|(key, unit)| {
@@ -151,29 +151,29 @@ impl Reloader {
         let gone: Vec<_> = old
             .units
             .keys()
-            .filter(|key| !fleet.units.contains_key(*key))
+            .filter(|key| !runtime.units.contains_key(*key))
             .collect();
         for key in &gone {
-            self.ground.metrics.forget_key(key);
+            self.context.metrics.forget_key(key);
         }
         self.eyes.accepted();
-        self.ground.metrics.reload("accepted");
+        self.context.metrics.reload("accepted");
         tracing::info!(
             event = event::CONFIG_RELOADED,
             reason = why,
-            keys = fleet.units.len(),
+            keys = runtime.units.len(),
             added,
             changed = changed.len(),
             removed = gone.len(),
             "the configuration was reloaded"
         );
-        for warning in loaded.warnings.iter().chain(&needs_restart(&old, &fleet)) {
+        for warning in loaded.warnings.iter().chain(&needs_restart(&old, &runtime)) {
             tracing::warn!("{warning}");
         }
-        exposed::warn(Arc::clone(&fleet.config));
-        fleet.announce(Some(&old));
-        fleet.report_services(Some(&old));
-        self.current.replace(fleet);
+        exposed::warn(Arc::clone(&runtime.config));
+        runtime.announce(Some(&old));
+        runtime.report_services(Some(&old));
+        self.runtime.replace(runtime);
         self.roster.renew();
         self.roster.scheduler().changed(changed);
         // What failed may have failed at what was just put right.
@@ -182,7 +182,7 @@ impl Reloader {
 
     fn rejected(&self, error: &str) {
         self.eyes.rejected(error);
-        self.ground.metrics.reload("rejected");
+        self.context.metrics.reload("rejected");
         tracing::error!(
             event = event::CONFIG_REJECTED,
             config = %self.path.display(),
@@ -193,7 +193,7 @@ impl Reloader {
 }
 
 /// What a running process cannot change.
-fn needs_restart(old: &Fleet, new: &Fleet) -> Vec<String> {
+fn needs_restart(old: &Runtime, new: &Runtime) -> Vec<String> {
     let mut warnings = Vec::new();
     let mut note = |changed: bool, setting: &str| {
         if changed {

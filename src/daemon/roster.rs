@@ -8,8 +8,8 @@ use chrono::Utc;
 
 use super::eyes::DaemonEyes;
 use crate::config::Check;
-use crate::fleet::{Current, Fleet};
 use crate::model::{KeyId, Record};
+use crate::runtime::{Runtime, RuntimeHandle};
 use crate::scheduler::{First, Scheduler};
 use crate::sharing::{SetAside, Worker, is_due};
 use crate::state::StateError;
@@ -19,7 +19,7 @@ const ONE_BY_ONE: usize = 32;
 
 /// The keys of the fleet of the moment that this process holds.
 pub struct Roster {
-    current: Arc<Current>,
+    runtime: Arc<RuntimeHandle>,
     scheduler: Scheduler,
     eyes: Arc<DaemonEyes>,
     /// Keys that another process has looked at, and that wait for their cron line.
@@ -30,9 +30,9 @@ pub struct Roster {
 
 impl Roster {
     /// Over these; nothing is scheduled yet.
-    pub fn new(current: Arc<Current>, scheduler: Scheduler, eyes: Arc<DaemonEyes>) -> Self {
+    pub fn new(runtime: Arc<RuntimeHandle>, scheduler: Scheduler, eyes: Arc<DaemonEyes>) -> Self {
         Self {
-            current,
+            runtime,
             scheduler,
             eyes,
             at_rest: Mutex::default(),
@@ -53,14 +53,14 @@ impl Roster {
             true => First::OnSchedule,
             false => First::Now,
         };
-        self.scheduler.replace(self.current.load().schedule(first));
+        self.scheduler.replace(self.runtime.load().schedule(first));
     }
 
     /// Those of the keys that wait for their cron line. What cannot be told is looked at.
-    async fn waiting(&self, fleet: &Fleet, keys: &[KeyId]) -> Vec<KeyId> {
-        let store = &fleet.engine.store;
+    async fn waiting(&self, runtime: &Runtime, keys: &[KeyId]) -> Vec<KeyId> {
+        let store = &runtime.engine.store;
         let on_a_line = |key: &&KeyId| {
-            let unit = fleet.units.get(*key);
+            let unit = runtime.units.get(*key);
             unit.is_some_and(|unit| matches!(unit.config.check, Check::Cron(_)))
         };
         let keys: Vec<&KeyId> = keys.iter().filter(on_a_line).collect();
@@ -79,7 +79,7 @@ impl Roster {
         }
         let now = Utc::now();
         let waits = |key: &&&KeyId| {
-            let (unit, record) = (&fleet.units[**key], records.get(**key));
+            let (unit, record) = (&runtime.units[**key], records.get(**key));
             record.is_some_and(|record| {
                 !is_due(record, &unit.config.settings, &unit.config.origin, now)
             })
@@ -94,13 +94,13 @@ impl Roster {
 #[async_trait]
 impl Worker for Roster {
     fn configured(&self) -> BTreeSet<KeyId> {
-        self.current.load().units.keys().cloned().collect()
+        self.runtime.load().units.keys().cloned().collect()
     }
 
     fn set_aside(&self, keys: &[KeyId], most: usize) -> Vec<SetAside> {
-        let fleet = self.current.load();
+        let runtime = self.runtime.load();
         let aside = |key: &KeyId| {
-            let turn = fleet.set_aside(key)?;
+            let turn = runtime.set_aside(key)?;
             Some(SetAside {
                 key: key.clone(),
                 turn: turn.map(|turn| Box::new(turn) as Box<dyn Send>),
@@ -110,24 +110,24 @@ impl Worker for Roster {
     }
 
     async fn flush(&self) -> Result<(), StateError> {
-        self.current.load().engine.store.flush().await
+        self.runtime.load().engine.store.flush().await
     }
 
     async fn took(&self, keys: &[KeyId]) {
-        let fleet = self.current.load();
-        let waiting = self.waiting(&fleet, keys).await;
+        let runtime = self.runtime.load();
+        let waiting = self.waiting(&runtime, keys).await;
         lock(&self.at_rest).extend(waiting);
-        keys.iter().for_each(|key| fleet.announce_key(key));
+        keys.iter().for_each(|key| runtime.announce_key(key));
         self.renew();
     }
 
     fn lost(&self, keys: &[KeyId]) {
-        let fleet = self.current.load();
+        let runtime = self.runtime.load();
         {
             let mut at_rest = lock(&self.at_rest);
             for key in keys {
                 at_rest.remove(key);
-                fleet.retire_key(key);
+                runtime.retire_key(key);
             }
         }
         self.renew();
@@ -138,7 +138,7 @@ impl Worker for Roster {
     }
 
     fn state_answers(&self, answers: bool) {
-        let was_away = self.current.set_stateless(!answers);
+        let was_away = self.runtime.set_stateless(!answers);
         if was_away && answers {
             self.scheduler.recovered(None);
         }

@@ -20,11 +20,11 @@ use super::notifier::Notifier;
 use super::reload::Reloader;
 use super::systemd;
 use crate::failpoint;
-use crate::fleet::Current;
 use crate::http;
 use crate::lane::Failure as _;
 use crate::progress::{self, Checks};
 use crate::retry::{Limits, Round};
+use crate::runtime::RuntimeHandle;
 use crate::sharing::Sharer;
 use crate::supervise::Supervisor;
 use crate::telemetry::metrics::FLASHBACK;
@@ -42,7 +42,7 @@ pub struct Services {
     /// Starts them again.
     pub supervisor: Supervisor,
     /// The fleet of the moment.
-    pub current: Arc<Current>,
+    pub runtime: Arc<RuntimeHandle>,
     /// What is to be seen of the daemon.
     pub eyes: Arc<DaemonEyes>,
 }
@@ -78,23 +78,23 @@ impl Services {
 
     /// What systemd is told.
     pub fn systemd(&self) -> JoinHandle<()> {
-        let state = (self.current.clone(), self.eyes.clone());
-        self.start(Task::Systemd, state, |(current, eyes)| {
-            systemd::keep_told(current, eyes).boxed()
+        let state = (self.runtime.clone(), self.eyes.clone());
+        self.start(Task::Systemd, state, |(handle, eyes)| {
+            systemd::keep_told(handle, eyes).boxed()
         })
     }
 
     /// What the state is told of this daemon.
     pub fn heartbeat(&self) -> JoinHandle<()> {
-        let state = (self.current.clone(), self.eyes.clone());
-        self.start(Task::Heartbeat, state, |(current, eyes)| {
-            heartbeat::keep_up(current, eyes).boxed()
+        let state = (self.runtime.clone(), self.eyes.clone());
+        self.start(Task::Heartbeat, state, |(handle, eyes)| {
+            heartbeat::keep_up(handle, eyes).boxed()
         })
     }
 
     /// Starts the watch over the checks under way.
     pub fn checks(&self) -> JoinHandle<()> {
-        let checks = Arc::clone(&self.current.load().engine.checks);
+        let checks = Arc::clone(&self.runtime.load().engine.checks);
         self.start(Task::Checks, checks, |checks| watch(checks).boxed())
     }
 
@@ -110,9 +110,9 @@ impl Services {
 
     /// The sign-in to Flashback, now and then.
     pub fn sign_in(&self) -> JoinHandle<()> {
-        let state = (self.current.clone(), self.eyes.clone());
-        self.start(Task::SignIn, state, |(current, eyes)| {
-            sign_in(current, eyes).boxed()
+        let state = (self.runtime.clone(), self.eyes.clone());
+        self.start(Task::SignIn, state, |(handle, eyes)| {
+            sign_in(handle, eyes).boxed()
         })
     }
 
@@ -157,12 +157,12 @@ impl Server {
 }
 
 /// Waits until no call to Flashback has worked for [`SIGN_IN_CHECK`].
-async fn until_silent(current: &Current) {
+async fn until_silent(handle: &RuntimeHandle) {
     let check = failpoint::interval("FLASHBACK_ROTATOR_SIGN_IN_CHECK_MS", SIGN_IN_CHECK);
     loop {
         tokio::time::sleep(check).await;
-        let fleet = current.load();
-        let lane = fleet.lanes.get(FLASHBACK);
+        let runtime = handle.load();
+        let lane = runtime.lanes.get(FLASHBACK);
         if !lane.is_some_and(|lane| lane.has_worked_within(check)) {
             return;
         }
@@ -171,19 +171,19 @@ async fn until_silent(current: &Current) {
 
 /// Signs in to Flashback at the start, which `/readyz` waits for, and sees to it now and then that
 /// this still works: a wrong credential shows before the rotation that needs it.
-async fn sign_in(current: &Current, eyes: &DaemonEyes) {
+async fn sign_in(handle: &RuntimeHandle, eyes: &DaemonEyes) {
     let limits = Limits {
         give_up_after: Duration::MAX,
-        ..current.load().config.retry
+        ..handle.load().config.retry
     };
     let mut round = Round::begin(limits);
     loop {
         failpoint::reach("signing_in");
-        let flashback = Arc::clone(&current.load().engine.flashback);
+        let flashback = Arc::clone(&handle.load().engine.flashback);
         let Err(error) = flashback.sign_in().await else {
             eyes.signed_in();
             round = Round::begin(limits);
-            until_silent(current).await;
+            until_silent(handle).await;
             continue;
         };
         let wait = round

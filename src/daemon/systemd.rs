@@ -20,9 +20,9 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::eyes::DaemonEyes;
 use crate::engine::row::State;
 use crate::failpoint;
-use crate::fleet::{Current, Fleet};
 use crate::http::Eyes as _;
 use crate::lane::LaneView;
+use crate::runtime::{Runtime, RuntimeHandle};
 use crate::telemetry::metrics::FLASHBACK;
 
 /// How often the status line is made anew; it is sent where it has changed.
@@ -36,8 +36,12 @@ const NAMED: usize = 8;
 
 /// The daemon is up: its configuration is loaded, its state open, its port bound, its engine at
 /// work. Flashback and the sources are not waited for: an outage there must not fail the start.
-pub async fn ready(fleet: &Fleet) {
-    tell(&[NotifyState::Ready, NotifyState::Status(&status(fleet, ""))]).await;
+pub async fn ready(runtime: &Runtime) {
+    tell(&[
+        NotifyState::Ready,
+        NotifyState::Status(&status(runtime, "")),
+    ])
+    .await;
 }
 
 /// A reload begins. [`reloaded`] must follow.
@@ -48,8 +52,8 @@ pub async fn reloading() {
 }
 
 /// A reload has ended: what it left in force, and what became of it.
-pub async fn reloaded(fleet: &Fleet, eyes: &DaemonEyes) {
-    let status = status(fleet, note(eyes));
+pub async fn reloaded(runtime: &Runtime, eyes: &DaemonEyes) {
+    let status = status(runtime, note(eyes));
     tell(&[NotifyState::Ready, NotifyState::Status(&status)]).await;
 }
 
@@ -60,7 +64,7 @@ pub async fn stopping(signal: &str) {
 }
 
 /// Keeps the status line true, and the watchdog quiet for as long as `/livez` would say so.
-pub async fn keep_told(current: &Current, eyes: &DaemonEyes) {
+pub async fn keep_told(handle: &RuntimeHandle, eyes: &DaemonEyes) {
     if std::env::var_os("NOTIFY_SOCKET").is_none() {
         return;
     }
@@ -83,7 +87,7 @@ pub async fn keep_told(current: &Current, eyes: &DaemonEyes) {
         }
         if due(said_at, LOOK) {
             said_at = Some(Instant::now());
-            let status = status(&current.load(), note(eyes));
+            let status = status(&handle.load(), note(eyes));
             if status != said {
                 tell(&[NotifyState::Status(&status)]).await;
                 said = status;
@@ -101,19 +105,19 @@ fn note(eyes: &DaemonEyes) -> &'static str {
 
 /// `12 keys: 11 in sync, 1 failing; Flashback up; vault up, aws down`, and `note` after it. Of keys that
 /// are with other replicas this process knows nothing.
-fn status(fleet: &Fleet, note: &str) -> String {
+fn status(runtime: &Runtime, note: &str) -> String {
     let mut counts: BTreeMap<State, usize> = BTreeMap::new();
     let mut elsewhere = 0;
-    for key in fleet.config.keys.keys() {
-        let unit = fleet.units.get(key);
-        if unit.is_some() && !fleet.engine.holdings.has(key) {
+    for key in runtime.config.keys.keys() {
+        let unit = runtime.units.get(key);
+        if unit.is_some() && !runtime.engine.holdings.has(key) {
             elsewhere += 1;
             continue;
         }
         let state = unit.map_or(State::Disabled, |unit| unit.seen().state);
         *counts.entry(state).or_default() += 1;
     }
-    let keys = fleet.config.keys.len();
+    let keys = runtime.config.keys.len();
     let mut text = format!("{keys} {}", if keys == 1 { "key" } else { "keys" });
     for (number, (state, count)) in counts.iter().enumerate() {
         let separator = if number == 0 { ":" } else { "," };
@@ -125,9 +129,9 @@ fn status(fleet: &Fleet, note: &str) -> String {
         let _ = write!(text, "{separator} {elsewhere} with other replicas");
     }
     let up = |is_up| if is_up { "up" } else { "down" };
-    let flashback = fleet.lanes.get(FLASHBACK).is_none_or(LaneView::is_up);
+    let flashback = runtime.lanes.get(FLASHBACK).is_none_or(LaneView::is_up);
     let _ = write!(text, "; Flashback {}", up(flashback));
-    let sources: Vec<(&String, bool)> = fleet
+    let sources: Vec<(&String, bool)> = runtime
         .lanes
         .iter()
         .filter(|(service, _)| *service != FLASHBACK)

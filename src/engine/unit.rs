@@ -26,7 +26,7 @@ pub struct Unit {
     pub readers: Arc<[KeyId]>,
     /// Places for pushes to its workspace, so that one slow workspace does not fill the target's.
     places: Arc<Semaphore>,
-    runtime: Arc<Mutex<Runtime>>,
+    memory: Arc<Mutex<KeyMemory>>,
     seen: Arc<std::sync::Mutex<Seen>>,
 }
 
@@ -57,7 +57,7 @@ impl Default for Seen {
 /// What is known of a key only while the process lives; what is rare of it takes no place before it
 /// is there. Whoever holds it works on the key: looks at one key never overlap.
 #[derive(Debug, Default)]
-pub struct Runtime {
+pub struct KeyMemory {
     pub(super) round: Option<Box<Round>>,
     /// The problem last logged, so that it is logged once and not at every look.
     pub(super) told: Option<Box<Problem>>,
@@ -70,7 +70,7 @@ pub struct Runtime {
 }
 
 /// The right to work on a key.
-pub type Turn = OwnedMutexGuard<Runtime>;
+pub type Turn = OwnedMutexGuard<KeyMemory>;
 
 impl Unit {
     /// A key that nobody has worked on.
@@ -87,7 +87,7 @@ impl Unit {
             source,
             readers: Arc::default(),
             places,
-            runtime: Arc::default(),
+            memory: Arc::default(),
             seen: Arc::default(),
         }
     }
@@ -103,7 +103,7 @@ impl Unit {
     #[must_use]
     pub fn taking_over(self, old: &Self) -> Self {
         Self {
-            runtime: Arc::clone(&old.runtime),
+            memory: Arc::clone(&old.memory),
             seen: Arc::clone(&old.seen),
             ..self
         }
@@ -125,11 +125,11 @@ impl Unit {
 
     /// The right to work on it, unless somebody has it.
     pub fn try_turn(&self) -> Option<Turn> {
-        Arc::clone(&self.runtime).try_lock_owned().ok()
+        Arc::clone(&self.memory).try_lock_owned().ok()
     }
 
     /// The right to work on it, after whoever has it.
     pub async fn turn(&self) -> Turn {
-        Arc::clone(&self.runtime).lock_owned().await
+        Arc::clone(&self.memory).lock_owned().await
     }
 }

@@ -153,7 +153,7 @@ impl Process {
 }
 
 /// `count` replicas that share thirty keys, settled.
-async fn fleet(count: usize) -> Vec<Process> {
+async fn runtime(count: usize) -> Vec<Process> {
     let first = Link::default();
     let mut processes = Vec::new();
     for _ in 0..count {
@@ -195,7 +195,7 @@ fn consistent(processes: &[Process]) {
 
 #[tokio::test(start_paused = true)]
 async fn replicas_share_evenly_and_keep_what_they_have() {
-    let processes = fleet(3).await;
+    let processes = runtime(3).await;
     assert_eq!(counts(&processes), [10, 10, 10]);
     consistent(&processes);
     let before: Vec<_> = processes.iter().map(Process::held).collect();
@@ -206,7 +206,7 @@ async fn replicas_share_evenly_and_keep_what_they_have() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dead_ones_keys_are_taken_over_within_the_lease_and_two_seconds() {
-    let mut processes = fleet(3).await;
+    let mut processes = runtime(3).await;
     processes.remove(1).kill();
     sleep(LEASE + Duration::from_secs(2)).await;
     assert_eq!(counts(&processes), [15, 15]);
@@ -215,7 +215,7 @@ async fn a_dead_ones_keys_are_taken_over_within_the_lease_and_two_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn one_that_leaves_is_followed_at_the_next_tick() {
-    let mut processes = fleet(3).await;
+    let mut processes = runtime(3).await;
     let gone = processes.remove(0);
     gone.stop.cancel();
     gone.leave.cancel();
@@ -228,7 +228,7 @@ async fn one_that_leaves_is_followed_at_the_next_tick() {
 
 #[tokio::test(start_paused = true)]
 async fn one_that_drains_renews_and_claims_nothing() {
-    let mut processes = fleet(2).await;
+    let mut processes = runtime(2).await;
     processes[0].stop.cancel();
     sleep(LEASE * 2).await;
     assert_eq!(counts(&processes), [15, 15], "it has not left yet");
@@ -239,7 +239,7 @@ async fn one_that_drains_renews_and_claims_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn one_that_joins_gets_its_part_soon() {
-    let mut processes = fleet(3).await;
+    let mut processes = runtime(3).await;
     let link = processes[0].link.another();
     processes.push(Process::start(&link, keys(30)));
     sleep(TWO_TICKS * 2).await;
@@ -252,7 +252,7 @@ async fn one_that_joins_gets_its_part_soon() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_being_worked_on_is_not_given_back() {
-    let mut processes = fleet(1).await;
+    let mut processes = runtime(1).await;
     *lock(&processes[0].floor.busy) = keys(20);
     let link = processes[0].link.another();
     processes.push(Process::start(&link, keys(30)));
@@ -267,7 +267,7 @@ async fn what_is_being_worked_on_is_not_given_back() {
 
 #[tokio::test(start_paused = true)]
 async fn when_the_state_was_away_for_everybody_nothing_moves() {
-    let processes = fleet(3).await;
+    let processes = runtime(3).await;
     let before: Vec<_> = processes.iter().map(Process::held).collect();
     processes.iter().for_each(|process| process.link.cut(true));
     sleep(LEASE * 10).await;
@@ -288,7 +288,7 @@ async fn when_the_state_was_away_for_everybody_nothing_moves() {
 
 #[tokio::test(start_paused = true)]
 async fn one_that_is_cut_off_is_followed_and_joins_again() {
-    let processes = fleet(3).await;
+    let processes = runtime(3).await;
     processes[1].link.cut(true);
     processes[1].holdings.stray(&KeyId::new("k03"));
     sleep(LEASE + Duration::from_secs(2)).await;
@@ -324,7 +324,7 @@ async fn a_claim_whose_answer_was_lost_leaves_no_key_behind() {
 
 #[tokio::test(start_paused = true)]
 async fn claims_that_only_one_side_knows_of_come_to_light() {
-    let processes = fleet(2).await;
+    let processes = runtime(2).await;
     let link = &processes[0].link;
     let all = link.replicas().await.expect("there");
     // The state has claims that no process knows of.
@@ -345,7 +345,7 @@ async fn claims_that_only_one_side_knows_of_come_to_light() {
 
 #[tokio::test(start_paused = true)]
 async fn a_changed_configuration_is_followed() {
-    let processes = fleet(2).await;
+    let processes = runtime(2).await;
     for process in &processes {
         *lock(&process.floor.configured) = keys(40);
     }
@@ -361,7 +361,7 @@ async fn a_changed_configuration_is_followed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_late_replica_that_was_not_struck_out_keeps_everything() {
-    let processes = fleet(1).await;
+    let processes = runtime(1).await;
     let before = processes[0].held();
     processes[0].link.cut(true);
     sleep(LEASE * 4).await;

@@ -8,21 +8,21 @@ use futures_util::future::join_all;
 use super::report::{Checked, Outcome, Report, Workspace, count};
 use crate::engine::{Unit, positions};
 use crate::flashback::{Flashback, Listing};
-use crate::fleet::Fleet;
 use crate::lane::Failure as _;
 use crate::model::{KeyId, Missing, Observation, SourceId, TargetKind, WorkspaceId};
+use crate::runtime::Runtime;
 use crate::source::{Reading, Source, SourceError, why_missing};
 use crate::verify::sanity;
 
 /// Asks everything; with `read`, also for the values.
-pub async fn connect(fleet: &Fleet, base_url: String, read: bool) -> Report {
-    let (sources, flashback) = tokio::join!(sources(fleet), flashback(fleet));
+pub async fn connect(runtime: &Runtime, base_url: String, read: bool) -> Report {
+    let (sources, flashback) = tokio::join!(sources(runtime), flashback(runtime));
     let unusable: BTreeSet<&SourceId> = sources
         .iter()
         .filter(|(_, result)| result.is_err())
         .map(|(id, _)| id)
         .collect();
-    let keys = fleet.units.values().map(async |unit| {
+    let keys = runtime.units.values().map(async |unit| {
         let outcome = match unusable.contains(unit.source.id()) {
             true => Outcome::NotChecked,
             false => key(unit, read).await,
@@ -50,16 +50,16 @@ pub async fn connect(fleet: &Fleet, base_url: String, read: bool) -> Report {
     }
 }
 
-async fn sources(fleet: &Fleet) -> BTreeMap<SourceId, Result<String, SourceError>> {
-    let asked = fleet
+async fn sources(runtime: &Runtime) -> BTreeMap<SourceId, Result<String, SourceError>> {
+    let asked = runtime
         .sources
         .iter()
         .map(async |(id, source)| (id.clone(), source.connect().await));
     join_all(asked).await.into_iter().collect()
 }
 
-async fn flashback(fleet: &Fleet) -> (Outcome, Vec<Workspace>) {
-    let flashback = &fleet.engine.flashback;
+async fn flashback(runtime: &Runtime) -> (Outcome, Vec<Workspace>) {
+    let flashback = &runtime.engine.flashback;
     let signed_in = match flashback.sign_in().await {
         Ok(how) => Ok(how + &account(flashback.as_ref()).await),
         Err(error) => Err(error),
@@ -68,7 +68,7 @@ async fn flashback(fleet: &Fleet) -> (Outcome, Vec<Workspace>) {
         // Each workspace would only say the same again.
         return (Outcome::of(signed_in), Vec::new());
     }
-    let settings = fleet.units.values().map(|unit| &unit.config.settings);
+    let settings = runtime.units.values().map(|unit| &unit.config.settings);
     let listed: BTreeSet<(&WorkspaceId, TargetKind)> = settings
         .map(|settings| (&settings.workspace_id, settings.target.kind()))
         .collect();

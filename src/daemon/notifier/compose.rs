@@ -2,16 +2,16 @@
 
 use crate::daemon::state::host;
 use crate::engine::row::Row;
-use crate::fleet::Fleet;
 use crate::model::{Change, KeyId, Version};
 use crate::notify::{About, Dispatch, Event, Notice, Subject, What};
+use crate::runtime::Runtime;
 use crate::telemetry::metrics::FLASHBACK;
 
 /// How many subjects of one notice are looked up.
 const LOOKED_UP: usize = 10;
 
 /// Returns the notice. What the state does not give is left out.
-pub async fn compose(dispatch: &Dispatch, fleet: &Fleet) -> Notice {
+pub async fn compose(dispatch: &Dispatch, runtime: &Runtime) -> Notice {
     let mut about = Vec::new();
     match &dispatch.what {
         What::Changes(changes) => about.extend(changes.iter().map(of_change)),
@@ -19,7 +19,7 @@ pub async fn compose(dispatch: &Dispatch, fleet: &Fleet) -> Notice {
             for (number, (subject, at)) in states.iter().enumerate() {
                 let mut one = About::of(subject.clone(), *at);
                 if number < LOOKED_UP {
-                    look_up(&mut one, dispatch.event, fleet).await;
+                    look_up(&mut one, dispatch.event, runtime).await;
                 }
                 about.push(one);
             }
@@ -47,16 +47,16 @@ fn of_change(change: &Change) -> About {
     }
 }
 
-async fn look_up(about: &mut About, event: Event, fleet: &Fleet) {
+async fn look_up(about: &mut About, event: Event, runtime: &Runtime) {
     let is_wrong = event != Event::Recovered;
     let outage = |service: &str| {
-        let lane = fleet.lanes.get(service).filter(|_| is_wrong)?;
+        let lane = runtime.lanes.get(service).filter(|_| is_wrong)?;
         lane.health().error
     };
     match &about.subject {
         Subject::Key(key) | Subject::Age(key) => {
             let key = key.clone();
-            of_key(about, event, &key, fleet).await;
+            of_key(about, event, &key, runtime).await;
         }
         Subject::Source(source) => {
             about.detail = outage(source.as_str());
@@ -64,22 +64,22 @@ async fn look_up(about: &mut About, event: Event, fleet: &Fleet) {
         }
         Subject::Flashback => about.detail = outage(FLASHBACK),
         Subject::State => {
-            let failing = fleet.engine.store.failing();
+            let failing = runtime.engine.store.failing();
             about.detail = failing.filter(|_| is_wrong).map(|error| error.to_string());
         }
         Subject::Configuration => {}
     }
 }
 
-async fn of_key(about: &mut About, event: Event, key: &KeyId, fleet: &Fleet) {
-    let Some(config) = fleet.config.keys.get(key) else {
+async fn of_key(about: &mut About, event: Event, key: &KeyId, runtime: &Runtime) {
+    let Some(config) = runtime.config.keys.get(key) else {
         return;
     };
     let settings = &config.settings;
     about.source = Some(config.origin.source.to_string());
     about.name = Some(settings.name.clone());
     about.workspace_id = Some(settings.workspace_id.to_string());
-    let Ok(record) = fleet.engine.store.load(key).await else {
+    let Ok(record) = runtime.engine.store.load(key).await else {
         return;
     };
     let row = Row::of_record(key, config, &record);

@@ -8,41 +8,41 @@ use super::Found;
 use crate::daemon::eyes::DaemonEyes;
 use crate::engine::row::State;
 use crate::engine::{Seen, Unit};
-use crate::fleet::Fleet;
 use crate::model::{KeyId, Outage, ProblemKind, ServiceStatus, SourceId};
 use crate::notify::{Event, Subject};
+use crate::runtime::Runtime;
 use crate::telemetry::metrics::FLASHBACK;
 
 /// Whether there is such a thing in the configuration.
-pub fn is_there(fleet: &Fleet, subject: &Subject) -> bool {
+pub fn is_there(runtime: &Runtime, subject: &Subject) -> bool {
     match subject {
-        Subject::Key(key) | Subject::Age(key) => fleet.units.contains_key(key),
-        Subject::Source(source) => fleet.sources.contains_key(source),
+        Subject::Key(key) | Subject::Age(key) => runtime.units.contains_key(key),
+        Subject::Source(source) => runtime.sources.contains_key(source),
         Subject::Flashback | Subject::State | Subject::Configuration => true,
     }
 }
 
 /// Whether a process that holds these keys tells of the subject. A source without any key is there for a
 /// credential, and goes with the first key of all.
-pub fn is_told(fleet: &Fleet, subject: &Subject, held: &BTreeSet<KeyId>) -> bool {
+pub fn is_told(runtime: &Runtime, subject: &Subject, held: &BTreeSet<KeyId>) -> bool {
     let has = |key: Option<&KeyId>| match key {
         Some(key) => held.contains(key),
-        None => !fleet.engine.holdings.is_shared(),
+        None => !runtime.engine.holdings.is_shared(),
     };
     match subject {
         Subject::Key(key) | Subject::Age(key) => held.contains(key),
-        Subject::Source(source) => has(first_of(fleet, source).or(first(fleet))),
-        Subject::Flashback => has(first(fleet)),
+        Subject::Source(source) => has(first_of(runtime, source).or(first(runtime))),
+        Subject::Flashback => has(first(runtime)),
         Subject::State | Subject::Configuration => true,
     }
 }
 
-fn first(fleet: &Fleet) -> Option<&KeyId> {
-    fleet.units.keys().next()
+fn first(runtime: &Runtime) -> Option<&KeyId> {
+    runtime.units.keys().next()
 }
 
-fn first_of<'a>(fleet: &'a Fleet, source: &SourceId) -> Option<&'a KeyId> {
-    let mut units = fleet.units.values();
+fn first_of<'a>(runtime: &'a Runtime, source: &SourceId) -> Option<&'a KeyId> {
+    let mut units = runtime.units.values();
     let first = units.find(|unit| unit.source.id() == source);
     first.map(|unit| &unit.key)
 }
@@ -59,12 +59,12 @@ impl Conditions {
     /// looked at yet, and of what fails only because something else is away, nothing is known.
     pub fn look<'a>(
         &mut self,
-        fleet: &'a Fleet,
+        runtime: &'a Runtime,
         eyes: &'a DaemonEyes,
         ours: &'a BTreeSet<KeyId>,
         now: DateTime<Utc>,
     ) -> impl Iterator<Item = Found> + use<'a> {
-        let state_fails = fleet.engine.store.failing().is_some();
+        let state_fails = runtime.engine.store.failing().is_some();
         if state_fails {
             self.state_failed_at = Some(now);
         }
@@ -75,23 +75,26 @@ impl Conditions {
                 eyes.is_refused().then_some(Event::ConfigRejected),
             ),
         ];
-        let sources = fleet.sources.keys().filter_map(move |id| {
+        let sources = runtime.sources.keys().filter_map(move |id| {
             let subject = Subject::Source(id.clone());
-            of_service(fleet, subject, id.as_str(), Event::SourceDown, ours)
+            of_service(runtime, subject, id.as_str(), Event::SourceDown, ours)
         });
         let flashback = of_service(
-            fleet,
+            runtime,
             Subject::Flashback,
             FLASHBACK,
             Event::FlashbackDown,
             ours,
         );
         let failed_at = self.state_failed_at;
-        let units = fleet.units.values().filter(|unit| ours.contains(&unit.key));
+        let units = runtime
+            .units
+            .values()
+            .filter(|unit| ours.contains(&unit.key));
         let keys = units.flat_map(move |unit| {
             let seen = unit.seen();
             let is_known = failed_at.is_none_or(|at| seen.at > at);
-            let key = of_key(unit, &seen, fleet).filter(|_| is_known);
+            let key = of_key(unit, &seen, runtime).filter(|_| is_known);
             let age = of_age(unit, &seen, now).filter(|_| is_known);
             let key = key.map(|event| (Subject::Key(unit.key.clone()), event));
             key.into_iter()
@@ -103,20 +106,20 @@ impl Conditions {
 
 /// Whether a service is away; `None` where that is not known, or is told by another process.
 fn of_service(
-    fleet: &Fleet,
+    runtime: &Runtime,
     subject: Subject,
     service: &str,
     event: Event,
     ours: &BTreeSet<KeyId>,
 ) -> Option<Found> {
-    let lane = fleet.lanes.get(service)?;
+    let lane = runtime.lanes.get(service)?;
     let is_known = lane.health().status != ServiceStatus::Unknown;
-    let is_told = is_known && is_told(fleet, &subject, ours);
+    let is_told = is_known && is_told(runtime, &subject, ours);
     is_told.then(|| (subject, (!lane.is_up()).then_some(event)))
 }
 
 /// What is wrong with a key; `None` where that is not known.
-fn of_key(unit: &Unit, seen: &Seen, fleet: &Fleet) -> Option<Option<Event>> {
+fn of_key(unit: &Unit, seen: &Seen, runtime: &Runtime) -> Option<Option<Event>> {
     match seen.state {
         State::Pending => None,
         State::InSync | State::Disabled => Some(None),
@@ -128,7 +131,7 @@ fn of_key(unit: &Unit, seen: &Seen, fleet: &Fleet) -> Option<Option<Event>> {
                 Some(ProblemKind::Flashback) => Some(FLASHBACK),
                 _ => None,
             };
-            let explained = service.is_some_and(|service| was_away(service, seen, fleet));
+            let explained = service.is_some_and(|service| was_away(service, seen, runtime));
             (!explained).then_some(Some(Event::Failing))
         }
     }
@@ -136,8 +139,8 @@ fn of_key(unit: &Unit, seen: &Seen, fleet: &Fleet) -> Option<Option<Event>> {
 
 /// Whether a service is away, or has been since the key was looked at: that is told of the service, and
 /// not of each of its keys.
-fn was_away(service: &str, seen: &Seen, fleet: &Fleet) -> bool {
-    let Some(lane) = fleet.lanes.get(service) else {
+fn was_away(service: &str, seen: &Seen, runtime: &Runtime) -> bool {
+    let Some(lane) = runtime.lanes.get(service) else {
         return false;
     };
     let ended_since = |outage: Outage| outage.until >= seen.at;

@@ -26,9 +26,9 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::eyes::DaemonEyes;
-use crate::fleet::{Current, Fleet};
 use crate::model::{Change, KeyId, Notified, ReceiverId};
 use crate::notify::{Event, Subject};
+use crate::runtime::{Runtime, RuntimeHandle};
 use crate::state::StateError;
 
 use conditions::Conditions;
@@ -42,7 +42,7 @@ const SAVE_AGAIN: Duration = Duration::from_secs(5);
 
 /// Tells receivers what they are to know.
 pub struct Notifier {
-    current: Arc<Current>,
+    runtime: Arc<RuntimeHandle>,
     eyes: Arc<DaemonEyes>,
     changes: broadcast::Receiver<Arc<Change>>,
     /// Cancelled when what waits is to be sent, and nothing more is to come.
@@ -70,11 +70,15 @@ type Work = FuturesUnordered<BoxFuture<'static, Done>>;
 
 impl Notifier {
     /// Over the fleet of the moment, from whose keys it hears from now on. It ends when `leave` is cancelled and nothing waits.
-    pub fn new(current: Arc<Current>, eyes: Arc<DaemonEyes>, leave: CancellationToken) -> Self {
+    pub fn new(
+        runtime: Arc<RuntimeHandle>,
+        eyes: Arc<DaemonEyes>,
+        leave: CancellationToken,
+    ) -> Self {
         Self {
-            changes: current.load().engine.changes.listen(),
+            changes: runtime.load().engine.changes.listen(),
             conditions: Conditions::default(),
-            current,
+            runtime,
             eyes,
             leave,
             outboxes: BTreeMap::new(),
@@ -107,57 +111,57 @@ impl Notifier {
                 Some(done) = work.next() => self.done(done),
                 _ = beat.tick() => self.observe(&mut work),
             }
-            let fleet = self.current.load();
-            self.send(&fleet, &mut work);
-            self.save(&fleet, &mut work);
-            if leave.is_cancelled() && work.is_empty() && self.is_idle(&fleet) {
+            let runtime = self.runtime.load();
+            self.send(&runtime, &mut work);
+            self.save(&runtime, &mut work);
+            if leave.is_cancelled() && work.is_empty() && self.is_idle(&runtime) {
                 return;
             }
         }
     }
 
-    fn is_idle(&self, fleet: &Fleet) -> bool {
+    fn is_idle(&self, runtime: &Runtime) -> bool {
         let now = Utc::now();
         let mut outboxes = self.outboxes.iter();
         outboxes.all(|(id, outbox)| {
-            let receiver = fleet.receivers.get(id);
+            let receiver = runtime.receivers.get(id);
             receiver.is_none_or(|receiver| outbox.ledger.is_idle(&receiver.terms, now))
         })
     }
 
     /// Looks how things stand.
     fn observe(&mut self, work: &mut Work) {
-        let fleet = self.current.load();
-        self.renew_outboxes(&fleet);
+        let runtime = self.runtime.load();
+        self.renew_outboxes(&runtime);
         if self.outboxes.is_empty() {
             return;
         }
-        self.see_to_keys(&fleet, work);
+        self.see_to_keys(&runtime, work);
         let now = Utc::now();
         let known: BTreeSet<Subject> = self.outboxes.values().flat_map(known).collect();
-        let found = self.conditions.look(&fleet, &self.eyes, &self.ours, now);
+        let found = self.conditions.look(&runtime, &self.eyes, &self.ours, now);
         // That something is well is news only where something else was known.
         for (subject, found) in found.filter(|(it, found)| found.is_some() || known.contains(it)) {
             for (id, outbox) in self.outboxes.iter_mut().filter(|(_, outbox)| outbox.loaded) {
-                let terms = &fleet.receivers[id].terms;
+                let terms = &runtime.receivers[id].terms;
                 outbox.ledger.observe(&subject, found, terms, now);
             }
         }
     }
 
     /// An outbox for each receiver of the configuration, and no other.
-    fn renew_outboxes(&mut self, fleet: &Fleet) {
-        let metrics = &fleet.engine.metrics;
-        for id in fleet.receivers.keys() {
+    fn renew_outboxes(&mut self, runtime: &Runtime) {
+        let metrics = &runtime.engine.metrics;
+        for id in runtime.receivers.keys() {
             if !self.outboxes.contains_key(id) {
                 metrics.receiver(id.as_str());
-                let outbox = Outbox::new(id.clone(), fleet);
+                let outbox = Outbox::new(id.clone(), runtime);
                 self.outboxes.insert(id.clone(), outbox);
             }
         }
         let forgotten = &mut self.forgotten;
         self.outboxes.retain(|id, outbox| {
-            let stays = fleet.receivers.contains_key(id);
+            let stays = runtime.receivers.contains_key(id);
             if !stays {
                 metrics.forget_receiver(id.as_str());
                 let subjects = outbox.ledger.subjects();
@@ -168,15 +172,15 @@ impl Notifier {
     }
 
     /// Tells of the keys that this process holds, and of no other: first it reads what was told of them.
-    fn see_to_keys(&mut self, fleet: &Arc<Fleet>, work: &mut Work) {
-        let held = |key: &&KeyId| fleet.engine.holdings.has(key);
-        let held_now: BTreeSet<KeyId> = fleet.units.keys().filter(held).cloned().collect();
+    fn see_to_keys(&mut self, runtime: &Arc<Runtime>, work: &mut Work) {
+        let held = |key: &&KeyId| runtime.engine.holdings.has(key);
+        let held_now: BTreeSet<KeyId> = runtime.units.keys().filter(held).cloned().collect();
         let is_new = |key: &KeyId| !self.ours.contains(key);
         let is_unread = |outbox: &Outbox| !outbox.loaded;
         let is_to_read = held_now.iter().any(is_new) || self.outboxes.values().any(is_unread);
         if is_to_read && !self.loading {
             self.loading = true;
-            let (store, held_now) = (Arc::clone(&fleet.engine.store), held_now.clone());
+            let (store, held_now) = (Arc::clone(&runtime.engine.store), held_now.clone());
             work.push(Box::pin(async move {
                 let lines = store.notified().await;
                 Done::Loaded(held_now, lines)
@@ -187,9 +191,9 @@ impl Notifier {
         for outbox in self.outboxes.values_mut() {
             let subjects: Vec<Subject> = known(outbox).collect();
             for subject in subjects {
-                if !conditions::is_there(fleet, &subject) {
+                if !conditions::is_there(runtime, &subject) {
                     outbox.ledger.end(&subject, now);
-                } else if !conditions::is_told(fleet, &subject, &held_now) {
+                } else if !conditions::is_told(runtime, &subject, &held_now) {
                     outbox.ledger.forget(&subject);
                 }
             }
@@ -197,15 +201,15 @@ impl Notifier {
     }
 
     fn loaded(&mut self, keys: BTreeSet<KeyId>, lines: Vec<Notified>) {
-        let fleet = self.current.load();
-        let is_alone = !fleet.engine.holdings.is_shared();
+        let runtime = self.runtime.load();
+        let is_alone = !runtime.engine.holdings.is_shared();
         for line in lines {
             let subject = Subject::parse(&line.subject);
             let outbox = self.outboxes.get_mut(&line.receiver);
             match (outbox, subject) {
-                (Some(outbox), Some(subject)) if conditions::is_told(&fleet, &subject, &keys) => {
+                (Some(outbox), Some(subject)) if conditions::is_told(&runtime, &subject, &keys) => {
                     let known = subject.key().is_some_and(|key| self.ours.contains(key));
-                    if let Some(receiver) = fleet.receivers.get(&line.receiver)
+                    if let Some(receiver) = runtime.receivers.get(&line.receiver)
                         && (!known || !outbox.loaded)
                     {
                         let terms = &receiver.terms;
@@ -224,14 +228,14 @@ impl Notifier {
     }
 
     fn happened(&mut self, change: &Result<Arc<Change>, RecvError>) {
-        let fleet = self.current.load();
+        let runtime = self.runtime.load();
         for (id, outbox) in &mut self.outboxes {
-            let Some(receiver) = fleet.receivers.get(id) else {
+            let Some(receiver) = runtime.receivers.get(id) else {
                 continue;
             };
             match change {
-                Ok(change) => outbox.happened(change, receiver, &fleet),
-                Err(RecvError::Lagged(missed)) => outbox.dropped(*missed, receiver, &fleet),
+                Ok(change) => outbox.happened(change, receiver, &runtime),
+                Err(RecvError::Lagged(missed)) => outbox.dropped(*missed, receiver, &runtime),
                 // The engine keeps what is left, and lives as long as this.
                 Err(RecvError::Closed) => {}
             }
@@ -239,16 +243,16 @@ impl Notifier {
     }
 
     /// Begins to send what is due.
-    fn send(&mut self, fleet: &Arc<Fleet>, work: &mut Work) {
+    fn send(&mut self, runtime: &Arc<Runtime>, work: &mut Work) {
         let leaving = self.leave.is_cancelled();
         for (id, outbox) in &mut self.outboxes {
-            let Some(receiver) = fleet.receivers.get(id) else {
+            let Some(receiver) = runtime.receivers.get(id) else {
                 continue;
             };
             if leaving {
                 outbox.ledger.hurry();
             }
-            if let Some(sending) = outbox.next(receiver, &self.current, leaving) {
+            if let Some(sending) = outbox.next(receiver, &self.runtime, leaving) {
                 let id = id.clone();
                 work.push(Box::pin(async move { Done::Sent(id, sending.await) }));
             }
@@ -256,7 +260,7 @@ impl Notifier {
     }
 
     /// Begins to save what the state has not been told of.
-    fn save(&mut self, fleet: &Arc<Fleet>, work: &mut Work) {
+    fn save(&mut self, runtime: &Arc<Runtime>, work: &mut Work) {
         if self.saving || Instant::now() < self.save_at {
             return;
         }
@@ -268,7 +272,7 @@ impl Notifier {
             return;
         }
         self.saving = true;
-        let store = Arc::clone(&fleet.engine.store);
+        let store = Arc::clone(&runtime.engine.store);
         work.push(Box::pin(async move {
             let saved = store.save_notified(&lines).await;
             Done::Saved(lines, saved)

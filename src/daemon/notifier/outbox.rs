@@ -8,10 +8,10 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::compose::compose;
-use crate::fleet::{Current, Fleet};
 use crate::model::{Change, ReceiverId};
 use crate::notify::{Dispatch, Ledger, Notice, Receiver, Undelivered, Way};
 use crate::retry::{Limits, Round};
+use crate::runtime::{Runtime, RuntimeHandle};
 use crate::telemetry::event;
 use crate::telemetry::metrics::{Metrics, RECEIVER};
 
@@ -62,8 +62,8 @@ impl Outcome {
 }
 
 impl Outbox {
-    pub fn new(id: ReceiverId, fleet: &Fleet) -> Self {
-        let metrics = Arc::clone(&fleet.engine.metrics);
+    pub fn new(id: ReceiverId, runtime: &Runtime) -> Self {
+        let metrics = Arc::clone(&runtime.engine.metrics);
         Self {
             ledger: Ledger::new(id),
             loaded: false,
@@ -74,16 +74,16 @@ impl Outbox {
     }
 
     /// Takes note of a change.
-    pub fn happened(&mut self, change: &Change, receiver: &Receiver, fleet: &Fleet) {
+    pub fn happened(&mut self, change: &Change, receiver: &Receiver, runtime: &Runtime) {
         if !self.ledger.happened(change.clone(), &receiver.terms) {
-            self.dropped(1, receiver, fleet);
+            self.dropped(1, receiver, runtime);
         }
     }
 
     /// Takes note that changes came faster than they could be told.
-    pub fn dropped(&mut self, count: u64, receiver: &Receiver, fleet: &Fleet) {
+    pub fn dropped(&mut self, count: u64, receiver: &Receiver, runtime: &Runtime) {
         let id = receiver.id.as_str();
-        fleet.engine.metrics.notifications(id, "dropped", count);
+        runtime.engine.metrics.notifications(id, "dropped", count);
         if !std::mem::replace(&mut self.dropping, true) {
             tracing::warn!(
                 event = event::NOTIFICATION_DROPPED,
@@ -98,7 +98,7 @@ impl Outbox {
     pub fn next(
         &mut self,
         receiver: &Arc<Receiver>,
-        current: &Arc<Current>,
+        handle: &Arc<RuntimeHandle>,
         leaving: bool,
     ) -> Option<BoxFuture<'static, Outcome>> {
         if Instant::now() < self.not_before && !leaving {
@@ -107,17 +107,17 @@ impl Outbox {
         let most = receiver.format.most;
         let dispatch = self.ledger.next(&receiver.terms, most, Utc::now())?;
         self.dropping &= self.ledger.waiting() > 0;
-        let (way, current) = (Arc::clone(&self.way), Arc::clone(current));
+        let (way, handle) = (Arc::clone(&self.way), Arc::clone(handle));
         let id = receiver.id.clone();
         if most > 1 {
             self.not_before = Instant::now() + GATHER;
         }
         Some(Box::pin(async move {
-            let fleet = current.load();
-            let metrics = Arc::clone(&fleet.engine.metrics);
-            let notice = compose(&dispatch, &fleet).await;
-            drop(fleet);
-            let outcome = tell(&id, &dispatch, &notice, &way, &current).await;
+            let runtime = handle.load();
+            let metrics = Arc::clone(&runtime.engine.metrics);
+            let notice = compose(&dispatch, &runtime).await;
+            drop(runtime);
+            let outcome = tell(&id, &dispatch, &notice, &way, &handle).await;
             if outcome != Outcome::Moot {
                 metrics.notifications(id.as_str(), outcome.as_str(), 1);
             }
@@ -143,7 +143,7 @@ async fn tell(
     dispatch: &Dispatch,
     notice: &Notice,
     way: &Way,
-    current: &Current,
+    handle: &RuntimeHandle,
 ) -> Outcome {
     let mut round = Round::begin(RETRY);
     let said = Said {
@@ -152,7 +152,7 @@ async fn tell(
         subject: notice.about[0].subject.to_string(),
     };
     loop {
-        let receiver = current.load().receivers.get(id).cloned();
+        let receiver = handle.load().receivers.get(id).cloned();
         let Some(receiver) = receiver.filter(|_| !dispatch.is_moot()) else {
             return Outcome::Moot;
         };
@@ -175,7 +175,7 @@ async fn tell(
         if attempt == 1 {
             said.retrying(&error, wait);
         }
-        retried(&current.load().engine.metrics);
+        retried(&handle.load().engine.metrics);
         tokio::time::sleep(wait).await;
     }
 }

@@ -5,14 +5,14 @@
 
 mod announce;
 mod credential;
-mod current;
 mod error;
-mod held;
+mod handle;
 mod lists;
-mod passes;
 mod provider;
 mod readers;
 mod receivers;
+mod schedule;
+mod sync;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
@@ -22,9 +22,9 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-pub use self::current::Current;
-pub use self::error::FleetError;
-pub use self::passes::PANICKED;
+pub use self::error::RuntimeError;
+pub use self::handle::RuntimeHandle;
+pub use self::sync::PANICKED;
 
 use self::credential::references;
 use self::readers::Readers;
@@ -66,7 +66,7 @@ const WORKSPACE_PLACES: usize = 16;
 
 /// What a fleet is built on.
 #[derive(Clone)]
-pub struct Ground {
+pub struct RuntimeContext {
     /// The state.
     pub store: Arc<dyn StateStore>,
     /// Which keys this process may work on.
@@ -90,7 +90,7 @@ pub struct Ground {
 }
 
 /// Everything a configuration asks for.
-pub struct Fleet {
+pub struct Runtime {
     /// The configuration it was built from.
     pub config: Arc<Config>,
     /// What looks at keys.
@@ -108,19 +108,19 @@ pub struct Fleet {
     gone: BTreeMap<KeyId, Weak<Unit>>,
 }
 
-impl Fleet {
+impl Runtime {
     /// Makes what `config` asks for, taking over from `old` what did not change.
     ///
     /// # Errors
-    /// [`FleetError`]; nothing was started then.
+    /// [`RuntimeError`]; nothing was started then.
     pub fn build(
         config: Arc<Config>,
-        ground: &Ground,
+        context: &RuntimeContext,
         old: Option<&Self>,
-    ) -> Result<Self, FleetError> {
+    ) -> Result<Self, RuntimeError> {
         let mut builder = Builder {
             config: &config,
-            ground,
+            context,
             old,
             sources: BTreeMap::new(),
             lanes: BTreeMap::new(),
@@ -129,22 +129,22 @@ impl Fleet {
             builder.source(id)?;
         }
         let flashback = builder.flashback()?;
-        let provider = provider::provider(&config, &ground.metrics, old);
+        let provider = provider::provider(&config, &context.metrics, old);
         let receivers = receivers::receivers(&builder);
         let (sources, lanes) = (builder.sources, builder.lanes);
         let engine = Arc::new(Engine {
-            store: Arc::clone(&ground.store),
-            holdings: Arc::clone(&ground.holdings),
+            store: Arc::clone(&context.store),
+            holdings: Arc::clone(&context.holdings),
             lists: lists::lists(&flashback, old),
             flashback,
             provider,
-            fingerprinter: ground.fingerprinter.clone(),
-            metrics: Arc::clone(&ground.metrics),
-            checks: Arc::clone(&ground.checks),
+            fingerprinter: context.fingerprinter.clone(),
+            metrics: Arc::clone(&context.metrics),
+            checks: Arc::clone(&context.checks),
             rules: Rules {
                 resync: config.resync,
                 refused: config.refused,
-                since: ground.since,
+                since: context.since,
             },
             edited: match old {
                 Some(old) => Arc::clone(&old.engine.edited),
@@ -154,9 +154,9 @@ impl Fleet {
                 Some(old) => Arc::clone(&old.engine.told_unsupported),
                 None => Arc::default(),
             },
-            changes: ground.changes.clone(),
+            changes: context.changes.clone(),
             retry: config.retry,
-            stop: ground.stop.clone(),
+            stop: context.stop.clone(),
         });
         let enabled = || config.keys.values().filter(|key| key.enabled);
         let workspaces: BTreeSet<_> = enabled().map(|key| &key.settings.workspace_id).collect();
@@ -240,15 +240,15 @@ impl Fleet {
 
 struct Builder<'a> {
     config: &'a Config,
-    ground: &'a Ground,
-    old: Option<&'a Fleet>,
+    context: &'a RuntimeContext,
+    old: Option<&'a Runtime>,
     sources: BTreeMap<SourceId, Arc<dyn Source>>,
     lanes: BTreeMap<String, LaneView>,
 }
 
 impl Builder<'_> {
     /// Makes a source, those it takes credentials from first. The configuration has no cycles.
-    fn source(&mut self, id: &SourceId) -> Result<Arc<dyn Source>, FleetError> {
+    fn source(&mut self, id: &SourceId) -> Result<Arc<dyn Source>, RuntimeError> {
         if let Some(source) = self.sources.get(id) {
             return Ok(Arc::clone(source));
         }
@@ -286,14 +286,14 @@ impl Builder<'_> {
         &mut self,
         id: &SourceId,
         config: &SourceConfig,
-    ) -> Result<Arc<dyn Source>, FleetError> {
+    ) -> Result<Arc<dyn Source>, RuntimeError> {
         let lane = self.lane(
             id.as_str(),
             Some(config.max_rps),
             failpoint::interval("FLASHBACK_ROTATOR_SOURCE_TIMEOUT_MS", SOURCE_TIMEOUT),
             SOURCE_PLACES,
         );
-        let fingerprinter = self.ground.fingerprinter.clone();
+        let fingerprinter = self.context.fingerprinter.clone();
         Ok(match &config.kind {
             SourceKind::Vault(vault) => {
                 let credentials = VaultCredentials::resolve(
@@ -303,7 +303,7 @@ impl Builder<'_> {
                 );
                 let source =
                     VaultSource::new(id.clone(), vault.clone(), credentials, fingerprinter, lane);
-                let source = source.map_err(|error| FleetError::Source {
+                let source = source.map_err(|error| RuntimeError::Source {
                     id: id.clone(),
                     error,
                 })?;
@@ -322,7 +322,7 @@ impl Builder<'_> {
         })
     }
 
-    fn flashback(&mut self) -> Result<Arc<dyn Flashback>, FleetError> {
+    fn flashback(&mut self) -> Result<Arc<dyn Flashback>, RuntimeError> {
         if let Some(old) = self.old
             && old.config.flashback == self.config.flashback
             && self.same_retry()
@@ -348,14 +348,14 @@ impl Builder<'_> {
         let lane = self.lane(FLASHBACK, None, timeout, FLASHBACK_PLACES);
         let (base, replica) = (
             &self.config.flashback.base_url,
-            self.ground.replica.as_deref(),
+            self.context.replica.as_deref(),
         );
         let client = Client::of_replica(base, auth, Arc::new(lane), replica);
-        Ok(Arc::new(client.map_err(FleetError::Flashback)?))
+        Ok(Arc::new(client.map_err(RuntimeError::Flashback)?))
     }
 
     /// Whether the sources that Flashback's own credentials come from, if any, are the same objects.
-    fn same_references(&self, old: &Fleet) -> bool {
+    fn same_references(&self, old: &Runtime) -> bool {
         let references = self.config.flashback.auth.references();
         references.into_iter().all(|reference| {
             let SecretRef::Source { source, .. } = reference else {
@@ -388,12 +388,12 @@ impl Builder<'_> {
             places,
             retry: self.config.retry,
         };
-        let ground = self.ground;
+        let context = self.context;
         let lane = Lane::new(
             service,
             terms,
-            Arc::clone(&ground.metrics),
-            Arc::clone(&ground.outages),
+            Arc::clone(&context.metrics),
+            Arc::clone(&context.outages),
         );
         self.lanes.insert(service.to_owned(), lane.view());
         lane

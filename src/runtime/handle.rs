@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::Fleet;
+use super::Runtime;
 use crate::engine::{Next, Unit};
 use crate::model::{KeyId, Order};
 use crate::scheduler::{Looked, Looker, is_served, pace};
@@ -17,28 +17,28 @@ use crate::scheduler::{Looked, Looker, is_served, pace};
 const AFTER_ANOTHER: Duration = Duration::from_secs(1);
 
 /// The fleet of the moment, as the scheduler and the commands see it.
-pub struct Current {
-    fleet: ArcSwap<Fleet>,
+pub struct RuntimeHandle {
+    runtime: ArcSwap<Runtime>,
     stateless: AtomicBool,
 }
 
-impl Current {
+impl RuntimeHandle {
     /// Begins with this one.
-    pub fn new(fleet: Fleet) -> Self {
+    pub fn new(runtime: Runtime) -> Self {
         Self {
-            fleet: ArcSwap::from_pointee(fleet),
+            runtime: ArcSwap::from_pointee(runtime),
             stateless: AtomicBool::new(false),
         }
     }
 
     /// The fleet of the moment.
-    pub fn load(&self) -> Arc<Fleet> {
-        self.fleet.load_full()
+    pub fn load(&self) -> Arc<Runtime> {
+        self.runtime.load_full()
     }
 
     /// Puts another in its place. Looks under way end on the one they began with.
-    pub fn replace(&self, fleet: Fleet) {
-        self.fleet.store(Arc::new(fleet));
+    pub fn replace(&self, runtime: Runtime) {
+        self.runtime.store(Arc::new(runtime));
     }
 
     /// Whether the state is known to be away: no look would come to anything, and each would say so.
@@ -49,19 +49,19 @@ impl Current {
 }
 
 #[async_trait]
-impl Looker for Current {
+impl Looker for RuntimeHandle {
     async fn look(
         &self,
         key: &KeyId,
         planned: Option<DateTime<Utc>>,
         occurrence: Option<DateTime<Utc>>,
     ) -> Looked {
-        let fleet = self.load();
+        let runtime = self.load();
         let at_rest = |well| Looked {
             again_in: None,
             well,
         };
-        let Some(unit) = fleet.units.get(key) else {
+        let Some(unit) = runtime.units.get(key) else {
             return at_rest(true);
         };
         if self.stateless.load(Ordering::Relaxed) {
@@ -76,11 +76,11 @@ impl Looker for Current {
             };
         };
         if let Some(occurrence) = occurrence
-            && served_by_another(&fleet, unit, occurrence).await
+            && served_by_another(&runtime, unit, occurrence).await
         {
             return at_rest(true);
         }
-        let look = fleet
+        let look = runtime
             .engine
             .look(unit, &mut turn, Order::None, planned)
             .await;
@@ -90,12 +90,12 @@ impl Looker for Current {
         };
         if let Some(at) = next {
             let interval = pace(&unit.config.check, at);
-            fleet.engine.metrics.next_check(key, at, interval);
+            runtime.engine.metrics.next_check(key, at, interval);
         }
-        if !self.load().units.contains_key(key) || !fleet.engine.holdings.has(key) {
+        if !self.load().units.contains_key(key) || !runtime.engine.holdings.has(key) {
             // It left the configuration meanwhile, or is another replica's: its series must not come
             // back with this.
-            fleet.retire_key(key);
+            runtime.retire_key(key);
         }
         let again_in = match look.next {
             Next::OnSchedule => None,
@@ -110,11 +110,11 @@ impl Looker for Current {
 
 /// Whether there is nothing to do for an occurrence of the key's cron line, because the replica that
 /// had it before has looked at it then.
-async fn served_by_another(fleet: &Fleet, unit: &Unit, occurrence: DateTime<Utc>) -> bool {
-    if !fleet.engine.holdings.is_shared() {
+async fn served_by_another(runtime: &Runtime, unit: &Unit, occurrence: DateTime<Utc>) -> bool {
+    if !runtime.engine.holdings.is_shared() {
         return false;
     }
-    let Ok(record) = fleet.engine.store.load(&unit.key).await else {
+    let Ok(record) = runtime.engine.store.load(&unit.key).await else {
         return false;
     };
     let look = &record.look;

@@ -7,7 +7,7 @@ use crate::source::SourceError;
 /// Something in a valid configuration that cannot be made: a certificate file that cannot be
 /// read, say.
 #[derive(Debug, thiserror::Error)]
-pub enum FleetError {
+pub enum RuntimeError {
     /// A source cannot be made.
     #[error("source `{id}`: {error}")]
     Source {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::Fleet;
+use super::Runtime;
 use crate::engine::{Turn, Unit};
 use crate::model::KeyId;
 use crate::scheduler::{First, Scheduled};
 
-impl Fleet {
+impl Runtime {
     /// When each key that this process holds is looked at; `first` says it of those that come anew.
     pub fn schedule(&self, first: impl Fn(&KeyId) -> First) -> Vec<Scheduled> {
         let held = self.engine.holdings.keys();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Fleet;
+use super::Runtime;
 use crate::config::{Config, SourceKind};
 use crate::telemetry::metrics::Metrics;
 use crate::verify::{Prober, Provider};
@@ -11,7 +11,7 @@ use crate::verify::{Prober, Provider};
 pub(super) fn provider(
     config: &Config,
     metrics: &Arc<Metrics>,
-    old: Option<&Fleet>,
+    old: Option<&Runtime>,
 ) -> Arc<dyn Provider> {
     let region = aws_region(config);
     if let Some(old) = old

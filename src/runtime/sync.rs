@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 
-use super::Fleet;
+use super::Runtime;
 use crate::engine::row::Row;
 use crate::model::{KeyId, Order};
 use crate::state::StateError;
@@ -18,7 +18,7 @@ const SYNC_AT_ONCE: usize = 128;
 /// What is said of a key whose look panicked.
 pub const PANICKED: &str = "the look at it panicked: this is a bug, please report it";
 
-impl Fleet {
+impl Runtime {
     /// One pass over the keys that `keys` names, with what is wanted of them: each is looked at
     /// until its round of tries is over and what was pushed has proven itself or not. `each` is
     /// called as each is done.

@@ -2,12 +2,12 @@
 
 use chrono::Utc;
 
-use super::Fleet;
+use super::Runtime;
 use crate::engine::Unit;
 use crate::model::{KeyId, SourceId, WorkspaceId};
 use crate::scheduler::pace;
 
-impl Fleet {
+impl Runtime {
     /// Tells the metrics which keys there are, in place of `old`'s: one that is never looked at
     /// must show, too.
     pub fn announce(&self, old: Option<&Self>) {

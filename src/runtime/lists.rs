@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::Fleet;
+use super::Runtime;
 use crate::engine::Lists;
 use crate::flashback::Flashback;
 
 /// Takes over the old ones where they are of the same Flashback, seen by the same account.
-pub(super) fn lists(flashback: &Arc<dyn Flashback>, old: Option<&Fleet>) -> Arc<Lists> {
+pub(super) fn lists(flashback: &Arc<dyn Flashback>, old: Option<&Runtime>) -> Arc<Lists> {
     match old {
         Some(old) if Arc::ptr_eq(flashback, &old.engine.flashback) => Arc::clone(&old.engine.lists),
         _ => Arc::default(),
