@@ -28,7 +28,7 @@ use chrono::{DateTime, Utc};
 use clap::Parser;
 use flashback_rotator::config::{Check, KeyConfig, VerifyConfig};
 use flashback_rotator::document::FieldMap;
-use flashback_rotator::engine::{Changes, Engine, Lists, Unit};
+use flashback_rotator::engine::{Changes, Engine, Lists, ManagedKey};
 use flashback_rotator::lane::{Lane, Terms};
 use flashback_rotator::lease::Holdings;
 use flashback_rotator::model::{AiType, KeyId, Origin, Settings, SourceId, Version, WorkspaceId};
@@ -249,16 +249,16 @@ async fn eyes(
         version: Version::numbered(1, "2026-11-01T00:00:00Z"),
         written_at: Utc::now(),
     });
-    let mut units = HashMap::new();
+    let mut managed_keys = HashMap::new();
     let places = Arc::new(Semaphore::new(16));
     for (key, config) in configs {
-        let unit = Unit::new(
+        let managed = ManagedKey::new(
             key.clone(),
             Arc::clone(config),
             Arc::clone(&source) as _,
             Arc::clone(&places),
         );
-        units.insert(key.clone(), Arc::new(unit));
+        managed_keys.insert(key.clone(), Arc::new(managed));
     }
     let target = configs.iter().map(|(_, config)| Arc::clone(config));
     let target = target.collect();
@@ -283,7 +283,7 @@ async fn eyes(
             told_unsupported: Arc::default(),
             holdings: Arc::new(Holdings::alone()),
         },
-        units,
+        managed_keys,
         looks: AtomicU64::new(0),
     }
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use flashback_rotator::config::KeyConfig;
 use flashback_rotator::document::Document;
-use flashback_rotator::engine::{Engine, Next, Unit};
+use flashback_rotator::engine::{Engine, ManagedKey, Next};
 use flashback_rotator::flashback::{
     Account, Flashback, FlashbackError, Listing, Update, Validation,
 };
@@ -264,7 +264,7 @@ impl StateStore for Map {
 /// What the daemon does when a key is woken, and a count of it.
 pub struct Eyes {
     pub engine: Engine,
-    pub units: HashMap<KeyId, Arc<Unit>>,
+    pub managed_keys: HashMap<KeyId, Arc<ManagedKey>>,
     pub looks: AtomicU64,
 }
 
@@ -276,14 +276,14 @@ impl Looker for Eyes {
         planned: Option<DateTime<Utc>>,
         _: Option<DateTime<Utc>>,
     ) -> Looked {
-        let unit = &self.units[key];
-        let mut turn = unit.turn().await;
+        let managed = &self.managed_keys[key];
+        let mut guard = managed.guard().await;
         let look = self
             .engine
-            .look(unit, &mut turn, Order::None, planned)
+            .look(managed, &mut guard, Order::None, planned)
             .await;
         if let Some(at) = planned {
-            let interval = pace(&unit.config.check, at);
+            let interval = pace(&managed.config.check, at);
             self.engine.metrics.next_check(key, at, interval);
         }
         self.looks.fetch_add(1, Ordering::Relaxed);

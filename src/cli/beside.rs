@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{End, fail, say, warn};
 use crate::config::{self, Config, Loaded, Report, StateConfig};
-use crate::engine::row::Row;
+use crate::engine::report::KeyReport;
 use crate::model::Daemons;
 use crate::state::{self, Request, RequestState, StateStore};
 
@@ -87,7 +87,7 @@ pub enum Answer {
     /// The rows.
     Done {
         /// One for each key.
-        keys: Vec<Row>,
+        keys: Vec<KeyReport>,
     },
     /// It cannot.
     Not {
@@ -100,7 +100,7 @@ pub enum Answer {
 ///
 /// # Errors
 /// It was said why there is no answer.
-pub async fn ask(store: &dyn StateStore, request: &Request) -> Result<Vec<Row>, End> {
+pub async fn ask(store: &dyn StateStore, request: &Request) -> Result<Vec<KeyReport>, End> {
     let id = store.submit(request).await.map_err(fail)?;
     let begun = Instant::now();
     loop {
@@ -126,7 +126,7 @@ async fn runs(store: &dyn StateStore) -> Result<bool, End> {
 }
 
 /// The rows of a daemon's answer.
-pub fn rows_of(answer: &str) -> Result<Vec<Row>, End> {
+pub fn rows_of(answer: &str) -> Result<Vec<KeyReport>, End> {
     match serde_json::from_str(answer) {
         Ok(Answer::Done { keys }) => Ok(keys),
         Ok(Answer::Not { error }) => Err(fail(format!("the daemon: {error}"))),

@@ -13,7 +13,7 @@ use crate::config;
 use crate::credential::Plain;
 use crate::daemon::eyes::Watch;
 use crate::engine::Changes;
-use crate::engine::row::Row;
+use crate::engine::report::KeyReport;
 use crate::flashback::Flashback as _;
 use crate::flashback::client::{Auth, Client};
 use crate::flashback::sandbox::{Operation, Options, Rule, Sandbox, sha256_hex};
@@ -172,7 +172,7 @@ impl Stage {
             "every key looked at again, nothing pushed",
         );
         let records = rotator.store.load_all().await.map_err(text)?;
-        let rows = Row::of_records(&rotator.runtime.load().config.keys, records);
+        let rows = KeyReport::of_records(&rotator.runtime.load().config.keys, records);
         desk::print(format!("\n{}", status::keys(&rows, Utc::now(), true)));
         rotator.stop().await;
         Ok(())

@@ -11,7 +11,7 @@ use super::{End, beside, fail, say, wrong};
 use crate::config::{self, Config, Loaded};
 use crate::daemon::state::State;
 use crate::engine::Changes;
-use crate::engine::row::Row;
+use crate::engine::report::KeyReport;
 use crate::lane::Outages;
 use crate::lease::Holdings;
 use crate::model::KeyId;
@@ -141,7 +141,7 @@ pub fn print(text: impl std::fmt::Display) {
 }
 
 /// Names each key that failed on stderr; the exit code that follows.
-pub fn end_of(rows: &[Row]) -> End {
+pub fn end_of(rows: &[KeyReport]) -> End {
     let mut end = End::Done;
     for row in rows {
         if let Some(error) = &row.error {

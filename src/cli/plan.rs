@@ -9,7 +9,7 @@ use super::beside::{self, Basis};
 use super::table::{self, Table};
 use super::{End, desk, fail};
 use crate::config::Config;
-use crate::engine::row::{self, Row};
+use crate::engine::report::{self, KeyReport};
 use crate::model::Action;
 use crate::state::sqlite::Sqlite;
 use crate::state::{self, Request};
@@ -41,14 +41,14 @@ async fn plan(path: Option<&Path>, args: &Args) -> Result<End, End> {
         }
     };
     if args.json {
-        desk::print(row::document(&rows));
+        desk::print(report::document(&rows));
     } else {
         desk::print(render(&rows));
     }
     Ok(desk::end_of(&rows))
 }
 
-async fn by_configuration(config: Config) -> Result<Vec<Row>, End> {
+async fn by_configuration(config: Config) -> Result<Vec<KeyReport>, End> {
     desk::quiet_log(&config)?;
     let store = match state::open_beside(&config.state).await.map_err(fail)? {
         Some(store) => store,
@@ -69,7 +69,7 @@ async fn by_configuration(config: Config) -> Result<Vec<Row>, End> {
 }
 
 /// The table of `plan` and `sync`.
-pub fn render(rows: &[Row]) -> String {
+pub fn render(rows: &[KeyReport]) -> String {
     let mut table = Table::new(&["KEY", "ACTION", "VERSION", "CONFIGURATION", "WHY"]);
     for row in rows {
         table.row([

@@ -11,7 +11,7 @@ use super::work::{Limit, STOPPED_AT_ONCE, pass, patience, rows_of, second_signal
 use super::{End, desk, fail, table};
 use crate::config::{Config, PostgresConfig};
 use crate::daemon::state::State;
-use crate::engine::row::Row;
+use crate::engine::report::KeyReport;
 use crate::model::KeyId;
 use crate::sharing::Sharer;
 use crate::sharing::command::{Asked, Hired, all_held, any_daemon, ask};
@@ -30,7 +30,7 @@ pub async fn carry_out(
     postgres: &PostgresConfig,
     request: &Request,
     timeout: Option<Duration>,
-) -> Result<Vec<Row>, End> {
+) -> Result<Vec<KeyReport>, End> {
     let store = Postgres::open(postgres).await.map_err(fail)?;
     let store = Arc::new(store);
     let (asked, _) = request.parts();
@@ -40,9 +40,9 @@ pub async fn carry_out(
     };
     let (enabled, disabled): (Vec<KeyId>, Vec<KeyId>) =
         asked.into_iter().partition(|key| config.keys[key].enabled);
-    let disabled: Vec<Row> = disabled
+    let disabled: Vec<KeyReport> = disabled
         .iter()
-        .map(|key| Row::disabled(key, &config.keys[key]))
+        .map(|key| KeyReport::disabled(key, &config.keys[key]))
         .collect();
     let mut rows = if enabled.is_empty() {
         Vec::new()
@@ -71,7 +71,7 @@ async fn by_the_replicas(
     (store, lease): (&Postgres, Duration),
     request: &Request,
     keys: &[KeyId],
-) -> Result<Vec<Row>, End> {
+) -> Result<Vec<KeyReport>, End> {
     // Each replica takes those it holds.
     let request = match request {
         Request::Sync {
@@ -121,7 +121,7 @@ async fn alone(
     request: &Request,
     keys: BTreeSet<KeyId>,
     timeout: Option<Duration>,
-) -> Result<Vec<Row>, End> {
+) -> Result<Vec<KeyReport>, End> {
     let Some(shared) = &state.shared else {
         return Err(fail("the state is not shared"));
     };
@@ -161,7 +161,7 @@ async fn alone(
         rows.extend(
             others
                 .iter()
-                .map(|key| Row::failed(key, &config[key], elsewhere)),
+                .map(|key| KeyReport::failed(key, &config[key], elsewhere)),
         );
         rows
     };

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{End, desk, fail, table, work};
-use crate::engine::row::Row;
+use crate::engine::report::KeyReport;
 use crate::state::{self, Request};
 
 /// What `rollback` takes.
@@ -41,7 +41,7 @@ async fn rollback(path: Option<&Path>, args: &Args) -> Result<End, End> {
         && let Some(store) = state::open_beside(&state).await.map_err(fail)?
     {
         let record = store.load(&key).await.map_err(fail)?;
-        if let Some(words) = stands(&Row::of_record(&key, &settings, &record)) {
+        if let Some(words) = stands(&KeyReport::of_record(&key, &settings, &record)) {
             desk::print(format_args!("\n{words}"));
         }
     }
@@ -49,7 +49,7 @@ async fn rollback(path: Option<&Path>, args: &Args) -> Result<End, End> {
 }
 
 /// What came of it: which version is live, which is held, and how to release it.
-fn stands(row: &Row) -> Option<String> {
+fn stands(row: &KeyReport) -> Option<String> {
     let key = &row.key;
     let live = table::plain(row.version.as_deref()?);
     let held = row.standing.as_ref()?.held_version.as_deref()?;

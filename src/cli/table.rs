@@ -10,7 +10,7 @@ use std::fmt;
 
 use anstyle::{AnsiColor, Style};
 
-use crate::engine::row::State;
+use crate::engine::report::State;
 use crate::model::Action;
 use crate::terminal::{columns, width, wrapped};
 use crate::words::is_invisible;

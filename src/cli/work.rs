@@ -15,7 +15,7 @@ use super::{End, beside, desk, fail, replicas, say, table};
 use crate::config::{Config, StateConfig};
 use crate::daemon::state::holder;
 use crate::engine::STOPPED;
-use crate::engine::row::{self, Row};
+use crate::engine::report::{self, KeyReport};
 use crate::model::{KeyId, Order};
 use crate::runtime::Runtime;
 use crate::state::sqlite::{DAEMON, Sqlite};
@@ -41,7 +41,7 @@ pub async fn carry_out(
     request: &Request,
     timeout: Option<Duration>,
     json: bool,
-) -> Result<(End, Vec<Row>), End> {
+) -> Result<(End, Vec<KeyReport>), End> {
     desk::quiet_log(&config)?;
     let rows = match config.state.clone() {
         StateConfig::Postgres(postgres) => {
@@ -59,7 +59,7 @@ pub async fn carry_out(
         },
     };
     if json {
-        desk::print(row::document(&rows));
+        desk::print(report::document(&rows));
     } else {
         desk::print(render(&rows));
     }
@@ -71,7 +71,7 @@ async fn alone(
     store: Arc<Sqlite>,
     request: &Request,
     timeout: Option<Duration>,
-) -> Result<Vec<Row>, End> {
+) -> Result<Vec<KeyReport>, End> {
     let (keys, order) = request.parts();
     let stop = CancellationToken::new();
     let runtime = desk::runtime(config, store.clone(), Arc::new(desk::OnStderr), &stop).await?;
@@ -122,10 +122,10 @@ pub async fn pass(
     stop: &CancellationToken,
     limit: Option<Limit>,
     bar: &ProgressBar,
-) -> Vec<Row> {
-    let done: Mutex<Vec<Row>> = Mutex::default();
+) -> Vec<KeyReport> {
+    let done: Mutex<Vec<KeyReport>> = Mutex::default();
     let so_far = || done.lock().unwrap_or_else(PoisonError::into_inner);
-    let each = |row: &Row| {
+    let each = |row: &KeyReport| {
         so_far().push(row.clone());
         bar.inc(1);
     };
@@ -156,13 +156,13 @@ pub fn patience(request: &Request) -> Option<Duration> {
 }
 
 /// Returns the rows of keys that nobody has answered for in time.
-pub fn unanswered(request: &Request, config: &Config, asked: &[KeyId]) -> Vec<Row> {
+pub fn unanswered(request: &Request, config: &Config, asked: &[KeyId]) -> Vec<KeyReport> {
     let within = request.answer_within().unwrap_or_default();
     let late = format!(
         "no answer within {}: the request waits in the state, and `status` shows what comes of it",
         format_duration(within)
     );
-    let row = |key: &KeyId| Row::failed(key, &config.keys[key], &late);
+    let row = |key: &KeyId| KeyReport::failed(key, &config.keys[key], &late);
     asked.iter().map(row).collect()
 }
 
@@ -194,7 +194,7 @@ async fn by_the_daemon(
     config: &Config,
     path: &Path,
     request: &Request,
-) -> Result<Vec<Row>, End> {
+) -> Result<Vec<KeyReport>, End> {
     let (keys, _) = request.parts();
     let Some(store) = Sqlite::open_beside(path).map_err(fail)? else {
         return Err(fail(format!("the state {} went away", path.display())));
@@ -236,7 +236,7 @@ async fn by_the_daemon(
 }
 
 /// The rows of a daemon's answer, one for each key that was asked for.
-pub fn rows_of(answer: &str, config: &Config, asked: &[KeyId]) -> Result<Vec<Row>, End> {
+pub fn rows_of(answer: &str, config: &Config, asked: &[KeyId]) -> Result<Vec<KeyReport>, End> {
     let mut rows = beside::rows_of(answer)?;
     let missing: Vec<_> = asked
         .iter()
@@ -244,7 +244,7 @@ pub fn rows_of(answer: &str, config: &Config, asked: &[KeyId]) -> Result<Vec<Row
         .collect();
     rows.extend(missing.into_iter().map(|key| {
         let unknown = "the daemon does not know it yet: it has not loaded this configuration";
-        Row::failed(key, &config.keys[key], unknown)
+        KeyReport::failed(key, &config.keys[key], unknown)
     }));
     rows.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(rows)

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::eyes::DaemonEyes;
 use crate::engine::STOPPED;
-use crate::engine::row::{self, Row};
+use crate::engine::report::{self, KeyReport};
 use crate::failpoint;
 use crate::model::{KeyId, Order};
 use crate::runtime::{PANICKED, RuntimeHandle};
@@ -110,7 +110,7 @@ impl Desk {
         let holdings = &runtime.engine.holdings;
         for row in rows
             .iter()
-            .filter(|row| !runtime.units.contains_key(&row.key) || !holdings.has(&row.key))
+            .filter(|row| !runtime.managed_keys.contains_key(&row.key) || !holdings.has(&row.key))
         {
             // It left the configuration meanwhile, or is another replica's: its series must not come
             // back with this.
@@ -129,18 +129,18 @@ impl Desk {
     }
 
     /// How keys stand by the configuration in force.
-    async fn standing(&self, keys: &[KeyId]) -> Result<Vec<Row>, StateError> {
+    async fn standing(&self, keys: &[KeyId]) -> Result<Vec<KeyReport>, StateError> {
         let runtime = self.runtime.load();
         let records = runtime.engine.store.load_all().await?;
-        let mut rows = Row::of_records(&runtime.config.keys, records);
+        let mut rows = KeyReport::of_records(&runtime.config.keys, records);
         rows.retain(|row| keys.is_empty() || keys.contains(&row.key));
         Ok(rows)
     }
 
-    fn failed(&self, keys: &[KeyId], error: &str) -> Vec<Row> {
+    fn failed(&self, keys: &[KeyId], error: &str) -> Vec<KeyReport> {
         let runtime = self.runtime.load();
         let named = runtime.named(keys);
-        let row = |key: &KeyId| Row::failed(key, &runtime.config.keys[key], error);
+        let row = |key: &KeyId| KeyReport::failed(key, &runtime.config.keys[key], error);
         named.iter().map(row).collect()
     }
 
@@ -151,14 +151,14 @@ impl Desk {
         keys: &[KeyId],
         order: Order,
         mut within: Option<Duration>,
-    ) -> Vec<Row> {
+    ) -> Vec<KeyReport> {
         failpoint::reach("request_taken");
         let begun = Instant::now();
-        let done: Mutex<Vec<Row>> = Mutex::default();
+        let done: Mutex<Vec<KeyReport>> = Mutex::default();
         let so_far = || done.lock().unwrap_or_else(PoisonError::into_inner);
         let runtime = self.runtime.load();
         let total = u32::try_from(runtime.named(keys).len()).unwrap_or(u32::MAX);
-        let each = |row: &Row| so_far().push(row.clone());
+        let each = |row: &KeyReport| so_far().push(row.clone());
         let sync = runtime.sync(keys, order, &each);
         tokio::pin!(sync);
         loop {
@@ -186,8 +186,8 @@ impl Desk {
     }
 
     /// Somebody waits for it as long as this process lives, so it is not given up before.
-    async fn answer(&self, id: RequestId, rows: &[Row]) {
-        let document = row::document(rows).to_string();
+    async fn answer(&self, id: RequestId, rows: &[KeyReport]) {
+        let document = report::document(rows).to_string();
         let mut failing = false;
         loop {
             // So that a `status` after this shows what was found; an answer must not fail over it.
@@ -207,7 +207,7 @@ impl Desk {
 }
 
 /// Checks whether the work on a key was broken off, because the process is to stop or has lost the key.
-fn is_broken_off(row: &Row) -> bool {
+fn is_broken_off(row: &KeyReport) -> bool {
     let error = row.error.as_deref();
     error == Some(STOPPED) || error == Some(&*StateError::Lost.to_string())
 }

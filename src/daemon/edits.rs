@@ -119,10 +119,10 @@ impl EditWatch {
         self.without.retain(|_, until| *until > now);
         let held = |key: &KeyId| runtime.engine.holdings.has(key);
         let workspaces: BTreeSet<WorkspaceId> = runtime
-            .units
+            .managed_keys
             .iter()
             .filter(|(key, _)| held(key))
-            .map(|(_, unit)| unit.config.settings.workspace_id.clone())
+            .map(|(_, managed)| managed.config.settings.workspace_id.clone())
             .filter(|workspace| !self.without.contains_key(workspace))
             .filter(|workspace| !self.asking.contains(workspace))
             .collect();
@@ -200,8 +200,9 @@ impl EditWatch {
         let Ok(edited) = runtime.engine.store.edited().await else {
             return;
         };
-        let ours =
-            |key: &KeyId| runtime.units.contains_key(key) && runtime.engine.holdings.has(key);
+        let ours = |key: &KeyId| {
+            runtime.managed_keys.contains_key(key) && runtime.engine.holdings.has(key)
+        };
         let ours: Vec<KeyId> = edited.into_iter().filter(ours).collect();
         if !ours.is_empty() {
             runtime.engine.edited.mark(ours.iter().cloned());

@@ -183,9 +183,12 @@ impl DaemonEyes {
     /// Whether there are keys, and each one's source is away. A source that is away beside others holds nothing up.
     fn every_source_is_away(&self) -> bool {
         let runtime = self.runtime.load();
-        let mut sources = runtime.units.values().map(|unit| unit.source.id().as_str());
+        let mut sources = runtime
+            .managed_keys
+            .values()
+            .map(|managed| managed.source.id().as_str());
         let is_away = |source| runtime.lanes.get(source).is_some_and(|lane| !lane.is_up());
-        !runtime.units.is_empty() && sources.all(is_away)
+        !runtime.managed_keys.is_empty() && sources.all(is_away)
     }
 
     /// Whether the newest configuration is refused.

@@ -130,7 +130,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         config = %path.display(),
         state = %config.state,
         http = %bound,
-        keys = runtime.units.len(),
+        keys = runtime.managed_keys.len(),
         sources = runtime.sources.len(),
         "flashback-rotator is up"
     );

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use url::Url;
 
 use crate::config::{Config, KeyConfig, SourceKind};
-use crate::engine::row::Row;
+use crate::engine::report::KeyReport;
 use crate::http::page::{Key, Replica, Service};
 use crate::lane::LaneView;
 use crate::model::{KeyId, Record};
@@ -21,18 +21,18 @@ pub fn services(runtime: &Runtime) -> Vec<Service> {
         name: "Flashback".to_owned(),
         kind: "Flashback",
         place: host(&runtime.config.flashback.base_url),
-        keys: runtime.units.len(),
+        keys: runtime.managed_keys.len(),
         ..standing(runtime, FLASHBACK)
     };
     let sources = runtime.config.sources.iter().map(|(id, config)| {
         let (kind, place) = kind(&config.kind);
-        let units = runtime.units.values();
+        let managed_keys = runtime.managed_keys.values();
         Service {
             name: id.to_string(),
             kind,
             place,
-            keys: units
-                .filter(|unit| &unit.config.origin.source == id)
+            keys: managed_keys
+                .filter(|managed| &managed.config.origin.source == id)
                 .count(),
             ..standing(runtime, id.as_str())
         }
@@ -106,7 +106,7 @@ pub fn keys(config: &Config, records: Vec<Record>, now: DateTime<Utc>) -> Vec<Ke
         let look = &record.look;
         let held = record.held.as_ref();
         Key {
-            row: Row::of_record(id, config, &record),
+            row: KeyReport::of_record(id, config, &record),
             path: config.origin.path.clone(),
             seen: record.seen.as_ref().map(|seen| seen.label().to_owned()),
             held: held

@@ -134,24 +134,24 @@ impl Reloader {
             return self.rejected(&error.to_string());
         }
         let added = runtime
-            .units
+            .managed_keys
             .keys()
-            .filter(|key| !old.units.contains_key(*key))
+            .filter(|key| !old.managed_keys.contains_key(*key))
             .count();
         let changed: Vec<_> = runtime
-            .units
+            .managed_keys
             .iter()
-            .filter(|(key, unit)| {
-                old.units
+            .filter(|(key, managed)| {
+                old.managed_keys
                     .get(*key)
-                    .is_some_and(|old| old.config != unit.config)
+                    .is_some_and(|old| old.config != managed.config)
             })
             .map(|(key, _)| key.clone())
             .collect();
         let gone: Vec<_> = old
-            .units
+            .managed_keys
             .keys()
-            .filter(|key| !runtime.units.contains_key(*key))
+            .filter(|key| !runtime.managed_keys.contains_key(*key))
             .collect();
         for key in &gone {
             self.context.metrics.forget_key(key);
@@ -161,7 +161,7 @@ impl Reloader {
         tracing::info!(
             event = event::CONFIG_RELOADED,
             reason = why,
-            keys = runtime.units.len(),
+            keys = runtime.managed_keys.len(),
             added,
             changed = changed.len(),
             removed = gone.len(),

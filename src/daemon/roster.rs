@@ -60,8 +60,8 @@ impl Roster {
     async fn waiting(&self, runtime: &Runtime, keys: &[KeyId]) -> Vec<KeyId> {
         let store = &runtime.engine.store;
         let on_a_line = |key: &&KeyId| {
-            let unit = runtime.units.get(*key);
-            unit.is_some_and(|unit| matches!(unit.config.check, Check::Cron(_)))
+            let managed = runtime.managed_keys.get(*key);
+            managed.is_some_and(|managed| matches!(managed.config.check, Check::Cron(_)))
         };
         let keys: Vec<&KeyId> = keys.iter().filter(on_a_line).collect();
         let mut records: HashMap<KeyId, Record> = HashMap::new();
@@ -79,9 +79,14 @@ impl Roster {
         }
         let now = Utc::now();
         let waits = |key: &&&KeyId| {
-            let (unit, record) = (&runtime.units[**key], records.get(**key));
+            let (managed, record) = (&runtime.managed_keys[**key], records.get(**key));
             record.is_some_and(|record| {
-                !is_due(record, &unit.config.settings, &unit.config.origin, now)
+                !is_due(
+                    record,
+                    &managed.config.settings,
+                    &managed.config.origin,
+                    now,
+                )
             })
         };
         keys.iter()
@@ -94,16 +99,16 @@ impl Roster {
 #[async_trait]
 impl Worker for Roster {
     fn configured(&self) -> BTreeSet<KeyId> {
-        self.runtime.load().units.keys().cloned().collect()
+        self.runtime.load().managed_keys.keys().cloned().collect()
     }
 
     fn set_aside(&self, keys: &[KeyId], most: usize) -> Vec<SetAside> {
         let runtime = self.runtime.load();
         let aside = |key: &KeyId| {
-            let turn = runtime.set_aside(key)?;
+            let guard = runtime.set_aside(key)?;
             Some(SetAside {
                 key: key.clone(),
-                turn: turn.map(|turn| Box::new(turn) as Box<dyn Send>),
+                guard: guard.map(|guard| Box::new(guard) as Box<dyn Send>),
             })
         };
         keys.iter().filter_map(aside).take(most).collect()

@@ -18,7 +18,7 @@ use tokio::net::UnixDatagram;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::eyes::DaemonEyes;
-use crate::engine::row::State;
+use crate::engine::report::State;
 use crate::failpoint;
 use crate::http::Eyes as _;
 use crate::lane::LaneView;
@@ -109,12 +109,12 @@ fn status(runtime: &Runtime, note: &str) -> String {
     let mut counts: BTreeMap<State, usize> = BTreeMap::new();
     let mut elsewhere = 0;
     for key in runtime.config.keys.keys() {
-        let unit = runtime.units.get(key);
-        if unit.is_some() && !runtime.engine.holdings.has(key) {
+        let managed = runtime.managed_keys.get(key);
+        if managed.is_some() && !runtime.engine.holdings.has(key) {
             elsewhere += 1;
             continue;
         }
-        let state = unit.map_or(State::Disabled, |unit| unit.seen().state);
+        let state = managed.map_or(State::Disabled, |managed| managed.seen().state);
         *counts.entry(state).or_default() += 1;
     }
     let keys = runtime.config.keys.len();

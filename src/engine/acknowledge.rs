@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use super::pass::Pass;
-use super::{Engine, Fault, Turn, Unit, tell};
+use super::{Engine, Fault, KeyGuard, ManagedKey, tell};
 use crate::failpoint;
 use crate::lane::Failure as _;
 use crate::model::{Record, Told, Version};
@@ -17,8 +17,8 @@ use crate::source::SourceError;
 impl Pass<'_> {
     /// Whether the store may have to be told something, as far as this key alone shows it.
     pub(super) fn may_owe(&self) -> bool {
-        let wants = self.may_tell && self.unit.source.acknowledges();
-        wants && may_be_owed(&self.record, &self.unit.config.origin)
+        let wants = self.may_tell && self.managed.source.acknowledges();
+        wants && may_be_owed(&self.record, &self.managed.config.origin)
     }
 
     /// Tells the store what it is owed. That it cannot be told harms no key: the error is left for
@@ -27,22 +27,22 @@ impl Pass<'_> {
         if !self.may_owe() {
             return Ok(());
         }
-        let (unit, source) = (self.unit, &self.unit.source);
+        let (managed, source) = (self.managed, &self.managed.source);
         let mut others = Vec::new();
-        for key in unit.readers.iter().filter(|key| **key != unit.key) {
+        for key in managed.readers.iter().filter(|key| **key != managed.key) {
             let other = self.engine.store.load(key).await?;
-            let apart = stands_apart(&self.record, &other, &unit.config.origin);
+            let apart = stands_apart(&self.record, &other, &managed.config.origin);
             others.push(other);
             if apart {
                 break;
             }
         }
-        let (now, settle) = (Utc::now(), unit.config.verify.settle);
-        let owed = owed(&self.record, &unit.config.origin, &others, settle, now);
+        let (now, settle) = (Utc::now(), managed.config.verify.settle);
+        let owed = owed(&self.record, &managed.config.origin, &others, settle, now);
         let Some(owed) = owed else {
             return Ok(());
         };
-        let path = &unit.config.origin.path;
+        let path = &managed.config.origin.path;
         let (told, answer) = match owed {
             Owed::Later(wait) => {
                 self.settles_in = Some(wait);
@@ -64,7 +64,7 @@ impl Pass<'_> {
         match answer {
             Ok(()) => {
                 self.remember(told.clone()).await?;
-                tell::acknowledged(self.unit, &self.record, &told);
+                tell::acknowledged(self.managed, &self.record, &told);
                 Ok(())
             }
             Err(error) => {
@@ -76,8 +76,8 @@ impl Pass<'_> {
 
     fn told(&self, version: Version, withdrawn: bool) -> Told {
         Told {
-            source: self.unit.source.id().clone(),
-            path: self.unit.config.origin.path.clone(),
+            source: self.managed.source.id().clone(),
+            path: self.managed.config.origin.path.clone(),
             version,
             at: Utc::now(),
             withdrawn,
@@ -101,18 +101,18 @@ impl Engine {
     /// Flashback's.
     pub(super) fn untold(
         &self,
-        unit: &Unit,
-        turn: &mut Turn,
+        managed: &ManagedKey,
+        guard: &mut KeyGuard,
         tried: bool,
         error: Option<SourceError>,
     ) -> Option<Duration> {
         let Some(error) = error else {
             if tried {
-                turn.telling = None;
+                guard.telling = None;
             }
             return None;
         };
-        let telling = turn.telling.get_or_insert_default();
+        let telling = guard.telling.get_or_insert_default();
         let wait = match error.class() {
             Class::Refused => self.rules.refused,
             Class::Outage { retry_after } | Class::Transient { retry_after } => {
@@ -121,7 +121,7 @@ impl Engine {
         };
         if telling.error.as_ref() != Some(&error) && !matches!(error, SourceError::HeldBack { .. })
         {
-            tell::untold(unit, &error);
+            tell::untold(managed, &error);
             telling.error = Some(error);
         }
         telling.tries += 1;

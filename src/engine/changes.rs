@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
-use super::Unit;
+use super::ManagedKey;
 use crate::model::{Change, ChangeKind, Record, Version};
 
 /// Changes that wait for whoever listens. Nobody waits for who listens too slowly: those have missed some.
@@ -29,19 +29,19 @@ impl Changes {
     /// Leaves one. `previous_version` is what was live before, or what is held now.
     pub(super) fn leave(
         &self,
-        unit: &Unit,
+        managed: &ManagedKey,
         kind: ChangeKind,
         record: &Record,
         previous_version: Option<&Version>,
         reason: Option<String>,
     ) {
-        let settings = &unit.config.settings;
+        let settings = &managed.config.settings;
         // An error says that nobody listens.
         let _ = self.0.send(Arc::new(Change {
             kind,
             at: chrono::Utc::now(),
-            key: unit.key.clone(),
-            source: unit.source.id().clone(),
+            key: managed.key.clone(),
+            source: managed.source.id().clone(),
             name: settings.name.clone(),
             workspace_id: settings.workspace_id.clone(),
             ai_llm_id: record.ai_llm_id.clone(),

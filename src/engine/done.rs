@@ -3,7 +3,7 @@
 use chrono::Utc;
 use tokio::time::Instant;
 
-use super::Unit;
+use super::ManagedKey;
 use crate::flashback::FlashbackError;
 use crate::model::{Action, HistoryRow, Outcome, Record, Version};
 use crate::reconcile::Reason;
@@ -40,7 +40,7 @@ impl Done {
     /// The line of the audit trail for the push of this pass.
     pub fn row(
         &self,
-        unit: &Unit,
+        managed: &ManagedKey,
         record: &Record,
         outcome: Outcome,
         error: Option<String>,
@@ -49,9 +49,9 @@ impl Done {
         let started = self.started.clone()?;
         Some(HistoryRow {
             at: Utc::now(),
-            key: unit.key.clone(),
-            source: unit.source.id().clone(),
-            name: unit.config.settings.name.clone(),
+            key: managed.key.clone(),
+            source: managed.source.id().clone(),
+            name: managed.config.settings.name.clone(),
             ai_llm_id: record.ai_llm_id.clone(),
             previous_version: started.previous,
             version: started.version,
@@ -67,10 +67,10 @@ impl Done {
     /// The line for a push whose round was given up; `None` where it did not come to a push.
     pub fn failed_row(
         &self,
-        unit: &Unit,
+        managed: &ManagedKey,
         record: &Record,
         error: &FlashbackError,
     ) -> Option<HistoryRow> {
-        self.row(unit, record, Outcome::Failed, Some(error.to_string()))
+        self.row(managed, record, Outcome::Failed, Some(error.to_string()))
     }
 }

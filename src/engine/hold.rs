@@ -4,8 +4,8 @@
 use chrono::{DateTime, Utc};
 
 use super::pass::Pass;
-use super::row::Row;
-use super::{Engine, Fault, Look, Next, Seen, Turn, Unit, tell};
+use super::report::KeyReport;
+use super::{Engine, Fault, KeyGuard, Look, ManagedKey, Next, Seen, tell};
 use crate::failpoint;
 use crate::model::{Action, ChangeKind, HistoryRow, Order, Outcome, Record};
 use crate::reconcile::Reason;
@@ -35,14 +35,18 @@ pub struct Written {
 impl Engine {
     /// The key's record, where this process may work on it. What a write has come to that could not
     /// be saved is saved first: it is not written again because the state was away.
-    pub(super) async fn record(&self, unit: &Unit, turn: &mut Turn) -> Result<Record, StateError> {
-        let record = self.store.load(&unit.key).await?;
-        let ours = self.holdings.holds(&unit.key, record.hold);
-        let Some(written) = turn.unsaved.take() else {
+    pub(super) async fn record(
+        &self,
+        managed: &ManagedKey,
+        guard: &mut KeyGuard,
+    ) -> Result<Record, StateError> {
+        let record = self.store.load(&managed.key).await?;
+        let ours = self.holdings.holds(&managed.key, record.hold);
+        let Some(written) = guard.unsaved.take() else {
             return ours.then_some(record).ok_or(StateError::Lost);
         };
         if !ours || written.record.hold != record.hold {
-            self.astray(unit, &written.record);
+            self.astray(managed, &written.record);
             return ours.then_some(record).ok_or(StateError::Lost);
         }
         // Otherwise it was saved, and only the answer got lost.
@@ -54,28 +58,33 @@ impl Engine {
             match self.store.save(&kept, written.row.as_ref()).await {
                 Ok(()) => {}
                 Err(StateError::Lost) => {
-                    self.astray(unit, &written.record);
+                    self.astray(managed, &written.record);
                     return Err(StateError::Lost);
                 }
                 Err(error) => {
-                    turn.unsaved = Some(written);
+                    guard.unsaved = Some(written);
                     return Err(error);
                 }
             }
         }
-        self.report(unit, &written);
-        self.store.load(&unit.key).await
+        self.report(managed, &written);
+        self.store.load(&managed.key).await
     }
 
     /// The look ends: another replica works on the key, or may soon.
-    pub(super) fn not_ours(&self, unit: &Unit, turn: &mut Turn, order: Order) -> Look {
-        turn.round = None;
-        turn.told = None;
-        self.metrics.forget_key(&unit.key);
-        unit.was_seen(Seen::default());
+    pub(super) fn not_ours(
+        &self,
+        managed: &ManagedKey,
+        guard: &mut KeyGuard,
+        order: Order,
+    ) -> Look {
+        guard.round = None;
+        guard.told = None;
+        self.metrics.forget_key(&managed.key);
+        managed.was_seen(Seen::default());
         Look {
             next: Next::OnSchedule,
-            row: Row::failed(&unit.key, &unit.config, StateError::Lost.to_string()),
+            report: KeyReport::failed(&managed.key, &managed.config, StateError::Lost.to_string()),
             well: false,
             order,
         }
@@ -83,21 +92,21 @@ impl Engine {
 
     /// A write was begun, and the key is not this process's any more: whoever has it now writes once
     /// more what should be live.
-    fn astray(&self, unit: &Unit, record: &Record) {
-        self.holdings.stray(&unit.key);
-        tell::lease_lost(unit, record);
+    fn astray(&self, managed: &ManagedKey, record: &Record) {
+        self.holdings.stray(&managed.key);
+        tell::lease_lost(managed, record);
     }
 
     /// Counts and logs a write that Flashback has taken and the state knows of.
-    fn report(&self, unit: &Unit, written: &Written) {
+    fn report(&self, managed: &ManagedKey, written: &Written) {
         let Written { before, record, .. } = written;
         let elapsed = written.row.as_ref().map(|row| row.elapsed);
         let elapsed = elapsed.unwrap_or_default();
         let metrics = &self.metrics;
-        metrics.push(&unit.key, written.action, Outcome::Succeeded, elapsed);
+        metrics.push(&managed.key, written.action, Outcome::Succeeded, elapsed);
         let answered_at = record.live.as_ref().map(|live| live.pushed_at);
         let answered_at = answered_at.unwrap_or_else(Utc::now);
-        metrics.last_push(&unit.key, answered_at);
+        metrics.last_push(&managed.key, answered_at);
         // Flashback had another value before, however many tries it took.
         let value = |record: &Record| record.live.as_ref().map(|live| live.fingerprint);
         let back = matches!(written.reason, Reason::RolledBack | Reason::BestGuess);
@@ -105,33 +114,39 @@ impl Engine {
         let previous = before.live.as_ref().map(|live| &live.version);
         if rotated && previous.is_some() {
             let changes = &self.changes;
-            changes.leave(unit, ChangeKind::Rotated, record, previous, None);
+            changes.leave(managed, ChangeKind::Rotated, record, previous, None);
         }
         if let Some(stored_at) = written.stored_at.filter(|_| rotated) {
             metrics.propagation((answered_at - stored_at).to_std().unwrap_or_default());
         }
         let (action, attempt) = (written.action, written.attempt);
-        tell::push_succeeded(unit, record, before, action, attempt, elapsed);
+        tell::push_succeeded(managed, record, before, action, attempt, elapsed);
         if written.reason.is_drift() {
-            tell::drift_repaired(unit, record, action, &written.reason);
+            tell::drift_repaired(managed, record, action, &written.reason);
             let (changes, reason) = (&self.changes, written.reason.to_string());
-            changes.leave(unit, ChangeKind::DriftRepaired, record, None, Some(reason));
+            changes.leave(
+                managed,
+                ChangeKind::DriftRepaired,
+                record,
+                None,
+                Some(reason),
+            );
         }
         if written.reason == Reason::RolledBack && record.held.is_some() {
-            self.rolled_back(unit, record);
+            self.rolled_back(managed, record);
         }
     }
 
     /// Says that the previous version is back, and a newer one held.
-    pub(super) fn rolled_back(&self, unit: &Unit, record: &Record) {
-        tell::rolled_back(unit, record);
+    pub(super) fn rolled_back(&self, managed: &ManagedKey, record: &Record) {
+        tell::rolled_back(managed, record);
         let held = record.held.as_ref();
         let (version, reason) = (
             held.map(|held| &held.version),
             held.map(|held| held.reason.clone()),
         );
         let changes = &self.changes;
-        changes.leave(unit, ChangeKind::RolledBack, record, version, reason);
+        changes.leave(managed, ChangeKind::RolledBack, record, version, reason);
     }
 }
 
@@ -142,7 +157,7 @@ impl Pass<'_> {
         match saved.await {
             Ok(()) => {
                 failpoint::reach("outcome_recorded");
-                self.engine.report(self.unit, &written);
+                self.engine.report(self.managed, &written);
                 self.pushed = true;
                 Ok(())
             }
@@ -159,6 +174,6 @@ impl Pass<'_> {
 
     /// What was begun was not seen to end under the lease.
     pub(super) fn went_astray(&self) {
-        self.engine.astray(self.unit, &self.record);
+        self.engine.astray(self.managed, &self.record);
     }
 }

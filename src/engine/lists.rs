@@ -261,7 +261,7 @@ impl Pass<'_> {
         let will_do = |since: Instant, came: bool| {
             since >= started || (came && !afresh && since.elapsed() < good_for)
         };
-        let settings = &self.unit.config.settings;
+        let settings = &self.managed.config.settings;
         self.remote = match self.listed(settings.target.kind(), will_do).await? {
             Ok(list) => {
                 let intent = self.record.intent.as_ref();
@@ -297,7 +297,7 @@ impl Pass<'_> {
             ListAge::Seconds if came => since + GOOD_BEFORE_A_WRITE >= started,
             ListAge::Seconds | ListAge::Minutes => since.elapsed() < good_for,
         };
-        let listed = self.listed(self.unit.config.settings.target.kind(), will_do);
+        let listed = self.listed(self.managed.config.settings.target.kind(), will_do);
         let list = match age {
             ListAge::Seconds => match tokio::time::timeout(WAIT_BEFORE_A_WRITE, listed).await {
                 Ok(list) => list?,
@@ -324,9 +324,9 @@ impl Pass<'_> {
         kind: TargetKind,
         will_do: impl Fn(Instant, bool) -> bool,
     ) -> Result<Result<Arc<List>, FlashbackError>, Fault> {
-        let workspace = &self.unit.config.settings.workspace_id;
+        let workspace = &self.managed.config.settings.workspace_id;
         let ask = async {
-            let _place = self.unit.place().await;
+            let _place = self.managed.place().await;
             self.engine.flashback.list(workspace, kind).await
         };
         let Engine { lists, metrics, .. } = self.engine;

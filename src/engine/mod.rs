@@ -12,16 +12,16 @@ mod drift;
 mod edited;
 mod hold;
 mod lists;
+mod managed_key;
 mod next;
 mod observe;
 mod pass;
 mod problem;
 mod push;
-pub mod row;
+pub mod report;
 mod tell;
 #[cfg(test)]
 mod tests;
-mod unit;
 mod verify;
 
 use std::sync::Arc;
@@ -47,14 +47,14 @@ use crate::verify::Provider;
 pub use changes::Changes;
 pub use edited::Edited;
 pub use lists::{Lists, positions};
+pub use managed_key::{KeyGuard, ManagedKey, Seen};
 pub use next::Next;
-pub use unit::{Seen, Turn, Unit};
 
 use done::Done;
 use next::next_after;
 use pass::{Pass, Verdict};
 use problem::{Fault, flashback_problem, no_way_back, problem_of, source_problem};
-use row::{Row, State};
+use report::{KeyReport, State};
 
 /// What every look needs.
 pub struct Engine {
@@ -97,7 +97,7 @@ pub struct Look {
     /// When to look again.
     pub next: Next,
     /// What was found and done.
-    pub row: Row,
+    pub report: KeyReport,
     /// Nothing stands in the way of the key, and it has nothing to prove.
     pub well: bool,
     /// What was wanted of it, as long as that is not done.
@@ -110,61 +110,67 @@ impl Engine {
     /// `planned` is the time of the next look by the schedule, for people to see.
     pub async fn look(
         &self,
-        unit: &Unit,
-        turn: &mut Turn,
+        managed: &ManagedKey,
+        guard: &mut KeyGuard,
         order: Order,
         planned: Option<DateTime<Utc>>,
     ) -> Look {
-        let look = self.look_watched(unit, turn, order, planned);
-        self.checks.watch(&unit.key, look).await
+        let look = self.look_watched(managed, guard, order, planned);
+        self.checks.watch(&managed.key, look).await
     }
 
     async fn look_watched(
         &self,
-        unit: &Unit,
-        turn: &mut Turn,
+        managed: &ManagedKey,
+        guard: &mut KeyGuard,
         order: Order,
         planned: Option<DateTime<Utc>>,
     ) -> Look {
-        let attempt = turn.round.as_deref().map_or(1, Round::attempt);
-        let record = match self.record(unit, turn).await {
+        let attempt = guard.round.as_deref().map_or(1, Round::attempt);
+        let record = match self.record(managed, guard).await {
             Ok(record) => record,
-            Err(StateError::Lost) => return self.not_ours(unit, turn, order),
-            Err(error) => return self.without_state(unit, turn, order, &error),
+            Err(StateError::Lost) => return self.not_ours(managed, guard, order),
+            Err(error) => return self.without_state(managed, guard, order, &error),
         };
-        let mut pass = Pass::new(self, unit, record, order, attempt);
-        let telling = turn.telling.as_deref();
+        let mut pass = Pass::new(self, managed, record, order, attempt);
+        let telling = guard.telling.as_deref();
         pass.may_tell = telling.is_none_or(|telling| telling.may(self.rules.since));
         pass.waited_for = planned.is_none();
         // On the heap: it is large, and each future around it would hold another copy on the stack.
-        let ended = on_behalf_of(&unit.key, Box::pin(pass.run())).await;
-        turn.unsaved = pass.unsaved;
-        let untold = self.untold(unit, turn, pass.may_tell, pass.untold);
+        let ended = on_behalf_of(&managed.key, Box::pin(pass.run())).await;
+        guard.unsaved = pass.unsaved;
+        let untold = self.untold(managed, guard, pass.may_tell, pass.untold);
         let untold = untold.or(pass.settles_in);
         let (mut record, done, order) = (pass.record, pass.done, pass.order);
         if let Some(version) = pass.trimmed
-            && turn.trimmed.as_deref() != Some(&version)
+            && guard.trimmed.as_deref() != Some(&version)
         {
-            tell::trimmed(unit, &version);
-            turn.trimmed = Some(Box::new(version));
+            tell::trimmed(managed, &version);
+            guard.trimmed = Some(Box::new(version));
         }
         let (next, problem) = match ended {
             // The key stands as it did, and so does what is known to be wrong with it.
             Ok(Verdict::Rested(Rest::NoWayBack(why))) if order == Order::RollBack => {
                 let problem = no_way_back(&why);
-                let row = Row::of_pass(&unit.key, &unit.config, &record, &done, Some(&problem));
+                let report = KeyReport::of_pass(
+                    &managed.key,
+                    &managed.config,
+                    &record,
+                    &done,
+                    Some(&problem),
+                );
                 return Look {
                     next: Next::OnSchedule,
-                    row,
+                    report,
                     well: false,
                     order: Order::None,
                 };
             }
             Ok(verdict) => {
-                turn.round = None;
-                let problem = problem_of(&verdict, unit).await;
-                tell::problem(unit, &mut turn.told, problem.as_ref(), &record);
-                let grace = unit.config.verify.grace;
+                guard.round = None;
+                let problem = problem_of(&verdict, managed).await;
+                tell::problem(managed, &mut guard.told, problem.as_ref(), &record);
+                let grace = managed.config.verify.grace;
                 let next = match pass.pushed && record.hold.is_some() {
                     // A write may have waited for its lease, or for Flashback, while the store went
                     // on: what came meanwhile does not wait for the next check.
@@ -178,19 +184,25 @@ impl Engine {
                     kind: ProblemKind::Flashback,
                     error: STOPPED.to_owned(),
                 };
-                let row = Row::of_pass(&unit.key, &unit.config, &record, &done, Some(&problem));
+                let report = KeyReport::of_pass(
+                    &managed.key,
+                    &managed.config,
+                    &record,
+                    &done,
+                    Some(&problem),
+                );
                 return Look {
                     next: Next::OnSchedule,
-                    row,
+                    report,
                     well: false,
                     order,
                 };
             }
-            Err(Fault::State(error)) => return self.without_state(unit, turn, order, &error),
-            Err(Fault::Lost) => return self.not_ours(unit, turn, order),
-            Err(Fault::Source(error)) => self.source_failed(unit, turn, &record, &error),
+            Err(Fault::State(error)) => return self.without_state(managed, guard, order, &error),
+            Err(Fault::Lost) => return self.not_ours(managed, guard, order),
+            Err(Fault::Source(error)) => self.source_failed(managed, guard, &record, &error),
             Err(Fault::Flashback(error)) => {
-                self.flashback_failed(unit, turn, &record, &done, &error)
+                self.flashback_failed(managed, guard, &record, &done, &error)
                     .await
             }
         };
@@ -200,28 +212,34 @@ impl Engine {
             Next::OnSchedule => planned.or(record.look.next_at.filter(|at| *at > now)),
             Next::In(wait) => Some(now + wait),
         };
-        let row = Row::of_pass(&unit.key, &unit.config, &record, &done, problem.as_ref());
+        let report = KeyReport::of_pass(
+            &managed.key,
+            &managed.config,
+            &record,
+            &done,
+            problem.as_ref(),
+        );
         let note = LookNote {
             checked_at: Some(now),
             next_at,
-            problem: problem.or_else(|| self.unlisted(&unit.config.settings)),
+            problem: problem.or_else(|| self.unlisted(&managed.config.settings)),
             ..LookNote::default()
         };
         let before = std::mem::replace(&mut record.look, note);
-        let state = self.show(unit, &record);
+        let state = self.show(managed, &record);
         let mut note = record.look;
         note.mark(before, state.mark());
         let proven = record.trial.is_none() && record.candidate.is_none();
-        unit.was_seen(Seen {
+        managed.was_seen(Seen {
             state,
             problem: note.problem.as_ref().map(|problem| problem.kind),
             at: now,
             created_at: record.live.as_ref().and_then(|live| live.created_at),
         });
-        self.store.note_look(&unit.key, note);
+        self.store.note_look(&managed.key, note);
         Look {
             next,
-            row,
+            report,
             well: state == State::InSync && proven,
             order,
         }
@@ -229,39 +247,39 @@ impl Engine {
 
     /// Sets the key's metrics, from the record: a restart must not make a pushed key look like one
     /// that never was.
-    fn show(&self, unit: &Unit, record: &Record) -> State {
-        let state = row::state(&unit.config, record);
+    fn show(&self, managed: &ManagedKey, record: &Record) -> State {
+        let state = report::state(&managed.config, record);
         let standing = Standing {
             in_sync: state == State::InSync,
             held: state == State::Held,
-            verified: row::verified_by(record).is_some(),
+            verified: report::verified_by(record).is_some(),
             pushed_at: record.live.as_ref().map(|live| live.pushed_at),
             created_at: record.live.as_ref().and_then(|live| live.created_at),
-            max_age: unit.config.max_age,
+            max_age: managed.config.max_age,
         };
-        self.metrics.stands(&unit.key, &standing);
+        self.metrics.stands(&managed.key, &standing);
         state
     }
 
     /// Looks at a key until its round of tries is over and what was pushed has proven itself or
     /// not, or the process is to stop.
-    pub async fn settle(&self, unit: &Unit, mut order: Order) -> Row {
-        let mut pushed: Option<Row> = None;
+    pub async fn settle(&self, managed: &ManagedKey, mut order: Order) -> KeyReport {
+        let mut pushed: Option<KeyReport> = None;
         loop {
             let look = {
-                let mut turn = unit.turn().await;
-                self.look(unit, &mut turn, order, None).await
+                let mut guard = managed.guard().await;
+                self.look(managed, &mut guard, order, None).await
             };
             order = look.order;
-            let row = look.row.after(pushed.take());
+            let report = look.report.after(pushed.take());
             let Next::In(wait) = look.next else {
-                return row;
+                return report;
             };
             let wait = tokio::time::sleep(wait);
             if self.stop.run_until_cancelled(wait).await.is_none() {
-                return row;
+                return report;
             }
-            pushed = Some(row);
+            pushed = Some(report);
         }
     }
 
@@ -269,24 +287,26 @@ impl Engine {
     ///
     /// # Errors
     /// [`StateError`]; what else goes wrong is in the row.
-    pub async fn plan(&self, unit: &Unit) -> Result<Row, StateError> {
-        let record = self.store.load(&unit.key).await?;
-        let mut pass = Pass::new(self, unit, record, Order::None, 1);
+    pub async fn plan(&self, managed: &ManagedKey) -> Result<KeyReport, StateError> {
+        let record = self.store.load(&managed.key).await?;
+        let mut pass = Pass::new(self, managed, record, Order::None, 1);
         pass.waited_for = true;
         let problem = match pass.preview().await {
-            Ok(verdict) => problem_of(&verdict, unit).await,
+            Ok(verdict) => problem_of(&verdict, managed).await,
             Err(Fault::State(error)) => return Err(error),
             Err(Fault::Source(error)) => Some(source_problem(&error)),
             Err(Fault::Flashback(error)) => Some(flashback_problem(&error)),
-            Err(Fault::Stopped) => return Ok(Row::failed(&unit.key, &unit.config, STOPPED)),
+            Err(Fault::Stopped) => {
+                return Ok(KeyReport::failed(&managed.key, &managed.config, STOPPED));
+            }
             Err(Fault::Lost) => {
                 let error = StateError::Lost.to_string();
-                return Ok(Row::failed(&unit.key, &unit.config, error));
+                return Ok(KeyReport::failed(&managed.key, &managed.config, error));
             }
         };
-        Ok(Row::of_pass(
-            &unit.key,
-            &unit.config,
+        Ok(KeyReport::of_pass(
+            &managed.key,
+            &managed.config,
             &pass.record,
             &pass.done,
             problem.as_ref(),
@@ -295,20 +315,20 @@ impl Engine {
 
     fn source_failed(
         &self,
-        unit: &Unit,
-        turn: &mut Turn,
+        managed: &ManagedKey,
+        guard: &mut KeyGuard,
         record: &Record,
         error: &SourceError,
     ) -> (Next, Option<Problem>) {
         let problem = source_problem(error);
         let next = match error.class() {
             Class::Refused => {
-                turn.round = None;
-                tell::problem(unit, &mut turn.told, Some(&problem), record);
+                guard.round = None;
+                tell::problem(managed, &mut guard.told, Some(&problem), record);
                 Next::OnSchedule
             }
             class => {
-                let next = self.again(turn, class, unit.source.id().as_str());
+                let next = self.again(guard, class, managed.source.id().as_str());
                 let given_up = next == Next::OnSchedule;
                 let told_by_the_lane = match error {
                     // It has said that the source is away, once for all its keys.
@@ -317,7 +337,7 @@ impl Engine {
                     _ => false,
                 };
                 if !told_by_the_lane {
-                    tell::problem(unit, &mut turn.told, Some(&problem), record);
+                    tell::problem(managed, &mut guard.told, Some(&problem), record);
                 }
                 next
             }
@@ -327,15 +347,15 @@ impl Engine {
 
     async fn flashback_failed(
         &self,
-        unit: &Unit,
-        turn: &mut Turn,
+        managed: &ManagedKey,
+        guard: &mut KeyGuard,
         record: &Record,
         done: &Done,
         error: &FlashbackError,
     ) -> (Next, Option<Problem>) {
         let problem = flashback_problem(error);
-        let attempt = turn.round.as_deref().map_or(1, Round::attempt);
-        let next = self.again(turn, error.class(), crate::telemetry::metrics::FLASHBACK);
+        let attempt = guard.round.as_deref().map_or(1, Round::attempt);
+        let next = self.again(guard, error.class(), crate::telemetry::metrics::FLASHBACK);
         // Said once for all keys: that Flashback is away, or cannot be signed in to.
         let told_for_all = matches!(
             error,
@@ -345,17 +365,17 @@ impl Engine {
             Next::In(wait) if !told_for_all => {
                 let pushed = done.started.as_ref().map(|started| &started.version);
                 let version = pushed.or(record.seen.as_ref());
-                tell::push_retrying(unit, record, version, attempt, error, wait);
+                tell::push_retrying(managed, record, version, attempt, error, wait);
             }
             Next::In(_) => {}
             // A key has not failed because the account cannot sign in.
             Next::OnSchedule if matches!(error, FlashbackError::SignIn { .. }) => {}
             Next::OnSchedule => {
-                tell::push_failed(unit, record, attempt, &error.to_string());
-                turn.told = Some(Box::new(problem.clone()));
-                if let Some(row) = done.failed_row(unit, record, error) {
+                tell::push_failed(managed, record, attempt, &error.to_string());
+                guard.told = Some(Box::new(problem.clone()));
+                if let Some(report) = done.failed_row(managed, record, error) {
                     // The trail is for people; the state that matters was saved before.
-                    let _ = self.store.save(record, Some(&row)).await;
+                    let _ = self.store.save(record, Some(&report)).await;
                 }
             }
         }
@@ -363,20 +383,20 @@ impl Engine {
     }
 
     /// The time of the next try, or the schedule where the round is over.
-    fn again(&self, turn: &mut Turn, class: Class, target: &str) -> Next {
+    fn again(&self, guard: &mut KeyGuard, class: Class, target: &str) -> Next {
         let (Class::Outage { retry_after } | Class::Transient { retry_after }) = class else {
-            turn.round = None;
+            guard.round = None;
             return Next::OnSchedule;
         };
         let limits = self.retry;
-        let round = turn
+        let round = guard
             .round
             .get_or_insert_with(|| Box::new(Round::begin(limits)));
         if let Some(wait) = round.next_wait(retry_after) {
             self.metrics.retry(target);
             Next::In(wait)
         } else {
-            turn.round = None;
+            guard.round = None;
             Next::OnSchedule
         }
     }
@@ -384,8 +404,8 @@ impl Engine {
     /// Without its state the engine does nothing to Flashback: it would not know what it did.
     fn without_state(
         &self,
-        unit: &Unit,
-        turn: &mut Turn,
+        managed: &ManagedKey,
+        guard: &mut KeyGuard,
         order: Order,
         error: &StateError,
     ) -> Look {
@@ -393,20 +413,26 @@ impl Engine {
             kind: ProblemKind::Flashback,
             error: error.to_string(),
         };
-        let record = Record::new(unit.key.clone());
-        tell::problem(unit, &mut turn.told, Some(&problem), &record);
+        let record = Record::new(managed.key.clone());
+        tell::problem(managed, &mut guard.told, Some(&problem), &record);
         let done = Done::default();
-        let row = Row::of_pass(&unit.key, &unit.config, &record, &done, Some(&problem));
-        self.metrics.in_sync(&unit.key, false);
-        unit.was_seen(Seen {
+        let report = KeyReport::of_pass(
+            &managed.key,
+            &managed.config,
+            &record,
+            &done,
+            Some(&problem),
+        );
+        self.metrics.in_sync(&managed.key, false);
+        managed.was_seen(Seen {
             state: State::Failing,
             at: Utc::now(),
-            ..unit.seen()
+            ..managed.seen()
         });
-        let next = self.again(turn, Class::Transient { retry_after: None }, "state");
+        let next = self.again(guard, Class::Transient { retry_after: None }, "state");
         Look {
             next,
-            row,
+            report,
             well: false,
             order,
         }

@@ -15,7 +15,7 @@ use crate::verify::sanity;
 impl Pass<'_> {
     pub(super) async fn observe(&mut self) -> Result<Observation, Fault> {
         let looked = self
-            .unless_stopped(self.unit.source.look(&self.unit.config.origin.path))
+            .unless_stopped(self.managed.source.look(&self.managed.config.origin.path))
             .await?;
         let outcome = match &looked {
             Ok(Observation::Present { version, .. })
@@ -28,9 +28,12 @@ impl Pass<'_> {
             Err(SourceError::HeldBack { .. }) => "held_back",
             Err(_) => "failed",
         };
-        self.engine
-            .metrics
-            .check(&self.unit.key, self.unit.source.id(), outcome, Utc::now());
+        self.engine.metrics.check(
+            &self.managed.key,
+            self.managed.source.id(),
+            outcome,
+            Utc::now(),
+        );
         let observation = looked.map_err(Fault::Source)?;
         if let Observation::Present {
             version,
@@ -52,7 +55,7 @@ impl Pass<'_> {
             return Ok(());
         }
         if let Some(previous) = &self.record.seen {
-            tell::rotation_detected(self.unit, &self.record, previous, version);
+            tell::rotation_detected(self.managed, &self.record, previous, version);
         }
         self.save(self.record.having_seen(version), None).await
     }
@@ -72,9 +75,9 @@ impl Pass<'_> {
 
     pub(super) async fn read(&mut self, version: &Version) -> Result<(), Fault> {
         let read = self
-            .unit
+            .managed
             .source
-            .read(&self.unit.config.origin.path, version);
+            .read(&self.managed.config.origin.path, version);
         let read = self.unless_stopped(read).await?;
         self.reading = Some(match read {
             Ok(Reading::Missing(why)) => Read::Missing(why),
@@ -87,7 +90,7 @@ impl Pass<'_> {
                 self.created_at = written_at;
                 // The look's time first: it moves when a label is moved to an old version.
                 self.written_at = self.written_at.or(written_at);
-                match document.credentials(&self.unit.config.origin.fields) {
+                match document.credentials(&self.managed.config.origin.fields) {
                     Ok(Taken {
                         credentials,
                         trimmed,
@@ -113,7 +116,7 @@ impl Pass<'_> {
 
     /// A value that is no key of its provider is none that is pushed.
     fn judged(&mut self, version: Version, credentials: Credentials) -> Read {
-        if let Err(error) = sanity::check(&self.unit.config.settings, &credentials) {
+        if let Err(error) = sanity::check(&self.managed.config.settings, &credentials) {
             return Read::Malformed { version, error };
         }
         let fingerprint = self.engine.fingerprinter.credentials(&credentials);

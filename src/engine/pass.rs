@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::done::Done;
 use super::hold::Written;
-use super::{Engine, Fault, Unit};
+use super::{Engine, Fault, ManagedKey};
 use crate::failpoint;
 use crate::flashback::FlashbackError;
 use crate::lane::unhurried;
@@ -24,7 +24,7 @@ const MOST_STEPS: usize = 32;
 /// One pass over one key.
 pub struct Pass<'a> {
     pub(super) engine: &'a Engine,
-    pub(super) unit: &'a Unit,
+    pub(super) managed: &'a ManagedKey,
     pub(super) attempt: u32,
     /// What somebody wants done, as long as it is not.
     pub order: Order,
@@ -75,14 +75,14 @@ pub enum Verdict {
 impl<'a> Pass<'a> {
     pub fn new(
         engine: &'a Engine,
-        unit: &'a Unit,
+        managed: &'a ManagedKey,
         record: Record,
         order: Order,
         attempt: u32,
     ) -> Self {
         Self {
             engine,
-            unit,
+            managed,
             attempt,
             order,
             remote: Remote::Unasked,
@@ -113,8 +113,8 @@ impl<'a> Pass<'a> {
     /// looked at, and before what somebody wants written that has not changed.
     pub async fn run(&mut self) -> Result<Verdict, Fault> {
         failpoint::may_hang("check_begun").await;
-        if self.engine.edited.take(&self.unit.key) {
-            self.record.unheard = self.engine.store.unheard(&self.unit.key).await?;
+        if self.engine.edited.take(&self.managed.key) {
+            self.record.unheard = self.engine.store.unheard(&self.managed.key).await?;
         }
         if !self.record.unheard.is_empty() {
             self.save(self.record.hearing(), None).await?;
@@ -248,8 +248,8 @@ impl<'a> Pass<'a> {
 
     fn decide(&self, observation: &Observation) -> Step {
         decide(&Facts {
-            settings: &self.unit.config.settings,
-            origin: &self.unit.config.origin,
+            settings: &self.managed.config.settings,
+            origin: &self.managed.config.origin,
             record: &self.record,
             observation,
             reading: self.reading.as_ref(),
@@ -258,11 +258,11 @@ impl<'a> Pass<'a> {
             cleared: self.cleared.is_some(),
             remote: &self.remote,
             compared: self.compared.as_ref(),
-            may_create: self.unit.config.may_create,
+            may_create: self.managed.config.may_create,
             rejection: self.rejection.as_ref(),
             order: self.order,
             rules: self.engine.rules,
-            verify: &self.unit.config.verify,
+            verify: &self.managed.config.verify,
             now: Utc::now(),
         })
     }
@@ -281,8 +281,11 @@ impl<'a> Pass<'a> {
 
     async fn note(&mut self, version: Version) -> Result<(), Fault> {
         self.done.same_value = true;
-        self.save(self.record.noted(&version, &self.unit.config.origin), None)
-            .await?;
+        self.save(
+            self.record.noted(&version, &self.managed.config.origin),
+            None,
+        )
+        .await?;
         failpoint::reach("version_noted");
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What went wrong, in the words that people see.
 
-use super::Unit;
+use super::ManagedKey;
 use super::pass::Verdict;
 use crate::flashback::FlashbackError;
 use crate::model::{Problem, ProblemKind};
@@ -54,14 +54,14 @@ pub fn no_way_back(why: &str) -> Problem {
     }
 }
 
-pub async fn problem_of(verdict: &Verdict, unit: &Unit) -> Option<Problem> {
+pub async fn problem_of(verdict: &Verdict, managed: &ManagedKey) -> Option<Problem> {
     let (kind, error) = match verdict {
         Verdict::Would => return None,
         Verdict::Rested(rest) => match rest {
             Rest::InSync | Rest::Held(_) | Rest::Probing(_) => return None,
             Rest::Missing(why) => {
-                let path = &unit.config.origin.path;
-                let words = why_missing(unit.source.as_ref(), path, *why).await;
+                let path = &managed.config.origin.path;
+                let words = why_missing(managed.source.as_ref(), path, *why).await;
                 (ProblemKind::Missing, words)
             }
             Rest::Malformed(error) => (ProblemKind::Malformed, error.clone()),

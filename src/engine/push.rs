@@ -24,8 +24,8 @@ impl Pass<'_> {
     ) -> Result<(), Fault> {
         let (value, credentials) = self.value_of(what);
         // Before the intent: once that is recorded the push is made, whoever wants to stop.
-        let _place = self.unless_stopped(self.unit.place()).await?;
-        let settings = &self.unit.config.settings;
+        let _place = self.unless_stopped(self.managed.place()).await?;
+        let settings = &self.managed.config.settings;
         let before = self.record.clone();
         let started = Instant::now();
         self.done.push = Some((action, reason.clone()));
@@ -49,7 +49,7 @@ impl Pass<'_> {
         };
         self.save(before.begun(intent, id.as_ref()), None).await?;
         tell::push_started(
-            self.unit,
+            self.managed,
             &self.record,
             &before,
             action,
@@ -68,7 +68,7 @@ impl Pass<'_> {
             }
         };
         // That the intent could be recorded says that the key is held; from here on the lease says it.
-        let (key, hold) = (&self.unit.key, self.record.hold);
+        let (key, hold) = (&self.managed.key, self.record.hold);
         let written = self.engine.holdings.write(key, hold, write).await;
         failpoint::reach("answer_received");
         let Ok(answer) = written.inspect_err(|Lost| self.went_astray()) else {
@@ -84,7 +84,7 @@ impl Pass<'_> {
                     value,
                     settings: settings.clone(),
                     what,
-                    validate: self.unit.config.verify.after_flashback,
+                    validate: self.managed.config.verify.after_flashback,
                     anew: reason == Reason::Forced || before.edits.changed_by.is_some(),
                     verified_by: self.cleared.flatten().filter(|_| what == What::Newest),
                     shown: shown.filter(|_| repaired),
@@ -110,7 +110,7 @@ impl Pass<'_> {
             ) => Some(Stored {
                 version: version.clone(),
                 fingerprint: *fingerprint,
-                origin: self.unit.config.origin.clone(),
+                origin: self.managed.config.origin.clone(),
             }),
             (What::Older, _, Some(older)) => older.found.as_ref().ok().map(|found| Stored {
                 version: older.version.clone(),
@@ -139,7 +139,7 @@ impl Pass<'_> {
         self.order = Order::None;
         let again = matches!(self.rejection.take(), Some(Rejection::Gone(_)));
         let verified_by = next.live.as_ref().and_then(|live| live.verified_by);
-        let mut row = self.done.row(self.unit, &next, Outcome::Succeeded, None);
+        let mut row = self.done.row(self.managed, &next, Outcome::Succeeded, None);
         if let Some(row) = &mut row {
             row.verified_by = verified_by.map(|by| by.as_str().to_owned());
         }
@@ -172,7 +172,7 @@ impl Pass<'_> {
         if !matches!(error, FlashbackError::HeldBack { .. }) {
             self.engine
                 .metrics
-                .push(&self.unit.key, action, Outcome::Failed, elapsed);
+                .push(&self.managed.key, action, Outcome::Failed, elapsed);
         }
         if error.may_have_written() {
             // The intent stays: the next pass finds out what became of it.
@@ -180,7 +180,7 @@ impl Pass<'_> {
         }
         let rejection = match (&error, id) {
             (FlashbackError::NotFound { .. }, Some(id)) => {
-                tell::config_missing(self.unit, &before, &id);
+                tell::config_missing(self.managed, &before, &id);
                 self.save(before.gone(), None).await?;
                 failpoint::reach("gone_forgotten");
                 Rejection::Gone(id)
@@ -210,11 +210,11 @@ impl Pass<'_> {
 
     pub(super) async fn refuse(&mut self, version: Version, error: String) -> Result<(), Fault> {
         self.order = Order::None;
-        tell::push_failed(self.unit, &self.record, self.attempt, &error);
-        let settings = self.unit.config.settings.clone();
+        tell::push_failed(self.managed, &self.record, self.attempt, &error);
+        let settings = self.managed.config.settings.clone();
         let next = self.record.refused(
             version,
-            self.unit.config.origin.clone(),
+            self.managed.config.origin.clone(),
             settings,
             error.clone(),
             &self.engine.rules,
@@ -222,7 +222,7 @@ impl Pass<'_> {
         );
         let row = self
             .done
-            .row(self.unit, &next, Outcome::Failed, Some(error));
+            .row(self.managed, &next, Outcome::Failed, Some(error));
         self.save(next, row.as_ref()).await?;
         failpoint::reach("refusal_recorded");
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Unit;
+use super::ManagedKey;
 use crate::flashback::FlashbackError;
 use crate::model::{Action, AiLlmId, Problem, ProblemKind, Record, Stage, Told, Verdict, Version};
 use crate::reconcile::Reason;
@@ -18,19 +18,24 @@ fn id(record: &Record) -> Option<&str> {
 }
 
 /// Names what holds the key in Flashback, for a log line.
-fn noun(unit: &Unit) -> &'static str {
-    unit.config.settings.target.kind().noun()
+fn noun(managed: &ManagedKey) -> &'static str {
+    managed.config.settings.target.kind().noun()
 }
 
 fn live(record: &Record) -> Option<&str> {
     record.live.as_ref().map(|live| live.version.label())
 }
 
-pub fn rotation_detected(unit: &Unit, record: &Record, previous: &Version, version: &Version) {
+pub fn rotation_detected(
+    managed: &ManagedKey,
+    record: &Record,
+    previous: &Version,
+    version: &Version,
+) {
     tracing::info!(
         event = event::ROTATION_DETECTED,
-        key = %unit.key,
-        source = %unit.source.id(),
+        key = %managed.key,
+        source = %managed.source.id(),
         version = version.label(),
         previous_version = previous.label(),
         ai_llm_id = id(record),
@@ -39,7 +44,7 @@ pub fn rotation_detected(unit: &Unit, record: &Record, previous: &Version, versi
 }
 
 pub fn push_started(
-    unit: &Unit,
+    managed: &ManagedKey,
     record: &Record,
     before: &Record,
     action: Action,
@@ -48,12 +53,12 @@ pub fn push_started(
 ) {
     tracing::info!(
         event = event::PUSH_STARTED,
-        key = %unit.key,
-        source = %unit.source.id(),
+        key = %managed.key,
+        source = %managed.source.id(),
         version = record.intent.as_ref().map(|intent| intent.version.label()),
         previous_version = live(before),
         ai_llm_id = id(record),
-        workspace_id = %unit.config.settings.workspace_id,
+        workspace_id = %managed.config.settings.workspace_id,
         action = action.as_str(),
         reason = reason.as_str(),
         attempt,
@@ -62,7 +67,7 @@ pub fn push_started(
 }
 
 pub fn push_succeeded(
-    unit: &Unit,
+    managed: &ManagedKey,
     record: &Record,
     before: &Record,
     action: Action,
@@ -77,23 +82,23 @@ pub fn push_succeeded(
     if let Some((event, what)) = made {
         tracing::info!(
             event,
-            key = %unit.key,
-            source = %unit.source.id(),
+            key = %managed.key,
+            source = %managed.source.id(),
             version = live(record),
             ai_llm_id = id(record),
-            workspace_id = %unit.config.settings.workspace_id,
+            workspace_id = %managed.config.settings.workspace_id,
             "the {} {what}",
-            noun(unit)
+            noun(managed)
         );
     }
     tracing::info!(
         event = event::PUSH_SUCCEEDED,
-        key = %unit.key,
-        source = %unit.source.id(),
+        key = %managed.key,
+        source = %managed.source.id(),
         version = live(record),
         previous_version = live(before),
         ai_llm_id = id(record),
-        workspace_id = %unit.config.settings.workspace_id,
+        workspace_id = %managed.config.settings.workspace_id,
         action = action.as_str(),
         attempt,
         elapsed_ms = millis(elapsed),
@@ -102,22 +107,22 @@ pub fn push_succeeded(
 }
 
 /// A write that was begun may have been carried out when the key was somebody else's.
-pub fn lease_lost(unit: &Unit, record: &Record) {
+pub fn lease_lost(managed: &ManagedKey, record: &Record) {
     let intent = record.intent.as_ref().map(|intent| &intent.version);
     let version = intent.or(record.live.as_ref().map(|live| &live.version));
     tracing::warn!(
         event = event::LEASE_LOST,
-        key = %unit.key,
-        source = %unit.source.id(),
+        key = %managed.key,
+        source = %managed.source.id(),
         version = version.map(Version::label),
         ai_llm_id = id(record),
-        workspace_id = %unit.config.settings.workspace_id,
+        workspace_id = %managed.config.settings.workspace_id,
         "the lease was over before the write was seen to end; the newest key is written once more"
     );
 }
 
 pub fn push_retrying(
-    unit: &Unit,
+    managed: &ManagedKey,
     record: &Record,
     version: Option<&Version>,
     attempt: u32,
@@ -126,12 +131,12 @@ pub fn push_retrying(
 ) {
     tracing::warn!(
         event = event::PUSH_RETRYING,
-        key = %unit.key,
-        source = %unit.source.id(),
+        key = %managed.key,
+        source = %managed.source.id(),
         version = version.map(Version::label),
         previous_version = live(record),
         ai_llm_id = id(record),
-        workspace_id = %unit.config.settings.workspace_id,
+        workspace_id = %managed.config.settings.workspace_id,
         attempt,
         error = %error,
         retry_in_ms = millis(wait),
@@ -139,15 +144,15 @@ pub fn push_retrying(
     );
 }
 
-pub fn push_failed(unit: &Unit, record: &Record, attempt: u32, error: &str) {
+pub fn push_failed(managed: &ManagedKey, record: &Record, attempt: u32, error: &str) {
     tracing::error!(
         event = event::PUSH_FAILED,
-        key = %unit.key,
-        source = %unit.source.id(),
+        key = %managed.key,
+        source = %managed.source.id(),
         version = record.seen.as_ref().map(Version::label),
         previous_version = live(record),
         ai_llm_id = id(record),
-        workspace_id = %unit.config.settings.workspace_id,
+        workspace_id = %managed.config.settings.workspace_id,
         attempt,
         error,
         "the key did not get to Flashback; given up for now"
@@ -155,10 +160,10 @@ pub fn push_failed(unit: &Unit, record: &Record, attempt: u32, error: &str) {
 }
 
 /// Of a value that is not in Flashback, and may be soon.
-pub fn provider_rejects(unit: &Unit, record: &Record, version: &Version, said: &str) {
+pub fn provider_rejects(managed: &ManagedKey, record: &Record, version: &Version, said: &str) {
     tracing::warn!(
-        key = %unit.key,
-        source = %unit.source.id(),
+        key = %managed.key,
+        source = %managed.source.id(),
         version = version.label(),
         previous_version = live(record),
         error = said,
@@ -166,10 +171,10 @@ pub fn provider_rejects(unit: &Unit, record: &Record, version: &Version, said: &
     );
 }
 
-pub fn provider_silent(unit: &Unit, record: &Record, version: &Version, why: &str) {
+pub fn provider_silent(managed: &ManagedKey, record: &Record, version: &Version, why: &str) {
     tracing::warn!(
-        key = %unit.key,
-        source = %unit.source.id(),
+        key = %managed.key,
+        source = %managed.source.id(),
         version = version.label(),
         previous_version = live(record),
         reason = why,
@@ -178,15 +183,15 @@ pub fn provider_silent(unit: &Unit, record: &Record, version: &Version, why: &st
 }
 
 /// One answer of many.
-pub fn not_yet(unit: &Unit, record: &Record, stage: Stage, verdict: &Verdict) {
+pub fn not_yet(managed: &ManagedKey, record: &Record, stage: Stage, verdict: &Verdict) {
     let error = match verdict {
         Verdict::Rejected(said) => Some(said),
         Verdict::Inconclusive(why) | Verdict::Unsupported(why) => Some(why),
         Verdict::Works => None,
     };
     tracing::debug!(
-        key = %unit.key,
-        source = %unit.source.id(),
+        key = %managed.key,
+        source = %managed.source.id(),
         version = live(record),
         stage = stage.as_str(),
         outcome = verdict.as_str(),
@@ -195,71 +200,71 @@ pub fn not_yet(unit: &Unit, record: &Record, stage: Stage, verdict: &Verdict) {
     );
 }
 
-pub fn verified(unit: &Unit, record: &Record, stage: Stage) {
+pub fn verified(managed: &ManagedKey, record: &Record, stage: Stage) {
     tracing::info!(
-        key = %unit.key,
-        source = %unit.source.id(),
+        key = %managed.key,
+        source = %managed.source.id(),
         version = live(record),
         ai_llm_id = id(record),
-        workspace_id = %unit.config.settings.workspace_id,
+        workspace_id = %managed.config.settings.workspace_id,
         stage = stage.as_str(),
         "Flashback says that the key works"
     );
 }
 
 /// What was live through the grace does not work. `follows` says what is done about it.
-pub fn verification_failed(unit: &Unit, record: &Record, said: &str, follows: &str) {
+pub fn verification_failed(managed: &ManagedKey, record: &Record, said: &str, follows: &str) {
     tracing::error!(
         event = event::VERIFICATION_FAILED,
-        key = %unit.key,
-        source = %unit.source.id(),
+        key = %managed.key,
+        source = %managed.source.id(),
         version = live(record),
         ai_llm_id = id(record),
-        workspace_id = %unit.config.settings.workspace_id,
+        workspace_id = %managed.config.settings.workspace_id,
         error = said,
         "the key in Flashback does not work; {follows}"
     );
 }
 
-pub fn rolled_back(unit: &Unit, record: &Record) {
+pub fn rolled_back(managed: &ManagedKey, record: &Record) {
     let held = record.held.as_ref();
     tracing::warn!(
         event = event::ROLLED_BACK,
-        key = %unit.key,
-        source = %unit.source.id(),
+        key = %managed.key,
+        source = %managed.source.id(),
         version = live(record),
         previous_version = held.map(|held| held.version.label()),
         ai_llm_id = id(record),
-        workspace_id = %unit.config.settings.workspace_id,
+        workspace_id = %managed.config.settings.workspace_id,
         reason = held.map(|held| held.reason.as_str()),
         "the previous version is back in Flashback; the newer one is held"
     );
 }
 
-pub fn version_held(unit: &Unit, record: &Record) {
+pub fn version_held(managed: &ManagedKey, record: &Record) {
     let held = record.held.as_ref();
     tracing::warn!(
         event = event::VERSION_HELD,
-        key = %unit.key,
-        source = %unit.source.id(),
+        key = %managed.key,
+        source = %managed.source.id(),
         version = held.map(|held| held.version.label()),
         previous_version = live(record),
         ai_llm_id = id(record),
-        workspace_id = %unit.config.settings.workspace_id,
+        workspace_id = %managed.config.settings.workspace_id,
         reason = held.map(|held| held.reason.as_str()),
         "the version is held: it is not pushed by itself until the store holds another one"
     );
 }
 
-pub fn acknowledged(unit: &Unit, record: &Record, told: &Told) {
+pub fn acknowledged(managed: &ManagedKey, record: &Record, told: &Told) {
     let message = match told.withdrawn {
         false => "the store knows that the version is live and verified",
         true => "the store knows that the version is live no more",
     };
     tracing::info!(
         event = event::ACKNOWLEDGED,
-        key = %unit.key,
-        source = %unit.source.id(),
+        key = %managed.key,
+        source = %managed.source.id(),
         version = told.version.label(),
         ai_llm_id = id(record),
         withdrawn = told.withdrawn,
@@ -267,20 +272,20 @@ pub fn acknowledged(unit: &Unit, record: &Record, told: &Told) {
     );
 }
 
-pub fn untold(unit: &Unit, error: &SourceError) {
+pub fn untold(managed: &ManagedKey, error: &SourceError) {
     tracing::warn!(
-        key = %unit.key,
-        source = %unit.source.id(),
+        key = %managed.key,
+        source = %managed.source.id(),
         error = %error,
         "the store could not be told which version is live; the key is none the worse for it"
     );
 }
 
 /// An older value should have been written again.
-pub fn left(unit: &Unit, record: &Record, why: &str) {
+pub fn left(managed: &ManagedKey, record: &Record, why: &str) {
     tracing::warn!(
-        key = %unit.key,
-        source = %unit.source.id(),
+        key = %managed.key,
+        source = %managed.source.id(),
         version = live(record),
         ai_llm_id = id(record),
         error = why,
@@ -288,36 +293,36 @@ pub fn left(unit: &Unit, record: &Record, why: &str) {
     );
 }
 
-pub fn trimmed(unit: &Unit, version: &Version) {
+pub fn trimmed(managed: &ManagedKey, version: &Version) {
     tracing::warn!(
-        key = %unit.key,
-        source = %unit.source.id(),
+        key = %managed.key,
+        source = %managed.source.id(),
         version = version.label(),
         "the stored value has white space around it, which was left out"
     );
 }
 
-pub fn config_missing(unit: &Unit, before: &Record, gone: &AiLlmId) {
+pub fn config_missing(managed: &ManagedKey, before: &Record, gone: &AiLlmId) {
     tracing::warn!(
         event = event::CONFIG_MISSING,
-        key = %unit.key,
-        source = %unit.source.id(),
+        key = %managed.key,
+        source = %managed.source.id(),
         version = live(before),
         ai_llm_id = gone.as_str(),
-        workspace_id = %unit.config.settings.workspace_id,
+        workspace_id = %managed.config.settings.workspace_id,
         "the {} is gone from Flashback",
-        noun(unit)
+        noun(managed)
     );
 }
 
-pub fn drift_repaired(unit: &Unit, record: &Record, action: Action, reason: &Reason) {
+pub fn drift_repaired(managed: &ManagedKey, record: &Record, action: Action, reason: &Reason) {
     tracing::warn!(
         event = event::DRIFT_REPAIRED,
-        key = %unit.key,
-        source = %unit.source.id(),
+        key = %managed.key,
+        source = %managed.source.id(),
         version = live(record),
         ai_llm_id = id(record),
-        workspace_id = %unit.config.settings.workspace_id,
+        workspace_id = %managed.config.settings.workspace_id,
         action = action.as_str(),
         reason = %reason,
         "what was changed in Flashback is put right"
@@ -326,7 +331,7 @@ pub fn drift_repaired(unit: &Unit, record: &Record, action: Action, reason: &Rea
 
 /// Logs a problem when it comes up or changes, and remembers it.
 pub fn problem(
-    unit: &Unit,
+    managed: &ManagedKey,
     told: &mut Option<Box<Problem>>,
     problem: Option<&Problem>,
     record: &Record,
@@ -357,8 +362,8 @@ pub fn problem(
     };
     tracing::warn!(
         event,
-        key = %unit.key,
-        source = %unit.source.id(),
+        key = %managed.key,
+        source = %managed.source.id(),
         version = record.seen.as_ref().map(Version::label),
         ai_llm_id = id(record),
         error = problem.error,

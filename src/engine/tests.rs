@@ -154,7 +154,7 @@ struct Bench {
     engine: Engine,
     flashback: Arc<FakeFlashback>,
     source: Arc<FakeSource>,
-    unit: Unit,
+    managed: ManagedKey,
 }
 
 impl Bench {
@@ -196,7 +196,7 @@ impl Bench {
             may_create: true,
         };
         let places = Arc::new(Semaphore::new(1));
-        let unit = Unit::new(KeyId::new("k"), config, source.clone(), places);
+        let managed = ManagedKey::new(KeyId::new("k"), config, source.clone(), places);
         let engine = Engine {
             fingerprinter: store.fingerprinter().await.expect("a key"),
             store,
@@ -225,14 +225,14 @@ impl Bench {
             engine,
             flashback,
             source,
-            unit,
+            managed,
         }
     }
 
     async fn look(&self) -> Look {
-        let mut turn = self.unit.turn().await;
+        let mut guard = self.managed.guard().await;
         self.engine
-            .look(&self.unit, &mut turn, Order::None, None)
+            .look(&self.managed, &mut guard, Order::None, None)
             .await
     }
 
@@ -251,7 +251,7 @@ async fn a_push_that_would_be_turned_away_is_not_begun() {
     let record = bench
         .engine
         .store
-        .load(&bench.unit.key)
+        .load(&bench.managed.key)
         .await
         .expect("a record");
     assert!(record.intent.is_none());
@@ -266,7 +266,7 @@ async fn a_key_that_was_read_newer_than_it_was_seen_is_in_sync() {
     *lock(&bench.source.read) = ("2", "sk-two");
     let look = bench.look().await;
     assert!(look.well);
-    assert_eq!(look.row.version.as_deref(), Some("2"));
+    assert_eq!(look.report.version.as_deref(), Some("2"));
     assert!(bench.metric("key_in_sync{key=\"k\"} 1"));
 }
 
@@ -278,12 +278,12 @@ async fn a_rotation_that_took_several_tries_counts_as_one_propagation() {
         status: "500".to_owned(),
         retry_after: None,
     });
-    let row = bench.engine.settle(&bench.unit, Order::None).await;
-    assert_eq!(row.action, Some(Action::Create));
+    let report = bench.engine.settle(&bench.managed, Order::None).await;
+    assert_eq!(report.action, Some(Action::Create));
     assert_eq!(bench.flashback.writes.load(Ordering::Relaxed), 2);
     assert!(bench.metric("propagation_seconds_count 1"));
     // The same value again is no propagation.
-    bench.engine.settle(&bench.unit, Order::Force).await;
+    bench.engine.settle(&bench.managed, Order::Force).await;
     assert!(bench.metric("propagation_seconds_count 1"));
 }
 
@@ -291,9 +291,9 @@ async fn a_rotation_that_took_several_tries_counts_as_one_propagation() {
 async fn a_look_that_is_broken_off_is_no_success() {
     let bench = Bench::new().await;
     bench.engine.stop.cancel();
-    let row = bench.engine.settle(&bench.unit, Order::None).await;
-    assert_eq!(row.action, Some(Action::Error));
-    assert_eq!(row.error.as_deref(), Some(STOPPED));
+    let report = bench.engine.settle(&bench.managed, Order::None).await;
+    assert_eq!(report.action, Some(Action::Error));
+    assert_eq!(report.error.as_deref(), Some(STOPPED));
 }
 
 #[tokio::test]
@@ -304,9 +304,9 @@ async fn a_transient_fault_of_a_source_is_told_once() {
         status: "bad_answer".to_owned(),
     });
     bench.look().await;
-    let told = bench.unit.turn().await.told.clone();
+    let told = bench.managed.guard().await.told.clone();
     assert!(told.is_some_and(|problem| problem.error.contains("no JSON")));
     *lock(&bench.source.look) = Ok("1");
     assert!(bench.look().await.well);
-    assert!(bench.unit.turn().await.told.is_none());
+    assert!(bench.managed.guard().await.told.is_none());
 }

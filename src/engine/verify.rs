@@ -39,9 +39,9 @@ impl Pass<'_> {
         let value = Stored {
             version: version.clone(),
             fingerprint: *fingerprint,
-            origin: self.unit.config.origin.clone(),
+            origin: self.managed.config.origin.clone(),
         };
-        let settings = &self.unit.config.settings;
+        let settings = &self.managed.config.settings;
         let probe = self.engine.provider.probe(settings, credentials);
         let verdict = match self.unless_stopped(probe).await? {
             Probe::Works => Verdict::Works,
@@ -62,10 +62,10 @@ impl Pass<'_> {
         }
         match &verdict {
             Verdict::Rejected(said) if first => {
-                tell::provider_rejects(self.unit, &self.record, &value.version, said);
+                tell::provider_rejects(self.managed, &self.record, &value.version, said);
             }
             Verdict::Inconclusive(why) if self.cleared.is_some() => {
-                tell::provider_silent(self.unit, &self.record, &value.version, why);
+                tell::provider_silent(self.managed, &self.record, &value.version, why);
             }
             _ => {}
         }
@@ -81,7 +81,7 @@ impl Pass<'_> {
         let Some(trial) = self.record.trial.clone() else {
             unreachable!("the decision asks for a validation only in a trial")
         };
-        let asked = match self.unit.config.settings.target.kind() {
+        let asked = match self.managed.config.settings.target.kind() {
             TargetKind::Configuration => self.ask_about(std::slice::from_ref(id)).await,
             TargetKind::StoredKey => match self.users_of(id).await {
                 Ok(Ok(users)) => self.ask_about(&users).await,
@@ -105,10 +105,10 @@ impl Pass<'_> {
         self.save_verified(next, verified).await?;
         failpoint::reach_in(trial.stage.as_str(), "verdict_recorded");
         match &verdict {
-            Verdict::Works => tell::verified(self.unit, &self.record, trial.stage),
+            Verdict::Works => tell::verified(self.managed, &self.record, trial.stage),
             Verdict::Unsupported(why) => self.tell_unsupported(why),
             Verdict::Rejected(_) | Verdict::Inconclusive(_) => {
-                tell::not_yet(self.unit, &self.record, trial.stage, &verdict);
+                tell::not_yet(self.managed, &self.record, trial.stage, &verdict);
                 self.tell_of_a_kept_one(&trial);
             }
         }
@@ -125,7 +125,7 @@ impl Pass<'_> {
         let mut wait = None;
         for id in all {
             let validate = async {
-                let _place = self.unit.place().await;
+                let _place = self.managed.place().await;
                 self.engine.flashback.validate(id).await
             };
             let (verdict, retry_after) = match self.unless_stopped(validate).await? {
@@ -160,9 +160,9 @@ impl Pass<'_> {
     ) -> Result<(), Fault> {
         self.consume_order(reason);
         let row = self.held_row(&version, reason);
-        let origin = self.unit.config.origin.clone();
+        let origin = self.managed.config.origin.clone();
         let next = self.record.holding(version, origin, reason, Utc::now());
-        tell::version_held(self.unit, &next);
+        tell::version_held(self.managed, &next);
         self.save(next, Some(&row)).await?;
         failpoint::reach("hold_recorded");
         Ok(())
@@ -177,9 +177,9 @@ impl Pass<'_> {
         self.consume_order(reason);
         if let HoldReason::Flashback(said) = reason {
             let follows = format!("version {} is put back", to.version);
-            tell::verification_failed(self.unit, &self.record, said, &follows);
+            tell::verification_failed(self.managed, &self.record, said, &follows);
         }
-        let origin = self.unit.config.origin.clone();
+        let origin = self.managed.config.origin.clone();
         let next = self
             .record
             .turning_back(to, from, origin, reason, Utc::now());
@@ -204,10 +204,10 @@ impl Pass<'_> {
             said.cloned()
         });
         let said = rejected.unwrap_or_default();
-        tell::verification_failed(self.unit, &self.record, &said, &follows);
+        tell::verification_failed(self.managed, &self.record, &said, &follows);
         let next = self.record.letting_stand(stand, Utc::now());
         if stand == Stand::Held {
-            tell::version_held(self.unit, &next);
+            tell::version_held(self.managed, &next);
         }
         self.save(next, None).await?;
         failpoint::reach("standing_recorded");
@@ -222,7 +222,7 @@ impl Pass<'_> {
 
     pub(super) async fn leave(&mut self, why: String) -> Result<(), Fault> {
         self.rejection = None;
-        tell::left(self.unit, &self.record, &why);
+        tell::left(self.managed, &self.record, &why);
         self.save(self.record.leaving_older(Utc::now()), None)
             .await?;
         self.left = Some(why);
@@ -235,7 +235,7 @@ impl Pass<'_> {
         version: Version,
         origin: Origin,
     ) -> Result<(), Fault> {
-        let found = match origin.source == *self.unit.source.id() {
+        let found = match origin.source == *self.managed.source.id() {
             false => Err(format!(
                 "version {version} is in the source `{}`, and the key has another one now",
                 origin.source
@@ -261,7 +261,7 @@ impl Pass<'_> {
         version: &Version,
         origin: &Origin,
     ) -> Result<Result<Taken, String>, Fault> {
-        let read = self.unit.source.read_exact(&origin.path, version);
+        let read = self.managed.source.read_exact(&origin.path, version);
         let unreadable = |why: String| Ok(Err(format!("version {version}: {why}")));
         match self.unless_stopped(read).await? {
             Ok(Exact::Present { document, .. }) => match document.credentials(&origin.fields) {
@@ -276,9 +276,9 @@ impl Pass<'_> {
 
     pub(super) async fn find_older(&mut self, version: &Version) -> Result<(), Fault> {
         let find = self
-            .unit
+            .managed
             .source
-            .previous(&self.unit.config.origin.path, version);
+            .previous(&self.managed.config.origin.path, version);
         self.before = Some(match self.unless_stopped(find).await? {
             Ok(Previous::Version(older)) => Ok(older),
             Ok(Previous::Gone(why)) => Err(format!("before version {version}: {}", why.describe())),
@@ -291,7 +291,7 @@ impl Pass<'_> {
     /// The next question comes after this answer's wait: soon while the end of the grace is near,
     /// calmly when nobody waits for it.
     fn asked(&self, trial: Option<&Trial>, retry_after: Option<Duration>) -> Asked {
-        let (at, grace) = (Utc::now(), self.unit.config.verify.grace);
+        let (at, grace) = (Utc::now(), self.managed.config.verify.grace);
         let engine = self.engine;
         let (tries, calm) = trial.map_or((0, false), |trial| trial.pace(grace, at));
         let limits = match calm {
@@ -324,12 +324,12 @@ impl Pass<'_> {
 
     /// A hold without a push is no change in Flashback, and yet one that people look for.
     fn held_row(&self, version: &Version, reason: &HoldReason) -> HistoryRow {
-        let unit = self.unit;
+        let managed = self.managed;
         HistoryRow {
             at: Utc::now(),
-            key: unit.key.clone(),
-            source: unit.source.id().clone(),
-            name: unit.config.settings.name.clone(),
+            key: managed.key.clone(),
+            source: managed.source.id().clone(),
+            name: managed.config.settings.name.clone(),
             ai_llm_id: self.record.ai_llm_id.clone(),
             previous_version: self.record.live.as_ref().map(|live| live.version.clone()),
             version: version.clone(),
@@ -354,20 +354,20 @@ impl Pass<'_> {
     fn tell_if_rolled_back(&self, next: &Record) {
         let turning = |trial: &Trial| trial.stage == Stage::Back;
         if self.record.trial.as_ref().is_some_and(turning) && next.trial.is_none() {
-            self.engine.rolled_back(self.unit, next);
+            self.engine.rolled_back(self.managed, next);
         }
     }
 
     /// Said once, when the grace of what somebody has put back is over.
     fn tell_of_a_kept_one(&self, before: &Trial) {
-        let grace = self.unit.config.verify.grace;
+        let grace = self.managed.config.verify.grace;
         if let Some(trial) = &self.record.trial
             && trial.stage == Stage::Kept
             && trial.failed(grace)
             && !before.failed(grace)
         {
             let said = trial.rejected.clone().unwrap_or_default();
-            tell::verification_failed(self.unit, &self.record, &said, "it stays all the same");
+            tell::verification_failed(self.managed, &self.record, &said, "it stays all the same");
         }
     }
 

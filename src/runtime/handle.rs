@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::Runtime;
-use crate::engine::{Next, Unit};
+use crate::engine::{ManagedKey, Next};
 use crate::model::{KeyId, Order};
 use crate::scheduler::{Looked, Looker, is_served, pace};
 
@@ -61,7 +61,7 @@ impl Looker for RuntimeHandle {
             again_in: None,
             well,
         };
-        let Some(unit) = runtime.units.get(key) else {
+        let Some(managed) = runtime.managed_keys.get(key) else {
             return at_rest(true);
         };
         if self.stateless.load(Ordering::Relaxed) {
@@ -69,30 +69,30 @@ impl Looker for RuntimeHandle {
         }
         // Somebody who has the turn (a `sync`) is looking at it right now; what comes of that is
         // seen by looking again.
-        let Some(mut turn) = unit.try_turn() else {
+        let Some(mut guard) = managed.try_guard() else {
             return Looked {
                 again_in: Some(AFTER_ANOTHER),
                 well: false,
             };
         };
         if let Some(occurrence) = occurrence
-            && served_by_another(&runtime, unit, occurrence).await
+            && served_by_another(&runtime, managed, occurrence).await
         {
             return at_rest(true);
         }
         let look = runtime
             .engine
-            .look(unit, &mut turn, Order::None, planned)
+            .look(managed, &mut guard, Order::None, planned)
             .await;
         let next = match look.next {
             Next::OnSchedule => planned,
             Next::In(wait) => Some(Utc::now() + wait),
         };
         if let Some(at) = next {
-            let interval = pace(&unit.config.check, at);
+            let interval = pace(&managed.config.check, at);
             runtime.engine.metrics.next_check(key, at, interval);
         }
-        if !self.load().units.contains_key(key) || !runtime.engine.holdings.has(key) {
+        if !self.load().managed_keys.contains_key(key) || !runtime.engine.holdings.has(key) {
             // It left the configuration meanwhile, or is another replica's: its series must not come
             // back with this.
             runtime.retire_key(key);
@@ -110,13 +110,17 @@ impl Looker for RuntimeHandle {
 
 /// Whether there is nothing to do for an occurrence of the key's cron line, because the replica that
 /// had it before has looked at it then.
-async fn served_by_another(runtime: &Runtime, unit: &Unit, occurrence: DateTime<Utc>) -> bool {
+async fn served_by_another(
+    runtime: &Runtime,
+    managed: &ManagedKey,
+    occurrence: DateTime<Utc>,
+) -> bool {
     if !runtime.engine.holdings.is_shared() {
         return false;
     }
-    let Ok(record) = runtime.engine.store.load(&unit.key).await else {
+    let Ok(record) = runtime.engine.store.load(&managed.key).await else {
         return false;
     };
     let look = &record.look;
-    look.problem.is_none() && is_served(&unit.config.check, occurrence, look.next_at)
+    look.problem.is_none() && is_served(&managed.config.check, occurrence, look.next_at)
 }

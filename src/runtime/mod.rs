@@ -30,7 +30,7 @@ use self::credential::references;
 use self::readers::Readers;
 
 use crate::config::{Config, FlashbackAuth, SecretRef, SourceConfig, SourceKind};
-use crate::engine::{Changes, Engine, Unit};
+use crate::engine::{Changes, Engine, ManagedKey};
 use crate::failpoint;
 use crate::flashback::Flashback;
 use crate::flashback::client::{Auth, Client};
@@ -96,7 +96,7 @@ pub struct Runtime {
     /// What looks at keys.
     pub engine: Arc<Engine>,
     /// The enabled keys.
-    pub units: BTreeMap<KeyId, Arc<Unit>>,
+    pub managed_keys: BTreeMap<KeyId, Arc<ManagedKey>>,
     /// The sources.
     pub sources: BTreeMap<SourceId, Arc<dyn Source>>,
     /// Who is told of what happens.
@@ -105,7 +105,7 @@ pub struct Runtime {
     pub lanes: BTreeMap<String, LaneView>,
     /// Keys that left the configuration while somebody looked at them: one that comes back
     /// meanwhile must not be looked at twice at once.
-    gone: BTreeMap<KeyId, Weak<Unit>>,
+    gone: BTreeMap<KeyId, Weak<ManagedKey>>,
 }
 
 impl Runtime {
@@ -162,26 +162,28 @@ impl Runtime {
         let workspaces: BTreeSet<_> = enabled().map(|key| &key.settings.workspace_id).collect();
         let share = (FLASHBACK_PLACES / (workspaces.len() + 1)).clamp(1, WORKSPACE_PLACES);
         let mut places: BTreeMap<WorkspaceId, Arc<Semaphore>> = BTreeMap::new();
-        let mut units = BTreeMap::new();
+        let mut managed_keys = BTreeMap::new();
         let readers = Readers::new(&config);
         for (id, key) in config.keys.iter().filter(|(_, key)| key.enabled) {
             let places = places
                 .entry(key.settings.workspace_id.clone())
                 .or_insert_with(|| Arc::new(Semaphore::new(share)));
             let source = Arc::clone(&sources[&key.origin.source]);
-            let unit = Unit::new(id.clone(), key.clone(), source, Arc::clone(places))
+            let managed = ManagedKey::new(id.clone(), key.clone(), source, Arc::clone(places))
                 .among(readers.of(key));
-            let unit = match old.and_then(|old| old.known(id)) {
-                Some(old) => unit.taking_over(&old),
-                None => unit,
+            let managed = match old.and_then(|old| old.known(id)) {
+                Some(old) => managed.taking_over(&old),
+                None => managed,
             };
-            units.insert(id.clone(), Arc::new(unit));
+            managed_keys.insert(id.clone(), Arc::new(managed));
         }
-        let gone = old.map(|old| old.left_by(&units)).unwrap_or_default();
+        let gone = old
+            .map(|old| old.left_by(&managed_keys))
+            .unwrap_or_default();
         Ok(Self {
             config,
             engine,
-            units,
+            managed_keys,
             sources,
             receivers,
             lanes,
@@ -208,21 +210,24 @@ impl Runtime {
     }
 
     /// A key of this configuration, or of an earlier one that somebody still looks at.
-    fn known(&self, key: &KeyId) -> Option<Arc<Unit>> {
+    fn known(&self, key: &KeyId) -> Option<Arc<ManagedKey>> {
         let gone = || self.gone.get(key).and_then(Weak::upgrade);
-        self.units.get(key).cloned().or_else(gone)
+        self.managed_keys.get(key).cloned().or_else(gone)
     }
 
     /// The known keys that are not among `units`.
-    fn left_by(&self, units: &BTreeMap<KeyId, Arc<Unit>>) -> BTreeMap<KeyId, Weak<Unit>> {
+    fn left_by(
+        &self,
+        managed_keys: &BTreeMap<KeyId, Arc<ManagedKey>>,
+    ) -> BTreeMap<KeyId, Weak<ManagedKey>> {
         let here = self
-            .units
+            .managed_keys
             .iter()
-            .map(|(id, unit)| (id, Arc::downgrade(unit)));
-        let earlier = self.gone.iter().map(|(id, unit)| (id, unit.clone()));
+            .map(|(id, managed)| (id, Arc::downgrade(managed)));
+        let earlier = self.gone.iter().map(|(id, managed)| (id, managed.clone()));
         here.chain(earlier)
-            .filter(|(id, unit)| !units.contains_key(*id) && unit.strong_count() > 0)
-            .map(|(id, unit)| (id.clone(), unit))
+            .filter(|(id, managed)| !managed_keys.contains_key(*id) && managed.strong_count() > 0)
+            .map(|(id, managed)| (id.clone(), managed))
             .collect()
     }
 

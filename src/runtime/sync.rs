@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 
 use super::Runtime;
-use crate::engine::row::Row;
+use crate::engine::report::KeyReport;
 use crate::model::{KeyId, Order};
 use crate::state::StateError;
 use crate::telemetry::panics::{Task, within};
@@ -26,22 +26,22 @@ impl Runtime {
         &self,
         keys: &[KeyId],
         order: Order,
-        each: &(dyn Fn(&Row) + Sync),
-    ) -> Vec<Row> {
+        each: &(dyn Fn(&KeyReport) + Sync),
+    ) -> Vec<KeyReport> {
         let settle = async |key: KeyId| {
             let config = &self.config.keys[&key];
-            let row = match self.units.get(&key) {
-                Some(unit) => {
-                    let settle = self.engine.settle(unit, order);
+            let report = match self.managed_keys.get(&key) {
+                Some(managed) => {
+                    let settle = self.engine.settle(managed, order);
                     AssertUnwindSafe(within(Task::Look, Some(key.clone()), settle))
                         .catch_unwind()
                         .await
-                        .unwrap_or_else(|_| Row::failed(&key, config, PANICKED))
+                        .unwrap_or_else(|_| KeyReport::failed(&key, config, PANICKED))
                 }
-                None => Row::disabled(&key, config),
+                None => KeyReport::disabled(&key, config),
             };
-            each(&row);
-            row
+            each(&report);
+            report
         };
         let queue = |keys| {
             stream::iter(keys)
@@ -49,20 +49,25 @@ impl Runtime {
                 .buffer_unordered(SYNC_AT_ONCE)
         };
         let queues = self.queues(self.named(keys)).into_iter().map(queue);
-        let mut rows: Vec<Row> = stream::select_all(queues.map(Box::pin)).collect().await;
-        rows.sort_by(|a, b| a.key.cmp(&b.key));
-        rows
+        let mut reports: Vec<KeyReport> = stream::select_all(queues.map(Box::pin)).collect().await;
+        reports.sort_by(|a, b| a.key.cmp(&b.key));
+        reports
     }
 
     /// Returns these rows of a pass and, for each key that `keys` names and that has none, a failed one that says
     /// `why`.
-    pub fn complete(&self, mut rows: Vec<Row>, keys: &[KeyId], why: &str) -> Vec<Row> {
-        let done: BTreeSet<KeyId> = rows.iter().map(|row| row.key.clone()).collect();
+    pub fn complete(
+        &self,
+        mut reports: Vec<KeyReport>,
+        keys: &[KeyId],
+        why: &str,
+    ) -> Vec<KeyReport> {
+        let done: BTreeSet<KeyId> = reports.iter().map(|report| report.key.clone()).collect();
         let named = self.named(keys).into_iter();
         let open = named.filter(|key| !done.contains(key));
-        rows.extend(open.map(|key| Row::failed(&key, &self.config.keys[&key], why)));
-        rows.sort_by(|a, b| a.key.cmp(&b.key));
-        rows
+        reports.extend(open.map(|key| KeyReport::failed(&key, &self.config.keys[&key], why)));
+        reports.sort_by(|a, b| a.key.cmp(&b.key));
+        reports
     }
 
     /// What a pass over the keys that `keys` names would do. Changes nothing.
@@ -73,21 +78,21 @@ impl Runtime {
         &self,
         keys: &[KeyId],
         each: &(dyn Fn() + Sync),
-    ) -> Result<Vec<Row>, StateError> {
+    ) -> Result<Vec<KeyReport>, StateError> {
         let plan = async |key: KeyId| {
-            let row = match self.units.get(&key) {
-                Some(unit) => self.engine.plan(unit).await,
-                None => Ok(Row::disabled(&key, &self.config.keys[&key])),
+            let report = match self.managed_keys.get(&key) {
+                Some(managed) => self.engine.plan(managed).await,
+                None => Ok(KeyReport::disabled(&key, &self.config.keys[&key])),
             };
             each();
-            row
+            report
         };
         let queue = |keys| stream::iter(keys).map(&plan).buffer_unordered(SYNC_AT_ONCE);
         let queues = self.queues(self.named(keys)).into_iter().map(queue);
         let planned = stream::select_all(queues.map(Box::pin));
-        let mut rows: Vec<Row> = planned.try_collect().await?;
-        rows.sort_by(|a, b| a.key.cmp(&b.key));
-        Ok(rows)
+        let mut reports: Vec<KeyReport> = planned.try_collect().await?;
+        reports.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(reports)
     }
 
     /// Keys that may hold each other up.

@@ -82,5 +82,5 @@ pub struct SetAside {
     /// Which.
     pub key: KeyId,
     /// The right to work on it; `None` where there is nobody who could.
-    pub turn: Option<Box<dyn Send>>,
+    pub guard: Option<Box<dyn Send>>,
 }

@@ -58,7 +58,7 @@ impl Worker for Floor {
             lock(&self.aside).insert(key.clone());
             SetAside {
                 key: key.clone(),
-                turn: Some(Box::new(Turn(key.clone(), Arc::clone(&self.aside)))),
+                guard: Some(Box::new(Turn(key.clone(), Arc::clone(&self.aside)))),
             }
         };
         free.map(aside).collect()

@@ -18,7 +18,7 @@ pub use self::daemon::{Daemon, DaemonStatus, Replica};
 pub use self::service::{Service, Source};
 
 use crate::config::{KeyConfig, StateConfig};
-use crate::engine::row::Row;
+use crate::engine::report::KeyReport;
 use crate::model::{Daemons, KeyId, ServiceStatus, SourceId};
 use crate::state::{StateError, StateStore};
 
@@ -36,7 +36,7 @@ pub struct Status {
     /// The sources, by their names.
     pub sources: Vec<Source>,
     /// The keys, by their names.
-    pub keys: Vec<Row>,
+    pub keys: Vec<KeyReport>,
     /// When this was, by the state's clock.
     #[serde(skip)]
     pub now: DateTime<Utc>,
@@ -92,7 +92,7 @@ pub struct Parts {
     /// What the state knows of daemons.
     pub daemons: Daemons,
     /// The rows of the keys.
-    pub rows: Vec<Row>,
+    pub rows: Vec<KeyReport>,
 }
 
 impl State {
@@ -128,7 +128,7 @@ impl Status {
             error: None,
             sources: configured.sources,
             daemons,
-            rows: Row::of_records(configured.keys, records),
+            rows: KeyReport::of_records(configured.keys, records),
         }))
     }
 
@@ -161,7 +161,8 @@ impl Status {
     pub fn is_well(&self) -> bool {
         let sources = self.sources.iter().map(|source| &source.service);
         let mut services = sources.chain([&self.flashback]);
-        let is_wrong = |row: &Row| row.standing.as_ref().is_some_and(|of| of.state.is_wrong());
+        let is_wrong =
+            |row: &KeyReport| row.standing.as_ref().is_some_and(|of| of.state.is_wrong());
         self.state.exists
             && self.daemon.is_well()
             && services.all(|service| service.health.status != ServiceStatus::Down)

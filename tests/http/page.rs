@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
-use flashback_rotator::engine::row::{Row, Standing, State};
+use flashback_rotator::engine::report::{KeyReport, Standing, State};
 use flashback_rotator::http::page::{Key, Overview, Replica, Service};
 use flashback_rotator::model::strip::SLOTS;
 use flashback_rotator::model::{
@@ -23,7 +23,7 @@ const EVIL: &str = "\"><script>alert(1)</script><img src=x onerror='alert(2)'>&l
 fn key(id: &str, state: State) -> Key {
     let now = Utc::now();
     Key {
-        row: Row {
+        row: KeyReport {
             key: KeyId::new(id),
             source: SourceId::new("vault"),
             name: format!("Name of {id}"),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::join_all;
 
 use super::report::{Checked, Outcome, Report, Workspace, count};
-use crate::engine::{Unit, positions};
+use crate::engine::{ManagedKey, positions};
 use crate::flashback::{Flashback, Listing};
 use crate::lane::Failure as _;
 use crate::model::{KeyId, Missing, Observation, SourceId, TargetKind, WorkspaceId};
@@ -22,12 +22,12 @@ pub async fn connect(runtime: &Runtime, base_url: String, read: bool) -> Report 
         .filter(|(_, result)| result.is_err())
         .map(|(id, _)| id)
         .collect();
-    let keys = runtime.units.values().map(async |unit| {
-        let outcome = match unusable.contains(unit.source.id()) {
+    let keys = runtime.managed_keys.values().map(async |managed| {
+        let outcome = match unusable.contains(managed.source.id()) {
             true => Outcome::NotChecked,
-            false => key(unit, read).await,
+            false => key(managed, read).await,
         };
-        (unit.key.clone(), (unit.config.clone(), outcome))
+        (managed.key.clone(), (managed.config.clone(), outcome))
     });
     let keys: BTreeMap<KeyId, _> = join_all(keys).await.into_iter().collect();
     let (flashback, workspaces) = flashback;
@@ -68,7 +68,10 @@ async fn flashback(runtime: &Runtime) -> (Outcome, Vec<Workspace>) {
         // Each workspace would only say the same again.
         return (Outcome::of(signed_in), Vec::new());
     }
-    let settings = runtime.units.values().map(|unit| &unit.config.settings);
+    let settings = runtime
+        .managed_keys
+        .values()
+        .map(|managed| &managed.config.settings);
     let listed: BTreeSet<(&WorkspaceId, TargetKind)> = settings
         .map(|settings| (&settings.workspace_id, settings.target.kind()))
         .collect();
@@ -121,8 +124,8 @@ async fn account(flashback: &dyn Flashback) -> String {
     text
 }
 
-async fn key(unit: &Unit, read: bool) -> Outcome {
-    let (source, path) = (unit.source.as_ref(), &unit.config.origin.path);
+async fn key(managed: &ManagedKey, read: bool) -> Outcome {
+    let (source, path) = (managed.source.as_ref(), &managed.config.origin.path);
     let version = match source.look(path).await {
         Ok(Observation::Present { version, .. }) => version,
         Ok(Observation::Missing(why)) => return missing(source, path, why).await,
@@ -139,8 +142,8 @@ async fn key(unit: &Unit, read: bool) -> Outcome {
     }
     match source.read(path, &version).await {
         Ok(Reading::Present { document, .. }) => {
-            let settings = &unit.config.settings;
-            let taken = document.credentials(&unit.config.origin.fields);
+            let settings = &managed.config.settings;
+            let taken = document.credentials(&managed.config.origin.fields);
             let judged = taken
                 .map_err(|error| error.to_string())
                 .and_then(|taken| sanity::check(settings, &taken.credentials));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cli::table::{self, Table};
 use crate::config::KeyConfig;
-use crate::engine::row::Row;
+use crate::engine::report::KeyReport;
 use crate::model::{KeyId, SourceId, TargetKind, Version, WorkspaceId};
 
 /// What came of one question.
@@ -180,7 +180,7 @@ impl Report {
                     (None, Some(error))
                 }
             };
-            Row::of_check(&checked.key, &checked.config, version, error)
+            KeyReport::of_check(&checked.key, &checked.config, version, error)
         });
         json!({
             "sources": sources.collect::<Vec<_>>(),

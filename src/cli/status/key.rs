@@ -5,12 +5,12 @@ use chrono::{DateTime, Utc};
 use super::screen::{head, labelled, moment, next};
 use crate::cli::history;
 use crate::cli::table;
-use crate::engine::row::{Row, State};
+use crate::engine::report::{KeyReport, State};
 use crate::model::{HistoryRow, Verifier};
 use crate::status::{DaemonStatus, Status};
 
 /// All that is known of it, and the last of its history.
-pub fn screen(status: &Status, row: &Row, events: &[HistoryRow]) -> String {
+pub fn screen(status: &Status, row: &KeyReport, events: &[HistoryRow]) -> String {
     let now = status.now;
     let standing = row.standing.as_ref();
     let at = |at: Option<DateTime<Utc>>| {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::beside::{self, Basis, Beside};
 use super::{End, desk, fail, wrong};
 use crate::config::{self, Config};
-use crate::engine::row::Row;
+use crate::engine::report::KeyReport;
 use crate::model::{Daemons, KeyId};
 use crate::state::{self, Request};
 use crate::status::{Configured, Parts, State, Status, absolute};
@@ -108,7 +108,7 @@ async fn by_configuration(config: &Config, path: Option<&Path>) -> Result<Found,
             error: None,
             sources: config.sources.keys().cloned().collect(),
             daemons: Daemons::none(),
-            rows: Row::of_records(&config.keys, Vec::new()),
+            rows: KeyReport::of_records(&config.keys, Vec::new()),
         });
         return Ok((status, None));
     };

@@ -4,7 +4,7 @@
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 use crate::cli::table::{self, Table};
-use crate::engine::row::{self, Row};
+use crate::engine::report::{self, KeyReport};
 use crate::model::{ServiceHealth, ServiceStatus};
 use crate::span::span;
 use crate::status::{Configuration, Daemon, DaemonStatus, Replica, Service, Status};
@@ -181,7 +181,7 @@ fn why(service: &Service, replicas: usize) -> String {
 }
 
 /// The table of the keys. `daemon`: one runs, and keeps the time of the next check.
-pub fn keys(rows: &[Row], now: DateTime<Utc>, daemon: bool) -> String {
+pub fn keys(rows: &[KeyReport], now: DateTime<Utc>, daemon: bool) -> String {
     let check = if daemon { "NEXT CHECK" } else { "LAST CHECK" };
     let mut table = Table::new(&[
         "KEY",
@@ -196,7 +196,7 @@ pub fn keys(rows: &[Row], now: DateTime<Utc>, daemon: bool) -> String {
         let standing = row.standing.as_ref();
         table.row([
             row.key.to_string(),
-            table::state(row::State::of(row)),
+            table::state(report::State::of(row)),
             table::cell(row.version.as_deref()),
             since(standing.and_then(|standing| standing.pushed_at), now),
             match daemon {

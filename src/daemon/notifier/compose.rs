@@ -1,7 +1,7 @@
 //! A notice of what is to be told, with what is known of it at the moment.
 
 use crate::daemon::state::host;
-use crate::engine::row::Row;
+use crate::engine::report::KeyReport;
 use crate::model::{Change, KeyId, Version};
 use crate::notify::{About, Dispatch, Event, Notice, Subject, What};
 use crate::runtime::Runtime;
@@ -82,7 +82,7 @@ async fn of_key(about: &mut About, event: Event, key: &KeyId, runtime: &Runtime)
     let Ok(record) = runtime.engine.store.load(key).await else {
         return;
     };
-    let row = Row::of_record(key, config, &record);
+    let row = KeyReport::of_record(key, config, &record);
     about.ai_llm_id = row.ai_llm_id;
     about.version = row.version;
     let Some(standing) = row.standing else { return };

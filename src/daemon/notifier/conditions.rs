@@ -6,8 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Found;
 use crate::daemon::eyes::DaemonEyes;
-use crate::engine::row::State;
-use crate::engine::{Seen, Unit};
+use crate::engine::report::State;
+use crate::engine::{ManagedKey, Seen};
 use crate::model::{KeyId, Outage, ProblemKind, ServiceStatus, SourceId};
 use crate::notify::{Event, Subject};
 use crate::runtime::Runtime;
@@ -16,7 +16,7 @@ use crate::telemetry::metrics::FLASHBACK;
 /// Whether there is such a thing in the configuration.
 pub fn is_there(runtime: &Runtime, subject: &Subject) -> bool {
     match subject {
-        Subject::Key(key) | Subject::Age(key) => runtime.units.contains_key(key),
+        Subject::Key(key) | Subject::Age(key) => runtime.managed_keys.contains_key(key),
         Subject::Source(source) => runtime.sources.contains_key(source),
         Subject::Flashback | Subject::State | Subject::Configuration => true,
     }
@@ -38,13 +38,13 @@ pub fn is_told(runtime: &Runtime, subject: &Subject, held: &BTreeSet<KeyId>) -> 
 }
 
 fn first(runtime: &Runtime) -> Option<&KeyId> {
-    runtime.units.keys().next()
+    runtime.managed_keys.keys().next()
 }
 
 fn first_of<'a>(runtime: &'a Runtime, source: &SourceId) -> Option<&'a KeyId> {
-    let mut units = runtime.units.values();
-    let first = units.find(|unit| unit.source.id() == source);
-    first.map(|unit| &unit.key)
+    let mut managed_keys = runtime.managed_keys.values();
+    let first = managed_keys.find(|managed| managed.source.id() == source);
+    first.map(|managed| &managed.key)
 }
 
 /// Looks at what is wrong.
@@ -87,18 +87,18 @@ impl Conditions {
             ours,
         );
         let failed_at = self.state_failed_at;
-        let units = runtime
-            .units
+        let managed_keys = runtime
+            .managed_keys
             .values()
-            .filter(|unit| ours.contains(&unit.key));
-        let keys = units.flat_map(move |unit| {
-            let seen = unit.seen();
+            .filter(|managed| ours.contains(&managed.key));
+        let keys = managed_keys.flat_map(move |managed| {
+            let seen = managed.seen();
             let is_known = failed_at.is_none_or(|at| seen.at > at);
-            let key = of_key(unit, &seen, runtime).filter(|_| is_known);
-            let age = of_age(unit, &seen, now).filter(|_| is_known);
-            let key = key.map(|event| (Subject::Key(unit.key.clone()), event));
+            let key = of_key(managed, &seen, runtime).filter(|_| is_known);
+            let age = of_age(managed, &seen, now).filter(|_| is_known);
+            let key = key.map(|event| (Subject::Key(managed.key.clone()), event));
             key.into_iter()
-                .chain(age.map(|event| (Subject::Age(unit.key.clone()), event)))
+                .chain(age.map(|event| (Subject::Age(managed.key.clone()), event)))
         });
         own.into_iter().chain(flashback).chain(sources).chain(keys)
     }
@@ -119,7 +119,7 @@ fn of_service(
 }
 
 /// What is wrong with a key; `None` where that is not known.
-fn of_key(unit: &Unit, seen: &Seen, runtime: &Runtime) -> Option<Option<Event>> {
+fn of_key(managed: &ManagedKey, seen: &Seen, runtime: &Runtime) -> Option<Option<Event>> {
     match seen.state {
         State::Pending => None,
         State::InSync | State::Disabled => Some(None),
@@ -127,7 +127,7 @@ fn of_key(unit: &Unit, seen: &Seen, runtime: &Runtime) -> Option<Option<Event>> 
         State::Missing => Some(Some(Event::Missing)),
         State::Failing => {
             let service = match seen.problem {
-                Some(ProblemKind::Source) => Some(unit.source.id().as_str()),
+                Some(ProblemKind::Source) => Some(managed.source.id().as_str()),
                 Some(ProblemKind::Flashback) => Some(FLASHBACK),
                 _ => None,
             };
@@ -148,8 +148,8 @@ fn was_away(service: &str, seen: &Seen, runtime: &Runtime) -> bool {
 }
 
 /// Whether a key's live version is too old; `None` where that is not known.
-fn of_age(unit: &Unit, seen: &Seen, now: DateTime<Utc>) -> Option<Option<Event>> {
-    let Some(max_age) = unit.config.max_age else {
+fn of_age(managed: &ManagedKey, seen: &Seen, now: DateTime<Utc>) -> Option<Option<Event>> {
+    let Some(max_age) = managed.config.max_age else {
         return Some(None);
     };
     let max_age = TimeDelta::from_std(max_age).ok()?;

@@ -174,7 +174,7 @@ impl Notifier {
     /// Tells of the keys that this process holds, and of no other: first it reads what was told of them.
     fn see_to_keys(&mut self, runtime: &Arc<Runtime>, work: &mut Work) {
         let held = |key: &&KeyId| runtime.engine.holdings.has(key);
-        let held_now: BTreeSet<KeyId> = runtime.units.keys().filter(held).cloned().collect();
+        let held_now: BTreeSet<KeyId> = runtime.managed_keys.keys().filter(held).cloned().collect();
         let is_new = |key: &KeyId| !self.ours.contains(key);
         let is_unread = |outbox: &Outbox| !outbox.loaded;
         let is_to_read = held_now.iter().any(is_new) || self.outboxes.values().any(is_unread);

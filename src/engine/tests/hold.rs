@@ -82,7 +82,7 @@ impl Replica {
         let bench = Bench::on(state.clone(), Arc::clone(&holdings)).await;
         holdings.joined(OURS.replica);
         holdings.renewed(Instant::now(), Duration::from_secs(600));
-        holdings.claimed([(bench.unit.key.clone(), OURS.fence)]);
+        holdings.claimed([(bench.managed.key.clone(), OURS.fence)]);
         Self {
             bench,
             state,
@@ -112,7 +112,7 @@ impl Replica {
     }
 
     async fn record(&self) -> Record {
-        let key = &self.bench.unit.key;
+        let key = &self.bench.managed.key;
         self.state.load(key).await.expect("a record")
     }
 
@@ -122,9 +122,9 @@ impl Replica {
     }
 
     async fn succeeded(&self) -> usize {
-        let rows = self.state.history(None, None, None).await.expect("rows");
-        let succeeded = |row: &&crate::model::HistoryRow| row.outcome == Outcome::Succeeded;
-        rows.iter().filter(succeeded).count()
+        let reports = self.state.history(None, None, None).await.expect("rows");
+        let succeeded = |report: &&crate::model::HistoryRow| report.outcome == Outcome::Succeeded;
+        reports.iter().filter(succeeded).count()
     }
 
     /// The look has ended without a trace.
@@ -133,7 +133,7 @@ impl Replica {
         assert!(!look.well);
         assert!(!self.bench.metric("key_in_sync{"));
         assert!(!self.bench.metric("key_last_check_timestamp_seconds{"));
-        assert!(self.bench.unit.turn().await.told.is_none());
+        assert!(self.bench.managed.guard().await.told.is_none());
     }
 }
 
@@ -146,7 +146,7 @@ async fn a_key_that_somebody_else_holds_is_left_alone() {
         replica.leaves_it_alone(&look).await;
     }
     *lock(&replica.state.hold) = Some(OURS);
-    replica.holdings.gave_up(&replica.bench.unit.key);
+    replica.holdings.gave_up(&replica.bench.managed.key);
     let look = replica.bench.look().await;
     replica.leaves_it_alone(&look).await;
     assert_eq!(replica.writes(), 0);
@@ -179,7 +179,7 @@ async fn a_write_that_is_broken_off_is_a_stray() {
     replica.leaves_it_alone(&look).await;
     assert_eq!(replica.writes(), 2);
     assert!(replica.record().await.intent.is_some());
-    let key = replica.bench.unit.key.clone();
+    let key = replica.bench.managed.key.clone();
     assert_eq!(replica.holdings.take_strays(), [key].into());
 }
 
@@ -203,7 +203,7 @@ async fn nothing_is_written_twice_because_the_state_was_away() {
         replica.saves(&[Save::Done, Save::Done, outcome]);
         let look = replica.bench.look().await;
         assert!(matches!(look.next, Next::In(_)), "{look:?}");
-        assert!(look.row.error.is_some());
+        assert!(look.report.error.is_some());
         assert!(
             !replica
                 .bench
@@ -212,7 +212,7 @@ async fn nothing_is_written_twice_because_the_state_was_away() {
         // Still away, then back.
         if outcome == Save::Fails {
             replica.saves(&[Save::Fails]);
-            assert!(replica.bench.look().await.row.error.is_some());
+            assert!(replica.bench.look().await.report.error.is_some());
         }
         let look = replica.bench.look().await;
         assert!(look.well, "{look:?}");
@@ -242,7 +242,7 @@ async fn what_could_not_be_saved_under_a_lease_that_is_over_is_a_stray() {
     let again = Fence(3);
     replica
         .holdings
-        .claimed([(replica.bench.unit.key.clone(), again)]);
+        .claimed([(replica.bench.managed.key.clone(), again)]);
     *lock(&replica.state.hold) = Some(Hold {
         fence: again,
         ..OURS
@@ -276,10 +276,10 @@ async fn a_marked_key_is_written_once_more_when_it_is_due() {
     let replica = Replica::live().await;
     let planned = Utc::now() + Duration::from_secs(3600);
     let look = async || {
-        let mut turn = replica.bench.unit.turn().await;
-        let (engine, unit) = (&replica.bench.engine, &replica.bench.unit);
+        let mut guard = replica.bench.managed.guard().await;
+        let (engine, managed) = (&replica.bench.engine, &replica.bench.managed);
         engine
-            .look(unit, &mut turn, Order::None, Some(planned))
+            .look(managed, &mut guard, Order::None, Some(planned))
             .await
     };
     let mark = |number, due_in| {

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::EVENTS;
 use super::layout::icon;
-use crate::engine::row::State;
+use crate::engine::report::State;
 use crate::model::{Action, HistoryRow, Outcome, Version};
 
 /// The columns.

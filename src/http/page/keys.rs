@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use super::layout::{icon, moment};
 use super::query::{ORDER, Query};
 use super::{Key, Overview, strip};
-use crate::engine::row::{Standing, State};
+use crate::engine::report::{Standing, State};
 use crate::span::{ago, ahead, span};
 
 /// Keys on one page.

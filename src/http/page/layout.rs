@@ -5,7 +5,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::query::{ORDER, Query};
 use super::{BUILD, Overview, SCRIPT, STYLE, events, keys, services};
-use crate::engine::row::State;
+use crate::engine::report::State;
 use crate::model::ServiceStatus;
 use crate::span::span;
 

@@ -32,7 +32,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::{ANSWER_TIME, Eyes};
-use crate::engine::row::Row;
+use crate::engine::report::KeyReport;
 use crate::model::strip::SLOTS;
 use crate::model::{HistoryRow, Mark, Outage, ServiceHealth};
 use crate::words::is_invisible;
@@ -109,7 +109,7 @@ pub struct Replica {
 #[derive(Clone, Debug)]
 pub struct Key {
     /// Its row of `status`.
-    pub row: Row,
+    pub row: KeyReport,
     /// Where in its source it is.
     pub path: String,
     /// The version the store was last seen to hold.

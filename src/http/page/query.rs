@@ -2,7 +2,7 @@
 
 use url::form_urlencoded;
 
-use crate::engine::row::State;
+use crate::engine::report::State;
 
 /// The states in the order that matters to whoever reads: what is wrong comes first.
 pub const ORDER: [State; 6] = [

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::layout::{icon, moment, plural};
 use super::{Replica, Service};
-use crate::engine::row::State;
+use crate::engine::report::State;
 use crate::model::{Outage, ServiceStatus};
 use crate::span::{ago, span};
 

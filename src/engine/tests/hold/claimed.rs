@@ -24,9 +24,9 @@ impl StateStore for Claimed {
         })
     }
 
-    async fn save(&self, record: &Record, row: Option<&HistoryRow>) -> Result<(), StateError> {
+    async fn save(&self, record: &Record, report: Option<&HistoryRow>) -> Result<(), StateError> {
         let told = self.admit(record)?;
-        self.records.save(record, row).await?;
+        self.records.save(record, report).await?;
         told.then_some(()).ok_or_else(Self::away)
     }
 

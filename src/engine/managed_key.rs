@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore, SemaphorePermit};
 
 use super::acknowledge::Telling;
 use super::hold::Written;
-use super::row::State;
+use super::report::State;
 use crate::config::KeyConfig;
 use crate::model::{KeyId, Problem, ProblemKind, Version};
 use crate::progress::in_line;
@@ -15,7 +15,7 @@ use crate::retry::Round;
 use crate::source::Source;
 
 /// One configured key.
-pub struct Unit {
+pub struct ManagedKey {
     /// Its id.
     pub key: KeyId,
     /// What the configuration says of it.
@@ -70,9 +70,9 @@ pub struct KeyMemory {
 }
 
 /// The right to work on a key.
-pub type Turn = OwnedMutexGuard<KeyMemory>;
+pub type KeyGuard = OwnedMutexGuard<KeyMemory>;
 
-impl Unit {
+impl ManagedKey {
     /// A key that nobody has worked on.
     pub fn new(
         key: KeyId,
@@ -124,12 +124,12 @@ impl Unit {
     }
 
     /// The right to work on it, unless somebody has it.
-    pub fn try_turn(&self) -> Option<Turn> {
+    pub fn try_guard(&self) -> Option<KeyGuard> {
         Arc::clone(&self.memory).try_lock_owned().ok()
     }
 
     /// The right to work on it, after whoever has it.
-    pub async fn turn(&self) -> Turn {
+    pub async fn guard(&self) -> KeyGuard {
         Arc::clone(&self.memory).lock_owned().await
     }
 }

@@ -17,7 +17,7 @@ use crate::span::span;
 
 /// One row. `--json` prints it as it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Row {
+pub struct KeyReport {
     /// The key.
     pub key: KeyId,
     /// Its source.
@@ -94,8 +94,8 @@ pub enum State {
 
 impl State {
     /// How the key of a row of `status` stands.
-    pub fn of(row: &Row) -> Self {
-        let standing = row.standing.as_ref();
+    pub fn of(report: &KeyReport) -> Self {
+        let standing = report.standing.as_ref();
         standing.map_or(Self::Pending, |standing| standing.state)
     }
 
@@ -194,11 +194,11 @@ pub fn verified_by(record: &Record) -> Option<Verifier> {
 }
 
 /// The document that `--json` prints: `{"keys": [row…]}`.
-pub fn document(rows: &[Row]) -> serde_json::Value {
-    serde_json::json!({ "keys": rows })
+pub fn document(reports: &[KeyReport]) -> serde_json::Value {
+    serde_json::json!({ "keys": reports })
 }
 
-impl Row {
+impl KeyReport {
     /// What people are to read of it first: what is wrong, else what is to be seen to.
     pub fn remark(&self) -> Option<&str> {
         let standing = self.standing.as_ref();
@@ -212,11 +212,11 @@ impl Row {
             .into_iter()
             .map(|record| (record.key.clone(), record))
             .collect();
-        let row = |(id, config): (&KeyId, &Arc<KeyConfig>)| match records.get(id) {
+        let report = |(id, config): (&KeyId, &Arc<KeyConfig>)| match records.get(id) {
             Some(record) => Self::of_record(id, config, record),
             None => Self::of_record(id, config, &Record::new(id.clone())),
         };
-        keys.iter().map(row).collect()
+        keys.iter().map(report).collect()
     }
 
     /// The row of a key that is not worked on: it is switched off.
@@ -309,7 +309,7 @@ impl Row {
     /// nothing more to do. What was rolled back from is held, and that is nothing more either.
     #[must_use]
     pub fn after(self, earlier: Option<Self>) -> Self {
-        let idle = |row: &Self| matches!(row.action, None | Some(Action::None));
+        let idle = |report: &Self| matches!(report.action, None | Some(Action::None));
         let holds = self.action == Some(Action::Hold);
         match earlier {
             Some(earlier) if holds && earlier.rolled_back() => earlier,
