@@ -10,7 +10,7 @@
 //!    the intent recorded before a write and the outcome after it.
 //!
 //! Underneath: [`model`] and [`secret`] are the nouns, [`document`] takes credentials out of what
-//! a store holds, [`lane`] is the one way to call an outside service and [`outbound`] the one way to make
+//! a store holds, [`upstream`] is the one way to call an outside service and [`outbound`] the one way to make
 //! an HTTP client for it, [`lease`] says what this process may work on where several share the keys,
 //! [`retry`] says what a failure means, [`credential`] where the rotator's own credentials come from,
 //! [`token`] keeps what a sign-in gives, [`settled`] whether a file has been written whole, [`lookalike`]
@@ -31,7 +31,6 @@ mod failpoint;
 mod files;
 pub mod flashback;
 pub mod http;
-pub mod lane;
 pub mod lease;
 pub mod lookalike;
 pub mod model;
@@ -55,5 +54,6 @@ pub mod supervise;
 pub mod telemetry;
 mod terminal;
 pub mod token;
+pub mod upstream;
 pub mod verify;
 pub mod words;

@@ -188,12 +188,12 @@ fn is_test(name: &str) -> bool {
         return false;
     };
     let file = modules.replace("::", "/");
-    let places = ["tests", "src"].iter().flat_map(|root| {
+    let permits = ["tests", "src"].iter().flat_map(|root| {
         let path = repository().join(root).join(&file);
         [path.with_extension("rs"), path.join("mod.rs")]
     });
     let wanted = format!("fn {function}(");
-    places
+    permits
         .filter_map(|path| std::fs::read_to_string(path).ok())
         .any(|text| {
             text.split_once(&wanted).is_some_and(|(before, _)| {

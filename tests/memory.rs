@@ -392,14 +392,14 @@ async fn what_was_rotated_out_or_signed_in_with_is_gone_from_memory() {
         .iter()
         .filter(|((_, number), _)| *number < SIGN_IN)
         .count();
-    let places: String = stayed
+    let permits: String = stayed
         .iter()
         .map(|((daemon, number), at)| format!("{daemon} {number:04} {}\n", at[0]))
         .collect();
     assert!(
         stayed.is_empty(),
         "{values} of {rotated_out} values that were rotated out, and {} secrets of sign-ins, were \
-         there after {GONE_WITHIN:?}:\n{places}",
+         there after {GONE_WITHIN:?}:\n{permits}",
         stayed.len() - values
     );
     // Nobody needs a value between two pushes.

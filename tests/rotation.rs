@@ -16,8 +16,8 @@ use serde_json::json;
 use tokio::process::{Child, Command};
 
 use crate::support::aws::{Aws, BOTH, REGION, administrator};
-use crate::support::lanes::lane;
 use crate::support::openbao::{self, OpenBao, ROOT};
+use crate::support::upstreams::upstream;
 use crate::support::{eventually, venv};
 
 /// A directory with the job and what it calls: `make-key` gives `sk-new`, `revoke-key` writes down
@@ -124,7 +124,7 @@ async fn the_job_for_vault_revokes_once_the_new_key_is_live() {
     };
     let fingerprinter = Fingerprinter::ephemeral();
     let id = SourceId::new("vault");
-    let source = VaultSource::new(id, config, root, fingerprinter, lane("vault"))
+    let source = VaultSource::new(id, config, root, fingerprinter, upstream("vault"))
         .expect("a source")
         .acknowledging(true);
 

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::support::aws::{Aws, BOTH, Emulator, administrator};
-use crate::support::lanes::Bench;
+use crate::support::upstreams::Bench;
 
 fn batched() -> AwsConfig {
     AwsConfig {
@@ -24,7 +24,7 @@ fn source(aws: &Aws) -> (AwsSource, Bench) {
         Bench::new("aws", Duration::from_secs(30)),
         Bench::new("aws", Duration::from_secs(30)),
     );
-    let source = aws.source_over(given.lane, batched(), administrator());
+    let source = aws.source_over(given.upstream, batched(), administrator());
     let bench = Bench {
         metrics: given.metrics,
         ..bench

@@ -4,23 +4,23 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use flashback_rotator::config::AwsConfig;
-use flashback_rotator::lane::Failure;
 use flashback_rotator::model::{Missing, Observation, SourceId, Version};
 use flashback_rotator::retry::Class;
 use flashback_rotator::source::aws::AwsSource;
 use flashback_rotator::source::{Reading, Source, SourceError};
+use flashback_rotator::upstream::Failure;
 use wiremock::matchers::header;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::support::aws::{administrator, loader_at};
-use crate::support::lanes::{Bench, calls, lane};
+use crate::support::upstreams::{Bench, calls, upstream};
 
 const CANARY: &str = "sk-canary-value";
 
 fn source(url: &str) -> AwsSource {
     let url = url.to_owned();
     let config = AwsConfig::default();
-    AwsSource::with_loader(SourceId::new("aws"), config, lane("aws"), move || {
+    AwsSource::with_loader(SourceId::new("aws"), config, upstream("aws"), move || {
         loader_at(&url).credentials_provider(administrator())
     })
 }
@@ -167,7 +167,7 @@ async fn a_server_that_never_answers_is_an_outage() {
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let bench = Bench::new("aws", Duration::from_millis(300));
     let config = AwsConfig::default();
-    let source = AwsSource::with_loader(SourceId::new("aws"), config, bench.lane, move || {
+    let source = AwsSource::with_loader(SourceId::new("aws"), config, bench.upstream, move || {
         loader_at(&url).credentials_provider(administrator())
     });
     let error = source.look("k").await.expect_err("no answer");

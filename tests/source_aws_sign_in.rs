@@ -16,8 +16,8 @@ use wiremock::matchers::{body_string_contains, method};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::support::aws::{Aws, BOTH, Emulator, REGION, administrator, loader_at};
-use crate::support::lanes::{Bench, lane};
 use crate::support::log_to;
+use crate::support::upstreams::{Bench, upstream};
 
 /// The standard chain, reading this profile file and no other; instance metadata is nowhere.
 #[expect(
@@ -62,7 +62,7 @@ impl Profile {
 
     fn source(&self, config: AwsConfig) -> AwsSource {
         let file = self.file();
-        AwsSource::with_loader(SourceId::new("aws"), config, lane("aws"), move || {
+        AwsSource::with_loader(SourceId::new("aws"), config, upstream("aws"), move || {
             chain(&file)
         })
     }
@@ -77,7 +77,7 @@ fn is_sign_in(error: &SourceError, word: &str) {
 async fn look(source: &AwsSource, path: &str) -> Result<Observation, SourceError> {
     crate::support::eventually("the source may be asked", async || {
         let looked = source.look(path).await;
-        (!matches!(looked, Err(SourceError::HeldBack { .. }))).then_some(looked)
+        (!matches!(looked, Err(SourceError::CircuitOpen { .. }))).then_some(looked)
     })
     .await
 }
@@ -124,7 +124,7 @@ async fn a_role_is_asked_for_with_its_external_id_and_a_name() {
         ..AwsConfig::default()
     };
     let url = sts.uri();
-    let source = AwsSource::with_loader(SourceId::new("aws"), config, lane("aws"), move || {
+    let source = AwsSource::with_loader(SourceId::new("aws"), config, upstream("aws"), move || {
         loader_at(&url).credentials_provider(administrator())
     });
     source.look("role/named").await.expect("looked");
@@ -197,7 +197,7 @@ fn assuming(sts: &MockServer) -> AwsSource {
         ..AwsConfig::default()
     };
     let url = sts.uri();
-    AwsSource::with_loader(SourceId::new("aws"), config, lane("aws"), move || {
+    AwsSource::with_loader(SourceId::new("aws"), config, upstream("aws"), move || {
         loader_at(&url).credentials_provider(administrator())
     })
 }
@@ -235,7 +235,7 @@ async fn no_credentials_and_no_region_are_said_so() {
     let error = source.connect().await.expect_err("none");
     assert!(matches!(
         error,
-        SourceError::SignIn { .. } | SourceError::HeldBack { .. }
+        SourceError::SignIn { .. } | SourceError::CircuitOpen { .. }
     ));
     fs::write(
         profile.file(),
@@ -268,12 +268,16 @@ async fn rotated_credentials_are_picked_up_and_each_change_is_logged_once() {
     };
     let profile = Profile::new(aws.url(), &[]);
     write(&profile, keys("AKIAGONE", "canary"));
-    let (Bench { lane, metrics, .. }, file) =
-        (Bench::new("aws", Duration::from_secs(30)), profile.file());
+    let (
+        Bench {
+            upstream, metrics, ..
+        },
+        file,
+    ) = (Bench::new("aws", Duration::from_secs(30)), profile.file());
     let source = AwsSource::with_loader(
         SourceId::new("aws"),
         AwsConfig::default(),
-        lane,
+        upstream,
         move || chain(&file),
     );
     let measured = |series: &str| {
@@ -337,7 +341,7 @@ async fn the_settings_are_loaded_once_for_many_and_not_before_they_are_needed() 
     let loads = Arc::new(AtomicUsize::new(0));
     let (url, counter) = (aws.url().to_owned(), loads.clone());
     let config = AwsConfig::default();
-    let source = AwsSource::with_loader(SourceId::new("aws"), config, lane("aws"), move || {
+    let source = AwsSource::with_loader(SourceId::new("aws"), config, upstream("aws"), move || {
         counter.fetch_add(1, Ordering::SeqCst);
         loader_at(&url).credentials_provider(administrator())
     });

@@ -15,15 +15,15 @@ use flashback_rotator::source::file::FileSource;
 use flashback_rotator::source::{Reading, Source, SourceError};
 use tempfile::TempDir;
 
-use crate::support::lanes::{Bench, calls, lane};
 use crate::support::place_file;
+use crate::support::upstreams::{Bench, calls, upstream};
 
 fn source(dir: &Path) -> FileSource {
     FileSource::new(
         SourceId::new("mounted"),
         dir.to_owned(),
         Fingerprinter::new([7; 32]),
-        lane("mounted"),
+        upstream("mounted"),
     )
 }
 
@@ -136,7 +136,7 @@ async fn a_settled_file_is_not_read_again() {
     let file = directory.path().join("key");
     let bench = Bench::new("mounted", Duration::from_secs(30));
     let (id, path) = (SourceId::new("mounted"), directory.path().to_owned());
-    let source = FileSource::new(id, path, Fingerprinter::ephemeral(), bench.lane);
+    let source = FileSource::new(id, path, Fingerprinter::ephemeral(), bench.upstream);
     let written = fs::metadata(&file).expect("there");
     let settled = SystemTime::UNIX_EPOCH + Duration::from_secs(written.ctime() as u64 + 4);
     crate::support::eventually("the file is old enough", async || {

@@ -14,13 +14,13 @@ use std::time::Duration;
 
 use flashback_rotator::config::{KvVersion, SecretRef, VaultAuth, VaultConfig};
 use flashback_rotator::credential::{Plain, SharedCredential};
-use flashback_rotator::lane::{Lane, Outages, Terms};
 use flashback_rotator::model::{Observation, SourceId, Version};
 use flashback_rotator::retry::Limits;
 use flashback_rotator::secret::{Fingerprinter, Secret};
 use flashback_rotator::source::vault::{VaultCredentials, VaultSource};
 use flashback_rotator::source::{Reading, Source, SourceError};
 use flashback_rotator::telemetry::metrics::Metrics;
+use flashback_rotator::upstream::{Outages, Terms, Upstream};
 
 use crate::support::openbao::{OpenBao, ROOT};
 
@@ -52,7 +52,7 @@ impl Bench {
         let metrics = Arc::new(Metrics::new());
         let outages = Arc::new(Seen::default());
         let terms = Terms {
-            places: 16,
+            permits: 16,
             max_rps: None,
             timeout,
             retry: Limits {
@@ -61,14 +61,14 @@ impl Bench {
                 give_up_after: Duration::from_secs(60),
             },
         };
-        let lane = Lane::new("vault", terms, Arc::clone(&metrics), outages.clone());
+        let upstream = Upstream::new("vault", terms, Arc::clone(&metrics), outages.clone());
         let fingerprinter = Fingerprinter::new([7; 32]);
         let source = VaultSource::new(
             SourceId::new("vault"),
             config,
             credentials,
             fingerprinter,
-            lane,
+            upstream,
         )
         .expect("a usable configuration");
         Self {

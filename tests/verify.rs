@@ -16,7 +16,7 @@ use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::support::aws::{Aws, BOTH, REGION, loader_at};
-use crate::support::lanes::calls;
+use crate::support::upstreams::calls;
 use crate::support::{eventually, free_port};
 
 /// The key that is asked about. Nothing that is said of it may repeat it.

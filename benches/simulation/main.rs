@@ -29,7 +29,6 @@ use clap::Parser;
 use flashback_rotator::config::{Check, KeyConfig, VerifyConfig};
 use flashback_rotator::document::FieldMap;
 use flashback_rotator::engine::{Changes, Engine, Lists, ManagedKey};
-use flashback_rotator::lane::{Lane, Terms};
 use flashback_rotator::lease::Holdings;
 use flashback_rotator::model::{AiType, KeyId, Origin, Settings, SourceId, Version, WorkspaceId};
 use flashback_rotator::reconcile::Rules;
@@ -39,6 +38,7 @@ use flashback_rotator::state::StateStore;
 use flashback_rotator::state::sqlite::Sqlite;
 use flashback_rotator::supervise::Supervisor;
 use flashback_rotator::telemetry::metrics::Metrics;
+use flashback_rotator::upstream::{Terms, Upstream};
 use rustix::time::{ClockId, clock_gettime};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::sync::Semaphore;
@@ -240,23 +240,23 @@ async fn eyes(
     let terms = Terms {
         max_rps: None,
         timeout: Duration::from_secs(10),
-        places: 16,
+        permits: 16,
         retry,
     };
     let source = Arc::new(Secrets {
         id: SourceId::new("memory"),
-        lane: Lane::new("memory", terms, Arc::clone(&metrics), Arc::new(Nobody)),
+        upstream: Upstream::new("memory", terms, Arc::clone(&metrics), Arc::new(Nobody)),
         version: Version::numbered(1, "2026-11-01T00:00:00Z"),
         written_at: Utc::now(),
     });
     let mut managed_keys = HashMap::new();
-    let places = Arc::new(Semaphore::new(16));
+    let permits = Arc::new(Semaphore::new(16));
     for (key, config) in configs {
         let managed = ManagedKey::new(
             key.clone(),
             Arc::clone(config),
             Arc::clone(&source) as _,
-            Arc::clone(&places),
+            Arc::clone(&permits),
         );
         managed_keys.insert(key.clone(), Arc::new(managed));
     }

@@ -13,7 +13,6 @@ use flashback_rotator::engine::{Engine, ManagedKey, Next};
 use flashback_rotator::flashback::{
     Account, Flashback, FlashbackError, Listing, Update, Validation,
 };
-use flashback_rotator::lane::{Lane, Outages};
 use flashback_rotator::model::{
     AiLlmId, Appearance, DaemonReport, Daemons, Edit, HistoryRow, KeyId, Listed, LookNote,
     Notified, Observation, Order, Record, Settings, SourceId, TargetKind, Verifier, Version,
@@ -24,12 +23,13 @@ use flashback_rotator::secret::{Credentials, Fingerprinter};
 use flashback_rotator::source::{Reading, Source, SourceError};
 use flashback_rotator::state::edits::{Heard, Watch};
 use flashback_rotator::state::{Request, RequestId, RequestState, StateError, StateStore};
+use flashback_rotator::upstream::{Outages, Upstream};
 use flashback_rotator::verify::{Probe, Provider};
 
 /// A store of secrets behind a real lane. Nothing is ever rotated.
 pub struct Secrets {
     pub id: SourceId,
-    pub lane: Lane,
+    pub upstream: Upstream,
     pub version: Version,
     pub written_at: DateTime<Utc>,
 }
@@ -47,7 +47,7 @@ impl Source for Secrets {
                 written_at: Some(self.written_at),
             })
         };
-        self.lane.call("read_metadata", looked).await
+        self.upstream.call("read_metadata", looked).await
     }
 
     async fn read(&self, path: &str, version: &Version) -> Result<Reading, SourceError> {
@@ -58,7 +58,7 @@ impl Source for Secrets {
                 document: Document::from_text(format!("sk-{path}")),
             })
         };
-        self.lane.call("read_data", read).await
+        self.upstream.call("read_data", read).await
     }
 
     async fn connect(&self) -> Result<String, SourceError> {
@@ -122,7 +122,7 @@ impl Flashback for Target {
         Ok(Vec::new())
     }
 
-    fn held_back(&self) -> Option<FlashbackError> {
+    fn circuit_open(&self) -> Option<FlashbackError> {
         None
     }
 

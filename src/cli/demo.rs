@@ -17,7 +17,6 @@ use crate::engine::report::KeyReport;
 use crate::flashback::Flashback as _;
 use crate::flashback::client::{Auth, Client};
 use crate::flashback::sandbox::{Operation, Options, Rule, Sandbox, sha256_hex};
-use crate::lane::{Lane, Terms};
 use crate::lease::Holdings;
 use crate::model::{AiLlmId, AiType, Settings, Target, WorkspaceId};
 use crate::retry::Limits;
@@ -29,6 +28,7 @@ use crate::state::StateStore;
 use crate::state::sqlite::Sqlite;
 use crate::supervise::Supervisor;
 use crate::telemetry::metrics::Metrics;
+use crate::upstream::{Terms, Upstream};
 
 /// Far more than any step takes. The demo says which one did not come about.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -229,12 +229,12 @@ impl Stage {
         let terms = Terms {
             max_rps: None,
             timeout: limit,
-            places: 1,
+            permits: 1,
             retry,
         };
-        let lane = Lane::new("by-hand", terms, Arc::default(), Arc::new(Watch::default()));
+        let upstream = Upstream::new("by-hand", terms, Arc::default(), Arc::new(Watch::default()));
         let token = Auth::Token(Arc::new(Plain("by-hand".to_owned())));
-        let client = Client::new(&self.sandbox.url(), token, Arc::new(lane)).map_err(text)?;
+        let client = Client::new(&self.sandbox.url(), token, Arc::new(upstream)).map_err(text)?;
         let settings = Settings {
             workspace_id: WorkspaceId::new(WORKSPACE),
             name: MADE_BY_HAND.to_owned(),

@@ -12,13 +12,13 @@ use crate::config::{self, Config, Loaded};
 use crate::daemon::state::State;
 use crate::engine::Changes;
 use crate::engine::report::KeyReport;
-use crate::lane::Outages;
 use crate::lease::Holdings;
 use crate::model::KeyId;
 use crate::runtime::{Runtime, RuntimeContext};
 use crate::state::StateStore;
 use crate::telemetry::log;
 use crate::telemetry::metrics::Metrics;
+use crate::upstream::Outages;
 
 /// Loads the configuration, and shows every mistake in it.
 pub fn load(path: Option<&Path>) -> Result<Loaded, End> {

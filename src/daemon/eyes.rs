@@ -13,7 +13,6 @@ use tokio::time::Instant;
 use super::overview;
 use crate::http::Eyes;
 use crate::http::page::{EVENTS, Overview};
-use crate::lane::{LaneView, Outages};
 use crate::model::{ConfigurationReport, DaemonReport, Rejected, SourceId};
 use crate::runtime::RuntimeHandle;
 use crate::scheduler::Scheduler;
@@ -22,6 +21,7 @@ use crate::status::{Configured, Status};
 use crate::supervise::Supervisor;
 use crate::telemetry::event;
 use crate::telemetry::metrics::{FLASHBACK, Metrics};
+use crate::upstream::{Outages, UpstreamView};
 
 /// A dispatcher that has shown no sign of life for this long is stuck; it shows one each second.
 const STUCK: Duration = Duration::from_secs(30);
@@ -159,8 +159,8 @@ impl DaemonEyes {
     pub fn report(&self) -> DaemonReport {
         let runtime = self.runtime.load();
         let health = |service: &str| {
-            let lane = runtime.lanes.get(service);
-            lane.map(LaneView::health).unwrap_or_default()
+            let upstream = runtime.upstreams.get(service);
+            upstream.map(UpstreamView::health).unwrap_or_default()
         };
         let sources = runtime.config.sources.keys();
         DaemonReport {
@@ -187,7 +187,12 @@ impl DaemonEyes {
             .managed_keys
             .values()
             .map(|managed| managed.source.id().as_str());
-        let is_away = |source| runtime.lanes.get(source).is_some_and(|lane| !lane.is_up());
+        let is_away = |source| {
+            runtime
+                .upstreams
+                .get(source)
+                .is_some_and(|upstream| !upstream.is_up())
+        };
         !runtime.managed_keys.is_empty() && sources.all(is_away)
     }
 

@@ -9,11 +9,11 @@ use url::Url;
 use crate::config::{Config, KeyConfig, SourceKind};
 use crate::engine::report::KeyReport;
 use crate::http::page::{Key, Replica, Service};
-use crate::lane::LaneView;
 use crate::model::{KeyId, Record};
 use crate::runtime::Runtime;
 use crate::state::membership;
 use crate::telemetry::metrics::FLASHBACK;
+use crate::upstream::UpstreamView;
 
 /// Flashback, then the sources by their names.
 pub fn services(runtime: &Runtime) -> Vec<Service> {
@@ -42,14 +42,14 @@ pub fn services(runtime: &Runtime) -> Vec<Service> {
 
 /// A service of which no more is filled in than how it stands.
 fn standing(runtime: &Runtime, service: &str) -> Service {
-    let lane = runtime.lanes.get(service);
+    let upstream = runtime.upstreams.get(service);
     Service {
         name: String::new(),
         kind: "",
         place: String::new(),
         keys: 0,
-        health: lane.map(LaneView::health).unwrap_or_default(),
-        last_outage: lane.and_then(LaneView::last_outage),
+        health: upstream.map(UpstreamView::health).unwrap_or_default(),
+        last_outage: upstream.and_then(UpstreamView::last_outage),
     }
 }
 

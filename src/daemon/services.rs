@@ -21,7 +21,6 @@ use super::reload::Reloader;
 use super::systemd;
 use crate::failpoint;
 use crate::http;
-use crate::lane::Failure as _;
 use crate::progress::{self, Checks};
 use crate::retry::{Limits, Round};
 use crate::runtime::RuntimeHandle;
@@ -29,6 +28,7 @@ use crate::sharing::Sharer;
 use crate::supervise::Supervisor;
 use crate::telemetry::metrics::FLASHBACK;
 use crate::telemetry::panics::Task;
+use crate::upstream::Failure as _;
 
 /// How long Flashback may give no answer of use before it is asked whether it still lets the rotator in. Where
 /// keys are pushed, or edits are watched for, that shows by itself.
@@ -162,8 +162,8 @@ async fn until_silent(handle: &RuntimeHandle) {
     loop {
         tokio::time::sleep(check).await;
         let runtime = handle.load();
-        let lane = runtime.lanes.get(FLASHBACK);
-        if !lane.is_some_and(|lane| lane.has_worked_within(check)) {
+        let upstream = runtime.upstreams.get(FLASHBACK);
+        if !upstream.is_some_and(|upstream| upstream.has_worked_within(check)) {
             return;
         }
     }

@@ -21,9 +21,9 @@ use super::eyes::DaemonEyes;
 use crate::engine::report::State;
 use crate::failpoint;
 use crate::http::Eyes as _;
-use crate::lane::LaneView;
 use crate::runtime::{Runtime, RuntimeHandle};
 use crate::telemetry::metrics::FLASHBACK;
+use crate::upstream::UpstreamView;
 
 /// How often the status line is made anew; it is sent where it has changed.
 const LOOK: Duration = Duration::from_secs(1);
@@ -129,13 +129,16 @@ fn status(runtime: &Runtime, note: &str) -> String {
         let _ = write!(text, "{separator} {elsewhere} with other replicas");
     }
     let up = |is_up| if is_up { "up" } else { "down" };
-    let flashback = runtime.lanes.get(FLASHBACK).is_none_or(LaneView::is_up);
+    let flashback = runtime
+        .upstreams
+        .get(FLASHBACK)
+        .is_none_or(UpstreamView::is_up);
     let _ = write!(text, "; Flashback {}", up(flashback));
     let sources: Vec<(&String, bool)> = runtime
-        .lanes
+        .upstreams
         .iter()
         .filter(|(service, _)| *service != FLASHBACK)
-        .map(|(service, lane)| (service, lane.is_up()))
+        .map(|(service, upstream)| (service, upstream.is_up()))
         .collect();
     if sources.len() > NAMED {
         let down = sources.iter().filter(|(_, is_up)| !is_up).count();

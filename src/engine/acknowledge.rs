@@ -8,11 +8,11 @@ use tokio::time::Instant;
 use super::pass::Pass;
 use super::{Engine, Fault, KeyGuard, ManagedKey, tell};
 use crate::failpoint;
-use crate::lane::Failure as _;
 use crate::model::{Record, Told, Version};
 use crate::reconcile::{Owed, may_be_owed, owed, stands_apart};
 use crate::retry::{self, Class};
 use crate::source::SourceError;
+use crate::upstream::Failure as _;
 
 impl Pass<'_> {
     /// Whether the store may have to be told something, as far as this key alone shows it.
@@ -119,7 +119,8 @@ impl Engine {
                 retry::wait(self.retry, telling.tries, retry_after)
             }
         };
-        if telling.error.as_ref() != Some(&error) && !matches!(error, SourceError::HeldBack { .. })
+        if telling.error.as_ref() != Some(&error)
+            && !matches!(error, SourceError::CircuitOpen { .. })
         {
             tell::untold(managed, &error);
             telling.error = Some(error);

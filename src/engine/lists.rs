@@ -15,7 +15,6 @@ use super::pass::Pass;
 use super::{Engine, Fault};
 use crate::failpoint;
 use crate::flashback::{FlashbackError, Listing};
-use crate::lane::unhurried;
 use crate::model::{
     AiLlmId, Listed, Problem, ProblemKind, Settings, Target, TargetKind, WorkspaceId,
 };
@@ -23,6 +22,7 @@ use crate::progress::in_line;
 use crate::reconcile::{ListAge, Remote, find};
 use crate::telemetry::event;
 use crate::telemetry::metrics::Metrics;
+use crate::upstream::in_background;
 
 /// How long a list is good for when nobody waits for the answer, and how soon a workspace that gave
 /// none is asked again.
@@ -229,7 +229,7 @@ fn report(
 fn told(error: &FlashbackError) -> bool {
     !matches!(
         error,
-        FlashbackError::HeldBack { .. }
+        FlashbackError::CircuitOpen { .. }
             | FlashbackError::Unavailable { .. }
             | FlashbackError::SignIn { .. }
     )
@@ -303,7 +303,7 @@ impl Pass<'_> {
                 Ok(list) => list?,
                 Err(_) => return Ok(None),
             },
-            ListAge::Zero | ListAge::Minutes => unhurried(listed).await?,
+            ListAge::Zero | ListAge::Minutes => in_background(listed).await?,
         };
         Ok(list.ok())
     }

@@ -25,7 +25,7 @@ pub struct ManagedKey {
     /// The keys that read the same secret, this one among them.
     pub readers: Arc<[KeyId]>,
     /// Places for pushes to its workspace, so that one slow workspace does not fill the target's.
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     memory: Arc<Mutex<KeyMemory>>,
     seen: Arc<std::sync::Mutex<Seen>>,
 }
@@ -78,7 +78,7 @@ impl ManagedKey {
         key: KeyId,
         config: impl Into<Arc<KeyConfig>>,
         source: Arc<dyn Source>,
-        places: Arc<Semaphore>,
+        permits: Arc<Semaphore>,
     ) -> Self {
         let config = config.into();
         Self {
@@ -86,7 +86,7 @@ impl ManagedKey {
             config,
             source,
             readers: Arc::default(),
-            places,
+            permits,
             memory: Arc::default(),
             seen: Arc::default(),
         }
@@ -120,7 +120,7 @@ impl ManagedKey {
 
     /// Waits for a place among the pushes to its workspace.
     pub(super) async fn place(&self) -> SemaphorePermit<'_> {
-        in_line(self.places.acquire()).await.expect("never closed")
+        in_line(self.permits.acquire()).await.expect("never closed")
     }
 
     /// The right to work on it, unless somebody has it.

@@ -32,7 +32,6 @@ use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use crate::flashback::{Flashback, FlashbackError};
-use crate::lane::{Failure, on_behalf_of};
 use crate::lease::Holdings;
 use crate::model::{LookNote, Order, Problem, ProblemKind, Record};
 use crate::progress::Checks;
@@ -42,6 +41,7 @@ use crate::secret::Fingerprinter;
 use crate::source::SourceError;
 use crate::state::{StateError, StateStore};
 use crate::telemetry::metrics::{Metrics, Standing};
+use crate::upstream::{Failure, on_behalf_of};
 use crate::verify::Provider;
 
 pub use changes::Changes;
@@ -332,7 +332,7 @@ impl Engine {
                 let given_up = next == Next::OnSchedule;
                 let told_by_the_lane = match error {
                     // It has said that the source is away, once for all its keys.
-                    SourceError::HeldBack { .. } => true,
+                    SourceError::CircuitOpen { .. } => true,
                     SourceError::Unavailable { .. } | SourceError::SignIn { .. } => !given_up,
                     _ => false,
                 };
@@ -359,7 +359,7 @@ impl Engine {
         // Said once for all keys: that Flashback is away, or cannot be signed in to.
         let told_for_all = matches!(
             error,
-            FlashbackError::HeldBack { .. } | FlashbackError::SignIn { .. }
+            FlashbackError::CircuitOpen { .. } | FlashbackError::SignIn { .. }
         );
         match next {
             Next::In(wait) if !told_for_all => {

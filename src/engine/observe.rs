@@ -25,7 +25,7 @@ impl Pass<'_> {
             }
             Ok(Observation::Present { .. }) => "changed",
             Ok(Observation::Missing(_)) => "missing",
-            Err(SourceError::HeldBack { .. }) => "held_back",
+            Err(SourceError::CircuitOpen { .. }) => "held_back",
             Err(_) => "failed",
         };
         self.engine.metrics.check(

@@ -9,13 +9,13 @@ use super::hold::Written;
 use super::{Engine, Fault, ManagedKey};
 use crate::failpoint;
 use crate::flashback::FlashbackError;
-use crate::lane::unhurried;
 use crate::model::{Action, HistoryRow, Observation, Order, Record, Verifier, Version};
 use crate::reconcile::{
     Compared, Facts, Older, Read, Reason, Rejection, Remote, Rest, Step, What, decide,
 };
 use crate::secret::Credentials;
 use crate::source::SourceError;
+use crate::upstream::in_background;
 
 /// More steps than any pass takes, faults included (`reconcile`'s tests hold its longest). A pass
 /// that got here would be a defect in the decision, and must not become a loop against Flashback.
@@ -120,10 +120,10 @@ impl<'a> Pass<'a> {
             self.save(self.record.hearing(), None).await?;
             failpoint::reach("edits_heard");
         }
-        let observation = unhurried(self.observe()).await?;
+        let observation = in_background(self.observe()).await?;
         self.notice(&observation).await?;
         match self.order {
-            Order::Force => unhurried(self.work(&observation)).await,
+            Order::Force => in_background(self.work(&observation)).await,
             Order::None | Order::RollBack => self.work(&observation).await,
         }
     }
@@ -190,7 +190,7 @@ impl<'a> Pass<'a> {
 
     /// The same without writing anything anywhere.
     pub async fn preview(&mut self) -> Result<Verdict, Fault> {
-        unhurried(self.foresee()).await
+        in_background(self.foresee()).await
     }
 
     async fn foresee(&mut self) -> Result<Verdict, Fault> {

@@ -35,7 +35,7 @@ impl Pass<'_> {
             version: value.version.clone(),
             previous: before.live.as_ref().map(|live| live.version.clone()),
         });
-        if let Some(error) = self.engine.flashback.held_back() {
+        if let Some(error) = self.engine.flashback.circuit_open() {
             // Nothing is begun, logged and written down that would be turned away.
             return Err(Fault::Flashback(error));
         }
@@ -169,7 +169,7 @@ impl Pass<'_> {
             .as_ref()
             .map(|started| started.at.elapsed())
             .unwrap_or_default();
-        if !matches!(error, FlashbackError::HeldBack { .. }) {
+        if !matches!(error, FlashbackError::CircuitOpen { .. }) {
             self.engine
                 .metrics
                 .push(&self.managed.key, action, Outcome::Failed, elapsed);

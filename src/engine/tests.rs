@@ -81,7 +81,7 @@ impl Provider for FakeProvider {
 
 #[derive(Default)]
 struct FakeFlashback {
-    held_back: Plain<Option<Duration>>,
+    circuit_open: Plain<Option<Duration>>,
     /// What the next writes end with.
     fails: Plain<Vec<FlashbackError>>,
     writes: AtomicUsize,
@@ -139,10 +139,10 @@ impl Flashback for FakeFlashback {
         Ok(Vec::new())
     }
 
-    fn held_back(&self) -> Option<FlashbackError> {
-        let retry_in = (*lock(&self.held_back))?;
+    fn circuit_open(&self) -> Option<FlashbackError> {
+        let retry_in = (*lock(&self.circuit_open))?;
         let cause = "Flashback answered 503".to_owned();
-        Some(FlashbackError::HeldBack { cause, retry_in })
+        Some(FlashbackError::CircuitOpen { cause, retry_in })
     }
 
     async fn sign_in(&self) -> Result<String, FlashbackError> {
@@ -245,7 +245,7 @@ impl Bench {
 #[tokio::test]
 async fn a_push_that_would_be_turned_away_is_not_begun() {
     let bench = Bench::new().await;
-    *lock(&bench.flashback.held_back) = Some(Duration::from_secs(30));
+    *lock(&bench.flashback.circuit_open) = Some(Duration::from_secs(30));
     let look = bench.look().await;
     assert!(matches!(look.next, Next::In(wait) if wait >= Duration::from_secs(30)));
     let record = bench

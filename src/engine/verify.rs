@@ -13,7 +13,6 @@ use super::{Fault, tell};
 use crate::document::Taken;
 use crate::failpoint;
 use crate::flashback::{FlashbackError, Validation};
-use crate::lane::Failure as _;
 use crate::model::{
     Action, AiLlmId, Asked, HistoryRow, Order, Origin, Outcome, Record, Stage, Stored, TargetKind,
     Trial, Verdict, Verifier, Version,
@@ -21,6 +20,7 @@ use crate::model::{
 use crate::reconcile::{HoldReason, Older, Read, Stand};
 use crate::retry::{self, Class, Limits};
 use crate::source::{Exact, Previous};
+use crate::upstream::Failure as _;
 use crate::verify::Probe;
 
 impl Pass<'_> {

@@ -17,9 +17,9 @@ use super::reader::{Identity, List, Reader, Whole};
 use super::session::{Access, Session};
 use super::{Account, Flashback, FlashbackError, Listing, Update, Validation};
 use super::{second_factor, updates, wire};
-use crate::lane::Lane;
 use crate::model::{AiLlmId, Listed, Settings, TargetKind, WorkspaceId};
 use crate::secret::{Credentials, Secret};
+use crate::upstream::Upstream;
 
 pub use super::sign_in::Auth;
 
@@ -39,8 +39,12 @@ impl Client {
     /// # Errors
     /// [`FlashbackError::Unavailable`] where `base_url` is no HTTP address, or the machine has no
     /// CA certificates.
-    pub fn new(base_url: &str, auth: Auth, lane: Arc<Lane>) -> Result<Self, FlashbackError> {
-        Self::of_replica(base_url, auth, lane, None)
+    pub fn new(
+        base_url: &str,
+        auth: Auth,
+        upstream: Arc<Upstream>,
+    ) -> Result<Self, FlashbackError> {
+        Self::of_replica(base_url, auth, upstream, None)
     }
 
     /// The same, which says in each request which replica it is.
@@ -50,10 +54,10 @@ impl Client {
     pub fn of_replica(
         base_url: &str,
         auth: Auth,
-        lane: Arc<Lane>,
+        upstream: Arc<Upstream>,
         replica: Option<&str>,
     ) -> Result<Self, FlashbackError> {
-        let exchange = Arc::new(Exchange::new(base_url, lane, replica)?);
+        let exchange = Arc::new(Exchange::new(base_url, upstream, replica)?);
         let session = Session::new(auth, Arc::clone(&exchange));
         Ok(Self { exchange, session })
     }
@@ -118,7 +122,7 @@ impl Client {
                 }
             }
         };
-        self.exchange.lane.call(operation, exchange).await
+        self.exchange.upstream.call(operation, exchange).await
     }
 
     /// The id of what a creation has made whose answer gave none that can be used.
@@ -278,8 +282,8 @@ impl Flashback for Client {
         Ok(all)
     }
 
-    fn held_back(&self) -> Option<FlashbackError> {
-        let error = self.exchange.lane.held_back()?;
+    fn circuit_open(&self) -> Option<FlashbackError> {
+        let error = self.exchange.upstream.circuit_open()?;
         Some(self.session.explained(error))
     }
 

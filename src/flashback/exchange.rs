@@ -19,10 +19,10 @@ use super::reader::{Asked, Reader, faulty, lost};
 use super::reason::reason;
 use super::{FlashbackError, second_factor, stranger, wire};
 use crate::answerer;
-use crate::lane::Lane;
 use crate::outbound::{Answer, CallError, Outbound, Settings};
 use crate::retry::{Class, class_of_status};
 use crate::secret::Secret;
+use crate::upstream::Upstream;
 use crate::words;
 
 /// The longest error that is read.
@@ -35,7 +35,7 @@ pub(super) struct Exchange {
     outbound: Outbound,
     base: Url,
     /// What every call goes through.
-    pub lane: Arc<Lane>,
+    pub upstream: Arc<Upstream>,
 }
 
 /// One request.
@@ -79,7 +79,7 @@ impl<'a> Call<'a> {
 impl Exchange {
     pub fn new(
         base_url: &str,
-        lane: Arc<Lane>,
+        upstream: Arc<Upstream>,
         replica: Option<&str>,
     ) -> Result<Self, FlashbackError> {
         let base = Url::parse(base_url)
@@ -97,7 +97,7 @@ impl Exchange {
         Ok(Self {
             outbound,
             base,
-            lane,
+            upstream,
         })
     }
 

@@ -29,10 +29,10 @@ use chrono::{DateTime, Utc};
 pub use account::Account;
 pub use updates::Update;
 
-use crate::lane::Failure;
 use crate::model::{AiLlmId, Listed, Settings, TargetKind, Verdict, WorkspaceId};
 use crate::retry::Class;
 use crate::secret::Credentials;
+use crate::upstream::Failure;
 
 /// The contents of one of Flashback's lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -114,7 +114,7 @@ pub trait Flashback: Send + Sync {
 
     /// The error that a call made now would end with at once, if it would: Flashback is away or
     /// asked for quiet, or it cannot be signed in to.
-    fn held_back(&self) -> Option<FlashbackError>;
+    fn circuit_open(&self) -> Option<FlashbackError>;
 
     /// Signs in and asks for the list, for `check --connect` and `/readyz`, and returns a line that
     /// says how it signed in. What answers must be Flashback: with the list, or with a refusal in
@@ -184,7 +184,7 @@ pub enum FlashbackError {
     },
     /// Flashback is away; the call was not made.
     #[error("{cause}")]
-    HeldBack {
+    CircuitOpen {
         /// What the last call found that was made.
         cause: String,
         /// When to come back.
@@ -226,7 +226,7 @@ impl Failure for FlashbackError {
             Self::Faulty { retry_after, .. } => Class::Transient {
                 retry_after: *retry_after,
             },
-            Self::HeldBack { retry_in, .. } => Class::Outage {
+            Self::CircuitOpen { retry_in, .. } => Class::Outage {
                 retry_after: Some(*retry_in),
             },
             Self::NotFound { .. } | Self::Refused { .. } | Self::Unsendable { .. } => {
@@ -243,7 +243,7 @@ impl Failure for FlashbackError {
             Self::NotFound { .. } => "404".to_owned(),
             Self::Refused { status, .. } => status.to_string(),
             Self::Unsendable { .. } => "unsendable".to_owned(),
-            Self::HeldBack { .. } => "held_back".to_owned(),
+            Self::CircuitOpen { .. } => "held_back".to_owned(),
         }
     }
 
@@ -260,8 +260,8 @@ impl Failure for FlashbackError {
         }
     }
 
-    fn held_back(retry_in: Duration, cause: &str) -> Self {
-        Self::HeldBack {
+    fn circuit_open(retry_in: Duration, cause: &str) -> Self {
+        Self::CircuitOpen {
             cause: cause.to_owned(),
             retry_in,
         }

@@ -20,9 +20,9 @@ use super::exchange::Exchange;
 use super::pace::Pace;
 use super::sign_in::{Auth, Means, SignIn, cannot_have};
 use super::{second_factor, wire};
-use crate::lane::Lane;
 use crate::secret::Secret;
 use crate::token::{Ask, Issued, Issuer, Lease, Need, TokenManager};
+use crate::upstream::Upstream;
 
 /// A token that Flashback is expected to take.
 pub(super) struct Access {
@@ -126,7 +126,9 @@ impl Session {
     /// the cause.
     pub fn explained(&self, error: FlashbackError) -> FlashbackError {
         match (error, &self.0.trouble()) {
-            (FlashbackError::HeldBack { retry_in, .. }, Some(trouble)) => after(trouble, retry_in),
+            (FlashbackError::CircuitOpen { retry_in, .. }, Some(trouble)) => {
+                after(trouble, retry_in)
+            }
             (error, _) => error,
         }
     }
@@ -139,8 +141,8 @@ impl Issuer for SignIn {
     type Means = Means;
     const PROVES: bool = false;
 
-    fn lane(&self) -> &Lane {
-        &self.exchange.lane
+    fn upstream(&self) -> &Upstream {
+        &self.exchange.upstream
     }
 
     fn method(&self) -> &'static str {
@@ -158,12 +160,12 @@ impl Issuer for SignIn {
     fn is_outage(error: &FlashbackError) -> bool {
         matches!(
             error,
-            FlashbackError::HeldBack { .. } | FlashbackError::Unavailable { .. }
+            FlashbackError::CircuitOpen { .. } | FlashbackError::Unavailable { .. }
         )
     }
 
     /// Where the pace allows no sign-in, the error is what was wrong with the last one.
-    fn held_back(&self, means: &mut Means, ask: &Ask<'_, Self>) -> Option<FlashbackError> {
+    fn circuit_open(&self, means: &mut Means, ask: &Ask<'_, Self>) -> Option<FlashbackError> {
         let wait = self.pace().wait(Instant::now())?;
         let error = match ask.trouble.or(means.reason.as_ref()) {
             Some(known) => after(known, wait),
@@ -175,7 +177,7 @@ impl Issuer for SignIn {
             },
         };
         if ask.need == Need::Now {
-            self.exchange.lane.report(&error);
+            self.exchange.upstream.report(&error);
         }
         Some(error)
     }
@@ -192,7 +194,7 @@ impl Issuer for SignIn {
         let (token, life) = match self.tokens(means, ask.need).await {
             Ok(bearer) => bearer,
             Err(error) => {
-                if !matches!(error, FlashbackError::HeldBack { .. }) {
+                if !matches!(error, FlashbackError::CircuitOpen { .. }) {
                     means.reason = Some(error.clone());
                 }
                 return Err(error);

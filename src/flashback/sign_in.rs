@@ -15,9 +15,9 @@ use super::reader::Whole;
 use super::refresh_file::Slot;
 use super::{second_factor, totp, wire};
 use crate::credential::{Credential as _, FromFile, SharedCredential};
-use crate::lane::Failure as _;
 use crate::secret::Secret;
 use crate::token::Need;
+use crate::upstream::Failure as _;
 
 /// How the rotator signs in to Flashback.
 pub enum Auth {
@@ -108,7 +108,8 @@ impl SignIn {
                     return Ok((tokens.access, Some(tokens.life)));
                 }
                 Err(
-                    error @ (FlashbackError::Unavailable { .. } | FlashbackError::HeldBack { .. }),
+                    error @ (FlashbackError::Unavailable { .. }
+                    | FlashbackError::CircuitOpen { .. }),
                 ) => {
                     means.refresh = Some(refresh);
                     return Err(error);
@@ -268,7 +269,7 @@ impl SignIn {
                 other => other,
             }
         };
-        let result = self.exchange.lane.prepare(operation, exchange).await;
+        let result = self.exchange.upstream.prepare(operation, exchange).await;
         result.map_err(|error| self.as_sign_in(operation, error))
     }
 

@@ -7,7 +7,7 @@
 
 mod host;
 pub mod page;
-mod places;
+mod permits;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ use tokio_util::task::TaskTracker;
 use crate::failpoint;
 use crate::telemetry::panics::{Task, within};
 
-use places::{Place, Places};
+use permits::{ConnectionLimit, Permit};
 
 /// How long a client may take over the head of a request, or over its next one.
 const HEAD_TIME: Duration = Duration::from_secs(5);
@@ -88,19 +88,19 @@ pub trait Eyes: Send + Sync {
 /// then, and not before.
 pub async fn serve(listener: TcpListener, eyes: Arc<dyn Eyes>, stop: CancellationToken) {
     let routes = Routes::new(&eyes);
-    let places = Places::new();
+    let permits = ConnectionLimit::new();
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener, &permits) => accepted,
         };
-        let (stream, place) = accepted;
+        let (stream, permit) = accepted;
         let (routes, stop) = (routes.clone(), stop.clone());
         connections.spawn(within(
             Task::Http,
             None,
-            converse(stream, place, routes, stop),
+            converse(stream, permit, routes, stop),
         ));
         failpoint::reach("connection_taken");
     }
@@ -110,24 +110,24 @@ pub async fn serve(listener: TcpListener, eyes: Arc<dyn Eyes>, stop: Cancellatio
 }
 
 /// The next connection, and its place.
-async fn accept(listener: &TcpListener, places: &Arc<Places>) -> (TcpStream, Place) {
+async fn accept(listener: &TcpListener, permits: &Arc<ConnectionLimit>) -> (TcpStream, Permit) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return (stream, places.take().await),
+            Ok((stream, _)) => return (stream, permits.take().await),
             // The client is gone, or there are no file descriptors left: the next try is as good
             // as any, but not at once.
             Err(_) => {
-                places.close_one();
+                permits.close_one();
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
     }
 }
 
-async fn converse(stream: TcpStream, place: Place, routes: Routes, stop: CancellationToken) {
+async fn converse(stream: TcpStream, permit: Permit, routes: Routes, stop: CancellationToken) {
     let routes = TowerToHyperService::new(routes.of(&stream));
     let answer = service_fn(|request| {
-        place.heard();
+        permit.heard();
         routes.call(request)
     });
     let connection = http1::Builder::new()
@@ -139,14 +139,14 @@ async fn converse(stream: TcpStream, place: Place, routes: Routes, stop: Cancell
     // How it ends is the client's business.
     tokio::select! {
         _ = &mut connection => return,
-        () = place.needed() => return,
+        () = permit.needed() => return,
         () = stop.cancelled() => {}
         () = tokio::time::sleep(CONNECTION_LIFE) => {}
     }
     connection.as_mut().graceful_shutdown();
     tokio::select! {
         _ = tokio::time::timeout(ANSWER_TIME, connection) => {}
-        () = place.needed() => {}
+        () = permit.needed() => {}
     }
 }
 

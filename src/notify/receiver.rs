@@ -13,11 +13,11 @@ use super::ledger::Terms;
 use super::notice::Notice;
 use super::signature;
 use crate::credential::SharedCredential;
-use crate::lane::{Failure, Lane, Outages};
 use crate::model::ReceiverId;
 use crate::outbound::{CallError, Outbound, Settings};
 use crate::retry::{Class, Limits, class_of_status};
 use crate::telemetry::metrics::{Metrics, RECEIVER};
+use crate::upstream::{Failure, Outages, Upstream};
 use crate::words;
 
 /// The time of one POST.
@@ -43,7 +43,7 @@ pub struct Receiver {
 /// The way to a receiver. Each notice goes over a connection of its own: the address is a secret, and
 /// stays in no buffer that lives on.
 pub struct Way {
-    lane: Lane,
+    upstream: Upstream,
     outbound: Outbound,
 }
 
@@ -73,14 +73,14 @@ pub enum Undelivered {
 impl Way {
     /// Opens the way to one receiver; nothing is called yet.
     pub fn new(metrics: Arc<Metrics>, retry: Limits) -> Self {
-        let terms = crate::lane::Terms {
+        let terms = crate::upstream::Terms {
             max_rps: None,
             timeout: TIMEOUT,
-            places: 1,
+            permits: 1,
             retry,
         };
         Self {
-            lane: Lane::new(RECEIVER, terms, metrics, Arc::new(Untold)),
+            upstream: Upstream::new(RECEIVER, terms, metrics, Arc::new(Untold)),
             outbound: Outbound::new(Settings {
                 user_agent: Some(
                     concat!("flashback-rotator/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -99,7 +99,7 @@ impl Way {
             let request = request(receiver, notice).await?;
             self.post(request).await
         };
-        self.lane.call("POST", post).await
+        self.upstream.call("POST", post).await
     }
 
     async fn post(&self, request: Request<Bytes>) -> Result<(), Undelivered> {
@@ -219,7 +219,7 @@ impl Failure for Undelivered {
         Self::failed(format!("no answer within {time}"), "timeout")
     }
 
-    fn held_back(retry_in: Duration, cause: &str) -> Self {
+    fn circuit_open(retry_in: Duration, cause: &str) -> Self {
         Self::Failed {
             what: cause.to_owned(),
             status: "held_back".to_owned(),

@@ -34,7 +34,6 @@ use crate::engine::{Changes, Engine, ManagedKey};
 use crate::failpoint;
 use crate::flashback::Flashback;
 use crate::flashback::client::{Auth, Client};
-use crate::lane::{Lane, LaneView, Outages, Terms};
 use crate::lease::Holdings;
 use crate::model::{KeyId, ReceiverId, SourceId, WorkspaceId};
 use crate::notify::Receiver;
@@ -47,6 +46,7 @@ use crate::source::file::FileSource;
 use crate::source::vault::{VaultCredentials, VaultSource};
 use crate::state::StateStore;
 use crate::telemetry::metrics::{FLASHBACK, Metrics};
+use crate::upstream::{Outages, Terms, Upstream, UpstreamView};
 
 /// The time of one call to a source.
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -55,14 +55,14 @@ const SOURCE_TIMEOUT: Duration = Duration::from_secs(10);
 const FLASHBACK_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Calls to a source under way at once.
-const SOURCE_PLACES: usize = 16;
+const SOURCE_PERMITS: usize = 16;
 
 /// Calls to Flashback under way at once …
-const FLASHBACK_PLACES: usize = 64;
+const FLASHBACK_PERMITS: usize = 64;
 
 /// … and those for one workspace at most. Where there are many workspaces each has fewer, so that
 /// all of them but one may be slow and it still finds a place.
-const WORKSPACE_PLACES: usize = 16;
+const WORKSPACE_PERMITS: usize = 16;
 
 /// What a fleet is built on.
 #[derive(Clone)]
@@ -102,7 +102,7 @@ pub struct Runtime {
     /// Who is told of what happens.
     pub receivers: BTreeMap<ReceiverId, Arc<Receiver>>,
     /// The way to each service, under the name that metrics show.
-    pub lanes: BTreeMap<String, LaneView>,
+    pub upstreams: BTreeMap<String, UpstreamView>,
     /// Keys that left the configuration while somebody looked at them: one that comes back
     /// meanwhile must not be looked at twice at once.
     gone: BTreeMap<KeyId, Weak<ManagedKey>>,
@@ -123,7 +123,7 @@ impl Runtime {
             context,
             old,
             sources: BTreeMap::new(),
-            lanes: BTreeMap::new(),
+            upstreams: BTreeMap::new(),
         };
         for id in config.sources.keys() {
             builder.source(id)?;
@@ -131,7 +131,7 @@ impl Runtime {
         let flashback = builder.flashback()?;
         let provider = provider::provider(&config, &context.metrics, old);
         let receivers = receivers::receivers(&builder);
-        let (sources, lanes) = (builder.sources, builder.lanes);
+        let (sources, upstreams) = (builder.sources, builder.upstreams);
         let engine = Arc::new(Engine {
             store: Arc::clone(&context.store),
             holdings: Arc::clone(&context.holdings),
@@ -160,16 +160,16 @@ impl Runtime {
         });
         let enabled = || config.keys.values().filter(|key| key.enabled);
         let workspaces: BTreeSet<_> = enabled().map(|key| &key.settings.workspace_id).collect();
-        let share = (FLASHBACK_PLACES / (workspaces.len() + 1)).clamp(1, WORKSPACE_PLACES);
-        let mut places: BTreeMap<WorkspaceId, Arc<Semaphore>> = BTreeMap::new();
+        let share = (FLASHBACK_PERMITS / (workspaces.len() + 1)).clamp(1, WORKSPACE_PERMITS);
+        let mut permits: BTreeMap<WorkspaceId, Arc<Semaphore>> = BTreeMap::new();
         let mut managed_keys = BTreeMap::new();
         let readers = Readers::new(&config);
         for (id, key) in config.keys.iter().filter(|(_, key)| key.enabled) {
-            let places = places
+            let permits = permits
                 .entry(key.settings.workspace_id.clone())
                 .or_insert_with(|| Arc::new(Semaphore::new(share)));
             let source = Arc::clone(&sources[&key.origin.source]);
-            let managed = ManagedKey::new(id.clone(), key.clone(), source, Arc::clone(places))
+            let managed = ManagedKey::new(id.clone(), key.clone(), source, Arc::clone(permits))
                 .among(readers.of(key));
             let managed = match old.and_then(|old| old.known(id)) {
                 Some(old) => managed.taking_over(&old),
@@ -186,7 +186,7 @@ impl Runtime {
             managed_keys,
             sources,
             receivers,
-            lanes,
+            upstreams,
             gone,
         })
     }
@@ -195,17 +195,17 @@ impl Runtime {
     /// was replaced find is told no more, and a source that was removed is forgotten.
     pub fn report_services(&self, old: Option<&Self>) {
         let metrics = &self.engine.metrics;
-        for (service, lane) in old.iter().flat_map(|old| &old.lanes) {
-            let now = self.lanes.get(service);
-            if now.is_none_or(|now| !now.is(lane)) {
-                lane.replaced();
+        for (service, upstream) in old.iter().flat_map(|old| &old.upstreams) {
+            let now = self.upstreams.get(service);
+            if now.is_none_or(|now| !now.is(upstream)) {
+                upstream.replaced();
             }
             if now.is_none() {
                 metrics.forget_source(&SourceId::new(service));
             }
         }
-        for (service, lane) in &self.lanes {
-            metrics.service_up(service, lane.is_up());
+        for (service, upstream) in &self.upstreams {
+            metrics.service_up(service, upstream.is_up());
         }
     }
 
@@ -248,7 +248,7 @@ struct Builder<'a> {
     context: &'a RuntimeContext,
     old: Option<&'a Runtime>,
     sources: BTreeMap<SourceId, Arc<dyn Source>>,
-    lanes: BTreeMap<String, LaneView>,
+    upstreams: BTreeMap<String, UpstreamView>,
 }
 
 impl Builder<'_> {
@@ -292,11 +292,11 @@ impl Builder<'_> {
         id: &SourceId,
         config: &SourceConfig,
     ) -> Result<Arc<dyn Source>, RuntimeError> {
-        let lane = self.lane(
+        let upstream = self.upstream(
             id.as_str(),
             Some(config.max_rps),
             failpoint::interval("FLASHBACK_ROTATOR_SOURCE_TIMEOUT_MS", SOURCE_TIMEOUT),
-            SOURCE_PLACES,
+            SOURCE_PERMITS,
         );
         let fingerprinter = self.context.fingerprinter.clone();
         Ok(match &config.kind {
@@ -306,8 +306,13 @@ impl Builder<'_> {
                     &|reference| self.credential(reference),
                     &|value| self.value(value),
                 );
-                let source =
-                    VaultSource::new(id.clone(), vault.clone(), credentials, fingerprinter, lane);
+                let source = VaultSource::new(
+                    id.clone(),
+                    vault.clone(),
+                    credentials,
+                    fingerprinter,
+                    upstream,
+                );
                 let source = source.map_err(|error| RuntimeError::Source {
                     id: id.clone(),
                     error,
@@ -315,14 +320,14 @@ impl Builder<'_> {
                 Arc::new(source.acknowledging(config.acknowledge))
             }
             SourceKind::Aws(aws) => {
-                let source = AwsSource::new(id.clone(), aws.clone(), lane);
+                let source = AwsSource::new(id.clone(), aws.clone(), upstream);
                 Arc::new(source.acknowledging(config.acknowledge))
             }
             SourceKind::File { dir } => Arc::new(FileSource::new(
                 id.clone(),
                 dir.clone(),
                 fingerprinter,
-                lane,
+                upstream,
             )),
         })
     }
@@ -350,12 +355,12 @@ impl Builder<'_> {
             FlashbackAuth::RefreshToken(path) => Auth::RefreshToken(path.clone()),
         };
         let timeout = failpoint::interval("FLASHBACK_ROTATOR_TIMEOUT_MS", FLASHBACK_TIMEOUT);
-        let lane = self.lane(FLASHBACK, None, timeout, FLASHBACK_PLACES);
+        let upstream = self.upstream(FLASHBACK, None, timeout, FLASHBACK_PERMITS);
         let (base, replica) = (
             &self.config.flashback.base_url,
             self.context.replica.as_deref(),
         );
-        let client = Client::of_replica(base, auth, Arc::new(lane), replica);
+        let client = Client::of_replica(base, auth, Arc::new(upstream), replica);
         Ok(Arc::new(client.map_err(RuntimeError::Flashback)?))
     }
 
@@ -375,32 +380,32 @@ impl Builder<'_> {
 
     /// The service is the old one, and so is the way to it.
     fn same_lane(&mut self, service: &str) {
-        if let Some(lane) = self.old.and_then(|old| old.lanes.get(service)) {
-            self.lanes.insert(service.to_owned(), lane.clone());
+        if let Some(upstream) = self.old.and_then(|old| old.upstreams.get(service)) {
+            self.upstreams.insert(service.to_owned(), upstream.clone());
         }
     }
 
-    fn lane(
+    fn upstream(
         &mut self,
         service: &str,
         max_rps: Option<f64>,
         timeout: Duration,
-        places: usize,
-    ) -> Lane {
+        permits: usize,
+    ) -> Upstream {
         let terms = Terms {
             max_rps,
             timeout,
-            places,
+            permits,
             retry: self.config.retry,
         };
         let context = self.context;
-        let lane = Lane::new(
+        let upstream = Upstream::new(
             service,
             terms,
             Arc::clone(&context.metrics),
             Arc::clone(&context.outages),
         );
-        self.lanes.insert(service.to_owned(), lane.view());
-        lane
+        self.upstreams.insert(service.to_owned(), upstream.view());
+        upstream
     }
 }

@@ -15,10 +15,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use crate::document::{Document, Malformed};
-use crate::lane::Failure;
 use crate::model::{Missing, Observation, SourceId, Version};
 use crate::redact;
 use crate::retry::Class;
+use crate::upstream::Failure;
 
 /// A store of rotated keys.
 #[async_trait]
@@ -241,7 +241,7 @@ pub enum SourceError {
     },
     /// The source is away; the call was not made.
     #[error("{cause}")]
-    HeldBack {
+    CircuitOpen {
         /// What the last call found that was made.
         cause: String,
         /// When to come back.
@@ -256,7 +256,7 @@ impl Failure for SourceError {
                 retry_after: *retry_after,
             },
             Self::SignIn { .. } => Class::Outage { retry_after: None },
-            Self::HeldBack { retry_in, .. } => Class::Outage {
+            Self::CircuitOpen { retry_in, .. } => Class::Outage {
                 retry_after: Some(*retry_in),
             },
             Self::Protocol { .. } => Class::Transient { retry_after: None },
@@ -272,7 +272,7 @@ impl Failure for SourceError {
             | Self::Protocol { status, .. } => status.clone(),
             Self::Malformed(_) => "malformed".to_owned(),
             Self::Invalid { .. } => "invalid".to_owned(),
-            Self::HeldBack { .. } => "held_back".to_owned(),
+            Self::CircuitOpen { .. } => "held_back".to_owned(),
         }
     }
 
@@ -284,8 +284,8 @@ impl Failure for SourceError {
         }
     }
 
-    fn held_back(retry_in: Duration, cause: &str) -> Self {
-        Self::HeldBack {
+    fn circuit_open(retry_in: Duration, cause: &str) -> Self {
+        Self::CircuitOpen {
             cause: cause.to_owned(),
             retry_in,
         }

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use tokio::time::Instant;
 
-use crate::lane::{Failure, Lane, carried_over};
+use crate::upstream::{Failure, Upstream, carried_over};
 
 pub use lease::Lease;
 pub use standing::Standing;
@@ -66,7 +66,7 @@ pub trait Issuer: Send + Sync + Sized + 'static {
     const PROVES: bool;
 
     /// The way to the service.
-    fn lane(&self) -> &Lane;
+    fn upstream(&self) -> &Upstream;
 
     /// The name of the way to sign in, for logs.
     fn method(&self) -> &'static str;
@@ -78,7 +78,7 @@ pub trait Issuer: Send + Sync + Sized + 'static {
     fn is_outage(error: &Self::Error) -> bool;
 
     /// Returns an error where no sign-in may be tried now.
-    fn held_back(&self, _: &mut Self::Means, _: &Ask<'_, Self>) -> Option<Self::Error> {
+    fn circuit_open(&self, _: &mut Self::Means, _: &Ask<'_, Self>) -> Option<Self::Error> {
         None
     }
 
@@ -188,7 +188,7 @@ impl<I: Issuer> TokenManager<I> {
 
     /// Takes note that the service accepts the token, which lives for `life`.
     pub fn works(&self, life: Option<Duration>) {
-        self.0.standing.works(self.0.issuer.lane(), life);
+        self.0.standing.works(self.0.issuer.upstream(), life);
     }
 
     /// Takes note that a token was refused.
@@ -260,7 +260,12 @@ impl<I: Issuer> Inner<I> {
         };
         if let Err(error) = self.issue(&mut turn, Some(&held), Need::Soon).await {
             let asked = error.class().retry_after().unwrap_or_default();
-            let quiet = self.issuer.lane().down_for().unwrap_or_default().max(asked);
+            let quiet = self
+                .issuer
+                .upstream()
+                .down_for()
+                .unwrap_or_default()
+                .max(asked);
             let lease = held.lease.postponed(quiet, Instant::now());
             self.held.send_if_modified(|now| match now {
                 Some(now) if Arc::ptr_eq(&now.token, &held.token) => {
@@ -284,7 +289,7 @@ impl<I: Issuer> Inner<I> {
             need,
             trouble: trouble.as_ref(),
         };
-        if let Some(error) = self.issuer.held_back(&mut turn.means, &ask) {
+        if let Some(error) = self.issuer.circuit_open(&mut turn.means, &ask) {
             if trouble.is_none() {
                 self.failed(&error);
             }
@@ -306,7 +311,7 @@ impl<I: Issuer> Inner<I> {
         turn.failed = None;
         let is_new = !held.is_some_and(|held| Arc::ptr_eq(&held.token, &token));
         if (I::PROVES && is_new) || (!is_new && trouble.is_some()) {
-            self.standing.works(self.issuer.lane(), lease.full());
+            self.standing.works(self.issuer.upstream(), lease.full());
         }
         let now = Held {
             token: Arc::clone(&token),
@@ -319,7 +324,7 @@ impl<I: Issuer> Inner<I> {
     /// An outage is the lane's to report.
     fn failed(&self, error: &I::Error) {
         if !I::is_outage(error) {
-            self.standing.failed(self.issuer.lane(), error);
+            self.standing.failed(self.issuer.upstream(), error);
         }
     }
 }

@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::lane::Lane;
 use crate::telemetry::event;
+use crate::upstream::Upstream;
 
 /// Knows whether signing in works, counts how often it did and did not, and logs each success and the
 /// first of the failures in a row.
@@ -45,12 +45,12 @@ impl<E: Display + Clone> Standing<E> {
     }
 
     /// Takes note of a sign-in that worked, for a token that lives for `life`.
-    pub fn works(&self, lane: &Lane, life: Option<Duration>) {
+    pub fn works(&self, upstream: &Upstream, life: Option<Duration>) {
         *self.state() = State::Works;
-        lane.signed_in(true);
+        upstream.signed_in(true);
         tracing::info!(
             event = event::SIGNED_IN,
-            source = lane.service(),
+            source = upstream.service(),
             method = self.method,
             ttl_seconds = life.map(|life| life.as_secs()),
             "signed in"
@@ -58,13 +58,13 @@ impl<E: Display + Clone> Standing<E> {
     }
 
     /// Takes note of one that did not.
-    pub fn failed(&self, lane: &Lane, error: &E) {
-        lane.signed_in(false);
+    pub fn failed(&self, upstream: &Upstream, error: &E) {
+        upstream.signed_in(false);
         let before = std::mem::replace(&mut *self.state(), State::Fails(error.clone()));
         if !matches!(before, State::Fails(_)) {
             tracing::error!(
                 event = event::SIGN_IN_FAILED,
-                source = lane.service(),
+                source = upstream.service(),
                 method = self.method,
                 %error,
                 "cannot sign in"

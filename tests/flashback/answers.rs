@@ -3,9 +3,9 @@
 use flashback_rotator::flashback::client::Client;
 use flashback_rotator::flashback::sandbox::{Operation, Rule, Sandbox};
 use flashback_rotator::flashback::{Flashback, FlashbackError, Validation};
-use flashback_rotator::lane::Failure as _;
 use flashback_rotator::model::{AiLlmId, TargetKind, Verdict, WorkspaceId};
 use flashback_rotator::retry::Class;
+use flashback_rotator::upstream::Failure as _;
 
 use crate::support::sandbox::{client, credentials, settings, start, token};
 

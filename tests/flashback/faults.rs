@@ -5,11 +5,11 @@ use std::time::Duration;
 use flashback_rotator::flashback::client::Client;
 use flashback_rotator::flashback::sandbox::{Fault, Operation, Rule, Sandbox, sha256_hex};
 use flashback_rotator::flashback::{Flashback, FlashbackError, Listing};
-use flashback_rotator::lane::Failure as _;
 use flashback_rotator::model::{AiLlmId, TargetKind, WorkspaceId};
 use flashback_rotator::retry::Class;
+use flashback_rotator::upstream::Failure as _;
 
-use crate::support::sandbox::{client, credentials, lane, settings, start, token};
+use crate::support::sandbox::{client, credentials, settings, start, token, upstream};
 
 const CANARY: &str = "sk-canary-0123456789abcdef";
 
@@ -234,7 +234,7 @@ async fn no_connection_is_an_outage_and_so_is_silence() {
     let sandbox = start().await;
     sandbox.fail(Rule::new(Fault::Hang));
     let patience = Duration::from_millis(300);
-    let client = Client::new(&sandbox.url(), token(), lane(patience)).expect("a client");
+    let client = Client::new(&sandbox.url(), token(), upstream(patience)).expect("a client");
     let error = client
         .create(&settings("one"), &credentials("sk-x"))
         .await
@@ -286,7 +286,7 @@ async fn a_base_url_must_be_one() {
         "https://u:canary@x",
         "https://x?a=canary",
     ] {
-        let Err(error) = Client::new(wrong, token(), lane(Duration::from_secs(1))) else {
+        let Err(error) = Client::new(wrong, token(), upstream(Duration::from_secs(1))) else {
             panic!("{wrong} was taken");
         };
         assert!(!error.to_string().contains("canary"), "{error}");

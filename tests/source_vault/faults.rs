@@ -229,7 +229,7 @@ async fn a_quota_holds_the_source_back() {
     assert_eq!(status, "429");
     assert!(retry_after.is_some());
     let held = bench.source.look(PATH).await.expect_err("held back");
-    assert!(matches!(held, SourceError::HeldBack { .. }), "{held:?}");
+    assert!(matches!(held, SourceError::CircuitOpen { .. }), "{held:?}");
     eventually("the quota is there again", || async {
         bench.source.look(PATH).await.ok()
     })
@@ -290,7 +290,7 @@ fn a_configuration_that_cannot_work_is_refused() {
         let mut config = config("https://vault.internal:8200", "secret");
         change(&mut config);
         let terms = Terms {
-            places: 16,
+            permits: 16,
             max_rps: None,
             timeout: Duration::from_secs(1),
             retry: Limits {
@@ -299,14 +299,14 @@ fn a_configuration_that_cannot_work_is_refused() {
                 give_up_after: Duration::from_secs(1),
             },
         };
-        let lane = Lane::new(
+        let upstream = Upstream::new(
             "v",
             terms,
             Arc::new(Metrics::new()),
             Arc::new(Seen::default()),
         );
         let id = SourceId::new("v");
-        VaultSource::new(id, config, token("t"), Fingerprinter::ephemeral(), lane)
+        VaultSource::new(id, config, token("t"), Fingerprinter::ephemeral(), upstream)
     };
     assert!(make(&|_| {}).is_ok(), "outside a runtime too");
     for address in [

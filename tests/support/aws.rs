@@ -7,13 +7,13 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::{Credentials, Region, retry::RetryConfig};
 use aws_sdk_secretsmanager::primitives::Blob;
 use flashback_rotator::config::AwsConfig;
-use flashback_rotator::lane::Lane;
 use flashback_rotator::model::SourceId;
 use flashback_rotator::outbound::smithy;
 use flashback_rotator::source::aws::AwsSource;
+use flashback_rotator::upstream::Upstream;
 use tokio::sync::OnceCell;
 
-use super::lanes::lane;
+use super::upstreams::upstream;
 use super::{Server, eventually, free_port, venv};
 
 /// Where every secret of the tests is.
@@ -105,18 +105,18 @@ impl Aws {
 
     /// A source that signs in with these credentials.
     pub fn source(&self, config: AwsConfig, credentials: Credentials) -> AwsSource {
-        self.source_over(lane("aws"), config, credentials)
+        self.source_over(upstream("aws"), config, credentials)
     }
 
     /// The same, over a lane of the test's own.
     pub fn source_over(
         &self,
-        lane: Lane,
+        upstream: Upstream,
         config: AwsConfig,
         credentials: Credentials,
     ) -> AwsSource {
         let url = self.url.clone();
-        AwsSource::with_loader(SourceId::new("aws"), config, lane, move || {
+        AwsSource::with_loader(SourceId::new("aws"), config, upstream, move || {
             loader_at(&url).credentials_provider(credentials.clone())
         })
     }
@@ -260,7 +260,7 @@ impl Aws {
 /// A source whose AWS is at `url`.
 pub fn source_at(url: &str, config: AwsConfig) -> AwsSource {
     let url = url.to_owned();
-    AwsSource::with_loader(SourceId::new("aws"), config, lane("aws"), move || {
+    AwsSource::with_loader(SourceId::new("aws"), config, upstream("aws"), move || {
         loader_at(&url).credentials_provider(administrator())
     })
 }

@@ -5,7 +5,6 @@ pub mod aws;
 pub mod flood;
 pub mod front;
 pub mod hostile;
-pub mod lanes;
 pub mod namespaces;
 pub mod openbao;
 pub mod page;
@@ -18,6 +17,7 @@ pub mod receiver;
 pub mod replicas;
 pub mod rotator;
 pub mod sandbox;
+pub mod upstreams;
 pub mod world;
 pub mod writes;
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 use flashback_rotator::credential::{Plain, SharedCredential};
 use flashback_rotator::flashback::client::{Auth, Client};
 use flashback_rotator::flashback::sandbox::{Account, Options, Sandbox};
-use flashback_rotator::lane::{Lane, Outages, Terms};
 use flashback_rotator::model::{AiType, Settings, Target, WorkspaceId};
 use flashback_rotator::retry::Limits;
 use flashback_rotator::secret::{Credentials, Secret};
 use flashback_rotator::telemetry::metrics::{FLASHBACK, Metrics};
+use flashback_rotator::upstream::{Outages, Terms, Upstream};
 
 pub const TOKEN: &str = "sandbox-bearer-token";
 pub const EMAIL: &str = "rotator@example.com";
@@ -75,9 +75,9 @@ impl Outages for Reports {
 }
 
 /// A lane that comes back from an outage almost at once.
-pub fn lane(timeout: Duration) -> Arc<Lane> {
+pub fn upstream(timeout: Duration) -> Arc<Upstream> {
     let terms = Terms {
-        places: 16,
+        permits: 16,
         max_rps: None,
         timeout,
         retry: Limits {
@@ -87,7 +87,7 @@ pub fn lane(timeout: Duration) -> Arc<Lane> {
         },
     };
     let metrics = Arc::new(Metrics::new());
-    Arc::new(Lane::new(
+    Arc::new(Upstream::new(
         FLASHBACK,
         terms,
         metrics,
@@ -97,7 +97,7 @@ pub fn lane(timeout: Duration) -> Arc<Lane> {
 
 /// A client with time to spare.
 pub fn client(url: &str, auth: Auth) -> Client {
-    Client::new(url, auth, lane(Duration::from_secs(30))).expect("a client")
+    Client::new(url, auth, upstream(Duration::from_secs(30))).expect("a client")
 }
 
 pub fn settings(name: &str) -> Settings {

@@ -8,10 +8,10 @@ use futures_util::future::join_all;
 use super::report::{Checked, Outcome, Report, Workspace, count};
 use crate::engine::{ManagedKey, positions};
 use crate::flashback::{Flashback, Listing};
-use crate::lane::Failure as _;
 use crate::model::{KeyId, Missing, Observation, SourceId, TargetKind, WorkspaceId};
 use crate::runtime::Runtime;
 use crate::source::{Reading, Source, SourceError, why_missing};
+use crate::upstream::Failure as _;
 use crate::verify::sanity;
 
 /// Asks everything; with `read`, also for the values.
@@ -130,7 +130,7 @@ async fn key(managed: &ManagedKey, read: bool) -> Outcome {
         Ok(Observation::Present { version, .. }) => version,
         Ok(Observation::Missing(why)) => return missing(source, path, why).await,
         // Another key has said what is wrong with the source.
-        Err(SourceError::HeldBack { .. }) => return Outcome::NotChecked,
+        Err(SourceError::CircuitOpen { .. }) => return Outcome::NotChecked,
         Err(error) => return Outcome::Failed(error.to_string()),
     };
     let label = format!("version {version}");
@@ -156,7 +156,7 @@ async fn key(managed: &ManagedKey, read: bool) -> Outcome {
             }
         }
         Ok(Reading::Missing(why)) => missing(source, path, why).await,
-        Err(SourceError::HeldBack { .. }) => Outcome::NotChecked,
+        Err(SourceError::CircuitOpen { .. }) => Outcome::NotChecked,
         Err(error) => Outcome::Failed(error.to_string()),
     }
 }

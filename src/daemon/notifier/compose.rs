@@ -50,8 +50,8 @@ fn of_change(change: &Change) -> About {
 async fn look_up(about: &mut About, event: Event, runtime: &Runtime) {
     let is_wrong = event != Event::Recovered;
     let outage = |service: &str| {
-        let lane = runtime.lanes.get(service).filter(|_| is_wrong)?;
-        lane.health().error
+        let upstream = runtime.upstreams.get(service).filter(|_| is_wrong)?;
+        upstream.health().error
     };
     match &about.subject {
         Subject::Key(key) | Subject::Age(key) => {

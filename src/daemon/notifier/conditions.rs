@@ -112,10 +112,10 @@ fn of_service(
     event: Event,
     ours: &BTreeSet<KeyId>,
 ) -> Option<Found> {
-    let lane = runtime.lanes.get(service)?;
-    let is_known = lane.health().status != ServiceStatus::Unknown;
+    let upstream = runtime.upstreams.get(service)?;
+    let is_known = upstream.health().status != ServiceStatus::Unknown;
     let is_told = is_known && is_told(runtime, &subject, ours);
-    is_told.then(|| (subject, (!lane.is_up()).then_some(event)))
+    is_told.then(|| (subject, (!upstream.is_up()).then_some(event)))
 }
 
 /// What is wrong with a key; `None` where that is not known.
@@ -140,11 +140,11 @@ fn of_key(managed: &ManagedKey, seen: &Seen, runtime: &Runtime) -> Option<Option
 /// Whether a service is away, or has been since the key was looked at: that is told of the service, and
 /// not of each of its keys.
 fn was_away(service: &str, seen: &Seen, runtime: &Runtime) -> bool {
-    let Some(lane) = runtime.lanes.get(service) else {
+    let Some(upstream) = runtime.upstreams.get(service) else {
         return false;
     };
     let ended_since = |outage: Outage| outage.until >= seen.at;
-    !lane.is_up() || lane.last_outage().is_some_and(ended_since)
+    !upstream.is_up() || upstream.last_outage().is_some_and(ended_since)
 }
 
 /// Whether a key's live version is too old; `None` where that is not known.

@@ -33,8 +33,8 @@ use self::session::{Session, Sessions};
 use super::{Exact, Previous, Reading, Source, SourceError};
 use crate::config::{AwsConfig, AwsLook, hints};
 use crate::document::{Document, Malformed};
-use crate::lane::Lane;
 use crate::model::{Missing, Observation, SourceId, Version};
+use crate::upstream::Upstream;
 use crate::words;
 
 const CURRENT: &str = "AWSCURRENT";
@@ -42,7 +42,7 @@ const CURRENT: &str = "AWSCURRENT";
 /// A `type = "aws-secrets-manager"` source.
 pub struct AwsSource {
     id: SourceId,
-    lane: Lane,
+    upstream: Upstream,
     sessions: Sessions,
     acknowledges: bool,
     look: AwsLook,
@@ -52,8 +52,8 @@ pub struct AwsSource {
 impl AwsSource {
     /// Takes the settings. Nothing is read or called until the first look, so that credentials
     /// which cannot be had delay no start.
-    pub fn new(id: SourceId, config: AwsConfig, lane: Lane) -> Self {
-        Self::with_loader(id, config, lane, || {
+    pub fn new(id: SourceId, config: AwsConfig, upstream: Upstream) -> Self {
+        Self::with_loader(id, config, upstream, || {
             aws_config::defaults(BehaviorVersion::v2026_01_12())
         })
     }
@@ -64,14 +64,14 @@ impl AwsSource {
     pub fn with_loader(
         id: SourceId,
         config: AwsConfig,
-        lane: Lane,
+        upstream: Upstream,
         loader: impl Fn() -> ConfigLoader + Send + Sync + 'static,
     ) -> Self {
         let look = config.look;
         let sessions = Sessions::new(config, Box::new(loader));
         Self {
             id,
-            lane,
+            upstream,
             sessions,
             acknowledges: false,
             look,
@@ -118,10 +118,10 @@ impl AwsSource {
             let (session, _) = self.sessions.get().await?;
             attempt(&session).await
         };
-        self.lane
+        self.upstream
             .call(call.operation, async {
                 let answer = signed_in.await;
-                self.sessions.note(&self.lane, answer.as_ref().err());
+                self.sessions.note(&self.upstream, answer.as_ref().err());
                 answer
             })
             .await
@@ -242,7 +242,7 @@ impl Source for AwsSource {
     }
 
     async fn connect(&self) -> Result<String, SourceError> {
-        self.lane
+        self.upstream
             .call("credentials", async {
                 let (session, _) = self.sessions.get().await?;
                 let signed_in = session.sign_in().await;

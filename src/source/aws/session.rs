@@ -18,10 +18,10 @@ use tokio::sync::Mutex;
 use super::credentials::{OfProfile, no_credentials};
 use super::identity::{self, Identity};
 use crate::config::AwsConfig;
-use crate::lane::Lane;
 use crate::outbound::smithy;
 use crate::source::SourceError;
 use crate::token::Standing;
+use crate::upstream::Upstream;
 
 /// What the rotator calls itself in CloudTrail when it assumes a role.
 const SESSION_NAME: &str = "flashback-rotator";
@@ -90,14 +90,14 @@ impl Sessions {
     }
 
     /// Learns from the outcome of a call through `lane` whether the credentials were taken.
-    pub(super) fn note(&self, lane: &Lane, error: Option<&SourceError>) {
+    pub(super) fn note(&self, upstream: &Upstream, error: Option<&SourceError>) {
         match error {
-            Some(error @ SourceError::SignIn { .. }) => self.standing.failed(lane, error),
+            Some(error @ SourceError::SignIn { .. }) => self.standing.failed(upstream, error),
             // AWS looks at the policy after the signature.
             None | Some(SourceError::Denied { .. }) if !self.standing.is_good() => {
                 let expiry = *self.expiry.lock().unwrap_or_else(PoisonError::into_inner);
                 let life = expiry.and_then(|at| at.duration_since(SystemTime::now()).ok());
-                self.standing.works(lane, life);
+                self.standing.works(upstream, life);
             }
             // It is no news, or nothing is known of the credentials.
             _ => {}

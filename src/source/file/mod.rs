@@ -24,11 +24,11 @@ use tokio::sync::Semaphore;
 use self::reading::{Content, Place};
 use super::{Reading, Source, SourceError};
 use crate::document::{Document, Malformed};
-use crate::lane::Lane;
 use crate::model::{Missing, Observation, SourceId, Version};
 use crate::redact;
 use crate::secret::Fingerprinter;
 use crate::settled::{self, Now, Sighting, Stamp, State};
+use crate::upstream::Upstream;
 
 /// How long after its last change a file's times are not trusted: a second write within the
 /// clock's grain would leave them as they are. Two seconds cover the coarsest file systems in use.
@@ -43,7 +43,7 @@ pub struct FileSource {
     id: SourceId,
     dir: Arc<PathBuf>,
     fingerprinter: Fingerprinter,
-    lane: Lane,
+    upstream: Upstream,
     threads: Arc<Semaphore>,
     /// The last read of each path that is there: as many as the configuration names.
     seen: Mutex<HashMap<String, Seen>>,
@@ -66,12 +66,17 @@ enum Fetched {
 
 impl FileSource {
     /// The secrets are the files below `dir`, which need not exist yet.
-    pub fn new(id: SourceId, dir: PathBuf, fingerprinter: Fingerprinter, lane: Lane) -> Self {
+    pub fn new(
+        id: SourceId,
+        dir: PathBuf,
+        fingerprinter: Fingerprinter,
+        upstream: Upstream,
+    ) -> Self {
         Self {
             id,
             dir: Arc::new(dir),
             fingerprinter,
-            lane,
+            upstream,
             threads: Arc::new(Semaphore::new(THREADS)),
             seen: Mutex::default(),
         }
@@ -83,7 +88,7 @@ impl FileSource {
         operation: &'static str,
         work: impl FnOnce() -> Result<T, SourceError> + Send + 'static,
     ) -> Result<T, SourceError> {
-        self.lane
+        self.upstream
             .call(operation, async {
                 let thread = Arc::clone(&self.threads).acquire_owned().await;
                 let work = move || {

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
-use crate::lane::{Outages, Terms};
 use crate::retry::Limits;
 use crate::telemetry::metrics::Metrics;
+use crate::upstream::{Outages, Terms};
 
 struct Silent;
 
@@ -20,19 +20,19 @@ async fn work_that_hangs_takes_no_more_than_its_threads() {
     let terms = Terms {
         max_rps: None,
         timeout: wait,
-        places: 16,
+        permits: 16,
         retry: Limits {
             initial: wait,
             max: wait,
             give_up_after: wait,
         },
     };
-    let lane = Lane::new("files", terms, Arc::new(Metrics::new()), Arc::new(Silent));
+    let upstream = Upstream::new("files", terms, Arc::new(Metrics::new()), Arc::new(Silent));
     let source = FileSource::new(
         SourceId::new("files"),
         PathBuf::from("/"),
         Fingerprinter::ephemeral(),
-        lane,
+        upstream,
     );
     let (answers, hung) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
     let mut timed_out = 0;
@@ -47,7 +47,7 @@ async fn work_that_hangs_takes_no_more_than_its_threads() {
         };
         match source.blocking("read_file", work).await {
             Err(SourceError::Unavailable { .. }) => timed_out += 1,
-            Err(SourceError::HeldBack { .. }) => tokio::time::sleep(wait).await,
+            Err(SourceError::CircuitOpen { .. }) => tokio::time::sleep(wait).await,
             other => panic!("{other:?}"),
         }
     }

@@ -137,7 +137,7 @@ impl Engine {
                 _ => Err(unexpected(&answer, &format!("writing `{place}`{inside}"))),
             }
         };
-        keeper.lane().call(operation, call).await
+        keeper.upstream().call(operation, call).await
     }
 }
 

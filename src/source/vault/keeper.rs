@@ -17,10 +17,10 @@ use super::refusal::{is_denial, sign_in_refused, token_refused, unexpected};
 use super::sign_in::{Login, VaultCredentials};
 use super::token::{About, Grant, Granted, LookedUp, Token, life};
 use super::wire::{Answer, Wire};
-use crate::lane::{Failure, Lane};
 use crate::retry::Class;
 use crate::source::SourceError;
 use crate::token::{Ask, Held, Issued, Issuer, Lease, Need, TokenManager};
+use crate::upstream::{Failure, Upstream};
 
 /// A token that Vault knew is not asked about again for this long.
 const KNOWN_GOOD: Duration = Duration::from_secs(10);
@@ -40,7 +40,7 @@ struct SignIn {
     wire: Wire,
     namespace: Option<String>,
     credentials: VaultCredentials,
-    lane: Lane,
+    upstream: Upstream,
 }
 
 /// A sign-in that fails while the old token still works: a refusal must not hold the lane back.
@@ -61,8 +61,8 @@ impl Failure for Gentle {
     fn timed_out(after: Duration) -> Self {
         Self(SourceError::timed_out(after))
     }
-    fn held_back(retry_in: Duration, cause: &str) -> Self {
-        Self(SourceError::held_back(retry_in, cause))
+    fn circuit_open(retry_in: Duration, cause: &str) -> Self {
+        Self(SourceError::circuit_open(retry_in, cause))
     }
 }
 
@@ -73,7 +73,7 @@ impl Keeper {
         namespace: Option<String>,
         ca_file: Option<PathBuf>,
         credentials: VaultCredentials,
-        lane: Lane,
+        upstream: Upstream,
     ) -> Self {
         let wire = Wire::new(address, ca_file, credentials.identity());
         Self {
@@ -81,15 +81,15 @@ impl Keeper {
                 wire,
                 namespace,
                 credentials,
-                lane,
+                upstream,
             }),
             doubting: Mutex::default(),
         }
     }
 
     /// The way to this Vault.
-    pub fn lane(&self) -> &Lane {
-        self.tokens.issuer().lane()
+    pub fn upstream(&self) -> &Upstream {
+        self.tokens.issuer().upstream()
     }
 
     /// The sign-in method's name.
@@ -140,7 +140,7 @@ impl Keeper {
                 _ => Err(unexpected(&answer, "looking the token up")),
             }
         };
-        let about = self.lane().call("lookup_self", call).await?;
+        let about = self.upstream().call("lookup_self", call).await?;
         if about.is_some() {
             token.trust(KNOWN_GOOD);
         }
@@ -156,8 +156,8 @@ impl Issuer for SignIn {
     type Means = u64;
     const PROVES: bool = true;
 
-    fn lane(&self) -> &Lane {
-        &self.lane
+    fn upstream(&self) -> &Upstream {
+        &self.upstream
     }
 
     fn method(&self) -> &'static str {
@@ -212,7 +212,7 @@ impl SignIn {
                 _ => Err(unexpected(&answer, "renewing the token")),
             }
         };
-        let grant = self.lane.call("renew_self", call).await?;
+        let grant = self.upstream.call("renew_self", call).await?;
         Ok(grant.and_then(|grant| held.lease.renewed(asked_at, grant.life(), grant.renewable)))
     }
 
@@ -295,10 +295,10 @@ impl SignIn {
         call: impl Future<Output = Result<T, SourceError>>,
     ) -> Result<T, SourceError> {
         if need == Need::Now {
-            return self.lane.call(operation, call).await;
+            return self.upstream.call(operation, call).await;
         }
         let gentle = async { call.await.map_err(Gentle) };
-        self.lane
+        self.upstream
             .call(operation, gentle)
             .await
             .map_err(|Gentle(error)| error)

@@ -158,7 +158,7 @@ impl Engine {
                 _ => Err(unexpected(&answer, &format!("reading `{place}`"))),
             }
         };
-        keeper.lane().call("read_metadata", call).await
+        keeper.upstream().call("read_metadata", call).await
     }
 
     /// KV 2: reads a version, the latest where no number is given.
@@ -217,7 +217,7 @@ impl Engine {
                 _ => Err(unexpected(&answer, &format!("reading `{place}`"))),
             }
         };
-        keeper.lane().call("read_data", call).await
+        keeper.upstream().call("read_data", call).await
     }
 
     /// KV 1: reads; the digest of what is found is its version.
@@ -250,7 +250,7 @@ impl Engine {
                 _ => Err(unexpected(&answer, &format!("reading `{place}`"))),
             }
         };
-        keeper.lane().call("read_data", call).await
+        keeper.upstream().call("read_data", call).await
     }
 
     /// What a 404 means.

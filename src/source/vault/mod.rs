@@ -33,12 +33,12 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::config::{KvVersion, VaultConfig, hints};
-use crate::lane::Lane;
 use crate::model::{Missing, Observation, SourceId, Version};
 use crate::secret::Fingerprinter;
 use crate::source::{Exact, GoneVersion, Previous, Reading, Source, SourceError};
 use crate::supervise::Supervisor;
 use crate::telemetry::panics::Task;
+use crate::upstream::Upstream;
 use acknowledge::Live;
 use deletion::Deletions;
 use keeper::Keeper;
@@ -77,7 +77,7 @@ impl VaultSource {
         config: VaultConfig,
         credentials: VaultCredentials,
         fingerprinter: Fingerprinter,
-        lane: Lane,
+        upstream: Upstream,
     ) -> Result<Self, SourceError> {
         let address = checked_address(&config.address)?;
         check_path(&config.mount).map_err(|_| invalid("`mount` cannot be a mount's path"))?;
@@ -95,7 +95,7 @@ impl VaultSource {
             namespace: namespace.clone(),
             deletions: Deletions::default(),
         };
-        let keeper = Keeper::new(&address, namespace, config.ca_file, credentials, lane);
+        let keeper = Keeper::new(&address, namespace, config.ca_file, credentials, upstream);
         Ok(Self {
             id,
             engine,

@@ -124,7 +124,7 @@ impl Engine {
                 _ => Ok(None),
             }
         };
-        let Some(mounted) = keeper.lane().call("read_mount", call).await? else {
+        let Some(mounted) = keeper.upstream().call("read_mount", call).await? else {
             return Ok(());
         };
         let inside = self.inside();

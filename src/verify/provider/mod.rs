@@ -19,11 +19,11 @@ use aws_config::{BehaviorVersion, ConfigLoader};
 use self::http::Http;
 use self::sts::Sts;
 use super::{Probe, Provider};
-use crate::lane::{Failure, Lane, Outages, Terms};
 use crate::model::{AiType, Settings};
 use crate::retry::{Class, Limits};
 use crate::secret::Credentials;
 use crate::telemetry::metrics::{Metrics, PROVIDER};
+use crate::upstream::{Failure, Outages, Terms, Upstream};
 
 /// The time of one call.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,7 +39,7 @@ pub struct Prober {
     metrics: Arc<Metrics>,
     terms: Terms,
     /// The way to each host that was asked. Hosts are named by the configuration, so they are few.
-    lanes: Mutex<HashMap<String, Arc<Lane>>>,
+    upstreams: Mutex<HashMap<String, Arc<Upstream>>>,
     http: Http,
     sts: Sts,
 }
@@ -64,13 +64,13 @@ impl Prober {
         let terms = Terms {
             max_rps: Some(MAX_RPS),
             timeout: TIMEOUT,
-            places: PLACES,
+            permits: PLACES,
             retry,
         };
         Self {
             metrics,
             terms,
-            lanes: Mutex::default(),
+            upstreams: Mutex::default(),
             http: Http::default(),
             sts: Sts::new(region, Box::new(loader)),
         }
@@ -83,13 +83,21 @@ impl Prober {
         self
     }
 
-    fn lane(&self, host: &str) -> Arc<Lane> {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let lane = lanes.entry(host.to_owned()).or_insert_with(|| {
+    fn upstream(&self, host: &str) -> Arc<Upstream> {
+        let mut upstreams = self
+            .upstreams
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let upstream = upstreams.entry(host.to_owned()).or_insert_with(|| {
             let metrics = Arc::clone(&self.metrics);
-            Arc::new(Lane::new(PROVIDER, self.terms, metrics, Arc::new(Untold)))
+            Arc::new(Upstream::new(
+                PROVIDER,
+                self.terms,
+                metrics,
+                Arc::new(Untold),
+            ))
         });
-        Arc::clone(lane)
+        Arc::clone(upstream)
     }
 
     async fn ask(&self, settings: &Settings, credentials: &Credentials) -> Result<(), NotTaken> {
@@ -100,13 +108,13 @@ impl Prober {
                 None => "STS".to_owned(),
             };
             let call = self.sts.ask(region, credentials);
-            let asked = self.lane(&place).call("GetCallerIdentity", call).await;
+            let asked = self.upstream(&place).call("GetCallerIdentity", call).await;
             return asked.map_err(|error| error.naming(&place));
         }
         let question = self.http.question(settings, credentials)?;
         let host = question.host();
         let call = self.http.ask(&question);
-        let asked = self.lane(host).call("GET /models", call).await;
+        let asked = self.upstream(host).call("GET /models", call).await;
         asked.map_err(|error| error.naming(host))
     }
 }
@@ -145,7 +153,7 @@ enum Kind {
     /// The provider said nothing.
     Silent,
     /// The provider was not asked: it said nothing to others a moment ago.
-    HeldBack(Duration),
+    CircuitOpen(Duration),
 }
 
 impl NotTaken {
@@ -189,7 +197,7 @@ impl Failure for NotTaken {
             Kind::Rejected => Class::Refused,
             Kind::Unclear => Class::Transient { retry_after: None },
             Kind::Silent => Class::Outage { retry_after: None },
-            Kind::HeldBack(retry_in) => Class::Outage {
+            Kind::CircuitOpen(retry_in) => Class::Outage {
                 retry_after: Some(retry_in),
             },
         }
@@ -208,8 +216,8 @@ impl Failure for NotTaken {
         Self::silent(format!("no answer within {time}"), "timeout")
     }
 
-    fn held_back(retry_in: Duration, cause: &str) -> Self {
-        Self::of(Kind::HeldBack(retry_in), cause.to_owned(), "held_back")
+    fn circuit_open(retry_in: Duration, cause: &str) -> Self {
+        Self::of(Kind::CircuitOpen(retry_in), cause.to_owned(), "held_back")
     }
 }
 

@@ -1,6 +1,6 @@
 //! The one way to make a call to an outside service.
 //!
-//! A [`Lane`] stands before each service (every source, and Flashback). A call through it has a
+//! A [`Upstream`] stands before each service (every source, and Flashback). A call through it has a
 //! place among a bounded number, a share of the call budget (what a rotation needs goes before what
 //! merely looks), a timeout and a metric, and its
 //! outcome tells the lane whether the service is there. When it is not, the lane is *down*: calls
@@ -9,7 +9,7 @@
 //! and does nothing for anybody ([`faults`]) is down, too.
 
 mod faults;
-mod turns;
+mod limiter;
 mod view;
 
 use std::future::Future;
@@ -26,9 +26,9 @@ use crate::telemetry::metrics::Metrics;
 
 use faults::{Faults, Subject};
 pub use faults::{carried_over, on_behalf_of};
-use turns::Turns;
-pub use turns::unhurried;
-pub use view::LaneView;
+use limiter::RateLimiter;
+pub use limiter::in_background;
+pub use view::UpstreamView;
 
 /// How long callers are told to wait while somebody is out to see whether the service is back. Not
 /// that one's whole time: it may be back with good news at once.
@@ -65,7 +65,7 @@ pub trait Failure: std::fmt::Display {
     fn timed_out(after: Duration) -> Self;
     /// The error of a call that was turned away because the lane is down, which shows `cause`: the error of
     /// the last call that found the service away.
-    fn held_back(retry_in: Duration, cause: &str) -> Self;
+    fn circuit_open(retry_in: Duration, cause: &str) -> Self;
 }
 
 /// Is told when a service goes away and comes back.
@@ -84,24 +84,24 @@ pub struct Terms {
     /// One call's time, from the first byte out to the last byte in.
     pub timeout: Duration,
     /// Calls under way at once.
-    pub places: usize,
+    pub permits: usize,
     /// The waits between looks at a service that is away.
     pub retry: Limits,
 }
 
 /// The way to one service.
-pub struct Lane {
+pub struct Upstream {
     service: String,
     terms: Terms,
-    turns: Turns,
-    gate: Arc<Mutex<Gate>>,
+    limiter: RateLimiter,
+    breaker: Arc<Mutex<CircuitBreaker>>,
     metrics: Arc<Metrics>,
     outages: Arc<dyn Outages>,
 }
 
 /// Whether the service is taken to be there.
 #[derive(Debug)]
-struct Gate {
+struct CircuitBreaker {
     /// Since when the service has been taken to be there, by an answer of it.
     up_since: Option<DateTime<Utc>>,
     /// When a call last worked, or was refused as it should be.
@@ -129,7 +129,7 @@ struct Down {
     probed_until: Option<Instant>,
 }
 
-impl Lane {
+impl Upstream {
     /// Opens the way to `service`, the name that metrics and reports show.
     pub fn new(
         service: impl Into<String>,
@@ -140,8 +140,8 @@ impl Lane {
         Self {
             service: service.into(),
             terms,
-            turns: Turns::new(terms.places, terms.max_rps),
-            gate: Arc::new(Mutex::new(Gate {
+            limiter: RateLimiter::new(terms.permits, terms.max_rps),
+            breaker: Arc::new(Mutex::new(CircuitBreaker {
                 up_since: None,
                 last_success: None,
                 faults: Faults::default(),
@@ -160,24 +160,24 @@ impl Lane {
     }
 
     /// What is known of it, for whoever does not call.
-    pub fn view(&self) -> LaneView {
-        LaneView::of(&self.gate)
+    pub fn view(&self) -> UpstreamView {
+        UpstreamView::of(&self.breaker)
     }
 
     /// Takes note of a sign-in that the service has answered.
     pub fn signed_in(&self, succeeded: bool) {
-        let gate = lock(&self.gate);
-        if !gate.replaced {
+        let breaker = lock(&self.breaker);
+        if !breaker.replaced {
             self.metrics.sign_in(&self.service, succeeded);
         }
     }
 
     /// The error that a call made now would be turned away with, if it would.
-    pub fn held_back<E: Failure>(&self) -> Option<E> {
-        let gate = lock(&self.gate);
-        let down = gate.down.as_ref()?;
+    pub fn circuit_open<E: Failure>(&self) -> Option<E> {
+        let breaker = lock(&self.breaker);
+        let down = breaker.down.as_ref()?;
         let wait = self.closed(down, Instant::now())?;
-        Some(E::held_back(wait, &down.error))
+        Some(E::circuit_open(wait, &down.error))
     }
 
     fn closed(&self, down: &Down, now: Instant) -> Option<Duration> {
@@ -190,8 +190,9 @@ impl Lane {
 
     /// Whether the service is away, and how long nobody goes to see.
     pub fn down_for(&self) -> Option<Duration> {
-        let gate = lock(&self.gate);
-        gate.down
+        let breaker = lock(&self.breaker);
+        breaker
+            .down
             .as_ref()
             .map(|down| down.until.saturating_duration_since(Instant::now()))
     }
@@ -199,7 +200,7 @@ impl Lane {
     /// Makes one call. `operation` is the API's name for it (`GetSecretValue`, `PUT /ai/llm/{id}`).
     ///
     /// # Errors
-    /// The call's own error, [`Failure::timed_out`], or [`Failure::held_back`] where the lane is
+    /// The call's own error, [`Failure::timed_out`], or [`Failure::circuit_open`] where the lane is
     /// down and the call was not made.
     pub async fn call<T, E: Failure>(
         &self,
@@ -229,10 +230,10 @@ impl Lane {
         call: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
         // One that is turned away takes no place, and nothing of the budget.
-        if let Some(error) = self.held_back() {
+        if let Some(error) = self.circuit_open() {
             return Err(error);
         }
-        let _place = self.turns.take().await;
+        let _permit = self.limiter.take().await;
         let mut probe = self.admit()?;
         let started = Instant::now();
         let result = match tokio::time::timeout(self.terms.timeout, call).await {
@@ -265,49 +266,49 @@ impl Lane {
     }
 
     fn admit<E: Failure>(&self) -> Result<Probe<'_>, E> {
-        let mut gate = lock(&self.gate);
+        let mut breaker = lock(&self.breaker);
         let now = Instant::now();
-        if let Some(down) = &mut gate.down {
+        if let Some(down) = &mut breaker.down {
             if let Some(wait) = self.closed(down, now) {
-                return Err(E::held_back(wait, &down.error));
+                return Err(E::circuit_open(wait, &down.error));
             }
             down.probed_until = Some(now + self.terms.timeout);
         }
         Ok(Probe {
-            lane: self,
-            goes_to_see: gate.down.is_some(),
+            upstream: self,
+            goes_to_see: breaker.down.is_some(),
         })
     }
 
     /// Whether a fault of a call that began then is the service's. Those of calls that were under way when
     /// another one worked are not.
     fn is_ill(&self, started: Instant) -> bool {
-        let mut gate = lock(&self.gate);
-        let worked_since = gate.last_success.is_some_and(|at| at > started);
-        !worked_since && gate.faults.failed(Subject::current(), Instant::now())
+        let mut breaker = lock(&self.breaker);
+        let worked_since = breaker.last_success.is_some_and(|at| at > started);
+        !worked_since && breaker.faults.failed(Subject::current(), Instant::now())
     }
 
     /// Any answer shows that the service is there; one that `worked`, a refusal too, that it does what it is asked.
     /// Whether it wants to be called again is another question, which only a call made since can answer.
     fn answered(&self, probed: bool, worked: bool) {
-        let mut gate = lock(&self.gate);
-        gate.up_since.get_or_insert_with(Utc::now);
+        let mut breaker = lock(&self.breaker);
+        breaker.up_since.get_or_insert_with(Utc::now);
         if worked {
             let now = Instant::now();
-            gate.last_success = Some(now);
-            gate.faults.worked(Subject::current(), now);
+            breaker.last_success = Some(now);
+            breaker.faults.worked(Subject::current(), now);
         }
         let ends = |down: &mut Down| probed || (worked && !down.quiet);
-        let ended = gate.down.take_if(ends);
+        let ended = breaker.down.take_if(ends);
         let Some(down) = ended else { return };
         let until = Utc::now();
-        gate.up_since = Some(until);
-        gate.last_outage = Some(Outage {
+        breaker.up_since = Some(until);
+        breaker.last_outage = Some(Outage {
             since: down.since,
             until,
             error: down.error,
         });
-        if !gate.replaced {
+        if !breaker.replaced {
             self.metrics.service_up(&self.service, true);
             self.outages.recovered(&self.service, down.began.elapsed());
         }
@@ -315,7 +316,7 @@ impl Lane {
 
     /// The next caller may go to see at once: what was found out says nothing either way.
     fn probe_ended(&self) {
-        if let Some(down) = &mut lock(&self.gate).down {
+        if let Some(down) = &mut lock(&self.breaker).down {
             down.probed_until = None;
         }
     }
@@ -342,21 +343,21 @@ impl Lane {
         let now = Instant::now();
         // Held to the end: what is told of a service is told in the order it was found, and nothing
         // after another lane has taken over.
-        let mut gate = lock(&self.gate);
-        if !quiet && gate.last_success.is_some_and(|at| at > started) {
-            if let Some(down) = gate.down.as_mut().filter(|_| probed) {
+        let mut breaker = lock(&self.breaker);
+        if !quiet && breaker.last_success.is_some_and(|at| at > started) {
+            if let Some(down) = breaker.down.as_mut().filter(|_| probed) {
                 down.probed_until = None;
             }
             return;
         }
         let error = error.to_string();
-        let first = gate.down.is_none();
+        let first = breaker.down.is_none();
         // An outage has no end by itself: its round is never given up.
         let forever = Limits {
             give_up_after: Duration::MAX,
             ..self.terms.retry
         };
-        let down = gate.down.get_or_insert_with(|| Down {
+        let down = breaker.down.get_or_insert_with(|| Down {
             began: now,
             since: Utc::now(),
             error: error.clone(),
@@ -383,7 +384,7 @@ impl Lane {
         }
         down.until = down.until.max(now + wait);
         self.metrics.retry(&self.service);
-        if first && !gate.replaced {
+        if first && !breaker.replaced {
             self.metrics.service_up(&self.service, false);
             self.outages.unavailable(&self.service, &error, wait);
         }
@@ -393,14 +394,14 @@ impl Lane {
 /// The right to make a call. One that goes to see whether the service is back and is dropped on the
 /// way (its task was cancelled) leaves that to the next caller.
 struct Probe<'a> {
-    lane: &'a Lane,
+    upstream: &'a Upstream,
     goes_to_see: bool,
 }
 
 impl Drop for Probe<'_> {
     fn drop(&mut self) {
         if self.goes_to_see {
-            self.lane.probe_ended();
+            self.upstream.probe_ended();
         }
     }
 }

@@ -3,19 +3,19 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flashback_rotator::lane::{Lane, Outages, Terms};
 use flashback_rotator::retry::Limits;
 use flashback_rotator::telemetry::metrics::Metrics;
+use flashback_rotator::upstream::{Outages, Terms, Upstream};
 
 /// A lane without a call budget, that goes to see after an outage almost at once.
-pub fn lane(service: &str) -> Lane {
-    Bench::new(service, Duration::from_secs(30)).lane
+pub fn upstream(service: &str) -> Upstream {
+    Bench::new(service, Duration::from_secs(30)).upstream
 }
 
 /// A lane, and what it tells of itself.
 pub struct Bench {
     /// The lane.
-    pub lane: Lane,
+    pub upstream: Upstream,
     /// Its metrics.
     pub metrics: Arc<Metrics>,
     /// Its outages.
@@ -23,7 +23,7 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// A lane as [`lane`] gives it, with this limit to a call's time.
+    /// A lane as [`upstream`] gives it, with this limit to a call's time.
     pub fn new(service: &str, timeout: Duration) -> Self {
         let retry = Limits {
             initial: Duration::from_millis(10),
@@ -31,7 +31,7 @@ impl Bench {
             give_up_after: Duration::from_secs(300),
         };
         let terms = Terms {
-            places: 16,
+            permits: 16,
             max_rps: None,
             timeout,
             retry,
@@ -39,7 +39,7 @@ impl Bench {
         let metrics = Arc::new(Metrics::new());
         let reports = Arc::new(Reports::default());
         Self {
-            lane: Lane::new(service, terms, metrics.clone(), reports.clone()),
+            upstream: Upstream::new(service, terms, metrics.clone(), reports.clone()),
             metrics,
             reports,
         }

@@ -14,7 +14,7 @@ enum Fault {
     #[error("timed out")]
     TimedOut,
     #[error("{1}")]
-    HeldBack(Duration, String),
+    CircuitOpen(Duration, String),
 }
 
 impl Failure for Fault {
@@ -25,7 +25,7 @@ impl Failure for Fault {
                 retry_after: *retry_after,
             },
             Self::Ill => Class::Transient { retry_after: None },
-            Self::Refused | Self::HeldBack(..) => Class::Refused,
+            Self::Refused | Self::CircuitOpen(..) => Class::Refused,
         }
     }
     fn status(&self) -> String {
@@ -34,8 +34,8 @@ impl Failure for Fault {
     fn timed_out(_: Duration) -> Self {
         Self::TimedOut
     }
-    fn held_back(retry_in: Duration, cause: &str) -> Self {
-        Self::HeldBack(retry_in, cause.to_owned())
+    fn circuit_open(retry_in: Duration, cause: &str) -> Self {
+        Self::CircuitOpen(retry_in, cause.to_owned())
     }
 }
 
@@ -51,7 +51,7 @@ impl Outages for Seen {
     }
 }
 
-fn lane(max_rps: Option<f64>) -> (Lane, Arc<Seen>) {
+fn upstream(max_rps: Option<f64>) -> (Upstream, Arc<Seen>) {
     let seen = Arc::new(Seen::default());
     let retry = Limits {
         initial: Duration::from_millis(500),
@@ -61,11 +61,11 @@ fn lane(max_rps: Option<f64>) -> (Lane, Arc<Seen>) {
     let terms = Terms {
         max_rps,
         timeout: Duration::from_secs(10),
-        places: 16,
+        permits: 16,
         retry,
     };
     (
-        Lane::new("s", terms, Arc::new(Metrics::new()), seen.clone()),
+        Upstream::new("s", terms, Arc::new(Metrics::new()), seen.clone()),
         seen,
     )
 }
@@ -76,73 +76,80 @@ async fn well() -> Result<(), Fault> {
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_is_reported_once_and_probed_by_one_call() {
-    let (lane, seen) = lane(None);
+    let (upstream, seen) = upstream(None);
     for _ in 0..5 {
-        let _ = lane.call("op", async { Err::<(), _>(Fault::Outage) }).await;
+        let _ = upstream
+            .call("op", async { Err::<(), _>(Fault::Outage) })
+            .await;
     }
     assert!(matches!(
-        lane.call("op", well()).await,
-        Err(Fault::HeldBack(..))
+        upstream.call("op", well()).await,
+        Err(Fault::CircuitOpen(..))
     ));
     assert_eq!(*lock(&seen.0), ["unavailable"]);
 
-    tokio::time::advance(lane.down_for().expect("down")).await;
-    let hang = lane.call("op", std::future::pending::<Result<(), Fault>>());
+    tokio::time::advance(upstream.down_for().expect("down")).await;
+    let hang = upstream.call("op", std::future::pending::<Result<(), Fault>>());
     tokio::pin!(hang);
     assert!(
         futures_util::poll!(&mut hang).is_pending(),
         "the probe goes"
     );
     assert!(matches!(
-        lane.call("op", well()).await,
-        Err(Fault::HeldBack(..))
+        upstream.call("op", well()).await,
+        Err(Fault::CircuitOpen(..))
     ));
     assert!(matches!(hang.await, Err(Fault::TimedOut)));
 
-    tokio::time::advance(lane.down_for().expect("still down")).await;
-    lane.call("op", well()).await.expect("back");
+    tokio::time::advance(upstream.down_for().expect("still down")).await;
+    upstream.call("op", well()).await.expect("back");
     assert_eq!(*lock(&seen.0), ["unavailable", "recovered"]);
-    assert!(lane.down_for().is_none());
+    assert!(upstream.down_for().is_none());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_probe_leaves_its_place() {
-    let (lane, _) = lane(None);
-    let _ = lane.call("op", async { Err::<(), _>(Fault::Outage) }).await;
-    tokio::time::advance(lane.down_for().expect("down")).await;
+    let (upstream, _) = upstream(None);
+    let _ = upstream
+        .call("op", async { Err::<(), _>(Fault::Outage) })
+        .await;
+    tokio::time::advance(upstream.down_for().expect("down")).await;
     {
-        let hang = lane.call("op", std::future::pending::<Result<(), Fault>>());
+        let hang = upstream.call("op", std::future::pending::<Result<(), Fault>>());
         tokio::pin!(hang);
         assert!(futures_util::poll!(&mut hang).is_pending());
     }
-    lane.call("op", well()).await.expect("the next one may see");
+    upstream
+        .call("op", well())
+        .await
+        .expect("the next one may see");
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_hanging_call_beside_working_ones_is_no_outage() {
-    let (lane, seen) = lane(None);
-    let hang = lane.call("op", std::future::pending::<Result<(), Fault>>());
+    let (upstream, seen) = upstream(None);
+    let hang = upstream.call("op", std::future::pending::<Result<(), Fault>>());
     let work = async {
         for _ in 0..5 {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            lane.call("op", well()).await.expect("well");
+            upstream.call("op", well()).await.expect("well");
         }
     };
     let (hung, ()) = tokio::join!(hang, work);
     assert!(matches!(hung, Err(Fault::TimedOut)));
     assert!(lock(&seen.0).is_empty());
-    let _ = lane
+    let _ = upstream
         .call("op", async { Err::<(), _>(Fault::Refused) })
         .await;
-    assert!(lane.down_for().is_none(), "a refusal is an answer");
+    assert!(upstream.down_for().is_none(), "a refusal is an answer");
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_budget_spaces_calls() {
-    let (lane, _) = lane(Some(10.0));
+    let (upstream, _) = upstream(Some(10.0));
     let started = Instant::now();
     for _ in 0..21 {
-        lane.call("op", well()).await.expect("well");
+        upstream.call("op", well()).await.expect("well");
     }
     let took = started.elapsed();
     assert!(
@@ -160,27 +167,27 @@ async fn after(time: u64, result: Result<(), Fault>) -> Result<(), Fault> {
 #[tokio::test(start_paused = true)]
 async fn quiet_that_was_asked_for_outlasts_the_answers_under_way() {
     for asked in [Some(Duration::from_secs(60)), None] {
-        let (lane, seen) = lane(None);
+        let (upstream, seen) = upstream(None);
         let (busy, answer) = tokio::join!(
-            lane.call("op", after(1, Err(Fault::Busy(asked)))),
-            lane.call("op", after(2, Ok(()))),
+            upstream.call("op", after(1, Err(Fault::Busy(asked)))),
+            upstream.call("op", after(2, Ok(()))),
         );
         assert!(matches!(busy, Err(Fault::Busy(_))) && answer.is_ok());
         assert_eq!(*lock(&seen.0), ["unavailable"], "{asked:?}");
-        let left = lane.down_for().expect("still quiet");
+        let left = upstream.down_for().expect("still quiet");
         assert!(asked.is_none_or(|asked| left + Duration::from_secs(1) >= asked));
         tokio::time::advance(left).await;
-        lane.call("op", well()).await.expect("asked again");
+        upstream.call("op", well()).await.expect("asked again");
         assert_eq!(*lock(&seen.0), ["unavailable", "recovered"]);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn too_many_requests_hold_back_all_though_others_are_answered() {
-    let (lane, seen) = lane(None);
+    let (upstream, seen) = upstream(None);
     let (_, well) = tokio::join!(
-        lane.call("op", after(2, Err(Fault::Busy(None)))),
-        lane.call("op", after(1, Ok(()))),
+        upstream.call("op", after(2, Err(Fault::Busy(None)))),
+        upstream.call("op", after(1, Ok(()))),
     );
     well.expect("answered before");
     assert_eq!(*lock(&seen.0), ["unavailable"]);
@@ -188,39 +195,44 @@ async fn too_many_requests_hold_back_all_though_others_are_answered() {
 
 #[tokio::test(start_paused = true)]
 async fn a_shorter_wait_does_not_cut_a_longer_one() {
-    let (lane, _) = lane(None);
+    let (upstream, _) = upstream(None);
     let busy = |time, asked| after(time, Err(Fault::Busy(Some(Duration::from_secs(asked)))));
-    let _ = tokio::join!(lane.call("op", busy(1, 60)), lane.call("op", busy(2, 1)));
-    let left = lane.down_for().expect("down");
+    let _ = tokio::join!(
+        upstream.call("op", busy(1, 60)),
+        upstream.call("op", busy(2, 1))
+    );
+    let left = upstream.down_for().expect("down");
     assert!(left >= Duration::from_secs(59), "{left:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_is_turned_away_takes_no_budget_and_no_place() {
-    let (lane, _) = lane(Some(1.0));
+    let (upstream, _) = upstream(Some(1.0));
     let outage = Err(Fault::Busy(Some(Duration::from_secs(60))));
-    let _ = lane.call("op", after(0, outage)).await;
+    let _ = upstream.call("op", after(0, outage)).await;
     let started = Instant::now();
     for _ in 0..1_000 {
-        let turned_away = lane.call("op", well()).await;
-        assert!(matches!(turned_away, Err(Fault::HeldBack(..))));
+        let turned_away = upstream.call("op", well()).await;
+        assert!(matches!(turned_away, Err(Fault::CircuitOpen(..))));
     }
     assert_eq!(started.elapsed(), Duration::ZERO);
-    tokio::time::advance(lane.down_for().expect("down")).await;
+    tokio::time::advance(upstream.down_for().expect("down")).await;
     let started = Instant::now();
-    lane.call("op", well()).await.expect("back");
+    upstream.call("op", well()).await.expect("back");
     assert!(started.elapsed() <= Duration::from_secs(1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn while_one_goes_to_see_the_others_do_not_come_back_at_once() {
-    let (lane, _) = lane(None);
-    let _ = lane.call("op", async { Err::<(), _>(Fault::Outage) }).await;
-    tokio::time::advance(lane.down_for().expect("down")).await;
-    let hang = lane.call("op", std::future::pending::<Result<(), Fault>>());
+    let (upstream, _) = upstream(None);
+    let _ = upstream
+        .call("op", async { Err::<(), _>(Fault::Outage) })
+        .await;
+    tokio::time::advance(upstream.down_for().expect("down")).await;
+    let hang = upstream.call("op", std::future::pending::<Result<(), Fault>>());
     tokio::pin!(hang);
     assert!(futures_util::poll!(&mut hang).is_pending());
-    let Err(Fault::HeldBack(wait, _)) = lane.call("op", well()).await else {
+    let Err(Fault::CircuitOpen(wait, _)) = upstream.call("op", well()).await else {
         panic!("turned away")
     };
     assert_eq!(wait, WHILE_PROBED);
@@ -228,33 +240,33 @@ async fn while_one_goes_to_see_the_others_do_not_come_back_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lane_that_was_replaced_tells_nothing_more() {
-    let (lane, seen) = lane(None);
-    let view = lane.view();
-    assert!(view.is_up() && view.is(&lane.view()));
+    let (upstream, seen) = upstream(None);
+    let view = upstream.view();
+    assert!(view.is_up() && view.is(&upstream.view()));
     let outage = async || {
-        let ended: Result<(), _> = lane.call("x", async { Err(Fault::Outage) }).await;
+        let ended: Result<(), _> = upstream.call("x", async { Err(Fault::Outage) }).await;
         ended.expect_err("an outage");
     };
     outage().await;
     assert!(!view.is_up());
     view.replaced();
     tokio::time::advance(Duration::from_secs(60)).await;
-    let back: Result<(), Fault> = lane.call("x", async { Ok(()) }).await;
+    let back: Result<(), Fault> = upstream.call("x", async { Ok(()) }).await;
     back.expect("an answer");
     assert!(view.is_up(), "calls go on as they did");
     outage().await;
     assert_eq!(*lock(&seen.0), ["unavailable"]);
-    let metrics = lane.metrics.render();
+    let metrics = upstream.metrics.render();
     assert!(metrics.contains("source_up{source=\"s\"} 0"), "{metrics}");
 }
 
 /// The order in which calls were made that were all asked for at one moment: `looks` in no hurry,
 /// then `urgent` ones.
 async fn order(looks: usize, urgent: usize) -> Vec<&'static str> {
-    let (lane, _) = lane(Some(10.0));
+    let (upstream, _) = upstream(Some(10.0));
     let made = Mutex::new(Vec::new());
     let call = async |what: &'static str| {
-        let _ = lane
+        let _ = upstream
             .call(what, async {
                 lock(&made).push(what);
                 tokio::time::sleep(Duration::from_millis(250)).await;
@@ -262,9 +274,10 @@ async fn order(looks: usize, urgent: usize) -> Vec<&'static str> {
             })
             .await;
     };
-    let unhurried = futures_util::future::join_all((0..looks).map(|_| unhurried(call("look"))));
+    let in_background =
+        futures_util::future::join_all((0..looks).map(|_| in_background(call("look"))));
     let hurried = futures_util::future::join_all((0..urgent).map(|_| call("read")));
-    tokio::join!(biased; unhurried, hurried);
+    tokio::join!(biased; in_background, hurried);
     made.into_inner().expect("not poisoned")
 }
 
@@ -279,20 +292,20 @@ async fn what_a_rotation_needs_goes_before_looks() {
 
 #[tokio::test(start_paused = true)]
 async fn looks_are_not_starved() {
-    let (lane, _) = lane(Some(10.0));
-    let lane = Arc::new(lane);
+    let (upstream, _) = upstream(Some(10.0));
+    let upstream = Arc::new(upstream);
     let stop = tokio_util::sync::CancellationToken::new();
     for _ in 0..8 {
-        let (lane, stop) = (Arc::clone(&lane), stop.clone());
+        let (upstream, stop) = (Arc::clone(&upstream), stop.clone());
         tokio::spawn(async move {
             while !stop.is_cancelled() {
-                let _ = lane.call("read", well()).await;
+                let _ = upstream.call("read", well()).await;
             }
         });
     }
     let start = Instant::now();
     for _ in 0..10 {
-        let _ = unhurried(lane.call("look", well())).await;
+        let _ = in_background(upstream.call("look", well())).await;
     }
     stop.cancel();
     let most = Duration::from_millis(10 * 9 * 100);
@@ -301,17 +314,17 @@ async fn looks_are_not_starved() {
 
 #[tokio::test(start_paused = true)]
 async fn looks_that_hang_leave_places_for_what_matters() {
-    let (lane, _) = lane(None);
+    let (upstream, _) = upstream(None);
     let hangs = || async {
         tokio::time::sleep(Duration::from_secs(9)).await;
         well().await
     };
-    let looks = (0..50).map(|_| unhurried(lane.call("look", hangs())));
+    let looks = (0..50).map(|_| in_background(upstream.call("look", hangs())));
     let looks = futures_util::future::join_all(looks);
     let start = Instant::now();
     let read = async {
         tokio::time::sleep(Duration::from_millis(1)).await;
-        lane.call("read", well()).await.expect("called");
+        upstream.call("read", well()).await.expect("called");
         start.elapsed()
     };
     let (_, read) = tokio::join!(biased; looks, read);
@@ -319,10 +332,10 @@ async fn looks_that_hang_leave_places_for_what_matters() {
 }
 
 /// A call for the key with this number. Returns whether it was made.
-async fn call_for(lane: &Lane, key: usize, result: Result<(), Fault>) -> bool {
+async fn call_for(upstream: &Upstream, key: usize, result: Result<(), Fault>) -> bool {
     let key = KeyId::new(format!("k{key}"));
     let mut made = false;
-    let call = lane.call("op", async {
+    let call = upstream.call("op", async {
         made = true;
         result
     });
@@ -332,44 +345,44 @@ async fn call_for(lane: &Lane, key: usize, result: Result<(), Fault>) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn faults_of_several_keys_with_nothing_between_are_an_outage() {
-    let (lane, seen) = lane(None);
+    let (upstream, seen) = upstream(None);
     let mut made = 0;
     for key in 0..30 {
-        made += usize::from(call_for(&lane, key, Err(Fault::Ill)).await);
+        made += usize::from(call_for(&upstream, key, Err(Fault::Ill)).await);
     }
     assert!((2..=5).contains(&made), "{made} calls");
     assert_eq!(*lock(&seen.0), ["unavailable"]);
     for key in 0..3 {
-        let left = lane.down_for().expect("still ill");
+        let left = upstream.down_for().expect("still ill");
         tokio::time::advance(left).await;
         assert!(
-            call_for(&lane, key, Err(Fault::Ill)).await,
+            call_for(&upstream, key, Err(Fault::Ill)).await,
             "it goes to see"
         );
-        assert!(!call_for(&lane, 7, Ok(())).await, "held back");
+        assert!(!call_for(&upstream, 7, Ok(())).await, "held back");
     }
-    tokio::time::advance(lane.down_for().expect("still ill")).await;
-    assert!(call_for(&lane, 9, Ok(())).await);
+    tokio::time::advance(upstream.down_for().expect("still ill")).await;
+    assert!(call_for(&upstream, 9, Ok(())).await);
     assert_eq!(*lock(&seen.0), ["unavailable", "recovered"]);
-    assert!(lane.down_for().is_none());
+    assert!(upstream.down_for().is_none());
 }
 
 #[tokio::test(start_paused = true)]
 async fn faults_of_one_key_beside_working_ones_are_its_own() {
-    let (lane, seen) = lane(None);
+    let (upstream, seen) = upstream(None);
     for round in 0..100 {
-        assert!(call_for(&lane, 0, Err(Fault::Ill)).await);
-        assert!(call_for(&lane, 1 + round % 9, Ok(())).await);
+        assert!(call_for(&upstream, 0, Err(Fault::Ill)).await);
+        assert!(call_for(&upstream, 1 + round % 9, Ok(())).await);
     }
     for _ in 0..100 {
         assert!(
-            call_for(&lane, 0, Err(Fault::Ill)).await,
+            call_for(&upstream, 0, Err(Fault::Ill)).await,
             "nobody else calls"
         );
     }
     for key in [0, 1, 2, 3, 0, 1, 2, 3] {
         assert!(
-            call_for(&lane, key, Err(Fault::Ill)).await,
+            call_for(&upstream, key, Err(Fault::Ill)).await,
             "others are not known to fail"
         );
     }
@@ -378,25 +391,25 @@ async fn faults_of_one_key_beside_working_ones_are_its_own() {
 
 #[tokio::test(start_paused = true)]
 async fn a_service_of_two_keys_is_ill_when_both_fail_and_of_one_never() {
-    let (lane, seen) = lane(None);
+    let (upstream, seen) = upstream(None);
     for _ in 0..20 {
-        assert!(call_for(&lane, 0, Err(Fault::Ill)).await);
+        assert!(call_for(&upstream, 0, Err(Fault::Ill)).await);
     }
     assert!(lock(&seen.0).is_empty());
-    call_for(&lane, 1, Err(Fault::Ill)).await;
+    call_for(&upstream, 1, Err(Fault::Ill)).await;
     assert_eq!(*lock(&seen.0), ["unavailable"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn faults_of_calls_that_began_before_another_worked_do_not_count() {
-    let (lane, seen) = lane(None);
+    let (upstream, seen) = upstream(None);
     let slow = |key: usize| {
-        let lane = &lane;
+        let upstream = &upstream;
         let key = KeyId::new(format!("slow-{key}"));
-        async move { on_behalf_of(&key, lane.call("op", after(2, Err(Fault::Ill)))).await }
+        async move { on_behalf_of(&key, upstream.call("op", after(2, Err(Fault::Ill)))).await }
     };
     let all = futures_util::future::join_all((0..10).map(slow));
-    let (_, well) = tokio::join!(all, lane.call("op", after(1, Ok(()))));
+    let (_, well) = tokio::join!(all, upstream.call("op", after(1, Ok(()))));
     well.expect("answered");
     assert!(lock(&seen.0).is_empty());
 }

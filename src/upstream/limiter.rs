@@ -17,19 +17,19 @@ use crate::progress::in_line;
 const KEPT: usize = 8;
 
 tokio::task_local! {
-    static UNHURRIED: ();
+    static BACKGROUND: ();
 }
 
 /// Has the calls that `work` makes wait for those that matter more.
-pub async fn unhurried<T>(work: impl Future<Output = T>) -> T {
-    UNHURRIED.scope((), work).await
+pub async fn in_background<T>(work: impl Future<Output = T>) -> T {
+    BACKGROUND.scope((), work).await
 }
 
 /// The places of a lane, its budget, and the line before them.
-pub(super) struct Turns {
-    places: Semaphore,
+pub(super) struct RateLimiter {
+    permits: Semaphore,
     /// Places for those in no hurry.
-    unhurried: Semaphore,
+    background: Semaphore,
     /// Held by the one of them that stands in line.
     last: tokio::sync::Mutex<()>,
     /// Held by whoever is next.
@@ -39,18 +39,18 @@ pub(super) struct Turns {
 }
 
 /// The right to make one call.
-pub(super) struct Place<'a> {
-    _place: SemaphorePermit<'a>,
-    _unhurried: Option<SemaphorePermit<'a>>,
+pub(super) struct Permit<'a> {
+    _permit: SemaphorePermit<'a>,
+    _background: Option<SemaphorePermit<'a>>,
 }
 
-impl Turns {
+impl RateLimiter {
     /// `max_rps` calls a second, and `places` under way at once.
-    pub fn new(places: usize, max_rps: Option<f64>) -> Self {
-        let kept = (places / KEPT).max(1);
+    pub fn new(permits: usize, max_rps: Option<f64>) -> Self {
+        let kept = (permits / KEPT).max(1);
         Self {
-            places: Semaphore::new(places),
-            unhurried: Semaphore::new(places.saturating_sub(kept).max(1)),
+            permits: Semaphore::new(permits),
+            background: Semaphore::new(permits.saturating_sub(kept).max(1)),
             last: tokio::sync::Mutex::default(),
             line: tokio::sync::Mutex::default(),
             gap: max_rps.map(|rps| Duration::from_secs_f64(1.0 / rps)),
@@ -59,25 +59,25 @@ impl Turns {
     }
 
     /// Waits for a place, and for its share of the budget.
-    pub async fn take(&self) -> Place<'_> {
+    pub async fn take(&self) -> Permit<'_> {
         in_line(self.stand_in_line()).await
     }
 
-    async fn stand_in_line(&self) -> Place<'_> {
-        let hurry = UNHURRIED.try_with(|()| ()).is_err();
-        let (unhurried, _last) = match hurry {
+    async fn stand_in_line(&self) -> Permit<'_> {
+        let hurry = BACKGROUND.try_with(|()| ()).is_err();
+        let (background, _last) = match hurry {
             true => (None, None),
             false => {
-                let place = acquire(&self.unhurried).await;
-                (Some(place), Some(self.last.lock().await))
+                let permit = acquire(&self.background).await;
+                (Some(permit), Some(self.last.lock().await))
             }
         };
         let _line = self.line.lock().await;
-        let place = acquire(&self.places).await;
+        let permit = acquire(&self.permits).await;
         self.wait_for_budget().await;
-        Place {
-            _place: place,
-            _unhurried: unhurried,
+        Permit {
+            _permit: permit,
+            _background: background,
         }
     }
 
@@ -98,6 +98,6 @@ impl Turns {
     }
 }
 
-async fn acquire(places: &Semaphore) -> SemaphorePermit<'_> {
-    places.acquire().await.expect("never closed")
+async fn acquire(permits: &Semaphore) -> SemaphorePermit<'_> {
+    permits.acquire().await.expect("never closed")
 }

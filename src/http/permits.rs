@@ -1,4 +1,4 @@
-//! Places for connections: few enough that file descriptors are left for the work, and one always
+//! ConnectionLimit for connections: few enough that file descriptors are left for the work, and one always
 //! to be had. Where all are taken, the connection that has asked for nothing for longest is closed:
 //! however many connect and say nothing, trickle a head or do not read their answers, a client that
 //! asks for something is heard.
@@ -16,7 +16,7 @@ const MOST: u64 = 256;
 /// … and the part of the process's file descriptors that they may take.
 const SHARE: u64 = 4;
 
-pub(super) struct Places {
+pub(super) struct ConnectionLimit {
     free: Arc<Semaphore>,
     taken: Mutex<Taken>,
 }
@@ -28,7 +28,7 @@ struct Taken {
     closing: BTreeMap<u64, CancellationToken>,
 }
 
-impl Places {
+impl ConnectionLimit {
     /// As many as the process's limit on file descriptors allows.
     pub fn new() -> Arc<Self> {
         let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
@@ -40,7 +40,7 @@ impl Places {
     }
 
     /// A place for a new connection, which another one may have to leave.
-    pub async fn take(self: &Arc<Self>) -> Place {
+    pub async fn take(self: &Arc<Self>) -> Permit {
         let free = Arc::clone(&self.free);
         if free.available_permits() == 0 {
             self.close_one();
@@ -48,8 +48,8 @@ impl Places {
         let permit = free.acquire_owned().await.expect("never closed");
         let closing = CancellationToken::new();
         let number = Mutex::new(self.taken().add(closing.clone()));
-        Place {
-            places: Arc::clone(self),
+        Permit {
+            permits: Arc::clone(self),
             number,
             closing,
             _permit: permit,
@@ -77,18 +77,18 @@ impl Taken {
 }
 
 /// One connection's place, which it leaves when this is dropped.
-pub(super) struct Place {
-    places: Arc<Places>,
+pub(super) struct Permit {
+    permits: Arc<ConnectionLimit>,
     number: Mutex<u64>,
     closing: CancellationToken,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Place {
+impl Permit {
     /// The client has asked for something.
     pub fn heard(&self) {
         let mut number = self.number.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut taken = self.places.taken();
+        let mut taken = self.permits.taken();
         if let Some(closing) = taken.closing.remove(&number) {
             *number = taken.add(closing);
         }
@@ -100,9 +100,9 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         let number = *self.number.lock().unwrap_or_else(PoisonError::into_inner);
-        self.places.taken().closing.remove(&number);
+        self.permits.taken().closing.remove(&number);
     }
 }

@@ -3,16 +3,16 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Gate, lock};
+use super::{CircuitBreaker, lock};
 use crate::model::{Outage, ServiceHealth, ServiceStatus};
 
 /// What is known of a lane without a way to call through it.
 #[derive(Clone)]
-pub struct LaneView(Arc<Mutex<Gate>>);
+pub struct UpstreamView(Arc<Mutex<CircuitBreaker>>);
 
-impl LaneView {
-    pub(super) fn of(gate: &Arc<Mutex<Gate>>) -> Self {
-        Self(Arc::clone(gate))
+impl UpstreamView {
+    pub(super) fn of(breaker: &Arc<Mutex<CircuitBreaker>>) -> Self {
+        Self(Arc::clone(breaker))
     }
 
     /// Whether the service is taken to be there.
@@ -22,8 +22,8 @@ impl LaneView {
 
     /// How the service stands.
     pub fn health(&self) -> ServiceHealth {
-        let gate = lock(&self.0);
-        match (&gate.down, gate.up_since) {
+        let breaker = lock(&self.0);
+        match (&breaker.down, breaker.up_since) {
             (Some(down), _) => ServiceHealth {
                 status: ServiceStatus::Down,
                 since: Some(down.since),
