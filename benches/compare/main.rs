@@ -43,7 +43,7 @@ struct Options {
     #[arg(long)]
     quick: bool,
 
-    /// Hold the contest only with so many keys
+    /// Lease the contest only with so many keys
     #[arg(long)]
     keys: Option<usize>,
 

@@ -29,7 +29,7 @@ use clap::Parser;
 use flashback_rotator::config::{Check, KeyConfig, VerifyConfig};
 use flashback_rotator::document::FieldMap;
 use flashback_rotator::engine::{Changes, Engine, Lists, ManagedKey};
-use flashback_rotator::lease::Holdings;
+use flashback_rotator::lease::LeaseTable;
 use flashback_rotator::model::{AiType, KeyId, Origin, Settings, SourceId, Version, WorkspaceId};
 use flashback_rotator::reconcile::Rules;
 use flashback_rotator::retry::Limits;
@@ -281,7 +281,7 @@ async fn eyes(
             stop,
             changes: Changes::default(),
             told_unsupported: Arc::default(),
-            holdings: Arc::new(Holdings::alone()),
+            leases: Arc::new(LeaseTable::alone()),
         },
         managed_keys,
         looks: AtomicU64::new(0),

@@ -17,7 +17,7 @@ use crate::engine::report::KeyReport;
 use crate::flashback::Flashback as _;
 use crate::flashback::client::{Auth, Client};
 use crate::flashback::sandbox::{Operation, Options, Rule, Sandbox, sha256_hex};
-use crate::lease::Holdings;
+use crate::lease::LeaseTable;
 use crate::model::{AiLlmId, AiType, Settings, Target, WorkspaceId};
 use crate::retry::Limits;
 use crate::runtime::{Runtime, RuntimeContext, RuntimeHandle};
@@ -188,7 +188,7 @@ impl Stage {
         let context = RuntimeContext {
             fingerprinter: store.fingerprinter().await.map_err(text)?,
             store: store.clone(),
-            holdings: Arc::new(Holdings::alone()),
+            leases: Arc::new(LeaseTable::alone()),
             replica: None,
             metrics: Arc::new(Metrics::new()),
             checks: Arc::default(),

@@ -12,7 +12,7 @@ use crate::config::{self, Config, Loaded};
 use crate::daemon::state::State;
 use crate::engine::Changes;
 use crate::engine::report::KeyReport;
-use crate::lease::Holdings;
+use crate::lease::LeaseTable;
 use crate::model::KeyId;
 use crate::runtime::{Runtime, RuntimeContext};
 use crate::state::StateStore;
@@ -66,7 +66,7 @@ pub async fn runtime(
 ) -> Result<Runtime, End> {
     let state = State {
         store,
-        holdings: Arc::new(Holdings::alone()),
+        leases: Arc::new(LeaseTable::alone()),
         shared: None,
     };
     fleet_over(config, &state, outages, stop).await
@@ -82,7 +82,7 @@ pub async fn fleet_over(
     let context = RuntimeContext {
         fingerprinter: state.store.fingerprinter().await.map_err(fail)?,
         store: state.store.clone(),
-        holdings: state.holdings.clone(),
+        leases: state.leases.clone(),
         replica: state.name(),
         metrics: Arc::new(Metrics::new()),
         checks: Arc::default(),

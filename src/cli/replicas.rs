@@ -133,7 +133,7 @@ async fn alone(
     };
     let mut sharer = Sharer::new(
         shared.share.clone(),
-        state.holdings.clone(),
+        state.leases.clone(),
         Arc::new(worker),
         shared.terms.clone(),
         Arc::new(Metrics::new()),
@@ -145,8 +145,8 @@ async fn alone(
     let limit = Limit::new(timeout);
     let work = async {
         let held = tokio::select! {
-            held = all_held(&state.holdings, &keys, shared.terms.lease) => held,
-            () = Limit::reached(limit) => state.holdings.keys().unwrap_or_default(),
+            held = all_held(&state.leases, &keys, shared.terms.lease) => held,
+            () = Limit::reached(limit) => state.leases.keys().unwrap_or_default(),
         };
         let (mine, others): (Vec<KeyId>, Vec<KeyId>) =
             keys.into_iter().partition(|key| held.contains(key));

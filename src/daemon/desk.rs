@@ -46,7 +46,7 @@ pub struct Desk {
 impl Desk {
     /// Serves until dropped, and takes nothing more once the process is to stop.
     pub async fn serve(&self) {
-        let is_shared = self.runtime.load().engine.holdings.is_shared();
+        let is_shared = self.runtime.load().engine.leases.is_shared();
         let mut poll = tokio::time::interval(if is_shared { POLL_SHARED } else { POLL });
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut away_since = None;
@@ -107,10 +107,10 @@ impl Desk {
         // Whoever waits must not wait for ever.
         let mut rows = work.await.unwrap_or_else(|_| self.failed(&keys, PANICKED));
         let runtime = self.runtime.load();
-        let holdings = &runtime.engine.holdings;
+        let leases = &runtime.engine.leases;
         for row in rows
             .iter()
-            .filter(|row| !runtime.managed_keys.contains_key(&row.key) || !holdings.has(&row.key))
+            .filter(|row| !runtime.managed_keys.contains_key(&row.key) || !leases.has(&row.key))
         {
             // It left the configuration meanwhile, or is another replica's: its series must not come
             // back with this.
@@ -118,7 +118,7 @@ impl Desk {
         }
         // One that was broken off is for the next process on this state to carry out, and one that
         // was lost for whoever holds it now.
-        if holdings.is_shared() {
+        if leases.is_shared() {
             rows.retain(|row| !is_broken_off(row));
         } else if rows.iter().any(is_broken_off) {
             return;

@@ -117,7 +117,7 @@ impl EditWatch {
         };
         let now = Instant::now();
         self.without.retain(|_, until| *until > now);
-        let held = |key: &KeyId| runtime.engine.holdings.has(key);
+        let held = |key: &KeyId| runtime.engine.leases.has(key);
         let workspaces: BTreeSet<WorkspaceId> = runtime
             .managed_keys
             .iter()
@@ -200,9 +200,8 @@ impl EditWatch {
         let Ok(edited) = runtime.engine.store.edited().await else {
             return;
         };
-        let ours = |key: &KeyId| {
-            runtime.managed_keys.contains_key(key) && runtime.engine.holdings.has(key)
-        };
+        let ours =
+            |key: &KeyId| runtime.managed_keys.contains_key(key) && runtime.engine.leases.has(key);
         let ours: Vec<KeyId> = edited.into_iter().filter(ours).collect();
         if !ours.is_empty() {
             runtime.engine.edited.mark(ours.iter().cloned());

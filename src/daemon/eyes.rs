@@ -177,7 +177,7 @@ impl DaemonEyes {
     }
 
     fn is_shared(&self) -> bool {
-        self.runtime.load().engine.holdings.is_shared()
+        self.runtime.load().engine.leases.is_shared()
     }
 
     /// Whether there are keys, and each one's source is away. A source that is away beside others holds nothing up.

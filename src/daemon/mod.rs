@@ -113,7 +113,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
     let context = RuntimeContext {
         fingerprinter: store.fingerprinter().await?,
         store: store.clone(),
-        holdings: state.holdings.clone(),
+        leases: state.leases.clone(),
         replica: state.name(),
         metrics: Arc::clone(&metrics),
         checks: Arc::default(),
@@ -191,7 +191,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         }
         Some(shared) => Some(services.sharing(Sharer::new(
             shared.share.clone(),
-            state.holdings.clone(),
+            state.leases.clone(),
             roster.clone(),
             shared.terms.clone(),
             metrics.clone(),

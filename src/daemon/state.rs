@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::config::{PostgresConfig, StateConfig};
 use crate::failpoint;
-use crate::lease::Holdings;
+use crate::lease::LeaseTable;
 use crate::sharing::Terms;
 use crate::state::membership::{Member, Role, Share};
 use crate::state::postgres::Postgres;
@@ -33,7 +33,7 @@ pub struct State {
     /// What is remembered.
     pub store: Arc<dyn StateStore>,
     /// Which keys this process may work on.
-    pub holdings: Arc<Holdings>,
+    pub leases: Arc<LeaseTable>,
     /// Where several processes may work on it.
     pub shared: Option<Shared>,
 }
@@ -63,7 +63,7 @@ impl State {
         match config {
             StateConfig::Sqlite { path } => Ok(Self {
                 store: Arc::new(open_file(path).await?),
-                holdings: Arc::new(Holdings::alone()),
+                leases: Arc::new(LeaseTable::alone()),
                 shared: None,
             }),
             StateConfig::Postgres(config) => {
@@ -79,7 +79,7 @@ impl State {
         let lease = config.lease;
         Self {
             store: store.clone(),
-            holdings: Arc::new(Holdings::shared()),
+            leases: Arc::new(LeaseTable::shared()),
             shared: Some(Shared {
                 share: store,
                 terms: Terms { member, lease },

@@ -110,7 +110,7 @@ fn status(runtime: &Runtime, note: &str) -> String {
     let mut elsewhere = 0;
     for key in runtime.config.keys.keys() {
         let managed = runtime.managed_keys.get(key);
-        if managed.is_some() && !runtime.engine.holdings.has(key) {
+        if managed.is_some() && !runtime.engine.leases.has(key) {
             elsewhere += 1;
             continue;
         }

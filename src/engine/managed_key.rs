@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore, SemaphorePermit};
 
 use super::acknowledge::Telling;
-use super::hold::Written;
+use super::lease::Written;
 use super::report::State;
 use crate::config::KeyConfig;
 use crate::model::{KeyId, Problem, ProblemKind, Version};

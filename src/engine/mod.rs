@@ -10,7 +10,7 @@ mod changes;
 mod done;
 mod drift;
 mod edited;
-mod hold;
+mod lease;
 mod lists;
 mod managed_key;
 mod next;
@@ -32,7 +32,7 @@ use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use crate::flashback::{Flashback, FlashbackError};
-use crate::lease::Holdings;
+use crate::lease::LeaseTable;
 use crate::model::{LookNote, Order, Problem, ProblemKind, Record};
 use crate::progress::Checks;
 use crate::reconcile::{Rest, Rules};
@@ -61,7 +61,7 @@ pub struct Engine {
     /// The state.
     pub store: Arc<dyn StateStore>,
     /// Which keys this process may work on.
-    pub holdings: Arc<Holdings>,
+    pub leases: Arc<LeaseTable>,
     /// The target.
     pub flashback: Arc<dyn Flashback>,
     /// What was listed of it last, by workspace.
@@ -171,7 +171,7 @@ impl Engine {
                 let problem = problem_of(&verdict, managed).await;
                 tell::problem(managed, &mut guard.told, problem.as_ref(), &record);
                 let grace = managed.config.verify.grace;
-                let next = match pass.pushed && record.hold.is_some() {
+                let next = match pass.pushed && record.lease.is_some() {
                     // A write may have waited for its lease, or for Flashback, while the store went
                     // on: what came meanwhile does not wait for the next check.
                     true => Next::In(Duration::ZERO),

@@ -4,7 +4,7 @@ use chrono::Utc;
 use tokio::time::Instant;
 
 use super::done::Started;
-use super::hold::Written;
+use super::lease::Written;
 use super::pass::Pass;
 use super::{Fault, tell};
 use crate::failpoint;
@@ -68,8 +68,8 @@ impl Pass<'_> {
             }
         };
         // That the intent could be recorded says that the key is held; from here on the lease says it.
-        let (key, hold) = (&self.managed.key, self.record.hold);
-        let written = self.engine.holdings.write(key, hold, write).await;
+        let (key, lease) = (&self.managed.key, self.record.lease);
+        let written = self.engine.leases.write(key, lease, write).await;
         failpoint::reach("answer_received");
         let Ok(answer) = written.inspect_err(|Lost| self.went_astray()) else {
             return Err(Fault::Lost);

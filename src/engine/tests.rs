@@ -1,6 +1,6 @@
 //! The engine over a source and a Flashback that do what a test says, and a state in memory.
 
-mod hold;
+mod lease;
 
 use std::sync::Mutex as Plain;
 use std::sync::PoisonError;
@@ -160,10 +160,10 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         let store = Arc::new(Sqlite::in_memory().expect("a state"));
-        Self::on(store, Arc::new(Holdings::alone())).await
+        Self::on(store, Arc::new(LeaseTable::alone())).await
     }
 
-    async fn on(store: Arc<dyn StateStore>, holdings: Arc<Holdings>) -> Self {
+    async fn on(store: Arc<dyn StateStore>, leases: Arc<LeaseTable>) -> Self {
         let flashback = Arc::new(FakeFlashback::default());
         let source = Arc::new(FakeSource {
             id: SourceId::new("s"),
@@ -200,7 +200,7 @@ impl Bench {
         let engine = Engine {
             fingerprinter: store.fingerprinter().await.expect("a key"),
             store,
-            holdings,
+            leases,
             flashback: flashback.clone(),
             lists: Arc::default(),
             edited: Arc::default(),

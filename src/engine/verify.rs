@@ -153,7 +153,7 @@ impl Pass<'_> {
         self.save(next, None).await
     }
 
-    pub(super) async fn hold(
+    pub(super) async fn lease(
         &mut self,
         version: Version,
         reason: &HoldReason,
@@ -333,7 +333,7 @@ impl Pass<'_> {
             ai_llm_id: self.record.ai_llm_id.clone(),
             previous_version: self.record.live.as_ref().map(|live| live.version.clone()),
             version: version.clone(),
-            action: Action::Hold,
+            action: Action::Lease,
             outcome: Outcome::Succeeded,
             elapsed: Duration::ZERO,
             verified_by: None,

@@ -10,9 +10,9 @@ use super::*;
 
 const LEASE: Duration = Duration::from_secs(10);
 
-const HOLD: Hold = Hold {
+const HOLD: Lease = Lease {
     replica: ReplicaId(1),
-    fence: Fence(7),
+    fencing_token: FencingToken(7),
 };
 
 fn key() -> KeyId {
@@ -20,73 +20,73 @@ fn key() -> KeyId {
 }
 
 /// Has just joined and claimed the key.
-fn holding() -> Arc<Holdings> {
-    let holdings = Holdings::shared();
-    holdings.joined(HOLD.replica);
-    holdings.renewed(Instant::now(), LEASE);
-    holdings.claimed([(key(), HOLD.fence)]);
-    Arc::new(holdings)
+fn holding() -> Arc<LeaseTable> {
+    let leases = LeaseTable::shared();
+    leases.joined(HOLD.replica);
+    leases.renewed(Instant::now(), LEASE);
+    leases.claimed([(key(), HOLD.fencing_token)]);
+    Arc::new(leases)
 }
 
-async fn write_of(holdings: &Holdings, takes: Duration) -> Result<&'static str, Lost> {
+async fn write_of(leases: &LeaseTable, takes: Duration) -> Result<&'static str, Lost> {
     let write = async {
         sleep(takes).await;
         "done"
     };
-    holdings.write(&key(), Some(HOLD), write).await
+    leases.write(&key(), Some(HOLD), write).await
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_process_alone_is_never_broken_off() {
-    let holdings = Holdings::alone();
-    assert!(holdings.holds(&key(), None));
-    assert_eq!(holdings.keys(), None);
+    let leases = LeaseTable::alone();
+    assert!(leases.holds(&key(), None));
+    assert_eq!(leases.keys(), None);
     let write = sleep(LEASE * 100);
-    assert_eq!(holdings.write(&key(), None, write).await, Ok(()));
+    assert_eq!(leases.write(&key(), None, write).await, Ok(()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_write_within_the_lease_is_done() {
-    let holdings = holding();
-    assert_eq!(holdings.keys(), Some([key()].into()));
-    assert_eq!(write_of(&holdings, LEASE * 8 / 10).await, Ok("done"));
+    let leases = holding();
+    assert_eq!(leases.keys(), Some([key()].into()));
+    assert_eq!(write_of(&leases, LEASE * 8 / 10).await, Ok("done"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_write_is_broken_off_before_the_lease_is_over() {
-    let holdings = holding();
+    let leases = holding();
     let begun = Instant::now();
-    assert_eq!(write_of(&holdings, LEASE * 2).await, Err(Lost));
+    assert_eq!(write_of(&leases, LEASE * 2).await, Err(Lost));
     assert!(begun.elapsed() < LEASE);
-    assert_eq!(write_of(&holdings, Duration::ZERO).await, Err(Lost));
+    assert_eq!(write_of(&leases, Duration::ZERO).await, Err(Lost));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_write_goes_on_as_long_as_the_lease_is_renewed() {
-    let holdings = holding();
-    let renewing = Arc::clone(&holdings);
+    let leases = holding();
+    let renewing = Arc::clone(&leases);
     let renewals = tokio::spawn(async move {
         loop {
             sleep(LEASE / 2).await;
             renewing.renewed(Instant::now(), LEASE);
         }
     });
-    assert_eq!(write_of(&holdings, LEASE * 5).await, Ok("done"));
+    assert_eq!(write_of(&leases, LEASE * 5).await, Ok("done"));
     renewals.abort();
     // The task may have been asked to stop in the middle of its wait.
-    assert_eq!(write_of(&holdings, LEASE * 5).await, Err(Lost));
+    assert_eq!(write_of(&leases, LEASE * 5).await, Err(Lost));
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_of_a_write_leaves_after_a_pause_past_the_lease() {
-    let holdings = holding();
+    let leases = holding();
     let polls = AtomicU32::new(0);
     let write = poll_fn(|_| {
         polls.fetch_add(1, Ordering::Relaxed);
         Poll::<()>::Pending
     });
     let key = key();
-    let mut write = pin!(holdings.write(&key, Some(HOLD), write));
+    let mut write = pin!(leases.write(&key, Some(HOLD), write));
     let first = poll_fn(|context| Poll::Ready(write.as_mut().poll(context)));
     assert!(first.await.is_pending());
     assert_eq!(polls.load(Ordering::Relaxed), 1);
@@ -98,95 +98,95 @@ async fn nothing_of_a_write_leaves_after_a_pause_past_the_lease() {
 #[tokio::test(start_paused = true)]
 async fn who_is_struck_out_or_gives_the_key_up_stops_at_once() {
     for lose in [
-        Holdings::struck_out as fn(&Holdings),
-        |holdings| holdings.gave_up(&key()),
-        |holdings| holdings.joined(ReplicaId(2)),
+        LeaseTable::evicted as fn(&LeaseTable),
+        |leases| leases.gave_up(&key()),
+        |leases| leases.joined(ReplicaId(2)),
     ] {
-        let holdings = holding();
+        let leases = holding();
         let begun = Instant::now();
         let losing = async {
             sleep(Duration::from_secs(1)).await;
-            lose(&holdings);
+            lose(&leases);
             pending::<()>().await;
         };
         let key = key();
-        let write = holdings.write(&key, Some(HOLD), pending::<()>());
+        let write = leases.write(&key, Some(HOLD), pending::<()>());
         tokio::select! {
             ended = write => assert_eq!(ended, Err(Lost)),
             () = losing => unreachable!("it never ends"),
         }
         assert_eq!(begun.elapsed(), Duration::from_secs(1));
-        assert!(!holdings.holds(&key, Some(HOLD)));
+        assert!(!leases.holds(&key, Some(HOLD)));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn another_key_that_is_given_up_disturbs_nobody() {
-    let holdings = holding();
+    let leases = holding();
     let other = KeyId::new("other");
-    holdings.claimed([(other.clone(), Fence(9))]);
+    leases.claimed([(other.clone(), FencingToken(9))]);
     let losing = async {
         sleep(Duration::from_secs(1)).await;
-        holdings.gave_up(&other);
+        leases.gave_up(&other);
     };
-    let (ended, ()) = tokio::join!(write_of(&holdings, Duration::from_secs(2)), losing);
+    let (ended, ()) = tokio::join!(write_of(&leases, Duration::from_secs(2)), losing);
     assert_eq!(ended, Ok("done"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_claim_is_none_of_an_earlier_one() {
-    let holdings = holding();
-    let earlier = Hold {
-        fence: Fence(6),
+    let leases = holding();
+    let earlier = Lease {
+        fencing_token: FencingToken(6),
         ..HOLD
     };
-    for hold in [None, Some(earlier)] {
-        assert!(!holdings.holds(&key(), hold));
-        let ended = holdings.write(&key(), hold, async {}).await;
+    for lease in [None, Some(earlier)] {
+        assert!(!leases.holds(&key(), lease));
+        let ended = leases.write(&key(), lease, async {}).await;
         assert_eq!(ended, Err(Lost));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_lease_counts_from_when_it_was_asked_for() {
-    let holdings = holding();
+    let leases = holding();
     let asked_at = Instant::now();
     advance(LEASE / 2).await;
-    holdings.renewed(Instant::now(), LEASE);
+    leases.renewed(Instant::now(), LEASE);
     // The answer to an earlier question comes later, and takes nothing back.
-    holdings.renewed(asked_at, LEASE);
-    assert_eq!(write_of(&holdings, LEASE * 8 / 10).await, Ok("done"));
+    leases.renewed(asked_at, LEASE);
+    assert_eq!(write_of(&leases, LEASE * 8 / 10).await, Ok("done"));
     // One that was long under way gives what is left of it.
     let asked_at = Instant::now();
     advance(LEASE * 3 / 4).await;
-    holdings.renewed(asked_at, LEASE);
-    assert_eq!(write_of(&holdings, LEASE / 4).await, Err(Lost));
+    leases.renewed(asked_at, LEASE);
+    assert_eq!(write_of(&leases, LEASE / 4).await, Err(Lost));
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_was_late_and_not_struck_out_goes_on() {
-    let holdings = holding();
+    let leases = holding();
     advance(LEASE * 3).await;
-    assert!(holdings.holds(&key(), Some(HOLD)));
-    assert_eq!(write_of(&holdings, Duration::ZERO).await, Err(Lost));
-    holdings.renewed(Instant::now(), LEASE);
-    assert_eq!(write_of(&holdings, Duration::ZERO).await, Ok("done"));
+    assert!(leases.holds(&key(), Some(HOLD)));
+    assert_eq!(write_of(&leases, Duration::ZERO).await, Err(Lost));
+    leases.renewed(Instant::now(), LEASE);
+    assert_eq!(write_of(&leases, Duration::ZERO).await, Ok("done"));
 }
 
 #[test]
 fn strays_are_taken_once_and_put_back_by_whoever_fails() {
-    let holdings = Holdings::shared();
-    holdings.stray(&key());
-    holdings.stray(&key());
-    let taken = holdings.take_strays();
+    let leases = LeaseTable::shared();
+    leases.late_write(&key());
+    leases.late_write(&key());
+    let taken = leases.take_late_writes();
     assert_eq!(taken, [key()].into());
-    assert!(holdings.take_strays().is_empty());
+    assert!(leases.take_late_writes().is_empty());
     for key in &taken {
-        holdings.stray(key);
+        leases.late_write(key);
     }
-    assert_eq!(holdings.take_strays(), taken);
+    assert_eq!(leases.take_late_writes(), taken);
     // Nobody loses anything to somebody else there.
-    let alone = Holdings::alone();
-    alone.stray(&key());
-    assert!(alone.take_strays().is_empty());
+    let alone = LeaseTable::alone();
+    alone.late_write(&key());
+    assert!(alone.take_late_writes().is_empty());
 }

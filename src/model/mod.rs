@@ -7,7 +7,7 @@ mod change;
 mod clock;
 mod daemon;
 mod edits;
-mod hold;
+mod lease;
 mod notified;
 mod record;
 mod service;
@@ -28,7 +28,7 @@ pub use self::daemon::{
     BEAT, ConfigurationReport, DaemonReport, Daemons, KnownDaemon, LastReport, Rejected,
 };
 pub use self::edits::{Edit, Edits};
-pub use self::hold::{Fence, Hold, Repair, ReplicaId};
+pub use self::lease::{FencingToken, Lease, Repair, ReplicaId};
 pub use self::notified::Notified;
 pub use self::record::{
     Held, Intent, Live, LookNote, Problem, ProblemKind, Record, Refusal, Shown, Stored, Told,
@@ -277,7 +277,7 @@ pub enum Action {
     /// Nothing: it is in step.
     None,
     /// Nothing: the version is held.
-    Hold,
+    Lease,
     /// Nothing could be decided or done.
     Error,
 }
@@ -290,7 +290,7 @@ impl Action {
             Self::Update => "update",
             Self::Adopt => "adopt",
             Self::None => "none",
-            Self::Hold => "hold",
+            Self::Lease => "hold",
             Self::Error => "error",
         }
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::trial::{Trial, Verifier};
 use super::{
-    Action, AiLlmId, Appearance, Edit, Edits, Hold, KeyId, Mark, Origin, Repair, Settings,
+    Action, AiLlmId, Appearance, Edit, Edits, KeyId, Lease, Mark, Origin, Repair, Settings,
     SourceId, Strip, Version,
 };
 use crate::secret::Fingerprint;
@@ -39,7 +39,7 @@ pub struct Record {
     pub look: LookNote,
     /// Whose the key was when this was read; `None` where one process has all of them, or nobody
     /// this one. A save under a hold that is over is refused.
-    pub hold: Option<Hold>,
+    pub lease: Option<Lease>,
     /// Somebody may have written what nobody holds on record.
     pub repair: Option<Repair>,
     /// Updates in Flashback that the key has heard of.
@@ -67,7 +67,7 @@ impl Record {
             told: None,
             seen: None,
             look: LookNote::default(),
-            hold: None,
+            lease: None,
             repair: None,
             edits: Edits::default(),
             unheard: Vec::new(),

@@ -192,7 +192,7 @@ pub enum Step {
     Read(Version),
     /// Ask Flashback for the configurations of the workspace.
     List,
-    /// Hold what was written against the list of the workspace, which may be so old.
+    /// Lease what was written against the list of the workspace, which may be so old.
     Compare(ListAge),
     /// Write the value that was read.
     Push {
@@ -219,7 +219,7 @@ pub enum Step {
     /// Ask Flashback whether what it holds works.
     Validate(AiLlmId),
     /// Remember that this version is not to be pushed by itself.
-    Hold {
+    Lease {
         /// Which.
         version: Version,
         /// Why.
@@ -275,7 +275,7 @@ pub enum What {
 pub enum Stand {
     /// Until it works, or another one comes.
     Best,
-    /// The same, and it counts as held: `on_failure = "hold"`.
+    /// The same, and it counts as held: `on_failure = "lease"`.
     Held,
     /// Until Flashback takes the older one, which it has refused.
     ForNow,

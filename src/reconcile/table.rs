@@ -20,7 +20,7 @@ fn the_whole_table() {
     let unlistable = || Remote::Unlistable("403".into());
     let doubled = || Remote::Doubled(vec![AiLlmId::new("a"), AiLlmId::new("b")]);
     let resync = |case: Case| case.with(|case| case.now = at(24 * 3600));
-    let hold = |case: Case, version: &str| {
+    let lease = |case: Case, version: &str| {
         let held = Held {
             version: Version::new(version),
             reason: "broken".into(),
@@ -165,12 +165,12 @@ fn the_whole_table() {
             "read 2",
         ),
         (Case::live().refused("2", 60), "in sync"),
-        (hold(old(), "2"), "held"),
-        (hold(old(), "2").started(0), "held"),
-        (hold(old().refused("2", 60), "2").started(0), "held"),
-        (hold(old(), "1"), "read 2"),
-        (hold(old(), "2").forced(), "read 2"),
-        (hold(new(), "2").unfinished(Action::Update, "2"), "held"),
+        (lease(old(), "2"), "held"),
+        (lease(old(), "2").started(0), "held"),
+        (lease(old().refused("2", 60), "2").started(0), "held"),
+        (lease(old(), "1"), "read 2"),
+        (lease(old(), "2").forced(), "read 2"),
+        (lease(new(), "2").unfinished(Action::Update, "2"), "held"),
     ];
     let mut wrong = Vec::new();
     for (row, (case, expected)) in table.iter().enumerate() {

@@ -4,7 +4,7 @@
 //!              the newest value is to be pushed
 //!                            │
 //!                    ┌───────▼───────┐ before = "provider", and it said no so far
-//!                    │     Probe     │───────▶ Rest(Probing) ── through the grace ──▶ Hold
+//!                    │     Probe     │───────▶ Rest(Probing) ── through the grace ──▶ Lease
 //!                    └───────┬───────┘
 //!                            │ yes, or nobody knows
 //!                          Push                                        ┌──────────────┐
@@ -50,7 +50,7 @@ pub(super) fn ask_first(facts: &Facts<'_>, value: &Stored, written: bool) -> Opt
     };
     let said = candidate.rejected.clone().unwrap_or_default();
     Some(if candidate.failed(facts.verify.grace) {
-        Step::Hold {
+        Step::Lease {
             version: value.version.clone(),
             reason: HoldReason::Provider(said),
         }
@@ -304,13 +304,13 @@ pub(super) fn back_by_hand(facts: &Facts<'_>) -> Option<Step> {
     if record.held.as_ref().is_some_and(held) && !live.stored().is(newest, facts.origin) {
         return None;
     }
-    let hold = || Step::Hold {
+    let lease = || Step::Lease {
         version: newest.clone(),
         reason: HoldReason::ByHand,
     };
     if !live.stored().is(newest, facts.origin) {
         // What is live is the previous one.
-        return Some(hold());
+        return Some(lease());
     }
     Some(match older_than(facts, &live.stored()) {
         Err(step) => *step,

@@ -122,7 +122,7 @@ pub fn check(table: &[(Case, &str)]) {
 #[test]
 fn after_a_push() {
     let failed = || pushed().no(100).no(160);
-    let hold = |case: Case| case.with(|case| case.verify.rollback = false);
+    let lease = |case: Case| case.with(|case| case.verify.rollback = false);
     check(&[
         (pushed(), "validate id-1"),
         (pushed().said(&Verdict::Works, 100), "in sync"),
@@ -144,7 +144,7 @@ fn after_a_push() {
         (failed().older("1", "one"), "from 2 back to 1"),
         (failed().lost("1"), "let stand"),
         (failed().older("1", "another"), "let stand"),
-        (hold(failed()), "let stand, held"),
+        (lease(failed()), "let stand, held"),
         // Nobody asks any more.
         (
             pushed().with(|case| case.verify.after_flashback = false),

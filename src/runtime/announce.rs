@@ -17,18 +17,14 @@ impl Runtime {
                 self.withdraw(managed);
             }
         }
-        let holdings = &self.engine.holdings;
-        for (key, managed) in self
-            .managed_keys
-            .iter()
-            .filter(|(key, _)| holdings.has(key))
-        {
+        let leases = &self.engine.leases;
+        for (key, managed) in self.managed_keys.iter().filter(|(key, _)| leases.has(key)) {
             self.announce_info(managed);
             if old.is_none_or(|old| !old.managed_keys.contains_key(key)) {
                 self.announce_next(managed);
             }
         }
-        if !holdings.is_shared() {
+        if !leases.is_shared() {
             self.engine.metrics.sharing(1, self.managed_keys.len());
         }
     }

@@ -92,7 +92,7 @@ impl Looker for RuntimeHandle {
             let interval = pace(&managed.config.check, at);
             runtime.engine.metrics.next_check(key, at, interval);
         }
-        if !self.load().managed_keys.contains_key(key) || !runtime.engine.holdings.has(key) {
+        if !self.load().managed_keys.contains_key(key) || !runtime.engine.leases.has(key) {
             // It left the configuration meanwhile, or is another replica's: its series must not come
             // back with this.
             runtime.retire_key(key);
@@ -115,7 +115,7 @@ async fn served_by_another(
     managed: &ManagedKey,
     occurrence: DateTime<Utc>,
 ) -> bool {
-    if !runtime.engine.holdings.is_shared() {
+    if !runtime.engine.leases.is_shared() {
         return false;
     }
     let Ok(record) = runtime.engine.store.load(&managed.key).await else {

@@ -34,7 +34,7 @@ use crate::engine::{Changes, Engine, ManagedKey};
 use crate::failpoint;
 use crate::flashback::Flashback;
 use crate::flashback::client::{Auth, Client};
-use crate::lease::Holdings;
+use crate::lease::LeaseTable;
 use crate::model::{KeyId, ReceiverId, SourceId, WorkspaceId};
 use crate::notify::Receiver;
 use crate::progress::Checks;
@@ -70,7 +70,7 @@ pub struct RuntimeContext {
     /// The state.
     pub store: Arc<dyn StateStore>,
     /// Which keys this process may work on.
-    pub holdings: Arc<Holdings>,
+    pub leases: Arc<LeaseTable>,
     /// What this process is called among those that share the keys.
     pub replica: Option<String>,
     /// Makes the digests the state keeps.
@@ -134,7 +134,7 @@ impl Runtime {
         let (sources, upstreams) = (builder.sources, builder.upstreams);
         let engine = Arc::new(Engine {
             store: Arc::clone(&context.store),
-            holdings: Arc::clone(&context.holdings),
+            leases: Arc::clone(&context.leases),
             lists: lists::lists(&flashback, old),
             flashback,
             provider,

@@ -10,7 +10,7 @@ use crate::scheduler::{First, Scheduled};
 impl Runtime {
     /// When each key that this process holds is looked at; `first` says it of those that come anew.
     pub fn schedule(&self, first: impl Fn(&KeyId) -> First) -> Vec<Scheduled> {
-        let held = self.engine.holdings.keys();
+        let held = self.engine.leases.keys();
         let is_held = |(id, _): &(&KeyId, &Arc<ManagedKey>)| match &held {
             Some(held) => held.contains(*id),
             None => true,

@@ -121,7 +121,7 @@ impl Contact {
 
     /// Whether the others have had a whole lease to renew theirs, as this one had. Who was away
     /// itself, or found the state away, cannot tell the dead from those who were away with it.
-    pub fn may_strike_out(&self, now: Instant, lease: Duration) -> bool {
+    pub fn may_evict(&self, now: Instant, lease: Duration) -> bool {
         self.steady.is_some_and(|(since, last)| {
             now.duration_since(last) <= gap(lease) && now.duration_since(since) > lease
         })

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use tokio::time::{Instant, interval, sleep};
 
 use super::{SetAside, Worker};
-use crate::lease::Holdings;
+use crate::lease::LeaseTable;
 use crate::model::KeyId;
 use crate::state::membership::{Role, Share};
 use crate::state::{Request, RequestId, RequestState, StateError, StateStore};
@@ -156,13 +156,13 @@ impl Worker for Hired {
 /// Waits until all of these keys are held, or somebody else has kept some of them for too long; those
 /// that are held.
 pub async fn all_held(
-    holdings: &Holdings,
+    leases: &LeaseTable,
     keys: &BTreeSet<KeyId>,
     lease: Duration,
 ) -> BTreeSet<KeyId> {
     let asked_at = Instant::now();
     loop {
-        let held = holdings.keys().unwrap_or_default();
+        let held = leases.keys().unwrap_or_default();
         if held.is_superset(keys) || asked_at.elapsed() > lease + PATIENCE {
             return held;
         }

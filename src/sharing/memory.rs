@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use crate::model::{Fence, KeyId, ReplicaId};
+use crate::model::{FencingToken, KeyId, ReplicaId};
 use crate::state::StateError;
 use crate::state::membership::{Member, Renewal, Replica, Role, Share, Standing};
 
@@ -75,7 +75,7 @@ fn away() -> StateError {
 
 impl Tables {
     /// A replica goes, and what it held is nobody's.
-    pub fn strike_out(&mut self, replica: ReplicaId) {
+    pub fn evict(&mut self, replica: ReplicaId) {
         self.replicas.remove(&replica);
         for holder in self.holders.values_mut() {
             holder.take_if(|holder| *holder == replica);
@@ -151,14 +151,14 @@ impl Share for Link {
         };
         row.until = now + renewal.lease;
         row.wants = renewal.wants;
-        if renewal.strike_out {
+        if renewal.evict {
             let over: Vec<ReplicaId> = tables
                 .replicas
                 .iter()
                 .filter(|(_, row)| row.until < now)
                 .map(|(id, _)| *id)
                 .collect();
-            over.into_iter().for_each(|id| tables.strike_out(id));
+            over.into_iter().for_each(|id| tables.evict(id));
         }
         Ok(Some(tables.standing(replica)))
     }
@@ -168,7 +168,7 @@ impl Share for Link {
         replica: ReplicaId,
         keys: &[KeyId],
         most: u32,
-    ) -> Result<Vec<(KeyId, Fence)>, StateError> {
+    ) -> Result<Vec<(KeyId, FencingToken)>, StateError> {
         let mut tables = self.asked()?;
         if !tables.replicas.contains_key(&replica) {
             return Err(StateError::Lost);
@@ -178,7 +178,7 @@ impl Share for Link {
             if claims.len() < most as usize && tables.holders.get(key) == Some(&None) {
                 tables.holders.insert(key.clone(), Some(replica));
                 tables.fences += 1;
-                claims.push((key.clone(), Fence(tables.fences)));
+                claims.push((key.clone(), FencingToken(tables.fences)));
             }
         }
         match self.lose_claim.swap(false, Ordering::Relaxed) {
@@ -198,7 +198,7 @@ impl Share for Link {
     }
 
     async fn leave(&self, replica: ReplicaId) -> Result<(), StateError> {
-        self.asked()?.strike_out(replica);
+        self.asked()?.evict(replica);
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use super::balance::{Balance, Contact, Wish};
 use super::tell::Teller;
 use super::{SetAside, Terms, Worker};
 use crate::failpoint;
-use crate::lease::Holdings;
+use crate::lease::LeaseTable;
 use crate::model::{KeyId, ReplicaId};
 use crate::state::StateError;
 use crate::state::membership::{Renewal, Share, Standing};
@@ -31,7 +31,7 @@ const BATCH: u32 = 1_000;
 /// One process among those that share.
 pub struct Sharer {
     share: Arc<dyn Share>,
-    holdings: Arc<Holdings>,
+    leases: Arc<LeaseTable>,
     worker: Arc<dyn Worker>,
     terms: Terms,
     teller: Teller,
@@ -62,7 +62,7 @@ impl Sharer {
     /// `leave` is.
     pub fn new(
         share: Arc<dyn Share>,
-        holdings: Arc<Holdings>,
+        leases: Arc<LeaseTable>,
         worker: Arc<dyn Worker>,
         terms: Terms,
         metrics: Arc<Metrics>,
@@ -71,7 +71,7 @@ impl Sharer {
     ) -> Self {
         Self {
             share,
-            holdings,
+            leases,
             worker,
             teller: Teller::new(metrics),
             terms,
@@ -97,7 +97,7 @@ impl Sharer {
             failpoint::reach("share_ticked");
             let mut ticked = self.tick().await;
             if ticked == Err(StateError::Lost) {
-                self.struck_out("the lease was over before the state was told something");
+                self.evicted("the lease was over before the state was told something");
                 ticked = Ok(());
             }
             self.worker.state_answers(ticked.is_ok());
@@ -113,7 +113,7 @@ impl Sharer {
     }
 
     async fn tick(&mut self) -> Result<(), StateError> {
-        self.tell_strays().await?;
+        self.report_late_writes().await?;
         self.give_back_doubtful().await?;
         let Some(standing) = self.renew().await? else {
             return Ok(());
@@ -140,14 +140,16 @@ impl Sharer {
     }
 
     /// First of all: what may have been written too late.
-    async fn tell_strays(&self) -> Result<(), StateError> {
-        let strays: Vec<KeyId> = self.holdings.take_strays().into_iter().collect();
-        if strays.is_empty() {
+    async fn report_late_writes(&self) -> Result<(), StateError> {
+        let late_writes: Vec<KeyId> = self.leases.take_late_writes().into_iter().collect();
+        if late_writes.is_empty() {
             return Ok(());
         }
-        let told = self.share.mark(&strays).await;
+        let told = self.share.mark(&late_writes).await;
         if told.is_err() {
-            strays.iter().for_each(|key| self.holdings.stray(key));
+            late_writes
+                .iter()
+                .for_each(|key| self.leases.late_write(key));
         }
         told
     }
@@ -164,17 +166,17 @@ impl Sharer {
             let renewal = Renewal {
                 lease,
                 wants: self.wants,
-                strike_out: self.contact.may_strike_out(asked_at, lease),
+                evict: self.contact.may_evict(asked_at, lease),
             };
             let renewed = self.share.renew(replica, renewal).await;
             self.teller.renewal(&renewed);
             match renewed? {
                 Some(standing) => {
-                    self.holdings.renewed(asked_at, lease);
+                    self.leases.renewed(asked_at, lease);
                     self.contact.renewed(asked_at, lease);
                     return Ok(Some(standing));
                 }
-                None => self.struck_out("the lease was over before it was renewed"),
+                None => self.evicted("the lease was over before it was renewed"),
             }
         }
         Ok(None)
@@ -183,17 +185,17 @@ impl Sharer {
     async fn join(&mut self) -> Result<ReplicaId, StateError> {
         let (asked_at, lease) = (Instant::now(), self.terms.lease);
         let replica = self.share.join(&self.terms.member, lease).await?;
-        self.holdings.joined(replica);
-        self.holdings.renewed(asked_at, lease);
+        self.leases.joined(replica);
+        self.leases.renewed(asked_at, lease);
         self.replica = Some(replica);
         self.wants = 0;
         Ok(replica)
     }
 
     /// Everything it held is gone.
-    fn struck_out(&mut self, why: &str) {
+    fn evicted(&mut self, why: &str) {
         let lost = self.held();
-        self.holdings.struck_out();
+        self.leases.evicted();
         self.replica = None;
         self.doubtful.clear();
         self.nobody_elses.clear();
@@ -202,7 +204,7 @@ impl Sharer {
     }
 
     fn held(&self) -> Vec<KeyId> {
-        let held = self.holdings.keys().unwrap_or_default();
+        let held = self.leases.keys().unwrap_or_default();
         held.into_iter().collect()
     }
 
@@ -234,7 +236,7 @@ impl Sharer {
         if std::mem::replace(&mut self.daemons, standing.daemons) != standing.daemons {
             self.nobody_elses.clear();
         }
-        let held = self.holdings.keys().unwrap_or_default();
+        let held = self.leases.keys().unwrap_or_default();
         let gone: Vec<KeyId> = held.difference(configured).cloned().collect();
         self.give(&gone, gone.len(), &standing).await?;
 
@@ -275,7 +277,7 @@ impl Sharer {
         }
         self.worker.flush().await?;
         for key in &keys {
-            self.holdings.gave_up(key);
+            self.leases.gave_up(key);
         }
         self.doubtful.extend(keys.iter().cloned());
         self.worker.lost(&keys);
@@ -307,7 +309,7 @@ impl Sharer {
             let claims = self.share.claim(replica, &asked, most).await?;
             self.doubtful.clear();
             let keys: Vec<KeyId> = claims.iter().map(|(key, _)| key.clone()).collect();
-            self.holdings.claimed(claims);
+            self.leases.claimed(claims);
             got += number(keys.len());
             if !keys.is_empty() {
                 for key in &keys {
@@ -342,7 +344,7 @@ impl Sharer {
         configured: &BTreeSet<KeyId>,
         standing: &Standing,
     ) -> Result<(), StateError> {
-        let held = self.holdings.keys().unwrap_or_default();
+        let held = self.leases.keys().unwrap_or_default();
         self.teller.standing(standing.daemons, held.len());
         let due = |at: Instant| at.elapsed() >= self.terms.lease;
         if self.audited_at.is_some_and(|at| !due(at)) || self.is_pressed() {
@@ -370,7 +372,7 @@ impl Sharer {
             Some(counted) if counted < held.len() => {
                 // The state was set back: what it does not know of, others may claim.
                 self.share.leave(replica).await?;
-                self.struck_out("the state has lost claims: was it restored from a copy?");
+                self.evicted("the state has lost claims: was it restored from a copy?");
             }
             _ => {}
         }
@@ -383,11 +385,11 @@ impl Sharer {
         let held = self.held();
         let flushed = self.worker.flush().await;
         // What is still under way is broken off before anybody else may begin.
-        self.holdings.struck_out();
+        self.leases.evicted();
         let Some(replica) = self.replica.take() else {
             return Ok(());
         };
-        self.tell_strays().await?;
+        self.report_late_writes().await?;
         self.share.leave(replica).await?;
         self.teller
             .released(&held, 0, self.daemons.saturating_sub(1));

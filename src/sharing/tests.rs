@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::memory::Link;
 use super::*;
-use crate::lease::Holdings;
+use crate::lease::LeaseTable;
 use crate::model::ReplicaId;
 use crate::state::membership::{Role, Share as _};
 use crate::telemetry::metrics::Metrics;
@@ -93,7 +93,7 @@ impl Worker for Floor {
 struct Process {
     link: Link,
     floor: Arc<Floor>,
-    holdings: Arc<Holdings>,
+    leases: Arc<LeaseTable>,
     stop: CancellationToken,
     leave: CancellationToken,
     task: JoinHandle<()>,
@@ -109,7 +109,7 @@ impl Process {
     fn start(link: &Link, configured: BTreeSet<KeyId>) -> Self {
         let floor = Arc::new(Floor::default());
         *lock(&floor.configured) = configured;
-        let holdings = Arc::new(Holdings::shared());
+        let leases = Arc::new(LeaseTable::shared());
         let (stop, leave) = (CancellationToken::new(), CancellationToken::new());
         let terms = Terms {
             member: Member {
@@ -120,7 +120,7 @@ impl Process {
         };
         let mut sharer = Sharer::new(
             Arc::new(link.clone()),
-            Arc::clone(&holdings),
+            Arc::clone(&leases),
             floor.clone(),
             terms,
             Arc::new(Metrics::new()),
@@ -130,7 +130,7 @@ impl Process {
         Self {
             link: link.clone(),
             floor,
-            holdings,
+            leases,
             stop,
             leave,
             task: tokio::spawn(async move { sharer.run().await }),
@@ -138,7 +138,7 @@ impl Process {
     }
 
     fn held(&self) -> BTreeSet<KeyId> {
-        self.holdings.keys().expect("shared")
+        self.leases.keys().expect("shared")
     }
 
     /// What it works on is what it holds.
@@ -220,7 +220,7 @@ async fn one_that_leaves_is_followed_at_the_next_tick() {
     gone.stop.cancel();
     gone.leave.cancel();
     gone.task.await.expect("it ends");
-    assert!(gone.holdings.keys().is_some_and(|keys| keys.is_empty()));
+    assert!(gone.leases.keys().is_some_and(|keys| keys.is_empty()));
     sleep(TWO_TICKS).await;
     assert_eq!(counts(&processes), [15, 15]);
     consistent(&processes);
@@ -290,7 +290,7 @@ async fn when_the_state_was_away_for_everybody_nothing_moves() {
 async fn one_that_is_cut_off_is_followed_and_joins_again() {
     let processes = runtime(3).await;
     processes[1].link.cut(true);
-    processes[1].holdings.stray(&KeyId::new("k03"));
+    processes[1].leases.late_write(&KeyId::new("k03"));
     sleep(LEASE + Duration::from_secs(2)).await;
     assert_eq!(processes[0].held().len() + processes[2].held().len(), 30);
     assert!(processes[0].link.tables().marked.is_empty());
@@ -329,7 +329,7 @@ async fn claims_that_only_one_side_knows_of_come_to_light() {
     let all = link.replicas().await.expect("there");
     // The state has claims that no process knows of.
     let key = processes[0].held().into_iter().next().expect("fifteen");
-    processes[0].holdings.gave_up(&key);
+    processes[0].leases.gave_up(&key);
     lock(&processes[0].floor.works_on).remove(&key);
     assert_eq!(all[0].keys, 15);
     sleep(LEASE * 3).await;

@@ -7,7 +7,7 @@
 //!   the replica leaves, or until another one, which finds its time over, strikes it out. Renewing and
 //!   striking out exclude each other.
 //! - **A claim has a fence**, larger than each before it on the same key. [`StateStore::save`] and
-//!   [`StateStore::save_verified`] compare the record's [`Hold`] with the claim there is, in the same
+//!   [`StateStore::save_verified`] compare the record's [`Lease`] with the claim there is, in the same
 //!   transaction, and refuse with [`StateError::Lost`] where it is another.
 //! - **One clock.** Whether a lease is over, and when a repair is due, is told by the state's own
 //!   clock alone. Processes measure lengths of time, and never compare their time of day.
@@ -22,14 +22,14 @@
 //!
 //! [`StateStore::save`]: super::StateStore::save
 //! [`StateStore::save_verified`]: super::StateStore::save_verified
-//! [`Hold`]: crate::model::Hold
+//! [`Lease`]: crate::model::Lease
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::StateError;
-use crate::model::{Fence, KeyId, ReplicaId};
+use crate::model::{FencingToken, KeyId, ReplicaId};
 
 /// How long after a change of hands a write that was under way may still arrive: the longest a
 /// request to Flashback is waited for, and as long again for what stands between.
@@ -80,7 +80,7 @@ pub struct Renewal {
     pub wants: u32,
     /// Strike out replicas whose lease is over. Whoever was away itself must not: after an outage of
     /// the state everybody's lease is over, and all of them are alive.
-    pub strike_out: bool,
+    pub evict: bool,
 }
 
 /// A replica, for people.
@@ -132,7 +132,7 @@ pub trait Share: Send + Sync {
         replica: ReplicaId,
         keys: &[KeyId],
         most: u32,
-    ) -> Result<Vec<(KeyId, Fence)>, StateError>;
+    ) -> Result<Vec<(KeyId, FencingToken)>, StateError>;
 
     /// Gives keys back; those it does not hold are passed over.
     ///

@@ -11,7 +11,7 @@ use flashback_rotator::state::postgres::Postgres;
 use flashback_rotator::state::sqlite::Sqlite;
 
 use super::contract::contract;
-use super::share::{LONG, OVER, strike_out};
+use super::share::{LONG, OVER, evict};
 use super::{File, Kind, at, database, opened};
 
 contract! {
@@ -130,7 +130,7 @@ async fn the_leases_of_a_database_tell_who_lives() {
     let (a, replica) = joined("h/1", LONG).await;
     let (b, _) = joined("h/2", OVER).await;
     assert_eq!(known(&a).await, named(&[("h/1", true), ("h/2", false)]));
-    strike_out(&a, replica).await;
+    evict(&a, replica).await;
     assert_eq!(known(&a).await, named(&[("h/1", true)]), "nobody misses it");
     a.leave(replica).await.expect("left");
     let both = named(&[("h/1", false), ("h/2", false)]);

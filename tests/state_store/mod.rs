@@ -18,9 +18,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeZone as _, Utc};
 use flashback_rotator::document::FieldMap;
 use flashback_rotator::model::{
-    Action, AiLlmId, AiType, Appearance, Edits, Fence, Held, HistoryRow, Intent, KeyId, Live,
-    LookNote, Mark, Origin, Outcome, Problem, ProblemKind, Record, Refusal, ReplicaId, Settings,
-    Shown, SourceId, Stage, Stored, Strip, Target, Told, Trial, Verifier, Version, WorkspaceId,
+    Action, AiLlmId, AiType, Appearance, Edits, FencingToken, Held, HistoryRow, Intent, KeyId,
+    Live, LookNote, Mark, Origin, Outcome, Problem, ProblemKind, Record, Refusal, ReplicaId,
+    Settings, Shown, SourceId, Stage, Stored, Strip, Target, Told, Trial, Verifier, Version,
+    WorkspaceId,
 };
 use flashback_rotator::secret::{Fingerprint, Fingerprinter};
 use flashback_rotator::state::StateStore;
@@ -95,7 +96,7 @@ impl Kind for Database {
         let renewal = Renewal {
             lease: Duration::from_millis(1),
             wants: 0,
-            strike_out: true,
+            evict: true,
         };
         let mine = eventually("the one before is struck out", async || {
             store.renew(replica, renewal).await.expect("renewed");
@@ -137,7 +138,7 @@ async fn joined(database: &Database, lease: Duration) -> (Postgres, ReplicaId) {
     (store, replica)
 }
 
-async fn claim(store: &Postgres, replica: ReplicaId, names: &[&str]) -> Vec<(KeyId, Fence)> {
+async fn claim(store: &Postgres, replica: ReplicaId, names: &[&str]) -> Vec<(KeyId, FencingToken)> {
     let keys: Vec<_> = names.iter().map(|name| key(name)).collect();
     store.know(&keys).await.expect("known");
     let most = u32::try_from(keys.len()).expect("a number");
@@ -279,7 +280,7 @@ fn full(name: &str, turn: i64) -> Record {
         }),
         seen: Some(version),
         look: note(turn, Some("away")),
-        hold: None,
+        lease: None,
         repair: None,
         edits: Edits {
             expected: 2,

@@ -8,7 +8,7 @@ use flashback_rotator::state::postgres::Postgres;
 use flashback_rotator::state::{Request, RequestId, RequestState, StateError, StateStore};
 
 use super::contract::contract;
-use super::share::{LONG, OVER, renew, sql, strike_out};
+use super::share::{LONG, OVER, evict, renew, sql};
 use super::{File, Kind, claim, database, full, joined, key, note, opened, row};
 use crate::support::eventually;
 use crate::support::postgres::Database;
@@ -105,10 +105,10 @@ async fn many_at_once(kind: &dyn Kind) {
     for name in names {
         let (store, beside) = (store.clone(), beside.clone());
         tasks.spawn(async move {
-            let held = store.load(&key(&name)).await.expect("read").hold;
+            let held = store.load(&key(&name)).await.expect("read").lease;
             for turn in 1..=5 {
                 let record = Record {
-                    hold: held,
+                    lease: held,
                     ..full(&name, turn)
                 };
                 store
@@ -201,7 +201,7 @@ async fn strike_out_now(database: &Database, store: &Postgres, replica: ReplicaI
     renew(store, replica, OVER).await.expect("it is there");
     let (other, id) = joined(database, LONG).await;
     eventually("it is struck out", async || {
-        strike_out(&other, id).await.expect("it is there");
+        evict(&other, id).await.expect("it is there");
         renew(store, replica, OVER).await.is_none().then_some(())
     })
     .await;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use flashback_rotator::model::{Fence, Hold, KeyId, Record, ReplicaId};
+use flashback_rotator::model::{FencingToken, KeyId, Lease, Record, ReplicaId};
 use flashback_rotator::state::membership::{
     LONGEST_LEASE, Member, Renewal, Role, Share as _, Standing,
 };
@@ -23,7 +23,7 @@ pub async fn renew(store: &Postgres, replica: ReplicaId, lease: Duration) -> Opt
     renewal(store, replica, lease, false).await
 }
 
-pub async fn strike_out(store: &Postgres, replica: ReplicaId) -> Option<Standing> {
+pub async fn evict(store: &Postgres, replica: ReplicaId) -> Option<Standing> {
     renewal(store, replica, LONG, true).await
 }
 
@@ -31,17 +31,17 @@ async fn renewal(
     store: &Postgres,
     replica: ReplicaId,
     lease: Duration,
-    strike_out: bool,
+    evict: bool,
 ) -> Option<Standing> {
     let renewal = Renewal {
         lease,
         wants: 0,
-        strike_out,
+        evict,
     };
     store.renew(replica, renewal).await.expect("renewed")
 }
 
-fn names(claims: &[(KeyId, Fence)]) -> BTreeSet<&str> {
+fn names(claims: &[(KeyId, FencingToken)]) -> BTreeSet<&str> {
     claims.iter().map(|(key, _)| key.as_str()).collect()
 }
 
@@ -109,7 +109,7 @@ async fn who_is_late_keeps_everything_and_who_was_struck_out_has_nothing() {
     let shown: Vec<_> = alive.iter().map(|r| (r.id, r.alive, r.keys)).collect();
     assert_eq!(shown, [(replica_a, false, 2), (replica_b, true, 0)]);
 
-    let standing = strike_out(&b, replica_b).await.expect("it is there");
+    let standing = evict(&b, replica_b).await.expect("it is there");
     assert_eq!((standing.daemons, standing.rank, standing.free), (1, 0, 2));
     assert_eq!(renew(&a, replica_a, LONG).await, None);
     let lost = a.claim(replica_a, &[key("a")], 1).await;
@@ -123,7 +123,7 @@ async fn who_is_late_keeps_everything_and_who_was_struck_out_has_nothing() {
     assert_eq!(a.take_request().await, Ok(None));
     // Who is struck out strikes out nobody.
     let (_, late) = joined(&database, OVER).await;
-    assert_eq!(strike_out(&a, replica_a).await, None);
+    assert_eq!(evict(&a, replica_a).await, None);
     let there = b.replicas().await.expect("read");
     assert!(there.iter().any(|replica| replica.id == late));
 }
@@ -136,16 +136,19 @@ async fn renewing_and_striking_out_exclude_each_other() {
         let (a, replica_a) = joined(&database, OVER).await;
         let claimed = claim(&a, replica_a, &["a"]).await;
         let record = a.load(&key("a")).await.expect("read");
-        assert_eq!(record.hold.map(|hold| hold.fence), Some(claimed[0].1));
+        assert_eq!(
+            record.lease.map(|lease| lease.fencing_token),
+            Some(claimed[0].1)
+        );
         let apart = Duration::from_micros(300 * (round % 8));
-        let (renewed, struck_out) = tokio::join!(
+        let (renewed, evicted) = tokio::join!(
             async {
                 tokio::time::sleep(apart).await;
                 renew(&a, replica_a, LONG).await
             },
-            strike_out(&b, replica_b)
+            evict(&b, replica_b)
         );
-        struck_out.expect("it is there");
+        evicted.expect("it is there");
         let there = b.replicas().await.expect("read");
         let there = there.iter().any(|replica| replica.id == replica_a);
         let saved = a.save(&record, None).await;
@@ -168,11 +171,16 @@ async fn a_save_under_a_hold_that_is_over_writes_nothing() {
     let (a, replica_a) = joined(&database, LONG).await;
     let (b, replica_b) = joined(&database, LONG).await;
     let first = claim(&a, replica_a, &["a"]).await;
-    let held = a.load(&key("a")).await.expect("read").hold;
-    let hold = |replica, fence| Some(Hold { replica, fence });
-    assert_eq!(held, hold(replica_a, first[0].1));
+    let held = a.load(&key("a")).await.expect("read").lease;
+    let lease = |replica, fencing_token| {
+        Some(Lease {
+            replica,
+            fencing_token,
+        })
+    };
+    assert_eq!(held, lease(replica_a, first[0].1));
     let mut old = Record {
-        hold: held,
+        lease: held,
         ..full("a", 1)
     };
     a.save(&old, Some(&row("a", 1))).await.expect("saved");
@@ -195,7 +203,7 @@ async fn a_save_under_a_hold_that_is_over_writes_nothing() {
     assert!(second[0].1 > first[0].1, "fences grow");
     stale(changed.clone()).await;
     stale(Record {
-        hold: None,
+        lease: None,
         ..changed.clone()
     })
     .await;
@@ -204,7 +212,7 @@ async fn a_save_under_a_hold_that_is_over_writes_nothing() {
     let third = claim(&a, replica_a, &["a"]).await;
     assert!(third[0].1 > second[0].1);
     stale(changed).await;
-    old.hold = hold(replica_a, third[0].1);
+    old.lease = lease(replica_a, third[0].1);
     let mut kept = a.load(&key("a")).await.expect("read");
     kept.repair.take().expect("its intent changed hands");
     assert_eq!(kept, old);
@@ -237,7 +245,7 @@ async fn how_things_stand_is_told_with_each_renewal() {
     let wants = |wants| Renewal {
         lease: LONG,
         wants,
-        strike_out: true,
+        evict: true,
     };
     command.renew(replica, wants(9)).await.expect("renewed");
     b.renew(replica_b, wants(2)).await.expect("renewed");
@@ -305,7 +313,7 @@ async fn a_clock_that_was_set_back_keeps_no_key_from_anybody() {
         replica_gone.0
     );
     sql(&database, &ahead).await;
-    strike_out(&left, replica_left).await.expect("it is there");
+    evict(&left, replica_left).await.expect("it is there");
     let replicas = left.replicas().await.expect("read");
     assert_eq!(replicas.len(), 2, "it may be there still");
     // As long as the longest lease is later …
@@ -315,7 +323,7 @@ async fn a_clock_that_was_set_back_keeps_no_key_from_anybody() {
         replica_gone.0
     );
     sql(&database, &until).await;
-    strike_out(&left, replica_left).await.expect("it is there");
+    evict(&left, replica_left).await.expect("it is there");
     assert_eq!(left.replicas().await.expect("read").len(), 1);
     // … its key is there to be claimed, and what may still arrive is not waited for through the year.
     claim(&left, replica_left, &["a"]).await;

@@ -82,8 +82,8 @@ impl Page {
 
 /// The fenced blocks of `text` in this language.
 pub fn blocks(text: &str, language: &str) -> Vec<String> {
-    let fence = format!("```{language}\n");
-    let opened = text.split(&fence).skip(1);
+    let fencing_token = format!("```{language}\n");
+    let opened = text.split(&fencing_token).skip(1);
     opened
         .map(|rest| rest.split("```").next().unwrap_or_default().to_owned())
         .collect()

@@ -27,7 +27,7 @@ pub fn is_there(runtime: &Runtime, subject: &Subject) -> bool {
 pub fn is_told(runtime: &Runtime, subject: &Subject, held: &BTreeSet<KeyId>) -> bool {
     let has = |key: Option<&KeyId>| match key {
         Some(key) => held.contains(key),
-        None => !runtime.engine.holdings.is_shared(),
+        None => !runtime.engine.leases.is_shared(),
     };
     match subject {
         Subject::Key(key) | Subject::Age(key) => held.contains(key),

@@ -173,7 +173,7 @@ impl Notifier {
 
     /// Tells of the keys that this process holds, and of no other: first it reads what was told of them.
     fn see_to_keys(&mut self, runtime: &Arc<Runtime>, work: &mut Work) {
-        let held = |key: &&KeyId| runtime.engine.holdings.has(key);
+        let held = |key: &&KeyId| runtime.engine.leases.has(key);
         let held_now: BTreeSet<KeyId> = runtime.managed_keys.keys().filter(held).cloned().collect();
         let is_new = |key: &KeyId| !self.ours.contains(key);
         let is_unread = |outbox: &Outbox| !outbox.loaded;
@@ -202,7 +202,7 @@ impl Notifier {
 
     fn loaded(&mut self, keys: BTreeSet<KeyId>, lines: Vec<Notified>) {
         let runtime = self.runtime.load();
-        let is_alone = !runtime.engine.holdings.is_shared();
+        let is_alone = !runtime.engine.leases.is_shared();
         for line in lines {
             let subject = Subject::parse(&line.subject);
             let outbox = self.outboxes.get_mut(&line.receiver);

@@ -113,7 +113,7 @@ impl World {
             }
         }
         let Some(look) = &one.look else {
-            let ours = one.tenure.holds(&KEY, self.state.claim);
+            let ours = one.held.holds(&KEY, self.state.claim);
             // Any other look ends where it began.
             let matters = one.kept.is_some() || (ours && !self.is_in_sync());
             if !one.cut && matters {
@@ -154,7 +154,7 @@ impl World {
             Event::LateWritesPast => self.state.marks.come_due(),
             Event::Tick(r) => self.tick(r),
             Event::Release(r) => {
-                self.replicas[r].tenure.gave_up(&KEY);
+                self.replicas[r].held.gave_up(&KEY);
                 if let Some(id) = self.replicas[r].id {
                     self.state.release(id);
                 }
@@ -207,7 +207,7 @@ impl World {
     pub fn tick(&mut self, r: usize) {
         let asked_at = self.instant();
         let one = &mut self.replicas[r];
-        if !one.tenure.take_strays().is_empty() && self.guards.mark {
+        if !one.held.take_late_writes().is_empty() && self.guards.mark {
             self.state.mark(self.guards);
             self.mark_requests();
         }
@@ -215,13 +215,13 @@ impl World {
         one.trespassed = false;
         match one.id.map(|id| (id, self.state.renew(id, self.guards))) {
             Some((id, Some(in_time))) => {
-                one.tenure.renewed(asked_at, LEASE);
+                one.held.renewed(asked_at, LEASE);
                 if in_time {
-                    self.state.strike_out(id);
+                    self.state.evict(id);
                 }
             }
             Some((_, None)) => {
-                one.tenure.struck_out();
+                one.held.evicted();
                 self.break_off(r);
                 self.join(r);
             }
@@ -229,8 +229,8 @@ impl World {
         }
         let claim = self.replicas[r].id;
         let claim = claim.and_then(|id| self.state.claim(id, self.guards));
-        if let Some(fence) = claim {
-            self.replicas[r].tenure.claimed([(key(), fence)]);
+        if let Some(fencing_token) = claim {
+            self.replicas[r].held.claimed([(key(), fencing_token)]);
             self.mark_requests();
         }
     }
@@ -240,8 +240,8 @@ impl World {
         let asked_at = self.instant();
         let one = &mut self.replicas[r];
         one.id = Some(id);
-        one.tenure.joined(id);
-        one.tenure.renewed(asked_at, LEASE);
+        one.held.joined(id);
+        one.held.renewed(asked_at, LEASE);
     }
 
     /// What is under way now arrives, if at all, before what waits for it is due.
@@ -269,7 +269,7 @@ impl World {
             };
             *renewing = one.id.filter(|_| !one.cut).filter(renews);
             match renewing {
-                Some(_) => one.tenure.renewed(now, LEASE),
+                Some(_) => one.held.renewed(now, LEASE),
                 None => self.break_off(r),
             }
         }
@@ -283,8 +283,8 @@ impl World {
             return;
         };
         let writing = matches!(look.stage, Stage::Sent(_) | Stage::Answered(..));
-        if self.guards.bound && writing && !self.may_write(r, look.record.hold) {
-            self.stray(r);
+        if self.guards.bound && writing && !self.may_write(r, look.record.lease) {
+            self.late_write(r);
             self.replicas[r].look = None;
         }
     }

@@ -4,7 +4,7 @@
 //! step, stops and crashes at any of them, also between asking for the lease and sending, calls to
 //! the state that fail, requests that the network holds, answers that get lost, leases that pass.
 //! What decides in it is the program's own: [`decide`](crate::reconcile::decide), the transitions of
-//! [`Record`], and [`Tenure`]. [`state`] keeps the contract of a shared state. What holds in it is in
+//! [`Record`], and [`HeldLeases`]. [`state`] keeps the contract of a shared state. What holds in it is in
 //! [`properties`], and that it holds because of each guard.
 //!
 //! A request arrives, if at all, before [`LATE_WRITE`](crate::state::share::LATE_WRITE) has passed, and
@@ -28,11 +28,11 @@ use self::events::Event;
 use self::outline::Known;
 use self::replica::{Call, Look, Push, Replica, Stage, Then};
 use self::state::State;
-use super::tenure::Tenure;
+use super::held::HeldLeases;
 use crate::config::VerifyConfig;
 use crate::document::FieldMap;
 use crate::model::{
-    Action, AiLlmId, AiType, Appearance, Hold, Intent, KeyId, Listed, Observation, Order, Origin,
+    Action, AiLlmId, AiType, Appearance, Intent, KeyId, Lease, Listed, Observation, Order, Origin,
     Record, ReplicaId, Settings, SourceId, Stored, Target, Version, WorkspaceId,
 };
 use crate::reconcile::{Pushed, Rejection, Rules, What};
@@ -272,10 +272,10 @@ impl World {
     fn is_settled(&self) -> bool {
         let idle = |one: &Replica| {
             let whole = !one.dead && !one.paused && !one.cut;
-            whole && one.look.is_none() && one.kept.is_none() && !one.tenure.has_strays()
+            whole && one.look.is_none() && one.kept.is_none() && !one.held.has_late_writes()
         };
-        let hold = self.state.claim;
-        let held = |one: &Replica| one.tenure.holds(&KEY, hold);
+        let lease = self.state.claim;
+        let held = |one: &Replica| one.held.holds(&KEY, lease);
         self.requests.is_empty()
             && self.state.marks.none()
             && self.replicas.iter().all(idle)

@@ -56,7 +56,7 @@ fn replica(one: &Replica, now: Instant, to: &mut impl Hasher) {
         dead,
         paused,
         cut,
-        tenure,
+        held,
         id,
         look: looking,
         kept,
@@ -64,7 +64,7 @@ fn replica(one: &Replica, now: Instant, to: &mut impl Hasher) {
         trespassed,
     } = one;
     (dead, paused, cut, id, taken, trespassed).hash(to);
-    tenure.outline(now).hash(to);
+    held.outline(now).hash(to);
     if let Some(kept) = kept {
         1.hash(to);
         kept.outline.hash(to);
@@ -145,7 +145,7 @@ fn hash(record: &Record, to: &mut impl Hasher) {
         told: _,
         seen,
         look: _,
-        hold,
+        lease,
         repair,
         edits: _,
         unheard: _,
@@ -160,7 +160,7 @@ fn hash(record: &Record, to: &mut impl Hasher) {
     let previous = previous.as_ref();
     let previous = previous.map(|value| (&value.version, value.fingerprint));
     (
-        ai_llm_id, live, intent, refused, previous, seen, hold, repair,
+        ai_llm_id, live, intent, refused, previous, seen, lease, repair,
     )
         .hash(to);
 }

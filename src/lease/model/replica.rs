@@ -1,5 +1,5 @@
 //! One replica: the looks of the [engine](crate::engine), cut into the steps between which anything
-//! may happen, over the real decision, the real transitions and the real [`Tenure`].
+//! may happen, over the real decision, the real transitions and the real [`HeldLeases`].
 
 use std::rc::Rc;
 
@@ -14,13 +14,13 @@ pub struct Replica {
     pub paused: bool,
     /// It cannot reach the state.
     pub cut: bool,
-    pub tenure: Tenure,
+    pub held: HeldLeases,
     pub id: Option<ReplicaId>,
     pub look: Option<Look>,
     /// What a write has come to that the state could not be told.
     pub kept: Option<Rc<Known>>,
     /// What Flashback has taken, and under which claim, until the state knows.
-    pub taken: Option<(Hold, u8)>,
+    pub taken: Option<(Lease, u8)>,
     /// It has written without the lease, and has not said so yet.
     pub trespassed: bool,
 }
@@ -81,15 +81,15 @@ impl World {
     /// The record is loaded, what was kept is saved first, and the source is asked.
     pub fn begin_look(&mut self, r: usize) {
         let record = self.state.load();
-        let hold = record.hold;
-        let ours = self.replicas[r].tenure.holds(&key(), hold);
+        let lease = record.lease;
+        let ours = self.replicas[r].held.holds(&key(), lease);
         if let Some(kept) = self.replicas[r].kept.take() {
-            if !ours || kept.hold != hold {
-                self.stray(r);
+            if !ours || kept.lease != lease {
+                self.late_write(r);
             } else if record.intent.is_some() {
                 match self.state.save(&kept, self.guards) {
                     Ok(()) => self.replicas[r].taken = None,
-                    Err(_) => self.stray(r),
+                    Err(_) => self.late_write(r),
                 }
             }
         }
@@ -249,7 +249,7 @@ impl World {
             Some(Ok(())) => {}
             Some(Err(_)) => {
                 if outcome {
-                    self.stray(r);
+                    self.late_write(r);
                 }
                 return false;
             }
@@ -279,8 +279,8 @@ impl World {
     }
 
     fn begin_write(&mut self, r: usize, look: &mut Look, push: Push, gap: bool) -> bool {
-        if self.guards.recheck && !self.may_write(r, look.record.hold) {
-            self.stray(r);
+        if self.guards.recheck && !self.may_write(r, look.record.lease) {
+            self.late_write(r);
             return false;
         }
         if gap {
@@ -293,16 +293,16 @@ impl World {
     }
 
     fn send(&mut self, r: usize, look: &mut Look, push: Push) {
-        let hold = look.record.hold;
+        let lease = look.record.lease;
         let out_of_the_gap = matches!(look.stage, Stage::InTheGap(_));
-        if !self.state.is_held(hold) {
+        if !self.state.is_held(lease) {
             match out_of_the_gap {
                 true => self.replicas[r].trespassed = true,
                 false => self.fail("a write is begun without the lease"),
             }
         }
         let value = self.values[usize::from(push.version)];
-        if self.replicas[r].taken == hold.map(|hold| (hold, value))
+        if self.replicas[r].taken == lease.map(|lease| (lease, value))
             && push.reason == Reason::Unfinished
         {
             self.fail("a value is written twice because the state was away");
@@ -324,15 +324,16 @@ impl World {
         push: Push,
         answer: Result<AiLlmId, Rejection>,
     ) -> bool {
-        let hold = look.record.hold;
-        if self.guards.bound && !self.may_write(r, hold) {
-            self.stray(r);
+        let lease = look.record.lease;
+        if self.guards.bound && !self.may_write(r, lease) {
+            self.late_write(r);
             return false;
         }
         look.stage = match answer {
             Ok(id) => {
                 let index = push.version;
-                self.replicas[r].taken = hold.map(|hold| (hold, self.values[usize::from(index)]));
+                self.replicas[r].taken =
+                    lease.map(|lease| (lease, self.values[usize::from(index)]));
                 look.rejection = None;
                 let next = look.record.pushed(self.taken(id, index));
                 Stage::Saving(Known::of(next), Then::Outcome)
@@ -348,14 +349,14 @@ impl World {
         true
     }
 
-    pub fn may_write(&self, r: usize, hold: Option<Hold>) -> bool {
-        let tenure = &self.replicas[r].tenure;
-        tenure.may_write(&key(), hold, self.instant()).is_some()
+    pub fn may_write(&self, r: usize, lease: Option<Lease>) -> bool {
+        let held = &self.replicas[r].held;
+        held.may_write(&key(), lease, self.instant()).is_some()
     }
 
     /// A write was begun and not seen to end under the lease.
-    pub fn stray(&mut self, r: usize) {
-        self.replicas[r].tenure.stray(&KEY);
+    pub fn late_write(&mut self, r: usize) {
+        self.replicas[r].held.late_write(&KEY);
         self.abandon(r);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Guards;
 use super::outline::Known;
-use crate::model::{Fence, Hold, Record, Repair, ReplicaId};
+use crate::model::{FencingToken, Lease, Record, Repair, ReplicaId};
 use crate::state::membership::LATE_WRITE;
 
 /// Everything the state keeps.
@@ -17,7 +17,7 @@ pub struct State {
     /// Who has joined and was not struck out, and whose lease is not over.
     rows: BTreeMap<ReplicaId, bool>,
     joined: i64,
-    pub claim: Option<Hold>,
+    pub claim: Option<Lease>,
     fences: i64,
     pub marks: Marks,
 }
@@ -65,27 +65,30 @@ impl State {
     }
 
     /// Whoever was not late itself strikes out the others that are.
-    pub fn strike_out(&mut self, by: ReplicaId) {
+    pub fn evict(&mut self, by: ReplicaId) {
         self.rows.retain(|id, fresh| *fresh || *id == by);
         let rows = &self.rows;
-        self.claim = self.claim.filter(|hold| rows.contains_key(&hold.replica));
+        self.claim = self.claim.filter(|lease| rows.contains_key(&lease.replica));
     }
 
-    pub fn claim(&mut self, replica: ReplicaId, guards: Guards) -> Option<Fence> {
+    pub fn claim(&mut self, replica: ReplicaId, guards: Guards) -> Option<FencingToken> {
         if self.claim.is_some() || !self.rows.contains_key(&replica) {
             return None;
         }
         self.fences += 1;
-        let fence = Fence(self.fences);
-        self.claim = Some(Hold { replica, fence });
+        let fencing_token = FencingToken(self.fences);
+        self.claim = Some(Lease {
+            replica,
+            fencing_token,
+        });
         if self.record.intent.is_some() && guards.late_repair {
             self.marks.late = true;
         }
-        Some(fence)
+        Some(fencing_token)
     }
 
     pub fn release(&mut self, replica: ReplicaId) {
-        self.claim = self.claim.filter(|hold| hold.replica != replica);
+        self.claim = self.claim.filter(|lease| lease.replica != replica);
     }
 
     /// A lease passes, in which these went on renewing theirs.
@@ -97,21 +100,21 @@ impl State {
 
     pub fn load(&self) -> Record {
         Record {
-            hold: self.claim,
+            lease: self.claim,
             repair: self.marks.repair(),
             ..Record::clone(&self.record)
         }
     }
 
     pub fn save(&mut self, record: &Record, guards: Guards) -> Result<(), Refused> {
-        if guards.fenced && record.hold != self.claim {
+        if guards.fenced && record.lease != self.claim {
             return Err(Refused);
         }
         if let Some(repair) = record.repair.filter(|repair| repair.done) {
             self.marks.heeded(repair);
         }
         self.record = Known::of(Record {
-            hold: None,
+            lease: None,
             repair: None,
             ..record.clone()
         });
@@ -123,8 +126,8 @@ impl State {
     }
 
     /// Whose claim it is, as the state sees it.
-    pub fn is_held(&self, hold: Option<Hold>) -> bool {
-        hold.is_some() && self.claim == hold
+    pub fn is_held(&self, lease: Option<Lease>) -> bool {
+        lease.is_some() && self.claim == lease
     }
 
     /// What decides how it goes on.

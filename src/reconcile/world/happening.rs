@@ -25,7 +25,7 @@ pub(super) enum Happening {
         endpoint: u8,
     },
     /// A replica that had lost the key writes this value all the same, and says so.
-    Stray {
+    LateWrite {
         value: u8,
     },
     /// Another user writes this value into what holds the key.
@@ -88,7 +88,7 @@ impl World {
                     };
                 }
             }
-            Happening::Stray { value } => {
+            Happening::LateWrite { value } => {
                 for one in &mut self.configurations {
                     one.value = value;
                 }

@@ -233,7 +233,7 @@ impl World {
                     .record
                     .refused(version, origin, settings, error, rules, now);
             }
-            Step::Hold { version, reason } => {
+            Step::Lease { version, reason } => {
                 light.rejection = None;
                 if reason == HoldReason::ByHand {
                     *order = Order::None;

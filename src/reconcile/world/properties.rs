@@ -31,7 +31,7 @@ pub(super) fn happening() -> impl Strategy<Value = Happening> {
         1 => (0..8_usize).prop_map(|version| Happening::Prune { version }),
         1 => Just(Happening::DeleteConfiguration),
         1 => (0..3_u8, 0..2_u8).prop_map(|(name, endpoint)| Happening::EditConfiguration { name, endpoint }),
-        1 => (0..6_u8).prop_map(|value| Happening::Stray { value }),
+        1 => (0..6_u8).prop_map(|value| Happening::LateWrite { value }),
         1 => (60..66_u8).prop_map(|value| Happening::Overwrite { value }),
         1 => (0..3_u8).prop_map(|name| Happening::Rename { name }),
         1 => (0..3_u8).prop_map(|field| Happening::OtherField { field }),
@@ -231,7 +231,7 @@ proptest! {
     fn what_a_stray_write_has_changed_is_put_right(
         verify in verify(),
         happenings in prop::collection::vec(happening(), 0..40),
-        stray in 60..66_u8,
+        late_write in 60..66_u8,
     ) {
         let mut world = World::new(verify);
         for happening in happenings {
@@ -245,7 +245,7 @@ proptest! {
         // Nor is anything to be written where a rejected key's creation has no known outcome.
         prop_assume!(!world.configurations.is_empty() && world.record.live.is_some());
         let before = world.live_value();
-        world.happen(Happening::Stray { value: stray });
+        world.happen(Happening::LateWrite { value: late_write });
         let end = world.look(&[], None, Order::None);
         prop_assert_eq!(world.live_value(), before, "{:?} {:?}", end, world.record);
         world.watch(1);

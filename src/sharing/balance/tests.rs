@@ -245,29 +245,26 @@ fn nobody_strikes_out_who_was_away_itself() {
     let (lease, second) = (Duration::from_secs(15), Duration::from_secs(1));
     let (mut contact, start) = (Contact::default(), Instant::now());
     let mut now = start;
-    assert!(!contact.may_strike_out(now, lease));
+    assert!(!contact.may_evict(now, lease));
     while now < start + lease {
         contact.renewed(now, lease);
-        assert!(!contact.may_strike_out(now, lease), "not a lease yet");
+        assert!(!contact.may_evict(now, lease), "not a lease yet");
         now += second;
     }
     now += second;
     contact.renewed(now, lease);
-    assert!(contact.may_strike_out(now, lease));
+    assert!(contact.may_evict(now, lease));
     // Long enough for the others' leases to be over.
     now += lease * 2;
-    assert!(!contact.may_strike_out(now, lease), "it was away");
+    assert!(!contact.may_evict(now, lease), "it was away");
     let back = now;
     while now <= back + lease {
         contact.renewed(now, lease);
-        assert!(
-            !contact.may_strike_out(now, lease),
-            "everybody renews first"
-        );
+        assert!(!contact.may_evict(now, lease), "everybody renews first");
         now += second;
     }
     contact.renewed(now, lease);
-    assert!(contact.may_strike_out(now, lease));
+    assert!(contact.may_evict(now, lease));
 }
 
 #[derive(Clone, Debug)]

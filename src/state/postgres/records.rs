@@ -129,8 +129,8 @@ impl Inner {
         turn: i64,
     ) -> Result<(), StateError> {
         let key = record.key.as_str();
-        let holder = record.hold.map(|hold| hold.replica.0);
-        let fence = record.hold.map(|hold| hold.fence.0);
+        let holder = record.lease.map(|lease| lease.replica.0);
+        let fencing_token = record.lease.map(|lease| lease.fencing_token.0);
         let id = record.ai_llm_id.as_ref().map(AiLlmId::as_str).map(plain);
         let seen = record.seen.as_ref().map(Version::as_str).map(plain);
         let look = &record.look;
@@ -148,7 +148,7 @@ impl Inner {
         let parameters = [
             text(key),
             int(holder),
-            int(fence),
+            int(fencing_token),
             text(id),
             text(seen),
             json(shape(record.live.as_ref())),

@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 
 use super::value::{Columns, plain};
 use crate::model::{
-    Fence, HistoryRow, Hold, KeyId, LookNote, Record, Repair, ReplicaId, SourceId, Strip, Version,
+    FencingToken, HistoryRow, KeyId, Lease, LookNote, Record, Repair, ReplicaId, SourceId, Strip,
+    Version,
 };
 use crate::state::{StateError, usable_id};
 
@@ -34,7 +35,7 @@ pub(super) fn record(columns: &Columns<'_>) -> Result<Record, StateError> {
                 .map(Strip::parse)
                 .unwrap_or_default(),
         },
-        hold: hold(columns)?,
+        lease: lease(columns)?,
         repair: repair(columns)?,
         edits: columns.shape("edits")?.unwrap_or_default(),
         unheard: Vec::new(),
@@ -42,13 +43,15 @@ pub(super) fn record(columns: &Columns<'_>) -> Result<Record, StateError> {
     })
 }
 
-fn hold(columns: &Columns<'_>) -> Result<Option<Hold>, StateError> {
+fn lease(columns: &Columns<'_>) -> Result<Option<Lease>, StateError> {
     let holder: Option<i64> = columns.get("holder")?;
-    let fence: Option<i64> = columns.get("fence")?;
-    Ok(holder.zip(fence).map(|(replica, fence)| Hold {
-        replica: ReplicaId(replica),
-        fence: Fence(fence),
-    }))
+    let fencing_token: Option<i64> = columns.get("fence")?;
+    Ok(holder
+        .zip(fencing_token)
+        .map(|(replica, fencing_token)| Lease {
+            replica: ReplicaId(replica),
+            fencing_token: FencingToken(fencing_token),
+        }))
 }
 
 fn repair(columns: &Columns<'_>) -> Result<Option<Repair>, StateError> {

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 
 use super::Postgres;
 use super::value::{Columns, int, number, plain, seconds, text, texts};
-use crate::model::{Fence, KeyId, ReplicaId};
+use crate::model::{FencingToken, KeyId, ReplicaId};
 use crate::state::StateError;
 use crate::state::membership::{
     LATE_WRITE, LONGEST_LEASE, Member, Renewal, Replica, Role, Share, Standing,
@@ -110,7 +110,7 @@ impl Share for Postgres {
         replica: ReplicaId,
         keys: &[KeyId],
         most: u32,
-    ) -> Result<Vec<(KeyId, Fence)>, StateError> {
+    ) -> Result<Vec<(KeyId, FencingToken)>, StateError> {
         let mut session = self.inner.pool.session().await?;
         let late = LATE_WRITE.as_secs_f64();
         let parameters = [
@@ -131,8 +131,8 @@ impl Share for Postgres {
         }
         let claims = claimed.iter().map(|row| {
             let columns = self.inner.columns(row);
-            let fence = Fence(columns.get("fence")?);
-            Ok((KeyId::new(columns.get::<&str>("key")?), fence))
+            let fencing_token = FencingToken(columns.get("fence")?);
+            Ok((KeyId::new(columns.get::<&str>("key")?), fencing_token))
         });
         claims.collect()
     }
@@ -259,8 +259,8 @@ impl Postgres {
         if renewed.is_empty() {
             return Ok(None);
         }
-        if renewal.strike_out {
-            self.strike_out(id, part(renewal.lease, 4)).await;
+        if renewal.evict {
+            self.evict(id, part(renewal.lease, 4)).await;
         }
         let late = seconds(LATE_WRITE.as_secs_f64());
         session.query(COME_DUE, &[int(id), late]).await?;
@@ -281,14 +281,14 @@ impl Postgres {
 
     /// What cannot be done now, because a save of one of theirs is under way, is done with the next
     /// renewal: this one must not wait for it.
-    async fn strike_out(&self, id: i64, limit: Duration) {
-        let struck_out = async {
+    async fn evict(&self, id: i64, limit: Duration) {
+        let evicted = async {
             let mut session = self.inner.pool.session_within(limit).await?;
             let longest = seconds(LONGEST_LEASE.as_secs_f64());
             session.query(CUT_SHORT, &[int(id), longest]).await?;
             session.query(STRIKE_OUT, &[int(id)]).await
         };
-        if let Err(error) = struck_out.await {
+        if let Err(error) = evicted.await {
             tracing::debug!(%error, "replicas whose lease is over could not be struck out yet");
         }
     }

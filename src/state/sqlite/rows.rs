@@ -26,7 +26,7 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         candidate: later(row, "candidate")?,
         told: later(row, "told")?,
         look: LookNote::default(),
-        hold: None,
+        lease: None,
         repair: None,
         edits: later(row, "edits")?.unwrap_or_default(),
         unheard: Vec::new(),

@@ -41,11 +41,11 @@ impl Engine {
         guard: &mut KeyGuard,
     ) -> Result<Record, StateError> {
         let record = self.store.load(&managed.key).await?;
-        let ours = self.holdings.holds(&managed.key, record.hold);
+        let ours = self.leases.holds(&managed.key, record.lease);
         let Some(written) = guard.unsaved.take() else {
             return ours.then_some(record).ok_or(StateError::Lost);
         };
-        if !ours || written.record.hold != record.hold {
+        if !ours || written.record.lease != record.lease {
             self.astray(managed, &written.record);
             return ours.then_some(record).ok_or(StateError::Lost);
         }
@@ -93,7 +93,7 @@ impl Engine {
     /// A write was begun, and the key is not this process's any more: whoever has it now writes once
     /// more what should be live.
     fn astray(&self, managed: &ManagedKey, record: &Record) {
-        self.holdings.stray(&managed.key);
+        self.leases.late_write(&managed.key);
         tell::lease_lost(managed, record);
     }
 

@@ -8,15 +8,15 @@ pub struct ReplicaId(pub i64);
 
 /// The number of a claim: larger than that of every claim before it on the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Fence(pub i64);
+pub struct FencingToken(pub i64);
 
 /// Whose a key is, and since which claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Hold {
+pub struct Lease {
     /// Who holds it.
     pub replica: ReplicaId,
     /// The claim.
-    pub fence: Fence,
+    pub fencing_token: FencingToken,
 }
 
 /// A key whose configuration may have been written by somebody who had lost it: the newest value is

@@ -6,16 +6,16 @@ mod claimed;
 use tokio::time::Instant;
 
 use super::*;
-use crate::model::{Fence, Hold, Outcome, Repair, ReplicaId};
+use crate::model::{FencingToken, Lease, Outcome, Repair, ReplicaId};
 
-const OURS: Hold = Hold {
+const OURS: Lease = Lease {
     replica: ReplicaId(1),
-    fence: Fence(1),
+    fencing_token: FencingToken(1),
 };
 
-const THEIRS: Hold = Hold {
+const THEIRS: Lease = Lease {
     replica: ReplicaId(2),
-    fence: Fence(2),
+    fencing_token: FencingToken(2),
 };
 
 /// How the next saves go; the last of the list first.
@@ -33,7 +33,7 @@ enum Save {
 /// A state that is shared, as far as one key goes.
 struct Claimed {
     records: Sqlite,
-    hold: Plain<Option<Hold>>,
+    lease: Plain<Option<Lease>>,
     repair: Plain<Option<Repair>>,
     saves: Plain<Vec<Save>>,
 }
@@ -49,10 +49,10 @@ impl Claimed {
         let save = lock(&self.saves).pop().unwrap_or(Save::Done);
         match save {
             Save::Fails => return Err(Self::away()),
-            Save::TakenOver => *lock(&self.hold) = Some(THEIRS),
+            Save::TakenOver => *lock(&self.lease) = Some(THEIRS),
             Save::Done | Save::Unanswered => {}
         }
-        if record.hold != *lock(&self.hold) {
+        if record.lease != *lock(&self.lease) {
             return Err(StateError::Lost);
         }
         if record.repair.is_some_and(|repair| repair.done) {
@@ -67,26 +67,26 @@ impl Claimed {
 struct Replica {
     bench: Bench,
     state: Arc<Claimed>,
-    holdings: Arc<Holdings>,
+    leases: Arc<LeaseTable>,
 }
 
 impl Replica {
     async fn new() -> Self {
         let state = Arc::new(Claimed {
             records: Sqlite::in_memory().expect("a state"),
-            hold: Plain::new(Some(OURS)),
+            lease: Plain::new(Some(OURS)),
             repair: Plain::default(),
             saves: Plain::default(),
         });
-        let holdings = Arc::new(Holdings::shared());
-        let bench = Bench::on(state.clone(), Arc::clone(&holdings)).await;
-        holdings.joined(OURS.replica);
-        holdings.renewed(Instant::now(), Duration::from_secs(600));
-        holdings.claimed([(bench.managed.key.clone(), OURS.fence)]);
+        let leases = Arc::new(LeaseTable::shared());
+        let bench = Bench::on(state.clone(), Arc::clone(&leases)).await;
+        leases.joined(OURS.replica);
+        leases.renewed(Instant::now(), Duration::from_secs(600));
+        leases.claimed([(bench.managed.key.clone(), OURS.fencing_token)]);
         Self {
             bench,
             state,
-            holdings,
+            leases,
         }
     }
 
@@ -140,18 +140,18 @@ impl Replica {
 #[tokio::test]
 async fn a_key_that_somebody_else_holds_is_left_alone() {
     let replica = Replica::new().await;
-    for hold in [None, Some(THEIRS)] {
-        *lock(&replica.state.hold) = hold;
+    for lease in [None, Some(THEIRS)] {
+        *lock(&replica.state.lease) = lease;
         let look = replica.bench.look().await;
         replica.leaves_it_alone(&look).await;
     }
-    *lock(&replica.state.hold) = Some(OURS);
-    replica.holdings.gave_up(&replica.bench.managed.key);
+    *lock(&replica.state.lease) = Some(OURS);
+    replica.leases.gave_up(&replica.bench.managed.key);
     let look = replica.bench.look().await;
     replica.leaves_it_alone(&look).await;
     assert_eq!(replica.writes(), 0);
     assert!(replica.record().await.seen.is_none());
-    assert!(replica.holdings.take_strays().is_empty());
+    assert!(replica.leases.take_late_writes().is_empty());
 }
 
 #[tokio::test]
@@ -163,16 +163,16 @@ async fn what_is_lost_before_the_write_is_not_written() {
     let look = replica.bench.look().await;
     replica.leaves_it_alone(&look).await;
     assert_eq!(replica.writes(), 1);
-    assert!(replica.holdings.take_strays().is_empty());
+    assert!(replica.leases.take_late_writes().is_empty());
 }
 
 #[tokio::test]
 async fn a_write_that_is_broken_off_is_a_stray() {
     let replica = Replica::live().await;
     replica.rotate("2", "sk-two");
-    let holdings = Arc::clone(&replica.holdings);
+    let leases = Arc::clone(&replica.leases);
     *lock(&replica.bench.flashback.arrived) = Some(Box::new(move || {
-        holdings.struck_out();
+        leases.evicted();
         true
     }));
     let look = replica.bench.look().await;
@@ -180,7 +180,7 @@ async fn a_write_that_is_broken_off_is_a_stray() {
     assert_eq!(replica.writes(), 2);
     assert!(replica.record().await.intent.is_some());
     let key = replica.bench.managed.key.clone();
-    assert_eq!(replica.holdings.take_strays(), [key].into());
+    assert_eq!(replica.leases.take_late_writes(), [key].into());
 }
 
 #[tokio::test]
@@ -192,7 +192,7 @@ async fn an_outcome_that_comes_too_late_is_a_stray() {
     let look = replica.bench.look().await;
     replica.leaves_it_alone(&look).await;
     assert_eq!(replica.succeeded().await, 1);
-    assert_eq!(replica.holdings.take_strays().len(), 1);
+    assert_eq!(replica.leases.take_late_writes().len(), 1);
 }
 
 #[tokio::test]
@@ -224,7 +224,7 @@ async fn nothing_is_written_twice_because_the_state_was_away() {
                 .bench
                 .metric("pushes_total{key=\"k\",action=\"update\",outcome=\"succeeded\"} 1")
         );
-        assert!(replica.holdings.take_strays().is_empty());
+        assert!(replica.leases.take_late_writes().is_empty());
     }
 }
 
@@ -234,23 +234,23 @@ async fn what_could_not_be_saved_under_a_lease_that_is_over_is_a_stray() {
     replica.rotate("2", "sk-two");
     replica.saves(&[Save::Done, Save::Done, Save::Fails]);
     replica.bench.look().await;
-    *lock(&replica.state.hold) = Some(THEIRS);
+    *lock(&replica.state.lease) = Some(THEIRS);
     let look = replica.bench.look().await;
     replica.leaves_it_alone(&look).await;
-    assert_eq!(replica.holdings.take_strays().len(), 1);
+    assert_eq!(replica.leases.take_late_writes().len(), 1);
     // It comes back under another claim: the intent on record is reason enough to write again.
-    let again = Fence(3);
+    let again = FencingToken(3);
     replica
-        .holdings
+        .leases
         .claimed([(replica.bench.managed.key.clone(), again)]);
-    *lock(&replica.state.hold) = Some(Hold {
-        fence: again,
+    *lock(&replica.state.lease) = Some(Lease {
+        fencing_token: again,
         ..OURS
     });
     replica.bench.look().await;
     assert_eq!(replica.writes(), 3);
     assert_eq!(replica.live_version().await.as_deref(), Some("2"));
-    assert!(replica.holdings.take_strays().is_empty());
+    assert!(replica.leases.take_late_writes().is_empty());
 }
 
 #[tokio::test]

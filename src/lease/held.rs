@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::model::{Fence, Hold, KeyId, ReplicaId};
+use crate::model::{FencingToken, KeyId, Lease, ReplicaId};
 
 /// The part of a lease at its end that is not made use of: clocks do not run equally fast, and who
 /// breaks a write off needs a moment.
@@ -14,15 +14,15 @@ const UNUSED: u32 = 10;
 
 /// One process's lease, and what it has claimed under it.
 #[derive(Clone, Debug, Default)]
-pub struct Tenure {
+pub struct HeldLeases {
     replica: Option<ReplicaId>,
     /// Nothing is written from here on.
     until: Option<Instant>,
-    claims: HashMap<KeyId, Fence>,
-    strays: BTreeSet<KeyId>,
+    claims: HashMap<KeyId, FencingToken>,
+    late_writes: BTreeSet<KeyId>,
 }
 
-impl Tenure {
+impl HeldLeases {
     /// It has joined under this number, and holds nothing.
     pub fn joined(&mut self, replica: ReplicaId) {
         self.replica = Some(replica);
@@ -37,7 +37,7 @@ impl Tenure {
     }
 
     /// These were claimed.
-    pub fn claimed(&mut self, claims: impl IntoIterator<Item = (KeyId, Fence)>) {
+    pub fn claimed(&mut self, claims: impl IntoIterator<Item = (KeyId, FencingToken)>) {
         self.claims.extend(claims);
     }
 
@@ -47,7 +47,7 @@ impl Tenure {
     }
 
     /// It was struck out: it holds nothing any more.
-    pub fn struck_out(&mut self) {
+    pub fn evicted(&mut self) {
         self.replica = None;
         self.until = None;
         self.claims.clear();
@@ -64,9 +64,10 @@ impl Tenure {
     }
 
     /// Whether the key is held under this very claim.
-    pub fn holds(&self, key: &KeyId, hold: Option<Hold>) -> bool {
-        hold.is_some_and(|hold| {
-            self.replica == Some(hold.replica) && self.claims.get(key) == Some(&hold.fence)
+    pub fn holds(&self, key: &KeyId, lease: Option<Lease>) -> bool {
+        lease.is_some_and(|lease| {
+            self.replica == Some(lease.replica)
+                && self.claims.get(key) == Some(&lease.fencing_token)
         })
     }
 
@@ -74,25 +75,25 @@ impl Tenure {
     ///
     /// A claim whose time is over may come to life again: whoever is late renews what it has, unless
     /// it was struck out meanwhile.
-    pub fn may_write(&self, key: &KeyId, hold: Option<Hold>, now: Instant) -> Option<Instant> {
+    pub fn may_write(&self, key: &KeyId, lease: Option<Lease>, now: Instant) -> Option<Instant> {
         let until = self.until.filter(|until| now < *until)?;
-        self.holds(key, hold).then_some(until)
+        self.holds(key, lease).then_some(until)
     }
 
     /// A write of this key was begun, and may have been carried out after the lease was over.
-    pub fn stray(&mut self, key: &KeyId) {
-        self.strays.insert(key.clone());
+    pub fn late_write(&mut self, key: &KeyId) {
+        self.late_writes.insert(key.clone());
     }
 
     /// Takes the strays that the state was not told of yet.
-    pub fn take_strays(&mut self) -> BTreeSet<KeyId> {
-        std::mem::take(&mut self.strays)
+    pub fn take_late_writes(&mut self) -> BTreeSet<KeyId> {
+        std::mem::take(&mut self.late_writes)
     }
 
     /// Whether there are strays that the state was not told of.
     #[cfg(test)]
-    pub fn has_strays(&self) -> bool {
-        !self.strays.is_empty()
+    pub fn has_late_writes(&self) -> bool {
+        !self.late_writes.is_empty()
     }
 
     /// All that decides how it goes on, where nothing but whole leases passes.
@@ -102,10 +103,10 @@ impl Tenure {
             replica,
             until,
             claims,
-            strays,
+            late_writes,
         } = self;
         let fences: Vec<_> = claims.values().copied().collect();
         let left = until.map(|until| now < until);
-        (*replica, left, fences, strays.len())
+        (*replica, left, fences, late_writes.len())
     }
 }

@@ -18,7 +18,7 @@ impl StateStore for Claimed {
     async fn load(&self, key: &KeyId) -> Result<Record, StateError> {
         let record = self.records.load(key).await?;
         Ok(Record {
-            hold: *lock(&self.hold),
+            lease: *lock(&self.lease),
             repair: *lock(&self.repair),
             ..record
         })
