@@ -15,7 +15,7 @@
 //! [`retry`] says what a failure means, [`credential`] where the rotator's own credentials come from,
 //! [`token`] keeps what a sign-in gives, [`settled`] whether a file has been written whole, [`lookalike`]
 //! what is plainly no key, [`verify`] whether a key is one, [`progress`] whether the checks get on.
-//! [`notify`] tells people. Around it: [`config`], [`runtime`] (a configuration made real), [`sharing`] (who holds which key),
+//! [`notify`] tells people. Around it: [`config`], [`runtime`] (a configuration made real), [`membership`] (who holds which key),
 //! [`supervise`] (tasks that outlive their panics), [`daemon`], [`http`], [`telemetry`] and the commands in
 //! [`cli`].
 
@@ -33,6 +33,7 @@ pub mod flashback;
 pub mod http;
 pub mod lease;
 pub mod lookalike;
+pub mod membership;
 pub mod model;
 pub mod notify;
 mod occurrence;
@@ -45,7 +46,6 @@ pub mod runtime;
 pub mod scheduler;
 pub mod secret;
 pub mod settled;
-pub mod sharing;
 pub mod source;
 pub mod span;
 pub mod state;

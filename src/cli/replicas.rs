@@ -12,9 +12,9 @@ use super::{End, desk, fail, table};
 use crate::config::{Config, PostgresConfig};
 use crate::daemon::state::State;
 use crate::engine::report::KeyReport;
+use crate::membership::MembershipTask;
+use crate::membership::command::{Asked, Hired, all_held, any_daemon, ask};
 use crate::model::KeyId;
-use crate::sharing::Sharer;
-use crate::sharing::command::{Asked, Hired, all_held, any_daemon, ask};
 use crate::state::Request;
 use crate::state::membership::Role;
 use crate::state::postgres::Postgres;
@@ -131,8 +131,8 @@ async fn alone(
         keys: keys.clone(),
         store: state.store.clone(),
     };
-    let mut sharer = Sharer::new(
-        shared.share.clone(),
+    let mut sharer = MembershipTask::new(
+        shared.membership.clone(),
         state.leases.clone(),
         Arc::new(worker),
         shared.terms.clone(),

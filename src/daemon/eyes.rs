@@ -16,7 +16,7 @@ use crate::http::page::{EVENTS, Overview};
 use crate::model::{ConfigurationReport, DaemonReport, Rejected, SourceId};
 use crate::runtime::RuntimeHandle;
 use crate::scheduler::Scheduler;
-use crate::state::membership::Share;
+use crate::state::membership::Membership;
 use crate::status::{Configured, Status};
 use crate::supervise::Supervisor;
 use crate::telemetry::event;
@@ -76,7 +76,7 @@ pub struct DaemonEyes {
     scheduler: Scheduler,
     supervisor: Supervisor,
     metrics: Arc<Metrics>,
-    share: Option<Arc<dyn Share>>,
+    membership: Option<Arc<dyn Membership>>,
     identity: Identity,
     configuration: Mutex<ConfigurationReport>,
     signed_in: AtomicBool,
@@ -104,7 +104,7 @@ impl DaemonEyes {
         scheduler: Scheduler,
         supervisor: Supervisor,
         metrics: Arc<Metrics>,
-        share: Option<Arc<dyn Share>>,
+        membership: Option<Arc<dyn Membership>>,
         identity: Identity,
     ) -> Arc<Self> {
         let configuration = ConfigurationReport {
@@ -117,7 +117,7 @@ impl DaemonEyes {
             scheduler,
             supervisor,
             metrics,
-            share,
+            membership,
             identity,
             configuration: Mutex::new(configuration),
             signed_in: AtomicBool::new(false),
@@ -294,8 +294,11 @@ impl Eyes for DaemonEyes {
         let history = store.history(None, None, Some(EVENTS)).await;
         let mut events = history.map_err(|error| error.to_string())?;
         events.reverse();
-        let replicas = match &self.share {
-            Some(share) => share.replicas().await.map_err(|error| error.to_string())?,
+        let replicas = match &self.membership {
+            Some(membership) => membership
+                .replicas()
+                .await
+                .map_err(|error| error.to_string())?,
             None => Vec::new(),
         };
         let at = Utc::now();

@@ -4,6 +4,7 @@
 //! port is taken. From then on nothing ends it but a signal: what fails is retried, a broken new
 //! configuration is refused, a look that panics is logged and comes back.
 
+mod assignments;
 mod desk;
 mod edits;
 mod exposed;
@@ -12,7 +13,6 @@ mod heartbeat;
 mod notifier;
 mod overview;
 mod reload;
-mod roster;
 mod services;
 pub(crate) mod state;
 mod systemd;
@@ -34,21 +34,21 @@ use tokio_util::task::TaskTracker;
 use crate::config::Loaded;
 use crate::engine::Changes;
 use crate::failpoint;
+use crate::membership::MembershipTask;
 use crate::model::DaemonReport;
 use crate::runtime::{Runtime, RuntimeContext, RuntimeError, RuntimeHandle};
 use crate::scheduler::Scheduler;
-use crate::sharing::Sharer;
 use crate::state::{StateError, StateStore};
 use crate::supervise::Supervisor;
 use crate::telemetry::event;
 use crate::telemetry::log::Handle;
 use crate::telemetry::metrics::Metrics;
 
+use assignments::Assignments;
 use edits::EditWatch;
 use eyes::{DaemonEyes, Identity, Watch};
 use notifier::Notifier;
 use reload::Reloader;
-use roster::Roster;
 use services::Services;
 use state::State;
 
@@ -157,7 +157,10 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         scheduler.clone(),
         supervisor.clone(),
         metrics.clone(),
-        state.shared.as_ref().map(|shared| shared.share.clone()),
+        state
+            .shared
+            .as_ref()
+            .map(|shared| shared.membership.clone()),
         Identity {
             name: state::name(),
             started_at: Utc::now(),
@@ -165,7 +168,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
             config: std::path::absolute(&path).unwrap_or_else(|_| path.clone()),
         },
     );
-    let roster = Arc::new(Roster::new(
+    let assignments = Arc::new(Assignments::new(
         runtime.clone(),
         scheduler.clone(),
         eyes.clone(),
@@ -186,13 +189,13 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
     let notifier = Notifier::new(runtime.clone(), eyes.clone(), told.clone());
     let sharing = match &state.shared {
         None => {
-            roster.renew();
+            assignments.renew();
             None
         }
-        Some(shared) => Some(services.sharing(Sharer::new(
-            shared.share.clone(),
+        Some(shared) => Some(services.sharing(MembershipTask::new(
+            shared.membership.clone(),
             state.leases.clone(),
-            roster.clone(),
+            assignments.clone(),
             shared.terms.clone(),
             metrics.clone(),
             looks.clone(),
@@ -217,7 +220,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
                 loaded.digest,
                 runtime.clone(),
                 context,
-                roster,
+                assignments,
                 eyes.clone(),
                 log,
             ),

@@ -10,9 +10,9 @@ use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 
+use super::assignments::Assignments;
 use super::exposed;
 use super::eyes::DaemonEyes;
-use super::roster::Roster;
 use super::systemd;
 use crate::config::{self, Digest, Loaded};
 use crate::failpoint;
@@ -37,7 +37,7 @@ pub struct Reloader {
     seen: Option<Option<Digest>>,
     runtime: Arc<RuntimeHandle>,
     context: RuntimeContext,
-    roster: Arc<Roster>,
+    assignments: Arc<Assignments>,
     eyes: Arc<DaemonEyes>,
     log: Handle,
 }
@@ -48,7 +48,7 @@ impl Reloader {
         known: Digest,
         runtime: Arc<RuntimeHandle>,
         context: RuntimeContext,
-        roster: Arc<Roster>,
+        assignments: Arc<Assignments>,
         eyes: Arc<DaemonEyes>,
         log: Handle,
     ) -> Self {
@@ -58,7 +58,7 @@ impl Reloader {
             seen: None,
             runtime,
             context,
-            roster,
+            assignments,
             eyes,
             log,
         }
@@ -174,10 +174,10 @@ impl Reloader {
         runtime.announce(Some(&old));
         runtime.report_services(Some(&old));
         self.runtime.replace(runtime);
-        self.roster.renew();
-        self.roster.scheduler().changed(changed);
+        self.assignments.renew();
+        self.assignments.scheduler().changed(changed);
         // What failed may have failed at what was just put right.
-        self.roster.scheduler().recovered(None);
+        self.assignments.scheduler().recovered(None);
     }
 
     fn rejected(&self, error: &str) {

@@ -21,10 +21,10 @@ use super::reload::Reloader;
 use super::systemd;
 use crate::failpoint;
 use crate::http;
+use crate::membership::MembershipTask;
 use crate::progress::{self, Checks};
 use crate::retry::{Limits, Round};
 use crate::runtime::RuntimeHandle;
-use crate::sharing::Sharer;
 use crate::supervise::Supervisor;
 use crate::telemetry::metrics::FLASHBACK;
 use crate::telemetry::panics::Task;
@@ -64,8 +64,8 @@ impl Services {
     }
 
     /// The keys, among the replicas.
-    pub fn sharing(&self, sharer: Sharer) -> JoinHandle<()> {
-        self.start(Task::Sharing, sharer, |sharer| sharer.run().boxed())
+    pub fn sharing(&self, task: MembershipTask) -> JoinHandle<()> {
+        self.start(Task::Sharing, task, |task| task.run().boxed())
     }
 
     /// The configuration. Each of `hangups` is a SIGHUP.

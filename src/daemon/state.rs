@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use crate::config::{PostgresConfig, StateConfig};
 use crate::failpoint;
 use crate::lease::LeaseTable;
-use crate::sharing::Terms;
-use crate::state::membership::{Member, Role, Share};
+use crate::membership::Terms;
+use crate::state::membership::{Member, Membership, Role};
 use crate::state::postgres::Postgres;
 use crate::state::sqlite::{Sqlite, on_host};
 use crate::state::{StateError, StateStore};
@@ -42,7 +42,7 @@ pub struct State {
 #[derive(Clone)]
 pub struct Shared {
     /// The way to the others.
-    pub share: Arc<dyn Share>,
+    pub membership: Arc<dyn Membership>,
     /// How this one takes part.
     pub terms: Terms,
 }
@@ -81,7 +81,7 @@ impl State {
             store: store.clone(),
             leases: Arc::new(LeaseTable::shared()),
             shared: Some(Shared {
-                share: store,
+                membership: store,
                 terms: Terms { member, lease },
             }),
         }

@@ -160,14 +160,14 @@ impl Runtime {
         });
         let enabled = || config.keys.values().filter(|key| key.enabled);
         let workspaces: BTreeSet<_> = enabled().map(|key| &key.settings.workspace_id).collect();
-        let share = (FLASHBACK_PERMITS / (workspaces.len() + 1)).clamp(1, WORKSPACE_PERMITS);
+        let membership = (FLASHBACK_PERMITS / (workspaces.len() + 1)).clamp(1, WORKSPACE_PERMITS);
         let mut permits: BTreeMap<WorkspaceId, Arc<Semaphore>> = BTreeMap::new();
         let mut managed_keys = BTreeMap::new();
         let readers = Readers::new(&config);
         for (id, key) in config.keys.iter().filter(|(_, key)| key.enabled) {
             let permits = permits
                 .entry(key.settings.workspace_id.clone())
-                .or_insert_with(|| Arc::new(Semaphore::new(share)));
+                .or_insert_with(|| Arc::new(Semaphore::new(membership)));
             let source = Arc::clone(&sources[&key.origin.source]);
             let managed = ManagedKey::new(id.clone(), key.clone(), source, Arc::clone(permits))
                 .among(readers.of(key));

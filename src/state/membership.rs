@@ -11,7 +11,7 @@
 //!   transaction, and refuse with [`StateError::Lost`] where it is another.
 //! - **One clock.** Whether a lease is over, and when a repair is due, is told by the state's own
 //!   clock alone. Processes measure lengths of time, and never compare their time of day.
-//! - **A mark is nobody's.** Anyone may [`mark`](Share::mark) a key for repair, holding it or not. It is
+//! - **A mark is nobody's.** Anyone may [`mark`](Membership::mark) a key for repair, holding it or not. It is
 //!   due at once, and once more after [`LATE_WRITE`], however soon it was heeded: what was under way
 //!   when it was made may still arrive until then. A save whose record says that the repair is
 //!   [`done`](crate::model::Repair::done) takes back what was due when that record was loaded (its
@@ -98,7 +98,7 @@ pub struct Replica {
 
 /// A state whose keys are shared.
 #[async_trait]
-pub trait Share: Send + Sync {
+pub trait Membership: Send + Sync {
     /// Joins under a new number, with nothing claimed.
     ///
     /// # Errors

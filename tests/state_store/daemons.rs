@@ -6,7 +6,7 @@ use flashback_rotator::model::{
     ConfigurationReport, DaemonReport, Daemons, ServiceHealth, ServiceStatus, SourceId,
 };
 use flashback_rotator::state::StateStore as _;
-use flashback_rotator::state::membership::{Member, Role, Share as _};
+use flashback_rotator::state::membership::{Member, Membership as _, Role};
 use flashback_rotator::state::postgres::Postgres;
 use flashback_rotator::state::sqlite::Sqlite;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use flashback_rotator::model::{Record, Repair};
 use flashback_rotator::state::StateStore as _;
-use flashback_rotator::state::membership::{LATE_WRITE, Share as _};
+use flashback_rotator::state::membership::{LATE_WRITE, Membership as _};
 
 use super::share::{LONG, renew, sql};
 use super::{claim, database, full, joined, key};

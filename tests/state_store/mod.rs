@@ -25,7 +25,7 @@ use flashback_rotator::model::{
 };
 use flashback_rotator::secret::{Fingerprint, Fingerprinter};
 use flashback_rotator::state::StateStore;
-use flashback_rotator::state::membership::{Member, Renewal, Role, Share as _};
+use flashback_rotator::state::membership::{Member, Membership as _, Renewal, Role};
 use flashback_rotator::state::postgres::Postgres;
 use flashback_rotator::state::sqlite::Sqlite;
 

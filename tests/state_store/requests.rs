@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flashback_rotator::model::{Record, ReplicaId};
-use flashback_rotator::state::membership::Share as _;
+use flashback_rotator::state::membership::Membership as _;
 use flashback_rotator::state::postgres::Postgres;
 use flashback_rotator::state::{Request, RequestId, RequestState, StateError, StateStore};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flashback_rotator::model::{FencingToken, KeyId, Lease, Record, ReplicaId};
 use flashback_rotator::state::membership::{
-    LONGEST_LEASE, Member, Renewal, Role, Share as _, Standing,
+    LONGEST_LEASE, Member, Membership as _, Renewal, Role, Standing,
 };
 use flashback_rotator::state::postgres::Postgres;
 use flashback_rotator::state::{StateError, StateStore as _};

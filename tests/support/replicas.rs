@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use flashback_rotator::config::PostgresConfig;
 use flashback_rotator::flashback::sandbox::{Entry, Operation, Options, Sandbox, sha256_hex};
-use flashback_rotator::state::membership::{Replica, Role, Share as _};
+use flashback_rotator::state::membership::{Membership as _, Replica, Role};
 use flashback_rotator::state::postgres::Postgres;
 use tempfile::TempDir;
 

@@ -14,7 +14,7 @@ use super::value::{Columns, int, number, plain, seconds, text, texts};
 use crate::model::{FencingToken, KeyId, ReplicaId};
 use crate::state::StateError;
 use crate::state::membership::{
-    LATE_WRITE, LONGEST_LEASE, Member, Renewal, Replica, Role, Share, Standing,
+    LATE_WRITE, LONGEST_LEASE, Member, Membership, Renewal, Replica, Role, Standing,
 };
 
 /// Those whose renewal is under way are passed over, and a row that was renewed while this waited is
@@ -76,7 +76,7 @@ impl Role {
 }
 
 #[async_trait]
-impl Share for Postgres {
+impl Membership for Postgres {
     async fn join(&self, member: &Member, lease: Duration) -> Result<ReplicaId, StateError> {
         let joined = self.add_replica(member, lease).await;
         let replica = self.inner.health.answered(joined)?;

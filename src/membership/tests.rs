@@ -12,7 +12,7 @@ use super::memory::Link;
 use super::*;
 use crate::lease::LeaseTable;
 use crate::model::ReplicaId;
-use crate::state::membership::{Role, Share as _};
+use crate::state::membership::{Membership as _, Role};
 use crate::telemetry::metrics::Metrics;
 
 const LEASE: Duration = Duration::from_secs(15);
@@ -118,7 +118,7 @@ impl Process {
             },
             lease: LEASE,
         };
-        let mut sharer = Sharer::new(
+        let mut task = MembershipTask::new(
             Arc::new(link.clone()),
             Arc::clone(&leases),
             floor.clone(),
@@ -133,7 +133,7 @@ impl Process {
             leases,
             stop,
             leave,
-            task: tokio::spawn(async move { sharer.run().await }),
+            task: tokio::spawn(async move { task.run().await }),
         }
     }
 

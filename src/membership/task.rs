@@ -15,7 +15,7 @@ use crate::failpoint;
 use crate::lease::LeaseTable;
 use crate::model::{KeyId, ReplicaId};
 use crate::state::StateError;
-use crate::state::membership::{Renewal, Share, Standing};
+use crate::state::membership::{Membership, Renewal, Standing};
 use crate::telemetry::metrics::Metrics;
 
 /// Ticks are this far apart, a tenth more or less: replicas that started together do not stay in
@@ -29,8 +29,8 @@ const TICKS: u32 = 6;
 const BATCH: u32 = 1_000;
 
 /// One process among those that share.
-pub struct Sharer {
-    share: Arc<dyn Share>,
+pub struct MembershipTask {
+    membership: Arc<dyn Membership>,
     leases: Arc<LeaseTable>,
     worker: Arc<dyn Worker>,
     terms: Terms,
@@ -57,11 +57,11 @@ pub struct Sharer {
     audited_at: Option<Instant>,
 }
 
-impl Sharer {
+impl MembershipTask {
     /// One that has not joined. It claims nothing more once `stop` is cancelled, and leaves when
     /// `leave` is.
     pub fn new(
-        share: Arc<dyn Share>,
+        membership: Arc<dyn Membership>,
         leases: Arc<LeaseTable>,
         worker: Arc<dyn Worker>,
         terms: Terms,
@@ -70,7 +70,7 @@ impl Sharer {
         leave: CancellationToken,
     ) -> Self {
         Self {
-            share,
+            membership,
             leases,
             worker,
             teller: Teller::new(metrics),
@@ -145,7 +145,7 @@ impl Sharer {
         if late_writes.is_empty() {
             return Ok(());
         }
-        let told = self.share.mark(&late_writes).await;
+        let told = self.membership.mark(&late_writes).await;
         if told.is_err() {
             late_writes
                 .iter()
@@ -168,7 +168,7 @@ impl Sharer {
                 wants: self.wants,
                 evict: self.contact.may_evict(asked_at, lease),
             };
-            let renewed = self.share.renew(replica, renewal).await;
+            let renewed = self.membership.renew(replica, renewal).await;
             self.teller.renewal(&renewed);
             match renewed? {
                 Some(standing) => {
@@ -184,7 +184,7 @@ impl Sharer {
 
     async fn join(&mut self) -> Result<ReplicaId, StateError> {
         let (asked_at, lease) = (Instant::now(), self.terms.lease);
-        let replica = self.share.join(&self.terms.member, lease).await?;
+        let replica = self.membership.join(&self.terms.member, lease).await?;
         self.leases.joined(replica);
         self.leases.renewed(asked_at, lease);
         self.replica = Some(replica);
@@ -213,7 +213,7 @@ impl Sharer {
             return Ok(());
         };
         let keys: Vec<KeyId> = self.doubtful.iter().cloned().collect();
-        self.share.release(replica, &keys).await?;
+        self.membership.release(replica, &keys).await?;
         self.doubtful.clear();
         Ok(())
     }
@@ -221,7 +221,7 @@ impl Sharer {
     async fn know(&mut self, configured: &BTreeSet<KeyId>) -> Result<(), StateError> {
         let unknown: Vec<KeyId> = configured.difference(&self.known).cloned().collect();
         if !unknown.is_empty() {
-            self.share.know(&unknown).await?;
+            self.membership.know(&unknown).await?;
             self.known.extend(unknown);
         }
         Ok(())
@@ -306,7 +306,7 @@ impl Sharer {
             let most = (wish.claim - got).min(BATCH);
             let asked: Vec<KeyId> = open.iter().cloned().collect();
             self.doubtful.clone_from(&open);
-            let claims = self.share.claim(replica, &asked, most).await?;
+            let claims = self.membership.claim(replica, &asked, most).await?;
             self.doubtful.clear();
             let keys: Vec<KeyId> = claims.iter().map(|(key, _)| key.clone()).collect();
             self.leases.claimed(claims);
@@ -357,11 +357,11 @@ impl Sharer {
             0 => 0,
             _ => {
                 let keys: Vec<KeyId> = configured.iter().cloned().collect();
-                self.share.unheld(&keys).await?.len()
+                self.membership.unheld(&keys).await?.len()
             }
         };
         self.teller.free(free);
-        let all = self.share.replicas().await?;
+        let all = self.membership.replicas().await?;
         let counted = all.iter().find(|other| other.id == replica);
         let counted = counted.map(|this| this.keys as usize);
         match counted {
@@ -371,7 +371,7 @@ impl Sharer {
             }
             Some(counted) if counted < held.len() => {
                 // The state was set back: what it does not know of, others may claim.
-                self.share.leave(replica).await?;
+                self.membership.leave(replica).await?;
                 self.evicted("the state has lost claims: was it restored from a copy?");
             }
             _ => {}
@@ -390,7 +390,7 @@ impl Sharer {
             return Ok(());
         };
         self.report_late_writes().await?;
-        self.share.leave(replica).await?;
+        self.membership.leave(replica).await?;
         self.teller
             .released(&held, 0, self.daemons.saturating_sub(1));
         flushed

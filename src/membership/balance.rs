@@ -57,16 +57,16 @@ pub struct Balance {
 impl Balance {
     /// What a replica with `held` of its `configured` keys does.
     pub fn decide(&mut self, role: Role, standing: &Standing, configured: u32, held: u32) -> Wish {
-        let share = match role {
+        let membership = match role {
             Role::Daemon => part(configured, standing.daemons, standing.rank),
             Role::Command => configured,
         };
-        let wants = share.saturating_sub(held);
+        let wants = membership.saturating_sub(held);
         self.rest = self.rest.saturating_sub(1);
         let room = configured.saturating_sub(held);
         if wants > 0 || standing.free == 0 || room == 0 {
             self.free_for = 0;
-            let above = held.saturating_sub(share);
+            let above = held.saturating_sub(membership);
             return Wish {
                 claim: wants.min(standing.free),
                 over: false,
@@ -85,7 +85,7 @@ impl Balance {
         Wish {
             claim: if patient { each.min(room) } else { 0 },
             over: patient,
-            give: held.saturating_sub(share).min(standing.wanted),
+            give: held.saturating_sub(membership).min(standing.wanted),
             wants,
         }
     }

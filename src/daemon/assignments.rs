@@ -8,17 +8,17 @@ use chrono::Utc;
 
 use super::eyes::DaemonEyes;
 use crate::config::Check;
+use crate::membership::{SetAside, Worker, is_due};
 use crate::model::{KeyId, Record};
 use crate::runtime::{Runtime, RuntimeHandle};
 use crate::scheduler::{First, Scheduler};
-use crate::sharing::{SetAside, Worker, is_due};
 use crate::state::StateError;
 
 /// So many records are read one by one; more are read in one go.
 const ONE_BY_ONE: usize = 32;
 
 /// The keys of the fleet of the moment that this process holds.
-pub struct Roster {
+pub struct Assignments {
     runtime: Arc<RuntimeHandle>,
     scheduler: Scheduler,
     eyes: Arc<DaemonEyes>,
@@ -28,7 +28,7 @@ pub struct Roster {
     order: Mutex<()>,
 }
 
-impl Roster {
+impl Assignments {
     /// Over these; nothing is scheduled yet.
     pub fn new(runtime: Arc<RuntimeHandle>, scheduler: Scheduler, eyes: Arc<DaemonEyes>) -> Self {
         Self {
@@ -97,7 +97,7 @@ impl Roster {
 }
 
 #[async_trait]
-impl Worker for Roster {
+impl Worker for Assignments {
     fn configured(&self) -> BTreeSet<KeyId> {
         self.runtime.load().managed_keys.keys().cloned().collect()
     }

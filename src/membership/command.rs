@@ -11,7 +11,7 @@ use tokio::time::{Instant, interval, sleep};
 use super::{SetAside, Worker};
 use crate::lease::LeaseTable;
 use crate::model::KeyId;
-use crate::state::membership::{Role, Share};
+use crate::state::membership::{Membership, Role};
 use crate::state::{Request, RequestId, RequestState, StateError, StateStore};
 
 /// How often an answer is looked for.
@@ -28,8 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// [`StateError`].
-pub async fn any_daemon(share: &dyn Share) -> Result<bool, StateError> {
-    let replicas = share.replicas().await?;
+pub async fn any_daemon(membership: &dyn Membership) -> Result<bool, StateError> {
+    let replicas = membership.replicas().await?;
     let mut daemons = replicas.iter().filter(|replica| replica.alive);
     Ok(daemons.any(|replica| replica.member.role == Role::Daemon))
 }
@@ -52,7 +52,7 @@ pub enum Asked {
 /// [`StateError`].
 pub async fn ask(
     store: &dyn StateStore,
-    share: &dyn Share,
+    membership: &dyn Membership,
     (request, keys): (&Request, &[KeyId]),
     lease: Duration,
     progress: impl Fn(u32, u32),
@@ -60,7 +60,7 @@ pub async fn ask(
     let id = store.submit(request).await?;
     let asking = Asking {
         store,
-        share,
+        membership,
         keys,
         limit: lease + PATIENCE,
     };
@@ -72,7 +72,7 @@ pub async fn ask(
 
 struct Asking<'a> {
     store: &'a dyn StateStore,
-    share: &'a dyn Share,
+    membership: &'a dyn Membership,
     keys: &'a [KeyId],
     limit: Duration,
 }
@@ -101,12 +101,17 @@ impl Asking<'_> {
         loop {
             look.tick().await;
             let now = Instant::now();
-            if any_daemon(self.share).await? {
+            if any_daemon(self.membership).await? {
                 daemon_at = now;
             } else if now - daemon_at > self.limit {
                 return Ok(Asked::Abandoned);
             }
-            let free: BTreeSet<KeyId> = self.share.unheld(self.keys).await?.into_iter().collect();
+            let free: BTreeSet<KeyId> = self
+                .membership
+                .unheld(self.keys)
+                .await?
+                .into_iter()
+                .collect();
             free_since.retain(|key, _| free.contains(key));
             for key in free {
                 free_since.entry(key).or_insert(now);

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::model::{FencingToken, KeyId, ReplicaId};
 use crate::state::StateError;
-use crate::state::membership::{Member, Renewal, Replica, Role, Share, Standing};
+use crate::state::membership::{Member, Membership, Renewal, Replica, Role, Standing};
 
 #[derive(Default)]
 pub struct Tables {
@@ -117,7 +117,7 @@ impl Tables {
 }
 
 #[async_trait]
-impl Share for Link {
+impl Membership for Link {
     async fn join(&self, member: &Member, lease: Duration) -> Result<ReplicaId, StateError> {
         let mut tables = self.asked()?;
         tables.joined += 1;

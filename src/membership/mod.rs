@@ -1,7 +1,7 @@
 //! Sharing the keys of one state among processes.
 //!
 //! Once a second a replica renews its lease, learns how things stand, and claims or gives back what
-//! brings it nearer to its share: [`balance`] decides that, [`Sharer`] carries it out. It never
+//! brings it nearer to its share: [`balance`] decides that, [`MembershipTask`] carries it out. It never
 //! works on a key, and does not know who does: that is the [`Worker`]'s.
 //!
 //! What it keeps to:
@@ -19,7 +19,7 @@ pub mod command;
 mod first;
 #[cfg(test)]
 mod memory;
-mod sharer;
+mod task;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -34,7 +34,7 @@ use crate::state::StateError;
 use crate::state::membership::Member;
 
 pub use first::is_due;
-pub use sharer::Sharer;
+pub use task::MembershipTask;
 
 /// How a process shares.
 #[derive(Clone, Debug, PartialEq, Eq)]
