@@ -20,17 +20,18 @@
 //! [`cli`].
 
 mod answerer;
-mod cause;
 pub mod cli;
 pub mod config;
 pub mod credential;
 pub mod daemon;
 pub mod document;
 pub mod engine;
+mod error_chain;
 mod failpoint;
 mod files;
 pub mod flashback;
 pub mod http;
+pub mod humanize;
 pub mod lease;
 pub mod lookalike;
 pub mod membership;
@@ -47,7 +48,6 @@ pub mod scheduler;
 pub mod secret;
 pub mod settled;
 pub mod source;
-pub mod span;
 pub mod state;
 pub mod status;
 pub mod supervise;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use flashback_rotator::http::page::{Key, Overview};
-use flashback_rotator::http::{Eyes, serve};
+use flashback_rotator::http::{StatusSource, serve};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -29,7 +29,7 @@ struct Fake {
 }
 
 #[async_trait]
-impl Eyes for Fake {
+impl StatusSource for Fake {
     fn live(&self) -> Result<(), String> {
         match self.dead.load(Ordering::Relaxed) {
             true => Err("the check of `a` hangs".to_owned()),
@@ -74,7 +74,7 @@ impl Eyes for Fake {
 }
 
 struct Page {
-    eyes: Arc<Fake>,
+    status_source: Arc<Fake>,
     address: SocketAddr,
     stop: CancellationToken,
     served: JoinHandle<()>,
@@ -84,10 +84,10 @@ impl Page {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let (eyes, stop) = (Arc::new(Fake::default()), CancellationToken::new());
-        let served = tokio::spawn(serve(listener, eyes.clone(), stop.clone()));
+        let (status_source, stop) = (Arc::new(Fake::default()), CancellationToken::new());
+        let served = tokio::spawn(serve(listener, status_source.clone(), stop.clone()));
         Self {
-            eyes,
+            status_source,
             address,
             stop,
             served,
@@ -133,12 +133,12 @@ async fn until_closed(stream: &mut TcpStream) -> String {
 async fn health_is_told() {
     let page = Page::start().await;
     assert_eq!(page.get("/livez").await.0, 200);
-    page.eyes.dead.store(true, Ordering::Relaxed);
+    page.status_source.dead.store(true, Ordering::Relaxed);
     let hangs = (503, "the check of `a` hangs\n".to_owned());
     assert_eq!(page.get("/livez").await, hangs);
     let not_ready = (503, "not signed in\n2 keys to go\n".to_owned());
     assert_eq!(page.get("/readyz").await, not_ready);
-    page.eyes.ready.store(true, Ordering::Relaxed);
+    page.status_source.ready.store(true, Ordering::Relaxed);
     assert_eq!(page.get("/readyz").await.0, 200);
     page.end().await;
 }
@@ -161,7 +161,7 @@ async fn metrics_and_status_are_told() {
     assert_eq!(answer.headers()["content-type"], "application/json");
     let document: Value = answer.json().await.expect("JSON");
     assert_eq!(document, json!({ "keys": [] }));
-    page.eyes.state_away.store(true, Ordering::Relaxed);
+    page.status_source.state_away.store(true, Ordering::Relaxed);
     let away = (503, "the state is away\n".to_owned());
     assert_eq!(page.get("/status").await, away);
     page.end().await;

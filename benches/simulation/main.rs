@@ -45,7 +45,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use plot::{Axis, Plot, Series};
-use world::{Anything, Eyes, Map, Nobody, Secrets, Target};
+use world::{Anything, Map, Nobody, Secrets, StatusSource, Target};
 
 /// How many keys there are.
 const SIZES: [usize; 5] = [1_000, 3_000, 10_000, 30_000, 100_000];
@@ -230,7 +230,7 @@ async fn eyes(
     configs: &[(KeyId, Arc<KeyConfig>)],
     store: Arc<dyn StateStore>,
     stop: CancellationToken,
-) -> Eyes {
+) -> StatusSource {
     let metrics = Arc::new(Metrics::new());
     let retry = Limits {
         initial: Duration::from_millis(500),
@@ -262,7 +262,7 @@ async fn eyes(
     }
     let target = configs.iter().map(|(_, config)| Arc::clone(config));
     let target = target.collect();
-    Eyes {
+    StatusSource {
         engine: Engine {
             fingerprinter: store.fingerprinter().await.expect("a key"),
             store,

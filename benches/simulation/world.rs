@@ -14,8 +14,8 @@ use flashback_rotator::flashback::{
     Account, Flashback, FlashbackError, Listing, Update, Validation,
 };
 use flashback_rotator::model::{
-    AiLlmId, Appearance, DaemonReport, Daemons, Edit, HistoryRow, KeyId, Listed, LookNote,
-    Notified, Observation, Order, Record, Settings, SourceId, TargetKind, Verifier, Version,
+    AiLlmId, Appearance, DaemonReport, Daemons, Edit, HistoryRow, KeyCommand, KeyId, Listed,
+    LookNote, Notified, Observation, Record, Settings, SourceId, TargetKind, Verifier, Version,
     WorkspaceId,
 };
 use flashback_rotator::scheduler::{Looked, Looker, pace};
@@ -262,14 +262,14 @@ impl StateStore for Map {
 }
 
 /// What the daemon does when a key is woken, and a count of it.
-pub struct Eyes {
+pub struct StatusSource {
     pub engine: Engine,
     pub managed_keys: HashMap<KeyId, Arc<ManagedKey>>,
     pub looks: AtomicU64,
 }
 
 #[async_trait]
-impl Looker for Eyes {
+impl Looker for StatusSource {
     async fn look(
         &self,
         key: &KeyId,
@@ -280,7 +280,7 @@ impl Looker for Eyes {
         let mut guard = managed.guard().await;
         let look = self
             .engine
-            .look(managed, &mut guard, Order::None, planned)
+            .look(managed, &mut guard, KeyCommand::None, planned)
             .await;
         if let Some(at) = planned {
             let interval = pace(&managed.config.check, at);

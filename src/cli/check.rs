@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{End, desk, fail, warn};
+use super::{End, fail, setup, warn};
 use crate::config::{Loaded, exposed};
 use crate::state::sqlite::Sqlite;
 
@@ -42,13 +42,13 @@ async fn check(path: Option<&Path>, args: &Args) -> Result<End, End> {
         files,
         warnings,
         ..
-    } = desk::load(path)?;
+    } = setup::load(path)?;
     for warning in warnings.iter().chain(&exposed(&config)) {
         warn(warning);
     }
     if !args.json {
         let files = files.iter().map(|file| file.display().to_string());
-        desk::print(format!(
+        setup::print(format!(
             "{} is valid: {} and {}",
             files.collect::<Vec<_>>().join(", "),
             report::count(config.keys.len(), "key"),
@@ -58,15 +58,15 @@ async fn check(path: Option<&Path>, args: &Args) -> Result<End, End> {
     if !args.connect {
         return Ok(End::Done);
     }
-    desk::quiet_log(&config)?;
+    setup::quiet_log(&config)?;
     let base_url = config.flashback.base_url.clone();
     let store = Sqlite::in_memory().map_err(fail)?;
-    let (outages, stop) = (Arc::new(desk::InTheResult), CancellationToken::new());
-    let runtime = desk::runtime(config, Arc::new(store), outages, &stop).await?;
+    let (outages, stop) = (Arc::new(setup::InTheResult), CancellationToken::new());
+    let runtime = setup::runtime(config, Arc::new(store), outages, &stop).await?;
     let report = connect::connect(&runtime, base_url, args.read).await;
     match args.json {
-        true => desk::print(report.document()),
-        false => desk::print(report.table()),
+        true => setup::print(report.document()),
+        false => setup::print(report.table()),
     }
     let failures = report.failures();
     for failure in &failures {

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use tokio_util::sync::CancellationToken;
 
-use super::{End, desk, fail, status, table};
+use super::{End, fail, setup, status, table};
 use crate::config;
 use crate::credential::Plain;
-use crate::daemon::eyes::Watch;
+use crate::daemon::status_source::Watch;
 use crate::engine::Changes;
 use crate::engine::report::KeyReport;
 use crate::flashback::Flashback as _;
@@ -173,7 +173,7 @@ impl Stage {
         );
         let records = rotator.store.load_all().await.map_err(text)?;
         let rows = KeyReport::of_records(&rotator.runtime.load().config.keys, records);
-        desk::print(format!("\n{}", status::keys(&rows, Utc::now(), true)));
+        setup::print(format!("\n{}", status::keys(&rows, Utc::now(), true)));
         rotator.stop().await;
         Ok(())
     }
@@ -359,12 +359,12 @@ fn place(path: &Path, content: &str) -> Result<(), String> {
 }
 
 fn say(line: &str) {
-    desk::print(format!("{}\n", table::dim(line)));
+    setup::print(format!("{}\n", table::dim(line)));
 }
 
 fn tell(started: Instant, what: &str, line: &str) {
     let took = format!("{:>5} ms", started.elapsed().as_millis());
-    desk::print(format!(
+    setup::print(format!(
         "{took}  {} {line}",
         table::green(&format!("{what:<9}"))
     ));

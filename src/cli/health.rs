@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, StatusCode};
 
-use super::{End, desk, table, wrong};
+use super::{End, setup, table, wrong};
 use crate::config::{self, StateConfig};
 use crate::daemon::state::host;
 use crate::outbound::{CallError, Outbound, Settings};
@@ -61,15 +61,15 @@ pub async fn run(path: Option<&Path>, args: &Args) -> End {
     }
     match answer {
         Ok((status, said)) if status.is_success() => {
-            desk::print(said);
+            setup::print(said);
             End::Done
         }
         Ok((_, said)) => {
-            desk::print(format_args!("unwell: {said}"));
+            setup::print(format_args!("unwell: {said}"));
             End::Failed
         }
         Err(why) => {
-            desk::print(format_args!("no answer at {url}: {why}"));
+            setup::print(format_args!("no answer at {url}: {why}"));
             End::Failed
         }
     }

@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::table::{self, Table};
-use super::{End, desk, fail, wrong};
+use super::{End, fail, setup, wrong};
 use crate::model::{HistoryRow, KeyId, Outcome, Version};
 use crate::state;
 
@@ -41,7 +41,7 @@ pub async fn run(path: Option<&Path>, args: &Args) -> End {
 }
 
 async fn history(path: Option<&Path>, args: &Args) -> Result<End, End> {
-    let config = desk::load(path)?.config;
+    let config = setup::load(path)?.config;
     let key = args.key.as_ref().map(KeyId::new);
     let store = state::open_beside(&config.state).await.map_err(fail)?;
     let rows = async |since, limit| match &store {
@@ -56,19 +56,19 @@ async fn history(path: Option<&Path>, args: &Args) -> Result<End, End> {
         && !config.keys.contains_key(key)
         && rows(None, Some(1)).await?.is_empty()
     {
-        return Err(wrong(desk::unknown_key(&config, key.as_str())));
+        return Err(wrong(setup::unknown_key(&config, key.as_str())));
     }
     let rows = found;
     if args.json {
         let events: Vec<Value> = rows.iter().map(event).collect();
-        desk::print(json!({ "events": events }));
+        setup::print(json!({ "events": events }));
     } else if rows.is_empty() {
-        desk::print(match args.since {
+        setup::print(match args.since {
             Some(_) => "Nothing has been pushed since then.",
             None => "Nothing has been pushed yet.",
         });
     } else {
-        desk::print(render(&rows));
+        setup::print(render(&rows));
     }
     Ok(End::Done)
 }

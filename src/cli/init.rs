@@ -1,6 +1,6 @@
 //! `init`: a small configuration to begin with.
 
-use super::{End, desk};
+use super::{End, setup};
 
 /// What `init` takes.
 #[derive(Debug, clap::Args)]
@@ -36,7 +36,7 @@ impl Source {
 }
 
 pub fn run(args: &Args) -> End {
-    desk::print(without_schema(args.source.example()).trim_end());
+    setup::print(without_schema(args.source.example()).trim_end());
     End::Done
 }
 

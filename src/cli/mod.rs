@@ -1,9 +1,8 @@
-//! The commands. One file for each; what they share is here, in [`desk`] and in [`beside`].
+//! The commands. One file for each; what they share is here, in [`setup`] and in [`beside`].
 
 mod beside;
 mod check;
 mod demo;
-mod desk;
 mod health;
 mod history;
 mod init;
@@ -15,6 +14,7 @@ mod replicas;
 mod rollback;
 mod run;
 mod sandbox;
+mod setup;
 mod status;
 mod sync;
 mod table;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Command;
 use clap_complete::Shell;
 
-use super::{End, desk, fail, manual};
+use super::{End, fail, manual, setup};
 
 /// What `completions` takes.
 #[derive(Debug, clap::Args)]
@@ -43,7 +43,7 @@ pub fn completions(command: &Command, args: &CompletionsArgs) -> End {
     // its options are: without this, nothing is completed after a command.
     let found = name.replace('-', "__");
     let script = script.replace(&name.replace('-', "__subcmd__"), &found);
-    desk::print(script.trim_end());
+    setup::print(script.trim_end());
     End::Done
 }
 

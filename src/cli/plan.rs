@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::beside::{self, Basis};
 use super::table::{self, Table};
-use super::{End, desk, fail};
+use super::{End, fail, setup};
 use crate::config::Config;
 use crate::engine::report::{self, KeyReport};
 use crate::model::Action;
@@ -41,24 +41,24 @@ async fn plan(path: Option<&Path>, args: &Args) -> Result<End, End> {
         }
     };
     if args.json {
-        desk::print(report::document(&rows));
+        setup::print(report::document(&rows));
     } else {
-        desk::print(render(&rows));
+        setup::print(render(&rows));
     }
-    Ok(desk::end_of(&rows))
+    Ok(setup::end_of(&rows))
 }
 
 async fn by_configuration(config: Config) -> Result<Vec<KeyReport>, End> {
-    desk::quiet_log(&config)?;
+    setup::quiet_log(&config)?;
     let store = match state::open_beside(&config.state).await.map_err(fail)? {
         Some(store) => store,
         None => Arc::new(Sqlite::in_memory().map_err(fail)?),
     };
     let total = config.keys.len();
-    let runtime = desk::runtime(
+    let runtime = setup::runtime(
         config,
         store,
-        Arc::new(desk::OnStderr),
+        Arc::new(setup::OnStderr),
         &CancellationToken::new(),
     )
     .await?;

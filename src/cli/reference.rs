@@ -1,7 +1,7 @@
 //! `config`: what there is to configure.
 
 use super::init::without_schema;
-use super::{End, desk};
+use super::{End, setup};
 use crate::config;
 
 /// What `config` takes.
@@ -25,7 +25,7 @@ Examples:
 
 pub fn run(args: &Args) -> End {
     match args.what {
-        What::Reference => desk::print(without_schema(config::REFERENCE).trim_end()),
+        What::Reference => setup::print(without_schema(config::REFERENCE).trim_end()),
     }
     End::Done
 }

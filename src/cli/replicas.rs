@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::work::{Limit, STOPPED_AT_ONCE, pass, patience, rows_of, second_signal, unanswered};
-use super::{End, desk, fail, table};
+use super::{End, fail, setup, table};
 use crate::config::{Config, PostgresConfig};
 use crate::daemon::state::State;
 use crate::engine::report::KeyReport;
@@ -126,7 +126,7 @@ async fn alone(
         return Err(fail("the state is not shared"));
     };
     let (stop, leave) = (CancellationToken::new(), CancellationToken::new());
-    let runtime = desk::fleet_over(config, state, Arc::new(desk::OnStderr), &stop).await?;
+    let runtime = setup::fleet_over(config, state, Arc::new(setup::OnStderr), &stop).await?;
     let worker = Hired {
         keys: keys.clone(),
         store: state.store.clone(),

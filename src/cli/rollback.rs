@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{End, desk, fail, table, work};
+use super::{End, fail, setup, table, work};
 use crate::engine::report::KeyReport;
 use crate::state::{self, Request};
 
@@ -29,8 +29,8 @@ pub async fn run(path: Option<&Path>, args: &Args) -> End {
 }
 
 async fn rollback(path: Option<&Path>, args: &Args) -> Result<End, End> {
-    let config = desk::load(path)?.config;
-    let mut keys = desk::known_keys(&config, std::slice::from_ref(&args.key))?;
+    let config = setup::load(path)?.config;
+    let mut keys = setup::known_keys(&config, std::slice::from_ref(&args.key))?;
     let key = keys.remove(0);
     let settings = Arc::clone(&config.keys[&key]);
     let state = config.state.clone();
@@ -42,7 +42,7 @@ async fn rollback(path: Option<&Path>, args: &Args) -> Result<End, End> {
     {
         let record = store.load(&key).await.map_err(fail)?;
         if let Some(words) = stands(&KeyReport::of_record(&key, &settings, &record)) {
-            desk::print(format_args!("\n{words}"));
+            setup::print(format_args!("\n{words}"));
         }
     }
     Ok(end)

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use super::{End, desk, fail, fail_on};
+use super::{End, fail, fail_on, setup};
 use crate::config;
 use crate::daemon::{self, StartError};
 use crate::telemetry::log;
 
 pub async fn run(path: Option<&Path>) -> End {
-    let loaded = match desk::load(path) {
+    let loaded = match setup::load(path) {
         Ok(loaded) => loaded,
         Err(end) => return end,
     };

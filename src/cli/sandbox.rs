@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{End, desk, fail};
+use super::{End, fail, setup};
 use crate::flashback::sandbox::{Options, Sandbox};
 use crate::secret::Secret;
 
@@ -41,14 +41,14 @@ pub async fn run(args: Args) -> End {
         Err(error) => return fail(error),
     };
     let url = sandbox.url();
-    desk::print(format!("A local Flashback is at {url}, until Ctrl-C."));
-    desk::print(format!(
+    setup::print(format!("A local Flashback is at {url}, until Ctrl-C."));
+    setup::print(format!(
         "  base_url = \"{url}\"              for [flashback] in the configuration"
     ));
-    desk::print(format!(
+    setup::print(format!(
         "  curl {url}/_sandbox             its switches: latency, faults, limits"
     ));
-    desk::print(format!(
+    setup::print(format!(
         "  curl {url}/_sandbox/journal     what it was asked"
     ));
     match tokio::signal::ctrl_c().await {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{End, desk, work};
+use super::{End, setup, work};
 use crate::state::Request;
 
 /// How long a daemon has to answer, where nobody has said.
@@ -27,7 +27,7 @@ pub struct Args {
 
     /// How long to wait. What is not done by then is named, and the exit code is 1: a daemon goes on with
     /// it. Default: 2m beside a daemon, no limit without one
-    #[arg(long, value_name = "TIME", value_parser = desk::duration)]
+    #[arg(long, value_name = "TIME", value_parser = setup::duration)]
     timeout: Option<Duration>,
 
     /// Print one JSON document
@@ -42,8 +42,8 @@ pub async fn run(path: Option<&Path>, args: &Args) -> End {
 }
 
 async fn sync(path: Option<&Path>, args: &Args) -> Result<End, End> {
-    let config = desk::load(path)?.config;
-    let keys = desk::known_keys(&config, &args.keys)?;
+    let config = setup::load(path)?.config;
+    let keys = setup::known_keys(&config, &args.keys)?;
     let within = args.timeout.unwrap_or(BESIDE_A_DAEMON).as_millis();
     let request = Request::Sync {
         keys,

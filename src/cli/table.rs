@@ -15,7 +15,7 @@ use crate::model::Action;
 use crate::terminal::{columns, width, wrapped};
 use crate::words::is_invisible;
 
-pub use crate::span::{ago, ahead};
+pub use crate::humanize::{ago, ahead};
 
 /// The space between two columns.
 const GAP: usize = 2;

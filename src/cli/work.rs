@@ -11,12 +11,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::plan::render;
-use super::{End, beside, desk, fail, replicas, say, table};
+use super::{End, beside, fail, replicas, say, setup, table};
 use crate::config::{Config, StateConfig};
 use crate::daemon::state::holder;
 use crate::engine::STOPPED;
 use crate::engine::report::{self, KeyReport};
-use crate::model::{KeyId, Order};
+use crate::model::{KeyCommand, KeyId};
 use crate::runtime::Runtime;
 use crate::state::sqlite::{DAEMON, Sqlite};
 use crate::state::{Request, RequestState, StateError, StateStore};
@@ -42,7 +42,7 @@ pub async fn carry_out(
     timeout: Option<Duration>,
     json: bool,
 ) -> Result<(End, Vec<KeyReport>), End> {
-    desk::quiet_log(&config)?;
+    setup::quiet_log(&config)?;
     let rows = match config.state.clone() {
         StateConfig::Postgres(postgres) => {
             replicas::carry_out(command, config, &postgres, request, timeout).await?
@@ -59,11 +59,11 @@ pub async fn carry_out(
         },
     };
     if json {
-        desk::print(report::document(&rows));
+        setup::print(report::document(&rows));
     } else {
-        desk::print(render(&rows));
+        setup::print(render(&rows));
     }
-    Ok((desk::end_of(&rows), rows))
+    Ok((setup::end_of(&rows), rows))
 }
 
 async fn alone(
@@ -72,11 +72,17 @@ async fn alone(
     request: &Request,
     timeout: Option<Duration>,
 ) -> Result<Vec<KeyReport>, End> {
-    let (keys, order) = request.parts();
+    let (keys, key_command) = request.parts();
     let stop = CancellationToken::new();
-    let runtime = desk::runtime(config, store.clone(), Arc::new(desk::OnStderr), &stop).await?;
+    let runtime = setup::runtime(config, store.clone(), Arc::new(setup::OnStderr), &stop).await?;
     let bar = table::progress(runtime.named(&keys).len());
-    let work = pass(&runtime, (&keys, order), &stop, Limit::new(timeout), &bar);
+    let work = pass(
+        &runtime,
+        (&keys, key_command),
+        &stop,
+        Limit::new(timeout),
+        &bar,
+    );
     let rows = tokio::select! {
         rows = work => rows,
         () = second_signal(&stop) => return Err(fail(STOPPED_AT_ONCE)),
@@ -118,7 +124,7 @@ impl Limit {
 /// what is not done then is answered as such.
 pub async fn pass(
     runtime: &Runtime,
-    (keys, order): (&[KeyId], Order),
+    (keys, key_command): (&[KeyId], KeyCommand),
     stop: &CancellationToken,
     limit: Option<Limit>,
     bar: &ProgressBar,
@@ -129,7 +135,7 @@ pub async fn pass(
         so_far().push(row.clone());
         bar.inc(1);
     };
-    let sync = runtime.sync(keys, order, &each);
+    let sync = runtime.sync(keys, key_command, &each);
     tokio::pin!(sync);
     let limit = tokio::select! {
         rows = &mut sync => return rows,

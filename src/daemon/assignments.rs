@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use chrono::Utc;
 
-use super::eyes::DaemonEyes;
+use super::status_source::DaemonStatusSource;
 use crate::config::Check;
 use crate::membership::{SetAside, Worker, is_due};
 use crate::model::{KeyId, Record};
@@ -21,7 +21,7 @@ const ONE_BY_ONE: usize = 32;
 pub struct Assignments {
     runtime: Arc<RuntimeHandle>,
     scheduler: Scheduler,
-    eyes: Arc<DaemonEyes>,
+    status_source: Arc<DaemonStatusSource>,
     /// Keys that another process has looked at, and that wait for their cron line.
     at_rest: Mutex<BTreeSet<KeyId>>,
     /// Held while the schedule is made and handed over, so that the newest is the last.
@@ -30,11 +30,15 @@ pub struct Assignments {
 
 impl Assignments {
     /// Over these; nothing is scheduled yet.
-    pub fn new(runtime: Arc<RuntimeHandle>, scheduler: Scheduler, eyes: Arc<DaemonEyes>) -> Self {
+    pub fn new(
+        runtime: Arc<RuntimeHandle>,
+        scheduler: Scheduler,
+        status_source: Arc<DaemonStatusSource>,
+    ) -> Self {
         Self {
             runtime,
             scheduler,
-            eyes,
+            status_source,
             at_rest: Mutex::default(),
             order: Mutex::default(),
         }
@@ -150,7 +154,7 @@ impl Worker for Assignments {
     }
 
     fn joined(&self) {
-        if self.eyes.joined() {
+        if self.status_source.joined() {
             // Also where nothing was left to claim.
             self.renew();
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::eyes::DaemonEyes;
+use super::status_source::DaemonStatusSource;
 use crate::failpoint;
 use crate::model::BEAT;
 use crate::runtime::RuntimeHandle;
@@ -16,14 +16,14 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Keeps the state up to date until it is dropped. What cannot be written is tried again; the state's own
 /// trouble is told by others.
-pub async fn keep_up(handle: &RuntimeHandle, eyes: &DaemonEyes) {
+pub async fn keep_up(handle: &RuntimeHandle, status_source: &DaemonStatusSource) {
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut left = None;
     loop {
         look.tick().await;
         failpoint::reach("heartbeat");
-        let report = eyes.report();
+        let report = status_source.report();
         let is_left = left
             .as_ref()
             .is_some_and(|(known, at): &(_, Instant)| *known == report && at.elapsed() < BEAT);

@@ -5,16 +5,16 @@
 //! configuration is refused, a look that panics is logged and comes back.
 
 mod assignments;
-mod desk;
+mod command_server;
 mod edits;
 mod exposed;
-pub(crate) mod eyes;
 mod heartbeat;
 mod notifier;
 mod overview;
 mod reload;
 mod services;
 pub(crate) mod state;
+pub(crate) mod status_source;
 mod systemd;
 mod unresolvable;
 
@@ -46,11 +46,11 @@ use crate::telemetry::metrics::Metrics;
 
 use assignments::Assignments;
 use edits::EditWatch;
-use eyes::{DaemonEyes, Identity, Watch};
 use notifier::Notifier;
 use reload::Reloader;
 use services::Services;
 use state::State;
+use status_source::{DaemonStatusSource, Identity, Watch};
 
 /// How long a push in flight may take to finish after a signal.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -152,7 +152,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
     let supervisor = Supervisor::new(looks.clone());
     let scheduler = Scheduler::start(runtime.clone(), supervisor.clone());
     watch.attach(scheduler.clone());
-    let eyes = DaemonEyes::new(
+    let status_source = DaemonStatusSource::new(
         runtime.clone(),
         scheduler.clone(),
         supervisor.clone(),
@@ -171,7 +171,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
     let assignments = Arc::new(Assignments::new(
         runtime.clone(),
         scheduler.clone(),
-        eyes.clone(),
+        status_source.clone(),
     ));
 
     // These have nothing to finish: they go on while the looks drain, and are dropped then.
@@ -181,12 +181,12 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
     let services = Services {
         supervisor,
         runtime: runtime.clone(),
-        eyes: eyes.clone(),
+        status_source: status_source.clone(),
     };
     let leave = CancellationToken::new();
     // It listens before any key is looked at.
     let told = CancellationToken::new();
-    let notifier = Notifier::new(runtime.clone(), eyes.clone(), told.clone());
+    let notifier = Notifier::new(runtime.clone(), status_source.clone(), told.clone());
     let sharing = match &state.shared {
         None => {
             assignments.renew();
@@ -207,12 +207,12 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
     systemd::ready(&runtime.load()).await;
     let running = [
         services.http(listener, rest.clone()),
-        services.desk(desk::Desk {
+        services.command_server(command_server::CommandServer {
             runtime: runtime.clone(),
             store: store.clone(),
             requests: requests.clone(),
             stop: looks.clone(),
-            eyes: eyes.clone(),
+            status_source: status_source.clone(),
         }),
         services.reload(
             Reloader::new(
@@ -221,7 +221,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
                 runtime.clone(),
                 context,
                 assignments,
-                eyes.clone(),
+                status_source.clone(),
                 log,
             ),
             hangups.clone(),
@@ -269,7 +269,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
     }
     rest.cancel();
     running.iter().for_each(JoinHandle::abort);
-    let report = eyes.report();
+    let report = status_source.report();
     leave.cancel();
     leave_state(&*store, &report, sharing).await;
     tracing::info!(event = event::STOPPED, "stopped");

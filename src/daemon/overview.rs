@@ -112,7 +112,7 @@ pub fn keys(config: &Config, records: Vec<Record>, now: DateTime<Utc>) -> Vec<Ke
             held: held
                 .filter(|held| record.seen.as_ref() == Some(&held.version))
                 .map(|held| held.reason.clone()),
-            strip: look.strip.until(look.checked_at, look.next_at, now),
+            timeline: look.timeline.until(look.checked_at, look.next_at, now),
         }
     };
     config.keys.iter().map(key).collect()

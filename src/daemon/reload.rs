@@ -12,7 +12,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::assignments::Assignments;
 use super::exposed;
-use super::eyes::DaemonEyes;
+use super::status_source::DaemonStatusSource;
 use super::systemd;
 use crate::config::{self, Digest, Loaded};
 use crate::failpoint;
@@ -38,7 +38,7 @@ pub struct Reloader {
     runtime: Arc<RuntimeHandle>,
     context: RuntimeContext,
     assignments: Arc<Assignments>,
-    eyes: Arc<DaemonEyes>,
+    status_source: Arc<DaemonStatusSource>,
     log: Handle,
 }
 
@@ -49,7 +49,7 @@ impl Reloader {
         runtime: Arc<RuntimeHandle>,
         context: RuntimeContext,
         assignments: Arc<Assignments>,
-        eyes: Arc<DaemonEyes>,
+        status_source: Arc<DaemonStatusSource>,
         log: Handle,
     ) -> Self {
         Self {
@@ -59,7 +59,7 @@ impl Reloader {
             runtime,
             context,
             assignments,
-            eyes,
+            status_source,
             log,
         }
     }
@@ -102,7 +102,7 @@ impl Reloader {
         {
             self.rejected(PANICKED);
         }
-        systemd::reloaded(&self.runtime.load(), &self.eyes).await;
+        systemd::reloaded(&self.runtime.load(), &self.status_source).await;
     }
 
     async fn load(&mut self, why: &'static str) {
@@ -156,7 +156,7 @@ impl Reloader {
         for key in &gone {
             self.context.metrics.forget_key(key);
         }
-        self.eyes.accepted();
+        self.status_source.accepted();
         self.context.metrics.reload("accepted");
         tracing::info!(
             event = event::CONFIG_RELOADED,
@@ -181,7 +181,7 @@ impl Reloader {
     }
 
     fn rejected(&self, error: &str) {
-        self.eyes.rejected(error);
+        self.status_source.rejected(error);
         self.context.metrics.reload("rejected");
         tracing::error!(
             event = event::CONFIG_REJECTED,

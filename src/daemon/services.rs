@@ -12,12 +12,12 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::desk::Desk;
+use super::command_server::CommandServer;
 use super::edits::EditWatch;
-use super::eyes::DaemonEyes;
 use super::heartbeat;
 use super::notifier::Notifier;
 use super::reload::Reloader;
+use super::status_source::DaemonStatusSource;
 use super::systemd;
 use crate::failpoint;
 use crate::http;
@@ -44,7 +44,7 @@ pub struct Services {
     /// The fleet of the moment.
     pub runtime: Arc<RuntimeHandle>,
     /// What is to be seen of the daemon.
-    pub eyes: Arc<DaemonEyes>,
+    pub status_source: Arc<DaemonStatusSource>,
 }
 
 impl Services {
@@ -52,15 +52,17 @@ impl Services {
     pub fn http(&self, listener: std::net::TcpListener, stop: CancellationToken) -> JoinHandle<()> {
         let server = Server {
             listener,
-            eyes: self.eyes.clone(),
+            status_source: self.status_source.clone(),
             stop,
         };
         self.start(Task::Http, server, |server| server.serve().boxed())
     }
 
     /// The requests of other processes.
-    pub fn desk(&self, desk: Desk) -> JoinHandle<()> {
-        self.start(Task::Desk, desk, |desk| desk.serve().boxed())
+    pub fn command_server(&self, command_server: CommandServer) -> JoinHandle<()> {
+        self.start(Task::Desk, command_server, |command_server| {
+            command_server.serve().boxed()
+        })
     }
 
     /// The keys, among the replicas.
@@ -78,17 +80,17 @@ impl Services {
 
     /// What systemd is told.
     pub fn systemd(&self) -> JoinHandle<()> {
-        let state = (self.runtime.clone(), self.eyes.clone());
-        self.start(Task::Systemd, state, |(handle, eyes)| {
-            systemd::keep_told(handle, eyes).boxed()
+        let state = (self.runtime.clone(), self.status_source.clone());
+        self.start(Task::Systemd, state, |(handle, status_source)| {
+            systemd::keep_told(handle, status_source).boxed()
         })
     }
 
     /// What the state is told of this daemon.
     pub fn heartbeat(&self) -> JoinHandle<()> {
-        let state = (self.runtime.clone(), self.eyes.clone());
-        self.start(Task::Heartbeat, state, |(handle, eyes)| {
-            heartbeat::keep_up(handle, eyes).boxed()
+        let state = (self.runtime.clone(), self.status_source.clone());
+        self.start(Task::Heartbeat, state, |(handle, status_source)| {
+            heartbeat::keep_up(handle, status_source).boxed()
         })
     }
 
@@ -110,9 +112,9 @@ impl Services {
 
     /// The sign-in to Flashback, now and then.
     pub fn sign_in(&self) -> JoinHandle<()> {
-        let state = (self.runtime.clone(), self.eyes.clone());
-        self.start(Task::SignIn, state, |(handle, eyes)| {
-            sign_in(handle, eyes).boxed()
+        let state = (self.runtime.clone(), self.status_source.clone());
+        self.start(Task::SignIn, state, |(handle, status_source)| {
+            sign_in(handle, status_source).boxed()
         })
     }
 
@@ -139,7 +141,7 @@ async fn watch(checks: &Checks) {
 /// The HTTP server, and the port it comes back to.
 struct Server {
     listener: std::net::TcpListener,
-    eyes: Arc<DaemonEyes>,
+    status_source: Arc<DaemonStatusSource>,
     stop: CancellationToken,
 }
 
@@ -152,7 +154,7 @@ impl Server {
                 Err(_) => tokio::time::sleep(NO_DESCRIPTOR).await,
             }
         };
-        http::serve(listener, self.eyes.clone(), self.stop.clone()).await;
+        http::serve(listener, self.status_source.clone(), self.stop.clone()).await;
     }
 }
 
@@ -171,7 +173,7 @@ async fn until_silent(handle: &RuntimeHandle) {
 
 /// Signs in to Flashback at the start, which `/readyz` waits for, and sees to it now and then that
 /// this still works: a wrong credential shows before the rotation that needs it.
-async fn sign_in(handle: &RuntimeHandle, eyes: &DaemonEyes) {
+async fn sign_in(handle: &RuntimeHandle, status_source: &DaemonStatusSource) {
     let limits = Limits {
         give_up_after: Duration::MAX,
         ..handle.load().config.retry
@@ -181,7 +183,7 @@ async fn sign_in(handle: &RuntimeHandle, eyes: &DaemonEyes) {
         failpoint::reach("signing_in");
         let flashback = Arc::clone(&handle.load().engine.flashback);
         let Err(error) = flashback.sign_in().await else {
-            eyes.signed_in();
+            status_source.signed_in();
             round = Round::begin(limits);
             until_silent(handle).await;
             continue;

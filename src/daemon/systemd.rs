@@ -17,10 +17,10 @@ use sd_notify::NotifyState;
 use tokio::net::UnixDatagram;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::eyes::DaemonEyes;
+use super::status_source::DaemonStatusSource;
 use crate::engine::report::State;
 use crate::failpoint;
-use crate::http::Eyes as _;
+use crate::http::StatusSource as _;
 use crate::runtime::{Runtime, RuntimeHandle};
 use crate::telemetry::metrics::FLASHBACK;
 use crate::upstream::UpstreamView;
@@ -52,8 +52,8 @@ pub async fn reloading() {
 }
 
 /// A reload has ended: what it left in force, and what became of it.
-pub async fn reloaded(runtime: &Runtime, eyes: &DaemonEyes) {
-    let status = status(runtime, note(eyes));
+pub async fn reloaded(runtime: &Runtime, status_source: &DaemonStatusSource) {
+    let status = status(runtime, note(status_source));
     tell(&[NotifyState::Ready, NotifyState::Status(&status)]).await;
 }
 
@@ -64,7 +64,7 @@ pub async fn stopping(signal: &str) {
 }
 
 /// Keeps the status line true, and the watchdog quiet for as long as `/livez` would say so.
-pub async fn keep_told(handle: &RuntimeHandle, eyes: &DaemonEyes) {
+pub async fn keep_told(handle: &RuntimeHandle, status_source: &DaemonStatusSource) {
     if std::env::var_os("NOTIFY_SOCKET").is_none() {
         return;
     }
@@ -80,14 +80,14 @@ pub async fn keep_told(handle: &RuntimeHandle, eyes: &DaemonEyes) {
         failpoint::reach("systemd_told");
         if let Some(half) = half
             && due(alive_at, half.saturating_sub(period))
-            && eyes.live().is_ok()
+            && status_source.live().is_ok()
         {
             tell(&[NotifyState::Watchdog]).await;
             alive_at = Some(Instant::now());
         }
         if due(said_at, LOOK) {
             said_at = Some(Instant::now());
-            let status = status(&handle.load(), note(eyes));
+            let status = status(&handle.load(), note(status_source));
             if status != said {
                 tell(&[NotifyState::Status(&status)]).await;
                 said = status;
@@ -96,8 +96,8 @@ pub async fn keep_told(handle: &RuntimeHandle, eyes: &DaemonEyes) {
     }
 }
 
-fn note(eyes: &DaemonEyes) -> &'static str {
-    match eyes.is_refused() {
+fn note(status_source: &DaemonStatusSource) -> &'static str {
+    match status_source.is_refused() {
         true => "; the new configuration is refused, the old one goes on",
         false => "",
     }

@@ -7,7 +7,7 @@ use super::pass::Pass;
 use super::report::KeyReport;
 use super::{Engine, Fault, KeyGuard, Look, ManagedKey, Next, Seen, tell};
 use crate::failpoint;
-use crate::model::{Action, ChangeKind, HistoryRow, Order, Outcome, Record};
+use crate::model::{Action, ChangeKind, HistoryRow, KeyCommand, Outcome, Record};
 use crate::reconcile::Reason;
 use crate::state::StateError;
 
@@ -76,7 +76,7 @@ impl Engine {
         &self,
         managed: &ManagedKey,
         guard: &mut KeyGuard,
-        order: Order,
+        command: KeyCommand,
     ) -> Look {
         guard.round = None;
         guard.told = None;
@@ -86,7 +86,7 @@ impl Engine {
             next: Next::OnSchedule,
             report: KeyReport::failed(&managed.key, &managed.config, StateError::Lost.to_string()),
             well: false,
-            order,
+            command,
         }
     }
 

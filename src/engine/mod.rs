@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::flashback::{Flashback, FlashbackError};
 use crate::lease::LeaseTable;
-use crate::model::{LookNote, Order, Problem, ProblemKind, Record};
+use crate::model::{KeyCommand, LookNote, Problem, ProblemKind, Record};
 use crate::progress::Checks;
 use crate::reconcile::{Rest, Rules};
 use crate::retry::{Class, Limits, Round};
@@ -101,7 +101,7 @@ pub struct Look {
     /// Nothing stands in the way of the key, and it has nothing to prove.
     pub well: bool,
     /// What was wanted of it, as long as that is not done.
-    pub order: Order,
+    pub command: KeyCommand,
 }
 
 impl Engine {
@@ -112,10 +112,10 @@ impl Engine {
         &self,
         managed: &ManagedKey,
         guard: &mut KeyGuard,
-        order: Order,
+        command: KeyCommand,
         planned: Option<DateTime<Utc>>,
     ) -> Look {
-        let look = self.look_watched(managed, guard, order, planned);
+        let look = self.look_watched(managed, guard, command, planned);
         self.checks.watch(&managed.key, look).await
     }
 
@@ -123,16 +123,16 @@ impl Engine {
         &self,
         managed: &ManagedKey,
         guard: &mut KeyGuard,
-        order: Order,
+        command: KeyCommand,
         planned: Option<DateTime<Utc>>,
     ) -> Look {
         let attempt = guard.round.as_deref().map_or(1, Round::attempt);
         let record = match self.record(managed, guard).await {
             Ok(record) => record,
-            Err(StateError::Lost) => return self.not_ours(managed, guard, order),
-            Err(error) => return self.without_state(managed, guard, order, &error),
+            Err(StateError::Lost) => return self.not_ours(managed, guard, command),
+            Err(error) => return self.without_state(managed, guard, command, &error),
         };
-        let mut pass = Pass::new(self, managed, record, order, attempt);
+        let mut pass = Pass::new(self, managed, record, command, attempt);
         let telling = guard.telling.as_deref();
         pass.may_tell = telling.is_none_or(|telling| telling.may(self.rules.since));
         pass.waited_for = planned.is_none();
@@ -141,7 +141,7 @@ impl Engine {
         guard.unsaved = pass.unsaved;
         let untold = self.untold(managed, guard, pass.may_tell, pass.untold);
         let untold = untold.or(pass.settles_in);
-        let (mut record, done, order) = (pass.record, pass.done, pass.order);
+        let (mut record, done, command) = (pass.record, pass.done, pass.command);
         if let Some(version) = pass.trimmed
             && guard.trimmed.as_deref() != Some(&version)
         {
@@ -150,7 +150,7 @@ impl Engine {
         }
         let (next, problem) = match ended {
             // The key stands as it did, and so does what is known to be wrong with it.
-            Ok(Verdict::Rested(Rest::NoWayBack(why))) if order == Order::RollBack => {
+            Ok(Verdict::Rested(Rest::NoWayBack(why))) if command == KeyCommand::RollBack => {
                 let problem = no_way_back(&why);
                 let report = KeyReport::of_pass(
                     &managed.key,
@@ -163,7 +163,7 @@ impl Engine {
                     next: Next::OnSchedule,
                     report,
                     well: false,
-                    order: Order::None,
+                    command: KeyCommand::None,
                 };
             }
             Ok(verdict) => {
@@ -195,11 +195,11 @@ impl Engine {
                     next: Next::OnSchedule,
                     report,
                     well: false,
-                    order,
+                    command,
                 };
             }
-            Err(Fault::State(error)) => return self.without_state(managed, guard, order, &error),
-            Err(Fault::Lost) => return self.not_ours(managed, guard, order),
+            Err(Fault::State(error)) => return self.without_state(managed, guard, command, &error),
+            Err(Fault::Lost) => return self.not_ours(managed, guard, command),
             Err(Fault::Source(error)) => self.source_failed(managed, guard, &record, &error),
             Err(Fault::Flashback(error)) => {
                 self.flashback_failed(managed, guard, &record, &done, &error)
@@ -241,7 +241,7 @@ impl Engine {
             next,
             report,
             well: state == State::InSync && proven,
-            order,
+            command,
         }
     }
 
@@ -263,14 +263,14 @@ impl Engine {
 
     /// Looks at a key until its round of tries is over and what was pushed has proven itself or
     /// not, or the process is to stop.
-    pub async fn settle(&self, managed: &ManagedKey, mut order: Order) -> KeyReport {
+    pub async fn settle(&self, managed: &ManagedKey, mut command: KeyCommand) -> KeyReport {
         let mut pushed: Option<KeyReport> = None;
         loop {
             let look = {
                 let mut guard = managed.guard().await;
-                self.look(managed, &mut guard, order, None).await
+                self.look(managed, &mut guard, command, None).await
             };
-            order = look.order;
+            command = look.command;
             let report = look.report.after(pushed.take());
             let Next::In(wait) = look.next else {
                 return report;
@@ -289,7 +289,7 @@ impl Engine {
     /// [`StateError`]; what else goes wrong is in the row.
     pub async fn plan(&self, managed: &ManagedKey) -> Result<KeyReport, StateError> {
         let record = self.store.load(&managed.key).await?;
-        let mut pass = Pass::new(self, managed, record, Order::None, 1);
+        let mut pass = Pass::new(self, managed, record, KeyCommand::None, 1);
         pass.waited_for = true;
         let problem = match pass.preview().await {
             Ok(verdict) => problem_of(&verdict, managed).await,
@@ -406,7 +406,7 @@ impl Engine {
         &self,
         managed: &ManagedKey,
         guard: &mut KeyGuard,
-        order: Order,
+        command: KeyCommand,
         error: &StateError,
     ) -> Look {
         let problem = Problem {
@@ -434,7 +434,7 @@ impl Engine {
             next,
             report,
             well: false,
-            order,
+            command,
         }
     }
 }

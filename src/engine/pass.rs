@@ -9,7 +9,7 @@ use super::lease::Written;
 use super::{Engine, Fault, ManagedKey};
 use crate::failpoint;
 use crate::flashback::FlashbackError;
-use crate::model::{Action, HistoryRow, Observation, Order, Record, Verifier, Version};
+use crate::model::{Action, HistoryRow, KeyCommand, Observation, Record, Verifier, Version};
 use crate::reconcile::{
     Compared, Facts, Older, Read, Reason, Rejection, Remote, Rest, Step, What, decide,
 };
@@ -27,7 +27,7 @@ pub struct Pass<'a> {
     pub(super) managed: &'a ManagedKey,
     pub(super) attempt: u32,
     /// What somebody wants done, as long as it is not.
-    pub order: Order,
+    pub command: KeyCommand,
     pub(super) remote: Remote,
     pub(super) compared: Option<Compared>,
     /// Somebody waits for what comes of it.
@@ -77,14 +77,14 @@ impl<'a> Pass<'a> {
         engine: &'a Engine,
         managed: &'a ManagedKey,
         record: Record,
-        order: Order,
+        command: KeyCommand,
         attempt: u32,
     ) -> Self {
         Self {
             engine,
             managed,
             attempt,
-            order,
+            command,
             remote: Remote::Unasked,
             compared: None,
             waited_for: false,
@@ -122,9 +122,9 @@ impl<'a> Pass<'a> {
         }
         let observation = in_background(self.observe()).await?;
         self.notice(&observation).await?;
-        match self.order {
-            Order::Force => in_background(self.work(&observation)).await,
-            Order::None | Order::RollBack => self.work(&observation).await,
+        match self.command {
+            KeyCommand::Force => in_background(self.work(&observation)).await,
+            KeyCommand::None | KeyCommand::RollBack => self.work(&observation).await,
         }
     }
 
@@ -260,7 +260,7 @@ impl<'a> Pass<'a> {
             compared: self.compared.as_ref(),
             may_create: self.managed.config.may_create,
             rejection: self.rejection.as_ref(),
-            order: self.order,
+            command: self.command,
             rules: self.engine.rules,
             verify: &self.managed.config.verify,
             now: Utc::now(),

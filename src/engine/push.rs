@@ -10,7 +10,7 @@ use super::{Fault, tell};
 use crate::failpoint;
 use crate::flashback::FlashbackError;
 use crate::lease::Lost;
-use crate::model::{Action, AiLlmId, Intent, Order, Outcome, Record, Stored, Version};
+use crate::model::{Action, AiLlmId, Intent, KeyCommand, Outcome, Record, Stored, Version};
 use crate::reconcile::{Compared, Pushed, Read, Reason, Rejection, Remote, What};
 use crate::secret::Credentials;
 
@@ -136,7 +136,7 @@ impl Pass<'_> {
         action: Action,
         reason: &Reason,
     ) -> Result<(), Fault> {
-        self.order = Order::None;
+        self.command = KeyCommand::None;
         let again = matches!(self.rejection.take(), Some(Rejection::Gone(_)));
         let verified_by = next.live.as_ref().and_then(|live| live.verified_by);
         let mut row = self.done.row(self.managed, &next, Outcome::Succeeded, None);
@@ -209,7 +209,7 @@ impl Pass<'_> {
     }
 
     pub(super) async fn refuse(&mut self, version: Version, error: String) -> Result<(), Fault> {
-        self.order = Order::None;
+        self.command = KeyCommand::None;
         tell::push_failed(self.managed, &self.record, self.attempt, &error);
         let settings = self.managed.config.settings.clone();
         let next = self.record.refused(

@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::done::Done;
 use crate::config::KeyConfig;
+use crate::humanize::duration;
 use crate::model::{
     Action, KeyId, Mark, Problem, ProblemKind, Record, SourceId, Stage, TargetKind, Trial,
     Verifier, Version,
 };
 use crate::reconcile::Reason;
-use crate::span::span;
 
 /// One row. `--json` prints it as it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,7 +116,7 @@ impl State {
         matches!(self, Self::Failing | Self::Missing | Self::Held)
     }
 
-    /// What a look that found this leaves in the key's [`Strip`](crate::model::Strip).
+    /// What a look that found this leaves in the key's [`Timeline`](crate::model::Timeline).
     pub fn mark(self) -> Option<Mark> {
         match self {
             Self::InSync => Some(Mark::InSync),
@@ -180,8 +180,8 @@ pub fn too_old(config: &KeyConfig, record: &Record, now: DateTime<Utc>) -> Optio
     (age > max_age).then(|| {
         format!(
             "the live version is {} old, and max_age is {}: rotate it",
-            span(age),
-            span(max_age)
+            duration(age),
+            duration(max_age)
         )
     })
 }

@@ -232,7 +232,7 @@ impl Bench {
     async fn look(&self) -> Look {
         let mut guard = self.managed.guard().await;
         self.engine
-            .look(&self.managed, &mut guard, Order::None, None)
+            .look(&self.managed, &mut guard, KeyCommand::None, None)
             .await
     }
 
@@ -278,12 +278,12 @@ async fn a_rotation_that_took_several_tries_counts_as_one_propagation() {
         status: "500".to_owned(),
         retry_after: None,
     });
-    let report = bench.engine.settle(&bench.managed, Order::None).await;
+    let report = bench.engine.settle(&bench.managed, KeyCommand::None).await;
     assert_eq!(report.action, Some(Action::Create));
     assert_eq!(bench.flashback.writes.load(Ordering::Relaxed), 2);
     assert!(bench.metric("propagation_seconds_count 1"));
     // The same value again is no propagation.
-    bench.engine.settle(&bench.managed, Order::Force).await;
+    bench.engine.settle(&bench.managed, KeyCommand::Force).await;
     assert!(bench.metric("propagation_seconds_count 1"));
 }
 
@@ -291,7 +291,7 @@ async fn a_rotation_that_took_several_tries_counts_as_one_propagation() {
 async fn a_look_that_is_broken_off_is_no_success() {
     let bench = Bench::new().await;
     bench.engine.stop.cancel();
-    let report = bench.engine.settle(&bench.managed, Order::None).await;
+    let report = bench.engine.settle(&bench.managed, KeyCommand::None).await;
     assert_eq!(report.action, Some(Action::Error));
     assert_eq!(report.error.as_deref(), Some(STOPPED));
 }

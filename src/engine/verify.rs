@@ -14,8 +14,8 @@ use crate::document::Taken;
 use crate::failpoint;
 use crate::flashback::{FlashbackError, Validation};
 use crate::model::{
-    Action, AiLlmId, Asked, HistoryRow, Order, Origin, Outcome, Record, Stage, Stored, TargetKind,
-    Trial, Verdict, Verifier, Version,
+    Action, AiLlmId, Asked, HistoryRow, KeyCommand, Origin, Outcome, Record, Stage, Stored,
+    TargetKind, Trial, Verdict, Verifier, Version,
 };
 use crate::reconcile::{HoldReason, Older, Read, Stand};
 use crate::retry::{self, Class, Limits};
@@ -318,7 +318,7 @@ impl Pass<'_> {
     fn consume_order(&mut self, reason: &HoldReason) {
         self.rejection = None;
         if *reason == HoldReason::ByHand {
-            self.order = Order::None;
+            self.command = KeyCommand::None;
         }
     }
 

@@ -48,7 +48,7 @@ const ANSWER_TIME: Duration = Duration::from_secs(5);
 
 /// What is to be seen from outside.
 #[async_trait]
-pub trait Eyes: Send + Sync {
+pub trait StatusSource: Send + Sync {
     /// Whether the engine makes progress.
     ///
     /// # Errors
@@ -86,8 +86,12 @@ pub trait Eyes: Send + Sync {
 
 /// Answers on `listener` until `stop`, then lets the answers under way be finished. It returns
 /// then, and not before.
-pub async fn serve(listener: TcpListener, eyes: Arc<dyn Eyes>, stop: CancellationToken) {
-    let routes = Routes::new(&eyes);
+pub async fn serve(
+    listener: TcpListener,
+    status_source: Arc<dyn StatusSource>,
+    stop: CancellationToken,
+) {
+    let routes = Routes::new(&status_source);
     let permits = ConnectionLimit::new();
     let connections = TaskTracker::new();
     loop {
@@ -158,7 +162,7 @@ struct Routes {
 }
 
 impl Routes {
-    fn new(eyes: &Arc<dyn Eyes>) -> Self {
+    fn new(status_source: &Arc<dyn StatusSource>) -> Self {
         let health = Router::new()
             .route("/livez", get(livez))
             .route("/healthz", get(healthz))
@@ -166,12 +170,12 @@ impl Routes {
         let told = Router::new()
             .route("/metrics", get(metrics))
             .route("/status", get(status))
-            .with_state(Arc::clone(eyes))
-            .merge(page::route(Arc::clone(eyes)));
+            .with_state(Arc::clone(status_source))
+            .merge(page::route(Arc::clone(status_source)));
         let whole = |told: Router| {
             health
                 .clone()
-                .with_state(Arc::clone(eyes))
+                .with_state(Arc::clone(status_source))
                 .merge(told)
                 .fallback((StatusCode::NOT_FOUND, "there is no such page\n"))
                 .method_not_allowed_fallback((
@@ -202,8 +206,8 @@ async fn guard(mut response: Response) -> Response {
     response
 }
 
-async fn livez(State(eyes): State<Arc<dyn Eyes>>) -> Response {
-    match eyes.live() {
+async fn livez(State(status_source): State<Arc<dyn StatusSource>>) -> Response {
+    match status_source.live() {
         Ok(()) => "alive\n".into_response(),
         Err(reason) => unavailable(format!("{reason}\n")),
     }
@@ -211,27 +215,27 @@ async fn livez(State(eyes): State<Arc<dyn Eyes>>) -> Response {
 
 /// `/livez` is for whoever restarts what does not live, which fills no disk with room. This is for whoever
 /// is to know.
-async fn healthz(State(eyes): State<Arc<dyn Eyes>>) -> Response {
-    match eyes.state() {
-        Err(reason) if eyes.live().is_ok() => unavailable(format!("{reason}\n")),
-        _ => livez(State(eyes)).await,
+async fn healthz(State(status_source): State<Arc<dyn StatusSource>>) -> Response {
+    match status_source.state() {
+        Err(reason) if status_source.live().is_ok() => unavailable(format!("{reason}\n")),
+        _ => livez(State(status_source)).await,
     }
 }
 
-async fn readyz(State(eyes): State<Arc<dyn Eyes>>) -> Response {
-    match eyes.ready() {
+async fn readyz(State(status_source): State<Arc<dyn StatusSource>>) -> Response {
+    match status_source.ready() {
         Ok(()) => "ready\n".into_response(),
         Err(reasons) => unavailable(reasons.iter().map(|reason| format!("{reason}\n")).collect()),
     }
 }
 
-async fn metrics(State(eyes): State<Arc<dyn Eyes>>) -> Response {
+async fn metrics(State(status_source): State<Arc<dyn StatusSource>>) -> Response {
     const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
-    ([(CONTENT_TYPE, TEXT_FORMAT)], eyes.metrics()).into_response()
+    ([(CONTENT_TYPE, TEXT_FORMAT)], status_source.metrics()).into_response()
 }
 
-async fn status(State(eyes): State<Arc<dyn Eyes>>) -> Response {
-    match tokio::time::timeout(ANSWER_TIME, eyes.status()).await {
+async fn status(State(status_source): State<Arc<dyn StatusSource>>) -> Response {
+    match tokio::time::timeout(ANSWER_TIME, status_source.status()).await {
         Ok(Ok(document)) => Json(document).into_response(),
         Ok(Err(reason)) => unavailable(format!("{reason}\n")),
         Err(_) => unavailable("the state does not answer\n".to_owned()),

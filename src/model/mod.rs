@@ -11,8 +11,8 @@ mod lease;
 mod notified;
 mod record;
 mod service;
-pub mod strip;
 mod target;
+pub mod timeline;
 mod trial;
 
 use std::fmt;
@@ -34,8 +34,8 @@ pub use self::record::{
     Held, Intent, Live, LookNote, Problem, ProblemKind, Record, Refusal, Shown, Stored, Told,
 };
 pub use self::service::{Outage, ServiceHealth, ServiceStatus};
-pub use self::strip::{Mark, Strip};
 pub use self::target::{Appearance, Listed, Target, TargetKind};
+pub use self::timeline::{Mark, Timeline};
 pub use self::trial::{Asked, Stage, Trial, Verdict, Verifier};
 
 use crate::document::FieldMap;
@@ -298,7 +298,7 @@ impl Action {
 
 /// What somebody wants done, beyond what is due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Order {
+pub enum KeyCommand {
     /// Nothing.
     #[default]
     None,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::trial::{Trial, Verifier};
 use super::{
     Action, AiLlmId, Appearance, Edit, Edits, KeyId, Lease, Mark, Origin, Repair, Settings,
-    SourceId, Strip, Version,
+    SourceId, Timeline, Version,
 };
 use crate::secret::Fingerprint;
 
@@ -237,16 +237,16 @@ pub struct LookNote {
     /// What stands in the way, if anything does.
     pub problem: Option<Problem>,
     /// How the last day was, this look included.
-    pub strip: Strip,
+    pub timeline: Timeline,
 }
 
 impl LookNote {
     /// Goes on with the day of the look before this one.
     pub fn mark(&mut self, before: Self, mark: Option<Mark>) {
-        self.strip = before.strip;
+        self.timeline = before.timeline;
         if let (Some(now), Some(mark)) = (self.checked_at, mark) {
             let (checked_at, next_at) = (before.checked_at, before.next_at);
-            self.strip.look(checked_at, next_at, now, mark);
+            self.timeline.look(checked_at, next_at, now, mark);
         }
     }
 }

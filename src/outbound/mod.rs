@@ -36,7 +36,7 @@ use tokio::time::Instant;
 use url::{Origin, Url};
 use zeroize::Zeroizing;
 
-use crate::cause;
+use crate::error_chain;
 use crate::failpoint;
 use crate::retry::parse_retry_after;
 use crate::secret::append;
@@ -241,7 +241,7 @@ impl Outbound {
         match client.execute(request).await {
             Ok(response) => Ok(Answer { response, attempt }),
             Err(error) => {
-                if cause::find::<rustls::Error>(&error).is_some() {
+                if error_chain::find::<rustls::Error>(&error).is_some() {
                     self.tls.doubt().await;
                 }
                 Err(CallError::of(&error))
@@ -278,7 +278,7 @@ impl Outbound {
             builder = builder.pool_max_idle_per_host(0);
         }
         builder.build().map_err(|error| {
-            let why = cause::of_connection(&error);
+            let why = error_chain::of_connection(&error);
             CallError::Certificates(format!("no HTTP client can be made{}", because(&why)))
         })
     }
@@ -324,7 +324,7 @@ impl Answer {
     /// [`CallError::Broken`].
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, CallError> {
         let chunk = self.response.chunk().await;
-        let chunk = chunk.map_err(|error| CallError::Broken(cause::of_connection(&error)))?;
+        let chunk = chunk.map_err(|error| CallError::Broken(error_chain::of_connection(&error)))?;
         self.attempt.succeeded |= chunk.is_none();
         Ok(chunk)
     }
@@ -370,18 +370,18 @@ impl CallError {
         if error.is_builder() {
             return Self::Unsendable;
         }
-        if let Some(Unresolved { host, why }) = cause::find(error) {
+        if let Some(Unresolved { host, why }) = error_chain::find(error) {
             let (host, why) = (host.clone(), why.clone());
             return Self::Unresolved { host, why };
         }
         let is_no_http = |error: &hyper::Error| error.is_parse() && !error.is_parse_too_large();
-        if cause::find(error).is_some_and(is_no_http) {
+        if error_chain::find(error).is_some_and(is_no_http) {
             return Self::NotHttp;
         }
         match (error.is_connect(), error.is_timeout()) {
             (true, true) => Self::ConnectTimeout,
-            (true, false) => Self::Connect(cause::of_connection(error)),
-            (false, _) => Self::Broken(cause::of_connection(error)),
+            (true, false) => Self::Connect(error_chain::of_connection(error)),
+            (false, _) => Self::Broken(error_chain::of_connection(error)),
         }
     }
 }

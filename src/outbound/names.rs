@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use crate::cause;
+use crate::error_chain;
 
 /// The system's resolver, whose failures can be told from others.
 #[derive(Debug)]
@@ -44,8 +44,8 @@ impl Resolve for Names {
                     let found: Vec<SocketAddr> = found.collect();
                     return Ok(Box::new(found.into_iter()) as Addrs);
                 }
-                Ok(Err(error)) => cause::of_look_up(&error),
-                Err(_) => cause::SILENT_NAME_SERVER.to_owned(),
+                Ok(Err(error)) => error_chain::of_look_up(&error),
+                Err(_) => error_chain::SILENT_NAME_SERVER.to_owned(),
             };
             let host = host.to_owned();
             Err(Unresolved { host, why }.into())

@@ -73,7 +73,7 @@ pub struct Case {
     pub remote: Remote,
     pub compared: Option<Compared>,
     pub rejection: Option<Rejection>,
-    pub order: Order,
+    pub command: KeyCommand,
     pub older: Option<Older>,
     pub before: Option<Result<Version, String>>,
     pub cleared: bool,
@@ -97,7 +97,7 @@ impl Case {
             remote: Remote::Unasked,
             compared: Some(Compared::outdated()),
             rejection: None,
-            order: Order::None,
+            command: KeyCommand::None,
             older: None,
             before: None,
             cleared: false,
@@ -206,7 +206,7 @@ impl Case {
     }
 
     pub fn forced(self) -> Self {
-        self.with(|case| case.order = Order::Force)
+        self.with(|case| case.command = KeyCommand::Force)
     }
 
     /// The step, in few words.
@@ -224,7 +224,7 @@ impl Case {
             older: self.older.as_ref(),
             before: self.before.as_ref(),
             cleared: self.cleared,
-            order: self.order,
+            command: self.command,
             rules: self.rules,
             verify: &self.verify,
             now: self.now,

@@ -8,7 +8,8 @@ use chrono::{DateTime, Utc};
 use super::drift::Compared;
 use crate::config::VerifyConfig;
 use crate::model::{
-    Action, AiLlmId, Intent, Missing, Observation, Order, Origin, Record, Settings, Stored, Version,
+    Action, AiLlmId, Intent, KeyCommand, Missing, Observation, Origin, Record, Settings, Stored,
+    Version,
 };
 use crate::secret::Fingerprint;
 
@@ -41,7 +42,7 @@ pub struct Facts<'a> {
     /// How a push of this pass was turned down.
     pub rejection: Option<&'a Rejection>,
     /// What somebody wants done, as long as it is not.
-    pub order: Order,
+    pub command: KeyCommand,
     /// The intervals that matter.
     pub rules: Rules,
     /// How keys are verified.

@@ -76,12 +76,12 @@ pub use self::transition::Pushed;
 
 use self::push::{known_id, push};
 
-use crate::model::{Live, Observation, Order, Stage, Stored, Version, is_over};
+use crate::model::{KeyCommand, Live, Observation, Stage, Stored, Version, is_over};
 use crate::secret::Fingerprint;
 
 /// The next step for one key.
 pub fn decide(facts: &Facts<'_>) -> Step {
-    if facts.order == Order::RollBack
+    if facts.command == KeyCommand::RollBack
         && let Some(step) = trial::back_by_hand(facts)
     {
         return step;
@@ -152,7 +152,7 @@ fn newest(facts: &Facts<'_>) -> Step {
 
 /// What keeps this version from being pushed, whatever else is the case.
 fn stands_in_the_way(facts: &Facts<'_>, version: &Version) -> Option<Rest> {
-    if facts.order == Order::Force {
+    if facts.command == KeyCommand::Force {
         return None;
     }
     if let Some(held) = &facts.record.held
@@ -192,7 +192,7 @@ fn is_to_be_written_again(facts: &Facts<'_>, version: &Version) -> bool {
 
 /// Why an unchanged key would be pushed all the same.
 fn push_is_due(facts: &Facts<'_>) -> Option<Reason> {
-    if facts.order == Order::Force {
+    if facts.command == KeyCommand::Force {
         Some(Reason::Forced)
     } else if let Some(intent) = &facts.record.intent {
         Some(Reason::of(intent))

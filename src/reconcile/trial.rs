@@ -34,14 +34,14 @@
 use super::facts::{Facts, HoldReason, Reason, Rest, Stand, Step, What};
 use super::{drift, known_id, push, repair_is_due, resync_is_due};
 use crate::model::{
-    Held, Live, Observation, Order, Origin, Record, Stage, Stored, Trial, Version, is_over,
+    Held, KeyCommand, Live, Observation, Origin, Record, Stage, Stored, Trial, Version, is_over,
 };
 use crate::secret::Fingerprint;
 
 /// Whether the provider is to be asked about a value first, or has turned it down; `None` where
 /// nothing is in the way of a push. `written` says that Flashback holds it already.
 pub(super) fn ask_first(facts: &Facts<'_>, value: &Stored, written: bool) -> Option<Step> {
-    let asked = facts.verify.before_provider && facts.order != Order::Force;
+    let asked = facts.verify.before_provider && facts.command != KeyCommand::Force;
     if !asked || written || facts.cleared || goes_back_in(facts, value) {
         return None;
     }

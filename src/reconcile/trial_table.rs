@@ -92,7 +92,7 @@ impl Case {
     }
 
     fn by_hand(self) -> Self {
-        self.with(|case| case.order = Order::RollBack)
+        self.with(|case| case.command = KeyCommand::RollBack)
     }
 
     fn at(self, second: i64) -> Self {

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use super::Runtime;
 use crate::engine::{ManagedKey, Next};
-use crate::model::{KeyId, Order};
+use crate::model::{KeyCommand, KeyId};
 use crate::scheduler::{Looked, Looker, is_served, pace};
 
 /// When a look is tried again that found somebody else at the key.
@@ -82,7 +82,7 @@ impl Looker for RuntimeHandle {
         }
         let look = runtime
             .engine
-            .look(managed, &mut guard, Order::None, planned)
+            .look(managed, &mut guard, KeyCommand::None, planned)
             .await;
         let next = match look.next {
             Next::OnSchedule => planned,

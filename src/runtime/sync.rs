@@ -7,7 +7,7 @@ use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 
 use super::Runtime;
 use crate::engine::report::KeyReport;
-use crate::model::{KeyId, Order};
+use crate::model::{KeyCommand, KeyId};
 use crate::state::StateError;
 use crate::telemetry::panics::{Task, within};
 
@@ -25,14 +25,14 @@ impl Runtime {
     pub async fn sync(
         &self,
         keys: &[KeyId],
-        order: Order,
+        command: KeyCommand,
         each: &(dyn Fn(&KeyReport) + Sync),
     ) -> Vec<KeyReport> {
         let settle = async |key: KeyId| {
             let config = &self.config.keys[&key];
             let report = match self.managed_keys.get(&key) {
                 Some(managed) => {
-                    let settle = self.engine.settle(managed, order);
+                    let settle = self.engine.settle(managed, command);
                     AssertUnwindSafe(within(Task::Look, Some(key.clone()), settle))
                         .catch_unwind()
                         .await

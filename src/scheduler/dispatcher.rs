@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::cron::CronTrigger;
 use super::event::Event;
 use super::key::{Again, Key, Place, QueueId, Queues};
-use super::ring::Ring;
+use super::wheel::IntervalWheel;
 use super::{First, Looked, Looker, Pulse, Scheduled};
 use crate::config::{Check, CronLine};
 use crate::failpoint;
@@ -52,7 +52,7 @@ pub struct Dispatcher {
     epoch: u32,
     keys: HashMap<KeyId, Box<Key>>,
     queues: Queues,
-    rings: BTreeMap<Duration, Ring>,
+    wheels: BTreeMap<Duration, IntervalWheel>,
     cron: Option<CronTrigger>,
     later: BinaryHeap<Reverse<(Instant, KeyId)>>,
 }
@@ -77,7 +77,7 @@ impl Dispatcher {
             epoch: 0,
             keys: HashMap::new(),
             queues: Queues::default(),
-            rings: BTreeMap::new(),
+            wheels: BTreeMap::new(),
             cron: None,
             later: BinaryHeap::new(),
         }
@@ -88,7 +88,7 @@ impl Dispatcher {
     fn begin_again(&mut self) {
         let old = std::mem::take(&mut self.keys);
         let queues = std::mem::take(&mut self.queues);
-        self.rings.clear();
+        self.wheels.clear();
         self.cron = None;
         self.later.clear();
         self.coming.get_or_insert_with(|| {

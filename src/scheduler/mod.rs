@@ -1,7 +1,7 @@
 //! Schedules become wake-ups.
 //!
 //! A wake-up says *look* and nothing else, so one that is lost or doubled costs nothing. Keys on
-//! an interval sit on a [`ring`] that spreads them over it; cron lines are triggered by
+//! an interval sit on a [`wheel`] that spreads them over it; cron lines are triggered by
 //! [`cron`]; what failed comes back after its wait. All of them meet in one dispatcher, which
 //! never runs two looks at one key, keeps a source from filling the process with waiting looks,
 //! and survives a look that panics.
@@ -10,9 +10,9 @@ mod cron;
 mod dispatcher;
 mod event;
 mod key;
-mod ring;
 #[cfg(test)]
 mod tests;
+mod wheel;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

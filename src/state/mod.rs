@@ -28,8 +28,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::StateConfig;
 use crate::model::{
-    AiLlmId, DaemonReport, Daemons, Edit, HistoryRow, KeyId, LookNote, Notified, Order, Record,
-    Verifier, WorkspaceId,
+    AiLlmId, DaemonReport, Daemons, Edit, HistoryRow, KeyCommand, KeyId, LookNote, Notified,
+    Record, Verifier, WorkspaceId,
 };
 use crate::secret::Fingerprinter;
 use crate::words;
@@ -265,16 +265,16 @@ pub enum Request {
 
 impl Request {
     /// Which keys it is about, all of them where there are none, and what is wanted of them.
-    pub fn parts(&self) -> (Vec<KeyId>, Order) {
+    pub fn parts(&self) -> (Vec<KeyId>, KeyCommand) {
         match self {
             Self::Sync {
                 keys, force: false, ..
-            } => (keys.clone(), Order::None),
+            } => (keys.clone(), KeyCommand::None),
             Self::Sync {
                 keys, force: true, ..
-            } => (keys.clone(), Order::Force),
-            Self::Rollback { key } => (vec![key.clone()], Order::RollBack),
-            Self::Plan { keys } | Self::Status { keys } => (keys.clone(), Order::None),
+            } => (keys.clone(), KeyCommand::Force),
+            Self::Rollback { key } => (vec![key.clone()], KeyCommand::RollBack),
+            Self::Plan { keys } | Self::Status { keys } => (keys.clone(), KeyCommand::None),
         }
     }
 

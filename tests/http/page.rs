@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use chrono::{TimeDelta, Utc};
 use flashback_rotator::engine::report::{KeyReport, Standing, State};
 use flashback_rotator::http::page::{Key, Overview, Replica, Service};
-use flashback_rotator::model::strip::SLOTS;
+use flashback_rotator::model::timeline::SLOTS;
 use flashback_rotator::model::{
     Action, HistoryRow, KeyId, Mark, Outage, Outcome, ServiceHealth, ServiceStatus, SourceId,
     Version,
@@ -49,7 +49,7 @@ fn key(id: &str, state: State) -> Key {
         path: format!("llm/{id}"),
         seen: Some("3".to_owned()),
         held: None,
-        strip: [Some(Mark::InSync); SLOTS],
+        timeline: [Some(Mark::InSync); SLOTS],
     }
 }
 
@@ -136,7 +136,7 @@ pub fn overview(keys: Vec<Key>) -> Overview {
 impl Page {
     async fn with(keys: Vec<Key>) -> Self {
         let page = Self::start().await;
-        *page.eyes.keys.lock().expect("keys") = keys;
+        *page.status_source.keys.lock().expect("keys") = keys;
         page
     }
 
@@ -228,7 +228,7 @@ async fn where_there_is_nothing_it_says_so() {
     let page = Page::start().await;
     let said = text(&page.html("").await);
     assert!(said.contains("No keys are configured."), "{said}");
-    page.eyes.state_away.store(true, Ordering::Relaxed);
+    page.status_source.state_away.store(true, Ordering::Relaxed);
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     let (status, html) = page.get("/").await;
     assert_eq!(status, 503);
@@ -410,7 +410,7 @@ async fn however_many_look_the_state_is_asked_once() {
     let looks = (0..50).map(|_| page.html(""));
     let shown = futures_util::future::join_all(looks).await;
     assert!(shown.iter().all(|html| html.contains("Name of a")));
-    let asked = page.eyes.asked.load(Ordering::Relaxed);
+    let asked = page.status_source.asked.load(Ordering::Relaxed);
     // A second after the first answer it is asked again; on a loaded machine fifty may take longer.
     assert!(asked <= 10, "asked {asked} times");
     page.end().await;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use flashback_rotator::flashback::sandbox::{Options, Sandbox, sha256_hex};
-use flashback_rotator::model::{Mark, Record, Strip};
+use flashback_rotator::model::{Mark, Record, Timeline};
 use flashback_rotator::state::StateStore as _;
 use flashback_rotator::state::sqlite::Sqlite;
 use serde_json::{Value, json};
@@ -206,7 +206,7 @@ fn age(record: &mut Record) {
     let now = Utc::now();
     let half_hours = |count: i64| now - TimeDelta::minutes(30 * count);
     let number = record.key.as_str().len() as i64;
-    let mut strip = Strip::default();
+    let mut timeline = Timeline::default();
     let (mut checked, mut next): (Option<DateTime<Utc>>, _) = (None, None);
     for ago in (1..48).rev() {
         // A maintenance window: the process was down.
@@ -221,10 +221,10 @@ fn age(record: &mut Record) {
             _ => Mark::InSync,
         };
         let at = half_hours(ago);
-        strip.look(checked, next, at, mark);
+        timeline.look(checked, next, at, mark);
         (checked, next) = (Some(at), Some(at + TimeDelta::minutes(30)));
     }
-    record.look.strip = strip;
+    record.look.timeline = timeline;
     (record.look.checked_at, record.look.next_at) = (checked, next);
     if let Some(live) = &mut record.live {
         live.pushed_at = now - TimeDelta::minutes(37 * number);

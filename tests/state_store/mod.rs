@@ -20,7 +20,7 @@ use flashback_rotator::document::FieldMap;
 use flashback_rotator::model::{
     Action, AiLlmId, AiType, Appearance, Edits, FencingToken, Held, HistoryRow, Intent, KeyId,
     Live, LookNote, Mark, Origin, Outcome, Problem, ProblemKind, Record, Refusal, ReplicaId,
-    Settings, Shown, SourceId, Stage, Stored, Strip, Target, Told, Trial, Verifier, Version,
+    Settings, Shown, SourceId, Stage, Stored, Target, Timeline, Told, Trial, Verifier, Version,
     WorkspaceId,
 };
 use flashback_rotator::secret::{Fingerprint, Fingerprinter};
@@ -177,16 +177,16 @@ fn note(second: i64, problem: Option<&str>) -> LookNote {
             kind: ProblemKind::Source,
             error: error.to_owned(),
         }),
-        strip: strip(second),
+        timeline: timeline(second),
     }
 }
 
-fn strip(second: i64) -> Strip {
-    let mut strip = Strip::default();
+fn timeline(second: i64) -> Timeline {
+    let mut timeline = Timeline::default();
     let before = at(second - 7_200);
-    strip.look(None, None, before, Mark::InSync);
-    strip.look(Some(before), Some(before), at(second), Mark::Failing);
-    strip
+    timeline.look(None, None, before, Mark::InSync);
+    timeline.look(Some(before), Some(before), at(second), Mark::Failing);
+    timeline
 }
 
 fn origin(name: &str) -> Origin {

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::beside::{self, Basis, Beside};
-use super::{End, desk, fail, wrong};
+use super::{End, fail, setup, wrong};
 use crate::config::{self, Config};
 use crate::engine::report::KeyReport;
 use crate::model::{Daemons, KeyId};
@@ -73,7 +73,7 @@ async fn status(path: Option<&Path>, args: &Args) -> Result<End, End> {
     };
     if args.json {
         let document = serde_json::to_string(&status);
-        desk::print(document.map_err(|error| fail(error.to_string()))?);
+        setup::print(document.map_err(|error| fail(error.to_string()))?);
     } else {
         let history = match (&key, &store) {
             (Some(key), Some(store)) => store
@@ -87,8 +87,8 @@ async fn status(path: Option<&Path>, args: &Args) -> Result<End, End> {
             None => screen::screen(&status),
         };
         match args.watch && std::io::stdout().is_terminal() {
-            true => desk::print(format_args!("{CLEAR}{shown}")),
-            false => desk::print(shown),
+            true => setup::print(format_args!("{CLEAR}{shown}")),
+            false => setup::print(shown),
         }
     }
     Ok(match status.is_well() {
@@ -142,7 +142,7 @@ fn the_key(status: &mut Status, basis: &Basis, name: &str) -> Result<KeyId, End>
     status.keys.retain(|row| row.key == key);
     match (status.keys.is_empty(), basis) {
         (false, _) => Ok(key),
-        (true, Basis::Config(config)) => Err(wrong(desk::unknown_key(config, name))),
+        (true, Basis::Config(config)) => Err(wrong(setup::unknown_key(config, name))),
         (true, Basis::Daemon(_)) => Err(wrong(format!("the daemon has no key `{name}`"))),
     }
 }

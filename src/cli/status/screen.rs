@@ -5,8 +5,8 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 use crate::cli::table::{self, Table};
 use crate::engine::report::{self, KeyReport};
+use crate::humanize::duration;
 use crate::model::{ServiceHealth, ServiceStatus};
-use crate::span::span;
 use crate::status::{Configuration, Daemon, DaemonStatus, Replica, Service, Status};
 use crate::terminal::wrapped;
 
@@ -56,7 +56,7 @@ pub fn head(status: &Status) -> String {
 
 fn daemon(daemon: &Daemon, now: DateTime<Utc>) -> String {
     let since = |words: &str| match daemon.since {
-        Some(at) => format!("{words} since {} ({})", moment(at), span(now - at)),
+        Some(at) => format!("{words} since {} ({})", moment(at), duration(now - at)),
         None => words.to_owned(),
     };
     let running = daemon
@@ -91,7 +91,7 @@ fn particulars(one: &Replica, now: DateTime<Utc>) -> String {
     if let Some(seen) = one.last_seen_at.filter(|_| one.silent) {
         text.push_str(&format!(
             "; it has not written to the state for {}",
-            span(now - seen)
+            duration(now - seen)
         ));
     }
     text
@@ -103,7 +103,7 @@ fn configuration(configuration: &Configuration, now: DateTime<Utc>) -> String {
         text.push_str(&format!(
             " has been broken since {} ({})",
             moment(at),
-            span(now - at)
+            duration(now - at)
         ));
     } else if configuration.error.is_some() {
         text.push_str(" is broken");
@@ -213,7 +213,7 @@ pub fn keys(rows: &[KeyReport], now: DateTime<Utc>, daemon: bool) -> String {
 /// When the next check is, or by how much it is late.
 pub fn next(at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> String {
     match at {
-        Some(at) if at + LATE < now => format!("{} late", span(now - at)),
+        Some(at) if at + LATE < now => format!("{} late", duration(now - at)),
         Some(at) => table::ahead(at, now),
         None => table::nothing(),
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Found;
-use crate::daemon::eyes::DaemonEyes;
+use crate::daemon::status_source::DaemonStatusSource;
 use crate::engine::report::State;
 use crate::engine::{ManagedKey, Seen};
 use crate::model::{KeyId, Outage, ProblemKind, ServiceStatus, SourceId};
@@ -60,7 +60,7 @@ impl Conditions {
     pub fn look<'a>(
         &mut self,
         runtime: &'a Runtime,
-        eyes: &'a DaemonEyes,
+        status_source: &'a DaemonStatusSource,
         ours: &'a BTreeSet<KeyId>,
         now: DateTime<Utc>,
     ) -> impl Iterator<Item = Found> + use<'a> {
@@ -72,7 +72,7 @@ impl Conditions {
             (Subject::State, state_fails.then_some(Event::StateFailing)),
             (
                 Subject::Configuration,
-                eyes.is_refused().then_some(Event::ConfigRejected),
+                status_source.is_refused().then_some(Event::ConfigRejected),
             ),
         ];
         let sources = runtime.sources.keys().filter_map(move |id| {

@@ -25,7 +25,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::eyes::DaemonEyes;
+use super::status_source::DaemonStatusSource;
 use crate::model::{Change, KeyId, Notified, ReceiverId};
 use crate::notify::{Event, Subject};
 use crate::runtime::{Runtime, RuntimeHandle};
@@ -43,7 +43,7 @@ const SAVE_AGAIN: Duration = Duration::from_secs(5);
 /// Tells receivers what they are to know.
 pub struct Notifier {
     runtime: Arc<RuntimeHandle>,
-    eyes: Arc<DaemonEyes>,
+    status_source: Arc<DaemonStatusSource>,
     changes: broadcast::Receiver<Arc<Change>>,
     /// Cancelled when what waits is to be sent, and nothing more is to come.
     leave: CancellationToken,
@@ -72,14 +72,14 @@ impl Notifier {
     /// Over the fleet of the moment, from whose keys it hears from now on. It ends when `leave` is cancelled and nothing waits.
     pub fn new(
         runtime: Arc<RuntimeHandle>,
-        eyes: Arc<DaemonEyes>,
+        status_source: Arc<DaemonStatusSource>,
         leave: CancellationToken,
     ) -> Self {
         Self {
             changes: runtime.load().engine.changes.listen(),
             conditions: Conditions::default(),
             runtime,
-            eyes,
+            status_source,
             leave,
             outboxes: BTreeMap::new(),
             ours: BTreeSet::new(),
@@ -139,7 +139,9 @@ impl Notifier {
         self.see_to_keys(&runtime, work);
         let now = Utc::now();
         let known: BTreeSet<Subject> = self.outboxes.values().flat_map(known).collect();
-        let found = self.conditions.look(&runtime, &self.eyes, &self.ours, now);
+        let found = self
+            .conditions
+            .look(&runtime, &self.status_source, &self.ours, now);
         // That something is well is news only where something else was known.
         for (subject, found) in found.filter(|(it, found)| found.is_some() || known.contains(it)) {
             for (id, outbox) in self.outboxes.iter_mut().filter(|(_, outbox)| outbox.loaded) {

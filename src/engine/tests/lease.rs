@@ -279,7 +279,7 @@ async fn a_marked_key_is_written_once_more_when_it_is_due() {
         let mut guard = replica.bench.managed.guard().await;
         let (engine, managed) = (&replica.bench.engine, &replica.bench.managed);
         engine
-            .look(managed, &mut guard, Order::None, Some(planned))
+            .look(managed, &mut guard, KeyCommand::None, Some(planned))
             .await
     };
     let mark = |number, due_in| {

@@ -5,9 +5,9 @@ use maud::{Markup, html};
 
 use super::layout::{icon, moment};
 use super::query::{ORDER, Query};
-use super::{Key, Overview, strip};
+use super::{Key, Overview, timeline};
 use crate::engine::report::{Standing, State};
-use crate::span::{ago, ahead, span};
+use crate::humanize::{ago, ahead, duration};
 
 /// Keys on one page.
 const PAGE: usize = 100;
@@ -80,7 +80,7 @@ pub fn section(overview: &Overview, query: &Query) -> Markup {
                     }
                 }
                 @if pages > 1 { (paging(query, page, pages, found.len())) }
-                (strip::legend())
+                (timeline::legend())
             }
         }
     }
@@ -147,7 +147,7 @@ fn group(key: &Key, now: DateTime<Utc>) -> Markup {
                 td.state role="cell" { (badge(state)) }
                 td role="cell" data-label=(COLUMNS[2]) { (version(key)) }
                 (times(row.standing.as_ref(), state, now))
-                td.day role="cell" { (strip::picture(&key.strip, now)) }
+                td.day role="cell" { (timeline::picture(&key.timeline, now)) }
             }
             @if let Some(error) = problem(key) {
                 tr.problem role="row" {
@@ -194,7 +194,7 @@ fn times(standing: Option<&Standing>, state: State, now: DateTime<Utc>) -> Marku
             @match next {
                 _ if state == State::Disabled => span.none { "switched off" },
                 Some(at) if at + OVERDUE < now => {
-                    span.late { (moment(at, &format!("{} late", span(now - at)))) }
+                    span.late { (moment(at, &format!("{} late", duration(now - at)))) }
                 }
                 Some(at) => (moment(at, &ahead(at, now))),
                 None => span.none { "not planned yet" },

@@ -6,8 +6,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::query::{ORDER, Query};
 use super::{BUILD, Overview, SCRIPT, STYLE, events, keys, services};
 use crate::engine::report::State;
+use crate::humanize::duration;
 use crate::model::ServiceStatus;
-use crate::span::span;
 
 /// How often the browser loads the page anew where scripts are off, in seconds. Reading on is more
 /// important then than the last seconds.
@@ -44,7 +44,7 @@ pub fn page(overview: &Overview, query: &Query) -> Markup {
         (keys::section(overview, query))
         (events::section(&overview.events))
     };
-    let up = html! { " · up " (span(overview.at - overview.started_at)) };
+    let up = html! { " · up " (duration(overview.at - overview.started_at)) };
     document(&verdict, query, &up, overview.at, &body)
 }
 

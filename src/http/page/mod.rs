@@ -10,7 +10,7 @@ mod keys;
 mod layout;
 mod query;
 mod services;
-mod strip;
+mod timeline;
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -31,9 +31,9 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-use super::{ANSWER_TIME, Eyes};
+use super::{ANSWER_TIME, StatusSource};
 use crate::engine::report::KeyReport;
-use crate::model::strip::SLOTS;
+use crate::model::timeline::SLOTS;
 use crate::model::{HistoryRow, Mark, Outage, ServiceHealth};
 use crate::words::is_invisible;
 
@@ -117,24 +117,24 @@ pub struct Key {
     /// Why that version is held, if it is.
     pub held: Option<String>,
     /// Its last day, half an hour each.
-    pub strip: [Option<Mark>; SLOTS],
+    pub timeline: [Option<Mark>; SLOTS],
 }
 
 /// Answers `/`.
-pub(super) fn route(eyes: Arc<dyn Eyes>) -> Router {
-    let desk = Arc::new(Desk {
-        eyes,
+pub(super) fn route(status_source: Arc<dyn StatusSource>) -> Router {
+    let state = Arc::new(PageState {
+        status_source,
         last: Mutex::default(),
     });
-    Router::new().route("/", get(page)).with_state(desk)
+    Router::new().route("/", get(page)).with_state(state)
 }
 
-struct Desk {
-    eyes: Arc<dyn Eyes>,
+struct PageState {
+    status_source: Arc<dyn StatusSource>,
     last: Mutex<Option<(Instant, Arc<Overview>)>>,
 }
 
-impl Desk {
+impl PageState {
     /// One at a time: those who wait get what the first one finds out.
     async fn overview(&self) -> Result<Arc<Overview>, String> {
         let mut last = self.last.lock().await;
@@ -143,15 +143,15 @@ impl Desk {
         {
             return Ok(Arc::clone(overview));
         }
-        let overview = Arc::new(self.eyes.overview().await?);
+        let overview = Arc::new(self.status_source.overview().await?);
         *last = Some((Instant::now(), Arc::clone(&overview)));
         Ok(overview)
     }
 }
 
-async fn page(State(desk): State<Arc<Desk>>, RawQuery(query): RawQuery) -> Response {
+async fn page(State(state): State<Arc<PageState>>, RawQuery(query): RawQuery) -> Response {
     let query = Query::parse(query.as_deref().unwrap_or_default());
-    let found = timeout(ANSWER_TIME, desk.overview()).await;
+    let found = timeout(ANSWER_TIME, state.overview()).await;
     let (status, document) = match found {
         Ok(Ok(overview)) => (StatusCode::OK, layout::page(&overview, &query)),
         Ok(Err(reason)) => unavailable(&query, &reason),

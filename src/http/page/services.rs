@@ -6,8 +6,8 @@ use maud::{Markup, html};
 use super::layout::{icon, moment, plural};
 use super::{Replica, Service};
 use crate::engine::report::State;
+use crate::humanize::{ago, duration};
 use crate::model::{Outage, ServiceStatus};
-use crate::span::{ago, span};
 
 /// The section.
 pub fn section(services: &[Service], now: DateTime<Utc>) -> Markup {
@@ -78,7 +78,7 @@ fn outage(service: &Service, now: DateTime<Utc>) -> Markup {
         (Some(since), Some(error), _) => html! {
             @let exact = since.to_rfc3339_opts(SecondsFormat::Secs, true);
             p.outage {
-                "No answer for " time datetime=(exact) title=(exact) { (span(now - since)) }
+                "No answer for " time datetime=(exact) title=(exact) { (duration(now - since)) }
                 ": " bdi { (error) }
             }
         },
@@ -92,7 +92,7 @@ fn outage(service: &Service, now: DateTime<Utc>) -> Markup {
             }),
         ) => html! {
             p.outage.over {
-                "Was away for " (span(*until - *since)) " until "
+                "Was away for " (duration(*until - *since)) " until "
                 (moment(*until, &ago(*until, now))) ": " bdi { (error) }
             }
         },

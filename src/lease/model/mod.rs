@@ -32,8 +32,8 @@ use super::held::HeldLeases;
 use crate::config::VerifyConfig;
 use crate::document::FieldMap;
 use crate::model::{
-    Action, AiLlmId, AiType, Appearance, Intent, KeyId, Lease, Listed, Observation, Order, Origin,
-    Record, ReplicaId, Settings, SourceId, Stored, Target, Version, WorkspaceId,
+    Action, AiLlmId, AiType, Appearance, Intent, KeyCommand, KeyId, Lease, Listed, Observation,
+    Origin, Record, ReplicaId, Settings, SourceId, Stored, Target, Version, WorkspaceId,
 };
 use crate::reconcile::{Pushed, Rejection, Rules, What};
 use crate::secret::{Fingerprint, Fingerprinter};

@@ -211,7 +211,7 @@ impl World {
             compared: Some(&Compared::outdated()),
             may_create: true,
             rejection: look.rejection.as_ref(),
-            order: Order::None,
+            command: KeyCommand::None,
             rules: RULES,
             verify: &VERIFY,
             now: self.now,

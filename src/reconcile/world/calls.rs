@@ -7,7 +7,7 @@ impl World {
     pub(super) fn push(
         &mut self,
         light: &mut Light,
-        order: &mut Order,
+        command: &mut KeyCommand,
         (action, id, reason, what): (Action, Option<AiLlmId>, Reason, What),
         fault: Fault,
     ) -> Option<End> {
@@ -31,7 +31,7 @@ impl World {
             },
             _ => panic!("a push without a value"),
         };
-        self.nothing_held_is_pushed(&value, *order);
+        self.nothing_held_is_pushed(&value, *command);
         let before = self.record.clone();
         let intent = Intent {
             version: value.version.clone(),
@@ -61,7 +61,7 @@ impl World {
         }
         match answer {
             Ok(id) => {
-                *order = Order::None;
+                *command = KeyCommand::None;
                 light.rejection = None;
                 let compared = light.compared.replace(Compared::outdated());
                 let shown = compared.and_then(|compared| compared.shown());
@@ -92,7 +92,7 @@ impl World {
         None
     }
 
-    pub(super) fn nothing_held_is_pushed(&self, value: &Stored, order: Order) {
+    pub(super) fn nothing_held_is_pushed(&self, value: &Stored, command: KeyCommand) {
         let Some(held) = &self.record.held else {
             return;
         };
@@ -100,7 +100,7 @@ impl World {
         // Somebody has pushed it by force, and it was live when it was held.
         let forced = held.instead.as_ref() == Some(value);
         assert!(
-            order == Order::Force
+            command == KeyCommand::Force
                 || !held.is(&value.version, &value.origin)
                 || there.as_ref() == Some(value)
                 || forced,

@@ -111,7 +111,7 @@ proptest! {
             true => Happening::DeleteConfiguration,
             false => Happening::EditConfiguration { name, endpoint },
         });
-        world.look(&[], dies_after, Order::None);
+        world.look(&[], dies_after, KeyCommand::None);
         world.watch(6);
         prop_assert_eq!(world.live_value(), before);
         prop_assert_eq!(&world.configurations[0].settings, &world.settings);

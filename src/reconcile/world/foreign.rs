@@ -57,8 +57,8 @@ proptest! {
         for _ in 0..times {
             world.happen(Happening::Overwrite { value });
         }
-        world.look(&[], dies_after, Order::None);
-        world.look(&[], None, Order::None);
+        world.look(&[], dies_after, KeyCommand::None);
+        world.look(&[], None, KeyCommand::None);
         prop_assert_eq!(world.live_value(), before);
         prop_assert!(world.pushes <= pushes + 2, "{} pushes", world.pushes - pushes);
         // Credentials that are written again have to be verified again.
@@ -82,10 +82,10 @@ proptest! {
             world.happen(Happening::Rotate { value: 2 });
             world.happen(Happening::Restore { value: 2 });
         }
-        world.look(&[], dies_after, Order::None);
+        world.look(&[], dies_after, KeyCommand::None);
         let end = world.watch(6);
         prop_assert!(matches!(end, End::Rested(Rest::Refused { .. })), "{end:?}");
-        world.look(&[], None, Order::Force);
+        world.look(&[], None, KeyCommand::Force);
         world.now += TimeDelta::hours(25);
         world.watch(6);
         prop_assert_eq!(world.pushes, pushes);
@@ -105,11 +105,11 @@ proptest! {
 #[test]
 fn more_updates_than_own_writes_are_somebodys() {
     let mut world = settled(Vec::new(), 1);
-    world.look(&[], None, Order::None);
+    world.look(&[], None, KeyCommand::None);
     let (before, pushes) = (world.live_value(), world.pushes);
     world.configurations[0].value = 99;
     world.tells("me", true);
-    world.look(&[], None, Order::None);
+    world.look(&[], None, KeyCommand::None);
     assert_eq!((world.live_value(), world.pushes), (before, pushes + 1));
     world.watch(3);
     world.is_at_rest();

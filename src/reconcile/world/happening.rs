@@ -54,7 +54,7 @@ pub(super) enum Happening {
     Look {
         faults: Vec<Fault>,
         dies_after: Option<usize>,
-        order: Order,
+        command: KeyCommand,
     },
 }
 
@@ -120,9 +120,9 @@ impl World {
             Happening::Look {
                 faults,
                 dies_after,
-                order,
+                command,
             } => {
-                let _ = self.look(&faults, dies_after, order);
+                let _ = self.look(&faults, dies_after, command);
             }
         }
     }

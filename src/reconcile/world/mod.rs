@@ -131,7 +131,12 @@ impl World {
 
     /// One pass, as the engine makes it: each change of the record is durable when its step is
     /// over, and everything else is lost with the process.
-    fn look(&mut self, faults: &[Fault], dies_after: Option<usize>, mut order: Order) -> End {
+    fn look(
+        &mut self,
+        faults: &[Fault],
+        dies_after: Option<usize>,
+        mut command: KeyCommand,
+    ) -> End {
         self.hear();
         let mut faults = faults.iter().copied();
         let observation = match self.current {
@@ -165,13 +170,13 @@ impl World {
                 compared: light.compared.as_ref(),
                 may_create: true,
                 rejection: light.rejection.as_ref(),
-                order,
+                command,
                 rules: self.rules,
                 verify: &self.verify,
                 now: self.now,
             });
             let fault = || faults.next().unwrap_or(Fault::Fine);
-            if let Some(end) = self.carry_out(step, &mut light, &mut order, fault) {
+            if let Some(end) = self.carry_out(step, &mut light, &mut command, fault) {
                 return end;
             }
         }
@@ -182,7 +187,7 @@ impl World {
         &mut self,
         step: Step,
         light: &mut Light,
-        order: &mut Order,
+        command: &mut KeyCommand,
         mut fault: impl FnMut() -> Fault,
     ) -> Option<End> {
         let now = self.now;
@@ -226,7 +231,7 @@ impl World {
             Step::Validate(id) => self.validate(&id, fault()),
             Step::Note(version) => self.record = self.record.noted(&version, &self.origin),
             Step::Refuse { version, error } => {
-                *order = Order::None;
+                *command = KeyCommand::None;
                 let (origin, settings) = (self.origin.clone(), self.settings.clone());
                 let rules = &self.rules;
                 self.record = self
@@ -236,7 +241,7 @@ impl World {
             Step::Lease { version, reason } => {
                 light.rejection = None;
                 if reason == HoldReason::ByHand {
-                    *order = Order::None;
+                    *command = KeyCommand::None;
                 }
                 let origin = self.origin.clone();
                 self.record = self.record.holding(version, origin, &reason, now);
@@ -244,7 +249,7 @@ impl World {
             Step::TurnBack { to, from, reason } => {
                 light.rejection = None;
                 if reason == HoldReason::ByHand {
-                    *order = Order::None;
+                    *command = KeyCommand::None;
                 }
                 let origin = self.origin.clone();
                 self.record = self.record.turning_back(to, from, origin, &reason, now);
@@ -267,7 +272,7 @@ impl World {
                 id,
                 reason,
                 what,
-            } => return self.push(light, order, (action, id, reason, what), fault()),
+            } => return self.push(light, command, (action, id, reason, what), fault()),
         }
         None
     }

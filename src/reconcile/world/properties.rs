@@ -14,16 +14,20 @@ fn fault() -> impl Strategy<Value = Fault> {
 }
 
 pub(super) fn happening() -> impl Strategy<Value = Happening> {
-    let order = prop_oneof![
-        12 => Just(Order::None),
-        1 => Just(Order::Force),
-        1 => Just(Order::RollBack),
+    let command = prop_oneof![
+        12 => Just(KeyCommand::None),
+        1 => Just(KeyCommand::Force),
+        1 => Just(KeyCommand::RollBack),
     ];
     let faults = prop_oneof![
         2 => Just(Vec::new()),
         1 => prop::collection::vec(fault(), 0..7),
     ];
-    let look = (faults, prop::option::weighted(0.3, 0..LONGEST_PASS), order);
+    let look = (
+        faults,
+        prop::option::weighted(0.3, 0..LONGEST_PASS),
+        command,
+    );
     prop_oneof![
         4 => (0..6_u8).prop_map(|value| Happening::Rotate { value }),
         2 => (0..8_usize).prop_map(|to| Happening::RollBack { to }),
@@ -40,7 +44,7 @@ pub(super) fn happening() -> impl Strategy<Value = Happening> {
         3 => (0..90_u32).prop_map(|seconds| Happening::Wait { seconds }),
         1 => (0..120_000_u32).prop_map(|seconds| Happening::Wait { seconds }),
         1 => Just(Happening::Start),
-        10 => look.prop_map(|(faults, dies_after, order)| Happening::Look { faults, dies_after, order }),
+        10 => look.prop_map(|(faults, dies_after, command)| Happening::Look { faults, dies_after, command }),
     ]
 }
 
@@ -73,10 +77,10 @@ impl World {
     /// Looks every ten seconds, without faults, for so many minutes.
     pub(super) fn watch(&mut self, minutes: usize) -> End {
         for _ in 0..minutes * 6 {
-            let _ = self.look(&[], None, Order::None);
+            let _ = self.look(&[], None, KeyCommand::None);
             self.now += TimeDelta::seconds(10);
         }
-        self.look(&[], None, Order::None)
+        self.look(&[], None, KeyCommand::None)
     }
 
     pub(super) fn live_value(&self) -> u8 {
@@ -164,14 +168,14 @@ proptest! {
 fn what_is_held_by_hand_is_no_way_back() {
     let mut world = World::new(BOTH);
     world.happen(Happening::Rotate { value: 2 });
-    world.look(&[], None, Order::None);
+    world.look(&[], None, KeyCommand::None);
     world.happen(Happening::Revoke { value: 1 });
     world.happen(Happening::Rotate { value: 1 });
-    world.look(&[], None, Order::None);
+    world.look(&[], None, KeyCommand::None);
     let live = world.live_value();
     world.happen(Happening::RollBack { to: 1 });
     world.happen(Happening::Wait { seconds: 60 });
-    world.look(&[], None, Order::RollBack);
+    world.look(&[], None, KeyCommand::RollBack);
     let end = world.watch(5);
     assert!(matches!(end, End::Rested(Rest::Unproven(_))), "{end:?}");
     assert_eq!(world.live_value(), live);
@@ -203,7 +207,7 @@ proptest! {
         let mut bad_since = None;
         for second in 0..180 {
             // The process dies at each look, until it has got further than that.
-            let end = world.look(&[], dies_after.filter(|_| second % 2 == 0), Order::None);
+            let end = world.look(&[], dies_after.filter(|_| second % 2 == 0), KeyCommand::None);
             if world.works(world.live_value()) {
                 bad_since = None;
             } else {
@@ -246,7 +250,7 @@ proptest! {
         prop_assume!(!world.configurations.is_empty() && world.record.live.is_some());
         let before = world.live_value();
         world.happen(Happening::LateWrite { value: late_write });
-        let end = world.look(&[], None, Order::None);
+        let end = world.look(&[], None, KeyCommand::None);
         prop_assert_eq!(world.live_value(), before, "{:?} {:?}", end, world.record);
         world.watch(1);
         prop_assert_eq!(world.live_value(), before);
@@ -275,11 +279,11 @@ proptest! {
                 _ => Fault::Fine,
             };
             let dies_after = dies_after.filter(|_| second % 2 == 1);
-            world.look(&[fault], dies_after, Order::None);
+            world.look(&[fault], dies_after, KeyCommand::None);
             world.now += TimeDelta::seconds(1);
         }
         prop_assert_eq!(world.pushes, pushes);
-        let end = world.look(&[], None, Order::None);
+        let end = world.look(&[], None, KeyCommand::None);
         prop_assert!(matches!(end, End::Rested(Rest::Held(_))), "{end:?}");
         world.is_at_rest();
     }
@@ -326,14 +330,14 @@ proptest! {
         if !works {
             world.happen(Happening::Revoke { value: good });
         }
-        world.look(&[], dies_after, Order::RollBack);
-        world.look(&[], None, Order::RollBack);
+        world.look(&[], dies_after, KeyCommand::RollBack);
+        world.look(&[], None, KeyCommand::RollBack);
         world.watch(60);
         prop_assert_eq!(world.live_value(), before);
         world.now += TimeDelta::hours(25);
         world.watch(5);
         prop_assert_eq!(world.live_value(), before);
-        world.look(&[], None, Order::Force);
+        world.look(&[], None, KeyCommand::Force);
         world.watch(3);
         prop_assert_eq!(world.live_value(), world.newest_value());
     }

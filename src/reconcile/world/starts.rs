@@ -13,7 +13,7 @@ fn refused(happenings: Vec<Happening>) -> World {
     let mut world = settled(happenings, 1);
     world.happen(Happening::Rotate { value: 2 });
     world.happen(Happening::Restore { value: 2 });
-    let end = world.look(&REFUSED, None, Order::None);
+    let end = world.look(&REFUSED, None, KeyCommand::None);
     assert!(matches!(end, End::Rested(Rest::Refused { .. })), "{end:?}");
     world
 }
@@ -29,12 +29,12 @@ proptest! {
         let mut world = refused(happenings);
         world.happen(Happening::Wait { seconds });
         let pushes = world.pushes;
-        let end = world.look(&[], None, Order::None);
+        let end = world.look(&[], None, KeyCommand::None);
         prop_assert!(matches!(end, End::Rested(Rest::Refused { .. })), "{end:?}");
         prop_assert_eq!(world.pushes, pushes);
 
         world.happen(Happening::Start);
-        prop_assert_eq!(world.look(&[], None, Order::None), End::Rested(Rest::InSync));
+        prop_assert_eq!(world.look(&[], None, KeyCommand::None), End::Rested(Rest::InSync));
         prop_assert_eq!(world.live_value(), world.newest_value());
     }
 
@@ -51,7 +51,7 @@ proptest! {
                 break;
             }
             world.happen(Happening::Start);
-            world.look(&REFUSED, None, Order::None);
+            world.look(&REFUSED, None, KeyCommand::None);
             world.now += TimeDelta::seconds(*life);
         }
         let tries = world.refusals - before;
@@ -66,7 +66,7 @@ proptest! {
         let mut world = settled(happenings, 1);
         world.happen(Happening::Rotate { value: 2 });
         world.watch(5);
-        world.look(&[], None, Order::RollBack);
+        world.look(&[], None, KeyCommand::RollBack);
         world.watch(1);
         let live = world.live_value();
         prop_assume!(world.record.held.is_some());

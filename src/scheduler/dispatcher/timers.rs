@@ -10,7 +10,7 @@ use super::{Dispatcher, Place};
 use crate::config::{Check, CronLine};
 use crate::model::KeyId;
 use crate::scheduler::cron::{self, CronTrigger};
-use crate::scheduler::ring::Ring;
+use crate::scheduler::wheel::IntervalWheel;
 
 impl Dispatcher {
     /// Rings whose keys are the same go on turning. On another one a key's place moves, over the
@@ -24,24 +24,24 @@ impl Dispatcher {
                 wanted.entry(period).or_default().push(id.clone());
             }
         }
-        self.rings.retain(|period, _| wanted.contains_key(period));
+        self.wheels.retain(|period, _| wanted.contains_key(period));
         let mut moved = Vec::new();
         for (period, mut keys) in wanted {
             keys.sort();
-            let old = self.rings.get(&period);
-            if old.is_some_and(|ring| ring.keys() == keys) {
+            let old = self.wheels.get(&period);
+            if old.is_some_and(|wheel| wheel.keys() == keys) {
                 continue;
             }
-            let position = old.map_or(0.0, Ring::position);
+            let position = old.map_or(0.0, IntervalWheel::position);
             moved.extend(keys.iter().cloned());
-            let ring = Ring::start(
+            let wheel = IntervalWheel::start(
                 period,
                 keys,
                 position,
                 self.events.clone(),
                 &self.supervisor,
             );
-            self.rings.insert(period, ring);
+            self.wheels.insert(period, wheel);
         }
         self.settle_in(&moved);
     }
@@ -81,9 +81,9 @@ impl Dispatcher {
         let Check::Every(period) = &self.keys.get(id)?.check else {
             return None;
         };
-        let ring = self.rings.get(period)?;
-        let index = ring.keys().binary_search(id).ok()?;
-        Some(ring.until(index))
+        let wheel = self.wheels.get(period)?;
+        let index = wheel.keys().binary_search(id).ok()?;
+        Some(wheel.until(index))
     }
 
     pub(super) fn start_cron(&mut self) {

@@ -7,7 +7,7 @@ use aws_sdk_secretsmanager::config::http::HttpResponse;
 use aws_sdk_secretsmanager::error::ErrorMetadata;
 
 use super::error::{on_the_way, plain};
-use crate::cause::find;
+use crate::error_chain::find;
 use crate::outbound::CallError;
 use crate::redact;
 use crate::source::SourceError;

@@ -14,7 +14,7 @@ use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use super::batch::OPERATION as BATCH;
 use super::credentials::{clock_difference, no_credentials, why_refused};
 use crate::answerer;
-use crate::cause::find;
+use crate::error_chain::find;
 use crate::outbound::CallError;
 use crate::retry::{Class, class_of_status, parse_retry_after};
 use crate::source::SourceError;

@@ -15,9 +15,9 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::password::{self, Found};
 use super::place::Place;
 use super::tls;
-use crate::cause;
 use crate::config::{PostgresConfig, PostgresHost, SslMode};
 use crate::credential::SharedCredential;
+use crate::error_chain;
 use crate::state::StateError;
 
 /// How long a connection to one host may take to come about.
@@ -108,8 +108,8 @@ impl Connector {
             true => Vec::new(),
             false => timeout(limit, lookup_host((&*host.host, host.port)))
                 .await
-                .map_err(|_| self.unresolved(host, cause::SILENT_NAME_SERVER))?
-                .map_err(|error| self.unresolved(host, &cause::of_look_up(&error)))?
+                .map_err(|_| self.unresolved(host, error_chain::SILENT_NAME_SERVER))?
+                .map_err(|error| self.unresolved(host, &error_chain::of_look_up(&error)))?
                 .map(|address| address.ip())
                 .collect(),
         };

@@ -221,7 +221,7 @@ impl<'a> Columns<'a> {
             columns.next_at.push(note.next_at);
             let problem = note.problem.as_ref().map(serde_json::to_string);
             columns.problems.push(problem.and_then(Result::ok));
-            columns.strips.push(note.strip.to_string());
+            columns.strips.push(note.timeline.to_string());
             columns.turns.push(*turn);
         }
         columns

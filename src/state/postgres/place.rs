@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
-use crate::cause;
+use crate::error_chain;
 use crate::redact::MASK;
 use crate::state::StateError;
 use crate::words;
@@ -55,7 +55,7 @@ impl Place {
         if let Some(said) = error.as_db_error() {
             return self.explain_server(said);
         }
-        let broken = cause::of_connection(error);
+        let broken = error_chain::of_connection(error);
         match broken {
             _ if error.is_closed() => self.failed("the connection was closed by the server"),
             Some(reason) => self.failed(format!("it cannot be reached: {reason}")),

@@ -134,7 +134,7 @@ impl Inner {
         let id = record.ai_llm_id.as_ref().map(AiLlmId::as_str).map(plain);
         let seen = record.seen.as_ref().map(Version::as_str).map(plain);
         let look = &record.look;
-        let strip = look.strip.to_string();
+        let timeline = look.timeline.to_string();
         let line = row.map(Line::new).unwrap_or_default();
         let by = verified_by.map(Verifier::as_str);
         let repaired = record.repair.filter(|repair| repair.done);
@@ -162,7 +162,7 @@ impl Inner {
             time(look.checked_at),
             time(look.next_at),
             json(shape(look.problem.as_ref())),
-            text(strip),
+            text(timeline),
             int(self.notes.session),
             int(turn),
             time(line.at),

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 
 use super::value::{Columns, plain};
 use crate::model::{
-    FencingToken, HistoryRow, KeyId, Lease, LookNote, Record, Repair, ReplicaId, SourceId, Strip,
-    Version,
+    FencingToken, HistoryRow, KeyId, Lease, LookNote, Record, Repair, ReplicaId, SourceId,
+    Timeline, Version,
 };
 use crate::state::{StateError, usable_id};
 
@@ -30,9 +30,9 @@ pub(super) fn record(columns: &Columns<'_>) -> Result<Record, StateError> {
             checked_at: columns.get("checked_at")?,
             next_at: columns.get("next_at")?,
             problem: columns.shape("problem")?,
-            strip: text("strip")?
+            timeline: text("strip")?
                 .as_deref()
-                .map(Strip::parse)
+                .map(Timeline::parse)
                 .unwrap_or_default(),
         },
         lease: lease(columns)?,

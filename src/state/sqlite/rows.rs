@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::columns::{Json, Time, Word};
 use crate::model::{
-    AiLlmId, Edits, HistoryRow, KeyId, LookNote, Record, SourceId, Strip, Verifier, Version,
+    AiLlmId, Edits, HistoryRow, KeyId, LookNote, Record, SourceId, Timeline, Verifier, Version,
 };
 use crate::state::usable_id;
 
@@ -75,18 +75,18 @@ pub(super) fn look(row: &Row<'_>) -> rusqlite::Result<(KeyId, LookNote)> {
         checked_at: time("checked_at")?,
         next_at: time("next_at")?,
         problem: row.get::<_, Option<Json<_>>>("problem")?.map(|json| json.0),
-        strip: strip(row)?,
+        timeline: timeline(row)?,
     };
     Ok((KeyId::new(row.get::<_, String>("key")?), note))
 }
 
 /// Beside a process of the version before, the file has no such column yet.
-fn strip(row: &Row<'_>) -> rusqlite::Result<Strip> {
+fn timeline(row: &Row<'_>) -> rusqlite::Result<Timeline> {
     let text = match row.get::<_, Option<String>>("strip") {
         Err(rusqlite::Error::InvalidColumnName(_)) => None,
         text => text?,
     };
-    Ok(text.as_deref().map(Strip::parse).unwrap_or_default())
+    Ok(text.as_deref().map(Timeline::parse).unwrap_or_default())
 }
 
 pub(super) fn looks<'a>(transaction: &'a Transaction<'_>) -> rusqlite::Result<CachedStatement<'a>> {
@@ -106,7 +106,7 @@ pub(super) fn put_look(
         note.checked_at.map(Time),
         note.next_at.map(Time),
         note.problem.as_ref().map(Json),
-        note.strip.to_string(),
+        note.timeline.to_string(),
     ])?;
     Ok(())
 }

@@ -69,7 +69,7 @@ CREATE TABLE requests (
 ) STRICT;
 CREATE INDEX requests_waiting ON requests (id) WHERE claimed_at IS NULL AND answer IS NULL;
 ",
-    // The last day of a key, as `Strip` writes it.
+    // The last day of a key, as `Timeline` writes it.
     "ALTER TABLE looks ADD COLUMN strip TEXT;",
     // What a value has to prove, and what would be put back.
     r"

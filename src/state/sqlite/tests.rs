@@ -171,7 +171,7 @@ async fn a_state_of_the_first_version_is_read_and_brought_up_to_date() {
     let read = async |store: Sqlite| {
         let record = store.load(&KeyId::new("a")).await.expect("read");
         assert!(record.look.checked_at.is_some());
-        assert_eq!(record.look.strip, crate::model::Strip::default());
+        assert_eq!(record.look.timeline, crate::model::Timeline::default());
         (store, record)
     };
     let beside = Sqlite::open_beside(&path).expect("opened");

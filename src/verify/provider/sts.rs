@@ -14,7 +14,7 @@ use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use url::Url;
 
 use super::NotTaken;
-use crate::cause;
+use crate::error_chain;
 use crate::outbound::{CallError, smithy};
 use crate::secret::{Credentials, Secret};
 
@@ -103,7 +103,7 @@ where
             NotTaken::silent(format!("no answer in time from {place}"), "timeout")
         }
         _ => {
-            let why = cause::find::<CallError>(error).unwrap_or(&CallError::Unsendable);
+            let why = error_chain::find::<CallError>(error).unwrap_or(&CallError::Unsendable);
             NotTaken::silent(format!("{place}: {why}"), "connect")
         }
     }

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 /// A time gone by: `12 s ago`.
 pub fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
-    format!("{} ago", span(now - at))
+    format!("{} ago", duration(now - at))
 }
 
 /// A time to come: `in 12 s`, or `now`.
@@ -12,12 +12,12 @@ pub fn ahead(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     if at <= now {
         "now".to_owned()
     } else {
-        format!("in {}", span(at - now))
+        format!("in {}", duration(at - now))
     }
 }
 
 /// A length of time in its largest unit that is not zero.
-pub fn span(length: TimeDelta) -> String {
+pub fn duration(length: TimeDelta) -> String {
     let seconds = length.num_seconds().max(0);
     match seconds {
         0..120 => format!("{seconds} s"),

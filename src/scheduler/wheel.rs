@@ -28,7 +28,7 @@ const FINEST: Duration = Duration::from_millis(20);
 const STALL: Duration = Duration::from_millis(100);
 
 /// A turning ring; it stops when dropped.
-pub struct Ring {
+pub struct IntervalWheel {
     keys: Arc<[KeyId]>,
     slots: usize,
     step: Duration,
@@ -45,7 +45,7 @@ struct Hand {
     at: Instant,
 }
 
-impl Ring {
+impl IntervalWheel {
     /// Starts turning from `position`, a share of the ring in `0.0..1.0`: a ring that replaces
     /// another goes on where that one was, between two slots too, so that frequent reloads starve
     /// no key.
@@ -153,7 +153,7 @@ fn lock(hand: &Mutex<Hand>) -> MutexGuard<'_, Hand> {
     hand.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Drop for Ring {
+impl Drop for IntervalWheel {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -185,7 +185,8 @@ mod tests {
     async fn turns(ring_of: usize, period: Duration, window: Duration) -> Vec<(Duration, KeyId)> {
         let (events, mut inbox) = mpsc::unbounded_channel();
         let start = Instant::now();
-        let _ring = Ring::start(period, keys(ring_of), 0.0, events, &Supervisor::default());
+        let _ring =
+            IntervalWheel::start(period, keys(ring_of), 0.0, events, &Supervisor::default());
         let mut seen = Vec::new();
         while let Ok(Some(Event::Due(due))) =
             tokio::time::timeout_at(start + window, inbox.recv()).await
@@ -235,7 +236,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stall_is_made_up_once() {
         let (events, mut inbox) = mpsc::unbounded_channel();
-        let _ring = Ring::start(
+        let _ring = IntervalWheel::start(
             Duration::from_secs(1),
             keys(1),
             0.0,
@@ -256,7 +257,7 @@ mod tests {
     async fn lateness_at_each_step_does_not_add_up() {
         let (events, mut inbox) = mpsc::unbounded_channel();
         let start = Instant::now();
-        let _ring = Ring::start(
+        let _ring = IntervalWheel::start(
             Duration::from_secs(1),
             keys(100),
             0.0,
@@ -281,16 +282,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_wait_it_names_is_the_wait_there_is() {
         let (events, mut inbox) = mpsc::unbounded_channel();
-        let ring = Ring::start(
+        let wheel = IntervalWheel::start(
             Duration::from_secs(8),
             keys(4),
             0.5,
             events,
             &Supervisor::default(),
         );
-        assert!((ring.position() - 0.5).abs() < f64::EPSILON);
+        assert!((wheel.position() - 0.5).abs() < f64::EPSILON);
         for index in [2, 3, 0, 1] {
-            let until = ring.until(index);
+            let until = wheel.until(index);
             let start = Instant::now();
             let Some(Event::Due(due)) = inbox.recv().await else {
                 panic!("the ring turns")
@@ -304,13 +305,14 @@ mod tests {
     async fn a_ring_that_is_replaced_again_and_again_still_turns() {
         let (events, mut inbox) = mpsc::unbounded_channel();
         let hour = Duration::from_secs(3_600);
-        let mut ring = Ring::start(hour, keys(2), 0.0, events.clone(), &Supervisor::default());
+        let mut wheel =
+            IntervalWheel::start(hour, keys(2), 0.0, events.clone(), &Supervisor::default());
         for _ in 0..12 {
             tokio::time::sleep(Duration::from_secs(600)).await;
-            ring = Ring::start(
+            wheel = IntervalWheel::start(
                 hour,
                 keys(2),
-                ring.position(),
+                wheel.position(),
                 events.clone(),
                 &Supervisor::default(),
             );

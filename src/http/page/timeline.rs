@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
-use crate::model::strip::SLOTS;
-use crate::model::{Mark, Strip};
+use crate::model::timeline::SLOTS;
+use crate::model::{Mark, Timeline};
 
 /// A bar and the gap behind it. The style draws the bars, by dashes this long.
 const STEP: usize = 4;
@@ -34,8 +34,8 @@ struct Stretch {
 }
 
 /// The picture.
-pub fn picture(strip: &[Option<Mark>; SLOTS], now: DateTime<Utc>) -> Markup {
-    let stretches = stretches(strip);
+pub fn picture(timeline: &[Option<Mark>; SLOTS], now: DateTime<Utc>) -> Markup {
+    let stretches = stretches(timeline);
     html! {
         svg.strip viewBox="0 0 192 20" preserveAspectRatio="none" role="img" {
             title { (words(&stretches, now)) }
@@ -67,9 +67,9 @@ pub fn legend() -> Markup {
     }
 }
 
-fn stretches(strip: &[Option<Mark>; SLOTS]) -> Vec<Stretch> {
+fn stretches(timeline: &[Option<Mark>; SLOTS]) -> Vec<Stretch> {
     let mut stretches: Vec<Stretch> = Vec::new();
-    for (index, shown) in strip.iter().enumerate() {
+    for (index, shown) in timeline.iter().enumerate() {
         match stretches.last_mut() {
             Some(last) if last.shown == *shown => last.to = index + 1,
             _ => stretches.push(Stretch {
@@ -127,7 +127,7 @@ fn words(stretches: &[Stretch], now: DateTime<Utc>) -> String {
 }
 
 fn told(stretch: &Stretch, now: DateTime<Utc>) -> String {
-    let clock = |index| Strip::begin(index, now).format("%H:%M");
+    let clock = |index| Timeline::begin(index, now).format("%H:%M");
     let word = word(stretch.shown);
     match (stretch.from, stretch.to) {
         (0, to) => format!("{word} until {} UTC", clock(to)),
@@ -144,28 +144,28 @@ mod tests {
         DateTime::from_timestamp(1_800_014_400 + 600, 0).expect("noon and ten minutes")
     }
 
-    fn told(strip: &[Option<Mark>; SLOTS]) -> String {
-        words(&stretches(strip), now())
+    fn told(timeline: &[Option<Mark>; SLOTS]) -> String {
+        words(&stretches(timeline), now())
     }
 
     #[test]
     fn it_is_told_in_words() {
-        let mut strip = [Some(Mark::InSync); SLOTS];
-        assert_eq!(told(&strip), "Last 24 hours: in sync");
-        strip[..10].fill(None);
-        strip[20..23].fill(Some(Mark::Failing));
-        strip[47] = Some(Mark::Held);
+        let mut timeline = [Some(Mark::InSync); SLOTS];
+        assert_eq!(told(&timeline), "Last 24 hours: in sync");
+        timeline[..10].fill(None);
+        timeline[20..23].fill(Some(Mark::Failing));
+        timeline[47] = Some(Mark::Held);
         assert_eq!(
-            told(&strip),
+            told(&timeline),
             "Last 24 hours: in sync, not known until 17:30 UTC, failing 22:30 to 00:00 UTC, \
              held since 12:00 UTC"
         );
         assert_eq!(told(&[None; SLOTS]), "Last 24 hours: not known");
         for index in (11..40).step_by(3) {
-            strip[index] = Some(Mark::Missing);
+            timeline[index] = Some(Mark::Missing);
         }
         assert_eq!(
-            told(&strip),
+            told(&timeline),
             "Last 24 hours: in sync, held in 1 of 48 half hours, missing in the store in 10 of 48 \
              half hours, failing in 2 of 48 half hours, not known in 10 of 48 half hours"
         );
@@ -173,9 +173,9 @@ mod tests {
 
     #[test]
     fn it_is_drawn_in_stretches() {
-        let mut strip = [Some(Mark::InSync); SLOTS];
-        strip[46..].fill(Some(Mark::Failing));
-        let picture = picture(&strip, now()).into_string();
+        let mut timeline = [Some(Mark::InSync); SLOTS];
+        timeline[46..].fill(Some(Mark::Failing));
+        let picture = picture(&timeline, now()).into_string();
         assert!(
             picture.contains(r#"<path class="in_sync" d="M0 15H183"></path>"#),
             "{picture}"

@@ -9,11 +9,11 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::eyes::DaemonEyes;
+use super::status_source::DaemonStatusSource;
 use crate::engine::STOPPED;
 use crate::engine::report::{self, KeyReport};
 use crate::failpoint;
-use crate::model::{KeyId, Order};
+use crate::model::{KeyCommand, KeyId};
 use crate::runtime::{PANICKED, RuntimeHandle};
 use crate::state::{Request, RequestId, StateError, StateStore};
 use crate::telemetry::event;
@@ -30,7 +30,7 @@ const ANSWER_AGAIN: Duration = Duration::from_secs(1);
 
 /// Where requests come in.
 #[derive(Clone)]
-pub struct Desk {
+pub struct CommandServer {
     /// The fleet of the moment.
     pub runtime: Arc<RuntimeHandle>,
     /// The state.
@@ -40,10 +40,10 @@ pub struct Desk {
     /// Cancelled when the process is to stop.
     pub stop: CancellationToken,
     /// Is told that the state answers.
-    pub eyes: Arc<DaemonEyes>,
+    pub status_source: Arc<DaemonStatusSource>,
 }
 
-impl Desk {
+impl CommandServer {
     /// Serves until dropped, and takes nothing more once the process is to stop.
     pub async fn serve(&self) {
         let is_shared = self.runtime.load().engine.leases.is_shared();
@@ -55,7 +55,7 @@ impl Desk {
             failpoint::reach("desk_looked");
             // The error of one that cannot be taken is the state's own.
             if let Ok(taken) = self.store.take_request().await {
-                self.eyes.state_answered();
+                self.status_source.state_answered();
                 if let Some((id, request)) = taken {
                     let work = self.clone().carry_out(id, request);
                     self.requests.spawn(within(Task::Request, None, work));
@@ -83,19 +83,19 @@ impl Desk {
                     elapsed_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
                     "the state works again"
                 );
-                self.eyes.state_recovered();
+                self.status_source.state_recovered();
             }
             _ => {}
         }
     }
 
     async fn carry_out(self, id: RequestId, request: Request) {
-        let (keys, order) = request.parts();
+        let (keys, command) = request.parts();
         let within = request.answer_within();
         let work = async {
             match request {
                 Request::Sync { .. } | Request::Rollback { .. } => {
-                    Ok(self.sync(id, &keys, order, within).await)
+                    Ok(self.sync(id, &keys, command, within).await)
                 }
                 Request::Plan { .. } => self.runtime.load().plan(&keys, &|| {}).await,
                 Request::Status { .. } => self.standing(&keys).await,
@@ -149,7 +149,7 @@ impl Desk {
         &self,
         id: RequestId,
         keys: &[KeyId],
-        order: Order,
+        command: KeyCommand,
         mut within: Option<Duration>,
     ) -> Vec<KeyReport> {
         failpoint::reach("request_taken");
@@ -159,7 +159,7 @@ impl Desk {
         let runtime = self.runtime.load();
         let total = u32::try_from(runtime.named(keys).len()).unwrap_or(u32::MAX);
         let each = |row: &KeyReport| so_far().push(row.clone());
-        let sync = runtime.sync(keys, order, &each);
+        let sync = runtime.sync(keys, command, &each);
         tokio::pin!(sync);
         loop {
             let late = within.map_or(POLL, |within| within.saturating_sub(begun.elapsed()));
@@ -175,9 +175,9 @@ impl Desk {
                 let mut rows = so_far().clone();
                 rows.retain(|row| !is_broken_off(row));
                 let rows = runtime.complete(rows, keys, &late);
-                let desk = self.clone();
+                let command_server = self.clone();
                 self.requests
-                    .spawn(async move { desk.answer(id, &rows).await });
+                    .spawn(async move { command_server.answer(id, &rows).await });
             }
             let done = u32::try_from(so_far().len()).unwrap_or(u32::MAX);
             // Progress is a courtesy; the answer is what counts.

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use super::overview;
-use crate::http::Eyes;
+use crate::http::StatusSource;
 use crate::http::page::{EVENTS, Overview};
 use crate::model::{ConfigurationReport, DaemonReport, Rejected, SourceId};
 use crate::runtime::RuntimeHandle;
@@ -71,7 +71,7 @@ impl Outages for Watch {
 }
 
 /// The daemon as the HTTP server sees it.
-pub struct DaemonEyes {
+pub struct DaemonStatusSource {
     runtime: Arc<RuntimeHandle>,
     scheduler: Scheduler,
     supervisor: Supervisor,
@@ -97,7 +97,7 @@ pub struct Identity {
     pub config: PathBuf,
 }
 
-impl DaemonEyes {
+impl DaemonStatusSource {
     /// Over this daemon.
     pub fn new(
         runtime: Arc<RuntimeHandle>,
@@ -237,7 +237,7 @@ impl DaemonEyes {
 }
 
 #[async_trait]
-impl Eyes for DaemonEyes {
+impl StatusSource for DaemonStatusSource {
     fn live(&self) -> Result<(), String> {
         if self.scheduler.since_pulse() >= STUCK {
             return Err("the scheduler makes no progress".to_owned());

@@ -1,7 +1,7 @@
 //! How a key stood over the last day, half an hour at a time.
 //!
 //! Every look marks the half hour it falls into, and the ones since the look before with what
-//! that one found. So a [`Strip`] is never longer than a day, costs no write of its own, and says
+//! that one found. So a [`Timeline`] is never longer than a day, costs no write of its own, and says
 //! nothing of a time in which a promised look did not come: the process was down, or stuck.
 
 use std::fmt;
@@ -55,7 +55,7 @@ impl Mark {
 
 /// The last day of a key.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Strip {
+pub struct Timeline {
     /// The number of the newest half hour, counted from 1970.
     newest: i64,
     /// The bits of each half hour, at its number modulo [`SLOTS`].
@@ -64,7 +64,7 @@ pub struct Strip {
     last: u8,
 }
 
-impl Default for Strip {
+impl Default for Timeline {
     fn default() -> Self {
         Self {
             newest: 0,
@@ -74,7 +74,7 @@ impl Default for Strip {
     }
 }
 
-impl Strip {
+impl Timeline {
     /// Notes a look at `now` that found `mark`. `checked_at` and `next_at` are what the look before
     /// it left: when it was, and when the next one should come.
     pub fn look(
@@ -97,11 +97,11 @@ impl Strip {
         next_at: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
     ) -> [Option<Mark>; SLOTS] {
-        let mut strip = self.clone();
-        strip.extend(checked_at, next_at, now);
-        strip.go_to(number(now));
-        let oldest = strip.newest - SLOTS as i64 + 1;
-        std::array::from_fn(|index| shown(strip.slots[place(oldest + index as i64)]))
+        let mut timeline = self.clone();
+        timeline.extend(checked_at, next_at, now);
+        timeline.go_to(number(now));
+        let oldest = timeline.newest - SLOTS as i64 + 1;
+        std::array::from_fn(|index| shown(timeline.slots[place(oldest + index as i64)]))
     }
 
     /// When the half hour with this index in [`until`](Self::until) begins.
@@ -164,7 +164,7 @@ fn shown(bits: u8) -> Option<Mark> {
 
 /// As the state keeps it: the newest half hour, the last look's mark, and a digit for each half
 /// hour, oldest first.
-impl fmt::Display for Strip {
+impl fmt::Display for Timeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digit = |bits: u8| char::from(DIGITS[usize::from(bits) % DIGITS.len()]);
         write!(f, "{} {} ", self.newest, digit(self.last))?;
@@ -173,13 +173,13 @@ impl fmt::Display for Strip {
     }
 }
 
-impl fmt::Debug for Strip {
+impl fmt::Debug for Timeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Strip({self})")
     }
 }
 
-impl Strip {
+impl Timeline {
     /// Reads what [`Display`](fmt::Display) writes. What is not that is a day nothing is known of:
     /// it must not keep the rest of a record from being read.
     pub fn parse(text: &str) -> Self {
@@ -223,7 +223,7 @@ mod tests {
 
     /// Looks at these minutes, each promised half a minute after the one before.
     struct Key {
-        strip: Strip,
+        timeline: Timeline,
         checked: Option<DateTime<Utc>>,
         next: Option<DateTime<Utc>>,
     }
@@ -231,7 +231,7 @@ mod tests {
     impl Key {
         fn new() -> Self {
             Self {
-                strip: Strip::default(),
+                timeline: Timeline::default(),
                 checked: None,
                 next: None,
             }
@@ -239,13 +239,13 @@ mod tests {
 
         fn look(&mut self, minute: i64, every: i64, mark: Mark) {
             let now = at(minute);
-            self.strip.look(self.checked, self.next, now, mark);
+            self.timeline.look(self.checked, self.next, now, mark);
             (self.checked, self.next) = (Some(now), Some(at(minute + every)));
         }
 
         /// The last `count` half hours before this minute, as letters.
         fn seen(&self, minute: i64, count: usize) -> String {
-            let slots = self.strip.until(self.checked, self.next, at(minute));
+            let slots = self.timeline.until(self.checked, self.next, at(minute));
             let letter = |mark: &Option<Mark>| match mark {
                 None => '.',
                 Some(Mark::Pending) => 'p',
@@ -342,8 +342,8 @@ mod tests {
         let mut key = Key::new();
         key.look(0, 30, Mark::InSync);
         key.look(95, 30, Mark::Failing);
-        let text = key.strip.to_string();
-        assert_eq!(Strip::parse(&text), key.strip, "{text}");
+        let text = key.timeline.to_string();
+        assert_eq!(Timeline::parse(&text), key.timeline, "{text}");
         assert!(text.ends_with("02ywM"), "{text}");
         for broken in [
             "",
@@ -353,16 +353,16 @@ mod tests {
             "99999999999999999999 0 0",
             "-5 0 0",
         ] {
-            assert_eq!(Strip::parse(broken), Strip::default(), "{broken}");
+            assert_eq!(Timeline::parse(broken), Timeline::default(), "{broken}");
         }
         let foreign = format!("5 3 {}", "0".repeat(SLOTS));
-        assert_eq!(Strip::parse(&foreign), Strip::default());
+        assert_eq!(Timeline::parse(&foreign), Timeline::default());
     }
 
     #[test]
     fn begins_are_whole_half_hours() {
         let now = at(17);
-        assert_eq!(Strip::begin(SLOTS - 1, now), at(0));
-        assert_eq!(Strip::begin(0, now), at(-47 * 30));
+        assert_eq!(Timeline::begin(SLOTS - 1, now), at(0));
+        assert_eq!(Timeline::begin(0, now), at(-47 * 30));
     }
 }
