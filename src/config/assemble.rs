@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
 
-use super::findings::{Findings, Reference};
+use super::diagnostics::{Diagnostics, Reference};
 use super::hints::{self, Certainty, Hint};
 use super::keys::{General, check_keys};
 use super::setting::{Reader, list, suggest};
 use super::tables;
 use super::tables::source::Source;
-use super::tree::{Spot, Tree};
+use super::tree::{Span, Tree};
 use super::{Config, FlashbackConfig, SourceConfig, SourceKind, StateConfig};
 use crate::model::SourceId;
 
@@ -19,15 +19,15 @@ pub(super) fn assemble(
     tree: &Tree,
     reference: &Tree,
     default_state: PathBuf,
-    findings: &mut Findings,
+    diagnostics: &mut Diagnostics,
 ) -> Option<Config> {
     let mut root = Reader {
         tree,
         // The first file that is not the reference: what is missing is missing there.
-        spot: Spot::new(super::findings::REFERENCE + 1, &(0..0)),
+        span: Span::new(super::diagnostics::REFERENCE + 1, &(0..0)),
         path: "",
         default: Some(reference),
-        findings,
+        diagnostics,
     };
     root.only(tables::ALL);
     let flashback = root.get(&tables::FLASHBACK);
@@ -42,7 +42,7 @@ pub(super) fn assemble(
     let notify = root.get(&tables::NOTIFY);
     let keys = root.get(&tables::KEYS);
 
-    let sources = Sources::check(sources.unwrap_or_default(), findings);
+    let sources = Sources::check(sources.unwrap_or_default(), diagnostics);
     let general = General {
         names_workspace: flashback.as_ref().is_none_or(|f| f.names_workspace),
         workspace_id: flashback.as_ref().and_then(|f| f.workspace_id.clone()),
@@ -50,7 +50,7 @@ pub(super) fn assemble(
         timezone: schedule.as_ref().and_then(|s| s.timezone),
         verify: defaults.unwrap_or_default().or(verify),
     };
-    let keys = check_keys(keys.unwrap_or_default(), &sources, &general, findings);
+    let keys = check_keys(keys.unwrap_or_default(), &sources, &general, diagnostics);
     let (flashback, retry) = (flashback?, retry?);
     Some(Config {
         flashback: FlashbackConfig {
@@ -82,14 +82,14 @@ pub(super) fn peek(
     tree: &Tree,
     reference: &Tree,
     default_state: PathBuf,
-    findings: &mut Findings,
+    diagnostics: &mut Diagnostics,
 ) -> (Option<StateConfig>, Option<SocketAddr>) {
     let mut root = Reader {
         tree,
-        spot: Spot::new(super::findings::REFERENCE + 1, &(0..0)),
+        span: Span::new(super::diagnostics::REFERENCE + 1, &(0..0)),
         path: "",
         default: Some(reference),
-        findings,
+        diagnostics,
     };
     let state = root.get(&tables::STATE).map(|state| {
         state.unwrap_or(StateConfig::Sqlite {
@@ -104,28 +104,28 @@ pub(super) fn peek(
 pub(super) struct Sources(BTreeMap<SourceId, Option<SourceConfig>>);
 
 impl Sources {
-    fn check(read: Vec<Source>, findings: &mut Findings) -> Self {
-        let references = std::mem::take(&mut findings.references);
-        report_cycles(&read, &references, findings);
+    fn check(read: Vec<Source>, diagnostics: &mut Diagnostics) -> Self {
+        let references = std::mem::take(&mut diagnostics.references);
+        report_cycles(&read, &references, diagnostics);
         let sources = Self(
             read.into_iter()
                 .map(|source| (source.id, source.config))
                 .collect(),
         );
         for reference in &references {
-            if sources.knows(&reference.source, reference.spot, findings) {
+            if sources.knows(&reference.source, reference.span, diagnostics) {
                 sources.check_path(
                     &reference.source,
                     &reference.path,
-                    reference.path_spot,
-                    findings,
+                    reference.path_span,
+                    diagnostics,
                 );
             }
         }
         sources
     }
 
-    pub(super) fn knows(&self, id: &SourceId, spot: Spot, findings: &mut Findings) -> bool {
+    pub(super) fn knows(&self, id: &SourceId, span: Span, diagnostics: &mut Diagnostics) -> bool {
         if self.0.contains_key(id) {
             return true;
         }
@@ -136,7 +136,9 @@ impl Sources {
             None if self.0.len() == 1 => format!("the only source is {}", list(names)),
             None => format!("the sources are {}", list(names).replace(" or ", " and ")),
         };
-        findings.missing(spot, "there is no such source").help(help);
+        diagnostics
+            .missing(span, "there is no such source")
+            .help(help);
         false
     }
 
@@ -145,8 +147,8 @@ impl Sources {
         &self,
         source: &SourceId,
         path: &str,
-        spot: Spot,
-        findings: &mut Findings,
+        span: Span,
+        diagnostics: &mut Diagnostics,
     ) {
         let problem = match self.0.get(source).and_then(Option::as_ref).map(|s| &s.kind) {
             Some(SourceKind::File { .. }) if !stays_below(path) => Some((
@@ -160,7 +162,7 @@ impl Sources {
             _ => None,
         };
         if let Some((message, help)) = problem {
-            findings.mistake(spot, message).help(help);
+            diagnostics.mistake(span, message).help(help);
             return;
         }
         let hint = match self.0.get(source).and_then(Option::as_ref).map(|s| &s.kind) {
@@ -177,12 +179,12 @@ impl Sources {
                 certainty: Certainty::Certain,
             }) => {
                 let (what, help) = text.split_once(": ").unwrap_or((&text, ""));
-                findings.mistake(spot, what).help(help);
+                diagnostics.mistake(span, what).help(help);
             }
             Some(Hint {
                 text,
                 certainty: Certainty::Likely,
-            }) => findings.warn(Some(spot), text),
+            }) => diagnostics.warn(Some(span), text),
             _ => {}
         }
     }
@@ -206,7 +208,7 @@ fn is_vault_path(path: &str) -> bool {
 }
 
 /// A source that needs itself to sign in, through others or not, can never begin.
-fn report_cycles(sources: &[Source], references: &[Reference], findings: &mut Findings) {
+fn report_cycles(sources: &[Source], references: &[Reference], diagnostics: &mut Diagnostics) {
     let needs: HashMap<&SourceId, &[Reference]> = sources
         .iter()
         .map(|source| (&source.id, &references[source.references.clone()]))
@@ -224,8 +226,8 @@ fn report_cycles(sources: &[Source], references: &[Reference], findings: &mut Fi
                     true => "this source needs itself to sign in",
                     false => "this source needs itself to sign in, by way of another source",
                 };
-                findings
-                    .mistake(first.spot, message)
+                diagnostics
+                    .mistake(first.span, message)
                     .help("keep this credential outside of the sources that wait for it: `{ env = \"NAME\" }`, `{ file = \"PATH\" }` or `{ credential = \"NAME\" }`");
                 break;
             }

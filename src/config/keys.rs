@@ -7,12 +7,12 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 
 use super::assemble::Sources;
-use super::findings::Findings;
-use super::form::time::Rhythm;
+use super::diagnostics::Diagnostics;
 use super::mask::shown_name;
 use super::tables::key::Key;
 use super::tables::verify::Verify;
-use super::tree::Spot;
+use super::tree::Span;
+use super::value_types::time::Rhythm;
 use super::{Check, CronLine, KeyConfig};
 use crate::model::{AiLlmId, AiType, KeyId, Origin, Settings, Target, WorkspaceId};
 
@@ -30,40 +30,40 @@ pub(super) fn check_keys(
     mut keys: Vec<Key>,
     sources: &Sources,
     general: &General,
-    findings: &mut Findings,
+    diagnostics: &mut Diagnostics,
 ) -> Option<BTreeMap<KeyId, Arc<KeyConfig>>> {
     if keys.is_empty() {
-        findings.warn(
+        diagnostics.warn(
             None,
             "there are no keys yet, so there is nothing to do: add `[keys.ID]`",
         );
     }
     // In the order they were written in, so that a second one is called the second.
-    keys.sort_by_key(|key| key.spot);
-    check_workspaces(&keys, general, findings);
-    let mut names: HashMap<(bool, String, String), Spot> = HashMap::new();
+    keys.sort_by_key(|key| key.span);
+    check_workspaces(&keys, general, diagnostics);
+    let mut names: HashMap<(bool, String, String), Span> = HashMap::new();
     let mut configs = Some(BTreeMap::new());
     for key in keys {
-        if let (Some(id), Some(spot)) = (&key.source, key.written.source)
-            && sources.knows(id, spot, findings)
-            && let (Some(path), Some(spot)) = (&key.path, key.written.path)
+        if let (Some(id), Some(span)) = (&key.source, key.written.source)
+            && sources.knows(id, span, diagnostics)
+            && let (Some(path), Some(span)) = (&key.path, key.written.path)
         {
-            sources.check_path(id, path, spot, findings);
+            sources.check_path(id, path, span, diagnostics);
         }
-        check_needs(&key, findings);
-        check_pair(&key, findings);
-        let (name, name_spot) = check_target(&key, findings);
+        check_needs(&key, diagnostics);
+        check_pair(&key, diagnostics);
+        let (name, name_span) = check_target(&key, diagnostics);
         let workspace = match key.written.workspace_id {
             Some(_) => key.workspace_id.clone(),
             None => general.workspace_id.clone(),
         };
-        let spot = name_spot.unwrap_or(key.spot);
+        let span = name_span.unwrap_or(key.span);
         let kind = key.stored == Some(true);
         if let (Some(name), Some(workspace)) = (&name, &workspace)
-            && let Some(first) = names.insert((kind, workspace.clone(), name.clone()), spot)
+            && let Some(first) = names.insert((kind, workspace.clone(), name.clone()), span)
         {
-            findings
-                .mistake(spot, same_name(kind).0)
+            diagnostics
+                .mistake(span, same_name(kind).0)
                 .help(same_name(kind).1)
                 .also(first, "the other is here");
         }
@@ -96,7 +96,7 @@ fn same_name(stored: bool) -> (&'static str, &'static str) {
 
 /// Returns what names a key in Flashback, and where that was written: a configuration's name, a
 /// stored key's description or id.
-fn check_target(key: &Key, findings: &mut Findings) -> (Option<String>, Option<Spot>) {
+fn check_target(key: &Key, diagnostics: &mut Diagnostics) -> (Option<String>, Option<Span>) {
     let written = &key.written;
     if key.stored != Some(true) {
         let strays = [
@@ -107,47 +107,47 @@ fn check_target(key: &Key, findings: &mut Findings) -> (Option<String>, Option<S
                 written.create.filter(|_| key.create == Some(true)),
             ),
         ];
-        for (name, spot) in strays {
-            if let (Some(spot), Some(false)) = (spot, key.stored) {
-                findings
-                    .mistake(spot, format!("`{name}` belongs to a stored key"))
+        for (name, span) in strays {
+            if let (Some(span), Some(false)) = (span, key.stored) {
+                diagnostics
+                    .mistake(span, format!("`{name}` belongs to a stored key"))
                     .help("write `target = \"stored-key\"`, or leave it out");
             }
         }
         return match written.name {
-            Some(spot) => (key.name.clone(), Some(spot)),
+            Some(span) => (key.name.clone(), Some(span)),
             None => (Some(key.id.as_str().to_owned()), None),
         };
     }
-    if let Some(spot) = written.name {
-        findings
-            .mistake(spot, "`name` belongs to a configuration")
+    if let Some(span) = written.name {
+        diagnostics
+            .mistake(span, "`name` belongs to a configuration")
             .help("a stored key is known by `api_key_id` or by `description`");
     }
     match (written.api_key_id, written.description) {
-        (Some(_), Some(spot)) => {
-            findings
+        (Some(_), Some(span)) => {
+            diagnostics
                 .mistake(
-                    spot,
+                    span,
                     "`api_key_id` and `description` both say which stored key it is",
                 )
                 .help("write one of the two: the id is safer, and a description survives a new id");
             (None, None)
         }
-        (Some(spot), None) => {
+        (Some(span), None) => {
             if let (Some(create), Some(true)) = (written.create, key.create) {
-                findings
+                diagnostics
                     .mistake(create, "a stored key of a given id cannot be created")
                     .help("Flashback gives the ids: write `description` instead of `api_key_id`");
             }
-            (key.api_key_id.clone(), Some(spot))
+            (key.api_key_id.clone(), Some(span))
         }
-        (None, Some(spot)) => (key.description.clone(), Some(spot)),
+        (None, Some(span)) => (key.description.clone(), Some(span)),
         (None, None) => {
             let id = shown_name(key.id.as_str());
-            findings
+            diagnostics
                 .missing(
-                    key.spot,
+                    key.span,
                     format!("`api_key_id` is missing in `[keys.{id}]`"),
                 )
                 .help("say which stored key it is: `api_key_id = \"…\"`, or `description = \"…\"`");
@@ -157,16 +157,16 @@ fn check_target(key: &Key, findings: &mut Findings) -> (Option<String>, Option<S
 }
 
 /// Checks the settings that a key's provider requires.
-fn check_needs(key: &Key, findings: &mut Findings) {
+fn check_needs(key: &Key, diagnostics: &mut Diagnostics) {
     let id = key.id.as_str();
     if matches!(key.ai_type, Some(AiType::Aws | AiType::Other)) && key.written.endpoint.is_none() {
         let (kind, example) = match key.ai_type {
             Some(AiType::Aws) => ("AWS", "https://bedrock-runtime.eu-west-1.amazonaws.com"),
             _ => ("OTHER", "https://llm.example.com/v1"),
         };
-        findings
+        diagnostics
             .missing(
-                key.spot,
+                key.span,
                 format!("`endpoint` is missing in `[keys.{}]`", shown_name(id)),
             )
             .help(format!(
@@ -179,9 +179,9 @@ fn check_needs(key: &Key, findings: &mut Findings) {
         (None, written) => written.is_some(),
     };
     if key.ai_type == Some(AiType::Aws) && !has_key_field {
-        findings
+        diagnostics
             .missing(
-                key.written.fields.unwrap_or(key.spot),
+                key.written.fields.unwrap_or(key.span),
                 format!("`fields.key` is missing in `[keys.{}]`", shown_name(id)),
             )
             .help("AWS credentials are a pair: write `fields = { key = \"AccessKeyId\", secret = \"SecretAccessKey\" }`, with the names your secret has");
@@ -189,14 +189,14 @@ fn check_needs(key: &Key, findings: &mut Findings) {
 }
 
 /// Checks that `fields` names both halves of a pair: neither is the only field.
-fn check_pair(key: &Key, findings: &mut Findings) {
-    if let (Some(fields), Some(spot)) = (&key.fields, key.written.fields)
+fn check_pair(key: &Key, diagnostics: &mut Diagnostics) {
+    if let (Some(fields), Some(span)) = (&key.fields, key.written.fields)
         && fields.key.is_some()
         && fields.secret.is_none()
     {
         let id = shown_name(key.id.as_str());
-        findings
-            .missing(spot, format!("`fields.secret` is missing in `[keys.{id}]`"))
+        diagnostics
+            .missing(span, format!("`fields.secret` is missing in `[keys.{id}]`"))
             .help(
                 "with two fields, both are named: write `fields = { key = \"…\", secret = \"…\" }`",
             );
@@ -204,7 +204,7 @@ fn check_pair(key: &Key, findings: &mut Findings) {
 }
 
 /// One mistake for all keys that neither name a workspace nor have a general one.
-fn check_workspaces(keys: &[Key], general: &General, findings: &mut Findings) {
+fn check_workspaces(keys: &[Key], general: &General, diagnostics: &mut Diagnostics) {
     let mut homeless = keys.iter().filter(|key| key.written.workspace_id.is_none());
     let (false, Some(first)) = (general.names_workspace, homeless.next()) else {
         return;
@@ -220,8 +220,8 @@ fn check_workspaces(keys: &[Key], general: &General, findings: &mut Findings) {
             shown_name(first.id.as_str())
         ),
     };
-    findings
-        .missing(first.spot, format!("{who} no workspace"))
+    diagnostics
+        .missing(first.span, format!("{who} no workspace"))
         .help("write `workspace_id` in `[flashback]` for all keys, or in each of them");
 }
 

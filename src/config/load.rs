@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::assemble::{assemble, default_state, peek as peek_at};
-use super::findings::Findings;
+use super::diagnostics::Diagnostics;
 use super::report::Report;
 use super::tables::defaults::inherit;
 use super::tree::Tree;
-use super::{Config, StateConfig, feasible, reference};
+use super::{Config, StateConfig, lints, reference};
 use crate::settled;
 
 /// Where the configuration is when nothing says otherwise.
@@ -53,46 +53,46 @@ pub fn locate(path: Option<&Path>) -> PathBuf {
 /// The report of every mistake there is.
 pub fn load(path: Option<&Path>) -> Result<Loaded, Report> {
     let at = locate(path);
-    let mut findings = Findings::default();
-    let reference = reference::tree(&mut findings);
+    let mut diagnostics = Diagnostics::default();
+    let reference = reference::tree(&mut diagnostics);
     let mut tree = Tree::default();
-    let contents = read_files(&at, path.is_some(), &mut findings);
+    let contents = read_files(&at, path.is_some(), &mut diagnostics);
     let digest = digest_of(&contents);
     let mut files = Vec::new();
     for (file, bytes) in contents {
-        if let Some(text) = utf8(&file, bytes, &mut findings) {
-            let more = findings.add_file(&file, &text);
-            tree.merge(more, "", &mut findings);
+        if let Some(text) = utf8(&file, bytes, &mut diagnostics) {
+            let more = diagnostics.add_file(&file, &text);
+            tree.merge(more, "", &mut diagnostics);
         }
         files.push(file);
     }
-    if findings.is_hopeless() {
+    if diagnostics.is_hopeless() {
         // There is nothing to look for mistakes in.
-        return Err(findings.into_report());
+        return Err(diagnostics.into_report());
     }
     let state = default_state(std::env::var_os("STATE_DIRECTORY").as_deref());
     inherit(&mut tree);
-    let config = assemble(&tree, &reference, state, &mut findings);
+    let config = assemble(&tree, &reference, state, &mut diagnostics);
     if let Some(config) = &config {
-        for warning in feasible::warnings(config) {
-            findings.warn(None, warning);
+        for warning in lints::warnings(config) {
+            diagnostics.warn(None, warning);
         }
     }
     let Some(config) = config else {
-        if findings.is_clean() {
-            findings
+        if diagnostics.is_clean() {
+            diagnostics
                 .unreadable(
                     at,
                     "a default is missing from the reference configuration".to_owned(),
                 )
                 .help("this is a fault of the program, not of your file: please report it");
         }
-        return Err(findings.into_report());
+        return Err(diagnostics.into_report());
     };
     Ok(Loaded {
         config,
         files,
-        warnings: findings.finish()?,
+        warnings: diagnostics.finish()?,
         digest,
     })
 }
@@ -110,19 +110,24 @@ pub struct Peeked {
 
 /// Reads no more of the configuration at [`locate`]`(path)` than [`Peeked`].
 pub fn peek(path: Option<&Path>) -> Peeked {
-    let mut findings = Findings::default();
-    let reference = reference::tree(&mut findings);
+    let mut diagnostics = Diagnostics::default();
+    let reference = reference::tree(&mut diagnostics);
     let mut tree = Tree::default();
     let at = locate(path);
     let files = list(&at).ok().filter(|files| !files.is_empty());
     for file in files.unwrap_or_else(|| vec![at]) {
         let text = std::fs::read_to_string(&file).unwrap_or_default();
-        let more = findings.add_file(&file, &text);
-        tree.merge(more, "", &mut findings);
+        let more = diagnostics.add_file(&file, &text);
+        tree.merge(more, "", &mut diagnostics);
     }
     let default = default_state(std::env::var_os("STATE_DIRECTORY").as_deref());
-    let (_, default_listen) = peek_at(&Tree::default(), &reference, default.clone(), &mut findings);
-    let (state, listen) = peek_at(&tree, &reference, default, &mut findings);
+    let (_, default_listen) = peek_at(
+        &Tree::default(),
+        &reference,
+        default.clone(),
+        &mut diagnostics,
+    );
+    let (state, listen) = peek_at(&tree, &reference, default, &mut diagnostics);
     Peeked {
         state,
         http_listen: listen.or(default_listen),
@@ -174,10 +179,10 @@ fn list(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn read_files(at: &Path, by_hand: bool, findings: &mut Findings) -> Vec<(PathBuf, Vec<u8>)> {
+fn read_files(at: &Path, by_hand: bool, diagnostics: &mut Diagnostics) -> Vec<(PathBuf, Vec<u8>)> {
     let files = match list(at) {
         Ok(files) if files.is_empty() => {
-            findings
+            diagnostics
                 .unreadable(
                     at.to_owned(),
                     "the directory has no `*.toml` in it".to_owned(),
@@ -189,7 +194,7 @@ fn read_files(at: &Path, by_hand: bool, findings: &mut Findings) -> Vec<(PathBuf
         }
         Ok(files) => files,
         Err(error) => {
-            report_unreadable(at, &error, by_hand, findings);
+            report_unreadable(at, &error, by_hand, diagnostics);
             return Vec::new();
         }
     };
@@ -197,13 +202,13 @@ fn read_files(at: &Path, by_hand: bool, findings: &mut Findings) -> Vec<(PathBuf
     for file in files {
         match settled::read_blocking(&file) {
             Ok(mut bytes) => contents.push((file, std::mem::take(&mut *bytes))),
-            Err(error) => report_unreadable(&file, &error, by_hand, findings),
+            Err(error) => report_unreadable(&file, &error, by_hand, diagnostics),
         }
     }
     contents
 }
 
-fn report_unreadable(at: &Path, error: &io::Error, by_hand: bool, findings: &mut Findings) {
+fn report_unreadable(at: &Path, error: &io::Error, by_hand: bool, diagnostics: &mut Diagnostics) {
     let found = match error.kind() {
         io::ErrorKind::NotFound => "there is no such file or directory".to_owned(),
         _ => format!("the configuration cannot be read: {error}"),
@@ -217,15 +222,15 @@ fn report_unreadable(at: &Path, error: &io::Error, by_hand: bool, findings: &mut
             "name it with `--config PATH` or in `${VARIABLE}`, or put it at `{DEFAULT_PATH}`; `flashback-rotator init` prints one to begin with"
         ),
     };
-    findings.unreadable(at.to_owned(), found).help(help);
+    diagnostics.unreadable(at.to_owned(), found).help(help);
 }
 
-fn utf8(file: &Path, bytes: Vec<u8>, findings: &mut Findings) -> Option<String> {
+fn utf8(file: &Path, bytes: Vec<u8>, diagnostics: &mut Diagnostics) -> Option<String> {
     let text = String::from_utf8(bytes);
     if let Err(error) = &text {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
-        findings
+        diagnostics
             .unreadable(file.to_owned(), format!("line {line} is not UTF-8 text"))
             .help("save the file as UTF-8");
     }

@@ -3,13 +3,12 @@
 //! Every mistake is reported in one go, with its place and a remedy and without the value.
 
 mod assemble;
+mod diagnostics;
 mod exposed;
-mod feasible;
-mod findings;
 mod foreign;
-mod form;
 pub mod hints;
 mod keys;
+mod lints;
 mod load;
 mod mask;
 mod plain;
@@ -23,6 +22,7 @@ mod syntax;
 mod tables;
 mod tree;
 mod twice;
+mod value_types;
 mod variable;
 
 use std::collections::BTreeMap;

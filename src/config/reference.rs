@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::findings::Findings;
+use super::diagnostics::Diagnostics;
 use super::setting::{Settings, Shape};
 use super::tree::Tree;
 use super::{tables, variable};
@@ -12,9 +12,9 @@ use super::{tables, variable};
 pub const REFERENCE: &str = include_str!("../../config/flashback-rotator.toml");
 
 /// The reference as a tree. It must be the first file that `findings` takes in.
-pub(super) fn tree(findings: &mut Findings) -> Tree {
+pub(super) fn tree(diagnostics: &mut Diagnostics) -> Tree {
     let path = Path::new("config/flashback-rotator.toml");
-    findings.add_file(path, REFERENCE)
+    diagnostics.add_file(path, REFERENCE)
 }
 
 /// Whether the names in the table of this name are the user's.

@@ -3,9 +3,9 @@
 
 use serde_json::Value as Json;
 
-use super::findings::{Finding, Findings};
+use super::diagnostics::{Diagnostic, Diagnostics};
 use super::mask::shown_path;
-use super::tree::{Node, Spot, Tree, Value, join};
+use super::tree::{Node, Span, Tree, Value, join};
 use super::{plain, variable};
 use crate::redact;
 
@@ -149,7 +149,7 @@ pub(super) struct Look<'a> {
     pub(super) default: Option<&'a Tree>,
     /// The environment variable that the text was taken from, where it was.
     pub(super) variable: Option<&'a str>,
-    pub(super) findings: &'a mut Findings,
+    pub(super) diagnostics: &'a mut Diagnostics,
 }
 
 impl<'a> Look<'a> {
@@ -171,13 +171,13 @@ impl<'a> Look<'a> {
     }
 
     /// Reports that the value is wrong: `what` follows the setting's name.
-    pub(super) fn wrong(&mut self, what: &str) -> &mut Finding {
+    pub(super) fn wrong(&mut self, what: &str) -> &mut Diagnostic {
         let message = format!("{} {what}", self.named());
-        self.findings.mistake(self.node.spot, message)
+        self.diagnostics.mistake(self.node.span, message)
     }
 
     /// Reports a value of the wrong kind.
-    pub(super) fn wrong_kind(&mut self, expected: &str) -> &mut Finding {
+    pub(super) fn wrong_kind(&mut self, expected: &str) -> &mut Diagnostic {
         let found = self.node.value.kind();
         self.wrong(&format!("must be {expected}, not {found}"))
     }
@@ -218,10 +218,10 @@ impl<'a> Look<'a> {
         };
         Some(Reader {
             tree,
-            spot: self.node.spot,
+            span: self.node.span,
             path: self.path,
             default: self.default,
-            findings: self.findings,
+            diagnostics: self.diagnostics,
         })
     }
 }
@@ -229,10 +229,10 @@ impl<'a> Look<'a> {
 /// A table that is being read.
 pub(super) struct Reader<'a, 'f> {
     pub(super) tree: &'a Tree,
-    pub(super) spot: Spot,
+    pub(super) span: Span,
     pub(super) path: &'a str,
     pub(super) default: Option<&'a Tree>,
-    pub(super) findings: &'f mut Findings,
+    pub(super) diagnostics: &'f mut Diagnostics,
 }
 
 impl<'a> Reader<'a, '_> {
@@ -244,9 +244,9 @@ impl<'a> Reader<'a, '_> {
             }
             if redact::is_a_key(&entry.name) {
                 let message = format!("the name of a setting{} {}", self.here(), plain::KEY);
-                let findings = &mut self.findings;
-                findings
-                    .mistake(entry.name_spot, message)
+                let diagnostics = &mut self.diagnostics;
+                diagnostics
+                    .mistake(entry.name_span, message)
                     .help(plain::MOVE_KEY);
                 continue;
             }
@@ -259,14 +259,16 @@ impl<'a> Reader<'a, '_> {
             let shown = match near {
                 // Two letters from a setting's name there is no room for anything else in it.
                 Some(name) if strsim::osa_distance(&entry.name, name) <= 2 => &entry.name,
-                _ => self.findings.shown_name(entry.name_spot, &entry.name),
+                _ => self.diagnostics.shown_name(entry.name_span, &entry.name),
             };
             let message = format!("unknown {what} `{shown}`{}", self.here());
             let help = match near {
                 Some(name) => format!("did you mean `{name}`?"),
                 None => format!("it can have {}", list(names)),
             };
-            self.findings.mistake(entry.name_spot, message).help(help);
+            self.diagnostics
+                .mistake(entry.name_span, message)
+                .help(help);
         }
     }
 
@@ -303,14 +305,14 @@ impl<'a> Reader<'a, '_> {
                         format!("add `[{}]`: {about}", shown_path(&path)),
                     ),
                 };
-                self.findings.missing(self.spot, message).help(help);
+                self.diagnostics.missing(self.span, message).help(help);
                 None
             }
             // A table that is not there is one with nothing in it: its settings have defaults
             // of their own, or are missing themselves.
             Need::Default if matches!(setting.form.shape, Shape::Table(_) | Shape::Ids(_)) => {
                 let empty = Node {
-                    spot: self.spot,
+                    span: self.span,
                     value: Value::Table(Tree::default()),
                 };
                 self.read(setting, &empty, &path, default)
@@ -334,13 +336,13 @@ impl<'a> Reader<'a, '_> {
             path,
             default,
             variable: None,
-            findings: self.findings,
+            diagnostics: self.diagnostics,
         };
         match &node.value {
             Value::Table(table) if setting.form.shape.is_variable(table) => {
                 let taken = variable::read(&mut look)?;
                 let node = Node {
-                    spot: taken.spot,
+                    span: taken.span,
                     value: Value::Text(taken.text),
                 };
                 (setting.form.read)(&mut Look {
@@ -348,7 +350,7 @@ impl<'a> Reader<'a, '_> {
                     variable: taken.variable.as_deref(),
                     path,
                     default,
-                    findings: self.findings,
+                    diagnostics: self.diagnostics,
                 })
             }
             _ => (setting.form.read)(&mut look),
@@ -356,8 +358,8 @@ impl<'a> Reader<'a, '_> {
     }
 
     /// Where a setting's value was written, if it was.
-    pub(super) fn written<T>(&self, setting: &Setting<T>) -> Option<Spot> {
-        Some(self.tree.get(setting.name)?.node.spot)
+    pub(super) fn written<T>(&self, setting: &Setting<T>) -> Option<Span> {
+        Some(self.tree.get(setting.name)?.node.span)
     }
 
     /// ` in [table]`, or nothing at the top.

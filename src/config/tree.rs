@@ -8,22 +8,22 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::findings::Findings;
+use super::diagnostics::Diagnostics;
 
 /// A place in one of the files: which one, and the bytes in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Spot {
+pub(super) struct Span {
     pub(super) file: usize,
     pub(super) start: usize,
     pub(super) end: usize,
 }
 
-impl Spot {
-    pub(super) fn new(file: usize, span: &Range<usize>) -> Self {
+impl Span {
+    pub(super) fn new(file: usize, toml_span: &Range<usize>) -> Self {
         Self {
             file,
-            start: span.start,
-            end: span.end,
+            start: toml_span.start,
+            end: toml_span.end,
         }
     }
 }
@@ -31,7 +31,7 @@ impl Spot {
 /// A value and its place.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
-    pub(super) spot: Spot,
+    pub(super) span: Span,
     pub(super) value: Value,
 }
 
@@ -73,7 +73,7 @@ pub(super) struct Tree {
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) name: String,
-    pub(super) name_spot: Spot,
+    pub(super) name_span: Span,
     pub(super) node: Node,
     /// It stands in `[defaults]`, and not in this table.
     pub(super) inherited: bool,
@@ -111,7 +111,7 @@ impl Tree {
     }
 
     /// Adds another file's tree. What stands in both is a mistake at the second place.
-    pub(super) fn merge(&mut self, other: Self, path: &str, findings: &mut Findings) {
+    pub(super) fn merge(&mut self, other: Self, path: &str, diagnostics: &mut Diagnostics) {
         self.explicit |= other.explicit;
         for entry in other.entries {
             let full = join(path, &entry.name);
@@ -125,23 +125,23 @@ impl Tree {
                 {
                     if second.explicit {
                         // The header is the better place to point at.
-                        mine.node.spot = entry.node.spot;
-                        mine.name_spot = entry.name_spot;
+                        mine.node.span = entry.node.span;
+                        mine.name_span = entry.name_span;
                     }
-                    first.merge(second, &full, findings);
+                    first.merge(second, &full, diagnostics);
                 }
                 (Value::Table(_), Value::Table(_)) => {
                     let message = format!("the table `[{full}]` is defined in two files");
-                    findings
-                        .mistake(entry.node.spot, message)
+                    diagnostics
+                        .mistake(entry.node.span, message)
                         .help("keep one of the two, and move its settings there")
-                        .also(mine.node.spot, "it is defined here first");
+                        .also(mine.node.span, "it is defined here first");
                 }
                 _ => {
-                    findings
-                        .mistake(entry.name_spot, format!("`{full}` is set in two files"))
+                    diagnostics
+                        .mistake(entry.name_span, format!("`{full}` is set in two files"))
                         .help("keep one of the two")
-                        .also(mine.name_spot, "it is set here first");
+                        .also(mine.name_span, "it is set here first");
                 }
             }
         }
@@ -163,9 +163,9 @@ pub(super) fn convert(table: &DeTable<'_>, text: &str, file: usize) -> Tree {
         .iter()
         .map(|(name, value)| Entry {
             name: name.get_ref().to_string(),
-            name_spot: Spot::new(file, &name.span()),
+            name_span: Span::new(file, &name.span()),
             node: Node {
-                spot: Spot::new(file, &value.span()),
+                span: Span::new(file, &value.span()),
                 value: convert_value(value, text, file),
             },
             inherited: false,
@@ -190,7 +190,7 @@ fn convert_value(value: &Spanned<DeValue<'_>>, text: &str, file: usize) -> Value
             items
                 .iter()
                 .map(|item| Node {
-                    spot: Spot::new(file, &item.span()),
+                    span: Span::new(file, &item.span()),
                     value: convert_value(item, text, file),
                 })
                 .collect(),

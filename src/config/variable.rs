@@ -5,7 +5,7 @@
 //! nobody says what else stands in the environment.
 
 use super::setting::{Form, Look, Need, Setting, Settings, Shape, settings};
-use super::tree::{Spot, Tree, Value};
+use super::tree::{Span, Tree, Value};
 use crate::redact;
 
 /// The name of an environment variable.
@@ -48,7 +48,7 @@ pub(super) fn has_default(table: &Tree) -> bool {
 pub(super) struct Taken {
     pub(super) text: String,
     /// Where its variable, or its default, is written.
-    pub(super) spot: Spot,
+    pub(super) span: Span,
     /// The variable; `None` where it is the default.
     pub(super) variable: Option<String>,
 }
@@ -67,7 +67,7 @@ pub(super) fn read(look: &mut Look<'_>) -> Option<Taken> {
     let mut table = look.table(&help)?;
     table.only(ALL);
     let (variable, default) = (table.get(&ENV), table.get(&DEFAULT));
-    let (variable, spot) = (variable?, table.written(&ENV)?);
+    let (variable, span) = (variable?, table.written(&ENV)?);
     let is_wrong = default.is_none() && has_default(table.tree);
     if is_wrong {
         return None;
@@ -76,15 +76,15 @@ pub(super) fn read(look: &mut Look<'_>) -> Option<Taken> {
     match std::env::var(&variable).map(|text| (!text.is_empty()).then_some(text)) {
         Ok(Some(text)) => Some(Taken {
             text,
-            spot,
+            span,
             variable: Some(variable),
         }),
         Ok(None) | Err(std::env::VarError::NotPresent) => {
             if default.is_none() {
                 table
-                    .findings
+                    .diagnostics
                     .mistake(
-                        spot,
+                        span,
                         format!("the environment variable `{shown}` is not set, or is empty"),
                     )
                     .help(format!(
@@ -93,15 +93,15 @@ pub(super) fn read(look: &mut Look<'_>) -> Option<Taken> {
             }
             Some(Taken {
                 text: default?,
-                spot: table.written(&DEFAULT)?,
+                span: table.written(&DEFAULT)?,
                 variable: None,
             })
         }
         Err(std::env::VarError::NotUnicode(_)) => {
             table
-                .findings
+                .diagnostics
                 .mistake(
-                    spot,
+                    span,
                     format!("the environment variable `{shown}` is not UTF-8 text"),
                 )
                 .help("set it to plain text");

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use super::{Form, Look, Need, Setting, Settings, Shape, settings};
-use crate::config::form::{self, Choice, TEXT, place, secret};
 use crate::config::setting::{Described, Reader, list};
 use crate::config::tree::Tree;
+use crate::config::value_types::{self, Choice, TEXT, place, secret};
 use crate::config::{SecretRef, ValueRef, VaultAuth, hints};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ const METHODS: Choice<Method> = &[
 ];
 
 const METHOD_FORM: Form<Method> = Form {
-    shape: Shape::Text(|| form::words(METHODS)),
+    shape: Shape::Text(|| value_types::words(METHODS)),
     read: |look| look.choice(METHODS),
 };
 
@@ -92,11 +92,11 @@ pub(in crate::config) fn read(look: &mut Look<'_>) -> Option<VaultAuth> {
     let settings = BY_METHOD.iter().find(|(name, _)| *name == word)?.1;
     report_strangers(&mut table, word, settings);
     table.default = examples.and_then(|tree| example(tree, word));
-    if let Some(spot) = table.written(&MOUNT)
+    if let Some(span) = table.written(&MOUNT)
         && let Some(mount) = table.get(&MOUNT)
         && let Some(hint) = hints::auth_mount(&mount)
     {
-        table.findings.warn(Some(spot), hint.text);
+        table.diagnostics.warn(Some(span), hint.text);
     }
     read_method(&mut table, method)
 }
@@ -172,8 +172,8 @@ fn report_strangers(table: &mut Reader<'_, '_>, method: &str, settings: Settings
         let names = settings.iter().map(|known| known.name());
         let message = format!("`{}` does not belong to method `{method}`", entry.name);
         table
-            .findings
-            .mistake(entry.name_spot, message)
+            .diagnostics
+            .mistake(entry.name_span, message)
             .help(format!(
                 "it belongs to {methods}; `{method}` takes {}",
                 list(names.filter(|name| *name != METHOD.name)).replace(" or ", " and ")

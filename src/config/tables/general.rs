@@ -9,10 +9,10 @@ use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
 use super::{Form, Need, Setting, Settings, Shape, settings};
-use crate::config::form::state::{STATE_URL, StateUrl};
-use crate::config::form::time::{self, INTERVAL, RHYTHM, Rhythm, TIMEZONE, WATCH};
-use crate::config::form::{self, Choice, SHORT, place, secret};
 use crate::config::setting::list;
+use crate::config::value_types::state::{STATE_URL, StateUrl};
+use crate::config::value_types::time::{self, INTERVAL, RHYTHM, Rhythm, TIMEZONE, WATCH};
+use crate::config::value_types::{self, Choice, SHORT, place, secret};
 use crate::config::{FlashbackAuth, LogConfig, LogFormat, SecretRef, StateConfig, ValueRef, hints};
 use crate::retry::Limits;
 
@@ -46,10 +46,10 @@ pub(in crate::config) const FLASHBACK: Form<Flashback> = Form {
         let mut table = look.table("`[flashback]` and its settings below it")?;
         table.only(flashback::ALL);
         let base_url = table.get(&flashback::BASE_URL);
-        if let (Some(url), Some(spot)) = (&base_url, table.written(&flashback::BASE_URL))
+        if let (Some(url), Some(span)) = (&base_url, table.written(&flashback::BASE_URL))
             && let Some(hint) = hints::base_url(url)
         {
-            table.findings.warn(Some(spot), hint.text);
+            table.diagnostics.warn(Some(span), hint.text);
         }
         Some(Flashback {
             base_url,
@@ -96,10 +96,10 @@ const AUTH: Form<FlashbackAuth> = Form {
             .or(table.written(&auth::PASSWORD));
         let refresh = table.written(&auth::REFRESH_TOKEN);
         let totp = table.get(&auth::TOTP);
-        if let (Some(spot), None) = (table.written(&auth::TOTP), login) {
+        if let (Some(span), None) = (table.written(&auth::TOTP), login) {
             table
-                .findings
-                .mistake(spot, "`totp` belongs to `email` and `password`")
+                .diagnostics
+                .mistake(span, "`totp` belongs to `email` and `password`")
                 .help("take it out: it answers the second factor of a login");
             return None;
         }
@@ -113,17 +113,17 @@ const AUTH: Form<FlashbackAuth> = Form {
                     totp,
                 })
             }
-            (None, None, Some(spot)) => {
-                table.findings.warn(Some(spot), ONE_USE);
+            (None, None, Some(span)) => {
+                table.diagnostics.warn(Some(span), ONE_USE);
                 table
                     .get(&auth::REFRESH_TOKEN)
                     .map(FlashbackAuth::RefreshToken)
             }
             (None, None, None) => {
-                let spot = table.spot;
+                let span = table.span;
                 table
-                    .findings
-                    .missing(spot, "this does not say how to sign in to Flashback")
+                    .diagnostics
+                    .missing(span, "this does not say how to sign in to Flashback")
                     .help(WAYS);
                 None
             }
@@ -137,10 +137,10 @@ const AUTH: Form<FlashbackAuth> = Form {
                     "{} are different ways to sign in",
                     list(written.iter().copied()).replace(" or ", " and ")
                 );
-                let spot = table.spot;
+                let span = table.span;
                 table
-                    .findings
-                    .mistake(spot, message)
+                    .diagnostics
+                    .mistake(span, message)
                     .help(format!("keep one: {WAYS}"));
                 // Each is read all the same, so that its own mistakes are reported too.
                 let password = table.written(&auth::PASSWORD);
@@ -175,12 +175,12 @@ pub(in crate::config) const STATE: Form<Option<StateConfig>> = Form {
         let url = table.get(&state::URL);
         let written = table.written(&state::PASSWORD);
         let (password, lease) = (table.get(&state::PASSWORD), table.get(&state::LEASE)?);
-        if let (Some(spot), None | Some(StateUrl::Sqlite(_))) = (written, &url)
+        if let (Some(span), None | Some(StateUrl::Sqlite(_))) = (written, &url)
             && (url.is_some() || !names_one)
         {
             table
-                .findings
-                .mistake(spot, "a SQLite file has no password")
+                .diagnostics
+                .mistake(span, "a SQLite file has no password")
                 .help("take it out, or write `url = \"postgres://user@host/database\"`");
             return None;
         }
@@ -257,13 +257,13 @@ pub(in crate::config) const RETRY: Form<Retry> = Form {
         let (initial, max) = (table.get(&retry::INITIAL), table.get(&retry::MAX));
         if let (Some(initial), Some(max)) = (initial, max)
             && initial > max
-            && let Some(spot) = table
+            && let Some(span) = table
                 .written(&retry::MAX)
                 .or(table.written(&retry::INITIAL))
         {
             table
-                .findings
-                .mistake(spot, "`max` is shorter than `initial`")
+                .diagnostics
+                .mistake(span, "`max` is shorter than `initial`")
                 .help("`initial` is the first wait, and waits grow up to `max`");
         }
         let give_up_after = table.get(&retry::GIVE_UP_AFTER);
@@ -307,7 +307,7 @@ pub(in crate::config) const HTTP: Form<Http> = Form {
 const LOG_FORMATS: Choice<LogFormat> = &[("json", LogFormat::Json), ("pretty", LogFormat::Pretty)];
 
 const LOG_FORMAT: Form<LogFormat> = Form {
-    shape: Shape::Text(|| form::words(LOG_FORMATS)),
+    shape: Shape::Text(|| value_types::words(LOG_FORMATS)),
     read: |look| look.choice(LOG_FORMATS),
 };
 

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::{Form, Look, Need, Setting, Settings, Shape, check_id, settings};
-use crate::config::form::time::{RHYTHM, Rhythm, WATCH};
-use crate::config::form::{self, Choice, FIELD, SHORT, SWITCH, TEXT, place};
 use crate::config::plain;
 use crate::config::tables::verify::{self, Verify};
-use crate::config::tree::{Spot, Tree, join};
+use crate::config::tree::{Span, Tree, join};
+use crate::config::value_types::time::{RHYTHM, Rhythm, WATCH};
+use crate::config::value_types::{self, Choice, FIELD, SHORT, SWITCH, TEXT, place};
 use crate::document::FieldMap;
 use crate::model::{AiType, KeyId, SourceId};
 use crate::redact;
@@ -15,7 +15,7 @@ use crate::redact;
 /// A key as far as its own table says. `None` is what was left out, or is wrong.
 pub(in crate::config) struct Key {
     pub(in crate::config) id: KeyId,
-    pub(in crate::config) spot: Spot,
+    pub(in crate::config) span: Span,
     pub(in crate::config) name: Option<String>,
     pub(in crate::config) ai_type: Option<AiType>,
     pub(in crate::config) endpoint: Option<String>,
@@ -38,15 +38,15 @@ pub(in crate::config) struct Key {
 
 /// Where a key's settings were written, right or wrong.
 pub(in crate::config) struct Written {
-    pub(in crate::config) name: Option<Spot>,
-    pub(in crate::config) endpoint: Option<Spot>,
-    pub(in crate::config) workspace_id: Option<Spot>,
-    pub(in crate::config) source: Option<Spot>,
-    pub(in crate::config) path: Option<Spot>,
-    pub(in crate::config) fields: Option<Spot>,
-    pub(in crate::config) api_key_id: Option<Spot>,
-    pub(in crate::config) description: Option<Spot>,
-    pub(in crate::config) create: Option<Spot>,
+    pub(in crate::config) name: Option<Span>,
+    pub(in crate::config) endpoint: Option<Span>,
+    pub(in crate::config) workspace_id: Option<Span>,
+    pub(in crate::config) source: Option<Span>,
+    pub(in crate::config) path: Option<Span>,
+    pub(in crate::config) fields: Option<Span>,
+    pub(in crate::config) api_key_id: Option<Span>,
+    pub(in crate::config) description: Option<Span>,
+    pub(in crate::config) create: Option<Span>,
 }
 
 const AI_TYPES: Choice<AiType> = &[
@@ -58,14 +58,14 @@ const AI_TYPES: Choice<AiType> = &[
 ];
 
 const AI_TYPE_FORM: Form<AiType> = Form {
-    shape: Shape::Text(|| form::words(AI_TYPES)),
+    shape: Shape::Text(|| value_types::words(AI_TYPES)),
     read: |look| look.choice(AI_TYPES),
 };
 
 const TARGETS: Choice<bool> = &[("configuration", false), ("stored-key", true)];
 
 const TARGET_FORM: Form<bool> = Form {
-    shape: Shape::Text(|| form::words(TARGETS)),
+    shape: Shape::Text(|| value_types::words(TARGETS)),
     read: |look| look.choice(TARGETS),
 };
 
@@ -163,7 +163,7 @@ pub(in crate::config) const KEYS: Form<Vec<Key>> = Form {
         let table = look.table("`[keys.ID]` and the key's settings below it")?;
         let mut keys = Vec::new();
         for entry in &table.tree.entries {
-            if !check_id(&entry.name, entry.name_spot, "key", table.findings) {
+            if !check_id(&entry.name, entry.name_span, "key", table.diagnostics) {
                 continue;
             }
             keys.extend(read(
@@ -172,7 +172,7 @@ pub(in crate::config) const KEYS: Form<Vec<Key>> = Form {
                     path: &join(table.path, &entry.name),
                     default: table.default,
                     variable: None,
-                    findings: table.findings,
+                    diagnostics: table.diagnostics,
                 },
                 &entry.name,
             ));
@@ -208,7 +208,7 @@ fn read(look: &mut Look<'_>, id: &str) -> Option<Key> {
     };
     Some(Key {
         id: KeyId::new(id),
-        spot: table.spot,
+        span: table.span,
         name: table.get(&NAME),
         ai_type,
         endpoint,

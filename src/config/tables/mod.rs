@@ -43,22 +43,22 @@ settings! {
 /// Reports an id that could not stand in a command, a log line or a metric's label.
 fn check_id(
     id: &str,
-    spot: super::tree::Spot,
+    span: super::tree::Span,
     what: &str,
-    findings: &mut super::findings::Findings,
+    diagnostics: &mut super::diagnostics::Diagnostics,
 ) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if redact::is_a_key(id) || redact::is_long_and_random(id) {
-        findings
-            .mistake(spot, format!("the id of this {what} {}", plain::KEY))
+        diagnostics
+            .mistake(span, format!("the id of this {what} {}", plain::KEY))
             .help(plain::MOVE_KEY);
         return false;
     }
     if !id.is_empty() && id.len() <= 100 && id.chars().all(fits) {
         return true;
     }
-    findings
-        .mistake(spot, format!("this is no id for a {what}"))
+    diagnostics
+        .mistake(span, format!("this is no id for a {what}"))
         .help("an id is made of letters, digits, `-`, `_` and `.`, at most 100 of them");
     false
 }

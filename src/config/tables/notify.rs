@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{Form, Look, Need, Setting, Settings, Shape, check_id, settings};
-use crate::config::form::secret::SECRET;
-use crate::config::form::time::SPAN;
 use crate::config::setting::{list, suggest};
 use crate::config::tree::{Value, join};
+use crate::config::value_types::secret::SECRET;
+use crate::config::value_types::time::SPAN;
 use crate::config::{NotifyConfig, SecretRef};
 use crate::model::ReceiverId;
 use crate::notify::{Event, FORMATS, Format, Terms};
@@ -59,7 +59,7 @@ const ON_FORM: Form<BTreeSet<Event>> = Form {
                 path: look.path,
                 default: None,
                 variable: look.variable,
-                findings: look.findings,
+                diagnostics: look.diagnostics,
             };
             events = match (events, event(&mut item)) {
                 (Some(mut events), Some(event)) => {
@@ -93,7 +93,7 @@ fn unknown<'w>(look: &mut Look<'_>, words: impl Iterator<Item = &'w str> + Clone
         None => format!("it is one of {all}"),
     };
     let message = format!("unknown value for `{}`", look.name());
-    look.findings.mistake(look.node.spot, message).help(help);
+    look.diagnostics.mistake(look.node.span, message).help(help);
 }
 
 settings! {
@@ -117,7 +117,7 @@ pub(in crate::config) const NOTIFY: Form<Vec<Notify>> = Form {
         let examples = table.default.and_then(|tree| tree.tables().next());
         let mut receivers = Vec::new();
         for entry in &table.tree.entries {
-            if !check_id(&entry.name, entry.name_spot, "receiver", table.findings) {
+            if !check_id(&entry.name, entry.name_span, "receiver", table.diagnostics) {
                 continue;
             }
             let config = read(&mut Look {
@@ -125,7 +125,7 @@ pub(in crate::config) const NOTIFY: Form<Vec<Notify>> = Form {
                 node: &entry.node,
                 path: &join(table.path, &entry.name),
                 default: examples,
-                findings: table.findings,
+                diagnostics: table.diagnostics,
             });
             receivers.push(Notify {
                 id: ReceiverId::new(&entry.name),

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::{Form, Look, Need, Setting, Settings, Shape, auth, check_id, settings};
-use crate::config::form::{self, Choice, RATE, SWITCH, TEXT, place};
 use crate::config::setting::Reader;
 use crate::config::tree::{Tree, Value, join};
+use crate::config::value_types::{self, Choice, RATE, SWITCH, TEXT, place};
 use crate::config::{
     AwsConfig, AwsLook, KvVersion, SourceConfig, SourceKind, VaultAuth, VaultConfig, hints,
 };
@@ -36,7 +36,7 @@ const TYPES: Choice<Type> = &[
 ];
 
 const TYPE_FORM: Form<Type> = Form {
-    shape: Shape::Text(|| form::words(TYPES)),
+    shape: Shape::Text(|| value_types::words(TYPES)),
     read: |look| look.choice(TYPES),
 };
 
@@ -57,7 +57,7 @@ const KV_VERSION_FORM: Form<KvVersion> = Form {
 const LOOKS: Choice<AwsLook> = &[("describe", AwsLook::Describe), ("batch", AwsLook::Batch)];
 
 const LOOK_FORM: Form<AwsLook> = Form {
-    shape: Shape::Text(|| form::words(LOOKS)),
+    shape: Shape::Text(|| value_types::words(LOOKS)),
     read: |look| look.choice(LOOKS),
 };
 
@@ -159,28 +159,28 @@ pub(in crate::config) const SOURCES: Form<Vec<Source>> = Form {
         let table = look.table("`[sources.ID]` and the source's settings below it")?;
         let mut sources = Vec::new();
         for entry in &table.tree.entries {
-            if !check_id(&entry.name, entry.name_spot, "source", table.findings) {
+            if !check_id(&entry.name, entry.name_span, "source", table.diagnostics) {
                 continue;
             }
             if let Some((id, what)) = TAKEN.iter().find(|(id, _)| entry.name == *id) {
                 table
-                    .findings
-                    .mistake(entry.name_spot, format!("the id `{id}` is taken"))
+                    .diagnostics
+                    .mistake(entry.name_span, format!("the id `{id}` is taken"))
                     .help(format!(
                         "metrics call {what} so: give the source another id"
                     ));
             }
-            let before = table.findings.references.len();
+            let before = table.diagnostics.references.len();
             let config = read_source(&mut Look {
                 node: &entry.node,
                 path: &join(table.path, &entry.name),
                 default: table.default,
                 variable: None,
-                findings: table.findings,
+                diagnostics: table.diagnostics,
             });
             sources.push(Source {
                 id: SourceId::new(&entry.name),
-                references: before..table.findings.references.len(),
+                references: before..table.diagnostics.references.len(),
                 config,
             });
         }
@@ -250,19 +250,19 @@ fn refuse_acknowledge(table: &mut Reader<'_, '_>, kind: Option<&SourceKind>) {
     };
     if !matches!(entry.node.value, Value::Boolean(false)) {
         table
-            .findings
-            .mistake(entry.node.spot, why)
+            .diagnostics
+            .mistake(entry.node.span, why)
             .help("take `acknowledge` out; KV 2 and AWS can be told");
     }
 }
 
 /// A look at another store than AWS is what it is.
 fn refuse_look(table: &mut Reader<'_, '_>) {
-    if let Some(spot) = table.written(&LOOK) {
+    if let Some(span) = table.written(&LOOK) {
         let help = "take `look` out; `[schedule] check` says how often the store is looked at";
         table
-            .findings
-            .mistake(spot, "`look` is for `aws-secrets-manager` alone")
+            .diagnostics
+            .mistake(span, "`look` is for `aws-secrets-manager` alone")
             .help(help);
     }
 }
@@ -273,10 +273,10 @@ fn read_vault(table: &mut Reader<'_, '_>, examples: Option<&Tree>) -> Option<Vau
     let mount = table.get(&MOUNT);
     let kv_version = table.get(&KV_VERSION);
     let ca_file = table.get(&CA_FILE);
-    if let (Some(kv), Some(mount), Some(spot)) = (kv_version, &mount, table.written(&MOUNT))
+    if let (Some(kv), Some(mount), Some(span)) = (kv_version, &mount, table.written(&MOUNT))
         && let Some(hint) = hints::kv_mount(kv, mount)
     {
-        table.findings.warn(Some(spot), hint.text);
+        table.diagnostics.warn(Some(span), hint.text);
     }
     let auth = match table.tree.get(AUTH.name) {
         // The method's defaults stand in the example of that method, not in that of the kind.
@@ -285,7 +285,7 @@ fn read_vault(table: &mut Reader<'_, '_>, examples: Option<&Tree>) -> Option<Vau
             path: &join(table.path, AUTH.name),
             default: examples,
             variable: None,
-            findings: table.findings,
+            diagnostics: table.diagnostics,
         }),
         None => table.get(&AUTH),
     };
@@ -307,10 +307,10 @@ fn read_aws(table: &mut Reader<'_, '_>) -> Option<AwsConfig> {
     let external = table.get(&EXTERNAL_ID);
     let endpoint_url = table.get(&ENDPOINT_URL);
     let external_id = table.written(&EXTERNAL_ID);
-    if let (Some(spot), None) = (external_id, table.written(&ASSUME_ROLE_ARN)) {
+    if let (Some(span), None) = (external_id, table.written(&ASSUME_ROLE_ARN)) {
         table
-            .findings
-            .mistake(spot, "`external_id` is for a role, and there is none")
+            .diagnostics
+            .mistake(span, "`external_id` is for a role, and there is none")
             .help("write `assume_role_arn` too, or take `external_id` out");
     }
     Some(AwsConfig {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{Form, Need, Setting, Settings, Shape, settings};
 use crate::config::VerifyConfig;
-use crate::config::form::time::{INTERVAL, SPAN};
-use crate::config::form::{self, Choice};
+use crate::config::value_types::time::{INTERVAL, SPAN};
+use crate::config::value_types::{self, Choice};
 
 /// What is written, setting by setting: a key's own overrides the general one's.
 #[derive(Clone, Copy, Default)]
@@ -46,17 +46,17 @@ const AFTERS: Choice<bool> = &[("flashback", true), ("none", false)];
 const FAILURES: Choice<bool> = &[("rollback", true), ("hold", false)];
 
 const BEFORE_FORM: Form<bool> = Form {
-    shape: Shape::Text(|| form::words(BEFORES)),
+    shape: Shape::Text(|| value_types::words(BEFORES)),
     read: |look| look.choice(BEFORES),
 };
 
 const AFTER_FORM: Form<bool> = Form {
-    shape: Shape::Text(|| form::words(AFTERS)),
+    shape: Shape::Text(|| value_types::words(AFTERS)),
     read: |look| look.choice(AFTERS),
 };
 
 const ON_FAILURE_FORM: Form<bool> = Form {
-    shape: Shape::Text(|| form::words(FAILURES)),
+    shape: Shape::Text(|| value_types::words(FAILURES)),
     read: |look| look.choice(FAILURES),
 };
 

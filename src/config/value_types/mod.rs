@@ -96,7 +96,7 @@ impl Look<'_> {
             };
             let named = self.named();
             let message = format!("unknown value for {}", named.trim_end_matches(','));
-            self.findings.mistake(self.node.spot, message).help(help);
+            self.diagnostics.mistake(self.node.span, message).help(help);
         }
         found.map(|(_, meaning)| *meaning)
     }

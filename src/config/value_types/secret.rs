@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use super::{TEXT, place};
-use crate::config::findings::Reference;
-use crate::config::form;
+use crate::config::diagnostics::Reference;
 use crate::config::setting::{Form, Look, Need, Setting, Settings, Shape, list, settings};
 use crate::config::tree::Value;
+use crate::config::value_types;
 use crate::config::{SecretRef, ValueRef, variable};
 use crate::model::SourceId;
 
@@ -24,7 +24,7 @@ settings! {
     /// Where in that source.
     PATH: String = "path", Required, place::IN_SOURCE;
     /// Which field of it, or a JSON pointer that begins with `/`. Can be left out where it has only one, or is one plain text.
-    FIELD: String = "field", Optional, form::FIELD;
+    FIELD: String = "field", Optional, value_types::FIELD;
 }
 
 const CREDENTIAL_NAME: Form<String> = Form {
@@ -55,14 +55,14 @@ pub(in crate::config) const OUTSIDE: Form<SecretRef> = Form {
         &Shape::OneOf(&[&[&ENV], &[&FILE], &[&CREDENTIAL]]),
     ),
     read: |look| {
-        let spot = look.node.spot;
-        let (name, known) = (look.name(), look.findings.references.len());
+        let span = look.node.span;
+        let (name, known) = (look.name(), look.diagnostics.references.len());
         match read(look)? {
             SecretRef::Source { .. } => {
-                look.findings.references.truncate(known);
+                look.diagnostics.references.truncate(known);
                 let message = format!("`{name}` cannot be in a source: sources need the state");
-                look.findings
-                    .mistake(spot, message)
+                look.diagnostics
+                    .mistake(span, message)
                     .help("write `{ env = \"NAME\" }`, `{ file = \"PATH\" }` or `{ credential = \"NAME\" }`");
                 None
             }
@@ -84,12 +84,12 @@ pub(in crate::config) const VALUE: Form<ValueRef> = Form {
 pub(in crate::config) const SECRET_FILE: Form<PathBuf> = Form {
     shape: Shape::Shared("secret-file", &Shape::Table(&[&FILE])),
     read: |look| {
-        let spot = look.node.spot;
+        let span = look.node.span;
         match read(look)? {
             SecretRef::File(path) => Some(path),
             _ => {
-                look.findings
-                    .mistake(spot, "`refresh_token` must be in a file")
+                look.diagnostics
+                    .mistake(span, "`refresh_token` must be in a file")
                     .help("write `{ file = \"PATH\" }`: each token works once, and the next one is written to that file");
                 None
             }
@@ -111,7 +111,7 @@ fn read(look: &mut Look<'_>) -> Option<SecretRef> {
         .filter_map(|name| table.tree.get(name))
         .collect();
     let [heart] = given[..] else {
-        let spot = table.spot;
+        let span = table.span;
         let message = match given.is_empty() {
             true => "this does not say where the secret is".to_owned(),
             false => {
@@ -120,8 +120,8 @@ fn read(look: &mut Look<'_>) -> Option<SecretRef> {
             }
         };
         table
-            .findings
-            .mistake(spot, message)
+            .diagnostics
+            .mistake(span, message)
             .help(format!("write {FORMS}"));
         return None;
     };
@@ -132,8 +132,8 @@ fn read(look: &mut Look<'_>) -> Option<SecretRef> {
         if let Some(extra) = table.tree.get(name) {
             let message = format!("`{name}` belongs to a secret in a source");
             table
-                .findings
-                .mistake(extra.name_spot, message)
+                .diagnostics
+                .mistake(extra.name_span, message)
                 .help(format!(
                     "take it out, or write `source` instead of `{}`",
                     heart.name
@@ -153,12 +153,12 @@ fn from_source(look: &mut Look<'_>) -> Option<SecretRef> {
     let (source, path) = (table.get(&SOURCE), table.get(&PATH));
     let field = table.get(&FIELD);
     let (source, path) = (SourceId::new(source?), path?);
-    if let (Some(spot), Some(path_spot)) = spots {
-        table.findings.references.push(Reference {
-            spot,
+    if let (Some(span), Some(path_span)) = spots {
+        table.diagnostics.references.push(Reference {
+            span,
             source: source.clone(),
             path: path.clone(),
-            path_spot,
+            path_span,
         });
     }
     Some(SecretRef::Source {

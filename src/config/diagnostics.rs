@@ -9,7 +9,7 @@ use super::foreign::Foreign;
 use super::mask::SourceFile;
 use super::reference::known_names;
 use super::report::{Mistake, Place, Report};
-use super::tree::{Spot, Tree, convert};
+use super::tree::{Span, Tree, convert};
 use super::twice::{self, Twice};
 use super::{foreign, syntax};
 use crate::model::SourceId;
@@ -19,10 +19,10 @@ pub(super) const REFERENCE: usize = 0;
 
 /// Mistakes, warnings and what has to be checked once everything is known.
 #[derive(Default)]
-pub(super) struct Findings {
+pub(super) struct Diagnostics {
     files: Vec<SourceFile>,
-    mistakes: Vec<Finding>,
-    warnings: Vec<(Option<Spot>, String)>,
+    mistakes: Vec<Diagnostic>,
+    warnings: Vec<(Option<Span>, String)>,
     /// The secret references to a source, in the order they were read.
     pub(super) references: Vec<Reference>,
 }
@@ -30,19 +30,19 @@ pub(super) struct Findings {
 /// A secret reference that names a source.
 pub(super) struct Reference {
     /// Where the source is named.
-    pub(super) spot: Spot,
+    pub(super) span: Span,
     pub(super) source: SourceId,
     pub(super) path: String,
-    pub(super) path_spot: Spot,
+    pub(super) path_span: Span,
 }
 
 /// A mistake on its way into the report.
-pub(super) struct Finding {
-    spot: Option<Spot>,
+pub(super) struct Diagnostic {
+    span: Option<Span>,
     path: PathBuf,
     message: String,
     help: Option<String>,
-    also: Option<(Spot, &'static str)>,
+    also: Option<(Span, &'static str)>,
     kind: Kind,
 }
 
@@ -56,7 +56,7 @@ enum Kind {
     Missing,
 }
 
-impl Finding {
+impl Diagnostic {
     /// What to write instead.
     pub(super) fn help(&mut self, help: impl Into<String>) -> &mut Self {
         self.help = Some(help.into());
@@ -64,13 +64,13 @@ impl Finding {
     }
 
     /// A second place that belongs to it.
-    pub(super) fn also(&mut self, spot: Spot, what: &'static str) -> &mut Self {
-        self.also = Some((spot, what));
+    pub(super) fn also(&mut self, span: Span, what: &'static str) -> &mut Self {
+        self.also = Some((span, what));
         self
     }
 }
 
-impl Findings {
+impl Diagnostics {
     /// Takes a file in: its syntax errors, and whatever of it could be parsed.
     pub(super) fn add_file(&mut self, path: &Path, text: &str) -> Tree {
         let number = self.files.len();
@@ -82,70 +82,72 @@ impl Findings {
         if !errors.is_empty()
             && let Some(Foreign { message, at }) = foreign::recognise(text)
         {
-            let spot = Spot::new(number, &(at..at));
-            self.syntax(spot, message).help(foreign::HELP);
+            let span = Span::new(number, &(at..at));
+            self.syntax(span, message).help(foreign::HELP);
             return tree;
         }
         let mut lines = HashSet::new();
         for error in errors {
-            let span = error.span().unwrap_or(text.len()..text.len());
-            let spot = Spot::new(number, &span);
-            let (message, help) =
-                syntax::explain(error.message(), text.get(span.start..).unwrap_or_default());
+            let toml_span = error.span().unwrap_or(text.len()..text.len());
+            let span = Span::new(number, &toml_span);
+            let (message, help) = syntax::explain(
+                error.message(),
+                text.get(toml_span.start..).unwrap_or_default(),
+            );
             let first = match message == syntax::TWICE {
-                true => twice::find(text, span.start),
+                true => twice::find(text, toml_span.start),
                 false => Twice::First(None),
             };
             // The parser goes on after an error, and often stumbles again in the same line.
-            if matches!(first, Twice::InTable) || !lines.insert(self.line(spot)) {
+            if matches!(first, Twice::InTable) || !lines.insert(self.line(span)) {
                 continue;
             }
-            let finding = self.syntax(spot, message).help(help);
+            let diagnostic = self.syntax(span, message).help(help);
             if let Twice::First(Some(at)) = first {
-                finding.also(Spot::new(number, &(at..at)), "it stands here first");
+                diagnostic.also(Span::new(number, &(at..at)), "it stands here first");
             }
         }
         tree
     }
 
     /// The file is not TOML at `spot`.
-    fn syntax(&mut self, spot: Spot, message: &str) -> &mut Finding {
-        let path = self.files[spot.file].path.clone();
-        self.find(Some(spot), path, message.to_owned(), Kind::Syntax)
+    fn syntax(&mut self, span: Span, message: &str) -> &mut Diagnostic {
+        let path = self.files[span.file].path.clone();
+        self.find(Some(span), path, message.to_owned(), Kind::Syntax)
     }
 
     /// Something is wrong at `spot`.
-    pub(super) fn mistake(&mut self, spot: Spot, message: impl Into<String>) -> &mut Finding {
-        let path = self.files[spot.file].path.clone();
-        self.find(Some(spot), path, message.into(), Kind::Wrong)
+    pub(super) fn mistake(&mut self, span: Span, message: impl Into<String>) -> &mut Diagnostic {
+        let path = self.files[span.file].path.clone();
+        self.find(Some(span), path, message.into(), Kind::Wrong)
     }
 
     /// Something that belongs at `spot` is nowhere to be found.
-    pub(super) fn missing(&mut self, spot: Spot, message: impl Into<String>) -> &mut Finding {
-        let path = self.files[spot.file].path.clone();
-        self.find(Some(spot), path, message.into(), Kind::Missing)
+    pub(super) fn missing(&mut self, span: Span, message: impl Into<String>) -> &mut Diagnostic {
+        let path = self.files[span.file].path.clone();
+        self.find(Some(span), path, message.into(), Kind::Missing)
     }
 
     /// The file itself is the matter.
-    pub(super) fn unreadable(&mut self, path: PathBuf, message: String) -> &mut Finding {
+    pub(super) fn unreadable(&mut self, path: PathBuf, message: String) -> &mut Diagnostic {
         self.find(None, path, message, Kind::Syntax)
     }
 
     fn find(
         &mut self,
-        spot: Option<Spot>,
+        span: Option<Span>,
         path: PathBuf,
         message: String,
         kind: Kind,
-    ) -> &mut Finding {
+    ) -> &mut Diagnostic {
         // A setting of `[defaults]` is read once for each key.
         let is_known =
-            |known: &Finding| spot.is_some() && known.spot == spot && known.message == message;
+            |known: &Diagnostic| span.is_some() && known.span == span && known.message == message;
         if let Some(known) = self.mistakes.iter().position(is_known) {
             return &mut self.mistakes[known];
         }
-        self.mistakes.push(Finding {
-            spot,
+        self.mistakes.push(Diagnostic {
+            span,
             path,
             message,
             help: None,
@@ -157,27 +159,27 @@ impl Findings {
     }
 
     /// A name at `spot` as a message may show it.
-    pub(super) fn shown_name<'n>(&self, spot: Spot, name: &'n str) -> &'n str {
-        self.files[spot.file].shown(name)
+    pub(super) fn shown_name<'n>(&self, span: Span, name: &'n str) -> &'n str {
+        self.files[span.file].shown(name)
     }
 
     /// Something that works, but not as it may be meant to.
-    pub(super) fn warn(&mut self, spot: Option<Spot>, text: impl Into<String>) {
-        let warning = (spot, text.into());
+    pub(super) fn warn(&mut self, span: Option<Span>, text: impl Into<String>) {
+        let warning = (span, text.into());
         if !self.warnings.contains(&warning) {
             self.warnings.push(warning);
         }
     }
 
     /// `file:line:column`.
-    pub(super) fn place(&self, spot: Spot) -> String {
-        let file = &self.files[spot.file];
-        let (line, column) = file.position(spot.start);
+    pub(super) fn place(&self, span: Span) -> String {
+        let file = &self.files[span.file];
+        let (line, column) = file.position(span.start);
         format!("{}:{line}:{column}", file.path.display())
     }
 
-    fn line(&self, spot: Spot) -> usize {
-        self.files[spot.file].position(spot.start).0
+    fn line(&self, span: Span) -> usize {
+        self.files[span.file].position(span.start).0
     }
 
     /// The warnings, each with its place.
@@ -186,9 +188,9 @@ impl Findings {
     /// The report, where there is any mistake.
     pub(super) fn finish(mut self) -> Result<Vec<String>, Report> {
         if self.mistakes.is_empty() {
-            self.warnings.sort_by_key(|(spot, _)| *spot);
-            let shown = self.warnings.iter().map(|(spot, text)| match spot {
-                Some(spot) => format!("{}: {text}", self.place(*spot)),
+            self.warnings.sort_by_key(|(span, _)| *span);
+            let shown = self.warnings.iter().map(|(span, text)| match span {
+                Some(span) => format!("{}: {text}", self.place(*span)),
                 None => text.clone(),
             });
             return Ok(shown.collect());
@@ -209,53 +211,56 @@ impl Findings {
     /// The report of what was found so far.
     pub(super) fn into_report(mut self) -> Report {
         self.drop_consequences();
-        self.mistakes.sort_by_key(|finding| finding.spot);
-        let mistakes = self.mistakes.iter().map(|finding| self.report(finding));
+        self.mistakes.sort_by_key(|diagnostic| diagnostic.span);
+        let mistakes = self
+            .mistakes
+            .iter()
+            .map(|diagnostic| self.report(diagnostic));
         Report::new(mistakes.collect())
     }
 
     /// Where a file could not be parsed or read, what is missing may well be in it.
     fn drop_consequences(&mut self) {
-        let is_syntax = |finding: &&Finding| finding.kind == Kind::Syntax;
+        let is_syntax = |diagnostic: &&Diagnostic| diagnostic.kind == Kind::Syntax;
         let broken: HashSet<_> = self
             .mistakes
             .iter()
             .filter(is_syntax)
-            .map(|finding| finding.spot.map(|spot| (spot.file, self.line(spot))))
+            .map(|diagnostic| diagnostic.span.map(|span| (span.file, self.line(span))))
             .collect();
         if broken.is_empty() {
             return;
         }
         let mut mistakes = std::mem::take(&mut self.mistakes);
-        mistakes.retain(|finding| match finding.kind {
+        mistakes.retain(|diagnostic| match diagnostic.kind {
             Kind::Syntax => true,
             Kind::Missing => false,
             Kind::Wrong => {
-                let line = finding.spot.map(|spot| (spot.file, self.line(spot)));
+                let line = diagnostic.span.map(|span| (span.file, self.line(span)));
                 !broken.contains(&line)
             }
         });
         self.mistakes = mistakes;
     }
 
-    fn report(&self, finding: &Finding) -> Mistake {
-        let note = finding
+    fn report(&self, diagnostic: &Diagnostic) -> Mistake {
+        let note = diagnostic
             .also
-            .map(|(spot, what)| format!("{what}: {}", self.place(spot)));
-        let place = finding.spot.map(|spot| {
-            let file = &self.files[spot.file];
-            let (line, column) = file.position(spot.start);
+            .map(|(span, what)| format!("{what}: {}", self.place(span)));
+        let place = diagnostic.span.map(|span| {
+            let file = &self.files[span.file];
+            let (line, column) = file.position(span.start);
             Place {
                 line,
                 column,
-                excerpt: file.excerpt(&(spot.start..spot.end)),
+                excerpt: file.excerpt(&(span.start..span.end)),
             }
         });
         Mistake::new(
-            finding.path.clone(),
+            diagnostic.path.clone(),
             place,
-            finding.message.clone(),
-            finding.help.clone(),
+            diagnostic.message.clone(),
+            diagnostic.help.clone(),
             note,
         )
     }
