@@ -229,7 +229,7 @@ impl Engine {
         let state = self.show(managed, &record);
         let mut note = record.look;
         note.mark(before, state.mark());
-        let proven = record.trial.is_none() && record.candidate.is_none();
+        let proven = record.verification.is_none() && record.candidate.is_none();
         managed.was_seen(Seen {
             state,
             problem: note.problem.as_ref().map(|problem| problem.kind),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::pass::Verdict;
-use crate::model::{Record, Repair, Trial};
+use crate::model::{Record, Repair, Verification};
 use crate::reconcile::Rest;
 
 /// When to look again.
@@ -49,22 +49,22 @@ pub fn next_after(
     };
     let probing = matches!(verdict, Verdict::Rested(Rest::Probing(_)));
     let candidate = record.candidate.as_ref().filter(|_| probing);
-    let waiting = |trial: &&Trial| trial.waits(now);
-    let trials = [record.trial.as_ref(), candidate];
-    let trials = || trials.into_iter().flatten().filter(waiting);
+    let waiting = |verification: &&Verification| verification.waits(now);
+    let verifications = [record.verification.as_ref(), candidate];
+    let verifications = || verifications.into_iter().flatten().filter(waiting);
     let to_come = |repair: &Repair| !repair.done && !repair.is_due();
     let repair = record.repair.filter(to_come);
     let repair = repair.map(|repair| now + repair.due_in);
     let until = match planned {
-        Some(planned) => trials()
-            .map(|trial| trial.next_at)
+        Some(planned) => verifications()
+            .map(|verification| verification.next_at)
             .chain(refused)
             .chain(repair)
             .min()
             .filter(|until| planned > *until),
-        None => trials()
-            .filter(|trial| !trial.pace(grace, now).1)
-            .map(|trial| trial.next_at)
+        None => verifications()
+            .filter(|verification| !verification.pace(grace, now).1)
+            .map(|verification| verification.next_at)
             .min(),
     };
     match until {

@@ -270,7 +270,7 @@ impl<'a> Pass<'a> {
     fn rest(&mut self, rest: Rest) -> Verdict {
         match &rest {
             Rest::Held(why) | Rest::Probing(why) => self.done.held = Some(why.clone()),
-            Rest::InSync if self.record.trial.is_some() => self.done.unproven = true,
+            Rest::InSync if self.record.verification.is_some() => self.done.unproven = true,
             _ => {}
         }
         Verdict::Rested(match self.left.take() {

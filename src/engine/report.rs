@@ -10,7 +10,7 @@ use super::done::Done;
 use crate::config::KeyConfig;
 use crate::humanize::duration;
 use crate::model::{
-    Action, KeyId, Mark, Problem, ProblemKind, Record, SourceId, Stage, TargetKind, Trial,
+    Action, KeyId, Mark, Problem, ProblemKind, Record, SourceId, Stage, TargetKind, Verification,
     Verifier, Version,
 };
 use crate::reconcile::Reason;
@@ -165,9 +165,11 @@ pub fn state(config: &KeyConfig, record: &Record) -> State {
 fn held(record: &Record) -> Option<(&Version, &str)> {
     let seen = record.seen.as_ref()?;
     let held = record.held.as_ref().filter(|held| held.version == *seen);
-    let turning = |trial: &&Trial| trial.stage == Stage::Back && trial.subject.version == *seen;
-    let turned = record.trial.as_ref().filter(turning);
-    let turned = turned.map(|trial| trial.reason.as_deref().unwrap_or_default());
+    let turning = |verification: &&Verification| {
+        verification.stage == Stage::Back && verification.subject.version == *seen
+    };
+    let turned = record.verification.as_ref().filter(turning);
+    let turned = turned.map(|verification| verification.reason.as_deref().unwrap_or_default());
     let why = held.map(|held| held.reason.as_str()).or(turned)?;
     Some((seen, why))
 }
@@ -189,7 +191,7 @@ pub fn too_old(config: &KeyConfig, record: &Record, now: DateTime<Utc>) -> Optio
 /// Who has taken what Flashback holds, as far as it has nothing more to prove.
 pub fn verified_by(record: &Record) -> Option<Verifier> {
     let live = record.live.as_ref()?;
-    let proven = record.trial.is_none() && record.intent.is_none();
+    let proven = record.verification.is_none() && record.intent.is_none();
     live.verified_by.filter(|_| proven)
 }
 

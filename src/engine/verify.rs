@@ -15,7 +15,7 @@ use crate::failpoint;
 use crate::flashback::{FlashbackError, Validation};
 use crate::model::{
     Action, AiLlmId, Asked, HistoryRow, KeyCommand, Origin, Outcome, Record, Stage, Stored,
-    TargetKind, Trial, Verdict, Verifier, Version,
+    TargetKind, Verdict, Verification, Verifier, Version,
 };
 use crate::reconcile::{HoldReason, Older, Read, Stand};
 use crate::retry::{self, Class, Limits};
@@ -78,7 +78,7 @@ impl Pass<'_> {
 
     /// Asks Flashback about what it holds; `false` where that was broken off.
     pub(super) async fn validate(&mut self, id: &AiLlmId) -> Result<bool, Fault> {
-        let Some(trial) = self.record.trial.clone() else {
+        let Some(verification) = self.record.verification.clone() else {
             unreachable!("the decision asks for a validation only in a trial")
         };
         let asked = match self.managed.config.settings.target.kind() {
@@ -93,9 +93,9 @@ impl Pass<'_> {
             Ok(answer) => answer,
             Err(_) => return Ok(false),
         };
-        failpoint::reach_in(trial.stage.as_str(), "validation_answered");
-        self.count(trial.stage, &verdict);
-        let asked = self.asked(Some(&trial), retry_after);
+        failpoint::reach_in(verification.stage.as_str(), "validation_answered");
+        self.count(verification.stage, &verdict);
+        let asked = self.asked(Some(&verification), retry_after);
         let next = self.record.validated(&verdict, asked);
         self.tell_if_rolled_back(&next);
         let verified = match &verdict {
@@ -103,13 +103,13 @@ impl Pass<'_> {
             _ => None,
         };
         self.save_verified(next, verified).await?;
-        failpoint::reach_in(trial.stage.as_str(), "verdict_recorded");
+        failpoint::reach_in(verification.stage.as_str(), "verdict_recorded");
         match &verdict {
-            Verdict::Works => tell::verified(self.managed, &self.record, trial.stage),
+            Verdict::Works => tell::verified(self.managed, &self.record, verification.stage),
             Verdict::Unsupported(why) => self.tell_unsupported(why),
             Verdict::Rejected(_) | Verdict::Inconclusive(_) => {
-                tell::not_yet(self.managed, &self.record, trial.stage, &verdict);
-                self.tell_of_a_kept_one(&trial);
+                tell::not_yet(self.managed, &self.record, verification.stage, &verdict);
+                self.tell_of_a_kept_one(&verification);
             }
         }
         Ok(true)
@@ -191,7 +191,10 @@ impl Pass<'_> {
     pub(super) async fn let_stand(&mut self, stand: Stand, why: &str) -> Result<(), Fault> {
         self.rejection = None;
         let record = &self.record;
-        let subject = record.trial.as_ref().map(|trial| trial.subject.fingerprint);
+        let subject = record
+            .verification
+            .as_ref()
+            .map(|verification| verification.subject.fingerprint);
         let live = record.live.as_ref().map(|live| live.fingerprint);
         let follows = match (stand, subject == live) {
             (_, false) => format!("the newest version goes back in: {why}"),
@@ -199,8 +202,11 @@ impl Pass<'_> {
             (Stand::Best, true) => format!("it is left in place: {why}"),
             (Stand::ForNow, true) => format!("it is left in place for now: {why}"),
         };
-        let rejected = self.record.trial.as_ref().and_then(|trial| {
-            let said = trial.rejected.as_ref().or(trial.reason.as_ref());
+        let rejected = self.record.verification.as_ref().and_then(|verification| {
+            let said = verification
+                .rejected
+                .as_ref()
+                .or(verification.reason.as_ref());
             said.cloned()
         });
         let said = rejected.unwrap_or_default();
@@ -290,10 +296,11 @@ impl Pass<'_> {
 
     /// The next question comes after this answer's wait: soon while the end of the grace is near,
     /// calmly when nobody waits for it.
-    fn asked(&self, trial: Option<&Trial>, retry_after: Option<Duration>) -> Asked {
+    fn asked(&self, verification: Option<&Verification>, retry_after: Option<Duration>) -> Asked {
         let (at, grace) = (Utc::now(), self.managed.config.verify.grace);
         let engine = self.engine;
-        let (tries, calm) = trial.map_or((0, false), |trial| trial.pace(grace, at));
+        let (tries, calm) =
+            verification.map_or((0, false), |verification| verification.pace(grace, at));
         let limits = match calm {
             true => Limits {
                 initial: engine.retry.max,
@@ -352,21 +359,21 @@ impl Pass<'_> {
     }
 
     fn tell_if_rolled_back(&self, next: &Record) {
-        let turning = |trial: &Trial| trial.stage == Stage::Back;
-        if self.record.trial.as_ref().is_some_and(turning) && next.trial.is_none() {
+        let turning = |verification: &Verification| verification.stage == Stage::Back;
+        if self.record.verification.as_ref().is_some_and(turning) && next.verification.is_none() {
             self.engine.rolled_back(self.managed, next);
         }
     }
 
     /// Said once, when the grace of what somebody has put back is over.
-    fn tell_of_a_kept_one(&self, before: &Trial) {
+    fn tell_of_a_kept_one(&self, before: &Verification) {
         let grace = self.managed.config.verify.grace;
-        if let Some(trial) = &self.record.trial
-            && trial.stage == Stage::Kept
-            && trial.failed(grace)
+        if let Some(verification) = &self.record.verification
+            && verification.stage == Stage::Kept
+            && verification.failed(grace)
             && !before.failed(grace)
         {
-            let said = trial.rejected.clone().unwrap_or_default();
+            let said = verification.rejected.clone().unwrap_or_default();
             tell::verification_failed(self.managed, &self.record, &said, "it stays all the same");
         }
     }

@@ -11,7 +11,7 @@ pub fn is_due(record: &Record, settings: &Settings, origin: &Origin, now: DateTi
     let was_set_back = record.look.checked_at.is_some_and(|at| is_ahead(at, now));
     let missed = was_set_back || record.look.next_at.is_none_or(|at| at <= now);
     let unfinished = record.intent.is_some()
-        || record.trial.is_some()
+        || record.verification.is_some()
         || record.candidate.is_some()
         || record.repair.is_some()
         || record.look.problem.is_some();

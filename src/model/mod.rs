@@ -13,7 +13,7 @@ mod record;
 mod service;
 mod target;
 pub mod timeline;
-mod trial;
+mod verification;
 
 use std::fmt;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub use self::record::{
 pub use self::service::{Outage, ServiceHealth, ServiceStatus};
 pub use self::target::{Appearance, Listed, Target, TargetKind};
 pub use self::timeline::{Mark, Timeline};
-pub use self::trial::{Asked, Stage, Trial, Verdict, Verifier};
+pub use self::verification::{Asked, Stage, Verdict, Verification, Verifier};
 
 use crate::document::FieldMap;
 use crate::secret::Fingerprint;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::trial::{Trial, Verifier};
+use super::verification::{Verification, Verifier};
 use super::{
     Action, AiLlmId, Appearance, Edit, Edits, KeyId, Lease, Mark, Origin, Repair, Settings,
     SourceId, Timeline, Version,
@@ -28,9 +28,9 @@ pub struct Record {
     /// What was live and good before the value that is live: what would be put back.
     pub previous: Option<Stored>,
     /// What Flashback holds has still to prove itself.
-    pub trial: Option<Trial>,
+    pub verification: Option<Verification>,
     /// The newest value, which its provider has turned down so far. Flashback has not got it.
-    pub candidate: Option<Trial>,
+    pub candidate: Option<Verification>,
     /// What the store was last told about the version that is live.
     pub told: Option<Told>,
     /// The version the store was last seen to hold.
@@ -62,7 +62,7 @@ impl Record {
             refusal: None,
             held: None,
             previous: None,
-            trial: None,
+            verification: None,
             candidate: None,
             told: None,
             seen: None,

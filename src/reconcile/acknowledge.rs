@@ -78,7 +78,7 @@ pub fn owed(
 fn proven<'a>(record: &'a Record, origin: &Origin) -> Option<&'a Version> {
     let live = record.live.as_ref()?;
     let here = live.origin.source == origin.source && live.origin.path == origin.path;
-    let settled = record.trial.is_none() && record.intent.is_none();
+    let settled = record.verification.is_none() && record.intent.is_none();
     (here && settled && live.verified_by.is_some()).then_some(&live.version)
 }
 
@@ -117,7 +117,8 @@ mod tests {
     use super::*;
     use crate::document::FieldMap;
     use crate::model::{
-        AiType, Held, KeyId, Live, Settings, SourceId, Stage, Target, Trial, Verifier, WorkspaceId,
+        AiType, Held, KeyId, Live, Settings, SourceId, Stage, Target, Verification, Verifier,
+        WorkspaceId,
     };
     use crate::secret::Fingerprinter;
 
@@ -217,11 +218,15 @@ mod tests {
             ..live
         });
         assert_eq!(of(&unverified, &[]), None);
-        let mut on_trial = verified("2");
-        let stored = on_trial.live.as_ref().map(Live::stored).expect("live");
-        on_trial.trial = Some(Trial::begin(stored, Stage::After, true, at(0)));
-        assert_eq!(of(&on_trial, &[]), None);
-        assert_eq!(of(&verified("2"), &[on_trial]), None);
+        let mut in_verification = verified("2");
+        let stored = in_verification
+            .live
+            .as_ref()
+            .map(Live::stored)
+            .expect("live");
+        in_verification.verification = Some(Verification::begin(stored, Stage::After, true, at(0)));
+        assert_eq!(of(&in_verification, &[]), None);
+        assert_eq!(of(&verified("2"), &[in_verification]), None);
     }
 
     #[test]

@@ -18,7 +18,7 @@
 use url::Url;
 
 use super::facts::{Facts, ListAge, Reason, Rest, Step};
-use super::{known_id, trial};
+use super::{known_id, verification};
 use crate::model::{AiLlmId, Appearance, Listed, Live, Record, Settings, Shown};
 use crate::words;
 
@@ -150,13 +150,13 @@ pub(super) fn matters(facts: &Facts<'_>, rest: &Rest) -> bool {
         return false;
     };
     // Whether the value works is found out first, where the time for that is limited.
-    let urgent = record.trial.as_ref();
-    if urgent.is_some_and(|trial| !trial.pace(facts.verify.grace, facts.now).1) {
+    let urgent = record.verification.as_ref();
+    if urgent.is_some_and(|verification| !verification.pace(facts.verify.grace, facts.now).1) {
         return false;
     }
     match rest {
         Rest::InSync => true,
-        Rest::Held(_) => trial::keeps_older(facts, rest) || lives_as_held(record, live),
+        Rest::Held(_) => verification::keeps_older(facts, rest) || lives_as_held(record, live),
         _ => false,
     }
 }
@@ -176,7 +176,7 @@ pub(super) fn at_rest(facts: &Facts<'_>, rest: Rest) -> Step {
 
 /// A resync writes nothing to what somebody else has taken over.
 pub(super) fn before_resync(facts: &Facts<'_>) -> Option<Step> {
-    if facts.record.trial.is_some() || known_id(facts).is_none() {
+    if facts.record.verification.is_some() || known_id(facts).is_none() {
         return None;
     }
     match facts.compared {
@@ -215,7 +215,7 @@ fn repair(facts: &Facts<'_>, drift: &Drift) -> Option<Reason> {
     let shown = record.live.as_ref().and_then(|live| live.shown.as_ref());
     match drift {
         Drift::Gone => (shown != Some(&Shown::Nowhere)).then_some(Reason::Unlisted),
-        Drift::Edited(found) if record.trial.is_none() => {
+        Drift::Edited(found) if record.verification.is_none() => {
             let again = matches!(shown, Some(Shown::As(before)) if before == found);
             let written = &record.live.as_ref()?.settings;
             (!again).then(|| Reason::Drifted(differences(written, found)))
@@ -230,7 +230,7 @@ fn repair(facts: &Facts<'_>, drift: &Drift) -> Option<Reason> {
 
 /// What people have to put right.
 fn reported(facts: &Facts<'_>) -> Option<Rest> {
-    if facts.record.trial.is_some() {
+    if facts.record.verification.is_some() {
         return None;
     }
     let drift = &facts.compared?.drift;

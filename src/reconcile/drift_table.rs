@@ -3,7 +3,9 @@
 
 use super::case::{Case, at, origin, settings, stored};
 use super::*;
-use crate::model::{Action, AiLlmId, Appearance, Held, Listed, Record, Settings, Shown, Trial};
+use crate::model::{
+    Action, AiLlmId, Appearance, Held, Listed, Record, Settings, Shown, Verification,
+};
 
 fn edited() -> Settings {
     Settings {
@@ -57,11 +59,11 @@ impl Case {
     }
 
     /// What is live has to prove itself since `second`.
-    fn on_trial(self, stage: Stage, second: i64) -> Self {
+    fn in_verification(self, stage: Stage, second: i64) -> Self {
         self.with(|case| {
-            let mut trial = Trial::begin(stored("1", "one"), stage, true, at(second));
-            trial.next_at = at(1_000_000);
-            case.record.trial = Some(trial);
+            let mut verification = Verification::begin(stored("1", "one"), stage, true, at(second));
+            verification.next_at = at(1_000_000);
+            case.record.verification = Some(verification);
         })
     }
 
@@ -205,26 +207,31 @@ fn the_whole_table_of_drift() {
             "update id-1: resync",
         ),
         // On trial: not asked within the grace, and then only whether it is gone.
-        (live().on_trial(Stage::After, 30).not_compared(), "in sync"),
         (
-            live().on_trial(Stage::After, -300).not_compared(),
+            live().in_verification(Stage::After, 30).not_compared(),
+            "in sync",
+        ),
+        (
+            live().in_verification(Stage::After, -300).not_compared(),
             "compare",
         ),
         (
-            live().on_trial(Stage::After, -300).compared(&edit),
+            live().in_verification(Stage::After, -300).compared(&edit),
             "in sync",
         ),
         (
-            live().on_trial(Stage::After, -300).compared(&taken(None)),
+            live()
+                .in_verification(Stage::After, -300)
+                .compared(&taken(None)),
             "in sync",
         ),
         (
-            live().on_trial(Stage::After, -300).compared(&gone),
+            live().in_verification(Stage::After, -300).compared(&gone),
             "compare afresh",
         ),
         (
             live()
-                .on_trial(Stage::After, -300)
+                .in_verification(Stage::After, -300)
                 .afresh(&gone)
                 .read("1", "one"),
             made_sure,
@@ -340,7 +347,7 @@ fn a_repair_is_remembered_until_it_is_seen() {
     let repaired = before.pushed(push(as_edited.clone()));
     assert_eq!(shown(&repaired), as_edited);
     assert_eq!(repaired.held, before.held);
-    assert_eq!(repaired.trial, None);
+    assert_eq!(repaired.verification, None);
 
     let edit = Drift::Edited(case::shown(&edited()));
     for (drift, stays) in [

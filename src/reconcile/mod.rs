@@ -45,8 +45,8 @@ mod drift;
 mod facts;
 mod push;
 mod transition;
-mod trial;
 mod verdict;
+mod verification;
 
 #[cfg(test)]
 mod case;
@@ -59,9 +59,9 @@ mod stored_key_table;
 #[cfg(test)]
 mod table;
 #[cfg(test)]
-mod trial_record;
+mod verification_record;
 #[cfg(test)]
-mod trial_table;
+mod verification_table;
 #[cfg(test)]
 mod world;
 
@@ -82,12 +82,12 @@ use crate::secret::Fingerprint;
 /// The next step for one key.
 pub fn decide(facts: &Facts<'_>) -> Step {
     if facts.command == KeyCommand::RollBack
-        && let Some(step) = trial::back_by_hand(facts)
+        && let Some(step) = verification::back_by_hand(facts)
     {
         return step;
     }
     match newest(facts) {
-        Step::Rest(rest) => trial::settle(facts, rest),
+        Step::Rest(rest) => verification::settle(facts, rest),
         step => step,
     }
 }
@@ -137,10 +137,10 @@ fn newest(facts: &Facts<'_>) -> Step {
         origin: facts.origin.clone(),
     };
     let written = same && facts.record.intent.is_none();
-    if let Some(step) = trial::ask_first(facts, &value, written) {
+    if let Some(step) = verification::ask_first(facts, &value, written) {
         return step;
     }
-    let reason = match !same && trial::goes_back_in(facts, &value) {
+    let reason = match !same && verification::goes_back_in(facts, &value) {
         true => Reason::BestGuess,
         // Another value is more than a repair.
         false => due
@@ -161,11 +161,11 @@ fn stands_in_the_way(facts: &Facts<'_>, version: &Version) -> Option<Rest> {
     {
         return Some(Rest::Held(held.reason.clone()));
     }
-    if let Some(trial) = &facts.record.trial
-        && trial.stage == Stage::Back
-        && trial.subject.is(version, facts.origin)
+    if let Some(verification) = &facts.record.verification
+        && verification.stage == Stage::Back
+        && verification.subject.is(version, facts.origin)
     {
-        let why = trial.reason.clone().unwrap_or_default();
+        let why = verification.reason.clone().unwrap_or_default();
         return Some(Rest::Held(why));
     }
     let refusal = facts.record.refusal.as_ref()?;

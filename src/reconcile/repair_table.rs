@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::case::{Case, at, origin};
-use super::trial_table::{check, pushed};
+use super::verification_table::{check, pushed};
 use super::*;
 use crate::model::{Action, AiLlmId, Held, Missing, Repair, Verdict};
 

@@ -2,18 +2,23 @@
 
 use super::case::{Case, at, stored};
 use super::*;
-use crate::model::{Action, AiLlmId, Target, Trial};
+use crate::model::{Action, AiLlmId, Target, Verification};
 
 /// A configuration that takes its credentials from a stored key is this key's no more, and is not called verified.
 #[test]
 fn what_was_attached_to_a_stored_key_is_not_live() {
-    let on_trial = Case::live().with(|case| {
-        case.record.trial = Some(Trial::begin(stored("1", "one"), Stage::After, true, at(30)));
+    let in_verification = Case::live().with(|case| {
+        case.record.verification = Some(Verification::begin(
+            stored("1", "one"),
+            Stage::After,
+            true,
+            at(30),
+        ));
     });
-    let record = on_trial.record;
+    let record = in_verification.record;
     let shared = Drift::Shared(AiLlmId::new("key-1"));
     let after = record.compared(&shared).expect("it is news");
-    assert_eq!((&after.live, &after.trial), (&None, &None));
+    assert_eq!((&after.live, &after.verification), (&None, &None));
     assert_eq!(after.ai_llm_id, record.ai_llm_id);
     assert_eq!(after.compared(&shared), None);
     // It is looked for by its name from then on, and found to be shared.

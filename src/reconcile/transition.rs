@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::facts::{Rules, What};
 use crate::model::{
     Action, AiLlmId, Edits, Intent, Live, Origin, Record, Refusal, Repair, Settings, Shown, Stage,
-    Stored, Trial, Verifier, Version, is_over,
+    Stored, Verification, Verifier, Version, is_over,
 };
 
 /// By then Flashback has told of a write, or never will.
@@ -65,8 +65,8 @@ impl Record {
             live.fingerprint == pushed.value.fingerprint && live.settings == pushed.settings
         });
         let again = there.filter(|_| !pushed.anew);
-        let trial = match again {
-            Some(_) => self.trial.clone(),
+        let verification = match again {
+            Some(_) => self.verification.clone(),
             None => self.trial_of(&pushed),
         };
         let verified = again.and_then(|live| Some((live.verified_by?, live.verified_at)));
@@ -92,7 +92,7 @@ impl Record {
             }),
             intent: None,
             refusal: None,
-            trial,
+            verification,
             repair: self.repair.map(Repair::written),
             edits: Edits {
                 changed_by: None,
@@ -140,40 +140,42 @@ impl Record {
     }
 
     /// What the value just pushed has to go through.
-    fn trial_of(&self, pushed: &Pushed) -> Option<Trial> {
+    fn trial_of(&self, pushed: &Pushed) -> Option<Verification> {
         let value = pushed.value.clone();
         let same = |live: &Live| live.fingerprint == value.fingerprint;
         // What is still on trial is not what was live before it.
-        let on_trial = |trial: &Trial| {
-            trial.fresh
-                && trial.stage == Stage::After
-                && trial.subject.fingerprint == value.fingerprint
+        let in_verification = |verification: &Verification| {
+            verification.fresh
+                && verification.stage == Stage::After
+                && verification.subject.fingerprint == value.fingerprint
         };
-        let fresh =
-            !self.live.as_ref().is_some_and(same) || self.trial.as_ref().is_some_and(on_trial);
-        match (&self.trial, pushed.what) {
-            (Some(trial), What::Older) if trial.stage == Stage::Back => {
-                Some(trial.enter(Stage::Back, pushed.at))
+        let fresh = !self.live.as_ref().is_some_and(same)
+            || self.verification.as_ref().is_some_and(in_verification);
+        match (&self.verification, pushed.what) {
+            (Some(verification), What::Older) if verification.stage == Stage::Back => {
+                Some(verification.enter(Stage::Back, pushed.at))
             }
             _ if !pushed.validate => None,
-            (Some(trial), What::Newest)
-                if trial.stage == Stage::Forward
-                    && trial.subject.fingerprint == value.fingerprint
+            (Some(verification), What::Newest)
+                if verification.stage == Stage::Forward
+                    && verification.subject.fingerprint == value.fingerprint
                     && !pushed.anew =>
             {
-                Some(trial.enter(Stage::Forward, pushed.at))
+                Some(verification.enter(Stage::Forward, pushed.at))
             }
-            (_, What::Newest) => Some(Trial::begin(value, Stage::After, fresh, pushed.at)),
-            (_, What::Older) => Some(Trial::begin(value, Stage::Kept, false, pushed.at)),
+            (_, What::Newest) => Some(Verification::begin(value, Stage::After, fresh, pushed.at)),
+            (_, What::Older) => Some(Verification::begin(value, Stage::Kept, false, pushed.at)),
         }
     }
 
     /// What would be put back if the value pushed next does not work: what is live, unless that
     /// has still to prove itself.
     fn last_good(&self) -> Option<Stored> {
-        let proven = match &self.trial {
+        let proven = match &self.verification {
             None => true,
-            Some(trial) => trial.stage == Stage::Kept && trial.rejected.is_none(),
+            Some(verification) => {
+                verification.stage == Stage::Kept && verification.rejected.is_none()
+            }
         };
         let live = self.live.as_ref().filter(|_| proven).map(Live::stored);
         live.or_else(|| self.previous.clone())
@@ -184,7 +186,7 @@ impl Record {
         Self {
             previous: self.last_good(),
             live: None,
-            trial: None,
+            verification: None,
             edits: Edits {
                 changed_by: None,
                 ..self.edits.clone()
@@ -217,22 +219,27 @@ impl Record {
             },
             false => value.clone(),
         };
-        let trial = self.trial.as_ref().map(|trial| {
-            let back = trial.stage == Stage::Back && trial.subject.fingerprint != live.fingerprint;
-            Trial {
+        let verification = self.verification.as_ref().map(|verification| {
+            let back = verification.stage == Stage::Back
+                && verification.subject.fingerprint != live.fingerprint;
+            Verification {
                 subject: renamed(match back {
                     // What was put back is the newest now, and goes on proving itself.
-                    true => self.previous.as_ref().unwrap_or(&trial.subject),
-                    false => &trial.subject,
+                    true => self.previous.as_ref().unwrap_or(&verification.subject),
+                    false => &verification.subject,
                 }),
-                stage: if back { Stage::After } else { trial.stage },
-                fresh: trial.fresh && !back,
-                ..trial.clone()
+                stage: if back {
+                    Stage::After
+                } else {
+                    verification.stage
+                },
+                fresh: verification.fresh && !back,
+                ..verification.clone()
             }
         });
         Self {
             previous: self.previous.as_ref().map(renamed),
-            trial,
+            verification,
             live: Some(Live {
                 version: version.clone(),
                 origin: origin.clone(),
@@ -294,7 +301,7 @@ impl Record {
 
     /// The store was seen to hold this version. What was said of another is over.
     pub fn having_seen(&self, version: &Version) -> Self {
-        let candidate = |trial: &Trial| trial.subject.version == *version;
+        let candidate = |verification: &Verification| verification.subject.version == *version;
         Self {
             seen: Some(version.clone()),
             held: self.held.clone().filter(|held| held.version == *version),

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::facts::{HoldReason, Stand};
 use crate::model::{
-    Asked, Held, Live, Origin, Record, Stage, Stored, Trial, Verdict, Verifier, Version,
+    Asked, Held, Live, Origin, Record, Stage, Stored, Verdict, Verification, Verifier, Version,
 };
 
 impl Record {
@@ -16,8 +16,8 @@ impl Record {
         let earlier = earlier.filter(|candidate| candidate.subject == *value);
         let candidate = match (verdict, earlier) {
             (Verdict::Rejected(said), earlier) => {
-                let begun = || Trial::begin(value.clone(), Stage::Before, true, asked.at);
-                Some(Trial {
+                let begun = || Verification::begin(value.clone(), Stage::Before, true, asked.at);
+                Some(Verification {
                     rejected: Some(said.clone()),
                     ..earlier.unwrap_or_else(begun)
                 })
@@ -33,7 +33,7 @@ impl Record {
 
     /// Flashback has said something of what it holds.
     pub fn validated(&self, verdict: &Verdict, asked: Asked) -> Self {
-        let Some(trial) = &self.trial else {
+        let Some(verification) = &self.verification else {
             return self.clone();
         };
         match verdict {
@@ -44,33 +44,35 @@ impl Record {
                     ..live
                 });
                 // The version is good after all.
-                let proven = trial.stage == Stage::Forward;
+                let proven = verification.stage == Stage::Forward;
                 Self {
                     live,
                     held: self.held.clone().filter(|_| !proven),
                     ..self.without_trial()
                 }
-                .holding_what_was_turned_back(trial)
+                .holding_what_was_turned_back(verification)
             }
-            Verdict::Unsupported(_) => self.without_trial().holding_what_was_turned_back(trial),
+            Verdict::Unsupported(_) => self
+                .without_trial()
+                .holding_what_was_turned_back(verification),
             Verdict::Rejected(said) => {
                 let live = self.live.clone().map(|live| Live {
                     verified_by: None,
                     verified_at: None,
                     ..live
                 });
-                let trial = Trial {
+                let verification = Verification {
                     rejected: Some(said.clone()),
-                    ..trial.asked(asked)
+                    ..verification.asked(asked)
                 };
                 Self {
                     live,
-                    trial: Some(trial),
+                    verification: Some(verification),
                     ..self.clone()
                 }
             }
             Verdict::Inconclusive(_) => Self {
-                trial: Some(trial.asked(asked)),
+                verification: Some(verification.asked(asked)),
                 ..self.clone()
             },
         }
@@ -78,24 +80,25 @@ impl Record {
 
     fn without_trial(&self) -> Self {
         Self {
-            trial: None,
+            verification: None,
             ..self.clone()
         }
     }
 
     /// The previous value is back in: the newest, which it has replaced, is held. Where that is
     /// held already and another was on trial meanwhile, it goes on being held.
-    fn holding_what_was_turned_back(self, trial: &Trial) -> Self {
+    fn holding_what_was_turned_back(self, verification: &Verification) -> Self {
         let back = self.live.as_ref().filter(|live| {
-            trial.stage == Stage::Back && live.fingerprint != trial.subject.fingerprint
+            verification.stage == Stage::Back
+                && live.fingerprint != verification.subject.fingerprint
         });
         let Some(instead) = back.map(Live::stored) else {
             return self;
         };
         let subject = Held {
-            version: trial.subject.version.clone(),
-            reason: trial.reason.clone().unwrap_or_default(),
-            origin: Some(trial.subject.origin.clone()),
+            version: verification.subject.version.clone(),
+            reason: verification.reason.clone().unwrap_or_default(),
+            origin: Some(verification.subject.origin.clone()),
             instead: None,
             left_at: None,
         };
@@ -121,10 +124,10 @@ impl Record {
     ) -> Self {
         // What is live, or was being put back, stays where somebody wants it so, whatever is said
         // of it.
-        let kept = |trial: &Trial| match (trial.stage, reason) {
-            (Stage::Before | Stage::Kept, _) => Some(trial.clone()),
+        let kept = |verification: &Verification| match (verification.stage, reason) {
+            (Stage::Before | Stage::Kept, _) => Some(verification.clone()),
             (_, HoldReason::ByHand) => self.kept(now),
-            _ => Some(trial.clone()),
+            _ => Some(verification.clone()),
         };
         Self {
             held: Some(Held {
@@ -134,7 +137,7 @@ impl Record {
                 instead: self.live.as_ref().map(Live::stored),
                 left_at: None,
             }),
-            trial: self.trial.as_ref().and_then(kept),
+            verification: self.verification.as_ref().and_then(kept),
             candidate: None,
             ..self.clone()
         }
@@ -153,11 +156,11 @@ impl Record {
             previous: Some(to.clone()),
             ..self.clone()
         };
-        match (reason, &self.trial) {
-            (HoldReason::Flashback(_), Some(trial)) => Self {
-                trial: Some(Trial {
+        match (reason, &self.verification) {
+            (HoldReason::Flashback(_), Some(verification)) => Self {
+                verification: Some(Verification {
                     reason: Some(reason.to_string()),
-                    ..trial.enter(Stage::Back, now)
+                    ..verification.enter(Stage::Back, now)
                 }),
                 ..next
             },
@@ -169,7 +172,7 @@ impl Record {
                     instead: Some(to),
                     left_at: None,
                 }),
-                trial: None,
+                verification: None,
                 candidate: None,
                 ..next
             },
@@ -179,13 +182,14 @@ impl Record {
     /// The value on trial stays, or goes back in, though it was rejected. It is asked about again
     /// when it would have been.
     pub fn letting_stand(&self, stand: Stand, now: DateTime<Utc>) -> Self {
-        let Some(trial) = &self.trial else {
+        let Some(verification) = &self.verification else {
             return self.clone();
         };
         let mark = || Held {
-            version: trial.subject.version.clone(),
-            reason: HoldReason::Flashback(trial.rejected.clone().unwrap_or_default()).to_string(),
-            origin: Some(trial.subject.origin.clone()),
+            version: verification.subject.version.clone(),
+            reason: HoldReason::Flashback(verification.rejected.clone().unwrap_or_default())
+                .to_string(),
+            origin: Some(verification.subject.origin.clone()),
             instead: None,
             left_at: None,
         };
@@ -193,12 +197,12 @@ impl Record {
             held: (stand == Stand::Held)
                 .then(mark)
                 .or_else(|| self.held.clone()),
-            trial: Some(Trial {
-                asked_at: trial.asked_at,
-                next_at: trial.next_at,
-                rejected: trial.rejected.clone(),
+            verification: Some(Verification {
+                asked_at: verification.asked_at,
+                next_at: verification.next_at,
+                rejected: verification.rejected.clone(),
                 turned_down_at: (stand == Stand::ForNow).then_some(now),
-                ..trial.enter(Stage::Forward, now)
+                ..verification.enter(Stage::Forward, now)
             }),
             ..self.clone()
         }
@@ -210,14 +214,14 @@ impl Record {
         let held = self.held.clone().map(|held| Held { instead, ..held });
         Self {
             held,
-            trial: self.kept(now),
+            verification: self.kept(now),
             ..self.clone()
         }
     }
 
-    fn kept(&self, now: DateTime<Utc>) -> Option<Trial> {
+    fn kept(&self, now: DateTime<Utc>) -> Option<Verification> {
         let live = self.live.as_ref()?;
-        Some(Trial::begin(live.stored(), Stage::Kept, false, now))
+        Some(Verification::begin(live.stored(), Stage::Kept, false, now))
     }
 
     /// The older value could not be written again.

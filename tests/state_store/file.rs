@@ -233,7 +233,7 @@ async fn a_state_of_an_earlier_schema_is_read_and_brought_up_to_date() {
     });
     let record = Record {
         previous: None,
-        trial: None,
+        verification: None,
         candidate: None,
         told: None,
         edits: Edits::default(),

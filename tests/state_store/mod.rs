@@ -20,8 +20,8 @@ use flashback_rotator::document::FieldMap;
 use flashback_rotator::model::{
     Action, AiLlmId, AiType, Appearance, Edits, FencingToken, Held, HistoryRow, Intent, KeyId,
     Live, LookNote, Mark, Origin, Outcome, Problem, ProblemKind, Record, Refusal, ReplicaId,
-    Settings, Shown, SourceId, Stage, Stored, Target, Timeline, Told, Trial, Verifier, Version,
-    WorkspaceId,
+    Settings, Shown, SourceId, Stage, Stored, Target, Timeline, Told, Verification, Verifier,
+    Version, WorkspaceId,
 };
 use flashback_rotator::secret::{Fingerprint, Fingerprinter};
 use flashback_rotator::state::StateStore;
@@ -208,8 +208,8 @@ fn stored(name: &str, turn: i64) -> Stored {
     }
 }
 
-fn trial(name: &str, turn: i64, stage: Stage) -> Trial {
-    Trial {
+fn verification(name: &str, turn: i64, stage: Stage) -> Verification {
+    Verification {
         subject: stored(name, turn),
         stage,
         fresh: true,
@@ -269,8 +269,8 @@ fn full(name: &str, turn: i64) -> Record {
             left_at: Some(at(turn)),
         }),
         previous: Some(stored(name, turn - 1)),
-        trial: Some(trial(name, turn, Stage::Back)),
-        candidate: Some(trial(name, turn, Stage::Before)),
+        verification: Some(verification(name, turn, Stage::Back)),
+        candidate: Some(verification(name, turn, Stage::Before)),
         told: Some(Told {
             source: SourceId::new("vault"),
             path: format!("llm/{name}"),

@@ -57,7 +57,7 @@ fn some_of(name: &str, turn: i64, parts: u8) -> Record {
     }
     if drop_where(4) {
         record.held = None;
-        record.trial = None;
+        record.verification = None;
         record.told = None;
     }
     if drop_where(5) {

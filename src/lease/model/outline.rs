@@ -140,7 +140,7 @@ fn hash(record: &Record, to: &mut impl Hasher) {
         refusal,
         held,
         previous,
-        trial,
+        verification,
         candidate,
         told: _,
         seen,
@@ -151,7 +151,7 @@ fn hash(record: &Record, to: &mut impl Hasher) {
         unheard: _,
         heard: _,
     } = record;
-    assert!(held.is_none() && trial.is_none() && candidate.is_none());
+    assert!(held.is_none() && verification.is_none() && candidate.is_none());
     let live = live.as_ref();
     let live = live.map(|live| (&live.version, live.fingerprint));
     let intent = intent.as_ref();

@@ -128,7 +128,7 @@ impl World {
             Fault::Fine => self.verdict(secret),
             _ => Verdict::Inconclusive("503".into()),
         };
-        let asked = self.asked(trial::candidate(&self.record, &value));
+        let asked = self.asked(verification::candidate(&self.record, &value));
         self.record = self.record.probed(&value, &verdict, asked);
         light.cleared = self.record.candidate.is_none();
     }
@@ -141,7 +141,7 @@ impl World {
             (Fault::Fine, None) => Verdict::Unsupported("404".into()),
             _ => Verdict::Inconclusive("503".into()),
         };
-        let asked = self.asked(self.record.trial.as_ref());
+        let asked = self.asked(self.record.verification.as_ref());
         self.record = self.record.validated(&verdict, asked);
     }
 
@@ -156,8 +156,8 @@ impl World {
         !self.revoked.contains(&(value / 10))
     }
 
-    pub(super) fn asked(&self, trial: Option<&Trial>) -> Asked {
-        let calm = trial.is_some_and(|trial| trial.pace(GRACE, self.now).1);
+    pub(super) fn asked(&self, verification: Option<&Verification>) -> Asked {
+        let calm = verification.is_some_and(|verification| verification.pace(GRACE, self.now).1);
         Asked {
             at: self.now,
             wait: Duration::from_secs(if calm { 300 } else { 7 }),

@@ -22,7 +22,7 @@ use crate::config::VerifyConfig;
 use crate::document::FieldMap;
 use crate::model::{
     AiLlmId, AiType, Appearance, Asked, Edit, Intent, KeyId, Listed, Missing, Origin, Record,
-    Repair, Settings, SourceId, Target, Trial, Verdict, WorkspaceId,
+    Repair, Settings, SourceId, Target, Verdict, Verification, WorkspaceId,
 };
 use crate::secret::Fingerprinter;
 

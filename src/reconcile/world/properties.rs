@@ -150,7 +150,7 @@ proptest! {
         prop_assert_eq!(&one.settings, &world.settings);
         prop_assert_eq!(Some(&one.id), world.record.ai_llm_id.as_ref());
         if verify.after_flashback {
-            prop_assert!(world.record.trial.is_none(), "{:?}", world.record.trial);
+            prop_assert!(world.record.verification.is_none(), "{:?}", world.record.verification);
         }
         world.is_at_rest();
 
@@ -245,7 +245,7 @@ proptest! {
         let end = world.watch(5);
         prop_assume!(matches!(end, End::Rested(Rest::InSync | Rest::Held(_))));
         // What cannot be read any more cannot be written again.
-        prop_assume!(world.pruned.is_empty() && world.record.trial.is_none());
+        prop_assume!(world.pruned.is_empty() && world.record.verification.is_none());
         // Nor is anything to be written where a rejected key's creation has no known outcome.
         prop_assume!(!world.configurations.is_empty() && world.record.live.is_some());
         let before = world.live_value();

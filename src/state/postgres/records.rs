@@ -156,7 +156,7 @@ impl Inner {
             json(shape(record.refusal.as_ref())),
             json(shape(record.held.as_ref())),
             json(shape(record.previous.as_ref())),
-            json(shape(record.trial.as_ref())),
+            json(shape(record.verification.as_ref())),
             json(shape(record.candidate.as_ref())),
             json(shape(record.told.as_ref())),
             time(look.checked_at),

@@ -23,7 +23,7 @@ pub(super) fn record(columns: &Columns<'_>) -> Result<Record, StateError> {
         refusal: columns.shape("refusal")?,
         held: columns.shape("held")?,
         previous: columns.shape("previous")?,
-        trial: columns.shape("trial")?,
+        verification: columns.shape("trial")?,
         candidate: columns.shape("candidate")?,
         told: columns.shape("told")?,
         look: LookNote {

@@ -9,7 +9,7 @@ use super::{AiLlmId, Stored, is_ahead, is_over};
 
 /// A value on trial.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trial {
+pub struct Verification {
     /// The value the trial began with: the new one, also while the previous one is back.
     pub subject: Stored,
     /// How far it has come.
@@ -140,7 +140,7 @@ pub struct Asked {
     pub grace: Duration,
 }
 
-impl Trial {
+impl Verification {
     /// One that begins now.
     pub fn begin(subject: Stored, stage: Stage, fresh: bool, now: DateTime<Utc>) -> Self {
         Self {

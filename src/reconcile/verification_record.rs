@@ -1,9 +1,9 @@
 //! What a record keeps of trials, beside the steps that follow from it.
 
 use super::case::{Case, at, origin, stored};
-use super::trial_table::{GRACE, asked, check, push, pushed};
+use super::verification_table::{GRACE, asked, check, push, pushed};
 use super::*;
-use crate::model::{Held, Record, Settings, Stored, Trial, Verdict};
+use crate::model::{Held, Record, Settings, Stored, Verdict, Verification};
 
 #[test]
 fn what_is_put_back_is_what_was_last_good() {
@@ -26,9 +26,14 @@ fn what_is_put_back_is_what_was_last_good() {
 
 #[test]
 fn what_is_on_trial_keeps_its_way_back_when_it_is_written_again() {
-    let fresh = |record: &Record| record.trial.as_ref().map(|trial| trial.fresh);
+    let fresh = |record: &Record| {
+        record
+            .verification
+            .as_ref()
+            .map(|verification| verification.fresh)
+    };
     let two = || push("2", "two", What::Newest, at(1));
-    let on_trial = Case::live().record.pushed(two());
+    let in_verification = Case::live().record.pushed(two());
     let elsewhere = |pushed: Pushed| Pushed {
         settings: Settings {
             endpoint: "https://elsewhere.example.com".to_owned(),
@@ -36,16 +41,16 @@ fn what_is_on_trial_keeps_its_way_back_when_it_is_written_again() {
         },
         ..pushed
     };
-    let moved = on_trial.pushed(elsewhere(two()));
+    let moved = in_verification.pushed(elsewhere(two()));
     assert_eq!(fresh(&moved), Some(true), "another endpoint");
     assert_eq!(moved.previous, Some(stored("1", "one")));
-    let forced = on_trial.pushed(Pushed {
+    let forced = in_verification.pushed(Pushed {
         anew: true,
         ..two()
     });
     assert_eq!(fresh(&forced), Some(true), "somebody forced it");
     // What has proven itself has nothing before it to go back to.
-    let proven = on_trial.validated(&Verdict::Works, asked(1));
+    let proven = in_verification.validated(&Verdict::Works, asked(1));
     let moved = proven.pushed(elsewhere(two()));
     assert_eq!(fresh(&moved), Some(false));
 }
@@ -136,10 +141,10 @@ fn a_way_back_that_is_refused_is_tried_again_while_the_newest_is_rejected() {
 #[test]
 fn a_clock_that_was_set_back_ends_no_trial_and_no_wait() {
     let value = stored("2", "two");
-    let trial = Trial::begin(value, Stage::After, true, at(0));
-    assert!(!trial.late(GRACE, at(59)) && trial.late(GRACE, at(60)));
-    assert!(!trial.late(GRACE, at(-59)) && trial.late(GRACE, at(-61)));
-    let asked = trial.asked(asked(0));
+    let verification = Verification::begin(value, Stage::After, true, at(0));
+    assert!(!verification.late(GRACE, at(59)) && verification.late(GRACE, at(60)));
+    assert!(!verification.late(GRACE, at(-59)) && verification.late(GRACE, at(-61)));
+    let asked = verification.asked(asked(0));
     assert!(asked.waits(at(9)) && !asked.waits(at(10)));
     assert!(!asked.waits(at(-61)), "a year from now is not waited for");
 }

@@ -34,7 +34,8 @@
 use super::facts::{Facts, HoldReason, Reason, Rest, Stand, Step, What};
 use super::{drift, known_id, push, repair_is_due, resync_is_due};
 use crate::model::{
-    Held, KeyCommand, Live, Observation, Origin, Record, Stage, Stored, Trial, Version, is_over,
+    Held, KeyCommand, Live, Observation, Origin, Record, Stage, Stored, Verification, Version,
+    is_over,
 };
 use crate::secret::Fingerprint;
 
@@ -62,16 +63,21 @@ pub(super) fn ask_first(facts: &Facts<'_>, value: &Stored, written: bool) -> Opt
 }
 
 /// What the provider has said of this value so far, where that was a no.
-pub(super) fn candidate<'a>(record: &'a Record, value: &Stored) -> Option<&'a Trial> {
+pub(super) fn candidate<'a>(record: &'a Record, value: &Stored) -> Option<&'a Verification> {
     let candidate = record.candidate.as_ref();
     candidate.filter(|candidate| candidate.subject == *value)
 }
 
 /// Whether this value goes in a second time, after the one before it did not work either.
 pub(super) fn goes_back_in(facts: &Facts<'_>, value: &Stored) -> bool {
-    facts.record.trial.as_ref().is_some_and(|trial| {
-        trial.stage == Stage::Forward && trial.subject.fingerprint == value.fingerprint
-    })
+    facts
+        .record
+        .verification
+        .as_ref()
+        .is_some_and(|verification| {
+            verification.stage == Stage::Forward
+                && verification.subject.fingerprint == value.fingerprint
+        })
 }
 
 /// What is left to do when the newest version is not to be pushed (any more): an older one may
@@ -93,9 +99,9 @@ pub(super) fn keeps_older(facts: &Facts<'_>, rest: &Rest) -> bool {
 fn to_put<'a>(facts: &Facts<'a>, rest: &Rest) -> Option<(&'a Stored, bool)> {
     let record = facts.record;
     let turning = record
-        .trial
+        .verification
         .as_ref()
-        .is_some_and(|trial| trial.stage == Stage::Back);
+        .is_some_and(|verification| verification.stage == Stage::Back);
     if turning {
         return Some((record.previous.as_ref()?, true));
     }
@@ -178,16 +184,18 @@ fn changed(to: &Stored) -> String {
 /// Lets what is live prove itself, where it has to.
 fn prove(facts: &Facts<'_>, rest: Rest) -> Step {
     let record = facts.record;
-    let (Some(trial), Some(live), Some(id)) = (&record.trial, &record.live, known_id(facts)) else {
+    let (Some(verification), Some(live), Some(id)) =
+        (&record.verification, &record.live, known_id(facts))
+    else {
         return Step::Rest(rest);
     };
     if record.intent.is_some() {
         // What Flashback holds is not known; the next push finds out.
         return Step::Rest(rest);
     }
-    let tried = match trial.stage {
-        Stage::Back => record.previous.as_ref().unwrap_or(&trial.subject),
-        _ => &trial.subject,
+    let tried = match verification.stage {
+        Stage::Back => record.previous.as_ref().unwrap_or(&verification.subject),
+        _ => &verification.subject,
     };
     if live.fingerprint != tried.fingerprint {
         return Step::Keep;
@@ -195,11 +203,11 @@ fn prove(facts: &Facts<'_>, rest: Rest) -> Step {
     if !facts.verify.after_flashback {
         return Step::EndTrial;
     }
-    if trial.failed(facts.verify.grace) {
-        match trial.stage {
-            Stage::After => return turn_back(facts, trial),
+    if verification.failed(facts.verify.grace) {
+        match verification.stage {
+            Stage::After => return turn_back(facts, verification),
             Stage::Back => {
-                let said = trial.rejected.clone().unwrap_or_default();
+                let said = verification.rejected.clone().unwrap_or_default();
                 let why = format!("version {} does not work either: {said}", live.version);
                 let stand = Stand::Best;
                 return Step::LetStand { stand, why };
@@ -208,16 +216,16 @@ fn prove(facts: &Facts<'_>, rest: Rest) -> Step {
         }
     }
     let after = |at| facts.rules.refused_for(at, 1);
-    if trial.stage == Stage::Forward && trial.may_turn_back_again(after, facts.now) {
-        return turn_back(facts, trial);
+    if verification.stage == Stage::Forward && verification.may_turn_back_again(after, facts.now) {
+        return turn_back(facts, verification);
     }
-    if !trial.waits(facts.now) {
+    if !verification.waits(facts.now) {
         return Step::Validate(id.clone());
     }
-    let given_up = trial.stage == Stage::Forward || trial.failed(facts.verify.grace);
-    Step::Rest(match (&trial.rejected, rest) {
+    let given_up = verification.stage == Stage::Forward || verification.failed(facts.verify.grace);
+    Step::Rest(match (&verification.rejected, rest) {
         (Some(said), Rest::InSync) if given_up => Rest::Unproven(said.clone()),
-        (Some(said), Rest::Held(_)) if given_up && trial.stage == Stage::Kept => {
+        (Some(said), Rest::Held(_)) if given_up && verification.stage == Stage::Kept => {
             Rest::Unproven(said.clone())
         }
         (_, rest) => rest,
@@ -225,17 +233,17 @@ fn prove(facts: &Facts<'_>, rest: Rest) -> Step {
 }
 
 /// The value on trial does not work. What was live before goes back in, if it can be had.
-fn turn_back(facts: &Facts<'_>, trial: &Trial) -> Step {
-    let said = trial.rejected.clone().unwrap_or_default();
+fn turn_back(facts: &Facts<'_>, verification: &Verification) -> Step {
+    let said = verification.rejected.clone().unwrap_or_default();
     let stands = |stand, why: String| Step::LetStand { stand, why };
     if !facts.verify.rollback {
         return stands(Stand::Held, "on_failure is \"hold\"".to_owned());
     }
-    if !trial.fresh {
+    if !verification.fresh {
         let why = "the same value was live before".to_owned();
         return stands(Stand::Best, why);
     }
-    match older_than(facts, &trial.subject) {
+    match older_than(facts, &verification.subject) {
         Err(step) => *step,
         Ok(Err(why)) => stands(Stand::Best, why),
         // The store was set back to it, and it is not wanted either.
@@ -245,7 +253,7 @@ fn turn_back(facts: &Facts<'_>, trial: &Trial) -> Step {
         }
         Ok(Ok(to)) => Step::TurnBack {
             to,
-            from: trial.subject.version.clone(),
+            from: verification.subject.version.clone(),
             reason: HoldReason::Flashback(said),
         },
     }
