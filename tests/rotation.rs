@@ -64,7 +64,7 @@ impl Job {
     /// Holds a job to what it promises, from the version it waits for to the old key's end.
     async fn waits_for(&self, mut running: Child, source: &dyn Source, path: &str, old: &Version) {
         let new = eventually("the new key is stored", || async {
-            match source.look(path).await.ok()? {
+            match source.observe(path).await.ok()? {
                 Observation::Present { version, .. } if version != *old => Some(version),
                 _ => None,
             }
@@ -92,7 +92,7 @@ impl Job {
 }
 
 async fn current(source: &dyn Source, path: &str) -> Version {
-    match source.look(path).await.expect("looked") {
+    match source.observe(path).await.expect("looked") {
         Observation::Present { version, .. } => version,
         Observation::Missing(why) => panic!("{why:?}"),
     }

@@ -14,7 +14,7 @@ fn source(aws: &Aws) -> AwsSource {
 }
 
 async fn version(source: &AwsSource, path: &str) -> String {
-    match source.look(path).await.expect("looked") {
+    match source.observe(path).await.expect("looked") {
         Observation::Present { version, .. } => version.as_str().to_owned(),
         Observation::Missing(why) => panic!("{path} is missing: {why:?}"),
     }
@@ -38,7 +38,7 @@ async fn secret(source: &AwsSource, path: &str, id: &str, field: Option<&str>) -
 }
 
 async fn is_missing(source: &AwsSource, path: &str, id: &str, expected: Missing, what: &str) {
-    let looked = source.look(path).await;
+    let looked = source.observe(path).await;
     assert_eq!(looked, Ok(Observation::Missing(expected)), "look: {what}");
     let read = source.read(path, &Version::new(id)).await;
     assert!(
@@ -55,7 +55,7 @@ async fn the_current_label_is_followed_wherever_it_goes() {
         let path = "label/followed";
         let began = Utc::now() - chrono::TimeDelta::seconds(5);
         let one = aws.create(path, "sk-one").await;
-        match source.look(path).await.expect("looked") {
+        match source.observe(path).await.expect("looked") {
             Observation::Present {
                 version,
                 written_at,
@@ -134,7 +134,7 @@ async fn a_secret_without_a_value_is_not_there_yet() {
         let path = "missing/value";
         let made = aws.client().create_secret().name(path).send().await;
         made.expect("created without a value");
-        let not_yet = match source.look(path).await.expect("looked") {
+        let not_yet = match source.observe(path).await.expect("looked") {
             Observation::Missing(why) => why,
             Observation::Present { version, .. } => match source.read(path, &version).await {
                 Ok(Reading::Missing(why)) => why,
@@ -191,7 +191,7 @@ async fn the_least_policy_is_enough_and_less_is_denied() {
         assert_eq!(version(&blind, path).await, id, "{emulator:?}");
         let read = blind.read(path, &Version::new(&id)).await;
         is_denied(read.err(), "secretsmanager:GetSecretValue", path);
-        let looked = source_of(none).look(path).await;
+        let looked = source_of(none).observe(path).await;
         is_denied(looked.err(), "secretsmanager:DescribeSecret", path);
     }
 }

@@ -63,7 +63,7 @@ async fn looks_at_one_moment_go_twenty_at_a_time() {
         }
         // One of them is read by two keys.
         let asked = paths.iter().chain([&paths[0]]);
-        let looked = join_all(asked.map(|path| source.look(path))).await;
+        let looked = join_all(asked.map(|path| source.observe(path))).await;
         for (looked, id) in looked.iter().zip(ids.iter().chain([&ids[0]])) {
             assert_eq!(present(looked), id, "{emulator:?}");
         }
@@ -94,9 +94,9 @@ async fn it_sees_what_a_look_at_one_sees() {
             "plain", "rotated", "pending", "binary", "deleted", "gone", "never",
         ];
         let paths = all.map(name);
-        let looked = join_all(paths.iter().map(|path| together.look(path))).await;
+        let looked = join_all(paths.iter().map(|path| together.observe(path))).await;
         for (path, looked) in paths.iter().zip(looked) {
-            let expected = alone.look(path).await.expect("looked");
+            let expected = alone.observe(path).await.expect("looked");
             let looked = looked.unwrap_or_else(|error| panic!("{emulator:?} {path}: {error}"));
             let version = |seen: &Observation| match seen {
                 Observation::Present { version, .. } => Ok(version.clone()),
@@ -107,10 +107,10 @@ async fn it_sees_what_a_look_at_one_sees() {
         // By its ARN, and by the ARN without what AWS adds.
         let described = aws.client().describe_secret().secret_id(name("plain"));
         let arn = described.send().await.expect("there").arn.expect("an ARN");
-        let by_arn = together.look(&arn).await;
+        let by_arn = together.observe(&arn).await;
         assert_eq!(
             present(&by_arn),
-            present(&together.look(&name("plain")).await)
+            present(&together.observe(&name("plain")).await)
         );
     }
 }
@@ -126,10 +126,10 @@ async fn a_call_that_is_given_up_leaves_the_others_waiting_for_nothing() {
     for wait in [0, 50, 99, 100, 101, 105, 120] {
         let first = tokio::spawn({
             let source = std::sync::Arc::clone(&source);
-            async move { source.look("batch/left/a").await }
+            async move { source.observe("batch/left/a").await }
         });
         tokio::task::yield_now().await;
-        let second = source.look("batch/left/b");
+        let second = source.observe("batch/left/b");
         let give_up = async {
             tokio::time::sleep(Duration::from_millis(wait)).await;
             first.abort();
@@ -149,7 +149,7 @@ async fn less_than_its_policy_is_told() {
     };
     let policy = all("secretsmanager:GetSecretValue");
     let source = aws.source(batched(), aws.user("reader", &policy).await);
-    let error = source.look("prod/llm/openai").await.expect_err("denied");
+    let error = source.observe("prod/llm/openai").await.expect_err("denied");
     assert!(matches!(error, SourceError::Denied { .. }), "{error:?}");
     let error = error.to_string();
     let said = "secretsmanager:BatchGetSecretValue is not allowed";
@@ -198,7 +198,7 @@ async fn each_secret_has_its_own_error() {
     let paths = [
         "well", "denied", "locked", "deleted", "none", "odd", "empty", "left out",
     ];
-    let looked = join_all(paths.map(|path| source.look(path))).await;
+    let looked = join_all(paths.map(|path| source.observe(path))).await;
     assert!(!format!("{looked:?}").contains("canary"));
     let [well, denied, locked, deleted, none, odd, empty, left_out] = &looked[..] else {
         panic!("{looked:?}")
@@ -236,7 +236,7 @@ async fn one_name_that_cannot_be_is_in_no_others_way() {
     mount(any, 200, json!({"SecretValues": [], "Errors": errors})).await;
     let source = crate::support::aws::source_at(&server.uri(), batched());
     let odd = String::from("odd");
-    let looked = join_all(names.iter().chain([&odd]).map(|name| source.look(name))).await;
+    let looked = join_all(names.iter().chain([&odd]).map(|name| source.observe(name))).await;
     for looked in &looked[..19] {
         assert_eq!(*looked, Ok(Observation::Missing(Missing::NotFound)));
     }

@@ -139,7 +139,7 @@ async fn a_current_version_without_a_value_is_not_there_yet() {
     )
     .await;
     let source = source(&server.uri());
-    let looked = source.look("k").await.expect("looked");
+    let looked = source.observe("k").await.expect("looked");
     assert!(matches!(looked, Observation::Present { .. }));
     let read = source.read("k", &Version::new("v")).await;
     assert!(
@@ -156,7 +156,7 @@ async fn a_label_that_is_nowhere_is_no_value_yet() {
     ] {
         let server = MockServer::start().await;
         answer(&server, "DescribeSecret", json(200, described)).await;
-        let looked = source(&server.uri()).look("k").await;
+        let looked = source(&server.uri()).observe("k").await;
         assert_eq!(looked, Ok(Observation::Missing(Missing::NoValueYet)));
     }
 }
@@ -170,7 +170,7 @@ async fn a_server_that_never_answers_is_an_outage() {
     let source = AwsSource::with_loader(SourceId::new("aws"), config, bench.upstream, move || {
         loader_at(&url).credentials_provider(administrator())
     });
-    let error = source.look("k").await.expect_err("no answer");
+    let error = source.observe("k").await.expect_err("no answer");
     assert_eq!(error.status(), "timeout");
     assert_eq!(error.class(), Class::Outage { retry_after: None });
     assert_eq!(calls(&bench.metrics, "DescribeSecret", "timeout"), 1);
@@ -183,14 +183,14 @@ async fn a_server_that_never_answers_is_an_outage() {
 async fn the_sdk_gives_up_by_itself() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let error = source(&url).look("k").await.expect_err("no answer");
+    let error = source(&url).observe("k").await.expect_err("no answer");
     assert_eq!(error.status(), "timeout");
     drop(listener);
 }
 
 #[tokio::test]
 async fn a_closed_port_is_named_for_what_it_is() {
-    let error = source("http://127.0.0.1:1").look("k").await;
+    let error = source("http://127.0.0.1:1").observe("k").await;
     let error = error.expect_err("nobody there");
     assert_eq!(error.status(), "connect");
     assert!(error.to_string().contains("connection refused"), "{error}");
@@ -215,7 +215,9 @@ async fn a_certificate_that_is_not_trusted_is_said_so() {
         let mut session = rustls::ServerConnection::new(config.into()).expect("a session");
         while session.complete_io(&mut stream).is_ok() {}
     });
-    let error = source(&format!("https://localhost:{port}")).look("k").await;
+    let error = source(&format!("https://localhost:{port}"))
+        .observe("k")
+        .await;
     let error = error.expect_err("not trusted").to_string();
     assert!(error.contains("certificate"), "{error}");
 }

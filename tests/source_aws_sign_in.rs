@@ -74,9 +74,9 @@ fn is_sign_in(error: &SourceError, word: &str) {
 }
 
 /// Looks until the source is no longer held back by its last failure.
-async fn look(source: &AwsSource, path: &str) -> Result<Observation, SourceError> {
+async fn observe(source: &AwsSource, path: &str) -> Result<Observation, SourceError> {
     crate::support::eventually("the source may be asked", async || {
-        let looked = source.look(path).await;
+        let looked = source.observe(path).await;
         (!matches!(looked, Err(SourceError::CircuitOpen { .. }))).then_some(looked)
     })
     .await
@@ -96,7 +96,7 @@ async fn a_role_is_assumed_on_both() {
         let line = source.connect().await.expect("signed in");
         assert!(line.contains("role/rotator"), "{line}");
         assert!(line.contains(REGION), "{line}");
-        source.look("role/assumed").await.expect("looked");
+        source.observe("role/assumed").await.expect("looked");
     }
 }
 
@@ -127,7 +127,7 @@ async fn a_role_is_asked_for_with_its_external_id_and_a_name() {
     let source = AwsSource::with_loader(SourceId::new("aws"), config, upstream("aws"), move || {
         loader_at(&url).credentials_provider(administrator())
     });
-    source.look("role/named").await.expect("looked");
+    source.observe("role/named").await.expect("looked");
 }
 
 #[tokio::test]
@@ -140,7 +140,7 @@ async fn a_refused_role_is_said_so() {
         .mount(&sts)
         .await;
     let source = assuming(&sts);
-    let error = look(&source, "any").await.expect_err("refused");
+    let error = observe(&source, "any").await.expect_err("refused");
     is_sign_in(&error, "AccessDenied");
     assert!(!format!("{error:?}").contains("canary"), "{error:?}");
 }
@@ -157,7 +157,7 @@ async fn web_identity_works() {
     let lines = [("role_arn", &*role), ("web_identity_token_file", &*token)];
     let profile = Profile::new(aws.url(), &lines);
     let source = profile.source(AwsConfig::default());
-    source.look("web/identity").await.expect("looked");
+    source.observe("web/identity").await.expect("looked");
 }
 
 #[tokio::test]
@@ -167,7 +167,7 @@ async fn instance_metadata_works() {
     let lines = [("ec2_metadata_service_endpoint", aws.url())];
     let profile = Profile::new(aws.url(), &lines);
     let source = profile.source(AwsConfig::default());
-    source.look("instance/metadata").await.expect("looked");
+    source.observe("instance/metadata").await.expect("looked");
 }
 
 #[tokio::test]
@@ -184,7 +184,7 @@ async fn an_answer_of_sts_that_is_not_the_protocols_shows_nothing_of_itself() {
             .mount(&sts)
             .await;
         let source = assuming(&sts);
-        let error = look(&source, "any").await.expect_err("unusable");
+        let error = observe(&source, "any").await.expect_err("unusable");
         is_sign_in(&error, "no usable answer");
         assert!(!format!("{error:?}").contains("canary"), "{error:?}");
     }
@@ -218,8 +218,8 @@ async fn a_named_profile_is_used_and_a_missing_one_named() {
         ..AwsConfig::default()
     };
     let source = profile.source(named("other"));
-    source.look("named/profile").await.expect("looked");
-    let error = profile.source(named("absent")).look("any").await;
+    source.observe("named/profile").await.expect("looked");
+    let error = profile.source(named("absent")).observe("any").await;
     let error = error.expect_err("no such profile");
     assert!(matches!(error, SourceError::SignIn { .. }), "{error:?}");
 }
@@ -229,7 +229,7 @@ async fn no_credentials_and_no_region_are_said_so() {
     let profile = Profile::new("http://127.0.0.1:1", &[]);
     let source = profile.source(AwsConfig::default());
     is_sign_in(
-        &look(&source, "any").await.expect_err("none"),
+        &observe(&source, "any").await.expect_err("none"),
         "no AWS credentials",
     );
     let error = source.connect().await.expect_err("none");
@@ -244,7 +244,7 @@ async fn no_credentials_and_no_region_are_said_so() {
     .expect("written");
     let source = profile.source(AwsConfig::default());
     is_sign_in(
-        &look(&source, "any").await.expect_err("none"),
+        &observe(&source, "any").await.expect_err("none"),
         "no AWS region",
     );
 }
@@ -299,11 +299,11 @@ async fn rotated_credentials_are_picked_up_and_each_change_is_logged_once() {
 
     let path = "rotated/credentials";
     for _ in 0..3 {
-        let error = look(&source, path).await.expect_err("unknown");
+        let error = observe(&source, path).await.expect_err("unknown");
         is_sign_in(&error, "UnrecognizedClientException");
     }
     write(&profile, keys(user.access_key_id(), "wrong-canary"));
-    let error = look(&source, path).await.expect_err("wrong");
+    let error = observe(&source, path).await.expect_err("wrong");
     is_sign_in(&error, "InvalidSignatureException");
     measured("signed_in{service=\"aws\"} 0");
     write(
@@ -311,7 +311,7 @@ async fn rotated_credentials_are_picked_up_and_each_change_is_logged_once() {
         keys(user.access_key_id(), user.secret_access_key()),
     );
     for _ in 0..3 {
-        look(&source, path).await.expect("picked up");
+        observe(&source, path).await.expect("picked up");
     }
     // Revoked while in use, with the next pair already there: nobody notices.
     let named = [("UserName", "rotated")];
@@ -323,7 +323,10 @@ async fn rotated_credentials_are_picked_up_and_each_change_is_logged_once() {
     );
     let revoked = [named[0], ("AccessKeyId", user.access_key_id())];
     aws.query("iam", "DeleteAccessKey", &revoked).await;
-    source.look(path).await.expect("signed in again by itself");
+    source
+        .observe(path)
+        .await
+        .expect("signed in again by itself");
 
     measured("signed_in{service=\"aws\"} 1");
     measured("sign_ins_total{service=\"aws\",outcome=\"succeeded\"} 1");
@@ -346,7 +349,7 @@ async fn the_settings_are_loaded_once_for_many_and_not_before_they_are_needed() 
         loader_at(&url).credentials_provider(administrator())
     });
     assert_eq!(loads.load(Ordering::SeqCst), 0);
-    let looks = (0..20).map(|_| source.look("loaded/once"));
+    let looks = (0..20).map(|_| source.observe("loaded/once"));
     for looked in futures_util::future::join_all(looks).await {
         looked.expect("looked");
     }

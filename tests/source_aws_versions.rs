@@ -21,7 +21,7 @@ fn source(aws: &Aws, credentials: Credentials) -> AwsSource {
 }
 
 async fn version(source: &AwsSource, path: &str) -> Version {
-    match source.look(path).await.expect("looked") {
+    match source.observe(path).await.expect("looked") {
         Observation::Present { version, .. } => version,
         Observation::Missing(why) => panic!("{path} is missing: {why:?}"),
     }

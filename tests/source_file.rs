@@ -36,7 +36,7 @@ fn directory(files: &[(&str, &str)]) -> TempDir {
 }
 
 async fn version(source: &FileSource, path: &str) -> Version {
-    match source.look(path).await.expect("looked") {
+    match source.observe(path).await.expect("looked") {
         Observation::Present { version, .. } => version,
         Observation::Missing(why) => panic!("{path} is missing: {why:?}"),
     }
@@ -58,7 +58,7 @@ async fn value(source: &FileSource, path: &str) -> (String, Version) {
 }
 
 async fn refusal(source: &FileSource, path: &str) -> SourceError {
-    let looked = source.look(path).await.expect_err("refused");
+    let looked = source.observe(path).await.expect_err("refused");
     let read = source.read(path, &Version::new("any")).await;
     assert_eq!(
         read.expect_err("refused too"),
@@ -106,7 +106,7 @@ async fn a_version_is_the_value_whatever_the_file() {
     assert_eq!(version(&source, "key").await, one, "put back");
     fs::remove_file(&file).expect("removed");
     assert_eq!(
-        source.look("key").await,
+        source.observe("key").await,
         Ok(Observation::Missing(Missing::NotFound))
     );
     fs::write(&file, "two").expect("written");
@@ -168,7 +168,11 @@ async fn written_at_is_the_time_of_modification() {
     handle
         .set_times(fs::FileTimes::new().set_modified(at))
         .expect("set");
-    match source(directory.path()).look("key").await.expect("looked") {
+    match source(directory.path())
+        .observe("key")
+        .await
+        .expect("looked")
+    {
         Observation::Present { written_at, .. } => assert_eq!(written_at, Some(at.into())),
         Observation::Missing(why) => panic!("{why:?}"),
     }
@@ -245,7 +249,7 @@ async fn what_is_no_secret_file_is_refused_and_never_hangs() {
         assert!(error.to_string().contains(path), "{error}");
     }
     assert_eq!(
-        source.look("file/below").await,
+        source.observe("file/below").await,
         Ok(Observation::Missing(Missing::NotFound))
     );
     assert_eq!(value(&source, "largest").await.0.len(), 1024 * 1024);
@@ -278,7 +282,7 @@ async fn a_missing_directory_is_an_outage_that_ends() {
     let parent = tempfile::tempdir().expect("a directory");
     let dir = parent.path().join("mount");
     let source = source(&dir);
-    let error = source.look("key").await.expect_err("away");
+    let error = source.observe("key").await.expect_err("away");
     assert!(
         matches!(error, SourceError::Unavailable { .. }),
         "{error:?}"
@@ -286,7 +290,10 @@ async fn a_missing_directory_is_an_outage_that_ends() {
     assert!(error.to_string().contains("mount"), "{error}");
     fs::create_dir(&dir).expect("made");
     fs::write(dir.join("key"), "value").expect("written");
-    crate::support::eventually("the source is back", async || source.look("key").await.ok()).await;
+    crate::support::eventually("the source is back", async || {
+        source.observe("key").await.ok()
+    })
+    .await;
     assert_eq!(value(&source, "key").await.0, "value");
 }
 

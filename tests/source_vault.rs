@@ -83,12 +83,12 @@ impl Bench {
         Self::new(config(&bao.address, mount), token(ROOT))
     }
 
-    async fn look(&self, path: &str) -> Observation {
-        self.source.look(path).await.expect("a look")
+    async fn observe(&self, path: &str) -> Observation {
+        self.source.observe(path).await.expect("a look")
     }
 
     async fn version(&self, path: &str) -> Version {
-        match self.look(path).await {
+        match self.observe(path).await {
             Observation::Present { version, .. } => version,
             missing => panic!("{missing:?}"),
         }
@@ -177,7 +177,7 @@ impl flashback_rotator::credential::Credential for Changing {
 /// Looks until it works: a source that was refused is held back for a moment.
 async fn eventually_value(bench: &Bench, path: &str) -> String {
     crate::support::eventually("the source works", || async {
-        match bench.source.look(path).await {
+        match bench.source.observe(path).await {
             Ok(_) => Some(()),
             Err(_) => None,
         }

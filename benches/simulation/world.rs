@@ -14,11 +14,11 @@ use flashback_rotator::flashback::{
     Account, Flashback, FlashbackError, Listing, Update, Validation,
 };
 use flashback_rotator::model::{
-    AiLlmId, Appearance, DaemonReport, Daemons, Edit, HistoryRow, KeyCommand, KeyId, Listed,
-    LookNote, Notified, Observation, Record, Settings, SourceId, TargetKind, Verifier, Version,
+    AiLlmId, Appearance, CheckNote, DaemonReport, Daemons, Edit, HistoryRow, KeyCommand, KeyId,
+    Listed, Notified, Observation, Record, Settings, SourceId, TargetKind, Verifier, Version,
     WorkspaceId,
 };
-use flashback_rotator::scheduler::{Looked, Looker, pace};
+use flashback_rotator::scheduler::{Reconciler, Requeue, pace};
 use flashback_rotator::secret::{Credentials, Fingerprinter};
 use flashback_rotator::source::{Reading, Source, SourceError};
 use flashback_rotator::state::edits::{Heard, Watch};
@@ -40,7 +40,7 @@ impl Source for Secrets {
         &self.id
     }
 
-    async fn look(&self, _: &str) -> Result<Observation, SourceError> {
+    async fn observe(&self, _: &str) -> Result<Observation, SourceError> {
         let looked = async {
             Ok(Observation::Present {
                 version: self.version.clone(),
@@ -183,7 +183,7 @@ impl StateStore for Map {
         self.save(record, None).await
     }
 
-    fn note_look(&self, key: &KeyId, note: LookNote) {
+    fn note_check(&self, key: &KeyId, note: CheckNote) {
         self.with(|all| {
             if let Some(record) = all.get_mut(key) {
                 record.look = note;
@@ -269,25 +269,25 @@ pub struct StatusSource {
 }
 
 #[async_trait]
-impl Looker for StatusSource {
-    async fn look(
+impl Reconciler for StatusSource {
+    async fn reconcile(
         &self,
         key: &KeyId,
         planned: Option<DateTime<Utc>>,
         _: Option<DateTime<Utc>>,
-    ) -> Looked {
+    ) -> Requeue {
         let managed = &self.managed_keys[key];
         let mut guard = managed.guard().await;
         let look = self
             .engine
-            .look(managed, &mut guard, KeyCommand::None, planned)
+            .reconcile(managed, &mut guard, KeyCommand::None, planned)
             .await;
         if let Some(at) = planned {
             let interval = pace(&managed.config.check, at);
             self.engine.metrics.next_check(key, at, interval);
         }
         self.looks.fetch_add(1, Ordering::Relaxed);
-        Looked {
+        Requeue {
             again_in: match look.next {
                 Next::OnSchedule => None,
                 Next::In(wait) => Some(wait),

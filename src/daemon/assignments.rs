@@ -142,7 +142,7 @@ impl Worker for Assignments {
         self.renew();
     }
 
-    fn look_at(&self, keys: &[KeyId]) {
+    fn check_now(&self, keys: &[KeyId]) {
         self.scheduler.changed(keys.to_vec());
     }
 

@@ -60,7 +60,7 @@ impl Services {
 
     /// The requests of other processes.
     pub fn command_server(&self, command_server: CommandServer) -> JoinHandle<()> {
-        self.start(Task::Desk, command_server, |command_server| {
+        self.start(Task::CommandServer, command_server, |command_server| {
             command_server.serve().boxed()
         })
     }

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::pass::Pass;
 use super::report::KeyReport;
-use super::{Engine, Fault, KeyGuard, Look, ManagedKey, Next, Seen, tell};
+use super::{Engine, Fault, KeyGuard, ManagedKey, Next, Reconciled, Seen, tell};
 use crate::failpoint;
 use crate::model::{Action, ChangeKind, HistoryRow, KeyCommand, Outcome, Record};
 use crate::reconcile::Reason;
@@ -77,12 +77,12 @@ impl Engine {
         managed: &ManagedKey,
         guard: &mut KeyGuard,
         command: KeyCommand,
-    ) -> Look {
+    ) -> Reconciled {
         guard.round = None;
         guard.told = None;
         self.metrics.forget_key(&managed.key);
         managed.was_seen(Seen::default());
-        Look {
+        Reconciled {
             next: Next::OnSchedule,
             report: KeyReport::failed(&managed.key, &managed.config, StateError::Lost.to_string()),
             well: false,

@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::flashback::{Flashback, FlashbackError};
 use crate::lease::LeaseTable;
-use crate::model::{KeyCommand, LookNote, Problem, ProblemKind, Record};
+use crate::model::{CheckNote, KeyCommand, Problem, ProblemKind, Record};
 use crate::progress::Checks;
 use crate::reconcile::{Rest, Rules};
 use crate::retry::{Class, Limits, Round};
@@ -93,7 +93,7 @@ pub const STOPPED: &str = "the process was told to stop before it was done";
 
 /// How a look ended.
 #[derive(Clone, Debug)]
-pub struct Look {
+pub struct Reconciled {
     /// When to look again.
     pub next: Next,
     /// What was found and done.
@@ -108,24 +108,24 @@ impl Engine {
     /// Looks at a key once and does what is to be done.
     ///
     /// `planned` is the time of the next look by the schedule, for people to see.
-    pub async fn look(
+    pub async fn reconcile(
         &self,
         managed: &ManagedKey,
         guard: &mut KeyGuard,
         command: KeyCommand,
         planned: Option<DateTime<Utc>>,
-    ) -> Look {
-        let look = self.look_watched(managed, guard, command, planned);
+    ) -> Reconciled {
+        let look = self.reconcile_watched(managed, guard, command, planned);
         self.checks.watch(&managed.key, look).await
     }
 
-    async fn look_watched(
+    async fn reconcile_watched(
         &self,
         managed: &ManagedKey,
         guard: &mut KeyGuard,
         command: KeyCommand,
         planned: Option<DateTime<Utc>>,
-    ) -> Look {
+    ) -> Reconciled {
         let attempt = guard.round.as_deref().map_or(1, Round::attempt);
         let record = match self.record(managed, guard).await {
             Ok(record) => record,
@@ -159,7 +159,7 @@ impl Engine {
                     &done,
                     Some(&problem),
                 );
-                return Look {
+                return Reconciled {
                     next: Next::OnSchedule,
                     report,
                     well: false,
@@ -191,7 +191,7 @@ impl Engine {
                     &done,
                     Some(&problem),
                 );
-                return Look {
+                return Reconciled {
                     next: Next::OnSchedule,
                     report,
                     well: false,
@@ -219,11 +219,11 @@ impl Engine {
             &done,
             problem.as_ref(),
         );
-        let note = LookNote {
+        let note = CheckNote {
             checked_at: Some(now),
             next_at,
             problem: problem.or_else(|| self.unlisted(&managed.config.settings)),
-            ..LookNote::default()
+            ..CheckNote::default()
         };
         let before = std::mem::replace(&mut record.look, note);
         let state = self.show(managed, &record);
@@ -236,8 +236,8 @@ impl Engine {
             at: now,
             created_at: record.live.as_ref().and_then(|live| live.created_at),
         });
-        self.store.note_look(&managed.key, note);
-        Look {
+        self.store.note_check(&managed.key, note);
+        Reconciled {
             next,
             report,
             well: state == State::InSync && proven,
@@ -268,7 +268,7 @@ impl Engine {
         loop {
             let look = {
                 let mut guard = managed.guard().await;
-                self.look(managed, &mut guard, command, None).await
+                self.reconcile(managed, &mut guard, command, None).await
             };
             command = look.command;
             let report = look.report.after(pushed.take());
@@ -408,7 +408,7 @@ impl Engine {
         guard: &mut KeyGuard,
         command: KeyCommand,
         error: &StateError,
-    ) -> Look {
+    ) -> Reconciled {
         let problem = Problem {
             kind: ProblemKind::Flashback,
             error: error.to_string(),
@@ -430,7 +430,7 @@ impl Engine {
             ..managed.seen()
         });
         let next = self.again(guard, Class::Transient { retry_after: None }, "state");
-        Look {
+        Reconciled {
             next,
             report,
             well: false,

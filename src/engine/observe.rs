@@ -15,7 +15,11 @@ use crate::verify::sanity;
 impl Pass<'_> {
     pub(super) async fn observe(&mut self) -> Result<Observation, Fault> {
         let looked = self
-            .unless_stopped(self.managed.source.look(&self.managed.config.origin.path))
+            .unless_stopped(
+                self.managed
+                    .source
+                    .observe(&self.managed.config.origin.path),
+            )
             .await?;
         let outcome = match &looked {
             Ok(Observation::Present { version, .. })

@@ -41,7 +41,7 @@ impl Source for FakeSource {
         &self.id
     }
 
-    async fn look(&self, _: &str) -> Result<Observation, SourceError> {
+    async fn observe(&self, _: &str) -> Result<Observation, SourceError> {
         lock(&self.look)
             .clone()
             .map(|version| Observation::Present {
@@ -229,10 +229,10 @@ impl Bench {
         }
     }
 
-    async fn look(&self) -> Look {
+    async fn reconcile(&self) -> Reconciled {
         let mut guard = self.managed.guard().await;
         self.engine
-            .look(&self.managed, &mut guard, KeyCommand::None, None)
+            .reconcile(&self.managed, &mut guard, KeyCommand::None, None)
             .await
     }
 
@@ -246,7 +246,7 @@ impl Bench {
 async fn a_push_that_would_be_turned_away_is_not_begun() {
     let bench = Bench::new().await;
     *lock(&bench.flashback.circuit_open) = Some(Duration::from_secs(30));
-    let look = bench.look().await;
+    let look = bench.reconcile().await;
     assert!(matches!(look.next, Next::In(wait) if wait >= Duration::from_secs(30)));
     let record = bench
         .engine
@@ -264,7 +264,7 @@ async fn a_push_that_would_be_turned_away_is_not_begun() {
 async fn a_key_that_was_read_newer_than_it_was_seen_is_in_sync() {
     let bench = Bench::new().await;
     *lock(&bench.source.read) = ("2", "sk-two");
-    let look = bench.look().await;
+    let look = bench.reconcile().await;
     assert!(look.well);
     assert_eq!(look.report.version.as_deref(), Some("2"));
     assert!(bench.metric("key_in_sync{key=\"k\"} 1"));
@@ -303,10 +303,10 @@ async fn a_transient_fault_of_a_source_is_told_once() {
         what: "no JSON".to_owned(),
         status: "bad_answer".to_owned(),
     });
-    bench.look().await;
+    bench.reconcile().await;
     let told = bench.managed.guard().await.told.clone();
     assert!(told.is_some_and(|problem| problem.error.contains("no JSON")));
     *lock(&bench.source.look) = Ok("1");
-    assert!(bench.look().await.well);
+    assert!(bench.reconcile().await.well);
     assert!(bench.managed.guard().await.told.is_none());
 }

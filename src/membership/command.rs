@@ -151,7 +151,7 @@ impl Worker for Hired {
 
     fn lost(&self, _: &[KeyId]) {}
 
-    fn look_at(&self, _: &[KeyId]) {}
+    fn check_now(&self, _: &[KeyId]) {}
 
     fn state_answers(&self, _: bool) {}
 

@@ -28,7 +28,7 @@ mod tests {
     use super::*;
     use crate::document::FieldMap;
     use crate::model::{
-        AiType, KeyId, LookNote, Problem, ProblemKind, Repair, SourceId, Target, Version,
+        AiType, CheckNote, KeyId, Problem, ProblemKind, Repair, SourceId, Target, Version,
         WorkspaceId,
     };
     use crate::secret::Fingerprinter;
@@ -64,10 +64,10 @@ mod tests {
                 verified_at: None,
                 shown: None,
             }),
-            look: LookNote {
+            look: CheckNote {
                 checked_at: Some(now - TimeDelta::minutes(1)),
                 next_at: Some(now + TimeDelta::hours(1)),
-                ..LookNote::default()
+                ..CheckNote::default()
             },
             ..Record::new(KeyId::new("a"))
         }

@@ -68,7 +68,7 @@ pub trait Worker: Send + Sync {
     fn lost(&self, keys: &[KeyId]);
 
     /// These are to be looked at now.
-    fn look_at(&self, keys: &[KeyId]);
+    fn check_now(&self, keys: &[KeyId]);
 
     /// Whether the state answers. Without it nothing can be done to a key.
     fn state_answers(&self, answers: bool);

@@ -133,7 +133,7 @@ impl MembershipTask {
         let newly: Vec<KeyId> = due.difference(&self.due).cloned().collect();
         self.due = due;
         if !newly.is_empty() {
-            self.worker.look_at(&newly);
+            self.worker.check_now(&newly);
         }
         self.worker.joined();
         Ok(())

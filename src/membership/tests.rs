@@ -77,7 +77,7 @@ impl Worker for Floor {
         lock(&self.works_on).retain(|key| !keys.contains(key));
     }
 
-    fn look_at(&self, keys: &[KeyId]) {
+    fn check_now(&self, keys: &[KeyId]) {
         lock(&self.looked_at).extend(keys.iter().cloned());
     }
 

@@ -31,7 +31,7 @@ pub use self::edits::{Edit, Edits};
 pub use self::lease::{FencingToken, Lease, Repair, ReplicaId};
 pub use self::notified::Notified;
 pub use self::record::{
-    Held, Intent, Live, LookNote, Problem, ProblemKind, Record, Refusal, Shown, Stored, Told,
+    CheckNote, Held, Intent, Live, Problem, ProblemKind, Record, Refusal, Shown, Stored, Told,
 };
 pub use self::service::{Outage, ServiceHealth, ServiceStatus};
 pub use self::target::{Appearance, Listed, Target, TargetKind};

@@ -36,7 +36,7 @@ pub struct Record {
     /// The version the store was last seen to hold.
     pub seen: Option<Version>,
     /// The last look's doings, for people.
-    pub look: LookNote,
+    pub look: CheckNote,
     /// Whose the key was when this was read; `None` where one process has all of them, or nobody
     /// this one. A save under a hold that is over is refused.
     pub lease: Option<Lease>,
@@ -66,7 +66,7 @@ impl Record {
             candidate: None,
             told: None,
             seen: None,
-            look: LookNote::default(),
+            look: CheckNote::default(),
             lease: None,
             repair: None,
             edits: Edits::default(),
@@ -229,7 +229,7 @@ pub struct Told {
 
 /// The trace the last look left; lost in a crash without harm.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LookNote {
+pub struct CheckNote {
     /// When the key was last looked at.
     pub checked_at: Option<DateTime<Utc>>,
     /// When it will be looked at next.
@@ -240,13 +240,13 @@ pub struct LookNote {
     pub timeline: Timeline,
 }
 
-impl LookNote {
+impl CheckNote {
     /// Goes on with the day of the look before this one.
     pub fn mark(&mut self, before: Self, mark: Option<Mark>) {
         self.timeline = before.timeline;
         if let (Some(now), Some(mark)) = (self.checked_at, mark) {
             let (checked_at, next_at) = (before.checked_at, before.next_at);
-            self.timeline.look(checked_at, next_at, now, mark);
+            self.timeline.add(checked_at, next_at, now, mark);
         }
     }
 }

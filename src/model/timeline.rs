@@ -77,7 +77,7 @@ impl Default for Timeline {
 impl Timeline {
     /// Notes a look at `now` that found `mark`. `checked_at` and `next_at` are what the look before
     /// it left: when it was, and when the next one should come.
-    pub fn look(
+    pub fn add(
         &mut self,
         checked_at: Option<DateTime<Utc>>,
         next_at: Option<DateTime<Utc>>,
@@ -237,9 +237,9 @@ mod tests {
             }
         }
 
-        fn look(&mut self, minute: i64, every: i64, mark: Mark) {
+        fn add(&mut self, minute: i64, every: i64, mark: Mark) {
             let now = at(minute);
-            self.timeline.look(self.checked, self.next, now, mark);
+            self.timeline.add(self.checked, self.next, now, mark);
             (self.checked, self.next) = (Some(now), Some(at(minute + every)));
         }
 
@@ -262,7 +262,7 @@ mod tests {
     fn a_day_without_looks_is_unknown() {
         assert_eq!(Key::new().seen(0, SLOTS), ".".repeat(SLOTS));
         let mut key = Key::new();
-        key.look(0, 1, Mark::InSync);
+        key.add(0, 1, Mark::InSync);
         assert_eq!(
             key.seen(1, 4),
             "...s",
@@ -273,11 +273,11 @@ mod tests {
     #[test]
     fn a_look_holds_until_the_next_is_due() {
         let mut key = Key::new();
-        key.look(0, 180, Mark::InSync);
+        key.add(0, 180, Mark::InSync);
         assert_eq!(key.seen(100, 6), "..ssss");
         assert_eq!(key.seen(181, 8), ".sssssss", "two minutes late is not late");
         assert_eq!(key.seen(250, 10), ".ssssss...", "then nobody knows");
-        key.look(250, 180, Mark::Failing);
+        key.add(250, 180, Mark::Failing);
         assert_eq!(
             key.seen(250, 10),
             ".ssssss..F",
@@ -289,23 +289,23 @@ mod tests {
     fn what_matters_most_is_shown() {
         let mut key = Key::new();
         for mark in [Mark::InSync, Mark::Pending, Mark::InSync] {
-            key.look(0, 1, mark);
+            key.add(0, 1, mark);
         }
         assert_eq!(
             key.seen(1, 1),
             "s",
             "a push on its way is nothing to worry about"
         );
-        key.look(1, 1, Mark::Held);
+        key.add(1, 1, Mark::Held);
         assert_eq!(key.seen(1, 1), "h");
-        key.look(2, 1, Mark::Failing);
-        key.look(3, 1, Mark::Missing);
+        key.add(2, 1, Mark::Failing);
+        key.add(3, 1, Mark::Missing);
         assert_eq!(key.seen(3, 1), "F");
-        key.look(31, 1, Mark::InSync);
+        key.add(31, 1, Mark::InSync);
         assert_eq!(key.seen(31, 2), "F.", "nobody looked from 04 to 31");
         let mut key = Key::new();
-        key.look(0, 1, Mark::InSync);
-        key.look(20, 1, Mark::InSync);
+        key.add(0, 1, Mark::InSync);
+        key.add(20, 1, Mark::InSync);
         assert_eq!(
             key.seen(20, 1),
             ".",
@@ -316,23 +316,23 @@ mod tests {
     #[test]
     fn it_is_a_day_and_no_more() {
         let mut key = Key::new();
-        key.look(0, 1, Mark::Failing);
+        key.add(0, 1, Mark::Failing);
         for half_hour in 0..200 {
-            key.look(half_hour * 30 + 1, 30, Mark::InSync);
+            key.add(half_hour * 30 + 1, 30, Mark::InSync);
         }
         assert_eq!(key.seen(199 * 30 + 1, SLOTS), "s".repeat(SLOTS));
         assert_eq!(key.seen(400 * 30, SLOTS), ".".repeat(SLOTS));
-        key.look(10_000_000, 1, Mark::Held);
+        key.add(10_000_000, 1, Mark::Held);
         assert_eq!(key.seen(10_000_000, 3), "..h", "years later");
     }
 
     #[test]
     fn a_clock_that_was_set_back_confuses_it_for_a_day_at_most() {
         let mut key = Key::new();
-        key.look(600, 1, Mark::Failing);
-        key.look(0, 1, Mark::InSync);
+        key.add(600, 1, Mark::Failing);
+        key.add(0, 1, Mark::InSync);
         assert_eq!(key.seen(0, 2), ".s");
-        key.look(-10_000, 1, Mark::InSync);
+        key.add(-10_000, 1, Mark::InSync);
         assert_eq!(key.seen(-10_000, 2), ".s");
         assert_eq!(key.seen(600, 1), ".");
     }
@@ -340,8 +340,8 @@ mod tests {
     #[test]
     fn it_is_kept_as_text() {
         let mut key = Key::new();
-        key.look(0, 30, Mark::InSync);
-        key.look(95, 30, Mark::Failing);
+        key.add(0, 30, Mark::InSync);
+        key.add(95, 30, Mark::Failing);
         let text = key.timeline.to_string();
         assert_eq!(Timeline::parse(&text), key.timeline, "{text}");
         assert!(text.ends_with("02ywM"), "{text}");

@@ -28,7 +28,7 @@ impl Credential for FromSource {
             path: self.path.clone(),
             reason,
         };
-        let observation = self.source.look(&self.path).await;
+        let observation = self.source.observe(&self.path).await;
         let version = match observation.map_err(|error| fail(error.to_string()))? {
             Observation::Present { version, .. } => version,
             Observation::Missing(why) => {

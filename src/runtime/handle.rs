@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use super::Runtime;
 use crate::engine::{ManagedKey, Next};
 use crate::model::{KeyCommand, KeyId};
-use crate::scheduler::{Looked, Looker, is_served, pace};
+use crate::scheduler::{Reconciler, Requeue, is_served, pace};
 
 /// When a look is tried again that found somebody else at the key.
 const AFTER_ANOTHER: Duration = Duration::from_secs(1);
@@ -49,15 +49,15 @@ impl RuntimeHandle {
 }
 
 #[async_trait]
-impl Looker for RuntimeHandle {
-    async fn look(
+impl Reconciler for RuntimeHandle {
+    async fn reconcile(
         &self,
         key: &KeyId,
         planned: Option<DateTime<Utc>>,
         occurrence: Option<DateTime<Utc>>,
-    ) -> Looked {
+    ) -> Requeue {
         let runtime = self.load();
-        let at_rest = |well| Looked {
+        let at_rest = |well| Requeue {
             again_in: None,
             well,
         };
@@ -70,7 +70,7 @@ impl Looker for RuntimeHandle {
         // Somebody who has the turn (a `sync`) is looking at it right now; what comes of that is
         // seen by looking again.
         let Some(mut guard) = managed.try_guard() else {
-            return Looked {
+            return Requeue {
                 again_in: Some(AFTER_ANOTHER),
                 well: false,
             };
@@ -82,7 +82,7 @@ impl Looker for RuntimeHandle {
         }
         let look = runtime
             .engine
-            .look(managed, &mut guard, KeyCommand::None, planned)
+            .reconcile(managed, &mut guard, KeyCommand::None, planned)
             .await;
         let next = match look.next {
             Next::OnSchedule => planned,
@@ -101,7 +101,7 @@ impl Looker for RuntimeHandle {
             Next::OnSchedule => None,
             Next::In(wait) => Some(wait),
         };
-        Looked {
+        Requeue {
             again_in,
             well: look.well,
         }

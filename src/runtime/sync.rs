@@ -33,7 +33,7 @@ impl Runtime {
             let report = match self.managed_keys.get(&key) {
                 Some(managed) => {
                     let settle = self.engine.settle(managed, command);
-                    AssertUnwindSafe(within(Task::Look, Some(key.clone()), settle))
+                    AssertUnwindSafe(within(Task::Reconcile, Some(key.clone()), settle))
                         .catch_unwind()
                         .await
                         .unwrap_or_else(|_| KeyReport::failed(&key, config, PANICKED))

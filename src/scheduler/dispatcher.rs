@@ -19,7 +19,7 @@ use super::cron::CronTrigger;
 use super::event::Event;
 use super::key::{Again, Key, Place, QueueId, Queues};
 use super::wheel::IntervalWheel;
-use super::{First, Looked, Looker, Pulse, Scheduled};
+use super::{First, Pulse, Reconciler, Requeue, Scheduled};
 use crate::config::{Check, CronLine};
 use crate::failpoint;
 use crate::model::{KeyId, SourceId};
@@ -40,7 +40,7 @@ const SPREAD_MOST: Duration = Duration::from_secs(2);
 const AFTER_A_PANIC: Duration = Duration::from_secs(30);
 
 pub struct Dispatcher {
-    looker: Arc<dyn Looker>,
+    reconciler: Arc<dyn Reconciler>,
     inbox: mpsc::UnboundedReceiver<Event>,
     events: mpsc::UnboundedSender<Event>,
     tracker: TaskTracker,
@@ -59,7 +59,7 @@ pub struct Dispatcher {
 
 impl Dispatcher {
     pub fn new(
-        looker: Arc<dyn Looker>,
+        reconciler: Arc<dyn Reconciler>,
         inbox: mpsc::UnboundedReceiver<Event>,
         events: mpsc::UnboundedSender<Event>,
         tracker: TaskTracker,
@@ -67,7 +67,7 @@ impl Dispatcher {
         supervisor: Supervisor,
     ) -> Self {
         Self {
-            looker,
+            reconciler,
             inbox,
             events,
             tracker,
@@ -327,20 +327,20 @@ impl Dispatcher {
         key.looked_at = Some(Instant::now());
         let (queue, occurrence) = (key.queue, key.occurrence.take());
         self.queues[queue].under_way += 1;
-        self.look(id, queue, occurrence);
+        self.reconcile(id, queue, occurrence);
     }
 
-    fn look(&self, id: &KeyId, queue: QueueId, occurrence: Option<DateTime<Utc>>) {
-        let (looker, events) = (Arc::clone(&self.looker), self.events.clone());
+    fn reconcile(&self, id: &KeyId, queue: QueueId, occurrence: Option<DateTime<Utc>>) {
+        let (reconciler, events) = (Arc::clone(&self.reconciler), self.events.clone());
         let (id, planned, epoch) = (id.clone(), self.planned(id), self.epoch);
         self.tracker.spawn(async move {
             let look = within(
-                Task::Look,
+                Task::Reconcile,
                 Some(id.clone()),
-                looker.look(&id, planned, occurrence),
+                reconciler.reconcile(&id, planned, occurrence),
             );
             let looked = AssertUnwindSafe(look).catch_unwind().await;
-            let looked = looked.unwrap_or(Looked {
+            let looked = looked.unwrap_or(Requeue {
                 again_in: Some(AFTER_A_PANIC),
                 well: false,
             });
@@ -348,7 +348,7 @@ impl Dispatcher {
         });
     }
 
-    fn ended(&mut self, id: &KeyId, queue: QueueId, looked: Looked) {
+    fn ended(&mut self, id: &KeyId, queue: QueueId, looked: Requeue) {
         let Some(key) = self.keys.get_mut(id) else {
             return self.go_on(queue);
         };

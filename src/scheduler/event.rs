@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::key::QueueId;
-use super::{Looked, Scheduled};
+use super::{Requeue, Scheduled};
 use crate::config::CronLine;
 use crate::model::{KeyId, SourceId};
 
@@ -23,5 +23,5 @@ pub enum Event {
     Recovered(Option<SourceId>),
     /// A look ended. The epoch and the queue are those it was counted in: a panic or a new
     /// configuration may have changed them meanwhile.
-    Ended(u32, KeyId, QueueId, Looked),
+    Ended(u32, KeyId, QueueId, Requeue),
 }

@@ -29,7 +29,7 @@ pub struct Key {
     pub well: bool,
     /// Still in the configuration.
     pub scheduled: bool,
-    /// Looked at once at least.
+    /// Requeue at once at least.
     pub seen: bool,
 }
 

@@ -35,20 +35,20 @@ use event::Event;
 
 /// Does the looking.
 #[async_trait]
-pub trait Looker: Send + Sync {
+pub trait Reconciler: Send + Sync {
     /// Looks at a key. `planned` is the time of its next look, for people to see; `occurrence` is the
     /// cron occurrence that this look is for, where it is for nothing else.
-    async fn look(
+    async fn reconcile(
         &self,
         key: &KeyId,
         planned: Option<DateTime<Utc>>,
         occurrence: Option<DateTime<Utc>>,
-    ) -> Looked;
+    ) -> Requeue;
 }
 
 /// How a look ended, as far as the next one depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Looked {
+pub struct Requeue {
     /// Look again after this long; `None` for the schedule's next time.
     pub again_in: Option<Duration>,
     /// Nothing stands in the way of the key. One that is not well is looked at again as soon as
@@ -113,12 +113,12 @@ pub struct Scheduler {
 
 impl Scheduler {
     /// Starts the dispatcher. It stops waking keys when the supervisor's `stop` is cancelled.
-    pub fn start(looker: Arc<dyn Looker>, supervisor: Supervisor) -> Self {
+    pub fn start(reconciler: Arc<dyn Reconciler>, supervisor: Supervisor) -> Self {
         let (events, inbox) = mpsc::unbounded_channel();
         let tracker = TaskTracker::new();
         let pulse = Arc::new(Pulse::new());
         let dispatcher = Dispatcher::new(
-            looker,
+            reconciler,
             inbox,
             events.clone(),
             tracker.clone(),

@@ -15,18 +15,18 @@ use super::*;
 #[derive(Clone, Copy, Debug)]
 enum Does {
     /// Ends so, after this long.
-    Ends(Duration, Looked),
+    Ends(Duration, Requeue),
     Hangs,
     Panics,
 }
 
-const WELL: Looked = Looked {
+const WELL: Requeue = Requeue {
     again_in: None,
     well: true,
 };
 
 /// Given up until the next check.
-const UNWELL: Looked = Looked {
+const UNWELL: Requeue = Requeue {
     again_in: None,
     well: false,
 };
@@ -53,13 +53,13 @@ impl Drop for UnderWay<'_> {
 }
 
 #[async_trait]
-impl Looker for Fake {
-    async fn look(
+impl Reconciler for Fake {
+    async fn reconcile(
         &self,
         key: &KeyId,
         _: Option<DateTime<Utc>>,
         occurrence: Option<DateTime<Utc>>,
-    ) -> Looked {
+    ) -> Requeue {
         let name = key.to_string();
         if let Some(occurrence) = occurrence {
             lock(&self.occurrences).push((name.clone(), occurrence));
@@ -138,12 +138,12 @@ async fn a_moment() {
     sleep(Duration::from_millis(50)).await;
 }
 
-fn ends(after: u64, looked: Looked) -> Does {
+fn ends(after: u64, looked: Requeue) -> Does {
     Does::Ends(Duration::from_secs(after), looked)
 }
 
-fn retry(after: u64) -> Looked {
-    Looked {
+fn retry(after: u64) -> Requeue {
+    Requeue {
         again_in: Some(Duration::from_secs(after)),
         well: false,
     }

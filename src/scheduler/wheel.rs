@@ -76,7 +76,9 @@ impl IntervalWheel {
         let supervisor = supervisor.clone();
         let task = tokio::spawn(async move {
             supervisor
-                .keep(Task::Ring, turning, |turning| turning.turn().boxed())
+                .keep(Task::IntervalWheel, turning, |turning| {
+                    turning.turn().boxed()
+                })
                 .await;
         });
         Self {

@@ -1,6 +1,6 @@
 //! The stores where keys are rotated.
 //!
-//! A source answers which version is there now ([`Source::look`], cheap, and exposing nothing
+//! A source answers which version is there now ([`Source::observe`], cheap, and exposing nothing
 //! where the store allows it), what is in it ([`Source::read`]) and what was there before
 //! ([`Source::read_exact`], [`Source::previous`]). Where it is asked to, it tells the store which
 //! version is live ([`Source::acknowledge`]). It decides nothing and knows nothing of Flashback.
@@ -30,7 +30,7 @@ pub trait Source: Send + Sync {
     ///
     /// # Errors
     /// [`SourceError`]. A secret that is not there is no error but [`Observation::Missing`].
-    async fn look(&self, path: &str) -> Result<Observation, SourceError>;
+    async fn observe(&self, path: &str) -> Result<Observation, SourceError>;
 
     /// What `path` holds in `version`, or in a newer one where the store has no versions to ask
     /// for: the answer says which it is.

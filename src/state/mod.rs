@@ -6,7 +6,7 @@
 //! - **Durable before it returns.** When [`StateStore::save`] has returned, a power cut does not undo
 //!   it. The engine relies on that between an intent and its push.
 //! - **Whole or not at all.** A record and its history row are one transaction.
-//! - **Looks are cheap.** [`StateStore::note_look`] may be gathered and written later; losing the last
+//! - **Looks are cheap.** [`StateStore::note_check`] may be gathered and written later; losing the last
 //!   seconds of it in a crash is harmless.
 //! - **To the microsecond.** Times and durations are kept no finer.
 //! - **One writer.** A store that cannot be shared refuses the second process; readers and
@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::StateConfig;
 use crate::model::{
-    AiLlmId, DaemonReport, Daemons, Edit, HistoryRow, KeyCommand, KeyId, LookNote, Notified,
+    AiLlmId, CheckNote, DaemonReport, Daemons, Edit, HistoryRow, KeyCommand, KeyId, Notified,
     Record, Verifier, WorkspaceId,
 };
 use crate::secret::Fingerprinter;
@@ -97,7 +97,7 @@ pub trait StateStore: Send + Sync {
     async fn load(&self, key: &KeyId) -> Result<Record, StateError>;
 
     /// Writes a record, and a line of the audit trail with it. Durable when it returns.
-    /// The record's [`LookNote`] is written too.
+    /// The record's [`CheckNote`] is written too.
     ///
     /// # Errors
     /// [`StateError`]; nothing was written then.
@@ -112,9 +112,9 @@ pub trait StateStore: Send + Sync {
 
     /// Leaves a note of a look. It is written within a second or so, with others (within ten where
     /// they are hundreds), and at the latest by [`flush`](Self::flush).
-    fn note_look(&self, key: &KeyId, note: LookNote);
+    fn note_check(&self, key: &KeyId, note: CheckNote);
 
-    /// Writes what [`note_look`](Self::note_look) gathered.
+    /// Writes what [`note_check`](Self::note_check) gathered.
     ///
     /// # Errors
     /// [`StateError`].

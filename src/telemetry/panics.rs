@@ -19,7 +19,7 @@ pub enum Task {
     /// The HTTP server, and its connections.
     Http,
     /// The desk where other processes leave requests.
-    Desk,
+    CommandServer,
     /// One such request.
     Request,
     /// What watches the configuration.
@@ -41,11 +41,11 @@ pub enum Task {
     /// What wakes keys.
     Scheduler,
     /// The keys of one interval.
-    Ring,
+    IntervalWheel,
     /// The cron lines.
     Cron,
     /// A look at a key.
-    Look,
+    Reconcile,
     /// What renews a source's token.
     Token,
     /// The thread of the state.
@@ -58,7 +58,7 @@ impl Task {
     /// Every one there is.
     const ALL: [Self; 18] = [
         Self::Http,
-        Self::Desk,
+        Self::CommandServer,
         Self::Request,
         Self::Reload,
         Self::SignIn,
@@ -69,9 +69,9 @@ impl Task {
         Self::Checks,
         Self::Sharing,
         Self::Scheduler,
-        Self::Ring,
+        Self::IntervalWheel,
         Self::Cron,
-        Self::Look,
+        Self::Reconcile,
         Self::Token,
         Self::State,
         Self::Other,
@@ -80,7 +80,7 @@ impl Task {
     fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
-            Self::Desk => "desk",
+            Self::CommandServer => "desk",
             Self::Request => "request",
             Self::Reload => "reload",
             Self::SignIn => "sign_in",
@@ -91,9 +91,9 @@ impl Task {
             Self::Checks => "checks",
             Self::Sharing => "sharing",
             Self::Scheduler => "scheduler",
-            Self::Ring => "ring",
+            Self::IntervalWheel => "ring",
             Self::Cron => "cron",
-            Self::Look => "look",
+            Self::Reconcile => "look",
             Self::Token => "token",
             Self::State => "state",
             Self::Other => "other",

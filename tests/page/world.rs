@@ -221,7 +221,7 @@ fn age(record: &mut Record) {
             _ => Mark::InSync,
         };
         let at = half_hours(ago);
-        timeline.look(checked, next, at, mark);
+        timeline.add(checked, next, at, mark);
         (checked, next) = (Some(at), Some(at + TimeDelta::minutes(30)));
     }
     record.look.timeline = timeline;

@@ -82,14 +82,14 @@ async fn the_live_version_stands_in_the_custom_metadata_and_nothing_else_changes
             true => store.documented().await,
             false => store.without_patch().await,
         };
-        let before = bench.look(PATH).await;
+        let before = bench.observe(PATH).await;
         acknowledge(&bench).await.expect("told");
         let told = json!({"owner": "ai", "flashback_live_version": "1",
             "flashback_live_at": "2026-01-01T00:00:00Z"});
         assert_eq!(store.custom().await, told);
         assert_eq!(store.metadata().await["max_versions"], 7);
         assert_eq!(
-            bench.look(PATH).await,
+            bench.observe(PATH).await,
             before,
             "no rotation, and no other time of one"
         );

@@ -68,7 +68,7 @@ async fn the_server_says_whether_a_version_is_deleted_and_no_clock_does() {
         let (_server, deleted) = bench(1, None).await;
         for _ in 0..2 {
             let missing = Observation::Missing(Missing::Deleted);
-            assert_eq!(deleted.look(PATH).await, missing, "{deletion_time}");
+            assert_eq!(deleted.observe(PATH).await, missing, "{deletion_time}");
         }
 
         for (data, expected) in [
@@ -98,7 +98,7 @@ async fn a_version_that_will_be_deleted_is_there_until_then() {
         .await;
     bao.put_kv2("kv-later", PATH, json!({"key": "sk-2"})).await;
     eventually("the version is deleted", || async {
-        let found = bench.look(PATH).await;
+        let found = bench.observe(PATH).await;
         (found == Observation::Missing(Missing::Deleted)).then_some(())
     })
     .await;

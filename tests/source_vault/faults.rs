@@ -31,7 +31,7 @@ async fn stub(answer: ResponseTemplate) -> MockServer {
 async fn error_of(answer: ResponseTemplate) -> SourceError {
     let server = stub(answer).await;
     let bench = Bench::new(config(&server.uri(), "secret"), token("canary-token"));
-    let error = bench.source.look(PATH).await.expect_err("refused");
+    let error = bench.source.observe(PATH).await.expect_err("refused");
     let text = shown(&error);
     assert!(!text.contains("canary"), "{text}");
     error
@@ -144,7 +144,7 @@ async fn an_answer_to_a_login_that_is_none_is_no_token() {
         let server = stub(answer).await;
         let ids = ("canary-role".to_owned(), "canary-secret".to_owned());
         let bench = Bench::new(config(&server.uri(), "secret"), app_role("approle", &ids));
-        let error = bench.source.look(PATH).await.expect_err("no token");
+        let error = bench.source.observe(PATH).await.expect_err("no token");
         assert!(
             matches!(
                 error,
@@ -186,8 +186,11 @@ async fn a_redirect_within_the_host_is_followed_a_few_times() {
     redirect("/v1/secret/metadata/once", "/v1/elsewhere").await;
     redirect("/v1/secret/metadata/round", "/v1/secret/metadata/round").await;
     let bench = Bench::new(config(&server.uri(), "secret"), token("t"));
-    assert!(matches!(bench.look("once").await, Observation::Missing(_)));
-    let error = bench.source.look("round").await.expect_err("a circle");
+    assert!(matches!(
+        bench.observe("once").await,
+        Observation::Missing(_)
+    ));
+    let error = bench.source.observe("round").await.expect_err("a circle");
     assert!(
         matches!(error, SourceError::Unavailable { .. }),
         "{error:?}"
@@ -215,7 +218,7 @@ async fn a_quota_holds_the_source_back() {
         .await;
     let bench = Bench::root(bao, "kv-quota");
     let error = eventually("the quota is used up", || async {
-        bench.source.look(PATH).await.err()
+        bench.source.observe(PATH).await.err()
     })
     .await;
     let SourceError::Unavailable {
@@ -228,10 +231,10 @@ async fn a_quota_holds_the_source_back() {
     };
     assert_eq!(status, "429");
     assert!(retry_after.is_some());
-    let held = bench.source.look(PATH).await.expect_err("held back");
+    let held = bench.source.observe(PATH).await.expect_err("held back");
     assert!(matches!(held, SourceError::CircuitOpen { .. }), "{held:?}");
     eventually("the quota is there again", || async {
-        bench.source.look(PATH).await.ok()
+        bench.source.observe(PATH).await.ok()
     })
     .await;
 }
@@ -241,10 +244,10 @@ async fn a_sealed_server_is_away_and_comes_back() {
     let bao = OpenBao::start().await;
     bao.put_kv2("secret", PATH, json!({"key": "sk-1"})).await;
     let bench = Bench::root(&bao, "secret");
-    bench.look(PATH).await;
+    bench.observe(PATH).await;
     bao.ok("PUT", "sys/seal", json!({})).await;
     let error = eventually("it is sealed", || async {
-        bench.source.look(PATH).await.err()
+        bench.source.observe(PATH).await.err()
     })
     .await;
     assert!(error.to_string().contains("sealed (503)"), "{error}");
@@ -263,7 +266,7 @@ async fn a_server_that_never_answers_or_is_not_there_is_away() {
     let short = Duration::from_secs(1);
     let bench = Bench::with_timeout(config(&address, "secret"), token("t"), short);
     let started = Instant::now();
-    let error = bench.source.look(PATH).await.expect_err("silence");
+    let error = bench.source.observe(PATH).await.expect_err("silence");
     assert!(started.elapsed() >= short);
     let SourceError::Unavailable { status, .. } = &error else {
         panic!("{error:?}");
@@ -272,7 +275,7 @@ async fn a_server_that_never_answers_or_is_not_there_is_away() {
 
     let address = format!("http://127.0.0.1:{}", free_port());
     let bench = Bench::new(config(&address, "secret"), token("t"));
-    let error = bench.source.look(PATH).await.expect_err("nobody");
+    let error = bench.source.observe(PATH).await.expect_err("nobody");
     let said = error.to_string();
     assert!(
         said.contains(&address) && said.contains("refused"),

@@ -64,7 +64,7 @@ async fn one_look_is_one_request_for_metadata() {
     };
     let before = requests().len();
     for _ in 0..5 {
-        bench.look(PATH).await;
+        bench.observe(PATH).await;
     }
     let made = requests().split_off(before);
     assert_eq!(made, vec![format!("secret/metadata/{PATH}"); 5]);
@@ -76,7 +76,7 @@ async fn deleted_destroyed_undeleted_and_absent_are_told_apart() {
     bao.mount_kv("kv-gone", 2).await;
     let bench = Bench::root(bao, "kv-gone");
     let missing = |reason| Observation::Missing(reason);
-    assert_eq!(bench.look(PATH).await, missing(Missing::NotFound));
+    assert_eq!(bench.observe(PATH).await, missing(Missing::NotFound));
     bao.put_kv2("kv-gone", PATH, json!({"key": "sk-1"})).await;
     let version = bench.version(PATH).await;
     let read = async || match bench.source.read(PATH, &version).await.expect("a read") {
@@ -87,7 +87,7 @@ async fn deleted_destroyed_undeleted_and_absent_are_told_apart() {
     let versions = json!({"versions": [1]});
     bao.ok("POST", &format!("kv-gone/delete/{PATH}"), versions.clone())
         .await;
-    assert_eq!(bench.look(PATH).await, missing(Missing::Deleted));
+    assert_eq!(bench.observe(PATH).await, missing(Missing::Deleted));
     assert_eq!(read().await, Some(Missing::Deleted));
 
     bao.ok(
@@ -101,12 +101,12 @@ async fn deleted_destroyed_undeleted_and_absent_are_told_apart() {
 
     bao.ok("POST", &format!("kv-gone/destroy/{PATH}"), versions)
         .await;
-    assert_eq!(bench.look(PATH).await, missing(Missing::Destroyed));
+    assert_eq!(bench.observe(PATH).await, missing(Missing::Destroyed));
     assert_eq!(read().await, Some(Missing::Destroyed));
 
     let custom = json!({"custom_metadata": {"owner": "ai"}});
     bao.ok("POST", "kv-gone/metadata/empty", custom).await;
-    assert_eq!(bench.look("empty").await, missing(Missing::NoValueYet));
+    assert_eq!(bench.observe("empty").await, missing(Missing::NoValueYet));
 }
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn kv_1_is_told_apart_by_what_it_holds() {
     config.kv_version = KvVersion::V1;
     let bench = Bench::new(config, token(ROOT));
     let missing = Observation::Missing(Missing::NotFound);
-    assert_eq!(bench.look(PATH).await, missing);
+    assert_eq!(bench.observe(PATH).await, missing);
     let put = async |value: &str| {
         let path = format!("kv-one/{PATH}");
         bao.ok("POST", &path, json!({ "key": value })).await;
@@ -172,18 +172,18 @@ async fn denied_metadata_is_made_up_for_by_the_data() {
     let root = Bench::root(bao, "kv-data");
     assert_eq!(bench.version(PATH).await, root.version(PATH).await);
     for _ in 0..3 {
-        bench.look(PATH).await;
+        bench.observe(PATH).await;
     }
     assert_eq!(bench.calls("read_metadata"), 1, "the denial is remembered");
     assert_eq!(bench.calls("read_data"), 4);
     assert_eq!(
-        bench.look("nothing").await,
+        bench.observe("nothing").await,
         Observation::Missing(Missing::NotFound)
     );
     bao.ok("DELETE", &format!("kv-data/data/{PATH}"), Value::Null)
         .await;
     assert_eq!(
-        bench.look(PATH).await,
+        bench.observe(PATH).await,
         Observation::Missing(Missing::Deleted)
     );
     assert_eq!(
@@ -248,7 +248,7 @@ async fn a_refused_path_names_the_permission_and_costs_no_sign_in() {
     .await;
     for key in 0..10 {
         let path = format!("llm/{key}");
-        let error = bench.source.look(&path).await.expect_err("denied");
+        let error = bench.source.observe(&path).await.expect_err("denied");
         for part in ["metadata", "data"] {
             let needs = format!("`read` on `kv-none/{part}/{path}`");
             assert!(error.to_string().contains(&needs), "{error}");
@@ -270,7 +270,7 @@ async fn a_wrong_mount_version_or_namespace_says_so() {
         let mut config = config(&bao.address, "secret");
         change(&mut config);
         let bench = Bench::new(config, token(ROOT));
-        let error = bench.source.look(PATH).await.expect_err("wrong");
+        let error = bench.source.observe(PATH).await.expect_err("wrong");
         assert!(
             bench.outages.0.lock().expect("whole").is_empty()
                 || matches!(error, SourceError::SignIn { .. })
@@ -288,7 +288,7 @@ async fn a_wrong_mount_version_or_namespace_says_so() {
     assert!(said.contains("namespace"), "{said}");
     let bench = Bench::root(bao, "secret");
     for path in ["", "/a", "a/../b", "a//b", "a\u{7f}"] {
-        let error = bench.source.look(path).await.expect_err("no path");
+        let error = bench.source.observe(path).await.expect_err("no path");
         assert!(matches!(error, SourceError::Invalid { .. }), "{error}");
     }
     for path in ["a b", "ü", "100%", "q?x=1#y", "%2e%2e", "[a]|{b}^`\"<>\\"] {

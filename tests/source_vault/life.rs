@@ -49,7 +49,7 @@ async fn a_token_at_the_end_of_all_renewals_is_replaced_before_it_dies() {
     let (_, bench) = with_role("life-max", role).await;
     bench.source.connect().await.expect("signed in");
     eventually("another sign-in", || async {
-        bench.look(PATH).await;
+        bench.observe(PATH).await;
         (bench.calls("login") >= 2).then_some(())
     })
     .await;
@@ -79,7 +79,7 @@ async fn an_outage_at_the_time_of_renewal_costs_no_token() {
     let role = json!({"token_policies": "reader", "token_ttl": "20s"});
     let ids = bao.app_role("approle", role).await;
     let bench = Bench::new(config(&bao.address, "secret"), app_role("approle", &ids));
-    bench.look(PATH).await;
+    bench.observe(PATH).await;
     bao.ok("PUT", "sys/seal", json!({})).await;
     eventually("a renewal that fails", || async {
         (bench.calls("renew_self") >= 1).then_some(())
@@ -99,7 +99,7 @@ async fn an_outage_at_the_time_of_renewal_costs_no_token() {
 #[tokio::test]
 async fn many_keys_with_a_dead_token_make_one_sign_in() {
     let (bao, bench) = with_role("life-dead", json!({})).await;
-    let looks = || futures_util::future::join_all((0..10).map(|_| bench.look(PATH)));
+    let looks = || futures_util::future::join_all((0..10).map(|_| bench.observe(PATH)));
     looks().await;
     assert_eq!(bench.calls("login"), 1);
     bao.ok(
@@ -118,7 +118,7 @@ async fn many_keys_with_a_dead_token_make_one_sign_in() {
 async fn a_token_for_a_few_uses_is_replaced() {
     let (_, bench) = with_role("life-uses", json!({"token_num_uses": 2})).await;
     for _ in 0..5 {
-        bench.look(PATH).await;
+        bench.observe(PATH).await;
     }
     assert!(bench.calls("login") >= 3);
 }
@@ -138,7 +138,7 @@ async fn a_token_that_may_not_look_itself_up_makes_no_storm() {
     .await;
     let before = bench.calls("login");
     for key in 0..10 {
-        let error = bench.source.look(&format!("llm/{key}")).await;
+        let error = bench.source.observe(&format!("llm/{key}")).await;
         let error = error.expect_err("denied");
         assert!(matches!(error, SourceError::Denied { .. }), "{error}");
     }
@@ -158,7 +158,7 @@ async fn a_rotated_token_is_picked_up_when_the_old_one_is_refused() {
     assert_eq!(bench.value(PATH).await, "sk-1");
     bao.ok("POST", "auth/token/revoke", json!({ "token": first }))
         .await;
-    let error = bench.source.look(PATH).await.expect_err("a dead token");
+    let error = bench.source.observe(PATH).await.expect_err("a dead token");
     assert!(matches!(error, SourceError::SignIn { .. }), "{error}");
     assert!(!shown(&error).contains(&first), "{error}");
     credential.set(&second);
@@ -175,7 +175,7 @@ async fn a_token_of_seconds_that_somebody_else_made_is_renewed() {
         config(&bao.address, "life-own"),
         token(&bao.create_token(parameters).await),
     );
-    bench.look(PATH).await;
+    bench.observe(PATH).await;
     eventually("three renewals", || async {
         (bench.calls("renew_self") >= 3).then_some(())
     })
@@ -195,14 +195,14 @@ async fn a_refused_sign_in_does_not_stop_a_token_that_still_works() {
         secret_id: Some(credential.clone()),
     };
     let bench = Bench::new(config(&bao.address, "life-gentle"), credentials);
-    bench.look(PATH).await;
+    bench.observe(PATH).await;
     credential.set("canary-wrong");
     eventually("a refused sign-in", || async {
-        bench.look(PATH).await;
+        bench.observe(PATH).await;
         (bench.calls("login") >= 2).then_some(())
     })
     .await;
-    bench.look(PATH).await;
+    bench.observe(PATH).await;
     assert!(bench.outages.0.lock().expect("whole").is_empty());
     credential.set(&secret_id);
     assert_eq!(eventually_value(&bench, PATH).await, "sk-1");

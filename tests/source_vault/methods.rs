@@ -303,7 +303,7 @@ async fn a_sign_in_is_logged_and_a_streak_of_failures_once() {
     let guard = log_to(subscriber);
     let bench = Bench::new(config(&bao.address, name), credentials);
     crate::support::eventually("three refused sign-ins", || async {
-        bench.source.look(PATH).await.expect_err("refused");
+        bench.source.observe(PATH).await.expect_err("refused");
         (bench.calls("login") >= 3).then_some(())
     })
     .await;

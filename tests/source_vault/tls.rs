@@ -67,7 +67,7 @@ async fn an_authority_of_ones_own_is_trusted_and_no_other() {
     assert_eq!(secured.bench(token(ROOT)).value(PATH).await, "sk-tls");
 
     let unknown = Bench::new(secured.config(None), token(ROOT));
-    let error = unknown.source.look(PATH).await.expect_err("unknown");
+    let error = unknown.source.observe(PATH).await.expect_err("unknown");
     assert!(matches!(error, SourceError::Unavailable { .. }), "{error}");
     assert!(
         error
@@ -77,13 +77,13 @@ async fn an_authority_of_ones_own_is_trusted_and_no_other() {
     );
 
     let missing = Bench::new(secured.config(Some(Path::new("/no/ca.pem"))), token(ROOT));
-    let error = missing.source.look(PATH).await.expect_err("no file");
+    let error = missing.source.observe(PATH).await.expect_err("no file");
     assert!(error.to_string().contains("/no/ca.pem"), "{error}");
 
     let odd = secured.bao.directory.path().join("odd.pem");
     std::fs::write(&odd, "canary").expect("written");
     let odd = Bench::new(secured.config(Some(&odd)), token(ROOT));
-    let error = odd.source.look(PATH).await.expect_err("no certificate");
+    let error = odd.source.observe(PATH).await.expect_err("no certificate");
     assert!(error.to_string().contains("ca_file"), "{error}");
     assert!(!shown(&error).contains("canary"));
 }
@@ -116,7 +116,11 @@ async fn a_client_certificate_signs_in_and_its_successor_too() {
     let named = secured.bench(credentials(Some("rotator")));
     assert_eq!(named.value(PATH).await, "sk-tls");
     let other = secured.bench(credentials(Some("another")));
-    let error = other.source.look(PATH).await.expect_err("another's role");
+    let error = other
+        .source
+        .observe(PATH)
+        .await
+        .expect_err("another's role");
     assert!(matches!(error, SourceError::SignIn { .. }), "{error}");
 
     issue(&clients, directory, "rotator");
@@ -128,10 +132,10 @@ async fn a_client_certificate_signs_in_and_its_successor_too() {
 
     issue(&secured.authority, directory, "rotator");
     let stranger = secured.bench(credentials(None));
-    let error = stranger.source.look(PATH).await.expect_err("a stranger");
+    let error = stranger.source.observe(PATH).await.expect_err("a stranger");
     assert!(matches!(error, SourceError::SignIn { .. }), "{error}");
     std::fs::write(&key_file, "canary").expect("written");
-    let error = secured.bench(credentials(None)).source.look(PATH).await;
+    let error = secured.bench(credentials(None)).source.observe(PATH).await;
     let error = error.expect_err("no key");
     assert!(error.to_string().contains("key_file"), "{error}");
     assert!(!shown(&error).contains("canary"));

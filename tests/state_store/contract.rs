@@ -69,8 +69,8 @@ async fn looks_are_seen_at_once_and_survive(kind: &dyn Kind) {
     let store = kind.open().await;
     let mut record = full("a", 1);
     store.save(&record, None).await.expect("saved");
-    store.note_look(&key("a"), note(5, None));
-    store.note_look(&key("b"), note(6, Some("away")));
+    store.note_check(&key("a"), note(5, None));
+    store.note_check(&key("b"), note(6, Some("away")));
     record.look = note(5, None);
     let mut only_looked_at = Record::new(key("b"));
     only_looked_at.look = note(6, Some("away"));
@@ -82,14 +82,14 @@ async fn looks_are_seen_at_once_and_survive(kind: &dyn Kind) {
     assert_eq!(beside.load_all().await.expect("read"), expected);
     drop(beside);
 
-    store.note_look(&key("a"), note(7, None));
+    store.note_check(&key("a"), note(7, None));
     record.look = note(8, None);
     store.save(&record, None).await.expect("saved");
     assert_eq!(
         store.load(&key("a")).await.expect("read").look,
         note(8, None)
     );
-    store.note_look(&key("a"), note(9, None));
+    store.note_check(&key("a"), note(9, None));
     kind.close(store).await;
     let store = kind.open().await;
     let kept = store.load(&key("a")).await.expect("read").look;
@@ -99,7 +99,7 @@ async fn looks_are_seen_at_once_and_survive(kind: &dyn Kind) {
 async fn looks_reach_others_by_themselves(kind: &dyn Kind) {
     let store = kind.open().await;
     let beside = kind.beside().await;
-    store.note_look(&key("a"), note(5, None));
+    store.note_check(&key("a"), note(5, None));
     eventually("the note is written", async || {
         let found = beside.load(&key("a")).await.expect("read");
         (found.look == note(5, None)).then_some(())

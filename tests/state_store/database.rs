@@ -87,7 +87,7 @@ async fn a_table_that_is_locked_is_not_waited_for_without_end() {
     let error = store.save(&record, None).await.expect_err("it is locked");
     assert!(error.to_string().contains("kept"), "{error}");
     // Whoever gives up waiting leaves nothing behind that others would wait for.
-    store.note_look(&key("a"), note(1, None));
+    store.note_check(&key("a"), note(1, None));
     for _ in 0..20 {
         let saved = store.save(&record, None);
         let given_up = tokio::time::timeout(Duration::from_millis(30), saved).await;
@@ -108,7 +108,7 @@ async fn a_server_that_went_away_is_found_again() {
         let error = store.save(&record, None).await.expect_err("it is away");
         assert!(matches!(error, StateError::Failed { .. }), "{error}");
         record.look = note(turn, None);
-        store.note_look(&key("a"), record.look.clone());
+        store.note_check(&key("a"), record.look.clone());
         server.run();
         eventually("it is found again", async || store.flush().await.ok()).await;
         let kept = store.load(&key("a")).await.expect("read").look;

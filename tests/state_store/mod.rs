@@ -18,10 +18,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeZone as _, Utc};
 use flashback_rotator::document::FieldMap;
 use flashback_rotator::model::{
-    Action, AiLlmId, AiType, Appearance, Edits, FencingToken, Held, HistoryRow, Intent, KeyId,
-    Live, LookNote, Mark, Origin, Outcome, Problem, ProblemKind, Record, Refusal, ReplicaId,
-    Settings, Shown, SourceId, Stage, Stored, Target, Timeline, Told, Verification, Verifier,
-    Version, WorkspaceId,
+    Action, AiLlmId, AiType, Appearance, CheckNote, Edits, FencingToken, Held, HistoryRow, Intent,
+    KeyId, Live, Mark, Origin, Outcome, Problem, ProblemKind, Record, Refusal, ReplicaId, Settings,
+    Shown, SourceId, Stage, Stored, Target, Timeline, Told, Verification, Verifier, Version,
+    WorkspaceId,
 };
 use flashback_rotator::secret::{Fingerprint, Fingerprinter};
 use flashback_rotator::state::StateStore;
@@ -169,8 +169,8 @@ fn settings(name: &str) -> Settings {
     }
 }
 
-fn note(second: i64, problem: Option<&str>) -> LookNote {
-    LookNote {
+fn note(second: i64, problem: Option<&str>) -> CheckNote {
+    CheckNote {
         checked_at: Some(at(second)),
         next_at: Some(at(second + 30)),
         problem: problem.map(|error| Problem {
@@ -184,8 +184,8 @@ fn note(second: i64, problem: Option<&str>) -> LookNote {
 fn timeline(second: i64) -> Timeline {
     let mut timeline = Timeline::default();
     let before = at(second - 7_200);
-    timeline.look(None, None, before, Mark::InSync);
-    timeline.look(Some(before), Some(before), at(second), Mark::Failing);
+    timeline.add(None, None, before, Mark::InSync);
+    timeline.add(Some(before), Some(before), at(second), Mark::Failing);
     timeline
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flashback_rotator::model::{HistoryRow, KeyId, LookNote, Record};
+use flashback_rotator::model::{CheckNote, HistoryRow, KeyId, Record};
 use flashback_rotator::state::StateStore;
 use proptest::prelude::*;
 
@@ -64,7 +64,7 @@ fn some_of(name: &str, turn: i64, parts: u8) -> Record {
         record.seen = None;
     }
     if drop_where(6) {
-        record.look = LookNote::default();
+        record.look = CheckNote::default();
     }
     record
 }
@@ -100,7 +100,7 @@ async fn live_through(kind: &dyn Kind, acts: Vec<Act>) {
             } => {
                 let key = key(&format!("key-{name}"));
                 let note = note(turn, problem.as_deref());
-                store.note_look(&key, note.clone());
+                store.note_check(&key, note.clone());
                 let record = model.records.entry(key.clone());
                 record.or_insert_with(|| Record::new(key)).look = note;
             }

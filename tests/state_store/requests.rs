@@ -115,7 +115,7 @@ async fn many_at_once(kind: &dyn Kind) {
                     .save(&record, Some(&row(&name, turn)))
                     .await
                     .expect("saved");
-                store.note_look(&record.key, note(turn, None));
+                store.note_check(&record.key, note(turn, None));
                 let read = store.load(&record.key).await.expect("read");
                 assert_eq!((read.seen, read.look), (record.seen, note(turn, None)));
                 beside.submit(&sync(&[&name])).await.expect("submitted");

@@ -284,11 +284,11 @@ async fn notes_are_written_for_keys_that_are_still_held() {
     let (a, replica_a) = joined(&database, LONG).await;
     let (b, replica_b) = joined(&database, LONG).await;
     claim(&a, replica_a, &["a", "b"]).await;
-    a.note_look(&key("a"), note(1, None));
-    a.note_look(&key("b"), note(1, None));
+    a.note_check(&key("a"), note(1, None));
+    a.note_check(&key("b"), note(1, None));
     a.release(replica_a, &[key("b")]).await.expect("given back");
     claim(&b, replica_b, &["b"]).await;
-    b.note_look(&key("b"), note(2, None));
+    b.note_check(&key("b"), note(2, None));
     b.flush().await.expect("written");
     a.flush().await.expect("written");
     let read = opened(&database).await;

@@ -126,7 +126,7 @@ async fn account(flashback: &dyn Flashback) -> String {
 
 async fn key(managed: &ManagedKey, read: bool) -> Outcome {
     let (source, path) = (managed.source.as_ref(), &managed.config.origin.path);
-    let version = match source.look(path).await {
+    let version = match source.observe(path).await {
         Ok(Observation::Present { version, .. }) => version,
         Ok(Observation::Missing(why)) => return missing(source, path, why).await,
         // Another key has said what is wrong with the source.

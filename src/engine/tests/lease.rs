@@ -93,7 +93,10 @@ impl Replica {
     /// The same with version 1 live.
     async fn live() -> Self {
         let replica = Self::new().await;
-        assert_eq!(replica.bench.look().await.next, Next::In(Duration::ZERO));
+        assert_eq!(
+            replica.bench.reconcile().await.next,
+            Next::In(Duration::ZERO)
+        );
         replica
     }
 
@@ -128,7 +131,7 @@ impl Replica {
     }
 
     /// The look has ended without a trace.
-    async fn leaves_it_alone(&self, look: &Look) {
+    async fn leaves_it_alone(&self, look: &Reconciled) {
         assert_eq!(look.next, Next::OnSchedule);
         assert!(!look.well);
         assert!(!self.bench.metric("key_in_sync{"));
@@ -142,12 +145,12 @@ async fn a_key_that_somebody_else_holds_is_left_alone() {
     let replica = Replica::new().await;
     for lease in [None, Some(THEIRS)] {
         *lock(&replica.state.lease) = lease;
-        let look = replica.bench.look().await;
+        let look = replica.bench.reconcile().await;
         replica.leaves_it_alone(&look).await;
     }
     *lock(&replica.state.lease) = Some(OURS);
     replica.leases.gave_up(&replica.bench.managed.key);
-    let look = replica.bench.look().await;
+    let look = replica.bench.reconcile().await;
     replica.leaves_it_alone(&look).await;
     assert_eq!(replica.writes(), 0);
     assert!(replica.record().await.seen.is_none());
@@ -160,7 +163,7 @@ async fn what_is_lost_before_the_write_is_not_written() {
     replica.rotate("2", "sk-two");
     // What was seen, then the intent.
     replica.saves(&[Save::Done, Save::TakenOver]);
-    let look = replica.bench.look().await;
+    let look = replica.bench.reconcile().await;
     replica.leaves_it_alone(&look).await;
     assert_eq!(replica.writes(), 1);
     assert!(replica.leases.take_late_writes().is_empty());
@@ -175,7 +178,7 @@ async fn a_write_that_is_broken_off_is_a_stray() {
         leases.evicted();
         true
     }));
-    let look = replica.bench.look().await;
+    let look = replica.bench.reconcile().await;
     replica.leaves_it_alone(&look).await;
     assert_eq!(replica.writes(), 2);
     assert!(replica.record().await.intent.is_some());
@@ -189,7 +192,7 @@ async fn an_outcome_that_comes_too_late_is_a_stray() {
     replica.rotate("2", "sk-two");
     // What was seen, the intent, the outcome.
     replica.saves(&[Save::Done, Save::Done, Save::TakenOver]);
-    let look = replica.bench.look().await;
+    let look = replica.bench.reconcile().await;
     replica.leaves_it_alone(&look).await;
     assert_eq!(replica.succeeded().await, 1);
     assert_eq!(replica.leases.take_late_writes().len(), 1);
@@ -201,7 +204,7 @@ async fn nothing_is_written_twice_because_the_state_was_away() {
         let replica = Replica::live().await;
         replica.rotate("2", "sk-two");
         replica.saves(&[Save::Done, Save::Done, outcome]);
-        let look = replica.bench.look().await;
+        let look = replica.bench.reconcile().await;
         assert!(matches!(look.next, Next::In(_)), "{look:?}");
         assert!(look.report.error.is_some());
         assert!(
@@ -212,9 +215,9 @@ async fn nothing_is_written_twice_because_the_state_was_away() {
         // Still away, then back.
         if outcome == Save::Fails {
             replica.saves(&[Save::Fails]);
-            assert!(replica.bench.look().await.report.error.is_some());
+            assert!(replica.bench.reconcile().await.report.error.is_some());
         }
-        let look = replica.bench.look().await;
+        let look = replica.bench.reconcile().await;
         assert!(look.well, "{look:?}");
         assert_eq!(replica.live_version().await.as_deref(), Some("2"));
         assert_eq!(replica.writes(), 2);
@@ -233,9 +236,9 @@ async fn what_could_not_be_saved_under_a_lease_that_is_over_is_a_stray() {
     let replica = Replica::live().await;
     replica.rotate("2", "sk-two");
     replica.saves(&[Save::Done, Save::Done, Save::Fails]);
-    replica.bench.look().await;
+    replica.bench.reconcile().await;
     *lock(&replica.state.lease) = Some(THEIRS);
-    let look = replica.bench.look().await;
+    let look = replica.bench.reconcile().await;
     replica.leaves_it_alone(&look).await;
     assert_eq!(replica.leases.take_late_writes().len(), 1);
     // It comes back under another claim: the intent on record is reason enough to write again.
@@ -247,7 +250,7 @@ async fn what_could_not_be_saved_under_a_lease_that_is_over_is_a_stray() {
         fencing_token: again,
         ..OURS
     });
-    replica.bench.look().await;
+    replica.bench.reconcile().await;
     assert_eq!(replica.writes(), 3);
     assert_eq!(replica.live_version().await.as_deref(), Some("2"));
     assert!(replica.leases.take_late_writes().is_empty());
@@ -263,11 +266,14 @@ async fn the_source_is_looked_at_again_after_a_write_that_took_its_time() {
         *lock(&source.read) = ("3", "sk-three");
         false
     }));
-    assert_eq!(replica.bench.look().await.next, Next::In(Duration::ZERO));
+    assert_eq!(
+        replica.bench.reconcile().await.next,
+        Next::In(Duration::ZERO)
+    );
     lock(&replica.bench.flashback.arrived).take();
-    replica.bench.look().await;
+    replica.bench.reconcile().await;
     assert_eq!(replica.live_version().await.as_deref(), Some("3"));
-    assert_eq!(replica.bench.look().await.next, Next::OnSchedule);
+    assert_eq!(replica.bench.reconcile().await.next, Next::OnSchedule);
     assert_eq!(replica.writes(), 3);
 }
 
@@ -279,7 +285,7 @@ async fn a_marked_key_is_written_once_more_when_it_is_due() {
         let mut guard = replica.bench.managed.guard().await;
         let (engine, managed) = (&replica.bench.engine, &replica.bench.managed);
         engine
-            .look(managed, &mut guard, KeyCommand::None, Some(planned))
+            .reconcile(managed, &mut guard, KeyCommand::None, Some(planned))
             .await
     };
     let mark = |number, due_in| {

@@ -186,7 +186,7 @@ impl Source for AwsSource {
     /// `written_at` is the secret's `LastChangedDate`, which moves with the label: the time a
     /// version became current, or a later change of the secret's settings. `DescribeSecret` has no
     /// time of a version's own; `BatchGetSecretValue` has, and no other.
-    async fn look(&self, path: &str) -> Result<Observation, SourceError> {
+    async fn observe(&self, path: &str) -> Result<Observation, SourceError> {
         match self.look {
             AwsLook::Describe => self.look_at_one(path).await,
             AwsLook::Batch => self.look_with_others(path).await,

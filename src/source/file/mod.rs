@@ -180,7 +180,7 @@ impl Source for FileSource {
     }
 
     /// `written_at` is the file's time of modification.
-    async fn look(&self, path: &str) -> Result<Observation, SourceError> {
+    async fn observe(&self, path: &str) -> Result<Observation, SourceError> {
         let seen = match self.unchanged(path).await? {
             Some(seen) => Some(seen),
             None => self.fetch(path).await?.map(|(seen, _)| seen),

@@ -259,7 +259,7 @@ impl Source for VaultSource {
         &self.id
     }
 
-    async fn look(&self, path: &str) -> Result<Observation, SourceError> {
+    async fn observe(&self, path: &str) -> Result<Observation, SourceError> {
         check_path(path)?;
         let mut asking = self.asking().await?;
         loop {

@@ -40,7 +40,7 @@ use super::{Request, RequestId, RequestState, StateError, StateStore};
 use crate::config::{PostgresConfig, SecretRef};
 use crate::credential::{FromEnv, FromFile, FromSystemd, SharedCredential};
 use crate::model::{
-    DaemonReport, Daemons, Edit, HistoryRow, KeyId, LookNote, Notified, Record, ReplicaId,
+    CheckNote, DaemonReport, Daemons, Edit, HistoryRow, KeyId, Notified, Record, ReplicaId,
     Verifier, WorkspaceId,
 };
 use crate::secret::Fingerprinter;
@@ -184,7 +184,7 @@ impl StateStore for Postgres {
         self.inner.health.written(put)
     }
 
-    fn note_look(&self, key: &KeyId, note: LookNote) {
+    fn note_check(&self, key: &KeyId, note: CheckNote) {
         self.inner.notes.leave(key, note);
     }
 

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::Inner;
 use super::value::{int, ints, texts, times};
-use crate::model::{KeyId, LookNote};
+use crate::model::{CheckNote, KeyId};
 use crate::state::StateError;
 
 /// How long notes are gathered before they are written.
@@ -41,7 +41,7 @@ const WRITE_NOTHING: &str = "UPDATE rotator_meta SET value = value WHERE name = 
 /// A note, and when it was left among the others of this process.
 #[derive(Clone)]
 pub(super) struct Left {
-    note: LookNote,
+    note: CheckNote,
     turn: i64,
 }
 
@@ -79,7 +79,7 @@ impl Notes {
         self.turns.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(super) fn leave(&self, key: &KeyId, note: LookNote) {
+    pub(super) fn leave(&self, key: &KeyId, note: CheckNote) {
         let turn = self.turn();
         let mut kept = self.lock();
         if kept.left.is_empty() {
@@ -89,7 +89,7 @@ impl Notes {
     }
 
     /// What others do not see yet.
-    pub(super) fn all(&self) -> HashMap<KeyId, LookNote> {
+    pub(super) fn all(&self) -> HashMap<KeyId, CheckNote> {
         let kept = self.lock();
         let all = kept.writing.iter().chain(&kept.left);
         all.map(|(key, left)| (key.clone(), left.note.clone()))

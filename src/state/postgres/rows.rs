@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::value::{Columns, plain};
 use crate::model::{
-    FencingToken, HistoryRow, KeyId, Lease, LookNote, Record, Repair, ReplicaId, SourceId,
+    CheckNote, FencingToken, HistoryRow, KeyId, Lease, Record, Repair, ReplicaId, SourceId,
     Timeline, Version,
 };
 use crate::state::{StateError, usable_id};
@@ -26,7 +26,7 @@ pub(super) fn record(columns: &Columns<'_>) -> Result<Record, StateError> {
         verification: columns.shape("trial")?,
         candidate: columns.shape("candidate")?,
         told: columns.shape("told")?,
-        look: LookNote {
+        look: CheckNote {
             checked_at: columns.get("checked_at")?,
             next_at: columns.get("next_at")?,
             problem: columns.shape("problem")?,

@@ -18,7 +18,7 @@ use super::rows::{history_row, look, looks, put_look, record};
 use super::saves::Save;
 use super::schema;
 use crate::failpoint;
-use crate::model::{HistoryRow, KeyId, LookNote, Record};
+use crate::model::{CheckNote, HistoryRow, KeyId, Record};
 use crate::state::health::Health;
 use crate::telemetry::panics::{Task, within_now};
 
@@ -37,30 +37,30 @@ const MANY: usize = 256;
 
 /// The notes of looks that are not written yet, at most one for each key.
 #[derive(Clone, Default)]
-pub(super) struct Notes(Arc<Mutex<HashMap<KeyId, LookNote>>>);
+pub(super) struct Notes(Arc<Mutex<HashMap<KeyId, CheckNote>>>);
 
 impl Notes {
     /// Whether this is the first one since they were taken out.
-    pub(super) fn leave(&self, key: &KeyId, note: LookNote) -> bool {
+    pub(super) fn leave(&self, key: &KeyId, note: CheckNote) -> bool {
         let mut notes = self.lock();
         let first = notes.is_empty();
         notes.insert(key.clone(), note);
         first
     }
 
-    pub(super) fn take(&self, key: &KeyId) -> Option<LookNote> {
+    pub(super) fn take(&self, key: &KeyId) -> Option<CheckNote> {
         self.lock().remove(key)
     }
 
     /// Puts notes back that were not written, behind those left since.
-    pub(super) fn put_back(&self, notes: HashMap<KeyId, LookNote>) {
+    pub(super) fn put_back(&self, notes: HashMap<KeyId, CheckNote>) {
         let mut current = self.lock();
         for (key, note) in notes {
             current.entry(key).or_insert(note);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<KeyId, LookNote>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<KeyId, CheckNote>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -237,7 +237,7 @@ impl Desk {
         written
     }
 
-    fn put_notes(&mut self, notes: &HashMap<KeyId, LookNote>) -> rusqlite::Result<()> {
+    fn put_notes(&mut self, notes: &HashMap<KeyId, CheckNote>) -> rusqlite::Result<()> {
         self.connection
             .pragma_update(None, "synchronous", "NORMAL")?;
         let put = self.put_notes_in_one(notes);
@@ -245,7 +245,7 @@ impl Desk {
         put
     }
 
-    fn put_notes_in_one(&mut self, notes: &HashMap<KeyId, LookNote>) -> rusqlite::Result<()> {
+    fn put_notes_in_one(&mut self, notes: &HashMap<KeyId, CheckNote>) -> rusqlite::Result<()> {
         self.write(|transaction| {
             let mut statement = looks(transaction)?;
             for (key, note) in notes {

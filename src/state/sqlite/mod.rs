@@ -39,7 +39,7 @@ use super::edits::{Heard, Watch};
 use super::health::Health;
 use super::{Request, RequestId, RequestState, StateError, StateStore};
 use crate::model::{
-    DaemonReport, Daemons, Edit, HistoryRow, KeyId, KnownDaemon, LastReport, LookNote, Notified,
+    CheckNote, DaemonReport, Daemons, Edit, HistoryRow, KeyId, KnownDaemon, LastReport, Notified,
     Record, Verifier, WorkspaceId,
 };
 use crate::secret::Fingerprinter;
@@ -229,7 +229,7 @@ impl StateStore for Sqlite {
         self.put(record, None, Some(by)).await
     }
 
-    fn note_look(&self, key: &KeyId, note: LookNote) {
+    fn note_check(&self, key: &KeyId, note: CheckNote) {
         if self.notes.leave(key, note)
             && let Some(jobs) = &self.jobs
         {

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::columns::{Json, Time, Word};
 use crate::model::{
-    AiLlmId, Edits, HistoryRow, KeyId, LookNote, Record, SourceId, Timeline, Verifier, Version,
+    AiLlmId, CheckNote, Edits, HistoryRow, KeyId, Record, SourceId, Timeline, Verifier, Version,
 };
 use crate::state::usable_id;
 
@@ -25,7 +25,7 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         verification: later(row, "trial")?,
         candidate: later(row, "candidate")?,
         told: later(row, "told")?,
-        look: LookNote::default(),
+        look: CheckNote::default(),
         lease: None,
         repair: None,
         edits: later(row, "edits")?.unwrap_or_default(),
@@ -68,10 +68,10 @@ pub(super) fn put_record(transaction: &Transaction<'_>, record: &Record) -> rusq
     Ok(())
 }
 
-pub(super) fn look(row: &Row<'_>) -> rusqlite::Result<(KeyId, LookNote)> {
+pub(super) fn look(row: &Row<'_>) -> rusqlite::Result<(KeyId, CheckNote)> {
     let time =
         |name| -> rusqlite::Result<_> { Ok(row.get::<_, Option<Time>>(name)?.map(|time| time.0)) };
-    let note = LookNote {
+    let note = CheckNote {
         checked_at: time("checked_at")?,
         next_at: time("next_at")?,
         problem: row.get::<_, Option<Json<_>>>("problem")?.map(|json| json.0),
@@ -99,7 +99,7 @@ pub(super) fn looks<'a>(transaction: &'a Transaction<'_>) -> rusqlite::Result<Ca
 pub(super) fn put_look(
     statement: &mut CachedStatement<'_>,
     key: &KeyId,
-    note: &LookNote,
+    note: &CheckNote,
 ) -> rusqlite::Result<()> {
     statement.execute(params![
         key.as_str(),

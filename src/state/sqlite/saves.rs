@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::desk::{Desk, survive};
 use super::edits::put_heard;
 use super::rows::{looks, put_history, put_look, put_record, put_verified};
-use crate::model::{HistoryRow, LookNote, Record, Verifier};
+use crate::model::{CheckNote, HistoryRow, Record, Verifier};
 
 /// Saves in one transaction at most: what waits for the first of them waits for the last.
 const TOGETHER: usize = 256;
@@ -20,7 +20,7 @@ pub(super) struct Save {
     pub row: Option<HistoryRow>,
     pub verified_by: Option<Verifier>,
     /// A note that the record's own is to replace.
-    pub older: Option<LookNote>,
+    pub older: Option<CheckNote>,
     pub answer: oneshot::Sender<rusqlite::Result<()>>,
 }
 

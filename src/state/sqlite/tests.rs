@@ -34,11 +34,11 @@ async fn a_full_disk_is_named_and_harms_nothing() {
         instead: None,
         left_at: None,
     });
-    let note = LookNote {
+    let note = CheckNote {
         checked_at: Some(Utc::now()),
-        ..LookNote::default()
+        ..CheckNote::default()
     };
-    store.note_look(&record.key, note.clone());
+    store.note_check(&record.key, note.clone());
     let error = store.save(&record, None).await.expect_err("full");
     assert!(matches!(error, StateError::Unusable { .. }), "{error}");
     assert!(error.to_string().contains("the disk is full"), "{error}");
@@ -55,7 +55,7 @@ async fn notes_that_cannot_be_written_are_kept() {
     let read_only =
         |on| store.ask(move |desk| desk.connection.pragma_update(None, "query_only", on));
     read_only(true).await.expect("set");
-    store.note_look(&key, LookNote::default());
+    store.note_check(&key, CheckNote::default());
     let error = store.flush().await.expect_err("not written");
     assert!(error.to_string().contains("write permission"), "{error}");
     assert_eq!(store.load_all().await.expect("read").len(), 1);
@@ -127,7 +127,7 @@ async fn a_job_that_panics_ends_in_an_error_undoes_what_it_did_and_stops_no_othe
             .query_row(sql, [], |row| row.get::<_, i64>(0))
     });
     assert_eq!(half.await.expect("read"), 0);
-    store.note_look(&KeyId::new("a"), LookNote::default());
+    store.note_check(&KeyId::new("a"), CheckNote::default());
     store.flush().await.expect("written");
 }
 
@@ -143,7 +143,7 @@ async fn records_wait_for_the_disk_also_after_notes_did_not() {
     for _ in 0..2 {
         let full = number("PRAGMA synchronous").await.expect("read");
         assert_eq!(full, 2, "FULL");
-        store.note_look(&KeyId::new("a"), LookNote::default());
+        store.note_check(&KeyId::new("a"), CheckNote::default());
         store.flush().await.expect("written");
     }
     assert_eq!(number("PRAGMA foreign_keys").await.expect("read"), 1);

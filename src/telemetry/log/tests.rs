@@ -158,7 +158,7 @@ fn what_is_no_level_is_refused() {
 
 #[test]
 fn a_panic_is_a_line_without_its_message_and_counted() {
-    let look = panics::within_now(panics::Task::Look, || {
+    let look = panics::within_now(panics::Task::Reconcile, || {
         logged(LogFormat::Json, "info", |_| {
             let before = std::panic::take_hook();
             std::panic::set_hook(Box::new(panics::report));

@@ -1,7 +1,7 @@
 //! The state of a key that others may claim: a real one, whose saves go as the test says.
 
 use super::*;
-use crate::model::{DaemonReport, Daemons, Edit, HistoryRow, LookNote, Notified, Verifier};
+use crate::model::{CheckNote, DaemonReport, Daemons, Edit, HistoryRow, Notified, Verifier};
 use crate::state::edits::{Heard, Watch};
 use crate::state::{Request, RequestId, RequestState};
 
@@ -36,8 +36,8 @@ impl StateStore for Claimed {
         told.then_some(()).ok_or_else(Self::away)
     }
 
-    fn note_look(&self, key: &KeyId, note: LookNote) {
-        self.records.note_look(key, note);
+    fn note_check(&self, key: &KeyId, note: CheckNote) {
+        self.records.note_check(key, note);
     }
 
     async fn flush(&self) -> Result<(), StateError> {
