@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::{End, fail, say, warn};
+use super::answers::rows_of;
+use super::end::{End, fail, say, warn};
 use crate::config::{self, Config, Loaded, Report, StateConfig};
 use crate::engine::report::KeyReport;
 use crate::model::Daemons;
@@ -80,22 +80,6 @@ async fn running(path: Option<&Path>, report: Report) -> Option<Beside> {
     })
 }
 
-/// What a daemon answers.
-#[derive(Deserialize)]
-#[serde(untagged)]
-pub enum Answer {
-    /// The rows.
-    Done {
-        /// One for each key.
-        keys: Vec<KeyReport>,
-    },
-    /// It cannot.
-    Not {
-        /// Why.
-        error: String,
-    },
-}
-
 /// Has the daemon answer a request that changes nothing.
 ///
 /// # Errors
@@ -123,15 +107,4 @@ pub async fn ask(store: &dyn StateStore, request: &Request) -> Result<Vec<KeyRep
 async fn runs(store: &dyn StateStore) -> Result<bool, End> {
     let daemons = store.daemons().await.map_err(fail)?;
     Ok(daemons.all.iter().any(|daemon| daemon.alive))
-}
-
-/// The rows of a daemon's answer.
-pub fn rows_of(answer: &str) -> Result<Vec<KeyReport>, End> {
-    match serde_json::from_str(answer) {
-        Ok(Answer::Done { keys }) => Ok(keys),
-        Ok(Answer::Not { error }) => Err(fail(format!("the daemon: {error}"))),
-        Err(_) => Err(fail(
-            "the daemon's answer cannot be read: is it of another version?",
-        )),
-    }
 }

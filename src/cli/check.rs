@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{End, fail, setup, warn};
+use super::end::{End, fail, warn};
+use super::setup;
 use crate::config::{Loaded, exposed};
 use crate::state::sqlite::Sqlite;
 

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use tokio_util::sync::CancellationToken;
 
-use super::{End, fail, setup, status, table};
+use super::end::{End, fail};
+use super::{setup, status, table};
 use crate::config;
 use crate::credential::Plain;
 use crate::daemon::status_source::Watch;

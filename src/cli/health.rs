@@ -11,7 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, StatusCode};
 
-use super::{End, setup, table, wrong};
+use super::end::{End, wrong};
+use super::{setup, table};
 use crate::config::{self, StateConfig};
 use crate::daemon::state::host;
 use crate::outbound::{CallError, Outbound, Settings};

@@ -5,8 +5,9 @@ use std::path::Path;
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
+use super::end::{End, fail, wrong};
+use super::setup;
 use super::table::{self, Table};
-use super::{End, fail, setup, wrong};
 use crate::model::{HistoryRow, KeyId, Outcome, Version};
 use crate::state;
 

@@ -1,6 +1,7 @@
 //! `init`: a small configuration to begin with.
 
-use super::{End, setup};
+use super::end::End;
+use super::setup;
 
 /// What `init` takes.
 #[derive(Debug, clap::Args)]

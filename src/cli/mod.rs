@@ -1,11 +1,14 @@
-//! The commands. One file for each; what they share is here, in [`setup`] and in [`beside`].
+//! The commands. One file for each; what they share is in [`end`], [`setup`] and [`beside`].
 
+mod answers;
 mod beside;
 mod check;
 mod demo;
+mod end;
 mod health;
 mod history;
 mod init;
+mod limit;
 mod manual;
 mod pages;
 mod plan;
@@ -15,19 +18,18 @@ mod rollback;
 mod run;
 mod sandbox;
 mod setup;
+mod signals;
 mod status;
 mod sync;
 mod table;
 mod work;
 
-use std::fmt::Display;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::terminal;
+use self::end::fail;
 
 /// Keeps the LLM provider keys in Flashback in step with the store where they are rotated.
 #[derive(Debug, Parser)]
@@ -93,26 +95,6 @@ Examples:
     Man(pages::ManArgs),
 }
 
-/// How a command ends.
-enum End {
-    /// 0.
-    Done,
-    /// 1: some key failed, or the command could not do its work.
-    Failed,
-    /// 2: the configuration or the arguments are wrong.
-    Wrong,
-}
-
-impl From<End> for ExitCode {
-    fn from(end: End) -> Self {
-        match end {
-            End::Done => Self::SUCCESS,
-            End::Failed => Self::from(1),
-            End::Wrong => Self::from(2),
-        }
-    }
-}
-
 /// The stack of a thread: a sign-in to AWS within a look nests so deep that tokio's 2 MiB are not
 /// enough for a build without optimizations. What is not touched takes no memory.
 const STACK: usize = 8 * 1024 * 1024;
@@ -167,11 +149,6 @@ fn forbid_core_dumps() {
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
-/// Prints one line to stderr. A reader that went away is no error.
-fn say(text: impl Display) {
-    let _ = writeln!(anstream::stderr(), "{text}");
-}
-
 /// A panic before there is a log: where, without its message, which can hold a value.
 fn say_where(panic: &std::panic::PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string);
@@ -179,39 +156,4 @@ fn say_where(panic: &std::panic::PanicHookInfo<'_>) {
         "the program panicked at {}: this is a bug",
         place.as_deref().unwrap_or("an unknown place")
     ));
-}
-
-/// Says what went wrong on stderr; exit code 1.
-fn fail(error: impl Display) -> End {
-    fail_on(&mut std::io::stderr(), error)
-}
-
-/// The same through `stderr`, which leads there.
-fn fail_on(stderr: &mut impl Write, error: impl Display) -> End {
-    let label = match anstream::AutoStream::choice(&std::io::stderr()) {
-        anstream::ColorChoice::Never => "error".to_owned(),
-        _ => table::red("error"),
-    };
-    put(stderr, &label, error);
-    End::Failed
-}
-
-/// Says on stderr what is doubtful.
-fn warn(doubt: impl Display) {
-    put(&mut std::io::stderr(), "warning", doubt);
-}
-
-/// Writes a line that fits the terminal.
-fn put(stderr: &mut impl Write, label: &str, text: impl Display) {
-    let mut line = format!("{label}: {}", table::plain(&text.to_string()));
-    if let Some(room) = terminal::columns(std::io::stderr()) {
-        line = terminal::wrapped(&line, 0, terminal::INDENT, room);
-    }
-    let _ = stderr.write_all((line + "\n").as_bytes());
-}
-
-/// Says what is wrong with the call; exit code 2.
-fn wrong(error: impl Display) -> End {
-    fail(error);
-    End::Wrong
 }

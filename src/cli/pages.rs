@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::Command;
 use clap_complete::Shell;
 
-use super::{End, fail, manual, setup};
+use super::end::{End, fail};
+use super::{manual, setup};
 
 /// What `completions` takes.
 #[derive(Debug, clap::Args)]

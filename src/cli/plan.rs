@@ -6,8 +6,9 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::beside::{self, Basis};
+use super::end::{End, fail};
+use super::setup;
 use super::table::{self, Table};
-use super::{End, fail, setup};
 use crate::config::Config;
 use crate::engine::report::{self, KeyReport};
 use crate::model::Action;

@@ -1,7 +1,8 @@
 //! `config`: what there is to configure.
 
+use super::end::End;
 use super::init::without_schema;
-use super::{End, setup};
+use super::setup;
 use crate::config;
 
 /// What `config` takes.

@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::work::{Limit, STOPPED_AT_ONCE, pass, patience, rows_of, second_signal, unanswered};
-use super::{End, fail, setup, table};
+use super::answers::{patience, rows_for, unanswered};
+use super::end::{End, fail};
+use super::limit::{Limit, pass};
+use super::signals::{STOPPED_AT_ONCE, second_signal};
+use super::{setup, table};
 use crate::config::{Config, PostgresConfig};
 use crate::daemon::state::State;
 use crate::engine::report::KeyReport;
@@ -97,7 +100,7 @@ async fn by_the_replicas(
         return Ok(unanswered(&request, config, keys));
     };
     match asked.map_err(fail)? {
-        Asked::Answered(answer) => rows_of(&answer, config, keys),
+        Asked::Answered(answer) => rows_for(&answer, config, keys),
         Asked::Abandoned => Err(fail(format!(
             "every replica stopped before it answered; the request waits in the state for the next \
              one. Run `{command}` again to do it without one"

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{End, fail, setup, table, work};
+use super::end::{End, fail};
+use super::{setup, table, work};
 use crate::engine::report::KeyReport;
 use crate::state::{self, Request};
 

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{End, fail, fail_on, setup};
+use super::end::{End, fail, fail_on};
+use super::setup;
 use crate::config;
 use crate::daemon::{self, StartError};
 use crate::telemetry::log;

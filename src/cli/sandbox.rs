@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use super::{End, fail, setup};
+use super::end::{End, fail};
+use super::setup;
 use crate::flashback::sandbox::{Options, Sandbox};
 use crate::secret::Secret;
 

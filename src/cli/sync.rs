@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{End, setup, work};
+use super::end::End;
+use super::{setup, work};
 use crate::state::Request;
 
 /// How long a daemon has to answer, where nobody has said.

@@ -1,23 +1,22 @@
 //! Work on keys, by the daemon that runs on this state or, without one, by this process.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use humantime::format_duration;
-use indicatif::ProgressBar;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::answers::{patience, rows_for, unanswered};
+use super::end::{End, fail};
+use super::limit::{Limit, pass};
 use super::plan::render;
-use super::{End, beside, fail, replicas, say, setup, table};
+use super::signals::{STOPPED_AT_ONCE, second_signal};
+use super::{replicas, setup, table};
 use crate::config::{Config, StateConfig};
 use crate::daemon::state::holder;
-use crate::engine::STOPPED;
 use crate::engine::report::{self, KeyReport};
-use crate::model::{KeyCommand, KeyId};
-use crate::runtime::Runtime;
+use crate::model::KeyId;
 use crate::state::sqlite::{DAEMON, Sqlite};
 use crate::state::{Request, RequestState, StateError, StateStore};
 
@@ -26,12 +25,6 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// How long a daemon may be gone before nobody is expected to answer. A restart takes less.
 const ABANDONED: Duration = Duration::from_secs(10);
-
-/// How long a push in flight may take to finish once time is over.
-const DRAIN: Duration = Duration::from_secs(10);
-
-/// How much longer than a daemon was given its answer is waited for.
-const ANSWER: Duration = Duration::from_secs(3);
 
 /// Has a request carried out and prints what came of it. `command` is what the user has typed; `timeout` is for
 /// the work of this process, a daemon's is in the request.
@@ -92,109 +85,6 @@ async fn alone(
     Ok(rows)
 }
 
-/// What is said after a second signal.
-pub const STOPPED_AT_ONCE: &str =
-    "stopped at once; what was in flight is found out about at the next look";
-
-/// By when work is to be done.
-#[derive(Clone, Copy)]
-pub struct Limit {
-    timeout: Duration,
-    at: Instant,
-}
-
-impl Limit {
-    /// One that begins now.
-    pub fn new(timeout: Option<Duration>) -> Option<Self> {
-        let timeout = timeout?;
-        let at = Instant::now().checked_add(timeout)?;
-        Some(Self { timeout, at })
-    }
-
-    /// Returns when the limit is reached: never, where there is none.
-    pub async fn reached(limit: Option<Self>) {
-        match limit {
-            Some(limit) => tokio::time::sleep_until(limit.at).await,
-            None => std::future::pending().await,
-        }
-    }
-}
-
-/// Makes one pass over these keys. At its limit nothing new is begun, pushes in flight have a moment to finish, and
-/// what is not done then is answered as such.
-pub async fn pass(
-    runtime: &Runtime,
-    (keys, key_command): (&[KeyId], KeyCommand),
-    stop: &CancellationToken,
-    limit: Option<Limit>,
-    bar: &ProgressBar,
-) -> Vec<KeyReport> {
-    let done: Mutex<Vec<KeyReport>> = Mutex::default();
-    let so_far = || done.lock().unwrap_or_else(PoisonError::into_inner);
-    let each = |row: &KeyReport| {
-        so_far().push(row.clone());
-        bar.inc(1);
-    };
-    let sync = runtime.sync(keys, key_command, &each);
-    tokio::pin!(sync);
-    let limit = tokio::select! {
-        rows = &mut sync => return rows,
-        () = Limit::reached(limit) => limit,
-    };
-    stop.cancel();
-    let drained = tokio::time::timeout(DRAIN, sync).await.is_ok();
-    let timeout = limit.map(|limit| limit.timeout).unwrap_or_default();
-    let found_out = match drained {
-        true => "",
-        false => "; what was in flight is found out about at the next look",
-    };
-    let late = format!("not done within {}{found_out}", format_duration(timeout));
-    let mut rows = so_far().clone();
-    rows.retain(|row| row.error.as_deref() != Some(STOPPED));
-    runtime.complete(rows, keys, &late)
-}
-
-/// Returns how long an answer is waited for, where there is a limit: somewhat longer than those who are asked
-/// were given.
-pub fn patience(request: &Request) -> Option<Duration> {
-    let within = request.answer_within()?;
-    Some(within.saturating_add(ANSWER))
-}
-
-/// Returns the rows of keys that nobody has answered for in time.
-pub fn unanswered(request: &Request, config: &Config, asked: &[KeyId]) -> Vec<KeyReport> {
-    let within = request.answer_within().unwrap_or_default();
-    let late = format!(
-        "no answer within {}: the request waits in the state, and `status` shows what comes of it",
-        format_duration(within)
-    );
-    let row = |key: &KeyId| KeyReport::failed(key, &config.keys[key], &late);
-    asked.iter().map(row).collect()
-}
-
-/// The first signal cancels `stop`, so that pushes in flight are finished and nothing else is begun;
-/// this returns with the second.
-pub async fn second_signal(stop: &CancellationToken) {
-    let both = signal(SignalKind::interrupt()).and_then(|interrupt| {
-        let terminate = signal(SignalKind::terminate())?;
-        Ok((interrupt, terminate))
-    });
-    let Ok((mut interrupt, mut terminate)) = both else {
-        // Then a signal ends the process, as it does by default.
-        return std::future::pending().await;
-    };
-    let mut signalled = async || {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    };
-    signalled().await;
-    stop.cancel();
-    say("finishing what is in flight; once more stops at once");
-    signalled().await;
-}
-
 async fn by_the_daemon(
     command: &str,
     config: &Config,
@@ -238,20 +128,5 @@ async fn by_the_daemon(
         tokio::time::sleep(POLL).await;
     };
     bar.finish_and_clear();
-    rows_of(&answer, config, &asked)
-}
-
-/// The rows of a daemon's answer, one for each key that was asked for.
-pub fn rows_of(answer: &str, config: &Config, asked: &[KeyId]) -> Result<Vec<KeyReport>, End> {
-    let mut rows = beside::rows_of(answer)?;
-    let missing: Vec<_> = asked
-        .iter()
-        .filter(|key| !rows.iter().any(|row| row.key == **key))
-        .collect();
-    rows.extend(missing.into_iter().map(|key| {
-        let unknown = "the daemon does not know it yet: it has not loaded this configuration";
-        KeyReport::failed(key, &config.keys[key], unknown)
-    }));
-    rows.sort_by(|a, b| a.key.cmp(&b.key));
-    Ok(rows)
+    rows_for(&answer, config, &asked)
 }

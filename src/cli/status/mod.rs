@@ -8,7 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::beside::{self, Basis, Beside};
-use super::{End, fail, setup, wrong};
+use super::end::{End, fail, wrong};
+use super::setup;
 use crate::config::{self, Config};
 use crate::engine::report::KeyReport;
 use crate::model::{Daemons, KeyId};

@@ -1,0 +1,75 @@
+//! A limit on the time of a command's work, and one pass over keys that ends with it.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use humantime::format_duration;
+use indicatif::ProgressBar;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::STOPPED;
+use crate::engine::report::KeyReport;
+use crate::model::{KeyCommand, KeyId};
+use crate::runtime::Runtime;
+
+/// How long a push in flight may take to finish once time is over.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// By when work is to be done.
+#[derive(Clone, Copy)]
+pub struct Limit {
+    timeout: Duration,
+    at: Instant,
+}
+
+impl Limit {
+    /// One that begins now.
+    pub fn new(timeout: Option<Duration>) -> Option<Self> {
+        let timeout = timeout?;
+        let at = Instant::now().checked_add(timeout)?;
+        Some(Self { timeout, at })
+    }
+
+    /// Returns when the limit is reached: never, where there is none.
+    pub async fn reached(limit: Option<Self>) {
+        match limit {
+            Some(limit) => tokio::time::sleep_until(limit.at).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Makes one pass over these keys. At its limit nothing new is begun, pushes in flight have a moment to finish, and
+/// what is not done then is answered as such.
+pub async fn pass(
+    runtime: &Runtime,
+    (keys, order): (&[KeyId], KeyCommand),
+    stop: &CancellationToken,
+    limit: Option<Limit>,
+    bar: &ProgressBar,
+) -> Vec<KeyReport> {
+    let done: Mutex<Vec<KeyReport>> = Mutex::default();
+    let so_far = || done.lock().unwrap_or_else(PoisonError::into_inner);
+    let each = |row: &KeyReport| {
+        so_far().push(row.clone());
+        bar.inc(1);
+    };
+    let sync = runtime.sync(keys, order, &each);
+    tokio::pin!(sync);
+    let limit = tokio::select! {
+        rows = &mut sync => return rows,
+        () = Limit::reached(limit) => limit,
+    };
+    stop.cancel();
+    let drained = tokio::time::timeout(DRAIN, sync).await.is_ok();
+    let timeout = limit.map(|limit| limit.timeout).unwrap_or_default();
+    let found_out = match drained {
+        true => "",
+        false => "; what was in flight is found out about at the next look",
+    };
+    let late = format!("not done within {}{found_out}", format_duration(timeout));
+    let mut rows = so_far().clone();
+    rows.retain(|row| row.error.as_deref() != Some(STOPPED));
+    runtime.complete(rows, keys, &late)
+}
