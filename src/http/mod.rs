@@ -8,11 +8,11 @@
 mod host;
 pub mod page;
 mod permits;
+mod status_source;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, StatusCode};
@@ -31,7 +31,10 @@ use tokio_util::task::TaskTracker;
 use crate::failpoint;
 use crate::telemetry::panics::{Task, within};
 
-use permits::{ConnectionLimit, Permit};
+use self::permits::{ConnectionLimit, Permit};
+use self::status_source::ANSWER_TIME;
+
+pub use self::status_source::StatusSource;
 
 /// How long a client may take over the head of a request, or over its next one.
 const HEAD_TIME: Duration = Duration::from_secs(5);
@@ -42,47 +45,6 @@ const HEAD_SIZE: usize = 16 << 10;
 /// How long a connection lives. It bounds a client that does not read its answer; one that is well
 /// connects again.
 const CONNECTION_LIFE: Duration = Duration::from_secs(60);
-
-/// How long answers may take, and how long one under way is waited for at the end.
-const ANSWER_TIME: Duration = Duration::from_secs(5);
-
-/// What is to be seen from outside.
-#[async_trait]
-pub trait StatusSource: Send + Sync {
-    /// Whether the engine makes progress.
-    ///
-    /// # Errors
-    /// What does not, in a line.
-    fn live(&self) -> Result<(), String>;
-
-    /// Whether the state can be used.
-    ///
-    /// # Errors
-    /// Why not, for people.
-    fn state(&self) -> Result<(), String>;
-
-    /// Whether everything was looked at once, and the state can be used.
-    ///
-    /// # Errors
-    /// What is still missing, a line each.
-    fn ready(&self) -> Result<(), Vec<String>>;
-
-    /// The text of `/metrics`, as [`Metrics::render`](crate::telemetry::metrics::Metrics::render)
-    /// makes it.
-    fn metrics(&self) -> String;
-
-    /// What `status --json` prints.
-    ///
-    /// # Errors
-    /// Why it cannot be told, for people.
-    async fn status(&self) -> Result<serde_json::Value, String>;
-
-    /// What the page for people shows.
-    ///
-    /// # Errors
-    /// Why it cannot be told, for people.
-    async fn overview(&self) -> Result<page::Overview, String>;
-}
 
 /// Answers on `listener` until `stop`, then lets the answers under way be finished. It returns
 /// then, and not before.

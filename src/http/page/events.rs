@@ -3,8 +3,8 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use maud::{Markup, html};
 
-use super::EVENTS;
-use super::layout::icon;
+use super::mark::icon;
+use super::overview::EVENTS;
 use crate::engine::report::State;
 use crate::model::{Action, HistoryRow, Outcome, Version};
 

@@ -3,9 +3,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
 
-use super::layout::{icon, moment};
+use super::mark::{icon, moment};
+use super::overview::{Key, Overview};
 use super::query::{ORDER, Query};
-use super::{Key, Overview, timeline};
+use super::timeline;
 use crate::engine::report::{Standing, State};
 use crate::humanize::{ago, ahead, duration};
 

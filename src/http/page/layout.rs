@@ -1,10 +1,13 @@
 //! The document around the sections, and the verdict over all of them.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::assets::{BUILD, SCRIPT, STYLE};
+use super::mark::{SYMBOLS, icon, plural, rfc3339};
+use super::overview::Overview;
 use super::query::{ORDER, Query};
-use super::{BUILD, Overview, SCRIPT, STYLE, events, keys, services};
+use super::{events, keys, services};
 use crate::engine::report::State;
 use crate::humanize::duration;
 use crate::model::ServiceStatus;
@@ -167,54 +170,6 @@ fn verdict(overview: &Overview) -> Verdict {
     };
     Verdict { state, words }
 }
-
-/// A number and what is counted.
-pub fn plural(count: usize, what: &str) -> String {
-    match count {
-        1 => format!("1 {what}"),
-        _ => format!("{count} {what}s"),
-    }
-}
-
-/// A time, exact for whoever points at it.
-pub fn moment(at: DateTime<Utc>, words: &str) -> Markup {
-    let exact = rfc3339(at);
-    html! { time datetime=(exact) title=(exact) { (words) } }
-}
-
-fn rfc3339(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
-}
-
-/// The mark of a state, beside its word: each has a shape of its own.
-pub fn icon(state: State) -> Markup {
-    html! {
-        svg.icon viewBox="0 0 16 16" aria-hidden="true" { use href={ "#" (shape(state)) } {} }
-    }
-}
-
-fn shape(state: State) -> &'static str {
-    match state {
-        State::InSync => "tick",
-        State::Pending => "dots",
-        State::Failing => "cross",
-        State::Held => "pause",
-        State::Missing => "query",
-        State::Disabled => "dash",
-    }
-}
-
-/// The shapes, drawn once.
-const SYMBOLS: &str = concat!(
-    r#"<svg class="symbols" aria-hidden="true">"#,
-    r#"<symbol id="tick" viewBox="0 0 16 16"><path d="M4.2 8.4l2.6 2.6 5-5.6"/></symbol>"#,
-    r#"<symbol id="dots" viewBox="0 0 16 16"><path d="M4.5 8h.01M8 8h.01M11.5 8h.01"/></symbol>"#,
-    r#"<symbol id="cross" viewBox="0 0 16 16"><path d="M5 5l6 6M11 5l-6 6"/></symbol>"#,
-    r#"<symbol id="pause" viewBox="0 0 16 16"><path d="M6 4.8v6.4M10 4.8v6.4"/></symbol>"#,
-    r#"<symbol id="query" viewBox="0 0 16 16"><path d="M8 4.2v4.6M8 11.8h.01"/></symbol>"#,
-    r#"<symbol id="dash" viewBox="0 0 16 16"><path d="M4.8 8h6.4"/></symbol>"#,
-    "</svg>",
-);
 
 /// The verdict in the browser's tab: a colour and a shape.
 fn favicon(state: State) -> String {

@@ -5,14 +5,17 @@
 //! up to date in place; without it the browser loads it anew. All text that others wrote goes
 //! through [`maud`], which escapes it.
 
+mod assets;
 mod events;
 mod keys;
 mod layout;
+mod mark;
+mod overview;
 mod query;
 mod services;
 mod timeline;
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -23,102 +26,20 @@ use axum::http::header::{
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use chrono::{DateTime, Utc};
 use maud::Markup;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-use super::{ANSWER_TIME, StatusSource};
-use crate::engine::report::KeyReport;
-use crate::model::timeline::SLOTS;
-use crate::model::{HistoryRow, Mark, Outage, ServiceHealth};
+use self::assets::POLICY;
+use self::query::Query;
+use super::status_source::{ANSWER_TIME, StatusSource};
 use crate::words::is_invisible;
 
-use query::Query;
-
-/// The page's style, all of it.
-const STYLE: &str = include_str!("style.css");
-
-/// The page's script, all of it.
-const SCRIPT: &str = include_str!("refresh.js");
+pub use self::overview::{EVENTS, Key, Overview, Replica, Service};
 
 /// How long what was found out is shown again. However many look at the page, the state is read
 /// this often and no more.
 const FRESH: Duration = Duration::from_secs(1);
-
-/// How many rows of the audit trail the page shows.
-pub const EVENTS: u32 = 50;
-
-/// What the page shows.
-#[derive(Clone, Debug)]
-pub struct Overview {
-    /// When this was found out.
-    pub at: DateTime<Utc>,
-    /// When the process started.
-    pub started_at: DateTime<Utc>,
-    /// Whether the engine makes progress.
-    pub live: bool,
-    /// What is still missing after a start, for people; nothing once it was ready.
-    pub missing: Vec<String>,
-    /// Why the state cannot be used, where it cannot.
-    pub state: Option<String>,
-    /// Whether the newest configuration is refused, and an older one in force.
-    pub refused: bool,
-    /// Flashback, then the sources.
-    pub services: Vec<Service>,
-    /// The processes that share the keys; none where this one has all of them.
-    pub replicas: Vec<Replica>,
-    /// Every configured key.
-    pub keys: Vec<Key>,
-    /// The last [`EVENTS`] rows of the audit trail, newest first.
-    pub events: Vec<HistoryRow>,
-}
-
-/// Flashback or a source.
-#[derive(Clone, Debug)]
-pub struct Service {
-    /// Its name: a source's id, or "Flashback".
-    pub name: String,
-    /// What it is.
-    pub kind: &'static str,
-    /// Where it is: a host, a region, a directory.
-    pub place: String,
-    /// How many enabled keys need it.
-    pub keys: usize,
-    /// Whether it answers.
-    pub health: ServiceHealth,
-    /// The last outage that is over, since it was configured as it is.
-    pub last_outage: Option<Outage>,
-}
-
-/// One of the processes that share the keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Replica {
-    /// What it says of itself.
-    pub name: String,
-    /// How many keys it holds.
-    pub keys: usize,
-    /// Its lease is not over.
-    pub alive: bool,
-}
-
-/// A key.
-#[derive(Clone, Debug)]
-pub struct Key {
-    /// Its row of `status`.
-    pub row: KeyReport,
-    /// Where in its source it is.
-    pub path: String,
-    /// The version the store was last seen to hold.
-    pub seen: Option<String>,
-    /// Why that version is held, if it is.
-    pub held: Option<String>,
-    /// Its last day, half an hour each.
-    pub timeline: [Option<Mark>; SLOTS],
-}
 
 /// Answers `/`.
 pub(super) fn route(status_source: Arc<dyn StatusSource>) -> Router {
@@ -194,22 +115,4 @@ fn numbered(document: &str) -> String {
 fn unavailable(query: &Query, reason: &str) -> (StatusCode, Markup) {
     let document = layout::unavailable(query, reason);
     (StatusCode::SERVICE_UNAVAILABLE, document)
-}
-
-/// Nothing comes from elsewhere, and of what stands in the page only these two run and count.
-static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; img-src data:; \
-         connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-        digest(STYLE),
-        digest(SCRIPT)
-    );
-    HeaderValue::from_str(&policy).expect("plain ASCII")
-});
-
-/// Tells a page that was loaded from an older version of this program that it must load itself anew.
-static BUILD: LazyLock<String> = LazyLock::new(|| digest(&format!("{STYLE}{SCRIPT}")));
-
-fn digest(text: &str) -> String {
-    STANDARD.encode(Sha256::digest(text))
 }

@@ -1,10 +1,10 @@
 //! Flashback and the sources: which of them answer. The replicas: which of them work.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
-use super::layout::{icon, moment, plural};
-use super::{Replica, Service};
+use super::mark::{icon, moment, plural, rfc3339};
+use super::overview::{Replica, Service};
 use crate::engine::report::State;
 use crate::humanize::{ago, duration};
 use crate::model::{Outage, ServiceStatus};
@@ -76,7 +76,7 @@ fn outage(service: &Service, now: DateTime<Utc>) -> Markup {
     let health = &service.health;
     match (health.since, &health.error, &service.last_outage) {
         (Some(since), Some(error), _) => html! {
-            @let exact = since.to_rfc3339_opts(SecondsFormat::Secs, true);
+            @let exact = rfc3339(since);
             p.outage {
                 "No answer for " time datetime=(exact) title=(exact) { (duration(now - since)) }
                 ": " bdi { (error) }
