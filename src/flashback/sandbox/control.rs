@@ -13,10 +13,9 @@ use axum::{Json, routing};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::SOMEBODY_ELSE;
 use super::contract::{Answer, Operation};
-use super::house::{Asked, House};
-use super::server::respond;
+use super::options::SOMEBODY_ELSE;
+use super::shared::{Asked, Shared};
 use super::switches::Switches;
 
 /// The page of `GET /_sandbox`; `{operations}` is replaced by the list of operations.
@@ -73,7 +72,7 @@ fn help() -> String {
     HELP.replace("{operations}", &names.collect::<Vec<_>>().join(", "))
 }
 
-pub(super) fn routes() -> Router<Arc<House>> {
+pub(super) fn routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/_sandbox", get(async || help()))
         .route("/_sandbox/", get(async || help()))
@@ -92,19 +91,19 @@ pub(super) fn routes() -> Router<Arc<House>> {
         .route("/_sandbox/revoke", post(revoke))
 }
 
-async fn show_switches(State(house): State<Arc<House>>) -> Json<Switches> {
-    Json(house.switches().clone())
+async fn show_switches(State(shared): State<Arc<Shared>>) -> Json<Switches> {
+    Json(shared.switches().clone())
 }
 
-async fn turn_switches(State(house): State<Arc<House>>, body: Bytes) -> Response {
-    let mut switches = house.switches();
+async fn turn_switches(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+    let mut switches = shared.switches();
     let wanted = serde_json::from_slice(&body).map_err(|error| error.to_string());
     match wanted.and_then(|wanted| switches.turned(wanted)) {
         Ok(turned) => {
             *switches = turned.clone();
             Json(turned).into_response()
         }
-        Err(message) => respond(Answer::error(400, "SANDBOX_SWITCH", &message)),
+        Err(message) => Answer::error(400, "SANDBOX_SWITCH", &message).into_response(),
     }
 }
 
@@ -114,16 +113,16 @@ struct After {
     after: u64,
 }
 
-async fn journal(State(house): State<Arc<House>>, Query(from): Query<After>) -> Response {
-    Json(house.journal().entries(from.after)).into_response()
+async fn journal(State(shared): State<Arc<Shared>>, Query(from): Query<After>) -> Response {
+    Json(shared.journal().entries(from.after)).into_response()
 }
 
-async fn configurations(State(house): State<Arc<House>>) -> Response {
-    Json(house.platform().shown()).into_response()
+async fn configurations(State(shared): State<Arc<Shared>>) -> Response {
+    Json(shared.platform().shown()).into_response()
 }
 
-async fn stored_keys(State(house): State<Arc<House>>) -> Response {
-    Json(house.platform().shown_keys()).into_response()
+async fn stored_keys(State(shared): State<Arc<Shared>>) -> Response {
+    Json(shared.platform().shown_keys()).into_response()
 }
 
 /// A write as another user.
@@ -136,34 +135,36 @@ struct Edit {
 
 impl Edit {
     /// Answers what the API would answer that user.
-    fn carry_out(self, house: &House, operation: Operation, id: String) -> Response {
+    fn carry_out(self, shared: &Shared, operation: Operation, id: String) -> Response {
         let asked = Asked {
             id: Some(id),
             body: Some(self.set),
             ..Asked::default()
         };
-        respond(house.carry_out_as(&self.user, operation, &asked))
+        shared
+            .carry_out_as(&self.user, operation, &asked)
+            .into_response()
     }
 }
 
 async fn edit(
-    State(house): State<Arc<House>>,
+    State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
     Json(edit): Json<Edit>,
 ) -> Response {
-    edit.carry_out(&house, Operation::Update, id)
+    edit.carry_out(&shared, Operation::Update, id)
 }
 
 async fn edit_stored_key(
-    State(house): State<Arc<House>>,
+    State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
     Json(edit): Json<Edit>,
 ) -> Response {
-    edit.carry_out(&house, Operation::UpdateStoredKey, id)
+    edit.carry_out(&shared, Operation::UpdateStoredKey, id)
 }
 
-async fn remove(State(house): State<Arc<House>>, Path(id): Path<String>) -> StatusCode {
-    found(house.platform().remove_configuration(&id, SOMEBODY_ELSE))
+async fn remove(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> StatusCode {
+    found(shared.platform().remove_configuration(&id, SOMEBODY_ELSE))
 }
 
 #[derive(Deserialize)]
@@ -172,11 +173,11 @@ struct Repository {
 }
 
 async fn attach(
-    State(house): State<Arc<House>>,
+    State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
     Json(repository): Json<Repository>,
 ) -> StatusCode {
-    let mut platform = house.platform();
+    let mut platform = shared.platform();
     found(platform.configurations.attach(&id, &repository.name))
 }
 
@@ -189,8 +190,8 @@ struct Revoke {
     refresh: bool,
 }
 
-async fn revoke(State(house): State<Arc<House>>, Json(which): Json<Revoke>) -> StatusCode {
-    let mut platform = house.platform();
+async fn revoke(State(shared): State<Arc<Shared>>, Json(which): Json<Revoke>) -> StatusCode {
+    let mut platform = shared.platform();
     if which.access {
         platform.accounts.revoke_access();
     }

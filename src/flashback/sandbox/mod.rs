@@ -15,18 +15,17 @@ mod connection;
 mod contract;
 mod control;
 mod faults;
-mod house;
 mod journal;
 mod odd;
+mod options;
 mod records;
 mod server;
+mod shared;
 mod switches;
 
-use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -34,50 +33,21 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::contract::Answer;
-use self::house::{Asked, House};
+use self::shared::{Asked, Shared};
 use crate::secret::Secret;
 
 pub use self::contract::Operation;
 pub use self::faults::{Fault, Rule};
 pub use self::journal::Entry;
 pub use self::odd::{OddEntry, Oddity};
+pub use self::options::{Account, Options, SOMEBODY_ELSE, USER_ID};
 pub use self::records::{Shown, ShownKey, sha256_hex};
 pub use self::switches::{InlineOnStored, Seed, Switches};
-
-/// The user id of the sandbox's own account.
-pub const USER_ID: &str = "rotator-account";
-
-/// The user id of whoever changes something through the [`Sandbox`] handle or its control paths,
-/// where none is named.
-pub const SOMEBODY_ELSE: &str = "somebody-else";
-
-/// What a sandbox begins with.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// A bearer token that is always good.
-    pub token: Option<Secret>,
-    /// The one account that can log in.
-    pub account: Option<Account>,
-    /// The workspaces there are; `None` for any. Another is a 403.
-    pub workspaces: Option<BTreeSet<String>>,
-    /// How the switches stand at first.
-    pub switches: Switches,
-}
-
-/// An account. Where a sandbox has neither token nor account, every login and every bearer is
-/// good.
-#[derive(Clone, Debug)]
-pub struct Account {
-    /// Its e-mail address.
-    pub email: Secret,
-    /// Its password.
-    pub password: Secret,
-}
 
 /// A running sandbox. It stops when it is dropped.
 pub struct Sandbox {
     address: SocketAddr,
-    house: Arc<House>,
+    shared: Arc<Shared>,
     stop: CancellationToken,
     task: Option<JoinHandle<()>>,
 }
@@ -89,12 +59,12 @@ impl Sandbox {
     /// Where the listener has no address.
     pub fn start(listener: TcpListener, options: Options) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        let house = Arc::new(House::new(options));
+        let shared = Arc::new(Shared::new(options));
         let stop = CancellationToken::new();
-        let task = tokio::spawn(server::serve(listener, Arc::clone(&house), stop.clone()));
+        let task = tokio::spawn(server::serve(listener, Arc::clone(&shared), stop.clone()));
         Ok(Self {
             address,
-            house,
+            shared,
             stop,
             task: Some(task),
         })
@@ -112,7 +82,7 @@ impl Sandbox {
 
     /// Turns switches.
     pub fn change(&self, change: impl FnOnce(&mut Switches)) {
-        change(&mut self.house.switches());
+        change(&mut self.shared.switches());
     }
 
     /// Adds a fault to those there are.
@@ -127,17 +97,17 @@ impl Sandbox {
 
     /// Every request there was, in the order in which they came.
     pub fn journal(&self) -> Vec<Entry> {
-        self.house.journal().entries(0)
+        self.shared.journal().entries(0)
     }
 
     /// Every configuration there is, oldest first.
     pub fn configurations(&self) -> Vec<Shown> {
-        self.house.platform().shown()
+        self.shared.platform().shown()
     }
 
     /// Every stored key there is, oldest first.
     pub fn stored_keys(&self) -> Vec<ShownKey> {
-        self.house.platform().shown_keys()
+        self.shared.platform().shown_keys()
     }
 
     /// Makes a configuration as [somebody else](SOMEBODY_ELSE) would, and returns its id. The body
@@ -203,41 +173,41 @@ impl Sandbox {
             },
             ..Asked::default()
         };
-        self.house.carry_out_as(user_id, operation, &asked)
+        self.shared.carry_out_as(user_id, operation, &asked)
     }
 
     /// Removes a configuration as if somebody had deleted it in Flashback; says whether it was
     /// there.
     pub fn remove(&self, ai_llm_id: &str) -> bool {
-        let mut platform = self.house.platform();
+        let mut platform = self.shared.platform();
         platform.remove_configuration(ai_llm_id, SOMEBODY_ELSE)
     }
 
     /// Lets a repository use a configuration, so that it cannot be deleted; says whether it is
     /// there.
     pub fn attach(&self, ai_llm_id: &str, repository: &str) -> bool {
-        let mut platform = self.house.platform();
+        let mut platform = self.shared.platform();
         platform.configurations.attach(ai_llm_id, repository)
     }
 
     /// Changes the bearer token that is always good.
     pub fn replace_token(&self, token: Option<Secret>) {
-        self.house.platform().accounts.replace_token(token);
+        self.shared.platform().accounts.replace_token(token);
     }
 
     /// Ends every access token that a sign-in gave.
     pub fn revoke_access(&self) {
-        self.house.platform().accounts.revoke_access();
+        self.shared.platform().accounts.revoke_access();
     }
 
     /// Ends every refresh token.
     pub fn revoke_refresh(&self) {
-        self.house.platform().accounts.revoke_refresh();
+        self.shared.platform().accounts.revoke_refresh();
     }
 
     /// A refresh token, as a login would have given it.
     pub fn issue_refresh_token(&self) -> Secret {
-        Secret::new(self.house.platform().accounts.issue_refresh())
+        Secret::new(self.shared.platform().accounts.issue_refresh())
     }
 
     /// Stops: the listener is closed and every connection cut.
@@ -254,6 +224,3 @@ impl Drop for Sandbox {
         self.stop.cancel();
     }
 }
-
-/// The documented life of an access token.
-const DOCUMENTED_LIFE: Duration = Duration::from_secs(3600);

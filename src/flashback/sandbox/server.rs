@@ -16,37 +16,37 @@ use super::connection::{Cuttable, Knife};
 use super::contract::{Answer, Operation};
 use super::control;
 use super::faults::{Fault, Rule};
-use super::house::{Asked, House};
 use super::journal::Entry;
-use super::sha256_hex;
+use super::records::sha256_hex;
+use super::shared::{Asked, Shared};
 
 /// The longest body that is read.
 const LONGEST_BODY: usize = 1 << 20;
 
 /// Serves until `stop`, and then cuts what is open.
-pub(super) async fn serve(listener: TcpListener, house: Arc<House>, stop: CancellationToken) {
+pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
     let listener = Cuttable {
         listener,
         stop: stop.clone(),
     };
-    let app = routes(house).into_make_service_with_connect_info::<Knife>();
+    let app = routes(shared).into_make_service_with_connect_info::<Knife>();
     tokio::select! {
         _ = axum::serve(listener, app) => {}
         () = stop.cancelled() => {}
     }
 }
 
-fn routes(house: Arc<House>) -> Router {
+fn routes(shared: Arc<Shared>) -> Router {
     // One operation of the API, for the method router that asks for it.
     let answer = |operation: Operation| {
-        move |State(house): State<Arc<House>>,
+        move |State(shared): State<Arc<Shared>>,
               ConnectInfo(knife): ConnectInfo<Knife>,
               path: Option<Path<String>>,
               request: Request| async move {
             let id = path.map(|Path(id)| id);
             match Arrival::read(operation, id, request).await {
-                Ok(arrival) => perform(&house, &knife, arrival).await,
-                Err(refusal) => respond(refusal),
+                Ok(arrival) => perform(&shared, &knife, arrival).await,
+                Err(refusal) => refusal.into_response(),
             }
         }
     };
@@ -56,15 +56,11 @@ fn routes(house: Arc<House>) -> Router {
         api = api.route(contract.path, on(contract.method, answer(*operation)));
     }
     api.merge(control::routes())
-        .fallback(async || respond(Answer::error(404, "NOT_FOUND", "No such endpoint")))
+        .fallback(async || Answer::error(404, "NOT_FOUND", "No such endpoint").into_response())
         .method_not_allowed_fallback(async || {
-            respond(Answer::error(
-                405,
-                "METHOD_NOT_ALLOWED",
-                "No such method here",
-            ))
+            Answer::error(405, "METHOD_NOT_ALLOWED", "No such method here").into_response()
         })
-        .with_state(house)
+        .with_state(shared)
 }
 
 /// A request as it came.
@@ -137,7 +133,7 @@ impl Arrival {
 
 /// A request under way. It is over when this is dropped, also where nobody waits for the answer any
 /// more.
-struct UnderWay<'a>(&'a House, u64);
+struct UnderWay<'a>(&'a Shared, u64);
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
@@ -148,30 +144,30 @@ impl Drop for UnderWay<'_> {
 }
 
 /// Writes the request down, lets it meet its fault or carries it out, and writes down how it ended.
-async fn perform(house: &House, knife: &Knife, arrival: Arrival) -> Response {
-    let number = house.journal().open(arrival.entry());
-    let _under_way = UnderWay(house, number);
-    let latency = Duration::from_millis(house.switches().latency_ms);
+async fn perform(shared: &Shared, knife: &Knife, arrival: Arrival) -> Response {
+    let number = shared.journal().open(arrival.entry());
+    let _under_way = UnderWay(shared, number);
+    let latency = Duration::from_millis(shared.switches().latency_ms);
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
     }
     let (rule, in_pace) = {
-        let mut switches = house.switches();
+        let mut switches = shared.switches();
         let rule = switches.pick(arrival.operation, arrival.text("name"));
-        (rule, house.within_pace(switches.max_rps))
+        (rule, shared.within_pace(switches.max_rps))
     };
-    if let Some(entry) = house.journal().entry(number) {
+    if let Some(entry) = shared.journal().entry(number) {
         entry.fault = rule.as_ref().map(|rule| rule.fault);
     }
     let response = match rule {
-        Some(rule) => suffer(house, knife, &arrival, &rule, number).await,
+        Some(rule) => suffer(shared, knife, &arrival, &rule, number).await,
         None if !in_pace => {
             let refusal = Answer::error(429, "RATE_LIMITED", "Too many requests");
-            with_retry_after(respond(refusal), Some("1"))
+            with_retry_after(refusal.into_response(), Some("1"))
         }
-        None => respond(carry_out(house, &arrival, number)),
+        None => carry_out(shared, &arrival, number).into_response(),
     };
-    if let Some(entry) = house.journal().entry(number) {
+    if let Some(entry) = shared.journal().entry(number) {
         entry.status = Some(response.status().as_u16());
         entry.answered_at = Some(Utc::now());
     }
@@ -180,28 +176,28 @@ async fn perform(house: &House, knife: &Knife, arrival: Arrival) -> Response {
 
 /// What a fault makes of a request. Some never return.
 async fn suffer(
-    house: &House,
+    shared: &Shared,
     knife: &Knife,
     arrival: &Arrival,
     rule: &Rule,
     number: u64,
 ) -> Response {
     if rule.carried_out || rule.fault == Fault::LoseAnswer {
-        carry_out(house, arrival, number);
+        carry_out(shared, arrival, number);
     }
     let message = rule.message.as_deref();
     let message = message.unwrap_or("The sandbox was told to fail");
     match rule.fault {
         Fault::Status => {
             let refusal = Answer::error(rule.status, "SANDBOX_FAULT", message);
-            with_retry_after(respond(refusal), rule.retry_after.as_deref())
+            with_retry_after(refusal.into_response(), rule.retry_after.as_deref())
         }
         Fault::Html => {
             const PAGE: &str = "<!doctype html><title>Maintenance</title><p>Back soon.";
             ([(header::CONTENT_TYPE, "text/html")], PAGE).into_response()
         }
         Fault::Page => page(rule),
-        Fault::Unsuccessful => respond(Answer::error(200, "SANDBOX_FAULT", message)),
+        Fault::Unsuccessful => Answer::error(200, "SANDBOX_FAULT", message).into_response(),
         Fault::Hang => std::future::pending().await,
         Fault::Close | Fault::LoseAnswer => {
             knife.cut();
@@ -226,20 +222,15 @@ fn page(rule: &Rule) -> Response {
 }
 
 /// Carries the operation out, and notes the id of what it made.
-fn carry_out(house: &House, arrival: &Arrival, number: u64) -> Answer {
-    let answer = house.carry_out(arrival.operation, &arrival.asked);
+fn carry_out(shared: &Shared, arrival: &Arrival, number: u64) -> Answer {
+    let answer = shared.carry_out(arrival.operation, &arrival.asked);
     let mut ids = ["aiLlmId", "apiKeyId"].iter();
     if let Some(id) = ids.find_map(|field| answer.body.get(field)?.as_str())
-        && let Some(entry) = house.journal().entry(number)
+        && let Some(entry) = shared.journal().entry(number)
     {
         entry.ai_llm_id = Some(id.to_owned());
     }
     answer
-}
-
-pub(super) fn respond(answer: Answer) -> Response {
-    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, axum::Json(answer.body)).into_response()
 }
 
 fn with_retry_after(mut response: Response, text: Option<&str>) -> Response {

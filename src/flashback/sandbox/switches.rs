@@ -6,12 +6,14 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::DOCUMENTED_LIFE;
 use super::contract::Operation;
 use super::faults::Rule;
 use super::odd::OddEntry;
 use crate::flashback::{totp, wire};
 use crate::secret::Secret;
+
+/// The documented life of an access token, in milliseconds.
+const DOCUMENTED_LIFE_MS: u64 = 3_600_000;
 
 /// The effect of a `secret` or `key` in a write on a configuration that takes its credentials from a
 /// stored key. Nobody here has seen which of these the platform does.
@@ -96,7 +98,7 @@ impl Default for Switches {
     fn default() -> Self {
         Self {
             latency_ms: 0,
-            token_life_ms: DOCUMENTED_LIFE.as_secs() * 1000,
+            token_life_ms: DOCUMENTED_LIFE_MS,
             max_rps: None,
             faults: Vec::new(),
             refused_secrets: BTreeSet::new(),

@@ -1,7 +1,7 @@
 //! A call to the API: who makes it, and with what.
 
-use crate::flashback::sandbox::USER_ID;
 use crate::flashback::sandbox::contract::{Answer, Fields};
+use crate::flashback::sandbox::options::USER_ID;
 use crate::flashback::sandbox::records::{Digests, Event, Platform};
 use crate::flashback::sandbox::switches::Switches;
 

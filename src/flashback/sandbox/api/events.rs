@@ -4,8 +4,8 @@ use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::Call;
-use crate::flashback::sandbox::USER_ID;
 use crate::flashback::sandbox::contract::{Answer, Handled};
+use crate::flashback::sandbox::options::USER_ID;
 use crate::flashback::sandbox::records::{CONTEXTS, Dated, EVENTS};
 
 /// Lists a page of the events. Those of others are not there for an ordinary user, without a word.

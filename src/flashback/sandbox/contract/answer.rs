@@ -1,5 +1,8 @@
 //! Answers of the operations.
 
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 /// A status and a JSON body.
@@ -34,5 +37,13 @@ impl Answer {
     /// A 400 for a required field that is not there.
     pub fn lacks(field: &str) -> Self {
         Self::bad(&format!("{field} is required"))
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status);
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, Json(self.body)).into_response()
     }
 }

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::ORGANISATION;
 use crate::flashback::sandbox::contract::{Admits, Answer, Fields, Handled};
+use crate::flashback::sandbox::options::{Account, USER_ID};
 use crate::flashback::sandbox::switches::Switches;
-use crate::flashback::sandbox::{Account, USER_ID};
 use crate::flashback::{totp, wire};
 use crate::secret::Secret;
 

@@ -9,7 +9,7 @@ use super::digests::Digests;
 use super::event::{Event, Events};
 use super::stored_key::{ShownKey, StoredKey};
 use super::table::Table;
-use crate::flashback::sandbox::Options;
+use crate::flashback::sandbox::options::Options;
 use crate::flashback::sandbox::switches::Switches;
 
 /// The platform behind the API.

@@ -10,9 +10,9 @@ use super::api::{self, Call};
 use super::contract::{Admits, Answer, Contract, Fields, Handled, Operation};
 use super::journal::Journal;
 use super::odd::make_odd;
+use super::options::{Options, USER_ID};
 use super::records::Platform;
 use super::switches::Switches;
-use super::{Options, USER_ID};
 
 /// A request, as far as an operation needs it.
 #[derive(Default)]
@@ -25,14 +25,14 @@ pub(super) struct Asked {
 }
 
 /// Everything the handlers share.
-pub(super) struct House {
+pub(super) struct Shared {
     platform: Mutex<Platform>,
     switches: Mutex<Switches>,
     journal: Mutex<Journal>,
     pace: Mutex<Instant>,
 }
 
-impl House {
+impl Shared {
     pub fn new(mut options: Options) -> Self {
         let switches = std::mem::take(&mut options.switches);
         Self {
