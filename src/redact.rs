@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::words;
+use crate::words::is_word as is_known_word;
 
 /// What stands for something that is not shown.
 pub const MASK: &str = "…";
@@ -126,7 +126,7 @@ fn is_of_a_name(part: &str) -> bool {
         true => digits <= DATE,
         false => {
             let is_word = (is_lower || is_upper) && word.len() < LONGEST_WORD;
-            digits <= NUMBER && (is_word || words::is_word(word))
+            digits <= NUMBER && (is_word || is_known_word(word))
         }
     }
 }
@@ -152,7 +152,7 @@ pub fn parts(name: &str) -> impl Iterator<Item = &str> {
 /// Tells `hQ7vN2kz9LmX` and `fMCtKjFRYoCcMi` from `openai`, `2026` and `SecretAccessKey`.
 fn is_random(part: &str) -> bool {
     part.len() >= RANDOM && (switches(part) >= SWITCHES || is_jumbled(part))
-        || part.len() >= LONGEST_PART && !words::is_word(part)
+        || part.len() >= LONGEST_PART && !is_known_word(part)
 }
 
 /// Whether a part of a name goes from one kind of letter or digit to another as often as no name does,

@@ -8,15 +8,16 @@
 //! to see, and the outage is reported once when it begins and once when it ends. A service that answers
 //! and does nothing for anybody ([`faults`]) is down, too.
 
+mod breaker;
 mod faults;
 mod limiter;
 mod view;
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use tokio::time::Instant;
 
 use crate::model::Outage;
@@ -24,6 +25,7 @@ use crate::progress;
 use crate::retry::{Class, LONGEST_RETRY_AFTER, Limits, Round};
 use crate::telemetry::metrics::Metrics;
 
+use breaker::{CircuitBreaker, Down, lock};
 use faults::{Faults, Subject};
 pub use faults::{carried_over, on_behalf_of};
 use limiter::RateLimiter;
@@ -97,36 +99,6 @@ pub struct Upstream {
     breaker: Arc<Mutex<CircuitBreaker>>,
     metrics: Arc<Metrics>,
     outages: Arc<dyn Outages>,
-}
-
-/// Whether the service is taken to be there.
-#[derive(Debug)]
-struct CircuitBreaker {
-    /// Since when the service has been taken to be there, by an answer of it.
-    up_since: Option<DateTime<Utc>>,
-    /// When a call last worked, or was refused as it should be.
-    last_success: Option<Instant>,
-    faults: Faults,
-    down: Option<Down>,
-    /// The last outage that is over.
-    last_outage: Option<Outage>,
-    /// Another lane has taken its place, and tells of the service from now on.
-    replaced: bool,
-}
-
-#[derive(Debug)]
-struct Down {
-    began: Instant,
-    since: DateTime<Utc>,
-    /// What the last call that found the service away said.
-    error: String,
-    round: Round,
-    /// Nobody goes before this.
-    until: Instant,
-    /// It asked for quiet: an answer to a call that was under way then does not lift that.
-    quiet: bool,
-    /// Somebody went to see, and is back by then.
-    probed_until: Option<Instant>,
 }
 
 impl Upstream {
@@ -404,11 +376,6 @@ impl Drop for Probe<'_> {
             self.upstream.probe_ended();
         }
     }
-}
-
-/// A poisoned lock is entered all the same: what it guards is replaced whole, never half.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

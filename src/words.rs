@@ -15,6 +15,8 @@ use zeroize::Zeroizing;
 use self::lexicon::{Piece, piece};
 use crate::redact::{self, MASK};
 
+pub use self::lexicon::is_word;
+
 /// No text of a server is shown longer than this, in characters.
 pub const LONGEST: usize = 500;
 /// No id, version or name of a server is accepted that is longer than this, in characters.
@@ -55,11 +57,6 @@ pub fn shown(text: &str, sent: &[&str]) -> String {
 /// Whether a text can be shown as it is.
 pub fn is_plain(text: &str) -> bool {
     shown(text, &[]) == text
-}
-
-/// Whether a word, or words in camel case, are known.
-pub fn is_word(word: &str) -> bool {
-    lexicon::is_known(word)
 }
 
 /// Whether a character controls a text instead of showing in it.

@@ -13,6 +13,7 @@ mod notifier;
 mod overview;
 mod reload;
 mod services;
+mod start_error;
 pub(crate) mod state;
 pub(crate) mod status_source;
 mod systemd;
@@ -31,14 +32,16 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::start_error::StartError;
+
 use crate::config::Loaded;
 use crate::engine::Changes;
 use crate::failpoint;
 use crate::membership::MembershipTask;
 use crate::model::DaemonReport;
-use crate::runtime::{Runtime, RuntimeContext, RuntimeError, RuntimeHandle};
+use crate::runtime::{Runtime, RuntimeContext, RuntimeHandle};
 use crate::scheduler::Scheduler;
-use crate::state::{StateError, StateStore};
+use crate::state::StateStore;
 use crate::supervise::Supervisor;
 use crate::telemetry::event;
 use crate::telemetry::log::Handle;
@@ -60,33 +63,6 @@ const LAST_NOTICES: Duration = Duration::from_secs(2);
 
 /// How long the last notes may take.
 const FLUSH: Duration = Duration::from_secs(2);
-
-/// Why the daemon did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The state cannot be used.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// A source or the target cannot be made.
-    #[error(transparent)]
-    Runtime(#[from] RuntimeError),
-    /// The port is taken, or not ours to take.
-    #[error("cannot listen on {address} for [http] listen: {reason}. Free it, or choose another")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// The operating system's words.
-        reason: String,
-    },
-    /// Secret references that can never resolve, each with the table it is in.
-    #[error(
-        "{0}. Put what is missing there, or correct the configuration; where it is written by another process, start this one again after that"
-    )]
-    Unresolvable(String),
-    /// Signals cannot be caught.
-    #[error("cannot catch signals: {0}")]
-    Signals(std::io::Error),
-}
 
 /// Runs until a signal. `path` is where the configuration came from, to be read again.
 ///

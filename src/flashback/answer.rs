@@ -11,11 +11,20 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::reason::reason;
-use super::{Validation, wire};
+use super::wire;
 use crate::model::AiLlmId;
 use crate::redact::{self, Pieces};
 use crate::secret::Secret;
 use crate::words;
+
+/// What came of a validation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Validation {
+    /// The provider takes the credentials.
+    Valid,
+    /// It does not, or cannot be reached: Flashback's words, as far as they may be shown.
+    Invalid(String),
+}
 
 /// The life of an access token where its answer does not say: the platform's documented hour.
 pub(super) const DOCUMENTED_LIFE: Duration = Duration::from_secs(3600);

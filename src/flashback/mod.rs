@@ -27,6 +27,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 pub use account::Account;
+pub use answer::Validation;
 pub use updates::Update;
 
 use crate::model::{AiLlmId, Listed, Settings, TargetKind, Verdict, WorkspaceId};
@@ -41,15 +42,6 @@ pub struct Listing {
     pub entries: Vec<Listed>,
     /// The positions of those that could not, from 1.
     pub unreadable: Vec<usize>,
-}
-
-/// What came of a validation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Validation {
-    /// The provider takes the credentials.
-    Valid,
-    /// It does not, or cannot be reached: Flashback's words, as far as they may be shown.
-    Invalid(String),
 }
 
 /// The operations the rotator needs.

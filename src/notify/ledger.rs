@@ -17,10 +17,9 @@
 
 mod condition;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -28,17 +27,10 @@ use self::condition::Condition;
 use super::event::{Event, Subject};
 use crate::model::{Change, ChangeKind, KeyId, Notified, ReceiverId, is_over};
 
+pub use self::condition::Terms;
+
 /// Changes that wait for a receiver at most.
 pub const MOST_WAITING: usize = 1_000;
-
-/// What a receiver is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Terms {
-    /// Which events.
-    pub on: BTreeSet<Event>,
-    /// How long a state must have lasted; and a change of the same key and kind is told once in this time.
-    pub after: Duration,
-}
 
 /// What is to be told, until it is known what became of that.
 #[derive(Debug)]

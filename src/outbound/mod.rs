@@ -15,6 +15,7 @@
 //!
 //! It knows no status, no service and no token.
 
+mod error;
 mod local;
 mod names;
 pub mod smithy;
@@ -40,8 +41,11 @@ use crate::error_chain;
 use crate::failpoint;
 use crate::retry::parse_retry_after;
 use crate::secret::append;
-use names::{Names, Unresolved};
+use error::because;
+use names::Names;
 use tls::Tls;
+
+pub use error::CallError;
 
 /// Connecting, with name resolution and the TLS handshake, takes no longer than this.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -108,47 +112,6 @@ struct Generation {
 struct Attempt {
     retired: Arc<AtomicBool>,
     succeeded: bool,
-}
-
-/// Why there was no answer, or not the whole of it. The texts are fit to be shown.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum CallError {
-    /// A file that TLS needs cannot be used.
-    #[error("{0}")]
-    Certificates(String),
-    /// No request can be made of what was given: its address or a header is impossible.
-    #[error("no request can be made of this address and these headers")]
-    Unsendable,
-    /// A host name has no address; nothing was sent.
-    #[error(
-        "cannot resolve {host} ({why}): is the name right, and does this machine's resolver know it?"
-    )]
-    Unresolved {
-        /// The name: the service's host, or the proxy's.
-        host: String,
-        /// The resolver's reason.
-        why: String,
-    },
-    /// There was no connection; nothing was sent.
-    #[error("no connection{}", because(.0))]
-    Connect(Option<String>),
-    /// There was no connection in time; nothing was sent.
-    #[error("no connection in time")]
-    ConnectTimeout,
-    /// What answered does not speak HTTP; it may be waiting for TLS.
-    #[error(
-        "what answers there does not speak HTTP: is the address one of `https://`, or the port another service's?"
-    )]
-    NotHttp,
-    /// There was no answer in time. What was asked may have been done.
-    #[error("no answer in time")]
-    Timeout,
-    /// The connection ended before the answer did. What was asked may have been done.
-    #[error("the connection broke{}", because(.0))]
-    Broken(Option<String>),
-    /// The answer has more bytes than this limit.
-    #[error("the answer has more than {0} bytes")]
-    TooLong(usize),
 }
 
 /// An answer whose body is still to be read.
@@ -363,32 +326,6 @@ impl Answer {
         }
         Ok(body)
     }
-}
-
-impl CallError {
-    fn of(error: &reqwest::Error) -> Self {
-        if error.is_builder() {
-            return Self::Unsendable;
-        }
-        if let Some(Unresolved { host, why }) = error_chain::find(error) {
-            let (host, why) = (host.clone(), why.clone());
-            return Self::Unresolved { host, why };
-        }
-        let is_no_http = |error: &hyper::Error| error.is_parse() && !error.is_parse_too_large();
-        if error_chain::find(error).is_some_and(is_no_http) {
-            return Self::NotHttp;
-        }
-        match (error.is_connect(), error.is_timeout()) {
-            (true, true) => Self::ConnectTimeout,
-            (true, false) => Self::Connect(error_chain::of_connection(error)),
-            (false, _) => Self::Broken(error_chain::of_connection(error)),
-        }
-    }
-}
-
-fn because(why: &Option<String>) -> String {
-    why.as_ref()
-        .map_or_else(String::new, |why| format!(": {why}"))
 }
 
 fn within_origin(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {

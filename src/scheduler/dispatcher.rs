@@ -6,7 +6,6 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -208,7 +207,7 @@ impl Dispatcher {
             .values()
             .filter(|key| key.scheduled && !key.seen)
             .count();
-        self.pulse.unseen.store(unseen, Ordering::Relaxed);
+        self.pulse.set_unseen(unseen);
     }
 
     fn fire(&mut self, line: &CronLine, occurrence: DateTime<Utc>) {
@@ -369,7 +368,7 @@ impl Dispatcher {
             self.arm(id, now + wait);
         }
         if first {
-            self.pulse.unseen.fetch_sub(1, Ordering::Relaxed);
+            self.pulse.one_seen();
         }
         self.go_on(queue);
     }

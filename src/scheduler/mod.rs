@@ -10,75 +10,30 @@ mod cron;
 mod dispatcher;
 mod event;
 mod key;
+mod pulse;
+mod scheduled;
 #[cfg(test)]
 mod tests;
 mod wheel;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Check;
-use crate::model::{KeyId, SourceId, WorkspaceId};
+use crate::model::{KeyId, SourceId};
 use crate::supervise::Supervisor;
 use crate::telemetry::panics::Task;
 
 use dispatcher::Dispatcher;
 use event::Event;
+use pulse::Pulse;
 
-/// Does the looking.
-#[async_trait]
-pub trait Reconciler: Send + Sync {
-    /// Looks at a key. `planned` is the time of its next look, for people to see; `occurrence` is the
-    /// cron occurrence that this look is for, where it is for nothing else.
-    async fn reconcile(
-        &self,
-        key: &KeyId,
-        planned: Option<DateTime<Utc>>,
-        occurrence: Option<DateTime<Utc>>,
-    ) -> Requeue;
-}
-
-/// How a look ended, as far as the next one depends on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Requeue {
-    /// Look again after this long; `None` for the schedule's next time.
-    pub again_in: Option<Duration>,
-    /// Nothing stands in the way of the key. One that is not well is looked at again as soon as
-    /// what failed comes back.
-    pub well: bool,
-}
-
-/// A key and when it is looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scheduled {
-    /// The key.
-    pub key: KeyId,
-    /// When.
-    pub check: Check,
-    /// Its source …
-    pub source: SourceId,
-    /// … and its workspace: looks at keys that have both in common share a limit.
-    pub workspace: WorkspaceId,
-    /// Where it was not scheduled before: when its first look is.
-    pub first: First,
-}
-
-/// When a key that was not scheduled before is looked at first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum First {
-    /// At once.
-    Now,
-    /// When its schedule says: another process has looked at it.
-    OnSchedule,
-}
+pub use scheduled::{First, Reconciler, Requeue, Scheduled};
 
 /// Whether another process has served an occurrence of a cron line: it has written down a later
 /// time for the next look. A time that is later than this line's next one comes of another line.
@@ -162,7 +117,7 @@ impl Scheduler {
 
     /// How many keys have not been looked at yet.
     pub fn unseen(&self) -> usize {
-        self.pulse.unseen.load(Ordering::Relaxed)
+        self.pulse.unseen()
     }
 
     /// Waits until every look under way has ended.
@@ -174,33 +129,5 @@ impl Scheduler {
     /// The dispatcher is gone only when the process stops; nobody is left to look then.
     fn send(&self, event: Event) {
         let _ = self.events.send(event);
-    }
-}
-
-/// Signs of life.
-struct Pulse {
-    start: Instant,
-    beat: AtomicU64,
-    /// Keys not looked at yet. Before the first schedule is known there is one at least.
-    unseen: AtomicUsize,
-}
-
-impl Pulse {
-    fn new() -> Self {
-        Self {
-            start: Instant::now(),
-            beat: AtomicU64::new(0),
-            unseen: AtomicUsize::new(1),
-        }
-    }
-
-    fn beat(&self) {
-        let elapsed = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.beat.store(elapsed, Ordering::Relaxed);
-    }
-
-    fn age(&self) -> Duration {
-        let beat = Duration::from_millis(self.beat.load(Ordering::Relaxed));
-        self.start.elapsed().saturating_sub(beat)
     }
 }

@@ -5,11 +5,13 @@ mod handover;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use tokio::time::{advance, sleep};
+use async_trait::async_trait;
+use tokio::time::{Instant, advance, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::dispatcher::LOOKS_PER_QUEUE;
 use super::*;
+use crate::model::WorkspaceId;
 
 /// What a look at a key does.
 #[derive(Clone, Copy, Debug)]

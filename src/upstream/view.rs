@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{CircuitBreaker, lock};
+use super::breaker::{CircuitBreaker, lock};
 use crate::model::{Outage, ServiceHealth, ServiceStatus};
 
 /// What is known of a lane without a way to call through it.

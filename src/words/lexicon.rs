@@ -44,7 +44,7 @@ pub(super) fn piece(chars: &[char]) -> Piece {
         Zeroizing::new(chars.iter().collect::<String>().replace('’', "'"));
     if is_scrap(&word) {
         Piece::Scrap(length)
-    } else if is_known(&word) {
+    } else if is_word(&word) {
         Piece::Known(length)
     } else {
         Piece::Unknown(length)
@@ -63,7 +63,7 @@ fn is_scrap(word: &str) -> bool {
 
 /// `unreachable`, `Unauthorized`, `API`, `can't`, `APIs` and `AccessDeniedException`, but not
 /// `hQ7vN2kz9LmX`.
-pub(super) fn is_known(word: &str) -> bool {
+pub fn is_word(word: &str) -> bool {
     if !word.is_ascii() {
         return false;
     }
@@ -73,7 +73,7 @@ pub(super) fn is_known(word: &str) -> bool {
     let acronym = word.strip_suffix('s').filter(|word| is_upper(word));
     (humps.len() == 1 || humps.len() == 2 && word.len() >= BRAND) && listed(word)
         || acronym.is_some_and(listed)
-        || word.strip_suffix("'s").is_some_and(is_known)
+        || word.strip_suffix("'s").is_some_and(is_word)
         || humps.iter().all(|hump| hump.len() >= 2 && listed(hump))
 }
 

@@ -226,7 +226,7 @@ fn windows(text: &str) -> Vec<String> {
 fn is_cut_to_a_word(dressed: &str, other: &str) -> bool {
     let pieces = dressed.split(|c: char| !c.is_ascii_alphanumeric());
     let mut own = pieces.filter(|piece| !piece.is_empty() && !other.contains(piece));
-    own.any(|piece| piece.len() > 1 && lexicon::is_known(piece))
+    own.any(|piece| piece.len() > 1 && is_word(piece))
 }
 
 /// The letters and digits of a text, and where it is masked.

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::Found;
 use crate::daemon::status_source::DaemonStatusSource;
 use crate::engine::report::State;
 use crate::engine::{ManagedKey, Seen};
@@ -12,6 +11,9 @@ use crate::model::{KeyId, Outage, ProblemKind, ServiceStatus, SourceId};
 use crate::notify::{Event, Subject};
 use crate::runtime::Runtime;
 use crate::telemetry::metrics::FLASHBACK;
+
+/// A subject, and the event that tells what is wrong with it; none where nothing is.
+pub type Found = (Subject, Option<Event>);
 
 /// Whether there is such a thing in the configuration.
 pub fn is_there(runtime: &Runtime, subject: &Subject) -> bool {

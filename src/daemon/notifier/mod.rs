@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::status_source::DaemonStatusSource;
 use crate::model::{Change, KeyId, Notified, ReceiverId};
-use crate::notify::{Event, Subject};
+use crate::notify::Subject;
 use crate::runtime::{Runtime, RuntimeHandle};
 use crate::state::StateError;
 
@@ -330,6 +330,3 @@ fn over(receiver: &ReceiverId, subject: String) -> Notified {
         told: None,
     }
 }
-
-/// What is wrong with a subject, if anything is.
-type Found = (Subject, Option<Event>);

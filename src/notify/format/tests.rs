@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::*;
 use crate::model::{KeyId, SourceId};
 use crate::notify::event::{Event, Subject};
-use crate::notify::notice::About;
+use crate::notify::notice::{About, Notice};
 
 fn about(id: &str) -> About {
     let at = DateTime::from_timestamp(1_700_000_000, 123_456_000).expect("a time");

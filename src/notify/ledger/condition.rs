@@ -1,10 +1,21 @@
 //! One subject, as one receiver sees it.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
-use super::Terms;
 use crate::model::{Notified, ReceiverId, is_over};
 use crate::notify::event::{Event, Subject};
+
+/// What a receiver is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Which events.
+    pub on: BTreeSet<Event>,
+    /// How long a state must have lasted; and a change of the same key and kind is told once in this time.
+    pub after: Duration,
+}
 
 /// What is wrong with a subject, since when, and what the receiver was told of it.
 #[derive(Debug)]

@@ -1,0 +1,73 @@
+//! The errors of calls.
+
+use super::names::Unresolved;
+use crate::error_chain;
+
+/// Why there was no answer, or not the whole of it. The texts are fit to be shown.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CallError {
+    /// A file that TLS needs cannot be used.
+    #[error("{0}")]
+    Certificates(String),
+    /// No request can be made of what was given: its address or a header is impossible.
+    #[error("no request can be made of this address and these headers")]
+    Unsendable,
+    /// A host name has no address; nothing was sent.
+    #[error(
+        "cannot resolve {host} ({why}): is the name right, and does this machine's resolver know it?"
+    )]
+    Unresolved {
+        /// The name: the service's host, or the proxy's.
+        host: String,
+        /// The resolver's reason.
+        why: String,
+    },
+    /// There was no connection; nothing was sent.
+    #[error("no connection{}", because(.0))]
+    Connect(Option<String>),
+    /// There was no connection in time; nothing was sent.
+    #[error("no connection in time")]
+    ConnectTimeout,
+    /// What answered does not speak HTTP; it may be waiting for TLS.
+    #[error(
+        "what answers there does not speak HTTP: is the address one of `https://`, or the port another service's?"
+    )]
+    NotHttp,
+    /// There was no answer in time. What was asked may have been done.
+    #[error("no answer in time")]
+    Timeout,
+    /// The connection ended before the answer did. What was asked may have been done.
+    #[error("the connection broke{}", because(.0))]
+    Broken(Option<String>),
+    /// The answer has more bytes than this limit.
+    #[error("the answer has more than {0} bytes")]
+    TooLong(usize),
+}
+
+impl CallError {
+    /// Returns what an error of the HTTP client means.
+    pub fn of(error: &reqwest::Error) -> Self {
+        if error.is_builder() {
+            return Self::Unsendable;
+        }
+        if let Some(Unresolved { host, why }) = error_chain::find(error) {
+            let (host, why) = (host.clone(), why.clone());
+            return Self::Unresolved { host, why };
+        }
+        let is_no_http = |error: &hyper::Error| error.is_parse() && !error.is_parse_too_large();
+        if error_chain::find(error).is_some_and(is_no_http) {
+            return Self::NotHttp;
+        }
+        match (error.is_connect(), error.is_timeout()) {
+            (true, true) => Self::ConnectTimeout,
+            (true, false) => Self::Connect(error_chain::of_connection(error)),
+            (false, _) => Self::Broken(error_chain::of_connection(error)),
+        }
+    }
+}
+
+/// Returns the reason behind a colon, to be put after a sentence.
+pub fn because(why: &Option<String>) -> String {
+    why.as_ref()
+        .map_or_else(String::new, |why| format!(": {why}"))
+}
