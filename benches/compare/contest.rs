@@ -12,15 +12,13 @@ use flashback_rotator::flashback::sandbox::sha256_hex;
 use rand::seq::SliceRandom as _;
 use tokio::time::{Instant, sleep};
 
-use crate::Length;
 use crate::common::report::{Report, Spread, mega, millis};
 use crate::common::store::{Store, secret};
 use crate::contender::{Contender, Kind, Roles};
 use crate::drawing;
+use crate::length::Length;
 use crate::load::Load;
-
-/// What is compared, in the order of the columns.
-pub const CONTENDERS: [Kind; 3] = [Kind::Rotator, Kind::Agent, Kind::Loop];
+use crate::outcome::{CONTENDERS, Outcome};
 
 /// How often each key is looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -34,19 +32,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is let pass before anything is measured.
 const SETTLING: Duration = Duration::from_secs(2);
-
-/// What was measured of one contender with so many keys.
-pub struct Outcome {
-    pub kind: Kind,
-    pub keys: usize,
-    /// From its start to every key current, unless it took too long.
-    pub filled: Option<Duration>,
-    /// From before a write in the store to Flashback's answer.
-    pub latency: Vec<Duration>,
-    /// Rotations that did not arrive in time.
-    pub lost: usize,
-    pub load: Load,
-}
 
 pub async fn hold(report: &mut Report, length: &Length, plots: &Path) {
     let store = Store::start().await;

@@ -5,8 +5,8 @@ use std::path::Path;
 use crate::common::plot::{Axis, Plot, Series};
 use crate::common::report::Spread;
 use crate::contender::Kind;
-use crate::contest::{CONTENDERS, Outcome};
 use crate::load::Load;
+use crate::outcome::{CONTENDERS, Outcome};
 
 pub fn draw(outcomes: &[Outcome], directory: &Path) {
     let mut sizes: Vec<usize> = outcomes.iter().map(|outcome| outcome.keys).collect();

@@ -9,13 +9,13 @@ use std::time::Duration;
 use chrono::Utc;
 use tokio::time::{Instant, sleep};
 
-use crate::Length;
 use crate::common::audit::METADATA;
 use crate::common::process::Usage;
 use crate::common::report::{Report, mega, millis};
 use crate::common::store::{Role, Store};
 use crate::daemon::{Daemon, Setting};
 use crate::flashback::Flashback;
+use crate::length::Length;
 
 /// Memory that is not reached while nothing is rotated, in bytes.
 const MEMORY: u64 = 64_000_000;

@@ -5,10 +5,10 @@ use std::time::Duration;
 use flashback_rotator::flashback::sandbox::{Rule, sha256_hex};
 use tokio::time::{Instant, sleep_until};
 
-use crate::Length;
 use crate::common::report::{Report, millis};
 use crate::common::store::{Store, secret};
 use crate::contender::{Contender, Kind, Roles};
+use crate::length::Length;
 
 /// What takes part. None takes so much CPU that it would harm another, so all meet the same rotations.
 const CONTENDERS: [Kind; 4] = [Kind::Rotator, Kind::Agent, Kind::PatientAgent, Kind::Loop];

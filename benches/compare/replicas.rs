@@ -7,12 +7,12 @@ use chrono::Utc;
 use flashback_rotator::flashback::sandbox::sha256_hex;
 use tokio::time::sleep;
 
-use crate::Length;
 use crate::common::report::{Report, Spread, millis};
 use crate::common::store::{Role, Store, secret};
 use crate::common::support::postgres::Postgres;
 use crate::daemon::{Daemon, Setting};
 use crate::flashback::Flashback;
+use crate::length::Length;
 
 /// How many daemons share the keys.
 const REPLICAS: [usize; 3] = [1, 2, 4];
