@@ -1,7 +1,15 @@
 //! The invariants of ARCHITECTURE.md, held against the source text.
 
+mod code;
+mod layout;
+mod modules;
+mod shape;
+mod words;
+
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use self::modules::Modules;
 
 /// A source file: its path below the crate, and its text without comments and unit tests.
 struct Source {
@@ -30,27 +38,17 @@ fn files(below: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The sources without their unit tests.
+/// Returns what is compiled into the library and the program, without unit tests.
 fn sources() -> Vec<Source> {
-    files("src")
-        .into_iter()
-        .filter(|path| !path.ends_with("tests.rs"))
-        .map(|path| {
-            let text = fs::read_to_string(&path).expect("a source file");
-            let code = text
-                .split("#[cfg(test)]\nmod tests {")
-                .next()
-                .unwrap_or_default();
-            let code = code
-                .lines()
-                .filter(|line| !line.trim_start().starts_with("//"));
+    let crates = ["src/lib.rs", "src/main.rs"].map(|root| Modules::of(&crate_root().join(root)));
+    let modules = crates.iter().flat_map(Modules::iter);
+    modules
+        .map(|(_, module)| {
+            let text = fs::read_to_string(&module.file).expect("a source file");
+            let path = module.file.strip_prefix(crate_root()).expect("below");
             Source {
-                path: path
-                    .strip_prefix(crate_root())
-                    .expect("below")
-                    .display()
-                    .to_string(),
-                code: code.collect::<Vec<_>>().join("\n"),
+                path: path.display().to_string(),
+                code: code::code(&text),
             }
         })
         .collect()
