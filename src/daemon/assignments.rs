@@ -1,4 +1,4 @@
-//! Who looks at what: the keys this process holds, on the scheduler.
+//! Keeps the scheduler in step with the keys that this process has leased.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,22 +14,22 @@ use crate::runtime::{Runtime, RuntimeHandle};
 use crate::scheduler::{First, Scheduler};
 use crate::state::StateError;
 
-/// So many records are read one by one; more are read in one go.
+/// The largest number of records that are read one by one; for more, all records are loaded at once.
 const ONE_BY_ONE: usize = 32;
 
-/// The keys of the fleet of the moment that this process holds.
+/// The keys of the current runtime that this process has leased, and their schedule.
 pub struct Assignments {
     runtime: Arc<RuntimeHandle>,
     scheduler: Scheduler,
     status_source: Arc<DaemonStatusSource>,
-    /// Keys that another process has looked at, and that wait for their cron line.
+    /// Keys that another process has reconciled and that can wait for their cron line.
     at_rest: Mutex<BTreeSet<KeyId>>,
-    /// Held while the schedule is made and handed over, so that the newest is the last.
+    /// Locked while a schedule is built and handed over, so that the scheduler ends up with the newest one.
     order: Mutex<()>,
 }
 
 impl Assignments {
-    /// Over these; nothing is scheduled yet.
+    /// Creates the assignments. Nothing is scheduled before the first [`renew`](Self::renew).
     pub fn new(
         runtime: Arc<RuntimeHandle>,
         scheduler: Scheduler,
@@ -44,12 +44,12 @@ impl Assignments {
         }
     }
 
-    /// Who wakes the keys.
+    /// Returns the scheduler that wakes the keys.
     pub fn scheduler(&self) -> &Scheduler {
         &self.scheduler
     }
 
-    /// Schedules what is configured and held now.
+    /// Schedules the keys that are configured and leased now.
     pub fn renew(&self) {
         let _order = lock(&self.order);
         let at_rest = lock(&self.at_rest);
@@ -60,7 +60,8 @@ impl Assignments {
         self.scheduler.replace(self.runtime.load().schedule(first));
     }
 
-    /// Those of the keys that wait for their cron line. What cannot be told is looked at.
+    /// Returns those of `keys` that can wait for their cron line. A key whose record cannot be read is not
+    /// among them, and is reconciled at once.
     async fn waiting(&self, runtime: &Runtime, keys: &[KeyId]) -> Vec<KeyId> {
         let store = &runtime.engine.store;
         let on_a_line = |key: &&KeyId| {
@@ -74,7 +75,7 @@ impl Assignments {
             records.extend(all.into_iter().map(|record| (record.key.clone(), record)));
         } else {
             for key in &keys {
-                // The lease is to be renewed meanwhile: one that takes its time is enough.
+                // The membership task waits for this and has leases to renew: stop at the first read that fails.
                 let Ok(record) = store.load(key).await else {
                     break;
                 };
@@ -155,7 +156,7 @@ impl Worker for Assignments {
 
     fn joined(&self) {
         if self.status_source.joined() {
-            // Also where nothing was left to claim.
+            // Without a leased key `took` is never called, but the scheduler still needs its first, empty schedule.
             self.renew();
         }
     }

@@ -1,4 +1,4 @@
-//! Takes the requests that other processes leave in the state, and answers them.
+//! Takes the requests that other processes leave in the state's command queue, and answers them.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,32 +19,32 @@ use crate::state::{Request, RequestId, StateError, StateStore};
 use crate::telemetry::event;
 use crate::telemetry::panics::{Task, within};
 
-/// How often the desk is looked at. People wait on the other side.
+/// How often the command queue of a state file is polled and progress is reported. A person waits for the answer.
 const POLL: Duration = Duration::from_millis(250);
 
-/// The same where it is in a database, which each replica asks.
+/// How often the command queue of a database is polled: less often, because every replica polls it.
 const POLL_SHARED: Duration = Duration::from_secs(1);
 
-/// How often an answer that could not be written is tried again.
+/// How long to wait before an answer that could not be written is written again.
 const ANSWER_AGAIN: Duration = Duration::from_secs(1);
 
-/// Where requests come in.
+/// Serves the command queue.
 #[derive(Clone)]
 pub struct CommandServer {
-    /// The fleet of the moment.
+    /// The current runtime.
     pub runtime: Arc<RuntimeHandle>,
-    /// The state.
+    /// The state, which holds the command queue.
     pub store: Arc<dyn StateStore>,
-    /// The requests being carried out: a push of theirs is waited for at the end.
+    /// The requests being carried out. Shutdown waits for them, since one may be pushing a key.
     pub requests: TaskTracker,
     /// Cancelled when the process is to stop.
     pub stop: CancellationToken,
-    /// Is told that the state answers.
+    /// Learns when the state has answered and when it has recovered.
     pub status_source: Arc<DaemonStatusSource>,
 }
 
 impl CommandServer {
-    /// Serves until dropped, and takes nothing more once the process is to stop.
+    /// Takes and carries out requests until `stop` is cancelled.
     pub async fn serve(&self) {
         let is_shared = self.runtime.load().engine.leases.is_shared();
         let mut poll = tokio::time::interval(if is_shared { POLL_SHARED } else { POLL });
@@ -53,7 +53,7 @@ impl CommandServer {
         while !self.stop.is_cancelled() {
             poll.tick().await;
             failpoint::reach("desk_looked");
-            // The error of one that cannot be taken is the state's own.
+            // An error needs no handling here: the state keeps it, and `tell_of_state` logs it.
             if let Ok(taken) = self.store.take_request().await {
                 self.status_source.state_answered();
                 if let Some((id, request)) = taken {
@@ -65,7 +65,7 @@ impl CommandServer {
         }
     }
 
-    /// Says once when the state cannot be used any more, and when it can be again.
+    /// Logs once when the state becomes unusable, and once when it can be used again.
     fn tell_of_state(&self, away_since: &mut Option<Instant>) {
         match (self.store.failing(), *away_since) {
             (Some(error), None) => {
@@ -104,7 +104,7 @@ impl CommandServer {
         let failed = |error: StateError| self.failed(&keys, &error.to_string());
         let work = async { work.await.unwrap_or_else(failed) };
         let work = AssertUnwindSafe(work).catch_unwind();
-        // Whoever waits must not wait for ever.
+        // A panic is answered, too: the process that asked must not wait for ever.
         let mut rows = work.await.unwrap_or_else(|_| self.failed(&keys, PANICKED));
         let runtime = self.runtime.load();
         let leases = &runtime.engine.leases;
@@ -112,12 +112,12 @@ impl CommandServer {
             .iter()
             .filter(|row| !runtime.managed_keys.contains_key(&row.key) || !leases.has(&row.key))
         {
-            // It left the configuration meanwhile, or is another replica's: its series must not come
-            // back with this.
+            // The key has left the configuration or is another replica's: carrying out the request must not
+            // bring its metrics back.
             runtime.retire_key(&row.key);
         }
-        // One that was broken off is for the next process on this state to carry out, and one that
-        // was lost for whoever holds it now.
+        // Work that was broken off is not answered: the next process on this state carries it out or, if the
+        // lease was lost, the replica that has it now.
         if leases.is_shared() {
             rows.retain(|row| !is_broken_off(row));
         } else if rows.iter().any(is_broken_off) {
@@ -128,7 +128,7 @@ impl CommandServer {
         }
     }
 
-    /// How keys stand by the configuration in force.
+    /// Returns the reports of `keys`, or of all keys if it is empty, by the configuration in force.
     async fn standing(&self, keys: &[KeyId]) -> Result<Vec<KeyReport>, StateError> {
         let runtime = self.runtime.load();
         let records = runtime.engine.store.load_all().await?;
@@ -144,7 +144,8 @@ impl CommandServer {
         named.iter().map(row).collect()
     }
 
-    /// Makes one pass. Whoever wants an answer sooner than it is over is told what is done by then.
+    /// Reconciles `keys` with `command`. If that takes longer than `within`, the request is answered with
+    /// what is done by then, and the work goes on.
     async fn sync(
         &self,
         id: RequestId,
@@ -180,17 +181,18 @@ impl CommandServer {
                     .spawn(async move { command_server.answer(id, &rows).await });
             }
             let done = u32::try_from(so_far().len()).unwrap_or(u32::MAX);
-            // Progress is a courtesy; the answer is what counts.
+            // Progress is only displayed: an error may be ignored, unlike that of an answer.
             let _ = self.store.report_progress(id, done, total).await;
         }
     }
 
-    /// Somebody waits for it as long as this process lives, so it is not given up before.
+    /// Writes the answer to a request. Retries until that works or the process stops, because the process
+    /// that asked waits for as long as this one lives.
     async fn answer(&self, id: RequestId, rows: &[KeyReport]) {
         let document = report::document(rows).to_string();
         let mut failing = false;
         loop {
-            // So that a `status` after this shows what was found; an answer must not fail over it.
+            // A `status` after the answer must show what was found; the answer is given even if this fails.
             let _ = self.store.flush().await;
             let Err(error) = self.store.answer(id, &document).await else {
                 return;
@@ -206,7 +208,7 @@ impl CommandServer {
     }
 }
 
-/// Checks whether the work on a key was broken off, because the process is to stop or has lost the key.
+/// Checks that the work on a key was broken off because the process is to stop or has lost the key's lease.
 fn is_broken_off(row: &KeyReport) -> bool {
     let error = row.error.as_deref();
     error == Some(STOPPED) || error == Some(&*StateError::Lost.to_string())

@@ -1,8 +1,8 @@
 //! The task that asks Flashback who has changed credentials.
 //!
-//! It asks about each workspace once an interval, leaves what it hears in the state, and wakes the keys
-//! that have something to look into. It changes nothing itself, and says nothing of what was changed:
-//! the key finds that in the state. A workspace that gives no answer holds up no other.
+//! It asks about each workspace once per interval, records the edits in the state and wakes the keys that
+//! they concern. It changes nothing in Flashback and logs no edit: reconciling the key finds the edit in the
+//! state. A workspace that does not answer delays no other.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -21,46 +21,46 @@ use crate::scheduler::Scheduler;
 use crate::state::StateError;
 use crate::state::edits::{Heard, OVERLAP, Watch};
 
-/// How often it is asked again whose account it is, and where events could not be had.
+/// How long the rotator's account, and that a workspace's events cannot be read, is remembered.
 const AGAIN: Duration = Duration::from_secs(15 * 60);
 
-/// How often the configuration is looked into while nothing is to be watched.
+/// The longest wait before the configuration is read again, so that a reload takes effect.
 const OFF: Duration = Duration::from_secs(5);
 
-/// From when on events are read where they were never read before.
+/// How far in the past reading starts for a workspace whose first answer holds no events.
 const FIRST: TimeDelta = TimeDelta::hours(24);
 
-/// The watch over edits.
+/// Watches for edits of credentials in Flashback.
 pub struct EditWatch {
     runtime: Arc<RuntimeHandle>,
     scheduler: Scheduler,
     account: Option<(Account, Instant)>,
-    /// Workspaces that are being asked about.
+    /// Workspaces with a request under way.
     asking: HashSet<WorkspaceId>,
-    /// Workspaces whose events cannot be had, and until when that is taken for so.
+    /// Workspaces whose events cannot be read, each with the time until which it is not asked about.
     without: HashMap<WorkspaceId, Instant>,
-    /// The last thing that was logged about the account.
+    /// The last warning about the account.
     said: Option<&'static str>,
 }
 
-/// Why a workspace could not be asked about.
+/// The reason why a workspace's edits could not be read.
 enum Unasked {
     State,
     Flashback(FlashbackError),
 }
 
-/// A workspace, and whether its events could be read.
+/// A workspace and the outcome of reading its events.
 type Answer = (WorkspaceId, Result<(), Unasked>);
 
 impl From<StateError> for Unasked {
-    /// The state's outages are told by others.
+    /// Discards the error: outages of the state are logged elsewhere.
     fn from(_: StateError) -> Self {
         Self::State
     }
 }
 
 impl EditWatch {
-    /// Over the fleet of the moment.
+    /// Creates a watch over the workspaces of the current runtime.
     pub fn new(runtime: Arc<RuntimeHandle>, scheduler: Scheduler) -> Self {
         Self {
             runtime,
@@ -72,10 +72,10 @@ impl EditWatch {
         }
     }
 
-    /// Watches until it is dropped.
+    /// Watches until the future is dropped.
     pub async fn run(&mut self) {
         let mut asked = FuturesUnordered::new();
-        // After a panic nobody is being asked any more.
+        // After a panic no request is under way any more.
         self.asking.clear();
         loop {
             let runtime = self.runtime.load();
@@ -85,10 +85,10 @@ impl EditWatch {
             };
             let began = Instant::now();
             self.ask(&runtime, every, &mut asked).await;
-            // What another replica has heard of is found here, too.
+            // Also finds the edits that another replica has recorded.
             self.wake(&runtime).await;
             drop(runtime);
-            // An interval that a reload has shortened counts at once.
+            // An interval that a reload has shortened takes effect at once.
             while let Some(left) = self.interval().checked_sub(began.elapsed())
                 && !left.is_zero()
             {
@@ -105,7 +105,7 @@ impl EditWatch {
         self.runtime.load().config.watch_edits.unwrap_or_default()
     }
 
-    /// Asks about each workspace that is not being asked about still.
+    /// Asks about each workspace that has no request under way.
     async fn ask(
         &mut self,
         runtime: &Arc<Runtime>,
@@ -137,7 +137,7 @@ impl EditWatch {
         }
     }
 
-    /// Takes note of one workspace's answer.
+    /// Handles the answer about one workspace.
     async fn heard(&mut self, (workspace, answer): Answer) {
         self.asking.remove(&workspace);
         match answer {
@@ -150,8 +150,8 @@ impl EditWatch {
         }
     }
 
-    /// The user id of the account that the rotator works as: without it, own writes are not told from
-    /// those of others.
+    /// Returns the user id of the account that the rotator works as; `None` if Flashback does not say.
+    /// Without it the rotator's own writes cannot be told from edits by others.
     async fn own(&mut self, runtime: &Runtime) -> Option<String> {
         if self
             .account
@@ -183,7 +183,7 @@ impl EditWatch {
             error,
             FlashbackError::Refused { .. } | FlashbackError::NotFound { .. }
         ) {
-            // It is asked again in the next round; an outage is told by the lane.
+            // It may pass: the next round asks again, and the upstream logs outages.
             return;
         }
         tracing::warn!(
@@ -195,7 +195,7 @@ impl EditWatch {
         self.without.insert(workspace.clone(), until);
     }
 
-    /// Wakes this process's keys that have something to look into, whoever has heard of it.
+    /// Wakes the keys of this process that have edits to look into, whichever replica recorded them.
     async fn wake(&self, runtime: &Runtime) {
         let Ok(edited) = runtime.engine.store.edited().await else {
             return;
@@ -210,7 +210,7 @@ impl EditWatch {
     }
 }
 
-/// Asks about one workspace, where that is this process's to do, and keeps what it hears.
+/// Asks about one workspace, unless another replica has done so within `every`, and records the edits.
 async fn ask(
     runtime: &Runtime,
     workspace: &WorkspaceId,

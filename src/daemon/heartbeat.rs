@@ -1,6 +1,7 @@
-//! Leaves in the state how this daemon stands, so that `status` and `health` tell the truth beside it, and after it.
+//! Writes this daemon's report to the state, where `status` and `health` read it while the daemon runs and
+//! after it has ended.
 //!
-//! What has changed is written at once, and the rest once a minute, which says that the daemon lives.
+//! A change is written within a second; an unchanged report is written once a minute, as a sign of life.
 
 use std::time::Duration;
 
@@ -11,11 +12,11 @@ use crate::failpoint;
 use crate::model::BEAT;
 use crate::runtime::RuntimeHandle;
 
-/// How often it is seen whether anything has changed.
+/// How often the report is compared with the one in the state.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Keeps the state up to date until it is dropped. What cannot be written is tried again; the state's own
-/// trouble is told by others.
+/// Keeps the report in the state up to date until the future is dropped. A failed write is tried again;
+/// errors of the state are logged elsewhere.
 pub async fn keep_up(handle: &RuntimeHandle, status_source: &DaemonStatusSource) {
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);

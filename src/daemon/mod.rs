@@ -1,8 +1,8 @@
 //! The daemon's life: start, reload, drain, stop.
 //!
-//! It refuses to start, and says why, where it could not do its work: the state is in use, the
-//! port is taken. From then on nothing ends it but a signal: what fails is retried, a broken new
-//! configuration is refused, a look that panics is logged and comes back.
+//! The daemon refuses to start, and says why, if it could not do its work: the state is in use, or the port
+//! is taken. Once started, only a signal ends it: failures are retried, an invalid new configuration is
+//! refused, and a reconcile run that panics is logged and repeated.
 
 mod assignments;
 mod command_server;
@@ -55,25 +55,26 @@ use services::Services;
 use state::State;
 use status_source::{DaemonStatusSource, Identity, Watch};
 
-/// How long a push in flight may take to finish after a signal.
+/// How long pushes in flight may take to finish after a signal to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// How long what waits for receivers of notifications may take to be sent.
+/// How long pending notifications may take to be sent after that.
 const LAST_NOTICES: Duration = Duration::from_secs(2);
 
-/// How long the last notes may take.
+/// How long the last writes to the state may take.
 const FLUSH: Duration = Duration::from_secs(2);
 
-/// Runs until a signal. `path` is where the configuration came from, to be read again.
+/// Runs the daemon until a signal to stop. `path` is the configuration that `loaded` was read from, and is
+/// watched for changes.
 ///
 /// # Errors
-/// [`StartError`] where it could not start; nothing was changed then.
+/// Returns [`StartError`] if the daemon could not start; nothing was changed then.
 pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), StartError> {
     let mut signals = Signals::catch().map_err(StartError::Signals)?;
     let config = Arc::new(loaded.config);
     let address = config.http_listen;
     unresolvable::check_state(&config).await?;
-    // The state first: where another process works on it, that is what is wrong, and not its port.
+    // The state is opened before the port: where another daemon runs, that is the error to report.
     let state = tokio::select! {
         state = State::open(&config.state) => state?,
         () = signals.stop() => return Ok(()),
@@ -113,7 +114,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    // A pod has to listen on every network; who reaches it is for the cluster's policies to say.
+    // A pod has to listen on all addresses; the cluster's policies decide who reaches it.
     let in_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
     if !bound.ip().is_loopback() && !in_pod {
         tracing::warn!(
@@ -150,7 +151,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         status_source.clone(),
     ));
 
-    // These have nothing to finish: they go on while the looks drain, and are dropped then.
+    // Services with nothing to finish: they run while reconcile runs drain, and are dropped after that.
     let rest = CancellationToken::new();
     let hangups = Arc::new(Notify::new());
     let requests = TaskTracker::new();
@@ -160,7 +161,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         status_source: status_source.clone(),
     };
     let leave = CancellationToken::new();
-    // It listens before any key is looked at.
+    // The notifier subscribes to changes before any key is reconciled.
     let told = CancellationToken::new();
     let notifier = Notifier::new(runtime.clone(), status_source.clone(), told.clone());
     let sharing = match &state.shared {
@@ -179,7 +180,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         ))),
     };
     let notifier = services.notifier(notifier);
-    // The first word to systemd: the services add to it from here on.
+    // `READY=1` comes first: the service for systemd sends status lines from here on.
     systemd::ready(&runtime.load()).await;
     let running = [
         services.http(listener, rest.clone()),
@@ -252,7 +253,8 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
     Ok(())
 }
 
-/// The last notes, that this is the end, and what the other replicas are told.
+/// Writes what is left to the state: pending records and the last report, marked as stopped. Where replicas
+/// share the keys, it also waits until this one has left them.
 async fn leave_state(
     store: &dyn StateStore,
     report: &DaemonReport,
@@ -283,8 +285,8 @@ async fn listen(address: SocketAddr) -> Result<std::net::TcpListener, StartError
         })
 }
 
-/// Until the first signal to stop, whose name it gives. Nothing else is waited for here: a
-/// configuration on a dead mount must not make the process deaf.
+/// Waits for the first signal to stop and returns its name. It waits for nothing else: a reload that hangs on
+/// a dead mount must not keep the process from stopping.
 async fn live(signals: &mut Signals, hangups: &Notify) -> &'static str {
     loop {
         let told = signals.next().await;

@@ -1,4 +1,4 @@
-//! What the page shows, put together from the fleet and its records.
+//! Builds the data of the status page from the runtime and the records.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::state::membership;
 use crate::telemetry::metrics::FLASHBACK;
 use crate::upstream::UpstreamView;
 
-/// Flashback, then the sources by their names.
+/// Returns Flashback, then the sources by name.
 pub fn services(runtime: &Runtime) -> Vec<Service> {
     let flashback = Service {
         name: "Flashback".to_owned(),
@@ -40,7 +40,7 @@ pub fn services(runtime: &Runtime) -> Vec<Service> {
     std::iter::once(flashback).chain(sources).collect()
 }
 
-/// A service of which no more is filled in than how it stands.
+/// Returns a service of which only the health and the last outage are filled in.
 fn standing(runtime: &Runtime, service: &str) -> Service {
     let upstream = runtime.upstreams.get(service);
     Service {
@@ -71,7 +71,7 @@ fn kind(kind: &SourceKind) -> (&'static str, String) {
     }
 }
 
-/// Host and port: whatever else stands in an address is nobody's business here.
+/// Returns the host and port of an address; the page shows no other part of it.
 fn host(address: &str) -> String {
     let Ok(address) = Url::parse(address) else {
         return String::new();
@@ -83,7 +83,7 @@ fn host(address: &str) -> String {
     }
 }
 
-/// Those who share the keys, the commands of the moment among them.
+/// Returns the processes that share the keys, including commands that are running.
 pub fn replicas(all: Vec<membership::Replica>) -> Vec<Replica> {
     let replica = |replica: membership::Replica| Replica {
         name: replica.member.name,
@@ -93,7 +93,7 @@ pub fn replicas(all: Vec<membership::Replica>) -> Vec<Replica> {
     all.into_iter().map(replica).collect()
 }
 
-/// Every configured key, looked at or not.
+/// Returns every configured key, reconciled before or not.
 pub fn keys(config: &Config, records: Vec<Record>, now: DateTime<Utc>) -> Vec<Key> {
     let mut records: HashMap<KeyId, Record> = records
         .into_iter()

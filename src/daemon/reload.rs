@@ -1,4 +1,4 @@
-//! A changed configuration takes effect without a restart; a broken one is refused.
+//! Puts a changed configuration in force without a restart, and refuses an invalid one.
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -20,20 +20,20 @@ use crate::runtime::{Runtime, RuntimeContext, RuntimeHandle};
 use crate::telemetry::event;
 use crate::telemetry::log::Handle;
 
-/// How often the configuration is compared with what is in force. Reading it is how every way of
-/// changing it shows: in place, by rename, or by the swap of a mounted directory.
+/// How often the configuration is read and compared with the one in force. Reading it detects every way of
+/// changing it: in place, by rename, or by the swap of a mounted directory.
 const POLL: Duration = Duration::from_secs(1);
 
-/// What is said of a configuration that the program failed at.
+/// The error of a reload that panicked.
 const PANICKED: &str = "putting it in force panicked: this is a bug, please report it";
 
-/// Watches the configuration.
+/// Watches the configuration and reloads it.
 pub struct Reloader {
     path: PathBuf,
-    /// What was last loaded, or refused; `None` where it could not be read.
+    /// The digest of what was last loaded or refused; `None` if it could not be read.
     known: Option<Digest>,
-    /// What the last poll saw, if it was something else: a file being written, or swapped for
-    /// another, is let finish.
+    /// The digest at the last poll, if it was not `known`: a file that is being written or replaced is left
+    /// alone until it stays the same.
     seen: Option<Option<Digest>>,
     runtime: Arc<RuntimeHandle>,
     context: RuntimeContext,
@@ -64,7 +64,7 @@ impl Reloader {
         }
     }
 
-    /// Watches for good. Each of `hangups` is a SIGHUP; those that come during a reload are one.
+    /// Watches until the future is dropped. Each of `hangups` is a SIGHUP; several during a reload count as one.
     pub async fn watch(&mut self, hangups: &Notify) {
         let mut poll = tokio::time::interval(POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -76,7 +76,7 @@ impl Reloader {
         }
     }
 
-    /// Reloads once the configuration has changed and has stayed the same for one poll.
+    /// Reloads once the configuration has changed and stayed the same for one poll.
     async fn poll(&mut self) {
         failpoint::reach("config_polled");
         let path = self.path.clone();
@@ -92,7 +92,7 @@ impl Reloader {
         }
     }
 
-    /// Loads the configuration and puts it in force, or says what is wrong with it.
+    /// Loads the configuration and puts it in force, or reports what is wrong with it.
     async fn reload(&mut self, why: &'static str) {
         systemd::reloading().await;
         if AssertUnwindSafe(self.load(why))
@@ -176,7 +176,7 @@ impl Reloader {
         self.runtime.replace(runtime);
         self.assignments.renew();
         self.assignments.scheduler().changed(changed);
-        // What failed may have failed at what was just put right.
+        // What failed before may work under the new configuration.
         self.assignments.scheduler().recovered(None);
     }
 
@@ -192,7 +192,7 @@ impl Reloader {
     }
 }
 
-/// What a running process cannot change.
+/// Returns a warning for each changed setting that takes effect only after a restart.
 fn needs_restart(old: &Runtime, new: &Runtime) -> Vec<String> {
     let mut warnings = Vec::new();
     let mut note = |changed: bool, setting: &str| {

@@ -1,5 +1,5 @@
-//! What runs beside the engine for as long as the process does: each a task of its own, started
-//! again where it panics.
+//! The services that run beside the engine for as long as the process does. Each is a task of its own, and is
+//! started again if it panics.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,25 +30,25 @@ use crate::telemetry::metrics::FLASHBACK;
 use crate::telemetry::panics::Task;
 use crate::upstream::Failure as _;
 
-/// How long Flashback may give no answer of use before it is asked whether it still lets the rotator in. Where
-/// keys are pushed, or edits are watched for, that shows by itself.
+/// How long Flashback may go without a successful call before a sign-in checks that it still accepts the
+/// rotator. Where keys are pushed or edits are watched, those calls show it.
 const SIGN_IN_CHECK: Duration = Duration::from_secs(30);
 
-/// How long the HTTP server waits for a file descriptor to listen with.
+/// How long the HTTP server waits for a free file descriptor before it tries again to listen.
 const NO_DESCRIPTOR: Duration = Duration::from_secs(1);
 
-/// What the services share.
+/// Starts the services, and holds what they share.
 pub struct Services {
-    /// Starts them again.
+    /// Restarts services that panic.
     pub supervisor: Supervisor,
-    /// The fleet of the moment.
+    /// The current runtime.
     pub runtime: Arc<RuntimeHandle>,
-    /// What is to be seen of the daemon.
+    /// The daemon's status.
     pub status_source: Arc<DaemonStatusSource>,
 }
 
 impl Services {
-    /// Health, metrics and status, until `stop`.
+    /// Starts the HTTP server, which serves health, metrics and status until `stop` is cancelled.
     pub fn http(&self, listener: std::net::TcpListener, stop: CancellationToken) -> JoinHandle<()> {
         let server = Server {
             listener,
@@ -58,19 +58,19 @@ impl Services {
         self.start(Task::Http, server, |server| server.serve().boxed())
     }
 
-    /// The requests of other processes.
+    /// Starts to serve the command queue.
     pub fn command_server(&self, command_server: CommandServer) -> JoinHandle<()> {
         self.start(Task::CommandServer, command_server, |command_server| {
             command_server.serve().boxed()
         })
     }
 
-    /// The keys, among the replicas.
+    /// Starts the membership task, which leases keys.
     pub fn sharing(&self, task: MembershipTask) -> JoinHandle<()> {
         self.start(Task::Sharing, task, |task| task.run().boxed())
     }
 
-    /// The configuration. Each of `hangups` is a SIGHUP.
+    /// Starts to watch the configuration. Each of `hangups` is a SIGHUP.
     pub fn reload(&self, reloader: Reloader, hangups: Arc<Notify>) -> JoinHandle<()> {
         let state = (reloader, hangups);
         self.start(Task::Reload, state, |(reloader, hangups)| {
@@ -78,7 +78,7 @@ impl Services {
         })
     }
 
-    /// What systemd is told.
+    /// Starts to report to systemd.
     pub fn systemd(&self) -> JoinHandle<()> {
         let state = (self.runtime.clone(), self.status_source.clone());
         self.start(Task::Systemd, state, |(handle, status_source)| {
@@ -86,7 +86,7 @@ impl Services {
         })
     }
 
-    /// What the state is told of this daemon.
+    /// Starts to write this daemon's report to the state.
     pub fn heartbeat(&self) -> JoinHandle<()> {
         let state = (self.runtime.clone(), self.status_source.clone());
         self.start(Task::Heartbeat, state, |(handle, status_source)| {
@@ -94,13 +94,13 @@ impl Services {
         })
     }
 
-    /// Starts the watch over the checks under way.
+    /// Starts the watch for checks that hang.
     pub fn checks(&self) -> JoinHandle<()> {
         let checks = Arc::clone(&self.runtime.load().engine.checks);
         self.start(Task::Checks, checks, |checks| watch(checks).boxed())
     }
 
-    /// Starts telling people.
+    /// Starts the notifier.
     pub fn notifier(&self, notifier: Notifier) -> JoinHandle<()> {
         self.start(Task::Notifier, notifier, |notifier| notifier.run().boxed())
     }
@@ -110,7 +110,7 @@ impl Services {
         self.start(Task::Edits, watch, |watch| watch.run().boxed())
     }
 
-    /// The sign-in to Flashback, now and then.
+    /// Starts to sign in to Flashback from time to time.
     pub fn sign_in(&self) -> JoinHandle<()> {
         let state = (self.runtime.clone(), self.status_source.clone());
         self.start(Task::SignIn, state, |(handle, status_source)| {
@@ -138,7 +138,7 @@ async fn watch(checks: &Checks) {
     }
 }
 
-/// The HTTP server, and the port it comes back to.
+/// The HTTP server and the socket with which it is started again.
 struct Server {
     listener: std::net::TcpListener,
     status_source: Arc<DaemonStatusSource>,
@@ -147,7 +147,7 @@ struct Server {
 
 impl Server {
     async fn serve(&self) {
-        // The server closes what it listens with; the port stays bound for the next one.
+        // The server closes its socket when it ends; this one keeps the port bound for the next start.
         let listener = loop {
             match self.listener.try_clone().and_then(TcpListener::from_std) {
                 Ok(listener) => break listener,
@@ -158,7 +158,7 @@ impl Server {
     }
 }
 
-/// Waits until no call to Flashback has worked for [`SIGN_IN_CHECK`].
+/// Waits until no call to Flashback has succeeded for [`SIGN_IN_CHECK`].
 async fn until_silent(handle: &RuntimeHandle) {
     let check = failpoint::interval("FLASHBACK_ROTATOR_SIGN_IN_CHECK_MS", SIGN_IN_CHECK);
     loop {
@@ -171,8 +171,8 @@ async fn until_silent(handle: &RuntimeHandle) {
     }
 }
 
-/// Signs in to Flashback at the start, which `/readyz` waits for, and sees to it now and then that
-/// this still works: a wrong credential shows before the rotation that needs it.
+/// Signs in to Flashback at the start, which `/readyz` waits for, and again whenever no call has succeeded
+/// for a while, so that a wrong credential shows before a rotation needs it.
 async fn sign_in(handle: &RuntimeHandle, status_source: &DaemonStatusSource) {
     let limits = Limits {
         give_up_after: Duration::MAX,

@@ -1,4 +1,4 @@
-//! The state the configuration names, open.
+//! Opens the state that the configuration names.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,48 +17,48 @@ use crate::state::sqlite::{Sqlite, on_host};
 use crate::state::{StateError, StateStore};
 use crate::telemetry::event;
 
-/// How often a database that does not answer at the start is asked again.
+/// How long to wait before a database that does not answer at the start is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// How long another process that works on the state file is waited for: one that is being replaced
+/// How long to wait for another process that works on the state file: a daemon that is being replaced
 /// finishes a push first.
 const PREDECESSOR: Duration = Duration::from_secs(30);
 
-/// How often it is looked whether that process has ended.
+/// How often to check whether that process has ended.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// The state, and what is needed to share it.
+/// An open state, and what is needed to share it.
 #[derive(Clone)]
 pub struct State {
-    /// What is remembered.
+    /// The state store.
     pub store: Arc<dyn StateStore>,
-    /// Which keys this process may work on.
+    /// The leases, which say which keys this process may work on.
     pub leases: Arc<LeaseTable>,
-    /// Where several processes may work on it.
+    /// The membership, where several processes may work on the state.
     pub shared: Option<Shared>,
 }
 
-/// A state that processes share.
+/// The membership of a process in a state that several share.
 #[derive(Clone)]
 pub struct Shared {
-    /// The way to the others.
+    /// The processes that share the state.
     pub membership: Arc<dyn Membership>,
-    /// How this one takes part.
+    /// The terms on which this process takes part.
     pub terms: Terms,
 }
 
 impl State {
-    /// What this process is called among the others, where there may be any.
+    /// Returns this process's name among those that share the state; `None` if it is not shared.
     pub fn name(&self) -> Option<String> {
         let shared = self.shared.as_ref()?;
         Some(shared.terms.member.name.clone())
     }
 
-    /// Opens it. A database that does not answer is waited for: it may be starting, too, and a
-    /// process that ends is only started again. What somebody has to put right is an error.
+    /// Opens the state. A database that does not answer is waited for: it may be starting as well, and a
+    /// process that exits is only started again.
     ///
     /// # Errors
-    /// [`StateError`].
+    /// Returns [`StateError`] if a person has to fix the problem.
     pub async fn open(config: &StateConfig) -> Result<Self, StateError> {
         match config {
             StateConfig::Sqlite { path } => Ok(Self {
@@ -73,7 +73,7 @@ impl State {
         }
     }
 
-    /// Over a database that is open.
+    /// Returns the state over an open database, as a member with this role.
     pub fn shared(store: Arc<Postgres>, config: &PostgresConfig, role: Role) -> Self {
         let member = Member { name: name(), role };
         let lease = config.lease;
@@ -88,7 +88,7 @@ impl State {
     }
 }
 
-/// Opens the state file, after the process that works on it has ended.
+/// Opens the state file, once another process that works on it has ended.
 async fn open_file(path: &Path) -> Result<Sqlite, StateError> {
     let begun = Instant::now();
     let patience = failpoint::interval("FLASHBACK_ROTATOR_PREDECESSOR_MS", PREDECESSOR);
@@ -110,8 +110,8 @@ async fn open_file(path: &Path) -> Result<Sqlite, StateError> {
     }
 }
 
-/// What a process that works on a state file says of itself to others, who may be on another machine, or
-/// in another container with its own process numbers.
+/// Returns how a process that works on a state file describes itself to others, which may run on another
+/// machine or in a container with its own process ids.
 pub fn holder(command: &str) -> String {
     let now = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
     let place = on_host(&host(), &std::process::id().to_string());
@@ -137,12 +137,12 @@ async fn wait_for(config: &PostgresConfig) -> Result<Postgres, StateError> {
     }
 }
 
-/// This process among the others, for people: its host and its number there.
+/// Returns this process's name among others, for people: its host and process id.
 pub fn name() -> String {
     format!("{}/{}", host(), std::process::id())
 }
 
-/// The name of this machine; in Kubernetes, that of the pod.
+/// Returns the name of this machine; in Kubernetes, that of the pod.
 pub fn host() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = Some(host.trim()).filter(|host| !host.is_empty());

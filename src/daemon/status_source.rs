@@ -1,4 +1,4 @@
-//! What the daemon shows: outages in the log, health and status over HTTP.
+//! The daemon's status: outages in the log, health and status over HTTP.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,24 +23,25 @@ use crate::telemetry::event;
 use crate::telemetry::metrics::{FLASHBACK, Metrics};
 use crate::upstream::{Outages, UpstreamView};
 
-/// A dispatcher that has shown no sign of life for this long is stuck; it shows one each second.
+/// How long the dispatcher may give no sign of life before it counts as stuck; it gives one each second.
 const STUCK: Duration = Duration::from_secs(30);
 
-/// Without its state the engine makes no progress. It is asked several times a second; whoever reads
-/// it beside the daemon may keep it busy for a while.
+/// How long the state may not answer before the daemon no longer counts as live: without it the engine makes
+/// no progress. It is asked several times a second, but a process that reads it beside the daemon may keep it
+/// busy.
 const STATE_GONE: Duration = Duration::from_secs(60);
 
-/// The most of what is wrong with a configuration that is kept for `status`, in characters.
+/// The longest configuration error that is kept for `status`, in characters.
 const LONGEST_ERROR: usize = 500;
 
-/// Logs outages once, and wakes what waited when they end.
+/// Logs each outage once, and wakes the keys that failed because of it when it ends.
 #[derive(Default)]
 pub struct Watch {
     scheduler: OnceLock<Scheduler>,
 }
 
 impl Watch {
-    /// Whom to tell.
+    /// Sets the scheduler that is told when a service recovers.
     pub fn attach(&self, scheduler: Scheduler) {
         let _ = self.scheduler.set(scheduler);
     }
@@ -70,7 +71,7 @@ impl Outages for Watch {
     }
 }
 
-/// The daemon as the HTTP server sees it.
+/// The daemon's status, for the HTTP server, systemd and the heartbeat.
 pub struct DaemonStatusSource {
     runtime: Arc<RuntimeHandle>,
     scheduler: Scheduler,
@@ -85,20 +86,20 @@ pub struct DaemonStatusSource {
     state_answered: Mutex<Instant>,
 }
 
-/// What does not change about a daemon while it runs.
+/// The properties of a daemon that do not change while it runs.
 pub struct Identity {
-    /// What it is called among the replicas.
+    /// Its name among the replicas.
     pub name: String,
     /// When it started.
     pub started_at: DateTime<Utc>,
-    /// Where it answers over HTTP.
+    /// The address of its HTTP server.
     pub listen: SocketAddr,
-    /// Where its configuration is.
+    /// The path of its configuration.
     pub config: PathBuf,
 }
 
 impl DaemonStatusSource {
-    /// Over this daemon.
+    /// Creates the status of this daemon.
     pub fn new(
         runtime: Arc<RuntimeHandle>,
         scheduler: Scheduler,
@@ -127,24 +128,24 @@ impl DaemonStatusSource {
         })
     }
 
-    /// The state has answered.
+    /// Records that the state has answered.
     pub fn state_answered(&self) {
         *lock(&self.state_answered) = Instant::now();
     }
 
-    /// The state can be used again: what failed for want of it is looked at.
+    /// Wakes the keys that failed, since the state can be used again.
     pub fn state_recovered(&self) {
         self.scheduler.recovered(None);
     }
 
-    /// A new configuration is in force.
+    /// Records that a new configuration is in force.
     pub fn accepted(&self) {
         let mut configuration = lock(&self.configuration);
         configuration.loaded_at = Utc::now();
         configuration.rejected = None;
     }
 
-    /// A new configuration is refused, and the one before goes on.
+    /// Records that a new configuration was refused and the previous one stays in force.
     pub fn rejected(&self, error: &str) {
         let first: String = error.lines().next().unwrap_or_default().to_owned();
         let mut configuration = lock(&self.configuration);
@@ -155,7 +156,7 @@ impl DaemonStatusSource {
         });
     }
 
-    /// How this daemon stands, for whoever asks the state.
+    /// Returns the report of this daemon for the state.
     pub fn report(&self) -> DaemonReport {
         let runtime = self.runtime.load();
         let health = |service: &str| {
@@ -180,7 +181,8 @@ impl DaemonStatusSource {
         self.runtime.load().engine.leases.is_shared()
     }
 
-    /// Whether there are keys, and each one's source is away. A source that is away beside others holds nothing up.
+    /// Checks that there are keys and the source of each is down. A source that is down while another works
+    /// does not keep the daemon from being ready.
     fn every_source_is_away(&self) -> bool {
         let runtime = self.runtime.load();
         let mut sources = runtime
@@ -196,19 +198,19 @@ impl DaemonStatusSource {
         !runtime.managed_keys.is_empty() && sources.all(is_away)
     }
 
-    /// Whether the newest configuration is refused.
+    /// Returns whether the newest configuration was refused.
     pub fn is_refused(&self) -> bool {
         lock(&self.configuration).rejected.is_some()
     }
 
-    /// This process has its place among the replicas. Whether that is news.
+    /// Records that this process has joined the replicas. Returns `true` the first time.
     pub fn joined(&self) -> bool {
         !self.joined.swap(true, Ordering::Relaxed)
     }
 
-    /// What is still to come before this process is ready for the first time.
+    /// Returns what this process has yet to do before it is ready; empty once it has been ready.
     fn missing(&self) -> Vec<String> {
-        // A key that a reload adds does not make what was ready unready.
+        // A key that a reload adds does not make a ready process unready.
         if self.was_ready.load(Ordering::Relaxed) {
             return Vec::new();
         }
@@ -230,7 +232,7 @@ impl DaemonStatusSource {
         missing
     }
 
-    /// Flashback has been signed in to.
+    /// Records that the sign-in to Flashback has succeeded.
     pub fn signed_in(&self) {
         self.signed_in.store(true, Ordering::Relaxed);
     }
@@ -242,7 +244,7 @@ impl StatusSource for DaemonStatusSource {
         if self.scheduler.since_pulse() >= STUCK {
             return Err("the scheduler makes no progress".to_owned());
         }
-        // A database that is away comes back without a restart, and a restart does not bring it back.
+        // A restart does not end the outage of a database, and is not needed after it.
         if lock(&self.state_answered).elapsed() >= STATE_GONE && !self.is_shared() {
             return Err("the state does not answer".to_owned());
         }

@@ -1,7 +1,7 @@
-//! What systemd is told: ready, reloading, alive, stopping, and in a line how the keys stand.
+//! Reports to systemd: ready, reloading, alive, stopping, and a status line about the keys.
 //!
-//! The protocol is `sd_notify(3)` with `Type=notify-reload` and `WatchdogSec=`. Where there is no
-//! `$NOTIFY_SOCKET` nothing happens.
+//! The protocol is `sd_notify(3)` with `Type=notify-reload` and `WatchdogSec=`. Without `$NOTIFY_SOCKET`
+//! nothing is sent.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -25,17 +25,17 @@ use crate::runtime::{Runtime, RuntimeHandle};
 use crate::telemetry::metrics::FLASHBACK;
 use crate::upstream::UpstreamView;
 
-/// How often the status line is made anew; it is sent where it has changed.
+/// How often the status line is rebuilt; it is sent only if it has changed.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How long systemd may take to read what it is told.
+/// How long systemd may take to accept a message.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Sources that the status line names one by one.
+/// The largest number of sources that the status line names one by one.
 const NAMED: usize = 8;
 
-/// The daemon is up: its configuration is loaded, its state open, its port bound, its engine at
-/// work. Flashback and the sources are not waited for: an outage there must not fail the start.
+/// Reports that the daemon is up: its configuration is loaded, its state open, its port bound and its engine
+/// at work. Flashback and the sources are not waited for: an outage there must not fail the start.
 pub async fn ready(runtime: &Runtime) {
     tell(&[
         NotifyState::Ready,
@@ -44,26 +44,26 @@ pub async fn ready(runtime: &Runtime) {
     .await;
 }
 
-/// A reload begins. [`reloaded`] must follow.
+/// Reports that a reload begins. [`reloaded`] must follow.
 pub async fn reloading() {
     let now = NotifyState::monotonic_usec_now();
     let begins = [Some(NotifyState::Reloading), now.ok()];
     tell(&begins.into_iter().flatten().collect::<Vec<_>>()).await;
 }
 
-/// A reload has ended: what it left in force, and what became of it.
+/// Reports that a reload has ended, with the status by the configuration in force.
 pub async fn reloaded(runtime: &Runtime, status_source: &DaemonStatusSource) {
     let status = status(runtime, note(status_source));
     tell(&[NotifyState::Ready, NotifyState::Status(&status)]).await;
 }
 
-/// The daemon was told to stop.
+/// Reports that the daemon is stopping because of a signal.
 pub async fn stopping(signal: &str) {
     let status = format!("{signal}: finishing what is in flight");
     tell(&[NotifyState::Stopping, NotifyState::Status(&status)]).await;
 }
 
-/// Keeps the status line true, and the watchdog quiet for as long as `/livez` would say so.
+/// Keeps the status line up to date, and notifies the watchdog for as long as `/livez` succeeds.
 pub async fn keep_told(handle: &RuntimeHandle, status_source: &DaemonStatusSource) {
     if std::env::var_os("NOTIFY_SOCKET").is_none() {
         return;
@@ -103,8 +103,8 @@ fn note(status_source: &DaemonStatusSource) -> &'static str {
     }
 }
 
-/// `12 keys: 11 in sync, 1 failing; Flashback up; vault up, aws down`, and `note` after it. Of keys that
-/// are with other replicas this process knows nothing.
+/// Returns the status line, such as `12 keys: 11 in sync, 1 failing; Flashback up; vault up, aws down`,
+/// followed by `note`. The state of keys that other replicas have leased is not known here.
 fn status(runtime: &Runtime, note: &str) -> String {
     let mut counts: BTreeMap<State, usize> = BTreeMap::new();
     let mut elsewhere = 0;
@@ -152,8 +152,8 @@ fn status(runtime: &Runtime, note: &str) -> String {
     text + note
 }
 
-/// Sends it, and complains once where that does not work: systemd will notice by itself. A systemd that
-/// does not read holds up whoever tells it for a moment, and never a thread.
+/// Sends a message to systemd. A failure is logged once, since systemd notices it by itself. A systemd that
+/// does not read delays the caller for [`PATIENCE`] at most, and blocks no thread.
 async fn tell(what: &[NotifyState<'_>]) {
     static COMPLAINED: AtomicBool = AtomicBool::new(false);
     let Some(path) = std::env::var_os("NOTIFY_SOCKET") else {
@@ -170,7 +170,7 @@ async fn tell(what: &[NotifyState<'_>]) {
     }
 }
 
-/// A name that begins with `@` is abstract, and no file's.
+/// Connects to the socket at `path`; a name that begins with `@` is in the abstract namespace.
 fn socket(path: &OsStr) -> io::Result<UnixDatagram> {
     let socket = net::UnixDatagram::unbound()?;
     socket.set_nonblocking(true)?;

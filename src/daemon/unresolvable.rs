@@ -1,8 +1,9 @@
-//! References that can never resolve: a variable that is not set, a file that is not there.
+//! Secret references that can never resolve: a variable that is not set, a file that does not exist.
 //!
-//! A process cannot get another environment, and a file that was never there is most likely a mistake in
-//! the configuration. A first start with one is refused, so that it shows at once. Where the state says that
-//! keys have been delivered before it is an outage instead, and one that must not stop the other keys.
+//! A process cannot get another environment, and a file that never existed is most likely a mistake in the
+//! configuration. A first start with such a reference is refused, so that the mistake shows at once. If the
+//! state says that keys have been delivered before, it is treated as an outage instead, which must not stop
+//! the other keys.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,14 +17,14 @@ use crate::state::StateStore;
 
 use super::StartError;
 
-/// How long a file may take to say that it is there. One that does not answer is on a mount that is
-/// away, and may come back.
+/// How long checking a file may take. A file that does not answer is on a mount that is away, and may come back.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// Refuses a start for which the state's own credential is missing: nothing can be remembered of it.
+/// Refuses a start if the state's own credential is missing: without the state it is not known whether keys
+/// have been delivered before.
 ///
 /// # Errors
-/// [`StartError::Unresolvable`].
+/// Returns [`StartError::Unresolvable`] if it is missing.
 pub async fn check_state(config: &Config) -> Result<(), StartError> {
     let missing = missing(config).await.into_iter();
     refuse(missing.filter(|(owner, _)| *owner == Owner::State))
@@ -32,13 +33,13 @@ pub async fn check_state(config: &Config) -> Result<(), StartError> {
 /// Refuses a start with other references that can never resolve, unless keys have been delivered before.
 ///
 /// # Errors
-/// [`StartError::Unresolvable`], or the error of the state.
+/// Returns [`StartError::Unresolvable`], or the error of the state.
 pub async fn check(config: &Config, store: &dyn StateStore) -> Result<(), StartError> {
     let missing = missing(config).await;
     if missing.is_empty() {
         return Ok(());
     }
-    // A daemon that has delivered keys goes on with them, whatever one of its sources or receivers lacks.
+    // A daemon that has delivered keys goes on, even if one of its sources or receivers lacks a credential.
     let has_worked = store
         .load_all()
         .await?
@@ -60,7 +61,7 @@ fn refuse(missing: impl Iterator<Item = (Owner, CredentialError)>) -> Result<(),
     }
 }
 
-/// The references of `config` that do not resolve, and will not by waiting.
+/// Returns the references of `config` that do not resolve and that waiting does not help.
 async fn missing(config: &Config) -> Vec<(Owner, CredentialError)> {
     let looks = config
         .references()
@@ -84,16 +85,17 @@ fn unresolvable(reference: &SecretRef) -> Option<CredentialError> {
             None => Some(CredentialError::NoCredentialsDirectory { name: name.clone() }),
             Some(directory) => unreadable(&Path::new(&directory).join(name)),
         },
-        // A source may be away, and come back.
+        // A source may be down and recover.
         SecretRef::Source { .. } => None,
     }
 }
 
-/// What keeps a file from ever being read. An error of the disk or the network may pass.
+/// Returns why a file can never be read; `None` if it can, or if the error may pass, as one of the disk or
+/// the network does.
 fn unreadable(path: &Path) -> Option<CredentialError> {
     use io::ErrorKind::{IsADirectory, NotADirectory, NotFound, PermissionDenied};
     let found = path.metadata().and_then(|metadata| {
-        // A pipe would wait for a writer.
+        // Opening a pipe would wait for a writer.
         match metadata.is_file() {
             true => std::fs::File::open(path).map(drop),
             false if metadata.is_dir() => Err(IsADirectory.into()),

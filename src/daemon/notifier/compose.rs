@@ -1,4 +1,4 @@
-//! A notice of what is to be told, with what is known of it at the moment.
+//! Composes a notice from what a receiver is to be told and what is known at that moment.
 
 use crate::daemon::state::host;
 use crate::engine::report::KeyReport;
@@ -7,10 +7,10 @@ use crate::notify::{About, Dispatch, Event, Notice, Subject, What};
 use crate::runtime::Runtime;
 use crate::telemetry::metrics::FLASHBACK;
 
-/// How many subjects of one notice are looked up.
+/// How many subjects of one notice have their details looked up.
 const LOOKED_UP: usize = 10;
 
-/// Returns the notice. What the state does not give is left out.
+/// Composes the notice. Details that cannot be read from the state are left out.
 pub async fn compose(dispatch: &Dispatch, runtime: &Runtime) -> Notice {
     let mut about = Vec::new();
     match &dispatch.what {

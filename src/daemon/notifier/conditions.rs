@@ -1,4 +1,4 @@
-//! What is wrong now.
+//! The conditions that receivers are notified about: what is wrong now.
 
 use std::collections::BTreeSet;
 
@@ -12,10 +12,10 @@ use crate::notify::{Event, Subject};
 use crate::runtime::Runtime;
 use crate::telemetry::metrics::FLASHBACK;
 
-/// A subject, and the event that tells what is wrong with it; none where nothing is.
+/// A subject and the event for what is wrong with it; `None` if nothing is.
 pub type Found = (Subject, Option<Event>);
 
-/// Whether there is such a thing in the configuration.
+/// Checks that the subject is in the configuration.
 pub fn is_there(runtime: &Runtime, subject: &Subject) -> bool {
     match subject {
         Subject::Key(key) | Subject::Age(key) => runtime.managed_keys.contains_key(key),
@@ -24,8 +24,9 @@ pub fn is_there(runtime: &Runtime, subject: &Subject) -> bool {
     }
 }
 
-/// Whether a process that holds these keys tells of the subject. A source without any key is there for a
-/// credential, and goes with the first key of all.
+/// Checks that the process which has leased these keys is the one that notifies about the subject. A source
+/// goes with its first key. Flashback, and a source without keys (one that only credentials are read from), go
+/// with the first key of all.
 pub fn is_told(runtime: &Runtime, subject: &Subject, held: &BTreeSet<KeyId>) -> bool {
     let has = |key: Option<&KeyId>| match key {
         Some(key) => held.contains(key),
@@ -49,16 +50,17 @@ fn first_of<'a>(runtime: &'a Runtime, source: &SourceId) -> Option<&'a KeyId> {
     first.map(|managed| &managed.key)
 }
 
-/// Looks at what is wrong.
+/// Finds what is wrong.
 #[derive(Default)]
 pub struct Conditions {
-    /// When the state could last not be used.
+    /// When the state was last found unusable.
     state_failed_at: Option<DateTime<Utc>>,
 }
 
 impl Conditions {
-    /// Returns what is known of each subject that a process with these keys tells of. Of what was not
-    /// looked at yet, and of what fails only because something else is away, nothing is known.
+    /// Returns the condition of each subject that a process with the leases `ours` notifies about. Keys that
+    /// have not been reconciled (since the state last failed), services that have not been called yet, and
+    /// keys that fail only because a service is down are left out.
     pub fn look<'a>(
         &mut self,
         runtime: &'a Runtime,
@@ -106,7 +108,7 @@ impl Conditions {
     }
 }
 
-/// Whether a service is away; `None` where that is not known, or is told by another process.
+/// Returns the condition of a service; `None` if it is not known or another process notifies about it.
 fn of_service(
     runtime: &Runtime,
     subject: Subject,
@@ -120,7 +122,7 @@ fn of_service(
     is_told.then(|| (subject, (!upstream.is_up()).then_some(event)))
 }
 
-/// What is wrong with a key; `None` where that is not known.
+/// Returns the condition of a key: `None` if it is not known, `Some(None)` if nothing is wrong.
 fn of_key(managed: &ManagedKey, seen: &Seen, runtime: &Runtime) -> Option<Option<Event>> {
     match seen.state {
         State::Pending => None,
@@ -139,8 +141,8 @@ fn of_key(managed: &ManagedKey, seen: &Seen, runtime: &Runtime) -> Option<Option
     }
 }
 
-/// Whether a service is away, or has been since the key was looked at: that is told of the service, and
-/// not of each of its keys.
+/// Checks that a service is down, or has been since the key was reconciled. Receivers are then notified about
+/// the service, and not about each of its keys.
 fn was_away(service: &str, seen: &Seen, runtime: &Runtime) -> bool {
     let Some(upstream) = runtime.upstreams.get(service) else {
         return false;
@@ -149,7 +151,8 @@ fn was_away(service: &str, seen: &Seen, runtime: &Runtime) -> bool {
     !upstream.is_up() || upstream.last_outage().is_some_and(ended_since)
 }
 
-/// Whether a key's live version is too old; `None` where that is not known.
+/// Returns [`Event::Old`] if a key's live version is older than its `max_age`: `None` if that is not known,
+/// `Some(None)` if it is not too old.
 fn of_age(managed: &ManagedKey, seen: &Seen, now: DateTime<Utc>) -> Option<Option<Event>> {
     let Some(max_age) = managed.config.max_age else {
         return Some(None);

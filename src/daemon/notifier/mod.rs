@@ -1,12 +1,13 @@
-//! The task that tells people: it watches keys and services, and sends what receivers are to know.
+//! The task that notifies people: it watches keys and services, and sends notices to the receivers.
 //!
-//! It looks at how things stand once a second, and is handed what happens in between. Each receiver has an
-//! outbox of its own, so that one that hangs holds up no other; and nothing that works on keys waits for
-//! any of them. What a receiver was told of a state is kept beside the records, so that a state that lasts
-//! is told once however often the process starts, and one that ended meanwhile is told to be over.
+//! It checks conditions once a second, and is handed each change as it happens. Each receiver has an outbox
+//! of its own, so that one that hangs delays no other, and nothing that works on keys waits for any of them.
+//! What a receiver has been told is kept in the state beside the records: a condition that lasts is reported
+//! once however often the process starts, and one that ended while no process ran is reported to be over.
 //!
-//! Where replicas share the keys, whoever holds a key tells of it, and whoever holds the first key of a
-//! source, or of all, tells of that source or of Flashback.
+//! Where replicas share the keys, the replica that has leased a key notifies about it, the one that has
+//! leased the first key of a source notifies about the source, and the one that has leased the first key of
+//! all about Flashback.
 
 mod compose;
 mod conditions;
@@ -34,32 +35,32 @@ use crate::state::StateError;
 use conditions::Conditions;
 use outbox::{Outbox, Outcome};
 
-/// How often it is looked how things stand.
+/// How often conditions are checked.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// How soon what could not be saved is saved again.
+/// How long to wait before a failed save is tried again.
 const SAVE_AGAIN: Duration = Duration::from_secs(5);
 
-/// Tells receivers what they are to know.
+/// Notifies receivers about conditions and changes.
 pub struct Notifier {
     runtime: Arc<RuntimeHandle>,
     status_source: Arc<DaemonStatusSource>,
     changes: broadcast::Receiver<Arc<Change>>,
-    /// Cancelled when what waits is to be sent, and nothing more is to come.
+    /// Cancelled when no more changes will come; the notifier sends what is pending, and ends.
     leave: CancellationToken,
     conditions: Conditions,
     outboxes: BTreeMap<ReceiverId, Outbox>,
-    /// The keys this process tells of: those of which it is known what was told.
+    /// The leased keys whose earlier notices have been read; the process notifies about these.
     ours: BTreeSet<KeyId>,
     loading: bool,
     saving: bool,
-    /// Nothing is saved before this.
+    /// The earliest time of the next save.
     save_at: Instant,
-    /// What the state is still to be told of receivers that are gone.
+    /// Entries of removed keys and receivers that the state has yet to delete.
     forgotten: Vec<Notified>,
 }
 
-/// Something that was begun, and has ended.
+/// An operation that has ended.
 enum Done {
     Sent(ReceiverId, Outcome),
     Loaded(BTreeSet<KeyId>, Result<Vec<Notified>, StateError>),
@@ -69,7 +70,8 @@ enum Done {
 type Work = FuturesUnordered<BoxFuture<'static, Done>>;
 
 impl Notifier {
-    /// Over the fleet of the moment, from whose keys it hears from now on. It ends when `leave` is cancelled and nothing waits.
+    /// Creates a notifier that receives changes from this call on. It ends when `leave` is cancelled and
+    /// nothing is pending.
     pub fn new(
         runtime: Arc<RuntimeHandle>,
         status_source: Arc<DaemonStatusSource>,
@@ -90,9 +92,9 @@ impl Notifier {
         }
     }
 
-    /// Tells until it is to leave.
+    /// Notifies until `leave` is cancelled and nothing is pending.
     pub async fn run(&mut self) {
-        // After a panic nothing is under way any more.
+        // After a panic no operation is under way any more.
         let mut work = Work::new();
         (self.loading, self.saving) = (false, false);
         self.outboxes
@@ -104,7 +106,7 @@ impl Notifier {
         loop {
             let leaving = leave.is_cancelled();
             tokio::select! {
-                // What has happened before the end is told, too.
+                // Changes from before the end are sent, too.
                 biased;
                 change = self.changes.recv() => self.happened(&change),
                 () = leave.cancelled(), if !leaving => self.save_at = Instant::now(),
@@ -129,7 +131,7 @@ impl Notifier {
         })
     }
 
-    /// Looks how things stand.
+    /// Checks conditions and hands them to the outboxes.
     fn observe(&mut self, work: &mut Work) {
         let runtime = self.runtime.load();
         self.renew_outboxes(&runtime);
@@ -142,7 +144,7 @@ impl Notifier {
         let found = self
             .conditions
             .look(&runtime, &self.status_source, &self.ours, now);
-        // That something is well is news only where something else was known.
+        // That a subject is well is news only if something else was known of it.
         for (subject, found) in found.filter(|(it, found)| found.is_some() || known.contains(it)) {
             for (id, outbox) in self.outboxes.iter_mut().filter(|(_, outbox)| outbox.loaded) {
                 let terms = &runtime.receivers[id].terms;
@@ -151,7 +153,7 @@ impl Notifier {
         }
     }
 
-    /// An outbox for each receiver of the configuration, and no other.
+    /// Adds and removes outboxes to match the receivers of the configuration.
     fn renew_outboxes(&mut self, runtime: &Runtime) {
         let metrics = &runtime.engine.metrics;
         for id in runtime.receivers.keys() {
@@ -173,7 +175,8 @@ impl Notifier {
         });
     }
 
-    /// Tells of the keys that this process holds, and of no other: first it reads what was told of them.
+    /// Follows the leases: earlier notices about newly leased keys are read first, and subjects that were
+    /// removed or are another replica's are dropped.
     fn see_to_keys(&mut self, runtime: &Arc<Runtime>, work: &mut Work) {
         let held = |key: &&KeyId| runtime.engine.leases.has(key);
         let held_now: BTreeSet<KeyId> = runtime.managed_keys.keys().filter(held).cloned().collect();
@@ -218,7 +221,7 @@ impl Notifier {
                         outbox.ledger.load(subject, &line, terms, Utc::now());
                     }
                 }
-                // Of a key or a receiver that was taken out while nobody was there.
+                // Of a key or a receiver that was removed while no process ran.
                 _ if is_alone => self.forgotten.push(over(&line.receiver, line.subject)),
                 _ => {}
             }
@@ -238,13 +241,13 @@ impl Notifier {
             match change {
                 Ok(change) => outbox.happened(change, receiver, &runtime),
                 Err(RecvError::Lagged(missed)) => outbox.dropped(*missed, receiver, &runtime),
-                // The engine keeps what is left, and lives as long as this.
+                // The engine holds a sender, and lives as long as this task.
                 Err(RecvError::Closed) => {}
             }
         }
     }
 
-    /// Begins to send what is due.
+    /// Starts to send what is due.
     fn send(&mut self, runtime: &Arc<Runtime>, work: &mut Work) {
         let leaving = self.leave.is_cancelled();
         for (id, outbox) in &mut self.outboxes {
@@ -261,7 +264,7 @@ impl Notifier {
         }
     }
 
-    /// Begins to save what the state has not been told of.
+    /// Starts to save what has not been written to the state yet.
     fn save(&mut self, runtime: &Arc<Runtime>, work: &mut Work) {
         if self.saving || Instant::now() < self.save_at {
             return;
@@ -290,7 +293,7 @@ impl Notifier {
             }
             Done::Loaded(keys, lines) => {
                 self.loading = false;
-                // Where the state does not answer, it is asked again at the next beat.
+                // If the state does not answer, it is asked again at the next beat.
                 if let Ok(lines) = lines {
                     self.loaded(keys, lines);
                 }
@@ -320,7 +323,7 @@ fn known(outbox: &Outbox) -> impl Iterator<Item = Subject> {
     outbox.ledger.subjects().cloned()
 }
 
-/// A line that makes the state forget.
+/// Returns the entry that makes the state delete what it has recorded about a subject.
 fn over(receiver: &ReceiverId, subject: String) -> Notified {
     Notified {
         receiver: receiver.clone(),

@@ -1,4 +1,4 @@
-//! What one receiver is to be told, and the sending of it.
+//! The pending notices of one receiver, and how they are sent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,38 +15,38 @@ use crate::runtime::{Runtime, RuntimeHandle};
 use crate::telemetry::event;
 use crate::telemetry::metrics::{Metrics, RECEIVER};
 
-/// The waits between two tries of one notice. After a day nobody wants to know any more.
+/// The waits between attempts at one notice. After a day it is of no use any more.
 const RETRY: Limits = Limits {
     initial: Duration::from_secs(1),
     max: Duration::from_secs(60),
     give_up_after: Duration::from_secs(24 * 60 * 60),
 };
 
-/// How long what comes up is gathered where a format tells of many subjects at once.
+/// How long subjects are gathered for one notice, if the receiver's format can hold several.
 const GATHER: Duration = Duration::from_secs(2);
 
-/// A receiver's outbox.
+/// The outbox of one receiver.
 pub struct Outbox {
     pub ledger: Ledger,
-    /// What the receiver was told by earlier processes has been read.
+    /// The notices that earlier processes sent to the receiver have been read from the state.
     pub loaded: bool,
     way: Arc<Way>,
-    /// Nothing is sent before this.
+    /// The earliest time of the next notice.
     not_before: Instant,
-    /// Something was dropped since the last time that nothing waited.
+    /// A change has been dropped since the outbox was last empty.
     dropping: bool,
 }
 
-/// What became of a notice.
+/// The outcome of a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The receiver has it.
+    /// The receiver has accepted it.
     Delivered,
-    /// The receiver does not want it.
+    /// The receiver has refused it.
     Refused,
-    /// It was tried for as long as anybody may want to know.
+    /// Every attempt failed for as long as a notice is of use.
     GivenUp,
-    /// It was over before it could be told, or the receiver is gone.
+    /// It was over before it could be delivered, or the receiver was removed.
     Moot,
 }
 
@@ -73,14 +73,14 @@ impl Outbox {
         }
     }
 
-    /// Takes note of a change.
+    /// Adds a change.
     pub fn happened(&mut self, change: &Change, receiver: &Receiver, runtime: &Runtime) {
         if !self.ledger.happened(change.clone(), &receiver.terms) {
             self.dropped(1, receiver, runtime);
         }
     }
 
-    /// Takes note that changes came faster than they could be told.
+    /// Counts changes that had to be dropped, and logs the first of a series.
     pub fn dropped(&mut self, count: u64, receiver: &Receiver, runtime: &Runtime) {
         let id = receiver.id.as_str();
         runtime.engine.metrics.notifications(id, "dropped", count);
@@ -94,7 +94,7 @@ impl Outbox {
         }
     }
 
-    /// Begins to send what is due, if anything is.
+    /// Starts to send what is due; `None` if nothing is.
     pub fn next(
         &mut self,
         receiver: &Arc<Receiver>,
@@ -125,7 +125,7 @@ impl Outbox {
         }))
     }
 
-    /// Takes note of what became of what was sent.
+    /// Records the outcome of the notice that was being sent.
     pub fn ended(&mut self, outcome: Outcome) {
         let now = Utc::now();
         match outcome {
@@ -136,8 +136,8 @@ impl Outbox {
     }
 }
 
-/// Sends a notice until it arrives, is refused, or is moot. Each try goes where the configuration says
-/// then.
+/// Sends a notice until it is accepted, refused, given up or moot. Each attempt goes to where the receiver is
+/// configured to be at that moment.
 async fn tell(
     id: &ReceiverId,
     dispatch: &Dispatch,
@@ -184,7 +184,7 @@ fn retried(metrics: &Metrics) {
     metrics.retry(RECEIVER);
 }
 
-/// What is logged of a notice.
+/// The fields that log lines about a notice share.
 struct Said<'a> {
     receiver: &'a ReceiverId,
     notice: &'a Notice,
