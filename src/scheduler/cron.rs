@@ -1,11 +1,11 @@
-//! Cron lines become events.
+//! Turns cron lines into events.
 //!
-//! tokio-cron-scheduler is the trigger, one job for each distinct line and zone, and its closure
-//! does one `try_send`. Three of its traits need a second pair of eyes: it can drop a firing, it
-//! can stop for good after a stall, and it freezes the zone's offset when a job is made, so that
-//! daylight saving is wrong from the next change on. So [`crate::occurrence`] says when a line fires:
-//! an occurrence that the trigger did not fire within two seconds is made up, a firing at another time is
-//! passed over, and a job is made anew when the offset has changed.
+//! tokio-cron-scheduler is the trigger: it runs one job for each distinct line and time zone, and the job's
+//! closure does one `try_send`. It has three flaws that are made up for here: it can drop a firing, it can
+//! stop for good after a stall, and it fixes the zone's offset when a job is made, so that daylight saving is
+//! wrong from the next change on. So [`crate::occurrence`] decides when a line fires: an occurrence that the
+//! trigger has not fired within two seconds is fired without it, a firing at another time is ignored, and a
+//! job is made anew when the offset has changed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,20 +24,19 @@ use crate::occurrence::{Occurrence, Schedule};
 use crate::supervise::Supervisor;
 use crate::telemetry::panics::Task;
 
-/// How late the trigger may be before the occurrence is made up.
+/// How late the trigger may be before an occurrence is fired without it.
 const GRACE: TimeDelta = TimeDelta::seconds(2);
 
-/// How early it may be. It looks at whole seconds, twice a second.
+/// How early the trigger may be: it compares whole seconds, twice a second.
 const EARLY: TimeDelta = TimeDelta::milliseconds(1_100);
 
-/// At the latest after this long the wall clock is read again: it can be set, and a machine can
-/// sleep.
+/// The longest wait before the wall clock is read again: it can be set, and a machine can be suspended.
 const LONGEST_NAP: Duration = Duration::from_secs(20);
 
-/// Which occurrence of a line is waited for.
+/// The occurrence that each line waits for; `None` for a line that never fires again.
 type Awaited = HashMap<CronLine, Option<DateTime<Utc>>>;
 
-/// The firing lines; they stop when dropped.
+/// The running cron lines; they stop when this is dropped.
 pub struct CronTrigger {
     lines: Vec<CronLine>,
     awaited: Arc<Mutex<Awaited>>,
@@ -45,8 +44,8 @@ pub struct CronTrigger {
 }
 
 impl CronTrigger {
-    /// Starts firing [`Event::Cron`] for each line. A line that `old` fired goes on waiting for the
-    /// occurrence it waited for there, so that none is lost between the two.
+    /// Starts to send [`Event::Cron`] for each line. A line that is also in `old` waits for the same
+    /// occurrence as there, so that none is lost between the two.
     pub fn start(
         lines: Vec<CronLine>,
         old: Option<&Self>,
@@ -77,13 +76,13 @@ impl CronTrigger {
         }
     }
 
-    /// The lines.
+    /// Returns the lines.
     pub fn lines(&self) -> &[CronLine] {
         &self.lines
     }
 }
 
-/// The lines, each waiting for what it waited for `before`, or for what comes next.
+/// Returns the lines, each waiting for its occurrence in `before` or, without one, for its next one.
 fn watched(lines: &[CronLine], before: &Awaited) -> Vec<Watched> {
     let now = Utc::now();
     let one = |line: &CronLine| Watched::new(line.clone(), before.get(line).copied(), now);
@@ -95,12 +94,12 @@ fn awaited(watched: &[Watched]) -> Awaited {
     watched.iter().map(one).collect()
 }
 
-/// A poisoned lock is entered all the same: what it guards is replaced whole, never half.
+/// Locks a mutex, poisoned or not: its value is always replaced as a whole.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The next time a line names after `now`.
+/// Returns the first time after `now` at which a line fires.
 pub fn next_after(line: &CronLine, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let schedule = Schedule::parse(&line.expression, line.timezone)?;
     schedule.next_after(now).map(Occurrence::at)
@@ -112,7 +111,7 @@ fn offset(line: &CronLine, now: DateTime<Utc>) -> FixedOffset {
         .fix()
 }
 
-/// One line being watched.
+/// A line and the occurrence that it waits for.
 struct Watched {
     line: CronLine,
     schedule: Schedule,
@@ -122,7 +121,7 @@ struct Watched {
 }
 
 impl Watched {
-    /// Waits for `awaited`, or for the first occurrence after `now`.
+    /// Creates one that waits for `awaited` or, without it, for the first occurrence after `now`.
     fn new(
         line: CronLine,
         awaited: Option<Option<DateTime<Utc>>>,
@@ -139,20 +138,21 @@ impl Watched {
         })
     }
 
-    /// The occurrence that is waited for, if a firing now is that. Then the next one is.
+    /// Takes the occurrence that is waited for, if it is no later than `earliest`, and waits for the next one.
     fn take(&mut self, now: DateTime<Utc>, earliest: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let taken = self.next.filter(|next| *next <= earliest)?;
         self.begin_again(now.max(taken));
         Some(taken)
     }
 
-    /// Waits for what comes next now. After a clock was set back, that may be hours before what was waited for.
+    /// Waits for the next occurrence after `now`. After the clock was set back, that may be hours before the
+    /// one that was waited for.
     fn begin_again(&mut self, now: DateTime<Utc>) {
         self.next = self.schedule.next_after(now).map(Occurrence::at);
     }
 }
 
-/// What fires the lines.
+/// The task that fires the lines.
 struct Firing {
     lines: Vec<CronLine>,
     awaited: Arc<Mutex<Awaited>>,
@@ -161,7 +161,7 @@ struct Firing {
 }
 
 impl Firing {
-    /// Fires until it is to stop, beginning with what is awaited.
+    /// Fires until `stop` is cancelled, beginning with the occurrences in `awaited`.
     async fn fire(&self) {
         let before = lock(&self.awaited).clone();
         let mut watched = watched(&self.lines, &before);
@@ -205,14 +205,14 @@ impl Firing {
             *lock(&self.awaited) = awaited(&watched);
             failpoint::reach("cron_looked");
         }
-        // Dropping it is not enough: its own task would go on ticking.
+        // Dropping the trigger is not enough: its own task would go on.
         if let Some(trigger) = &mut trigger {
             let _ = trigger.shutdown().await;
         }
     }
 }
 
-/// How long until an occurrence would have been missed.
+/// Returns how long to wait until an occurrence would have been missed by the trigger, [`LONGEST_NAP`] at most.
 fn nap(watched: &[Watched]) -> Duration {
     watched
         .iter()
@@ -235,8 +235,8 @@ async fn start_trigger(
     Ok(trigger)
 }
 
-/// Makes the job of a line anew, with the offset of today. Where that fails the watchdog goes on
-/// alone, two seconds late.
+/// Replaces the job of a line by one with the offset of today. If that fails, the line goes on without the
+/// trigger, two seconds late.
 async fn remake(
     trigger: &JobScheduler,
     watched: &mut Watched,
@@ -251,8 +251,8 @@ async fn remake(
     }
 }
 
-/// A job on a clock that keeps the offset of today: the trigger would take a time that comes twice for the first of
-/// the two, and fire without pause through the second.
+/// Makes a job on a clock that keeps the offset of today. In the line's time zone, the trigger would take a
+/// time that comes twice for the first of the two, and fire without pause through the second.
 fn job(
     watched: &Watched,
     index: usize,
@@ -265,7 +265,7 @@ fn job(
         move |_, _| {
             let fired = fired.clone();
             Box::pin(async move {
-                // A full channel means that a firing is on its way already.
+                // A full channel means that firings are waiting already.
                 let _ = fired.try_send(index);
             })
         },
@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn a_line_fires_through_an_hour_that_comes_twice_and_no_faster() {
         let berlin = || line("0 */5 * * * *", chrono_tz::Europe::Berlin);
-        // From two o'clock to the second three o'clock, also for one that starts in the second pass.
+        // From two o'clock to the second three o'clock, also for a line that starts in the repeated hour.
         for (from, times) in [("2025-10-26T00:00:01Z", 24), ("2025-10-26T01:00:01Z", 12)] {
             let (mut now, end) = (at(from), at("2025-10-26T02:00:01Z"));
             let mut watched = watched(berlin(), now);
@@ -380,7 +380,7 @@ mod tests {
             events.clone(),
             &Supervisor::default(),
         );
-        // It came due while nobody watched.
+        // An occurrence that came due while neither trigger ran.
         let missed = Utc::now() - TimeDelta::seconds(1);
         lock(&old.awaited).insert(yearly.clone(), Some(missed));
         let both = vec![yearly.clone(), line("0 0 0 2 1 *", chrono_tz::UTC)];

@@ -1,4 +1,4 @@
-//! Where all wake-ups meet.
+//! The dispatcher, where all wake-ups meet.
 
 mod timers;
 
@@ -25,17 +25,17 @@ use crate::model::{KeyId, SourceId};
 use crate::supervise::Supervisor;
 use crate::telemetry::panics::{Task, within};
 
-/// Looks under way at once in one queue. The rest wait here as a name, which is smaller than a
-/// task.
+/// The most reconcile runs under way at once in one queue. The other keys wait there by name, which is
+/// smaller than a task.
 pub const LOOKS_PER_QUEUE: usize = 64;
 
-/// Keys of one cron line are spread over this long for each of them …
+/// Keys that are to be woken at one moment are spread over this long for each of them …
 const SPREAD_EACH: Duration = Duration::from_millis(10);
 
-/// … and over no more than this.
+/// … but no longer than this.
 const SPREAD_MOST: Duration = Duration::from_secs(2);
 
-/// What a key that made its look panic waits for.
+/// How long a key waits after a reconcile run that panicked.
 const AFTER_A_PANIC: Duration = Duration::from_secs(30);
 
 pub struct Dispatcher {
@@ -45,9 +45,9 @@ pub struct Dispatcher {
     tracker: TaskTracker,
     pulse: Arc<Pulse>,
     supervisor: Supervisor,
-    /// What is about to be scheduled, as long as that is not done.
+    /// The schedule that is to be put in force, until that is done.
     coming: Option<Arc<[Scheduled]>>,
-    /// How often it has begun.
+    /// How often [`run`](Self::run) has begun: more than once after a panic.
     epoch: u32,
     keys: HashMap<KeyId, Box<Key>>,
     queues: Queues,
@@ -82,8 +82,9 @@ impl Dispatcher {
         }
     }
 
-    /// After a panic nothing is known for sure but what is scheduled: every key is fresh, and a
-    /// look under way counts no more. (Who looks holds the key's turn, so that none overlap.)
+    /// Starts over after a panic. Only the schedule is certain then: every key is new, and the outcome of a
+    /// reconcile run that is under way is ignored. Runs do not overlap even so, since each holds its key's
+    /// `KeyGuard`.
     fn begin_again(&mut self) {
         let old = std::mem::take(&mut self.keys);
         let queues = std::mem::take(&mut self.queues);
@@ -98,7 +99,7 @@ impl Dispatcher {
         self.replace();
     }
 
-    /// Wakes keys until the process is to stop.
+    /// Dispatches events until the process is to stop.
     pub async fn run(&mut self) {
         self.epoch += 1;
         if self.epoch > 1 {
@@ -122,8 +123,8 @@ impl Dispatcher {
         }
     }
 
-    /// Looks that were begun together end together: once those that can go on have had their turn,
-    /// what they say is heard at one go.
+    /// Handles all events that are waiting. Reconcile runs that began together end together: yielding once
+    /// lets those that are done send their outcome first.
     async fn handle_what_came(&mut self) {
         tokio::task::yield_now().await;
         for _ in 0..self.inbox.len() {
@@ -151,7 +152,7 @@ impl Dispatcher {
         }
     }
 
-    /// Schedules what is coming. Where that panics, it is begun again with.
+    /// Puts the pending schedule in force. If that panics, the next start begins with it.
     fn replace(&mut self) {
         let Some(scheduled) = self.coming.clone() else {
             return;
@@ -160,7 +161,7 @@ impl Dispatcher {
         self.keys
             .retain(|id, key| named.contains(id) || key.place == Place::UnderWay);
         for (id, key) in &mut self.keys {
-            // One that is under way is let go when its look has ended, unless it is back by then.
+            // A key with a run under way is removed when the run has ended, unless it is scheduled again by then.
             let scheduled = named.contains(id);
             if scheduled && !key.scheduled {
                 key.again = Again::Yes;
@@ -188,7 +189,7 @@ impl Dispatcher {
             };
             key.check = check.clone();
             if key.queue != queue && key.place == Place::Queued {
-                // It leaves the old queue, where its name is passed over.
+                // The key leaves its old queue, which will skip its name.
                 key.place = Place::Idle;
                 fresh.push(id.clone());
             }
@@ -226,7 +227,8 @@ impl Dispatcher {
         self.spread(keys);
     }
 
-    /// Those under way are concerned too: how they end is not known yet.
+    /// Reconciles the failed keys of a source again, or those of all sources. Keys with a run under way are
+    /// among them, since its outcome is not known yet.
     fn recovered(&mut self, source: Option<&SourceId>) {
         let concerned = |key: &Key| {
             (!key.well || key.place == Place::UnderWay)
@@ -237,7 +239,7 @@ impl Dispatcher {
         self.anew(keys, Again::IfNotWell);
     }
 
-    /// Looks at these keys whatever they wait for; after the look under way, where there is one.
+    /// Reconciles these keys whatever they wait for; if a run is under way, after that.
     fn anew(&mut self, keys: Vec<KeyId>, again: Again) {
         let mut idle = Vec::new();
         for id in keys {
@@ -255,7 +257,7 @@ impl Dispatcher {
         self.spread(idle);
     }
 
-    /// Many keys at one moment become many moments.
+    /// Wakes these keys at random moments instead of all at once.
     fn spread(&mut self, keys: Vec<KeyId>) {
         let others = u32::try_from(keys.len().saturating_sub(1)).unwrap_or(u32::MAX);
         let over = SPREAD_EACH.saturating_mul(others).min(SPREAD_MOST);
@@ -288,7 +290,8 @@ impl Dispatcher {
         }
     }
 
-    /// It is a key's turn on its ring. One whose place has moved may have been looked at a moment ago.
+    /// Wakes a key whose interval is over. A key whose slot on the wheel has moved is skipped if it was
+    /// reconciled less than a quarter of its interval ago.
     fn turn(&mut self, id: &KeyId) {
         if let Some(key) = self.keys.get_mut(id)
             && std::mem::take(&mut key.moved)
@@ -357,7 +360,7 @@ impl Dispatcher {
         let now = Instant::now();
         let wait = match key.again {
             Again::Yes => Some(SPREAD_EACH),
-            // It was not alone: the others come back over the same time.
+            // Other keys wait for the same service: their next runs are spread over this time.
             Again::IfNotWell if !looked.well => Some(SPREAD_MOST.mul_f64(rand::random::<f64>())),
             Again::IfNotWell | Again::No => looked.again_in,
         };
@@ -373,7 +376,7 @@ impl Dispatcher {
         self.go_on(queue);
     }
 
-    /// Gives the place that came free to the next in the queue.
+    /// Ends a run in the queue, and begins runs of the keys that wait there.
     fn go_on(&mut self, queue: QueueId) {
         let under_way = &mut self.queues[queue].under_way;
         *under_way = under_way.saturating_sub(1);

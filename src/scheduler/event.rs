@@ -1,4 +1,4 @@
-//! What the dispatcher is told, by whom schedules, sources and looks send.
+//! The events that schedules, sources and reconcile runs send to the dispatcher.
 
 use std::sync::Arc;
 
@@ -9,19 +9,19 @@ use super::{Requeue, Scheduled};
 use crate::config::CronLine;
 use crate::model::{KeyId, SourceId};
 
-/// What the dispatcher is told.
+/// An event for the dispatcher.
 pub enum Event {
     /// These keys, and no others, are scheduled from now on.
     Replace(Arc<[Scheduled]>),
-    /// It is these keys' turn.
+    /// The intervals of these keys are over.
     Due(Vec<KeyId>),
-    /// A cron line fired, for this occurrence.
+    /// A cron line has fired for this occurrence.
     Cron(CronLine, DateTime<Utc>),
-    /// What is asked of these keys has changed: a look that began before does not count.
+    /// These keys must be reconciled: something about them has changed, and a run that began before does not count.
     Changed(Vec<KeyId>),
-    /// A service is back.
+    /// Keys of this source (`None` for every source) that have failed may work again.
     Recovered(Option<SourceId>),
-    /// A look ended. The epoch and the queue are those it was counted in: a panic or a new
-    /// configuration may have changed them meanwhile.
+    /// A reconcile run has ended. The epoch and the queue are those in which it was begun: a panic or a new
+    /// configuration may have changed them since.
     Ended(u32, KeyId, QueueId, Requeue),
 }

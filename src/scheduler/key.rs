@@ -1,4 +1,4 @@
-//! What the dispatcher knows of a key and of the queue it waits in.
+//! The dispatcher's view of a key, and the queues in which keys wait.
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::{Index, IndexMut};
@@ -15,26 +15,26 @@ pub struct Key {
     pub check: Check,
     pub queue: QueueId,
     pub place: Place,
-    /// No look before this: a round of tries is waiting.
+    /// The earliest time of the next run; later than now while a retry waits.
     pub not_before: Instant,
-    /// The entry of `later` that counts; any other is out of date.
+    /// The time of the key's valid entry in `Dispatcher::later`; other entries are outdated.
     pub wake_at: Option<Instant>,
     pub again: Again,
-    /// The cron occurrence that it waits to be looked at for, where that is all it waits for.
+    /// The cron occurrence that the next run is for, if it is for nothing else.
     pub occurrence: Option<DateTime<Utc>>,
-    /// Its place on its ring has changed since its last turn.
+    /// The key's slot on its wheel has moved since it was last due there.
     pub moved: bool,
-    /// When the last look began.
+    /// When the last run began.
     pub looked_at: Option<Instant>,
     pub well: bool,
-    /// Still in the configuration.
+    /// The key is still in the configuration.
     pub scheduled: bool,
-    /// Requeue at once at least.
+    /// The key has been reconciled at least once, here or by the process that had it before.
     pub seen: bool,
 }
 
 impl Key {
-    /// One that is to be looked at.
+    /// Creates a key that has not been reconciled yet.
     pub fn new(check: Check, queue: QueueId) -> Self {
         Self {
             check,
@@ -52,7 +52,7 @@ impl Key {
         }
     }
 
-    /// What it was scheduled by, to be looked at once more.
+    /// Returns how the key is scheduled, with a first run at once.
     pub fn into_scheduled(self, key: KeyId, queues: &Queues) -> Scheduled {
         let Queue {
             source, workspace, ..
@@ -67,17 +67,17 @@ impl Key {
     }
 }
 
-/// Whether a look under way is followed by another at once.
+/// The need for another run right after the one under way.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Again {
     No,
-    /// What it failed at is back since.
+    /// Needed if the run fails: the service that it needs may have recovered since it began.
     IfNotWell,
-    /// It looks at what is out of date.
+    /// Needed in any case: the run works on outdated knowledge.
     Yes,
 }
 
-/// Where a key is between two looks.
+/// The phase of a key: between runs, waiting for one, or in one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     Idle,
@@ -85,8 +85,8 @@ pub enum Place {
     UnderWay,
 }
 
-/// Keys that wait for each other: a slow source holds up its own keys and no others, and so does a
-/// slow workspace.
+/// The keys of one source in one workspace, which share a limit of runs under way. A slow source or workspace
+/// thus delays its own keys and no others.
 pub struct Queue {
     pub source: SourceId,
     pub workspace: WorkspaceId,
@@ -94,11 +94,11 @@ pub struct Queue {
     pub waiting: VecDeque<KeyId>,
 }
 
-/// Which of the [`Queues`].
+/// The index of a queue in [`Queues`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct QueueId(usize);
 
-/// Every queue that was asked for; one that no key is in any more is an empty one.
+/// Every queue that was ever asked for; one that no key is in any more is empty.
 #[derive(Default)]
 pub struct Queues {
     all: Vec<Queue>,
@@ -106,7 +106,7 @@ pub struct Queues {
 }
 
 impl Queues {
-    /// The queue of this source and this workspace.
+    /// Returns the queue of a source and a workspace.
     pub fn of(&mut self, source: &SourceId, workspace: &WorkspaceId) -> QueueId {
         let name = (source.clone(), workspace.clone());
         *self.names.entry(name).or_insert_with(|| {

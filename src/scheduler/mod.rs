@@ -1,10 +1,10 @@
-//! Schedules become wake-ups.
+//! Turns schedules into wake-ups.
 //!
-//! A wake-up says *look* and nothing else, so one that is lost or doubled costs nothing. Keys on
-//! an interval sit on a [`wheel`] that spreads them over it; cron lines are triggered by
-//! [`cron`]; what failed comes back after its wait. All of them meet in one dispatcher, which
-//! never runs two looks at one key, keeps a source from filling the process with waiting looks,
-//! and survives a look that panics.
+//! A wake-up only says that a key is to be reconciled, never what has changed, so one that is lost or doubled
+//! costs nothing. Keys with an interval sit on a [`wheel`] that spreads them over it; cron lines are
+//! triggered by [`cron`]; keys that failed come back after their wait. All of them meet in one dispatcher,
+//! which never reconciles a key twice at once, keeps a source from filling the process with waiting runs, and
+//! survives a run that panics.
 
 mod cron;
 mod dispatcher;
@@ -35,8 +35,9 @@ use pulse::Pulse;
 
 pub use scheduled::{First, Reconciler, Requeue, Scheduled};
 
-/// Whether another process has served an occurrence of a cron line: it has written down a later
-/// time for the next look. A time that is later than this line's next one comes of another line.
+/// Checks that another process has served an occurrence of a cron line: it has recorded a time for the next
+/// run that is later than the occurrence. A time later than the line's own next one comes from another line,
+/// and does not count.
 pub fn is_served(check: &Check, occurrence: DateTime<Utc>, next_at: Option<DateTime<Utc>>) -> bool {
     let Check::Cron(line) = check else {
         return false;
@@ -45,8 +46,8 @@ pub fn is_served(check: &Check, occurrence: DateTime<Utc>, next_at: Option<DateT
     next_at.is_some_and(|at| occurrence < at && following.is_none_or(|following| at <= following))
 }
 
-/// How long the looks of a schedule are apart, from `from` on: a cron line's are not always
-/// the same, and the mean of the next two stands for them.
+/// Returns how far apart the runs of a schedule are, from `from` on. Those of a cron line are not evenly
+/// spaced; the mean of the next two intervals stands for them.
 pub fn pace(check: &Check, from: DateTime<Utc>) -> Duration {
     match check {
         Check::Every(period) => *period,
@@ -58,7 +59,7 @@ pub fn pace(check: &Check, from: DateTime<Utc>) -> Duration {
     }
 }
 
-/// The way to the dispatcher.
+/// A handle to the dispatcher.
 #[derive(Clone)]
 pub struct Scheduler {
     events: mpsc::UnboundedSender<Event>,
@@ -94,39 +95,38 @@ impl Scheduler {
         }
     }
 
-    /// Replaces what is scheduled. Keys that were not there have their [`First`] look; the others
-    /// keep their place.
+    /// Replaces the schedule. Keys that were not scheduled before have their [`First`] run; the others go on.
     pub fn replace(&self, keys: Vec<Scheduled>) {
         self.send(Event::Replace(keys.into()));
     }
 
-    /// Looks at these keys now: what the configuration asks of them has changed.
+    /// Reconciles these keys now, because something about them has changed.
     pub fn changed(&self, keys: Vec<KeyId>) {
         self.send(Event::Changed(keys));
     }
 
-    /// Looks at what failed, now that a service is back: the keys of this source, or all of them.
+    /// Reconciles the keys that failed, after a service has recovered: those of this source, or of all.
     pub fn recovered(&self, source: Option<SourceId>) {
         self.send(Event::Recovered(source));
     }
 
-    /// How long ago the dispatcher last showed a sign of life.
+    /// Returns how long ago the dispatcher last gave a sign of life.
     pub fn since_pulse(&self) -> Duration {
         self.pulse.age()
     }
 
-    /// How many keys have not been looked at yet.
+    /// Returns how many keys have not been reconciled yet.
     pub fn unseen(&self) -> usize {
         self.pulse.unseen()
     }
 
-    /// Waits until every look under way has ended.
+    /// Waits until every reconcile run under way has ended.
     pub async fn drained(&self) {
         self.tracker.close();
         self.tracker.wait().await;
     }
 
-    /// The dispatcher is gone only when the process stops; nobody is left to look then.
+    /// Sends an event. If the dispatcher is gone, the process is stopping and the event is of no use.
     fn send(&self, event: Event) {
         let _ = self.events.send(event);
     }

@@ -1,20 +1,20 @@
-//! Whether the dispatcher lives, and how far it is with its first looks.
+//! The dispatcher's signs of life, and its progress with the first run of each key.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Signs of life.
+/// The signs of life.
 pub struct Pulse {
     start: Instant,
     beat: AtomicU64,
-    /// Keys not looked at yet. Before the first schedule is known there is one at least.
+    /// Keys that have not been reconciled yet; at least one before the first schedule is known.
     unseen: AtomicUsize,
 }
 
 impl Pulse {
-    /// Returns one that begins now.
+    /// Creates a pulse whose last sign of life is now.
     pub fn new() -> Self {
         Self {
             start: Instant::now(),
@@ -35,17 +35,17 @@ impl Pulse {
         self.start.elapsed().saturating_sub(beat)
     }
 
-    /// Returns how many keys have not been looked at yet.
+    /// Returns how many keys have not been reconciled yet.
     pub fn unseen(&self) -> usize {
         self.unseen.load(Ordering::Relaxed)
     }
 
-    /// Says how many keys have not been looked at yet.
+    /// Sets how many keys have not been reconciled yet.
     pub fn set_unseen(&self, unseen: usize) {
         self.unseen.store(unseen, Ordering::Relaxed);
     }
 
-    /// Counts one key as looked at.
+    /// Counts one key as reconciled.
     pub fn one_seen(&self) {
         self.unseen.fetch_sub(1, Ordering::Relaxed);
     }

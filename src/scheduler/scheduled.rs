@@ -1,4 +1,4 @@
-//! What is scheduled, and who is woken for it.
+//! The schedule of a key, and the trait that reconciles it.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use chrono::{DateTime, Utc};
 use crate::config::Check;
 use crate::model::{KeyId, SourceId, WorkspaceId};
 
-/// Does the looking.
+/// Reconciles the keys that the dispatcher wakes.
 #[async_trait]
 pub trait Reconciler: Send + Sync {
-    /// Looks at a key. `planned` is the time of its next look, for people to see; `occurrence` is the
-    /// cron occurrence that this look is for, where it is for nothing else.
+    /// Reconciles a key. `planned` is the time of its next run, which is only displayed; `occurrence` is the
+    /// cron occurrence that this run is for, if it is for nothing else.
     async fn reconcile(
         &self,
         key: &KeyId,
@@ -21,36 +21,36 @@ pub trait Reconciler: Send + Sync {
     ) -> Requeue;
 }
 
-/// How a look ended, as far as the next one depends on it.
+/// The outcome of a reconcile run, as far as the next one depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Requeue {
-    /// Look again after this long; `None` for the schedule's next time.
+    /// How long until the next run; `None` for the schedule's next time.
     pub again_in: Option<Duration>,
-    /// Nothing stands in the way of the key. One that is not well is looked at again as soon as
-    /// what failed comes back.
+    /// Nothing keeps the key from being in step. A key that is not well is reconciled again as soon
+    /// as the service that failed recovers.
     pub well: bool,
 }
 
-/// A key and when it is looked at.
+/// A key and when it is reconciled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scheduled {
     /// The key.
     pub key: KeyId,
-    /// When.
+    /// The interval or the cron line.
     pub check: Check,
-    /// Its source …
+    /// The key's source …
     pub source: SourceId,
-    /// … and its workspace: looks at keys that have both in common share a limit.
+    /// … and its workspace: keys that have both in common share a limit of runs under way.
     pub workspace: WorkspaceId,
-    /// Where it was not scheduled before: when its first look is.
+    /// The time of its first run, if it was not scheduled before.
     pub first: First,
 }
 
-/// When a key that was not scheduled before is looked at first.
+/// The time of the first run of a key that was not scheduled before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum First {
     /// At once.
     Now,
-    /// When its schedule says: another process has looked at it.
+    /// When its schedule says: another process has reconciled it.
     OnSchedule,
 }

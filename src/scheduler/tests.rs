@@ -1,4 +1,4 @@
-//! The scheduler as a whole, on paused time, over a looker that does what a test says.
+//! Tests of the scheduler as a whole, on paused time, with a reconciler that does what the test says.
 
 mod handover;
 
@@ -13,10 +13,10 @@ use super::dispatcher::LOOKS_PER_QUEUE;
 use super::*;
 use crate::model::WorkspaceId;
 
-/// What a look at a key does.
+/// The behaviour of a reconcile run.
 #[derive(Clone, Copy, Debug)]
 enum Does {
-    /// Ends so, after this long.
+    /// Ends with this result after this long.
     Ends(Duration, Requeue),
     Hangs,
     Panics,
@@ -27,7 +27,7 @@ const WELL: Requeue = Requeue {
     well: true,
 };
 
-/// Given up until the next check.
+/// The result of a run that has given up until the next scheduled one.
 const UNWELL: Requeue = Requeue {
     again_in: None,
     well: false,
@@ -45,7 +45,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Ends the look however it ends.
+/// Marks the run as ended when dropped.
 struct UnderWay<'a>(&'a Fake, String);
 
 impl Drop for UnderWay<'_> {
@@ -173,7 +173,7 @@ async fn looks_at_one_key_never_overlap() {
         bench.scheduler.changed(vec![KeyId::new("a")]);
         sleep(second).await;
     }
-    // The fake would have panicked, and a look after a panic waits.
+    // An overlap would have made the fake panic, and the wait after the panic would leave fewer runs.
     assert_eq!(bench.looks("a"), 3);
 }
 
@@ -303,7 +303,7 @@ async fn a_queued_key_that_changes_its_source_does_not_wait_for_the_old_one() {
     }
     bench.scheduler.replace(keys.clone());
     a_moment().await;
-    // Ten of those that wait go elsewhere; ten are left behind them.
+    // Ten of the waiting keys move to another queue; ten stay behind them.
     for key in &mut keys[LOOKS_PER_QUEUE..LOOKS_PER_QUEUE + 10] {
         key.source = SourceId::new("t");
     }

@@ -1,9 +1,9 @@
-//! Keys of one interval, spread over it.
+//! Keys with the same interval, spread over it.
 //!
-//! Ten keys every 30 s are one look every 3 s, not ten at once. The ring turns once in the
-//! interval, whatever the number of keys. A moment's lateness is made up, or a ring of short steps
-//! would lose a little at each and turn too slowly; after a stall it goes on at its pace instead of
-//! catching up with a burst, so a missed turn is made up once.
+//! Ten keys every 30 s are one reconcile run every 3 s, not ten at once. The wheel turns once per interval,
+//! whatever the number of keys. A small delay is caught up, or a wheel with short steps would lose a little
+//! at each and turn too slowly. After a stall the wheel goes on at its pace instead of catching up in a
+//! burst, so a missed turn is made up once.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,14 +20,14 @@ use crate::model::KeyId;
 use crate::supervise::Supervisor;
 use crate::telemetry::panics::Task;
 
-/// Slots no closer than this: a timer that fires more often costs more than it spreads.
+/// The shortest time between two slots: a timer that fires more often costs more than it spreads.
 const FINEST: Duration = Duration::from_millis(20);
 
-/// Later than this is a stall. Less is made up: the burst that makes is no larger than what a
-/// source's call budget lets through at once.
+/// A longer delay is a stall. A shorter one is caught up: the burst is no larger than what a source's call
+/// budget lets through at once.
 const STALL: Duration = Duration::from_millis(100);
 
-/// A turning ring; it stops when dropped.
+/// A turning wheel; it stops when dropped.
 pub struct IntervalWheel {
     keys: Arc<[KeyId]>,
     slots: usize,
@@ -36,19 +36,18 @@ pub struct IntervalWheel {
     task: JoinHandle<()>,
 }
 
-/// Where the ring stands.
+/// The position of a wheel.
 #[derive(Clone, Copy, Debug)]
 struct Hand {
-    /// The slot whose turn comes next …
+    /// The slot that is due next …
     slot: usize,
     /// … and when.
     at: Instant,
 }
 
 impl IntervalWheel {
-    /// Starts turning from `position`, a share of the ring in `0.0..1.0`: a ring that replaces
-    /// another goes on where that one was, between two slots too, so that frequent reloads starve
-    /// no key.
+    /// Starts a wheel at `position`, a fraction of a turn in `0.0..1.0`. A wheel that replaces another goes
+    /// on from that one's position, also between two slots, so that frequent reloads starve no key.
     pub fn start(
         period: Duration,
         keys: Vec<KeyId>,
@@ -90,21 +89,21 @@ impl IntervalWheel {
         }
     }
 
-    /// The keys on it.
+    /// Returns the keys on the wheel.
     pub fn keys(&self) -> &[KeyId] {
         &self.keys
     }
 
-    /// Where it stands, as a share of the ring.
+    /// Returns the position of the wheel as a fraction of a turn.
     pub fn position(&self) -> f64 {
         let hand = *lock(&self.hand);
         let left = hand.at.saturating_duration_since(Instant::now());
-        // Short of the turn itself: one that is due this moment has not been had.
+        // Stay short of the next slot: one that is due this moment has not fired yet.
         let gone = 1.0 - left.div_duration_f64(self.step).clamp(1e-9, 1.0);
         (hand.slot as f64 + gone) / self.slots as f64
     }
 
-    /// How long until the turn of the key at `index`.
+    /// Returns how long until the key at `index` is due.
     pub fn until(&self, index: usize) -> Duration {
         let slot = slot_of(index, self.keys.len(), self.slots);
         let hand = *lock(&self.hand);
@@ -114,7 +113,7 @@ impl IntervalWheel {
     }
 }
 
-/// What turns a ring.
+/// The task that turns a wheel.
 struct Turning {
     hand: Arc<Mutex<Hand>>,
     step: Duration,
@@ -124,7 +123,7 @@ struct Turning {
 }
 
 impl Turning {
-    /// Turns for good.
+    /// Turns until the dispatcher is gone.
     async fn turn(&self) {
         let mut ticks = interval_at(lock(&self.hand).at, self.step);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -140,7 +139,7 @@ impl Turning {
         }
     }
 
-    /// Moves the hand on; gives the slot whose turn it is, and the time of the next one.
+    /// Advances the hand. Returns the slot that is due, and the time of the next one.
     fn step(&self) -> (usize, Instant) {
         let (mut hand, now) = (lock(&self.hand), Instant::now());
         let slot = hand.slot;
@@ -165,7 +164,7 @@ fn slot_of(index: usize, keys: usize, slots: usize) -> usize {
     index * slots / keys.max(1)
 }
 
-/// The keys whose slot is `slot`.
+/// Returns the indices of the keys in a slot.
 fn keys_of(slot: usize, keys: usize, slots: usize) -> Range<usize> {
     let first_of = |slot: usize| (slot * keys).div_ceil(slots);
     first_of(slot)..first_of(slot + 1)
@@ -183,7 +182,7 @@ mod tests {
             .collect()
     }
 
-    /// The times at which keys come due within `window`.
+    /// Returns the times at which keys come due within `window`.
     async fn turns(ring_of: usize, period: Duration, window: Duration) -> Vec<(Duration, KeyId)> {
         let (events, mut inbox) = mpsc::unbounded_channel();
         let start = Instant::now();
@@ -269,7 +268,7 @@ mod tests {
         tokio::task::yield_now().await;
         let mut due = 0;
         while start.elapsed() < Duration::from_secs(10) {
-            // Each time somebody else had the processor for two steps.
+            // Each step is late, as if another task had the processor for two steps.
             tokio::time::advance(Duration::from_millis(45)).await;
             for _ in 0..4 {
                 tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! The rings and the cron trigger that a schedule asks for, and the times they will name.
+//! The interval wheels and the cron trigger that a schedule asks for, and the times at which keys are due.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -13,8 +13,8 @@ use crate::scheduler::cron::{self, CronTrigger};
 use crate::scheduler::wheel::IntervalWheel;
 
 impl Dispatcher {
-    /// Rings whose keys are the same go on turning. On another one a key's place moves, over the
-    /// hand too: then its turn is made up.
+    /// Updates the interval wheels. A wheel whose keys stay the same goes on turning. If they change, keys
+    /// move to other slots, even past the hand; [`settle_in`](Self::settle_in) makes up for that.
     pub(super) fn turn_rings(&mut self) {
         let mut wanted: BTreeMap<Duration, Vec<KeyId>> = BTreeMap::new();
         for (id, key) in &self.keys {
@@ -46,9 +46,9 @@ impl Dispatcher {
         self.settle_in(&moved);
     }
 
-    /// Many keys that come or go at once move the places of the others. Between the two looks
-    /// before and after the move there is a quarter of an interval at least, and one and a half at
-    /// most.
+    /// Corrects the next runs of keys whose slot has moved, as happens when many keys come or go at once.
+    /// Between the two runs before and after the move there is a quarter of an interval at least, and one and
+    /// a half at most.
     fn settle_in(&mut self, moved: &[KeyId]) {
         let now = Instant::now();
         let mut overdue = Vec::new();
@@ -76,7 +76,7 @@ impl Dispatcher {
         self.spread(overdue);
     }
 
-    /// How long until a key's turn on its ring.
+    /// Returns how long until a key is due on its wheel.
     fn turn_in(&self, id: &KeyId) -> Option<Duration> {
         let Check::Every(period) = &self.keys.get(id)?.check else {
             return None;

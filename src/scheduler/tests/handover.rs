@@ -1,4 +1,4 @@
-//! Keys that come from another process, and go to one.
+//! Tests of keys that another process hands over, and of keys that are handed over to another.
 
 use super::*;
 use crate::config::CronLine;
@@ -61,7 +61,7 @@ async fn half_the_keys_gone_the_others_keep_their_pace() {
         .collect();
     bench.scheduler.replace(keys.clone());
     sleep(minute * 2).await;
-    // The first half leaves, comes back and leaves again: every key that stays changes its place.
+    // The first half leaves and comes back in turn, which moves the slot of every key that stays.
     for round in 0..6 {
         let from = if round % 2 == 0 { 20 } else { 0 };
         bench.scheduler.replace(keys[from..].to_vec());
@@ -75,7 +75,7 @@ async fn half_the_keys_gone_the_others_keep_their_pace() {
             .filter(|(_, name)| name == key)
             .map(|(at, _)| *at)
             .collect();
-        // The first look is out of turn.
+        // The first run is at once, and not on schedule.
         for pair in of_key[1..].windows(2) {
             let apart = pair[1] - pair[0];
             let slack = Duration::from_secs(3);
