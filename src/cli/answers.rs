@@ -1,4 +1,4 @@
-//! What a daemon answers to a request, and what is said for it while it does not.
+//! The answers of a daemon to requests, and the reports that are shown if there is none.
 
 use std::time::Duration;
 
@@ -11,26 +11,26 @@ use crate::engine::report::KeyReport;
 use crate::model::KeyId;
 use crate::state::Request;
 
-/// How much longer than a daemon was given its answer is waited for.
+/// How much longer than the daemon was given the command waits for its answer.
 const ANSWER: Duration = Duration::from_secs(3);
 
-/// What a daemon answers.
+/// The answer of a daemon.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Answer {
-    /// The rows.
+    /// The request was carried out.
     Done {
-        /// One for each key.
+        /// A report for each key.
         keys: Vec<KeyReport>,
     },
-    /// It cannot.
+    /// The request could not be carried out.
     Not {
-        /// Why.
+        /// The reason.
         error: String,
     },
 }
 
-/// The rows of a daemon's answer.
+/// Returns the reports in a daemon's answer.
 pub fn rows_of(answer: &str) -> Result<Vec<KeyReport>, End> {
     match serde_json::from_str(answer) {
         Ok(Answer::Done { keys }) => Ok(keys),
@@ -41,7 +41,7 @@ pub fn rows_of(answer: &str) -> Result<Vec<KeyReport>, End> {
     }
 }
 
-/// The rows of a daemon's answer, one for each key that was asked for.
+/// Returns the reports in a daemon's answer, one for each key that was asked for.
 pub fn rows_for(answer: &str, config: &Config, asked: &[KeyId]) -> Result<Vec<KeyReport>, End> {
     let mut rows = rows_of(answer)?;
     let missing: Vec<_> = asked
@@ -56,14 +56,13 @@ pub fn rows_for(answer: &str, config: &Config, asked: &[KeyId]) -> Result<Vec<Ke
     Ok(rows)
 }
 
-/// Returns how long an answer is waited for, where there is a limit: somewhat longer than those who are asked
-/// were given.
+/// Returns how long to wait for an answer, if there is a limit: somewhat longer than the daemon was given.
 pub fn patience(request: &Request) -> Option<Duration> {
     let within = request.answer_within()?;
     Some(within.saturating_add(ANSWER))
 }
 
-/// Returns the rows of keys that nobody has answered for in time.
+/// Returns reports for the keys of a request that was not answered in time.
 pub fn unanswered(request: &Request, config: &Config, asked: &[KeyId]) -> Vec<KeyReport> {
     let within = request.answer_within().unwrap_or_default();
     let late = format!(

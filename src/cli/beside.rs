@@ -1,5 +1,5 @@
-//! What commands do beside a daemon whose configuration file has since been broken: the daemon goes on with
-//! what it had loaded, and answers by that.
+//! Commands beside a daemon whose configuration file has since become invalid: the daemon goes on with what
+//! it had loaded, and answers by that.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,37 +14,37 @@ use crate::engine::report::KeyReport;
 use crate::model::Daemons;
 use crate::state::{self, Request, RequestState, StateStore};
 
-/// How often the answer of a daemon is looked for.
+/// How often to look for the daemon's answer.
 const POLL: Duration = Duration::from_millis(100);
 
-/// How long a daemon may take to take a request.
+/// How long a daemon may take to accept a request.
 const TAKEN: Duration = Duration::from_secs(10);
 
-/// What a command has to go by.
+/// The basis on which a command works.
 pub enum Basis {
-    /// A configuration.
+    /// A valid configuration.
     Config(Box<Config>),
-    /// A daemon that runs on the state which a broken configuration names.
+    /// A daemon that runs on the state which an invalid configuration names.
     Daemon(Beside),
 }
 
-/// A daemon beside which the configuration is broken.
+/// A running daemon whose configuration file has become invalid.
 pub struct Beside {
-    /// What is wrong with the configuration.
+    /// The errors in the configuration.
     pub report: Report,
     /// Where the state is.
     pub config: StateConfig,
     /// The state.
     pub store: Arc<dyn StateStore>,
-    /// Who works on it.
+    /// The daemons that work on the state.
     pub daemons: Daemons,
 }
 
-/// Loads the configuration. Where it is broken and a daemon runs all the same, that is said, and the
-/// daemon is there to be asked.
+/// Loads the configuration. If it is invalid and a daemon runs all the same, a warning says so, and the
+/// daemon can be asked instead.
 ///
 /// # Errors
-/// Every mistake in the configuration was shown, and no daemon runs.
+/// Returns [`End::Wrong`] if the configuration is invalid and no daemon runs. Its errors were printed.
 pub async fn load(path: Option<&Path>) -> Result<Basis, End> {
     let report = match config::load(path) {
         Ok(Loaded { config, .. }) => return Ok(Basis::Config(Box::new(config))),
@@ -61,7 +61,7 @@ pub async fn load(path: Option<&Path>) -> Result<Basis, End> {
     }
 }
 
-/// Shows every mistake in a configuration.
+/// Prints every error in a configuration.
 pub fn show(report: &Report) {
     let colour = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
     say(report.render(colour));
@@ -80,10 +80,10 @@ async fn running(path: Option<&Path>, report: Report) -> Option<Beside> {
     })
 }
 
-/// Has the daemon answer a request that changes nothing.
+/// Asks the daemon to answer a request that changes nothing.
 ///
 /// # Errors
-/// It was said why there is no answer.
+/// Returns [`End::Failed`] if there is no answer. The reason was printed.
 pub async fn ask(store: &dyn StateStore, request: &Request) -> Result<Vec<KeyReport>, End> {
     let id = store.submit(request).await.map_err(fail)?;
     let begun = Instant::now();

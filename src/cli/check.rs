@@ -13,7 +13,7 @@ use super::setup;
 use crate::config::{Loaded, exposed};
 use crate::state::sqlite::Sqlite;
 
-/// What `check` takes.
+/// The arguments of `check`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:

@@ -1,4 +1,4 @@
-//! `demo`: the real engine between a directory and a sandbox, before your eyes.
+//! `demo`: shows the real engine at work between a directory and a sandbox.
 
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -31,10 +31,10 @@ use crate::supervise::Supervisor;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{Terms, Upstream};
 
-/// Far more than any step takes. The demo says which one did not come about.
+/// How long a step may take: far more than any needs. The demo names a step that does not succeed in time.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A configuration that is in Flashback before the rotator is.
+/// The name of a configuration that is in Flashback before the rotator is.
 const MADE_BY_HAND: &str = "Claude for support";
 
 const WORKSPACE: &str = "workspace-demo";
@@ -49,13 +49,13 @@ pub async fn run() -> End {
     }
 }
 
-/// A directory as the store, a sandbox as Flashback, and the rotator between them.
+/// A directory as the source, a sandbox as Flashback, and the rotator between them.
 struct Stage {
     directory: Directory,
     sandbox: Sandbox,
 }
 
-/// Is removed with all that is in it, however the demo ends.
+/// A directory that is removed with all that is in it, however the demo ends.
 struct Directory(PathBuf);
 
 impl Drop for Directory {
@@ -68,7 +68,7 @@ impl Stage {
     async fn set() -> Result<Self, String> {
         let name = format!("flashback-rotator-demo-{:016x}", rand::random::<u64>());
         let path = std::env::temp_dir().join(name);
-        // Others may write in the directory above: this one is new, and theirs to look into it is not.
+        // Others may write in the directory above: this one is new, and only this user can enter it.
         std::fs::DirBuilder::new()
             .mode(0o700)
             .create(&path)
@@ -212,14 +212,14 @@ impl Stage {
         })
     }
 
-    /// Puts a new key into the store.
+    /// Writes a new key into the source.
     fn write(&self, name: &str) -> Result<String, String> {
         let key = random_key(name);
         place(&self.directory.0.join("secrets").join(name), &key)?;
         Ok(key)
     }
 
-    /// As somebody did in Flashback's console, some time ago.
+    /// Creates a configuration as a person would have done in Flashback's console, some time ago.
     async fn create_by_hand(&self) -> Result<AiLlmId, String> {
         let limit = Duration::from_secs(5);
         let retry = Limits {
@@ -250,7 +250,7 @@ impl Stage {
         client.create(&settings, &credentials).await.map_err(text)
     }
 
-    /// Waits until Flashback holds this key under this name; gives the configuration's id.
+    /// Waits until Flashback has this key under this name. Returns the configuration's id.
     async fn arrival(&self, name: &str, key: &str) -> Result<String, String> {
         let digest = sha256_hex(key);
         let arrived = || {
@@ -263,7 +263,7 @@ impl Stage {
         self.until(name, arrived).await
     }
 
-    /// Requests that would change Flashback, carried out or not.
+    /// Returns how many requests would have changed Flashback, carried out or not.
     fn writes(&self) -> usize {
         let write = |operation| matches!(operation, Operation::Create | Operation::Update);
         self.sandbox
@@ -287,7 +287,7 @@ impl Stage {
     }
 }
 
-/// The engine at work.
+/// The running engine.
 struct Rotator {
     runtime: Arc<RuntimeHandle>,
     scheduler: Scheduler,
@@ -341,7 +341,7 @@ path = "claude"
     )
 }
 
-/// A key nobody ever had.
+/// Returns a random key, which no provider has ever issued.
 fn random_key(kind: &str) -> String {
     format!("demo-{kind}-{:032x}", rand::random::<u128>())
 }
@@ -350,8 +350,8 @@ fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-/// Writes a file and moves it into its place, as a careful writer does. The kernel's clock ticks in
-/// between, which shows that the file was finished before it was moved.
+/// Writes a file and moves it into place, as a careful writer does. The kernel's clock ticks in between,
+/// which shows that the file was complete before it was moved.
 fn place(path: &Path, content: &str) -> Result<(), String> {
     let next = path.with_extension("next");
     std::fs::write(&next, content).map_err(text)?;

@@ -1,4 +1,4 @@
-//! How a command ends, and what it says on stderr.
+//! How a command ends, and what it prints on standard error.
 
 use std::fmt::Display;
 use std::io::Write;
@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use super::table;
 use crate::terminal;
 
-/// How a command ends.
+/// The outcome of a command.
 pub enum End {
-    /// 0.
+    /// Exit code 0.
     Done,
-    /// 1: some key failed, or the command could not do its work.
+    /// Exit code 1: a key failed, or the command could not do its work.
     Failed,
-    /// 2: the configuration or the arguments are wrong.
+    /// Exit code 2: the configuration or the arguments are wrong.
     Wrong,
 }
 
@@ -27,17 +27,17 @@ impl From<End> for ExitCode {
     }
 }
 
-/// Prints one line to stderr. A reader that went away is no error.
+/// Prints a line on standard error. It is no error if nothing reads it any more.
 pub fn say(text: impl Display) {
     let _ = writeln!(anstream::stderr(), "{text}");
 }
 
-/// Says what went wrong on stderr; exit code 1.
+/// Prints an error on standard error. Returns [`End::Failed`].
 pub fn fail(error: impl Display) -> End {
     fail_on(&mut std::io::stderr(), error)
 }
 
-/// The same through `stderr`, which leads there.
+/// Prints an error through `stderr`, which leads to standard error. Returns [`End::Failed`].
 pub fn fail_on(stderr: &mut impl Write, error: impl Display) -> End {
     let label = match anstream::AutoStream::choice(&std::io::stderr()) {
         anstream::ColorChoice::Never => "error".to_owned(),
@@ -47,12 +47,12 @@ pub fn fail_on(stderr: &mut impl Write, error: impl Display) -> End {
     End::Failed
 }
 
-/// Says on stderr what is doubtful.
+/// Prints a warning on standard error.
 pub fn warn(doubt: impl Display) {
     put(&mut std::io::stderr(), "warning", doubt);
 }
 
-/// Writes a line that fits the terminal.
+/// Writes a line with a label, wrapped to fit the terminal.
 fn put(stderr: &mut impl Write, label: &str, text: impl Display) {
     let mut line = format!("{label}: {}", table::plain(&text.to_string()));
     if let Some(room) = terminal::columns(std::io::stderr()) {
@@ -61,7 +61,7 @@ fn put(stderr: &mut impl Write, label: &str, text: impl Display) {
     let _ = stderr.write_all((line + "\n").as_bytes());
 }
 
-/// Says what is wrong with the call; exit code 2.
+/// Prints an error in the arguments or the configuration on standard error. Returns [`End::Wrong`].
 pub fn wrong(error: impl Display) -> End {
     fail(error);
     End::Wrong

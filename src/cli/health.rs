@@ -1,8 +1,8 @@
-//! `health`: asks the running daemon, for `HEALTHCHECK` and probes.
+//! `health`: asks the running daemon whether it is healthy, for `HEALTHCHECK` and probes.
 //!
 //! It needs neither a valid configuration nor a readable secret: a daemon that goes on with its old
-//! configuration is well, and whoever restarts what is unwell must not be told otherwise. It asks where the daemon
-//! says in the state that it listens: a file that was edited since may say another place.
+//! configuration is healthy, and must not be restarted for that. It asks at the address that the daemon has
+//! written to the state, because the file may have been edited since and name another.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -18,16 +18,16 @@ use crate::daemon::state::host;
 use crate::outbound::{CallError, Outbound, Settings};
 use crate::state;
 
-/// How long an answer may take. The daemon knows it by heart.
+/// How long an answer may take. The daemon answers from memory.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How long the state is asked.
+/// How long reading the state may take.
 const STATE: Duration = Duration::from_secs(1);
 
-/// The most of an answer that is repeated, in bytes.
+/// The longest part of an answer that is printed, in bytes.
 const SHOWN: usize = 1 << 10;
 
-/// What `health` takes.
+/// The arguments of `health`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -56,7 +56,7 @@ pub async fn run(path: Option<&Path>, args: &Args) -> End {
         (ask(&url).await, url)
     };
     let (mut answer, mut url) = ask(if args.ready { "readyz" } else { "healthz" }).await;
-    // The sandbox, and a daemon of an earlier version, have no `/healthz`.
+    // The sandbox and earlier versions of the daemon have no `/healthz`.
     if !args.ready && matches!(&answer, Ok((status, _)) if *status == StatusCode::NOT_FOUND) {
         (answer, url) = ask("livez").await;
     }
@@ -85,7 +85,7 @@ async fn base(path: Option<&Path>, url: Option<&str>) -> Result<String, &'static
         };
     }
     let peeked = config::peek(path);
-    // In a task of its own: a disk that hangs keeps nobody from asking the daemon either.
+    // In a task of its own: a disk that hangs must not keep the command from asking the daemon.
     let told = tokio::spawn(async move { told(&peeked.state?).await });
     let told = tokio::time::timeout(STATE, told).await;
     let told = told.ok().and_then(Result::ok).flatten();
@@ -95,7 +95,8 @@ async fn base(path: Option<&Path>, url: Option<&str>) -> Result<String, &'static
     }
 }
 
-/// Where the daemon on this machine says that it listens. That the state cannot be read is the daemon's to say.
+/// Returns the address that the daemon on this machine has written to the state. That the state cannot be
+/// read is for the daemon to report.
 async fn told(state: &StateConfig) -> Option<SocketAddr> {
     let store = state::open_beside(state).await.ok()??;
     let daemons = store.daemons().await.ok()?;
@@ -106,11 +107,12 @@ async fn told(state: &StateConfig) -> Option<SocketAddr> {
         .iter()
         .filter(|one| one.alive && here(&one.name));
     let mut listen = alive.filter_map(|one| Some(one.last.as_ref()?.report.listen));
-    // Of several, the configuration says which one is meant.
+    // If there are several, the configuration says which one is meant.
     listen.next().filter(|_| listen.next().is_none())
 }
 
-/// An address that stands for every one of this machine is no address to connect to.
+/// Replaces an address that stands for all of this machine, such as `0.0.0.0`, by the loopback address, which
+/// a client can connect to.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -120,7 +122,7 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-/// Returns the answer's status and what it says, in one line.
+/// Returns the status of the answer and its text in one line.
 async fn ask(url: &str) -> Result<(StatusCode, String), &'static str> {
     let request = Request::get(url).body(Bytes::new());
     let request = request.map_err(|_| "it is no address")?;

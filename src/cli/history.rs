@@ -1,4 +1,4 @@
-//! `history`: the audit trail.
+//! `history`: prints the audit trail.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use super::table::{self, Table};
 use crate::model::{HistoryRow, KeyId, Outcome, Version};
 use crate::state;
 
-/// What `history` takes.
+/// The arguments of `history`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -74,12 +74,12 @@ async fn history(path: Option<&Path>, args: &Args) -> Result<End, End> {
     Ok(End::Done)
 }
 
-/// Reads a time of the command line.
+/// Parses a point in time given on the command line.
 fn when(text: &str) -> Result<DateTime<Utc>, &'static str> {
     if let Ok(span) = humantime::parse_duration(text) {
         let span = TimeDelta::from_std(span).ok();
         let then = span.and_then(|span| Utc::now().checked_sub_signed(span));
-        // Before there were computers, nothing was pushed.
+        // A length of time that begins before the Unix epoch is cut off there: nothing was pushed before.
         return Ok(then.unwrap_or_default().max(DateTime::UNIX_EPOCH));
     }
     let day = NaiveDate::parse_from_str(text, "%Y-%m-%d")
@@ -107,7 +107,7 @@ fn event(row: &HistoryRow) -> Value {
     })
 }
 
-/// The table of `history`.
+/// Renders the table of `history`.
 pub fn render(rows: &[HistoryRow]) -> String {
     let mut table = Table::new(&[
         "TIME", "KEY", "ACTION", "FROM", "TO", "OUTCOME", "TOOK", "WHY",

@@ -1,9 +1,9 @@
-//! `init`: a small configuration to begin with.
+//! `init`: prints a small configuration to begin with.
 
 use super::end::End;
 use super::setup;
 
-/// What `init` takes.
+/// The arguments of `init`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -15,7 +15,7 @@ pub struct Args {
     source: Source,
 }
 
-/// The sources there is a file for: the examples of the repository.
+/// The kinds of source for which the repository has an example.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Source {
     /// HashiCorp Vault or OpenBao
@@ -41,7 +41,7 @@ pub fn run(args: &Args) -> End {
     End::Done
 }
 
-/// A file of the repository without its first line, which names the schema beside it.
+/// Returns a file of the repository without its first line, if that names the schema beside it.
 pub fn without_schema(text: &str) -> &str {
     match text.split_once('\n') {
         Some((first, rest)) if first.starts_with("#:schema") => rest,

@@ -1,4 +1,4 @@
-//! A limit on the time of a command's work, and one pass over keys that ends with it.
+//! A time limit for the work of a command, and the reconciling of keys within it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::engine::report::KeyReport;
 use crate::model::{KeyCommand, KeyId};
 use crate::runtime::Runtime;
 
-/// How long a push in flight may take to finish once time is over.
+/// How long pushes in flight may take to finish once the limit is reached.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// By when work is to be done.
+/// The time by which a command's work must be done.
 #[derive(Clone, Copy)]
 pub struct Limit {
     timeout: Duration,
@@ -24,14 +24,14 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// One that begins now.
+    /// Creates a limit that begins now; `None` without a time-out.
     pub fn new(timeout: Option<Duration>) -> Option<Self> {
         let timeout = timeout?;
         let at = Instant::now().checked_add(timeout)?;
         Some(Self { timeout, at })
     }
 
-    /// Returns when the limit is reached: never, where there is none.
+    /// Waits until the limit is reached; for ever if there is none.
     pub async fn reached(limit: Option<Self>) {
         match limit {
             Some(limit) => tokio::time::sleep_until(limit.at).await,
@@ -40,8 +40,8 @@ impl Limit {
     }
 }
 
-/// Makes one pass over these keys. At its limit nothing new is begun, pushes in flight have a moment to finish, and
-/// what is not done then is answered as such.
+/// Reconciles these keys once. At the limit nothing new is begun, pushes in flight have [`DRAIN`] to finish,
+/// and the other keys are reported as not done.
 pub async fn pass(
     runtime: &Runtime,
     (keys, order): (&[KeyId], KeyCommand),

@@ -1,4 +1,4 @@
-//! The manual pages: what `--help` says, with the sections that a manual has beside it.
+//! The manual pages: the text of `--help`, and the sections that a manual has beside it.
 
 use std::io;
 
@@ -6,7 +6,8 @@ use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-/// What a command's long help calls its examples. A line of them is a command, two spaces, `# ` and what it is for.
+/// The heading of the examples in a command's long help. Each example is a line: a command, two spaces, `# `
+/// and what it is for.
 const EXAMPLES: &str = "Examples:";
 
 const EXIT_STATUS: &[(&str, &str)] = &[
@@ -77,7 +78,7 @@ const FILES: &[(&str, &str)] = &[
 /// Returns the pages of a program, each with the name of its file.
 ///
 /// # Errors
-/// None of a page that is rendered into memory.
+/// Returns the error of writing a page; there is none when writing into memory.
 pub fn pages(command: Command) -> io::Result<Vec<(String, Vec<u8>)>> {
     let mut command = command.disable_help_subcommand(true);
     command.build();
@@ -87,7 +88,8 @@ pub fn pages(command: Command) -> io::Result<Vec<(String, Vec<u8>)>> {
 }
 
 fn add(command: &Command, pages: &mut Vec<(String, Vec<u8>)>) -> io::Result<()> {
-    // A page is of a version and not of a day; an empty word would be none, and the next one the day.
+    // A page belongs to a version and not to a day. The date is quoted because an empty word would be
+    // skipped, and the next one taken for the date.
     let man = Man::new(command.clone())
         .date("\"\"")
         .source(concat!(
@@ -126,7 +128,7 @@ fn visible(command: &Command) -> impl Iterator<Item = &Command> {
         .filter(|command| !command.is_hide_set())
 }
 
-/// Adds a section of terms, each with what it means.
+/// Adds a section that lists terms with their meanings.
 fn section(page: &mut Roff, title: &str, terms: &[(&str, &str)]) {
     if terms.is_empty() {
         return;
@@ -139,7 +141,7 @@ fn section(page: &mut Roff, title: &str, terms: &[(&str, &str)]) {
     }
 }
 
-/// Returns the examples of a command's long help: each with what it is for.
+/// Returns the examples in a command's long help, each with what it is for.
 fn examples(command: &Command) -> Vec<(String, String)> {
     let help = command.get_after_long_help();
     let help = help.map(ToString::to_string).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The commands. One file for each; what they share is in [`end`], [`setup`] and [`beside`].
+//! The commands, one file for each; what they share is in [`end`], [`setup`] and [`beside`].
 
 mod answers;
 mod beside;
@@ -95,11 +95,11 @@ Examples:
     Man(pages::ManArgs),
 }
 
-/// The stack of a thread: a sign-in to AWS within a look nests so deep that tokio's 2 MiB are not
-/// enough for a build without optimizations. What is not touched takes no memory.
+/// The size of a thread's stack. A sign-in to AWS within a reconcile run nests so deep that tokio's 2 MiB are
+/// not enough for a build without optimizations. What is not touched takes no memory.
 const STACK: usize = 8 * 1024 * 1024;
 
-/// Reads the arguments, runs the command, gives the exit code.
+/// Parses the arguments, runs the command and returns the exit code.
 pub fn main() -> ExitCode {
     forbid_core_dumps();
     std::panic::set_hook(Box::new(say_where));
@@ -132,12 +132,12 @@ pub fn main() -> ExitCode {
             Command::Man(args) => pages::man(Cli::command(), &args),
         }
     });
-    // A blocking read that hangs (a dead network mount) must not keep the process.
+    // A blocking read that hangs (a dead network mount) must not keep the process alive.
     runtime.shutdown_background();
     end.into()
 }
 
-/// A core dump would hold every secret in memory.
+/// Disables core dumps, which would hold every secret in memory.
 fn forbid_core_dumps() {
     use rustix::process::{DumpableBehavior, Resource, Rlimit, setrlimit};
     let none = Rlimit {
@@ -149,7 +149,7 @@ fn forbid_core_dumps() {
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
-/// A panic before there is a log: where, without its message, which can hold a value.
+/// Prints where a panic happened, as long as there is no log. Its message is left out: it can hold a secret.
 fn say_where(panic: &std::panic::PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string);
     fail(format!(

@@ -1,5 +1,4 @@
-//! `completions` and `man`: what shells and manuals are told of the commands, made from the same
-//! definitions as `--help`.
+//! `completions` and `man`: completion scripts and manual pages, made from the same definitions as `--help`.
 
 use std::path::PathBuf;
 
@@ -9,7 +8,7 @@ use clap_complete::Shell;
 use super::end::{End, fail};
 use super::{manual, setup};
 
-/// What `completions` takes.
+/// The arguments of `completions`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -21,7 +20,7 @@ pub struct CompletionsArgs {
     shell: Shell,
 }
 
-/// What `man` takes.
+/// The arguments of `man`.
 #[derive(Debug, clap::Args)]
 pub struct ManArgs {
     /// Where the pages are written: one for the program and one for each command
@@ -31,7 +30,7 @@ pub struct ManArgs {
 
 pub fn completions(command: &Command, args: &CompletionsArgs) -> End {
     let name = command.get_name().to_owned();
-    // Bash would be told of hidden commands, too.
+    // The script for bash would also complete hidden commands.
     let shown = command.get_subcommands().filter(|one| !one.is_hide_set());
     let mut command = Command::new(env!("CARGO_PKG_NAME"))
         .version(env!("CARGO_PKG_VERSION"))
@@ -40,8 +39,8 @@ pub fn completions(command: &Command, args: &CompletionsArgs) -> End {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, &name, &mut script);
     let script = String::from_utf8_lossy(&script);
-    // In bash, a hyphen in the program's name becomes one thing where a command is found and another where
-    // its options are: without this, nothing is completed after a command.
+    // The script for bash replaces a hyphen in the program's name in two ways: one where it finds a command,
+    // another where it looks up its options. Unless they are the same, nothing is completed after a command.
     let found = name.replace('-', "__");
     let script = script.replace(&name.replace('-', "__subcmd__"), &found);
     setup::print(script.trim_end());

@@ -1,11 +1,11 @@
-//! `config`: what there is to configure.
+//! `config`: prints what can be configured.
 
 use super::end::End;
 use super::init::without_schema;
 use super::setup;
 use crate::config;
 
-/// What `config` takes.
+/// The arguments of `config`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:

@@ -1,5 +1,5 @@
-//! Work on keys that replicas share: by those that run or, where none does, by this process under
-//! a claim of its own.
+//! Work on keys that replicas share: by the replicas that run or, if none does, by this process with leases
+//! of its own.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,10 +23,11 @@ use crate::state::membership::Role;
 use crate::state::postgres::Postgres;
 use crate::telemetry::metrics::Metrics;
 
-/// How long leaving may take; what is held is free when the lease is over in any case.
+/// How long leaving may take; leases that are not given back expire in any case.
 const LEAVE: Duration = Duration::from_secs(5);
 
-/// Has `request` carried out. `command` is what the user has typed; `timeout` is for the work of this process.
+/// Has `request` carried out. `command` is the command that the user has run; `timeout` limits the work of
+/// this process.
 pub async fn carry_out(
     command: &str,
     config: Config,
@@ -75,7 +76,7 @@ async fn by_the_replicas(
     request: &Request,
     keys: &[KeyId],
 ) -> Result<Vec<KeyReport>, End> {
-    // Each replica takes those it holds.
+    // The keys are named one by one: each replica takes those that it has leased.
     let request = match request {
         Request::Sync {
             force,
@@ -154,7 +155,7 @@ async fn alone(
         let (mine, others): (Vec<KeyId>, Vec<KeyId>) =
             keys.into_iter().partition(|key| held.contains(key));
         let (_, order) = request.parts();
-        // Without a name it would be all of them.
+        // No names would mean all keys.
         let mut rows = match mine.is_empty() {
             true => Vec::new(),
             false => pass(&runtime, (&mine, order), &stop, limit, &bar).await,

@@ -1,4 +1,4 @@
-//! `rollback`: the previous version goes back in, and the newer one is held.
+//! `rollback`: pushes the previous version again, and holds the newer one.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::{setup, table, work};
 use crate::engine::report::KeyReport;
 use crate::state::{self, Request};
 
-/// What `rollback` takes.
+/// The arguments of `rollback`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -49,7 +49,7 @@ async fn rollback(path: Option<&Path>, args: &Args) -> Result<End, End> {
     Ok(end)
 }
 
-/// What came of it: which version is live, which is held, and how to release it.
+/// Describes the result: which version is live, which one is held, and how to release it.
 fn stands(row: &KeyReport) -> Option<String> {
     let key = &row.key;
     let live = table::plain(row.version.as_deref()?);

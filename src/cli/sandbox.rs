@@ -1,4 +1,4 @@
-//! `sandbox`: a local Flashback to try things on.
+//! `sandbox`: runs a local Flashback to try things on.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use super::setup;
 use crate::flashback::sandbox::{Options, Sandbox};
 use crate::secret::Secret;
 
-/// What `sandbox` takes.
+/// The arguments of `sandbox`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:

@@ -1,4 +1,4 @@
-//! What the commands share: the configuration, the state, a fleet to work with.
+//! The functions that the commands share: loading the configuration, building the runtime, and printing.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::telemetry::log;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::Outages;
 
-/// Loads the configuration, and shows every mistake in it.
+/// Loads the configuration, and prints every error in it.
 pub fn load(path: Option<&Path>) -> Result<Loaded, End> {
     config::load(path).map_err(|report| {
         beside::show(&report);
@@ -29,14 +29,14 @@ pub fn load(path: Option<&Path>) -> Result<Loaded, End> {
     })
 }
 
-/// Errors only, and none of what happens to keys: the command's own output says that.
+/// Sets up a log of errors only, without those about keys: the command prints them itself.
 pub fn quiet_log(config: &Config) -> Result<(), End> {
     let level = "error,flashback_rotator::engine=off,flashback_rotator::source=off,\
                  flashback_rotator::flashback=off,flashback_rotator::token=off";
     log::init(config.log.format, level).map(drop).map_err(fail)
 }
 
-/// Tells outages while the command goes on trying.
+/// Prints outages while the command goes on trying.
 pub struct OnStderr;
 
 impl Outages for OnStderr {
@@ -49,7 +49,7 @@ impl Outages for OnStderr {
     }
 }
 
-/// Tells no outages: each call is made once, and the command prints its error.
+/// Ignores outages: each call is made once, and the command prints its error.
 pub struct InTheResult;
 
 impl Outages for InTheResult {
@@ -57,8 +57,8 @@ impl Outages for InTheResult {
     fn recovered(&self, _: &str, _: Duration) {}
 }
 
-/// Everything the configuration asks for, over this state. Looks break off when `stop` is
-/// cancelled; a push in flight does not.
+/// Builds the runtime of a configuration over a state that no other process works on. Reconcile runs are
+/// broken off when `stop` is cancelled; a push in flight is not.
 pub async fn runtime(
     config: Config,
     store: Arc<dyn StateStore>,
@@ -73,7 +73,7 @@ pub async fn runtime(
     fleet_over(config, &state, outages, stop).await
 }
 
-/// The same over a state that others may share.
+/// Builds the runtime of a configuration over a state that other processes may share.
 pub async fn fleet_over(
     config: Config,
     state: &State,
@@ -90,18 +90,18 @@ pub async fn fleet_over(
         outages,
         changes: Changes::default(),
         stop: stop.clone(),
-        // A `sync` that cron runs is no reason to try again what was refused.
+        // A `sync` that cron runs is no reason to try again what was refused before.
         since: DateTime::<Utc>::MIN_UTC,
     };
     Runtime::build(Arc::new(config), &context, None).map_err(fail)
 }
 
-/// Reads a length of time of the command line, as the configuration writes one.
+/// Parses a length of time given on the command line, in the format of the configuration.
 pub fn duration(text: &str) -> Result<Duration, &'static str> {
     humantime::parse_duration(text).map_err(|_| "write a length of time such as 30s, 5m or 1h 30m")
 }
 
-/// The keys that were named, if each is in the configuration.
+/// Returns the keys with these names, or [`End::Wrong`] if one of them is not in the configuration.
 pub fn known_keys(config: &Config, names: &[String]) -> Result<Vec<KeyId>, End> {
     let mut keys = Vec::new();
     for name in names {
@@ -114,7 +114,7 @@ pub fn known_keys(config: &Config, names: &[String]) -> Result<Vec<KeyId>, End> 
     Ok(keys)
 }
 
-/// What to say of a key that is not in the configuration.
+/// Returns the error for a key that is not in the configuration, with the most similar name there.
 pub fn unknown_key(config: &Config, name: &str) -> String {
     let nearest = config
         .keys
@@ -128,8 +128,8 @@ pub fn unknown_key(config: &Config, name: &str) -> String {
     }
 }
 
-/// Prints one line to stdout. A reader that went away (`| head`) is no error; a disk that is full
-/// is, and is told.
+/// Prints a line on standard output. It is no error if nothing reads it any more (`| head`); that the disk is
+/// full is one, and is printed.
 pub fn print(text: impl std::fmt::Display) {
     use std::io::Write as _;
     let mut stdout = anstream::stdout();
@@ -141,7 +141,7 @@ pub fn print(text: impl std::fmt::Display) {
     }
 }
 
-/// Names each key that failed on stderr; the exit code that follows.
+/// Prints the error of each key that failed on standard error. Returns the outcome of the command.
 pub fn end_of(rows: &[KeyReport]) -> End {
     let mut end = End::Done;
     for row in rows {

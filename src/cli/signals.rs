@@ -5,19 +5,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::end::say;
 
-/// What is said after a second signal.
+/// The message after a second signal.
 pub const STOPPED_AT_ONCE: &str =
     "stopped at once; what was in flight is found out about at the next look";
 
-/// The first signal cancels `stop`, so that pushes in flight are finished and nothing else is begun;
-/// this returns with the second.
+/// Waits for two signals. The first cancels `stop`, so that pushes in flight are finished and nothing else is
+/// begun; this returns after the second.
 pub async fn second_signal(stop: &CancellationToken) {
     let both = signal(SignalKind::interrupt()).and_then(|interrupt| {
         let terminate = signal(SignalKind::terminate())?;
         Ok((interrupt, terminate))
     });
     let Ok((mut interrupt, mut terminate)) = both else {
-        // Then a signal ends the process, as it does by default.
+        // A signal then ends the process, as it does by default.
         return std::future::pending().await;
     };
     let mut signalled = async || {

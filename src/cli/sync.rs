@@ -1,4 +1,4 @@
-//! `sync`: one pass now, by the daemon that runs on this state or, without one, by itself.
+//! `sync`: checks keys once, now, by the daemon that runs on this state or, if there is none, in this process.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use super::end::End;
 use super::{setup, work};
 use crate::state::Request;
 
-/// How long a daemon has to answer, where nobody has said.
+/// How long a daemon has to answer without `--timeout`.
 const BESIDE_A_DAEMON: Duration = Duration::from_secs(120);
 
-/// What `sync` takes.
+/// The arguments of `sync`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:

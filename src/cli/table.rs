@@ -1,10 +1,10 @@
-//! Aligned tables, and colour where a terminal is there to show it: what is printed goes through
-//! `anstream`, which takes the colours out for pipes and for `NO_COLOR`.
+//! Aligned tables, and colours where a terminal can show them: all output goes through `anstream`, which
+//! removes the colours for pipes and for `NO_COLOR`.
 //!
-//! A table is as wide as the terminal lets it be. Where its rows are wider, the last column, which is the
-//! one with prose, is wrapped between words; where that leaves too little room, the columns that do not fit
-//! stand below their row, each on a line of its own. No cell is ever cut. Without a terminal
-//! a row is one line, for `grep` and `awk`, unless `$COLUMNS` says how wide it may be, as `watch` does.
+//! A table is as wide as the terminal allows. If its rows are wider, the last column, which holds prose, is
+//! wrapped between words; if that leaves too little room, the columns that do not fit are printed below their
+//! row, each on a line of its own. No cell is ever cut. Without a terminal a row is one line, for `grep` and
+//! `awk`, unless `$COLUMNS` gives a width, as `watch` does.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub use crate::humanize::{ago, ahead};
 /// The space between two columns.
 const GAP: usize = 2;
 
-/// The least room in which prose is wrapped beside the other columns.
+/// The least room, in columns of the terminal, in which prose is wrapped beside the other columns.
 const PROSE: usize = 28;
 
 /// A table with a header.
@@ -30,7 +30,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// With these columns.
+    /// Creates an empty table with these columns.
     pub fn new(columns: &[&str]) -> Self {
         Self {
             header: columns.iter().map(|&column| column.to_owned()).collect(),
@@ -43,7 +43,7 @@ impl Table {
         self.rows.push(cells.into());
     }
 
-    /// Returns the text of the table for a terminal of this many columns, or for one without an end.
+    /// Renders the table for a terminal with this many columns; `None` for no limit.
     fn within(&self, room: Option<usize>) -> String {
         let room = room.unwrap_or(usize::MAX);
         let widths: Vec<usize> = (0..self.header.len())
@@ -52,7 +52,7 @@ impl Table {
                 cells.fold(width(&self.header[column]), usize::max)
             })
             .collect();
-        // Where each column begins, and where the next one would.
+        // The start of each column, and of one after the last.
         let starts: Vec<usize> = std::iter::once(0)
             .chain(widths.iter().scan(0, |end, width| {
                 *end += width + GAP;
@@ -63,7 +63,7 @@ impl Table {
         let beside = if starts[widths.len()] <= room.saturating_add(GAP) || prose + PROSE <= room {
             widths.len()
         } else {
-            // As many as fit, and the first in any case.
+            // As many as fit, but at least the first.
             starts[2..].iter().filter(|end| **end <= room + GAP).count() + 1
         };
         let mut text = String::new();
@@ -102,7 +102,7 @@ impl fmt::Display for Table {
     }
 }
 
-/// Returns how many columns there are to print to, where that is limited.
+/// Returns how many columns the output may take, if that is limited.
 pub fn room() -> Option<usize> {
     let named = || std::env::var("COLUMNS").ok()?.parse().ok();
     columns(std::io::stdout()).or_else(named)
@@ -116,7 +116,7 @@ fn colour(colour: AnsiColor, text: &str) -> String {
     paint(Style::new().fg_color(Some(colour.into())), text)
 }
 
-/// For what went wrong.
+/// Colours text about something that went wrong.
 pub fn red(text: &str) -> String {
     paint(
         Style::new().fg_color(Some(AnsiColor::Red.into())).bold(),
@@ -124,19 +124,19 @@ pub fn red(text: &str) -> String {
     )
 }
 
-/// For what went well.
+/// Colours text about something that went well.
 pub fn green(text: &str) -> String {
     colour(AnsiColor::Green, text)
 }
 
-/// For what is less important.
+/// Dims text that is less important.
 pub fn dim(text: &str) -> String {
     paint(Style::new().dimmed(), text)
 }
 
-/// Text of others (a server's words, a store's version) as it may stand on a terminal: what is no
-/// visible character is shown by its number, so that none can move the cursor, hide a line or
-/// look like one of ours.
+/// Returns text of others (a server's message, a source's version) in a form that is safe on a terminal. An
+/// invisible character is shown by its number, so that none can move the cursor, hide a line or imitate a
+/// line of this program.
 pub fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
@@ -149,17 +149,17 @@ pub fn plain(text: &str) -> String {
     plain
 }
 
-/// A cell for what may not be there.
+/// Returns a cell with this text, or an empty cell.
 pub fn cell(text: Option<&str>) -> String {
     text.map_or_else(nothing, plain)
 }
 
-/// An empty cell.
+/// Returns an empty cell.
 pub fn nothing() -> String {
     "-".to_owned()
 }
 
-/// A state in its colour.
+/// Returns a state in its colour.
 pub fn state(state: State) -> String {
     let of = match state {
         State::InSync => AnsiColor::Green,
@@ -171,7 +171,7 @@ pub fn state(state: State) -> String {
     colour(of, state.as_str())
 }
 
-/// An action in its colour.
+/// Returns an action in its colour.
 pub fn action(action: Action) -> String {
     let of = match action {
         Action::Create | Action::Update | Action::Adopt => AnsiColor::Green,
@@ -182,7 +182,7 @@ pub fn action(action: Action) -> String {
     colour(of, action.as_str())
 }
 
-/// A progress bar on stderr, shown where that is a terminal.
+/// Creates a progress bar on standard error, which is shown only on a terminal.
 pub fn progress(total: usize) -> indicatif::ProgressBar {
     let bar = indicatif::ProgressBar::new(total as u64);
     let template = "{bar:32} {pos}/{len} keys, {elapsed}";

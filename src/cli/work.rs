@@ -1,4 +1,4 @@
-//! Work on keys, by the daemon that runs on this state or, without one, by this process.
+//! Has requests carried out, by the daemon that runs on this state or, if there is none, in this process.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,14 +20,14 @@ use crate::model::KeyId;
 use crate::state::sqlite::{DAEMON, Sqlite};
 use crate::state::{Request, RequestState, StateError, StateStore};
 
-/// How often the answer of a daemon is looked for.
+/// How often to look for the daemon's answer.
 const POLL: Duration = Duration::from_millis(100);
 
-/// How long a daemon may be gone before nobody is expected to answer. A restart takes less.
+/// How long the daemon may be gone before no answer is expected any more. A restart takes less.
 const ABANDONED: Duration = Duration::from_secs(10);
 
-/// Has a request carried out and prints what came of it. `command` is what the user has typed; `timeout` is for
-/// the work of this process, a daemon's is in the request.
+/// Has a request carried out and prints the result. `command` is the command that the user has run; `timeout`
+/// limits the work of this process, while that of a daemon is limited by the request.
 pub async fn carry_out(
     command: &str,
     config: Config,

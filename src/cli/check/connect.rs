@@ -1,5 +1,5 @@
-//! What `check --connect` asks: each source and Flashback whether they can be used, and then the sources for
-//! each key. What cannot be known because something before it failed is not asked for.
+//! The calls of `check --connect`: to each source and to Flashback, whether they can be used, and then to the
+//! sources for each key. A call that could not succeed because another has failed is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use crate::source::{Reading, Source, SourceError, why_missing};
 use crate::upstream::Failure as _;
 use crate::verify::sanity;
 
-/// Asks everything; with `read`, also for the values.
+/// Makes all calls; with `read`, also reads the keys' values.
 pub async fn connect(runtime: &Runtime, base_url: String, read: bool) -> Report {
     let (sources, flashback) = tokio::join!(sources(runtime), flashback(runtime));
     let unusable: BTreeSet<&SourceId> = sources
@@ -65,7 +65,7 @@ async fn flashback(runtime: &Runtime) -> (Outcome, Vec<Workspace>) {
         Err(error) => Err(error),
     };
     if signed_in.is_err() {
-        // Each workspace would only say the same again.
+        // Each workspace would only give the same error.
         return (Outcome::of(signed_in), Vec::new());
     }
     let settings = runtime
@@ -86,7 +86,7 @@ async fn flashback(runtime: &Runtime) -> (Outcome, Vec<Workspace>) {
     (Outcome::of(signed_in), join_all(workspaces).await)
 }
 
-/// Describes a list: how many entries it holds, and which of them cannot be read and are passed over.
+/// Describes a list: how many entries it holds, and which of them cannot be read and are skipped.
 fn found(listing: &Listing, kind: TargetKind) -> String {
     let readable = count(listing.entries.len(), kind.noun());
     match &listing.unreadable[..] {
@@ -99,11 +99,11 @@ fn found(listing: &Listing, kind: TargetKind) -> String {
     }
 }
 
-/// Describes the account that is signed in, as far as Flashback tells of it.
+/// Describes the account that is signed in, as far as Flashback gives it.
 async fn account(flashback: &dyn Flashback) -> String {
     let account = match flashback.account().await {
         Ok(account) => account,
-        // Not in the server's words: the profile is an addition, and no reason to doubt the rest.
+        // The server's message is left out: the profile is optional, and its absence does not put the rest in doubt.
         Err(error) => return format!("; its profile cannot be read ({})", error.status()),
     };
     let mut text = String::new();
@@ -129,7 +129,7 @@ async fn key(managed: &ManagedKey, read: bool) -> Outcome {
     let version = match source.observe(path).await {
         Ok(Observation::Present { version, .. }) => version,
         Ok(Observation::Missing(why)) => return missing(source, path, why).await,
-        // Another key has said what is wrong with the source.
+        // The error of another key says what is wrong with the source.
         Err(SourceError::CircuitOpen { .. }) => return Outcome::NotChecked,
         Err(error) => return Outcome::Failed(error.to_string()),
     };

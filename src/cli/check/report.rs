@@ -1,4 +1,4 @@
-//! What `check --connect` has found, as a table and as a document. Each failure stands there once.
+//! The results of `check --connect`, as a table and as JSON. Each failure is listed once.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -11,47 +11,47 @@ use crate::config::KeyConfig;
 use crate::engine::report::KeyReport;
 use crate::model::{KeyId, SourceId, TargetKind, Version, WorkspaceId};
 
-/// What came of one question.
+/// The result of one call.
 pub enum Outcome {
-    /// It works.
+    /// It succeeded.
     Works {
-        /// For people.
+        /// A description for people.
         detail: String,
-        /// The version found, where the question was for one.
+        /// The version found, if the call asked for one.
         version: Option<Version>,
     },
-    /// It does not, and why.
+    /// It failed, for this reason.
     Failed(String),
-    /// It could not be asked because its source failed.
+    /// It was not made, because the key's source had failed.
     NotChecked,
 }
 
-/// One key.
+/// A key and the result for it.
 pub struct Checked {
     pub key: KeyId,
     pub config: Arc<KeyConfig>,
     pub outcome: Outcome,
 }
 
-/// One kind of list of a workspace.
+/// A workspace's list of one kind, and the result for it.
 pub struct Workspace {
     pub id: WorkspaceId,
     pub kind: TargetKind,
     pub outcome: Outcome,
 }
 
-/// Everything that was asked.
+/// The results of all calls.
 pub struct Report {
     pub sources: BTreeMap<SourceId, Outcome>,
     pub base_url: String,
     pub flashback: Outcome,
-    /// Empty where Flashback failed.
+    /// Empty if Flashback failed.
     pub workspaces: Vec<Workspace>,
     pub keys: Vec<Checked>,
 }
 
 impl Outcome {
-    /// Of a question that is not for a version.
+    /// Converts the result of a call that does not ask for a version.
     pub fn of<E: Display>(result: Result<String, E>) -> Self {
         match result {
             Ok(detail) => Self::Works {
@@ -79,8 +79,8 @@ impl Outcome {
 }
 
 impl Report {
-    /// Describes each failure in a line that begins with what has failed. Keys of one source with the same failure
-    /// share a line.
+    /// Returns a line for each failure, which begins with what has failed. Keys of one source with the same
+    /// error share a line.
     pub fn failures(&self) -> Vec<String> {
         let mut lines = Vec::new();
         let mut add = |what: String, outcome: &Outcome| {
@@ -119,7 +119,7 @@ impl Report {
         lines
     }
 
-    /// Shows what works; of what does not, [`failures`](Self::failures) says why.
+    /// Returns a table of what works; [`failures`](Self::failures) says why the rest does not.
     pub fn table(&self) -> Table {
         let mut table = Table::new(&["WHAT", "RESULT", "DETAIL"]);
         let mut row = |what: String, outcome: &Outcome| match outcome {

@@ -1,4 +1,4 @@
-//! The screen of `status KEY`: one key in full.
+//! The output of `status KEY`: one key in full.
 
 use chrono::{DateTime, Utc};
 
@@ -9,7 +9,7 @@ use crate::engine::report::{KeyReport, State};
 use crate::model::{HistoryRow, Verifier};
 use crate::status::{DaemonStatus, Status};
 
-/// All that is known of it, and the last of its history.
+/// Renders all that is known of a key, and the latest of its history.
 pub fn screen(status: &Status, row: &KeyReport, events: &[HistoryRow]) -> String {
     let now = status.now;
     let standing = row.standing.as_ref();

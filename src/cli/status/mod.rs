@@ -1,4 +1,4 @@
-//! `status`: how the daemon, Flashback, the sources and the keys stand, from the state.
+//! `status`: prints how the daemon, Flashback, the sources and the keys stand, from the state.
 
 mod key;
 mod screen;
@@ -18,16 +18,16 @@ use crate::status::{Configured, Parts, State, Status, absolute};
 
 pub use self::screen::keys;
 
-/// How often `--watch` looks.
+/// How often `--watch` prints the status again.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// What clears a terminal.
+/// The escape sequences that clear a terminal.
 const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 
-/// How much of a key's history is shown with it.
+/// How many entries of a key's history are shown with it.
 const EVENTS: u32 = 5;
 
-/// What `status` takes.
+/// The arguments of `status`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -54,7 +54,7 @@ pub async fn run(path: Option<&Path>, args: &Args) -> End {
         let end = match status(path, args).await {
             Ok(end) | Err(end) => end,
         };
-        // A wrong call does not get right by itself.
+        // Wrong arguments and an invalid configuration do not get right by themselves.
         if !args.watch || matches!(end, End::Wrong) {
             return end;
         }
@@ -137,7 +137,7 @@ async fn by_daemon(daemon: &Beside, path: Option<&Path>) -> Result<Found, End> {
     Ok((status, Some(daemon.store.clone())))
 }
 
-/// Leaves nothing of the keys but the one of that name.
+/// Removes every key but the one of this name from the status.
 fn the_key(status: &mut Status, basis: &Basis, name: &str) -> Result<KeyId, End> {
     let key = KeyId::new(name);
     status.keys.retain(|row| row.key == key);

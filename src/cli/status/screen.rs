@@ -1,4 +1,4 @@
-//! The screen of `status`: the daemon, the state and the configuration, then Flashback and the sources, then
+//! The output of `status`: the daemon, the state and the configuration, then Flashback and the sources, then
 //! the keys.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
@@ -10,13 +10,13 @@ use crate::model::{ServiceHealth, ServiceStatus};
 use crate::status::{Configuration, Daemon, DaemonStatus, Replica, Service, Status};
 use crate::terminal::wrapped;
 
-/// Where the text of a line begins that names what it is about.
+/// The column in which the text of a line begins, after its label.
 const LABEL: usize = 15;
 
-/// A check that is this late is one that somebody should know of.
+/// How late a check may be before that is shown.
 const LATE: TimeDelta = TimeDelta::seconds(60);
 
-/// All of it.
+/// Renders the whole status.
 pub fn screen(status: &Status) -> String {
     let mut parts = vec![head(status)];
     if status.daemon.replicas.iter().any(|one| one.keys.is_some()) {
@@ -30,7 +30,7 @@ pub fn screen(status: &Status) -> String {
     parts.join("\n\n")
 }
 
-/// What all the rest goes by.
+/// Renders the first lines: the daemon, the state and the configuration.
 pub fn head(status: &Status) -> String {
     let mut lines = Vec::new();
     let daemon = daemon(&status.daemon, status.now);
@@ -180,7 +180,7 @@ fn why(service: &Service, replicas: usize) -> String {
     }
 }
 
-/// The table of the keys. `daemon`: one runs, and keeps the time of the next check.
+/// Renders the table of the keys. `daemon` says that a daemon runs, which keeps the times of the next checks.
 pub fn keys(rows: &[KeyReport], now: DateTime<Utc>, daemon: bool) -> String {
     let check = if daemon { "NEXT CHECK" } else { "LAST CHECK" };
     let mut table = Table::new(&[
@@ -210,7 +210,7 @@ pub fn keys(rows: &[KeyReport], now: DateTime<Utc>, daemon: bool) -> String {
     table.to_string()
 }
 
-/// When the next check is, or by how much it is late.
+/// Returns when the next check is, or how late it is.
 pub fn next(at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> String {
     match at {
         Some(at) if at + LATE < now => format!("{} late", duration(now - at)),
@@ -223,12 +223,12 @@ fn since(at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> String {
     at.map_or_else(table::nothing, |at| table::ago(at, now))
 }
 
-/// A time, as people read it.
+/// Formats a time for people.
 pub fn moment(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// What something is, and the text about it.
+/// Formats a line: a label and the text after it, wrapped to fit the terminal.
 pub fn labelled(label: &str, text: &str) -> String {
     let room = table::room().unwrap_or(usize::MAX);
     format!("{label:LABEL$}{}", wrapped(text, LABEL, LABEL, room))
