@@ -1,4 +1,4 @@
-//! The daemon, or the replicas.
+//! The status of the daemon or of its replicas.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,24 +8,24 @@ use serde::Serialize;
 
 use crate::model::{BEAT, Daemons, KnownDaemon};
 
-/// From when on a daemon that lives and leaves nothing is taken to be unable to.
+/// How long a running daemon may write nothing to the state before it counts as unable to.
 const SILENCE: Duration = BEAT.saturating_mul(3);
 
-/// What a check may be later than the last report, and still be of the daemon that left it.
+/// How much later than a daemon's last report a check may be and still be taken for one of that daemon.
 const ONE_BEAT: Duration = BEAT.saturating_add(Duration::from_secs(5));
 
-/// What keeps the keys current.
+/// The processes that keep the keys current.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Daemon {
-    /// In a word.
+    /// The status of them all.
     pub status: DaemonStatus,
-    /// Since when; of one that is dead, when it was last heard of.
+    /// Since when; for a dead daemon, when it was last heard of.
     pub since: Option<DateTime<Utc>>,
     /// Each process: those that run and, where none does, the last that did.
     pub replicas: Vec<Replica>,
 }
 
-/// How a daemon stands.
+/// The status of a daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DaemonStatus {
@@ -33,36 +33,36 @@ pub enum DaemonStatus {
     Running,
     /// It was told to stop, and did.
     Stopped,
-    /// It runs no more, and was not told to stop.
+    /// It no longer runs, and was not told to stop.
     Dead,
     /// None has ever run on this state.
     NeverRun,
 }
 
-/// One process.
+/// A process that keeps the keys current.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Replica {
-    /// Its host, and its number there.
+    /// Its host and process id.
     pub name: String,
-    /// In a word.
+    /// Its status.
     pub status: DaemonStatus,
-    /// Since when; of one that is dead, when it was last heard of.
+    /// Since when; for a dead process, when it was last heard of.
     pub since: Option<DateTime<Utc>>,
-    /// When it last left anything in the state.
+    /// When it last wrote to the state.
     pub last_seen_at: Option<DateTime<Utc>>,
-    /// It runs, and has left nothing for so long that it cannot.
+    /// It runs, but has written nothing to the state for so long that it must be unable to.
     pub silent: bool,
-    /// Of which version it is.
+    /// Its version.
     pub version: Option<String>,
-    /// Where it answers over HTTP.
+    /// The address of its HTTP server.
     pub listen: Option<SocketAddr>,
-    /// How many keys it holds, where several processes share them.
+    /// How many keys it has leased, if several processes share them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys: Option<u32>,
 }
 
 impl Daemon {
-    /// `checked`: when keys were checked.
+    /// Summarizes the daemons; `checked` are the times at which keys were last checked.
     pub(super) fn new(daemons: &Daemons, checked: &[DateTime<Utc>]) -> Self {
         let of = |known| Replica::new(known, daemons.now, checked);
         let replicas: Vec<Replica> = daemons.all.iter().map(of).collect();
@@ -71,7 +71,7 @@ impl Daemon {
             .filter(|one| one.status == DaemonStatus::Running);
         let first = running.clone().filter_map(|one| one.since).min();
         let last = replicas.iter().filter_map(|one| one.since).max();
-        // One that was killed is heard of for the last time up to a beat before that.
+        // A daemon that was killed was last heard of up to a beat before that.
         let was_killed = |one: &Replica| {
             let beat = TimeDelta::from_std(ONE_BEAT).unwrap_or_default();
             one.status == DaemonStatus::Dead && one.since.map(|at| at + beat) >= last
@@ -89,7 +89,7 @@ impl Daemon {
         }
     }
 
-    /// Whether the daemon that is expected runs, and each replica of it. A state on which none has ever run
+    /// Checks that the expected daemon runs, and each of its replicas. A state on which none has ever run
     /// expects none.
     pub fn is_well(&self) -> bool {
         let lost = |one: &Replica| one.silent || one.status == DaemonStatus::Dead;

@@ -1,8 +1,8 @@
-//! How everything stands: the daemon, the state, the configuration, Flashback, the sources and the keys.
+//! The overall status: the daemon, the state, the configuration, Flashback, the sources and the keys.
 //!
-//! It is what `status` and `/status` show, put together from what the state knows. A running daemon leaves its own
-//! view there, and whether it runs is told by the state's lock or leases; so what is shown is true beside a
-//! daemon, and after one that was killed.
+//! The command `status` and the endpoint `/status` show it. It is built from the state alone: a running daemon
+//! leaves its own view there, and the state's lock or leases say whether the daemon runs. The status is
+//! therefore true beside a daemon, and also after one that was killed.
 
 mod daemon;
 mod service;
@@ -22,22 +22,22 @@ use crate::engine::report::KeyReport;
 use crate::model::{Daemons, KeyId, ServiceStatus, SourceId};
 use crate::state::{StateError, StateStore};
 
-/// How everything stands. `--json` prints it as it is.
+/// The overall status, in the form that `--json` prints.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
-    /// What keeps the keys current.
+    /// The processes that keep the keys current.
     pub daemon: Daemon,
-    /// What all of this was read from.
+    /// The state that was read.
     pub state: State,
-    /// What the daemon works by.
+    /// The configuration that the daemon works by.
     pub configuration: Configuration,
-    /// The target.
+    /// Flashback.
     pub flashback: Service,
-    /// The sources, by their names.
+    /// The sources, by name.
     pub sources: Vec<Source>,
-    /// The keys, by their names.
+    /// The keys, by name.
     pub keys: Vec<KeyReport>,
-    /// When this was, by the state's clock.
+    /// The time of the status, by the state's clock.
     #[serde(skip)]
     pub now: DateTime<Utc>,
 }
@@ -45,33 +45,33 @@ pub struct Status {
 /// The state that was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct State {
-    /// As `[state] url` names it; the path of a file is absolute.
+    /// The value of `[state] url`, with the path of a file made absolute.
     pub url: String,
-    /// Whether there is one. Where there is none, nothing has ever worked on it.
+    /// `true` if it exists; otherwise no process has ever worked on it.
     pub exists: bool,
 }
 
-/// The configuration.
+/// The configuration and whether the daemon accepts it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Configuration {
-    /// The file or directory that the daemon works by or, without one, that was read for this.
+    /// The file or directory that the daemon works by or, without a daemon, that was read for this status.
     pub path: PathBuf,
     /// When the daemon loaded it.
     pub loaded_at: Option<DateTime<Utc>>,
-    /// Since when there has been a newer one that it refuses.
+    /// Since when the daemon has refused a newer one.
     pub rejected_since: Option<DateTime<Utc>>,
-    /// What is wrong with the one that is there now; never a value.
+    /// The error in the newest one; it never contains a value.
     pub error: Option<String>,
-    /// Another one that was read for this.
+    /// The path that was read for this status, if the daemon works by another.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub other_path: Option<PathBuf>,
 }
 
-/// What is configured.
+/// The parts of a configuration that a status needs.
 pub struct Configured<'a> {
-    /// Where that stands.
+    /// The path of the configuration.
     pub path: &'a Path,
-    /// Where the state is.
+    /// Where its state is.
     pub state: &'a StateConfig,
     /// The sources.
     pub sources: Vec<SourceId>,
@@ -79,24 +79,24 @@ pub struct Configured<'a> {
     pub keys: &'a BTreeMap<KeyId, Arc<KeyConfig>>,
 }
 
-/// What a [`Status`] is made of.
+/// The parts of a [`Status`].
 pub struct Parts {
     /// The state.
     pub state: State,
-    /// The configuration that was read for this.
+    /// The path of the configuration that was read for the status.
     pub path: PathBuf,
-    /// What is wrong with that, where anything is.
+    /// The error in it, if there is one.
     pub error: Option<String>,
     /// The sources in it.
     pub sources: Vec<SourceId>,
-    /// What the state knows of daemons.
+    /// The daemons that the state knows of.
     pub daemons: Daemons,
-    /// The rows of the keys.
+    /// The reports of the keys.
     pub rows: Vec<KeyReport>,
 }
 
 impl State {
-    /// The state that a configuration names.
+    /// Describes the state that a configuration names.
     pub fn new(config: &StateConfig, exists: bool) -> Self {
         let url = match config {
             StateConfig::Sqlite { path } => format!("sqlite://{}", absolute(path).display()),
@@ -106,16 +106,16 @@ impl State {
     }
 }
 
-/// The path as it is from every directory.
+/// Returns a path in absolute form, or unchanged if that cannot be found out.
 pub fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 impl Status {
-    /// Reads how things stand by what is configured.
+    /// Reads the status of what is configured from the state.
     ///
     /// # Errors
-    /// [`StateError`].
+    /// Returns [`StateError`] if the state cannot be read.
     pub async fn read(
         store: &dyn StateStore,
         configured: Configured<'_>,
@@ -132,7 +132,7 @@ impl Status {
         }))
     }
 
-    /// Puts together what is known.
+    /// Builds a status from its parts.
     pub fn new(parts: Parts) -> Self {
         let Parts { mut rows, .. } = parts;
         let standing = rows.iter().filter_map(|row| row.standing.as_ref());
@@ -141,7 +141,7 @@ impl Status {
             .collect();
         let daemon = Daemon::new(&parts.daemons, &checked);
         if daemon.status != DaemonStatus::Running {
-            // Nobody has promised that check.
+            // No daemon runs that would make this check.
             for standing in rows.iter_mut().filter_map(|row| row.standing.as_mut()) {
                 standing.next_check = None;
             }
@@ -157,7 +157,8 @@ impl Status {
         }
     }
 
-    /// Whether nothing is wrong that somebody should know of.
+    /// Checks that nothing needs attention: the state exists, the daemon runs, no service is down and no key
+    /// is wrong.
     pub fn is_well(&self) -> bool {
         let sources = self.sources.iter().map(|source| &source.service);
         let mut services = sources.chain([&self.flashback]);
@@ -170,7 +171,7 @@ impl Status {
     }
 }
 
-/// Of several replicas the one that matters most: one that refuses what is there now.
+/// Returns the configuration that matters most: that of a replica which refuses the newest one, if there is one.
 fn configuration(daemons: &Daemons, path: PathBuf, error: Option<String>) -> Configuration {
     let alive = daemons.all.iter().filter(|daemon| daemon.alive);
     let reports = alive.filter_map(|daemon| daemon.last.as_ref());

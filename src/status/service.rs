@@ -1,4 +1,4 @@
-//! Flashback and the sources, by what the daemons that run have found.
+//! The status of Flashback and of the sources, as the running daemons have found it.
 
 use std::collections::BTreeSet;
 
@@ -6,13 +6,13 @@ use serde::Serialize;
 
 use crate::model::{DaemonReport, Daemons, ServiceHealth, ServiceStatus, SourceId};
 
-/// How a service stands.
+/// The status of a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Service {
-    /// Down where any replica finds it so.
+    /// Its health; down if any replica finds it down.
     #[serde(flatten)]
     pub health: ServiceHealth,
-    /// How many replicas find it down, where several run and not all do.
+    /// How many replicas find it down, if several run and not all of them do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub down_at: Option<usize>,
 }
@@ -20,9 +20,9 @@ pub struct Service {
 /// A source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Source {
-    /// Its name.
+    /// The name of the source.
     pub source: SourceId,
-    /// How it stands.
+    /// The status of its service.
     #[serde(flatten)]
     pub service: Service,
 }
@@ -32,7 +32,8 @@ impl Service {
         Self::of(daemons, |report| Some(&report.flashback))
     }
 
-    /// Where no daemon runs nobody knows; what the last one had found is left in `error`.
+    /// Combines what the running daemons have found. If none runs, the status is unknown, and `error` is what
+    /// the last daemon had found.
     fn of(daemons: &Daemons, health: impl Fn(&DaemonReport) -> Option<&ServiceHealth>) -> Self {
         let of = |alive: bool| {
             let all = daemons.all.iter().filter(move |one| one.alive == alive);
@@ -58,7 +59,7 @@ impl Service {
 }
 
 impl Source {
-    /// The sources of the daemons that run, and the `configured` ones.
+    /// Returns the sources of the running daemons and those in `configured`.
     pub(super) fn all(daemons: &Daemons, configured: Vec<SourceId>) -> Vec<Self> {
         let running = daemons.all.iter().filter(|one| one.alive);
         let reports = running.filter_map(|one| Some(&one.last.as_ref()?.report));

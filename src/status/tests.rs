@@ -31,7 +31,7 @@ fn up(since: i64) -> ServiceHealth {
     }
 }
 
-/// One that started long ago, and left this a moment ago.
+/// Returns a daemon that started long ago and wrote this report a moment ago.
 fn daemon(name: &str, alive: bool, flashback: ServiceHealth) -> KnownDaemon {
     let report = DaemonReport {
         name: name.to_owned(),
