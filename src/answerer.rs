@@ -1,10 +1,10 @@
-//! What has answered where another service was expected, told by the body of its answer.
+//! Recognizes what kind of server has answered where another was expected, from the body of its answer.
 //!
-//! Nothing of the body is repeated.
+//! No part of the body is repeated.
 
 use serde_json::Value;
 
-/// Describes an answer's body, as it goes on after "it answered 404": "with a page of HTML".
+/// Describes an answer's body, in words that continue "it answered 404", such as "with a page of HTML".
 pub fn describe(body: &[u8]) -> &'static str {
     let text = body.trim_ascii_start();
     if text.is_empty() {
@@ -30,8 +30,8 @@ pub fn describe(body: &[u8]) -> &'static str {
     }
 }
 
-/// Whether a body is a refusal as Vault and OpenBao word them: an object of nothing but lists of texts, one
-/// of which is called `errors`.
+/// Checks that a body is an error in the form of Vault and OpenBao: an object with `errors` and at most
+/// `warnings` beside it, each a list of strings.
 pub fn is_of_vault(body: &[u8]) -> bool {
     serde_json::from_slice(body).is_ok_and(|object| is_vaults(&object))
 }
@@ -45,7 +45,7 @@ fn is_vaults(object: &serde_json::Map<String, Value>) -> bool {
     object.contains_key("errors") && object.iter().all(are_texts)
 }
 
-/// Whether a body tells a caller without TLS that TLS is spoken here, as servers in Go, nginx and Apache do.
+/// Checks that a body tells a client without TLS that the port speaks TLS, as servers in Go, nginx and Apache do.
 pub fn wants_tls(body: &[u8]) -> bool {
     let says = |words: &[u8]| body.windows(words.len()).any(|window| window == words);
     says(b"HTTP request to an HTTPS server")

@@ -1,14 +1,13 @@
-//! Named points at which a test can have the process killed, as by `kill -9`, or have it panic.
+//! Named points at which a test can kill the process, as by `kill -9`, or make it panic.
 //!
-//! A debug build reads `FLASHBACK_ROTATOR_KILL_AT` and `FLASHBACK_ROTATOR_PANIC_AT` from its
-//! environment: `NAME`, `NAME:N` (the Nth time), or `NAME:*` (every time); `NAME@STAGE` counts only what
-//! belongs to that stage of a trial. `FLASHBACK_ROTATOR_HANG_AT` makes a task wait for ever in the same
-//! way, where one [`may_hang`]. A release build has no such points.
-//! [`interval`]s are for tests in the same way.
+//! A debug build reads `FLASHBACK_ROTATOR_KILL_AT` and `FLASHBACK_ROTATOR_PANIC_AT` from its environment:
+//! `NAME`, `NAME:N` (the Nth time), or `NAME:*` (every time); `NAME@STAGE` counts only passes in that stage
+//! of a verification. In the same way `FLASHBACK_ROTATOR_HANG_AT` makes a task wait for ever at a point
+//! marked by [`may_hang`], and [`interval`] lets a test shorten an interval. A release build has no failpoints.
 
 use std::time::Duration;
 
-/// An interval that a test may shorten: a debug build reads the variable, in milliseconds, from its
+/// Returns an interval that a test may shorten: a debug build reads `variable`, in milliseconds, from its
 /// environment.
 #[cfg(debug_assertions)]
 pub fn interval(variable: &str, interval: Duration) -> Duration {
@@ -17,18 +16,18 @@ pub fn interval(variable: &str, interval: Duration) -> Duration {
     millis.map_or(interval, Duration::from_millis)
 }
 
-/// A release build has its intervals as they are.
+/// Returns `interval`: a release build reads no variable.
 #[cfg(not(debug_assertions))]
 pub fn interval(_variable: &str, interval: Duration) -> Duration {
     interval
 }
 
-/// Dies or panics here if the environment says so.
+/// Kills the process or panics if the environment names this point.
 pub fn reach(point: &str) {
     reach_in("", point);
 }
 
-/// The same at a point that is passed in several stages of a trial.
+/// Like [`reach`], for a point that is passed in several stages of a verification.
 #[cfg(debug_assertions)]
 pub fn reach_in(stage: &str, point: &str) {
     use std::sync::LazyLock;
@@ -41,11 +40,11 @@ pub fn reach_in(stage: &str, point: &str) {
     if KILL.is_now(stage, point) {
         let _ = kill_process(getpid(), Signal::KILL);
     }
-    // The message stands for one that holds a secret: it must get nowhere.
+    // The message stands for one that holds a secret: tests check that it is never shown.
     assert!(!PANIC.is_now(stage, point), "canary of a panic at {point}");
 }
 
-/// Waits here for ever if the environment says so.
+/// Waits for ever if the environment names this point.
 #[cfg(debug_assertions)]
 pub async fn may_hang(point: &str) {
     static HANG: std::sync::LazyLock<Wanted> =
@@ -55,14 +54,14 @@ pub async fn may_hang(point: &str) {
     }
 }
 
-/// A release build has no such points.
+/// Does nothing: a release build has no failpoints.
 #[cfg(not(debug_assertions))]
 pub async fn may_hang(_point: &str) {}
 
-/// What the environment names.
+/// The failpoint that an environment variable names.
 #[cfg(debug_assertions)]
 struct Wanted {
-    /// The point, and the time; `None` for every time.
+    /// The point and which pass through it counts; `None` for every pass.
     at: Option<(String, Option<u32>)>,
     reached: std::sync::atomic::AtomicU32,
 }
@@ -92,6 +91,6 @@ impl Wanted {
     }
 }
 
-/// A release build has no such points.
+/// Does nothing: a release build has no failpoints.
 #[cfg(not(debug_assertions))]
 pub fn reach_in(_stage: &str, _point: &str) {}

@@ -1,23 +1,34 @@
-//! flashback-rotator keeps the LLM provider keys in Flashback in step with the stores where they
-//! are rotated.
+//! flashback-rotator keeps the LLM provider keys in Flashback in step with the sources where they are
+//! rotated: Vault, OpenBao, AWS Secrets Manager or a directory of files.
 //!
-//! A rotation travels through the modules in this order, one way:
+//! A rotation travels through these modules, in this order:
 //!
-//! 1. [`scheduler`] wakes a key. A wake-up says *look*, never *what changed*.
-//! 2. [`engine`] observes: a [`source`] is asked for the version, the [`state`] for the record.
-//! 3. [`reconcile`] turns observation, record and time into the next step, and does nothing else.
-//! 4. [`engine`] carries the step out: it reads the secret or writes it into [`flashback`], with
-//!    the intent recorded before a write and the outcome after it.
+//! 1. [`scheduler`] wakes a key. A wake-up only says that the key is to be reconciled, never what has changed.
+//! 2. [`engine`] observes: it asks the [`source`] for the version and the [`state`] for the key's record.
+//! 3. [`reconcile`] decides the next step from the observation, the record and the time. It does nothing else.
+//! 4. [`engine`] carries the step out: it reads the secret, or writes it into [`flashback`], with the intent
+//!    recorded before the write and the outcome after it.
 //!
-//! Underneath: [`model`] and [`secret`] are the nouns, [`document`] takes credentials out of what
-//! a store holds, [`upstream`] is the one way to call an outside service and [`outbound`] the one way to make
-//! an HTTP client for it, [`lease`] says what this process may work on where several share the keys,
-//! [`retry`] says what a failure means, [`credential`] where the rotator's own credentials come from,
-//! [`token`] keeps what a sign-in gives, [`settled`] whether a file has been written whole, [`lookalike`]
-//! what is plainly no key, [`verify`] whether a key is one, [`progress`] whether the checks get on.
-//! [`notify`] tells people. Around it: [`config`], [`runtime`] (a configuration made real), [`membership`] (who holds which key),
-//! [`supervise`] (tasks that outlive their panics), [`daemon`], [`http`], [`telemetry`] and the commands in
-//! [`cli`].
+//! Data and checks that need no service:
+//!
+//! - [`model`] and [`secret`] are the data types that all others share.
+//! - [`document`] takes the credentials out of what a source stores under a path.
+//! - [`lookalike`] and [`verify`] check that a value is a usable provider key.
+//! - [`settled`] checks that a file has been written completely before it is used.
+//! - [`retry`] says what a failure means and how long to wait.
+//!
+//! Calls to outside services:
+//!
+//! - [`upstream`] is the only way to make a call, with limits, a time-out and a circuit breaker; [`outbound`] is
+//!   the only way to make an HTTP client.
+//! - [`credential`] resolves the rotator's own credentials, and [`token`] keeps the token of a sign-in alive.
+//!
+//! Several processes may share the keys of one state: [`lease`] says what this process may work on, and
+//! [`membership`] decides which replica leases which key.
+//!
+//! The program around it: [`config`], [`runtime`] (what is built from a configuration), [`daemon`],
+//! [`supervise`] (restarts tasks that panic), [`progress`] (detects reconcile runs that hang), [`notify`]
+//! (notifies people), [`status`], [`http`], [`telemetry`], and the commands in [`cli`].
 
 mod answerer;
 pub mod cli;

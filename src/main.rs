@@ -1,12 +1,12 @@
-//! Arguments in, exit code out.
+//! The entry point of the program; everything else is in the library.
 
 use std::alloc::System;
 use std::process::ExitCode;
 
 use zeroizing_alloc::ZeroAlloc;
 
-/// Wipes memory when it is freed. Whatever a library has copied of a secret, into a buffer, a header
-/// or a parsed document, goes with the copy.
+/// Wipes memory when it is freed, and so the copies that a library makes of a secret in a buffer, a header or
+/// a parsed document.
 #[global_allocator]
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 

@@ -1,9 +1,9 @@
-//! Whether the checks under way get on.
+//! Detects checks (reconcile runs) that hang.
 //!
-//! Each step of a check is bounded by a timeout, so one that takes no step for minutes hangs, and
-//! only a restart ends that. A check that waits in a line for others is not suspected: whoever
-//! holds up the line is. Time is counted in beats of this process and not by a clock: on a machine
-//! that was suspended, or in a process that was stopped, no check had time to get on.
+//! Each step of a check is bounded by a time-out, so a check that takes no step for minutes hangs, and only a
+//! restart ends that. A check that waits in line for others is not suspected: the one that holds up the line
+//! is. Time is counted in beats of this process and not by a clock: while a machine was suspended or the
+//! process stopped, no check could make progress.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,12 +13,11 @@ use std::time::Duration;
 use crate::failpoint;
 use crate::model::KeyId;
 
-/// How often it is seen who gets on.
+/// How often the progress of the checks is examined.
 pub const BEAT: Duration = Duration::from_secs(1);
 
-/// A check that takes no step for this long hangs. The longest step there is, a sign-in to
-/// Flashback with a second factor, has four calls of 20 s each and may wait for two codes, of
-/// 30 s each.
+/// How long a check may take no step before it counts as hanging. The longest step, a sign-in to Flashback
+/// with a second factor, has four calls of 20 s each and may wait for two codes, of 30 s each.
 const STALLED: Duration = Duration::from_secs(180);
 
 tokio::task_local! {
@@ -31,17 +30,17 @@ pub struct Checks {
     under_way: Mutex<Vec<Watched>>,
 }
 
-/// One of them.
+/// A check under way.
 struct Check {
     key: KeyId,
     steps: AtomicU32,
-    /// How many lines it stands in.
+    /// The number of lines in which the check waits.
     waits: AtomicU32,
 }
 
 struct Watched {
     check: Weak<Check>,
-    /// The steps it had taken when it was seen to get on the last time …
+    /// The number of steps when the check was last found to make progress …
     steps: u32,
     /// … and the beats since then.
     beats: u32,
@@ -59,7 +58,7 @@ impl Default for Checks {
 }
 
 impl Checks {
-    /// Watches over `check`, a check of `key`, until it ends.
+    /// Watches `check`, a check of `key`, until it ends.
     pub async fn watch<T>(&self, key: &KeyId, check: impl Future<Output = T>) -> T {
         let here = Arc::new(Check {
             key: key.clone(),
@@ -74,7 +73,7 @@ impl Checks {
         HERE.scope(here, check).await
     }
 
-    /// Sees who gets on; to be called each [`BEAT`].
+    /// Examines which checks make progress; to be called each [`BEAT`].
     pub fn beat(&self) {
         let limit = self.stalled_after;
         self.under_way().retain_mut(|watched| {
@@ -92,7 +91,7 @@ impl Checks {
         });
     }
 
-    /// A key whose check hangs.
+    /// Returns a key whose check hangs.
     pub fn stalled(&self) -> Option<KeyId> {
         let under_way = self.under_way();
         let mut stalled = under_way
@@ -120,18 +119,18 @@ impl Watched {
     }
 }
 
-/// The check that this is called in has taken a step.
+/// Records that the check in which this is called has taken a step.
 pub fn step() {
     let _ = HERE.try_with(|check| check.steps.fetch_add(1, Ordering::Relaxed));
 }
 
-/// Waits in a line where others are before the check that this is called in.
+/// Awaits `wait` while the check in which this is called waits in line for others, and so does not hang.
 pub async fn in_line<T>(wait: impl Future<Output = T>) -> T {
     let _waits = HERE.try_with(Waits::begin).ok();
     wait.await
 }
 
-/// A wait, however it ends.
+/// Counts a wait until it is dropped, however the wait ends.
 struct Waits(Arc<Check>);
 
 impl Waits {

@@ -1,9 +1,9 @@
-//! Tasks that outlive their own panics.
+//! Tasks that are started again after a panic.
 //!
-//! A panic ends the task it happens in and nothing else, so a daemon that let it pass would go on
-//! half-dead. What runs for as long as the process does runs under a [`Supervisor`]: it is started
-//! again, with growing pauses, and where that does not help the process is no longer taken for
-//! alive. The panic itself is told by the hook in [`telemetry::panics`](crate::telemetry::panics).
+//! A panic ends the task in which it happens and nothing else, so a daemon that ignored it would go on
+//! half-dead. Tasks that run for as long as the process does run under a [`Supervisor`]: they are started
+//! again, with growing pauses, and if that does not help, the process no longer counts as live. The panic
+//! itself is logged by the hook in [`telemetry::panics`](crate::telemetry::panics).
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::telemetry::panics::{Task, within};
 
-/// The pause before the first new start; each one after it is twice as long …
+/// The pause before a task is first started again; each further pause is twice as long …
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// … up to this.
@@ -25,10 +25,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A task that has run this long is well again.
 const WELL_AGAIN: Duration = Duration::from_secs(60);
 
-/// After so many panics with no such time between them a task is lost.
+/// The number of panics, without [`WELL_AGAIN`] between them, after which a task counts as lost.
 const LOST_AFTER: u32 = 5;
 
-/// Starts again what panicked, and knows what cannot be kept going.
+/// Starts tasks again that have panicked, and knows which cannot be kept running.
 #[derive(Clone, Default)]
 pub struct Supervisor {
     stop: CancellationToken,
@@ -36,7 +36,7 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// Nothing is started again once `stop` is cancelled.
+    /// Creates a supervisor that starts nothing again once `stop` is cancelled.
     pub fn new(stop: CancellationToken) -> Self {
         Self {
             stop,
@@ -44,18 +44,18 @@ impl Supervisor {
         }
     }
 
-    /// Cancelled when nothing is to be begun any more.
+    /// Returns the token that is cancelled when nothing new may begin.
     pub fn stop(&self) -> &CancellationToken {
         &self.stop
     }
 
-    /// Whether every task it keeps can be kept going.
+    /// Checks that no task is lost.
     pub fn all_well(&self) -> bool {
         self.lost.load(Ordering::Relaxed) == 0
     }
 
-    /// Runs `run` on `state`, again after each panic, until it ends by itself. A panic can leave the
-    /// state half-changed: `run` begins with what it can be sure of.
+    /// Runs `run` on `state`, and again after each panic, until it returns. A panic can leave the state
+    /// half-changed: `run` must rely only on what is certain.
     pub async fn keep<S: Send>(
         &self,
         task: Task,
@@ -89,7 +89,7 @@ impl Supervisor {
     }
 }
 
-/// Counts one task among the lost for as long as it is one, and lives.
+/// Counts one task as lost while it is, until this is dropped.
 struct Lost<'a> {
     count: &'a AtomicUsize,
     counted: bool,

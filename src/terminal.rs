@@ -1,4 +1,4 @@
-//! How wide a terminal is, and text that fits into it.
+//! The width of a terminal, and text that is wrapped to fit it.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -6,10 +6,10 @@ use std::os::fd::AsFd;
 use tracing_subscriber::fmt::MakeWriter;
 use unicode_width::UnicodeWidthStr;
 
-/// How far the second and further lines of a long line are indented.
+/// How many columns the continuation lines of a long line are indented.
 pub const INDENT: usize = 4;
 
-/// Returns how many columns the terminal has that a stream leads to; `None` where it leads to none, or to one
+/// Returns the number of columns of the terminal that a stream leads to; `None` if it leads to none or to one
 /// that does not know.
 pub fn columns(stream: impl AsFd) -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(stream).ok()?;
@@ -23,8 +23,8 @@ pub fn width(text: &str) -> usize {
         .sum()
 }
 
-/// Breaks a text that begins in the column `start` between words, so that no line of it ends beyond `room`
-/// and each after the first begins in the column `indent`. A longer word (an id, an address) stays whole.
+/// Wraps a text that begins in the column `start` between words, so that no line exceeds `room` columns and
+/// each continuation line begins in the column `indent`. A longer word (an id, an address) is not broken.
 pub fn wrapped(text: &str, start: usize, indent: usize, room: usize) -> String {
     let mut lines = String::new();
     let mut at = start;
@@ -45,7 +45,7 @@ pub fn wrapped(text: &str, start: usize, indent: usize, room: usize) -> String {
     lines
 }
 
-/// Writes to standard error through another writer, with lines that are wrapped where that is a terminal.
+/// Writes to standard error through another writer, and wraps the lines if standard error is a terminal.
 pub struct Wrapped<W>(pub W);
 
 impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Wrapped<W> {
@@ -57,7 +57,7 @@ impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Wrapped<W> {
 }
 
 impl<W: Write> Write for Wrapped<W> {
-    /// Takes whole lines.
+    /// Writes whole lines: `lines` must not end within one.
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
         match (columns(io::stderr()), std::str::from_utf8(lines)) {
             (Some(room), Ok(text)) => {
