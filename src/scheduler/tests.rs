@@ -45,7 +45,6 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Marks the run as ended when dropped.
 struct UnderWay<'a>(&'a Fake, String);
 
 impl Drop for UnderWay<'_> {
@@ -375,7 +374,6 @@ async fn frequent_reloads_starve_no_key() {
         bench.scheduler.replace(keys);
         sleep(Duration::from_secs(600)).await;
     }
-    // Ten hours.
     for key in ["a", "b"] {
         let looks = bench.looks(key);
         assert!((8..=21).contains(&looks), "{key}: {looks}");
