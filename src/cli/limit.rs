@@ -44,7 +44,7 @@ impl Limit {
 /// and the other keys are reported as not done.
 pub async fn pass(
     runtime: &Runtime,
-    (keys, order): (&[KeyId], KeyCommand),
+    (keys, command): (&[KeyId], KeyCommand),
     stop: &CancellationToken,
     limit: Option<Limit>,
     bar: &ProgressBar,
@@ -55,7 +55,7 @@ pub async fn pass(
         so_far().push(row.clone());
         bar.inc(1);
     };
-    let sync = runtime.sync(keys, order, &each);
+    let sync = runtime.sync(keys, command, &each);
     tokio::pin!(sync);
     let limit = tokio::select! {
         rows = &mut sync => return rows,

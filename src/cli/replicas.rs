@@ -135,7 +135,7 @@ async fn alone(
         keys: keys.clone(),
         store: state.store.clone(),
     };
-    let mut sharer = MembershipTask::new(
+    let mut membership_task = MembershipTask::new(
         shared.membership.clone(),
         state.leases.clone(),
         Arc::new(worker),
@@ -144,21 +144,21 @@ async fn alone(
         stop.clone(),
         leave.clone(),
     );
-    let sharing = tokio::spawn(async move { sharer.run().await });
+    let sharing = tokio::spawn(async move { membership_task.run().await });
     let bar = table::progress(keys.len());
     let limit = Limit::new(timeout);
     let work = async {
-        let held = tokio::select! {
-            held = all_held(&state.leases, &keys, shared.terms.lease) => held,
+        let leased = tokio::select! {
+            leased = all_held(&state.leases, &keys, shared.terms.lease) => leased,
             () = Limit::reached(limit) => state.leases.keys().unwrap_or_default(),
         };
         let (mine, others): (Vec<KeyId>, Vec<KeyId>) =
-            keys.into_iter().partition(|key| held.contains(key));
-        let (_, order) = request.parts();
+            keys.into_iter().partition(|key| leased.contains(key));
+        let (_, command) = request.parts();
         // No names would mean all keys.
         let mut rows = match mine.is_empty() {
             true => Vec::new(),
-            false => pass(&runtime, (&mine, order), &stop, limit, &bar).await,
+            false => pass(&runtime, (&mine, command), &stop, limit, &bar).await,
         };
         let elsewhere = "another process works on it, and has not let go of it in time: try again";
         let config = &runtime.config.keys;

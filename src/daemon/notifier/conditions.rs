@@ -27,13 +27,13 @@ pub fn is_there(runtime: &Runtime, subject: &Subject) -> bool {
 /// Checks that the process which has leased these keys is the one that notifies about the subject. A source
 /// goes with its first key. Flashback, and a source without keys (one that only credentials are read from), go
 /// with the first key of all.
-pub fn is_told(runtime: &Runtime, subject: &Subject, held: &BTreeSet<KeyId>) -> bool {
+pub fn is_told(runtime: &Runtime, subject: &Subject, leased: &BTreeSet<KeyId>) -> bool {
     let has = |key: Option<&KeyId>| match key {
-        Some(key) => held.contains(key),
+        Some(key) => leased.contains(key),
         None => !runtime.engine.leases.is_shared(),
     };
     match subject {
-        Subject::Key(key) | Subject::Age(key) => held.contains(key),
+        Subject::Key(key) | Subject::Age(key) => leased.contains(key),
         Subject::Source(source) => has(first_of(runtime, source).or(first(runtime))),
         Subject::Flashback => has(first(runtime)),
         Subject::State | Subject::Configuration => true,
