@@ -175,7 +175,7 @@ pub fn state(state: State) -> String {
 pub fn action(action: Action) -> String {
     let of = match action {
         Action::Create | Action::Update | Action::Adopt => AnsiColor::Green,
-        Action::Lease => AnsiColor::Yellow,
+        Action::Hold => AnsiColor::Yellow,
         Action::Error => AnsiColor::Red,
         Action::None => return action.as_str().to_owned(),
     };

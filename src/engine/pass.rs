@@ -178,7 +178,7 @@ impl<'a> Pass<'a> {
                     return Ok(Some(Rest::InSync));
                 }
             }
-            Step::Lease { version, reason } => self.lease(version, &reason).await?,
+            Step::Hold { version, reason } => self.lease(version, &reason).await?,
             Step::TurnBack { to, from, reason } => self.turn_back(to, from, &reason).await?,
             Step::LetStand { stand, why } => self.let_stand(stand, &why).await?,
             Step::Keep => self.keep().await?,
@@ -227,7 +227,7 @@ impl<'a> Pass<'a> {
                     self.done.same_value = true;
                     return Ok(Verdict::Would);
                 }
-                Step::Lease { reason, .. } | Step::TurnBack { reason, .. } => {
+                Step::Hold { reason, .. } | Step::TurnBack { reason, .. } => {
                     self.done.held = Some(reason.to_string());
                     return Ok(Verdict::Would);
                 }

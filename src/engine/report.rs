@@ -286,7 +286,7 @@ impl KeyReport {
         let (action, reason) = match (problem, &done.push, &done.held) {
             (Some(problem), _, _) => (Action::Error, problem.error.clone()),
             (None, Some((action, reason)), _) => (*action, reason.to_string()),
-            (None, None, Some(why)) => (Action::Lease, why.clone()),
+            (None, None, Some(why)) => (Action::Hold, why.clone()),
             (None, None, None) if done.same_value => {
                 (Action::None, "same value under a new version".to_owned())
             }
@@ -312,7 +312,7 @@ impl KeyReport {
     #[must_use]
     pub fn after(self, earlier: Option<Self>) -> Self {
         let idle = |report: &Self| matches!(report.action, None | Some(Action::None));
-        let holds = self.action == Some(Action::Lease);
+        let holds = self.action == Some(Action::Hold);
         match earlier {
             Some(earlier) if holds && earlier.rolled_back() => earlier,
             Some(earlier) if idle(&self) && !idle(&earlier) && earlier.error.is_none() => Self {

@@ -340,7 +340,7 @@ impl Pass<'_> {
             ai_llm_id: self.record.ai_llm_id.clone(),
             previous_version: self.record.live.as_ref().map(|live| live.version.clone()),
             version: version.clone(),
-            action: Action::Lease,
+            action: Action::Hold,
             outcome: Outcome::Succeeded,
             elapsed: Duration::ZERO,
             verified_by: None,

@@ -277,7 +277,7 @@ pub enum Action {
     /// Nothing: it is in step.
     None,
     /// Nothing: the version is held.
-    Lease,
+    Hold,
     /// Nothing could be decided or done.
     Error,
 }
@@ -290,7 +290,7 @@ impl Action {
             Self::Update => "update",
             Self::Adopt => "adopt",
             Self::None => "none",
-            Self::Lease => "hold",
+            Self::Hold => "hold",
             Self::Error => "error",
         }
     }

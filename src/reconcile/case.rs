@@ -252,7 +252,7 @@ impl Case {
             Step::FindOlder(version) => format!("find what is before {version}"),
             Step::Probe => "probe".into(),
             Step::Validate(id) => format!("validate {id}"),
-            Step::Lease { version, reason } => format!("hold {version}: {reason}"),
+            Step::Hold { version, reason } => format!("hold {version}: {reason}"),
             Step::TurnBack { to, from, .. } => format!("from {from} back to {}", to.version),
             Step::LetStand { stand, .. } => match stand {
                 Stand::Best => "let stand".into(),

@@ -193,7 +193,7 @@ pub enum Step {
     Read(Version),
     /// Ask Flashback for the configurations of the workspace.
     List,
-    /// Lease what was written against the list of the workspace, which may be so old.
+    /// Hold what was written against the list of the workspace, which may be so old.
     Compare(ListAge),
     /// Write the value that was read.
     Push {
@@ -220,7 +220,7 @@ pub enum Step {
     /// Ask Flashback whether what it holds works.
     Validate(AiLlmId),
     /// Remember that this version is not to be pushed by itself.
-    Lease {
+    Hold {
         /// Which.
         version: Version,
         /// Why.

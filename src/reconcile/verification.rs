@@ -51,7 +51,7 @@ pub(super) fn ask_first(facts: &Facts<'_>, value: &Stored, written: bool) -> Opt
     };
     let said = candidate.rejected.clone().unwrap_or_default();
     Some(if candidate.failed(facts.verify.grace) {
-        Step::Lease {
+        Step::Hold {
             version: value.version.clone(),
             reason: HoldReason::Provider(said),
         }
@@ -312,13 +312,13 @@ pub(super) fn back_by_hand(facts: &Facts<'_>) -> Option<Step> {
     if record.held.as_ref().is_some_and(held) && !live.stored().is(newest, facts.origin) {
         return None;
     }
-    let lease = || Step::Lease {
+    let hold = || Step::Hold {
         version: newest.clone(),
         reason: HoldReason::ByHand,
     };
     if !live.stored().is(newest, facts.origin) {
         // What is live is the previous one.
-        return Some(lease());
+        return Some(hold());
     }
     Some(match older_than(facts, &live.stored()) {
         Err(step) => *step,

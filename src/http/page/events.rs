@@ -77,12 +77,12 @@ fn change(event: &HistoryRow) -> Markup {
         Action::Update => ("Updated", "Update failed"),
         Action::Adopt => ("Adopted", "Adoption failed"),
         Action::None => ("Nothing done", "Failed"),
-        Action::Lease => ("Held", "Failed"),
+        Action::Hold => ("Held", "Failed"),
         Action::Error => ("Failed", "Failed"),
     };
     let (state, word) = match (event.outcome, event.action) {
         (Outcome::Failed, _) => (State::Failing, tried),
-        (Outcome::Succeeded, Action::Lease) => (State::Held, done),
+        (Outcome::Succeeded, Action::Hold) => (State::Held, done),
         (Outcome::Succeeded, _) => (State::InSync, done),
     };
     html! {

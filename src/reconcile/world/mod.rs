@@ -238,7 +238,7 @@ impl World {
                     .record
                     .refused(version, origin, settings, error, rules, now);
             }
-            Step::Lease { version, reason } => {
+            Step::Hold { version, reason } => {
                 light.rejection = None;
                 if reason == HoldReason::ByHand {
                     *command = KeyCommand::None;
