@@ -1,9 +1,9 @@
-//! Under which names this server answers.
+//! Restricts the names under which this server answers requests from loopback.
 //!
-//! A page somewhere on the web can give its own name this machine's loopback address and then read
-//! what is there with the visitor's browser (DNS rebinding). Such a request carries that page's
-//! name in `Host`. So a connection that came in over loopback gets what could be of use to somebody
-//! only under a name that belongs to loopback.
+//! A web page can point its own domain name at the loopback address of the visitor's machine and then read
+//! what answers there with the visitor's browser (DNS rebinding). Such a request carries that page's domain
+//! in `Host`. A connection that arrives over loopback is therefore shown metrics, status and the page only
+//! under a name that belongs to loopback.
 
 use std::net::IpAddr;
 
@@ -16,8 +16,8 @@ use axum::response::{IntoResponse as _, Response};
 const MISDIRECTED: &str =
     "this server does not go by that name: ask for it as localhost or by its address\n";
 
-/// Lets a request through whose `Host` is an address or `localhost`, or that has none, as no browser
-/// does.
+/// Passes a request on if its `Host` is an address or `localhost`, or if it has none. Browsers always send
+/// one.
 pub(super) async fn only_local_names(request: Request, next: Next) -> Response {
     if names_loopback(request.headers()) {
         next.run(request).await
@@ -40,7 +40,8 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-/// An address cannot be rebound; `localhost` and what is below it is loopback by RFC 6761.
+/// Checks that a name cannot be rebound: it is an address, or `localhost` or a name below it, which RFC 6761
+/// reserves for loopback.
 fn is_local(name: &str) -> bool {
     let address = name
         .strip_prefix('[')

@@ -1,9 +1,9 @@
 //! Health, metrics, status and a page for people over HTTP.
 //!
-//! The listener may be open to a network, so that whoever connects is bounded: in number, in the
-//! time to say what is wanted, in its size, and in the time a connection lives. Whoever asks for
-//! something is heard before those who do not. Nothing is read but the head of a request, and
-//! nothing here changes anything.
+//! The listener may be reachable from a network, so clients are limited: in the number of connections, in the
+//! time they may take to send a request, in its size, and in how long a connection lives. When connections
+//! run short, those that have sent no request for longest are closed first. Only the head of a request is
+//! read, and no request changes anything.
 
 mod host;
 pub mod page;
@@ -36,18 +36,19 @@ use self::status_source::ANSWER_TIME;
 
 pub use self::status_source::StatusSource;
 
-/// How long a client may take over the head of a request, or over its next one.
+/// The time a client may take to send the head of a request, or the head of the next one on the same
+/// connection.
 const HEAD_TIME: Duration = Duration::from_secs(5);
 
 /// The largest head of a request, in bytes.
 const HEAD_SIZE: usize = 16 << 10;
 
-/// How long a connection lives. It bounds a client that does not read its answer; one that is well
-/// connects again.
+/// The time after which a connection is closed. It limits clients that do not read their answer; other
+/// clients connect again.
 const CONNECTION_LIFE: Duration = Duration::from_secs(60);
 
-/// Answers on `listener` until `stop`, then lets the answers under way be finished. It returns
-/// then, and not before.
+/// Serves requests on `listener` until `stop` is cancelled, and returns once the answers under way are
+/// finished.
 pub async fn serve(
     listener: TcpListener,
     status_source: Arc<dyn StatusSource>,
@@ -75,13 +76,13 @@ pub async fn serve(
     connections.wait().await;
 }
 
-/// The next connection, and its place.
+/// Accepts the next connection and takes a permit for it.
 async fn accept(listener: &TcpListener, permits: &Arc<ConnectionLimit>) -> (TcpStream, Permit) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => return (stream, permits.take().await),
-            // The client is gone, or there are no file descriptors left: the next try is as good
-            // as any, but not at once.
+            // The client is gone, or the process has no file descriptors left: close one connection and try
+            // again after a pause.
             Err(_) => {
                 permits.close_one();
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -102,7 +103,7 @@ async fn converse(stream: TcpStream, permit: Permit, routes: Routes, stop: Cance
         .max_buf_size(HEAD_SIZE)
         .serve_connection(TokioIo::new(stream), answer);
     tokio::pin!(connection);
-    // How it ends is the client's business.
+    // The client decides how the connection ends, so errors are ignored.
     tokio::select! {
         _ = &mut connection => return,
         () = permit.needed() => return,
@@ -116,7 +117,7 @@ async fn converse(stream: TcpStream, permit: Permit, routes: Routes, stop: Cance
     }
 }
 
-/// What is answered, by the way a connection came in.
+/// The routes for connections over loopback and for those from the network.
 #[derive(Clone)]
 struct Routes {
     local: Router,
@@ -160,7 +161,7 @@ impl Routes {
     }
 }
 
-/// What is told holds for now, and is what it says it is.
+/// Marks a response as not to be cached, and forbids browsers to guess another content type.
 async fn guard(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -175,8 +176,9 @@ async fn livez(State(status_source): State<Arc<dyn StatusSource>>) -> Response {
     }
 }
 
-/// `/livez` is for whoever restarts what does not live, which fills no disk with room. This is for whoever
-/// is to know.
+/// Answers `/healthz`: as `/livez`, and it also fails while the state cannot be used. `/livez` is for
+/// supervisors that restart the process, which does not help where, for example, the disk is full; this is
+/// for monitoring.
 async fn healthz(State(status_source): State<Arc<dyn StatusSource>>) -> Response {
     match status_source.state() {
         Err(reason) if status_source.live().is_ok() => unavailable(format!("{reason}\n")),

@@ -1,7 +1,9 @@
-//! ConnectionLimit for connections: few enough that file descriptors are left for the work, and one always
-//! to be had. Where all are taken, the connection that has asked for nothing for longest is closed:
-//! however many connect and say nothing, trickle a head or do not read their answers, a client that
-//! asks for something is heard.
+//! A limit on connections that leaves enough file descriptors for the work and always admits a new
+//! connection.
+//!
+//! When all permits are taken, the connection that has sent no request for longest is closed. So a client
+//! that sends a request is served however many others connect and stay silent, send a head slowly or do not
+//! read their answers.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,10 +12,10 @@ use rustix::process::{Resource, getrlimit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-/// Connections at once …
+/// The most connections at once.
 const MOST: u64 = 256;
 
-/// … and the part of the process's file descriptors that they may take.
+/// The divisor of the process's limit on file descriptors: connections may use one in four.
 const SHARE: u64 = 4;
 
 pub(super) struct ConnectionLimit {
@@ -21,7 +23,7 @@ pub(super) struct ConnectionLimit {
     taken: Mutex<Taken>,
 }
 
-/// The connections, the one that has asked for nothing for longest first.
+/// The open connections, by the order of their latest request; the one idle for longest comes first.
 #[derive(Default)]
 struct Taken {
     next: u64,
@@ -29,7 +31,7 @@ struct Taken {
 }
 
 impl ConnectionLimit {
-    /// As many as the process's limit on file descriptors allows.
+    /// Returns a limit as high as the process's limit on file descriptors allows.
     pub fn new() -> Arc<Self> {
         let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         let most = (descriptors / SHARE).clamp(1, MOST);
@@ -39,7 +41,7 @@ impl ConnectionLimit {
         })
     }
 
-    /// A place for a new connection, which another one may have to leave.
+    /// Takes a permit for a new connection, for which another connection may be closed.
     pub async fn take(self: &Arc<Self>) -> Permit {
         let free = Arc::clone(&self.free);
         if free.available_permits() == 0 {
@@ -56,7 +58,7 @@ impl ConnectionLimit {
         }
     }
 
-    /// Closes the connection that has asked for nothing for longest.
+    /// Closes the connection that has sent no request for longest.
     pub fn close_one(&self) {
         if let Some((_, closing)) = self.taken().closing.pop_first() {
             closing.cancel();
@@ -76,7 +78,7 @@ impl Taken {
     }
 }
 
-/// One connection's place, which it leaves when this is dropped.
+/// The permit of one connection, returned when this is dropped.
 pub(super) struct Permit {
     permits: Arc<ConnectionLimit>,
     number: Mutex<u64>,
@@ -85,7 +87,7 @@ pub(super) struct Permit {
 }
 
 impl Permit {
-    /// The client has asked for something.
+    /// Records that the client has sent a request.
     pub fn heard(&self) {
         let mut number = self.number.lock().unwrap_or_else(PoisonError::into_inner);
         let mut taken = self.permits.taken();
@@ -94,7 +96,7 @@ impl Permit {
         }
     }
 
-    /// Waits until the place is needed for another.
+    /// Waits until this connection is to be closed in favor of another.
     pub async fn needed(&self) {
         self.closing.cancelled().await;
     }

@@ -1,4 +1,4 @@
-//! Where the answers come from: what the daemon lets be seen of itself.
+//! The source of the answers: the view of itself that the daemon offers to HTTP clients.
 
 use std::time::Duration;
 
@@ -6,43 +6,43 @@ use async_trait::async_trait;
 
 use super::page::Overview;
 
-/// How long answers may take, and how long one under way is waited for at the end.
+/// The time an answer may take, and the time an answer under way may still take at shutdown.
 pub const ANSWER_TIME: Duration = Duration::from_secs(5);
 
-/// What is to be seen from outside.
+/// A view of the daemon for HTTP clients.
 #[async_trait]
 pub trait StatusSource: Send + Sync {
-    /// Whether the engine makes progress.
+    /// Checks that the engine makes progress.
     ///
     /// # Errors
-    /// What does not, in a line.
+    /// One line that names the part that is stuck.
     fn live(&self) -> Result<(), String>;
 
-    /// Whether the state can be used.
+    /// Checks that the state can be used.
     ///
     /// # Errors
-    /// Why not, for people.
+    /// The reason why not, as text for people.
     fn state(&self) -> Result<(), String>;
 
-    /// Whether everything was looked at once, and the state can be used.
+    /// Checks that every key has been checked once since the start and that the state can be used.
     ///
     /// # Errors
-    /// What is still missing, a line each.
+    /// One line for each thing that is still missing.
     fn ready(&self) -> Result<(), Vec<String>>;
 
-    /// The text of `/metrics`, as [`Metrics::render`](crate::telemetry::metrics::Metrics::render)
-    /// makes it.
+    /// Returns the text of `/metrics`, as rendered by
+    /// [`Metrics::render`](crate::telemetry::metrics::Metrics::render).
     fn metrics(&self) -> String;
 
-    /// What `status --json` prints.
+    /// Returns the document that `status --json` prints.
     ///
     /// # Errors
-    /// Why it cannot be told, for people.
+    /// The reason why it is not available, as text for people.
     async fn status(&self) -> Result<serde_json::Value, String>;
 
-    /// What the page for people shows.
+    /// Returns the data that the page for people shows.
     ///
     /// # Errors
-    /// Why it cannot be told, for people.
+    /// The reason why it is not available, as text for people.
     async fn overview(&self) -> Result<Overview, String>;
 }

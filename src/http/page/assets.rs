@@ -1,4 +1,4 @@
-//! The style and the script that stand in the page, and the policy that lets nothing else in.
+//! The style and the script embedded in the page, and the content security policy that admits nothing else.
 
 use std::sync::LazyLock;
 
@@ -7,13 +7,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
-/// The page's style, all of it.
+/// The page's entire style sheet.
 pub const STYLE: &str = include_str!("style.css");
 
-/// The page's script, all of it.
+/// The page's entire script.
 pub const SCRIPT: &str = include_str!("refresh.js");
 
-/// The policy: nothing comes from elsewhere, and of what stands in the page only these two run and count.
+/// The content security policy: nothing is loaded from elsewhere, and of what is embedded only [`STYLE`] and
+/// [`SCRIPT`] take effect.
 pub static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; img-src data:; \
@@ -24,7 +25,8 @@ pub static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     HeaderValue::from_str(&policy).expect("plain ASCII")
 });
 
-/// Tells a page that was loaded from an older version of this program that it must load itself anew.
+/// The build of the page. An open page that was made by another version of this program compares it and
+/// reloads.
 pub static BUILD: LazyLock<String> = LazyLock::new(|| digest(&format!("{STYLE}{SCRIPT}")));
 
 fn digest(text: &str) -> String {

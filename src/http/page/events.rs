@@ -1,4 +1,4 @@
-//! The audit trail's last rows.
+//! The newest rows of the audit trail.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use maud::{Markup, html};
@@ -8,10 +8,10 @@ use super::overview::EVENTS;
 use crate::engine::report::State;
 use crate::model::{Action, HistoryRow, Outcome, Version};
 
-/// The columns.
+/// The column titles.
 const COLUMNS: [&str; 6] = ["Time (UTC)", "Key", "Change", "Version", "Took", "Why"];
 
-/// The section.
+/// Renders the section.
 pub fn section(events: &[HistoryRow]) -> Markup {
     html! {
         section aria-labelledby="history" {

@@ -1,4 +1,4 @@
-//! The keys: failing ones first, a filter by state, pages where they are many.
+//! The table of keys: failing ones first, with a filter by state, split into pages when there are many.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
@@ -10,16 +10,16 @@ use super::timeline;
 use crate::engine::report::{Standing, State};
 use crate::humanize::{ago, ahead, duration};
 
-/// Keys on one page.
+/// The number of keys on one page.
 const PAGE: usize = 100;
 
-/// From this many keys on there is something to search.
+/// The number of keys from which the search field is shown.
 const SEARCHED: usize = 12;
 
-/// A look this late is one that somebody should know of.
+/// The delay from which an overdue check is pointed out.
 const OVERDUE: TimeDelta = TimeDelta::minutes(1);
 
-/// The columns, as they stand over the table and, on a narrow screen, beside each value.
+/// The column titles: above the table and, on a narrow screen, beside each value.
 const COLUMNS: [&str; 6] = [
     "Key",
     "State",
@@ -29,7 +29,7 @@ const COLUMNS: [&str; 6] = [
     "Last 24 hours",
 ];
 
-/// The word people read for a state.
+/// Returns the word shown for a state.
 pub fn word(state: State) -> &'static str {
     match state {
         State::InSync => "In sync",
@@ -41,17 +41,17 @@ pub fn word(state: State) -> &'static str {
     }
 }
 
-/// The state of a key.
+/// Returns the state of a key.
 pub fn state(key: &Key) -> State {
     State::of(&key.row)
 }
 
-/// How many keys are in this state.
+/// Counts the keys in a state.
 pub fn count(overview: &Overview, of: State) -> usize {
     overview.keys.iter().filter(|key| state(key) == of).count()
 }
 
-/// The section.
+/// Renders the section.
 pub fn section(overview: &Overview, query: &Query) -> Markup {
     let found = select(&overview.keys, query);
     let pages = found.len().div_ceil(PAGE).max(1);
@@ -87,7 +87,7 @@ pub fn section(overview: &Overview, query: &Query) -> Markup {
     }
 }
 
-/// The keys that are asked for, those that matter first.
+/// Returns the keys that match the query, in the order of [`ORDER`].
 fn select<'a>(keys: &'a [Key], query: &Query) -> Vec<&'a Key> {
     let wanted = query.search.to_lowercase();
     let has = |text: &str| text.to_lowercase().contains(&wanted);
@@ -133,7 +133,7 @@ fn filters(overview: &Overview, query: &Query) -> Markup {
     }
 }
 
-/// One key: a line, and below it what is wrong.
+/// Renders one key: a row, and below it what is wrong.
 fn group(key: &Key, now: DateTime<Utc>) -> Markup {
     let state = state(key);
     let row = &key.row;
@@ -161,7 +161,7 @@ fn group(key: &Key, now: DateTime<Utc>) -> Markup {
     }
 }
 
-/// A state as a mark and a word.
+/// Renders a state as a mark and a word.
 pub fn badge(state: State) -> Markup {
     html! {
         span class={ "badge " (state.as_str()) } { (icon(state)) (word(state)) }
@@ -204,7 +204,7 @@ fn times(standing: Option<&Standing>, state: State, now: DateTime<Utc>) -> Marku
     }
 }
 
-/// What is wrong, or why a version is held.
+/// Renders what is wrong with a key, or why a version is held.
 fn problem(key: &Key) -> Option<Markup> {
     let error = key.row.remark();
     let held = key.held.as_deref();

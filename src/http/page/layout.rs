@@ -1,4 +1,4 @@
-//! The document around the sections, and the verdict over all of them.
+//! The HTML document around the sections, and the overall verdict.
 
 use chrono::{DateTime, Utc};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -12,19 +12,19 @@ use crate::engine::report::State;
 use crate::humanize::duration;
 use crate::model::ServiceStatus;
 
-/// How often the browser loads the page anew where scripts are off, in seconds. Reading on is more
-/// important then than the last seconds.
+/// The interval, in seconds, at which the browser reloads the page when scripts are off. A reload interrupts
+/// reading, so it is longer than the script's.
 const RELOAD: u32 = 30;
 
-/// What it all comes to.
+/// The overall condition of the service.
 struct Verdict {
-    /// Its mark.
+    /// The state whose mark is shown.
     state: State,
-    /// A line.
+    /// One line of text.
     words: String,
 }
 
-/// The page.
+/// Renders the page.
 pub fn page(overview: &Overview, query: &Query) -> Markup {
     let verdict = verdict(overview);
     let body = html! {
@@ -51,7 +51,7 @@ pub fn page(overview: &Overview, query: &Query) -> Markup {
     document(&verdict, query, &up, overview.at, &body)
 }
 
-/// The page where there is nothing to show.
+/// Renders the page that is shown when the data is not available.
 pub fn unavailable(query: &Query, reason: &str) -> Markup {
     let verdict = Verdict {
         state: State::Failing,
@@ -114,7 +114,7 @@ fn document(
     }
 }
 
-/// When the page was made, and the switch for making it anew.
+/// Renders the time at which the page was made, and the link that turns refreshing on or off.
 fn clock(query: &Query, at: DateTime<Utc>) -> Markup {
     let other = Query {
         refresh: !query.refresh,
@@ -133,7 +133,7 @@ fn clock(query: &Query, at: DateTime<Utc>) -> Markup {
     }
 }
 
-/// The worst there is, in a line.
+/// Returns the most serious condition, in one line.
 fn verdict(overview: &Overview) -> Verdict {
     let count = |state| keys::count(overview, state);
     let enabled = overview.keys.len() - count(State::Disabled);
@@ -171,7 +171,7 @@ fn verdict(overview: &Overview) -> Verdict {
     Verdict { state, words }
 }
 
-/// The verdict in the browser's tab: a colour and a shape.
+/// Returns the verdict as an icon for the browser's tab, with a color and a shape.
 fn favicon(state: State) -> String {
     let (colour, path) = match state {
         State::InSync => ("15803d", "M4.2 8.4l2.6 2.6 5-5.6"),

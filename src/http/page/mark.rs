@@ -1,11 +1,11 @@
-//! What every section of the page uses: the marks of the states, times, and counted things.
+//! Helpers for all sections of the page: state icons, times and plurals.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use maud::{Markup, html};
 
 use crate::engine::report::State;
 
-/// A number and what is counted.
+/// Formats a number with its noun.
 pub fn plural(count: usize, what: &str) -> String {
     match count {
         1 => format!("1 {what}"),
@@ -13,18 +13,19 @@ pub fn plural(count: usize, what: &str) -> String {
     }
 }
 
-/// A time, exact for whoever points at it.
+/// Renders a time as text, with the exact time as its tooltip.
 pub fn moment(at: DateTime<Utc>, words: &str) -> Markup {
     let exact = rfc3339(at);
     html! { time datetime=(exact) title=(exact) { (words) } }
 }
 
-/// A time in seconds, as RFC 3339 writes it.
+/// Formats a time as RFC 3339, to the second.
 pub fn rfc3339(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// The mark of a state, beside its word: each has a shape of its own.
+/// Renders the icon of a state. Each state has a shape of its own, so that color is not needed to tell them
+/// apart.
 pub fn icon(state: State) -> Markup {
     html! {
         svg.icon viewBox="0 0 16 16" aria-hidden="true" { use href={ "#" (shape(state)) } {} }
@@ -42,7 +43,7 @@ fn shape(state: State) -> &'static str {
     }
 }
 
-/// The shapes, drawn once.
+/// The definitions of the icons, to which each use refers.
 pub const SYMBOLS: &str = concat!(
     r#"<svg class="symbols" aria-hidden="true">"#,
     r#"<symbol id="tick" viewBox="0 0 16 16"><path d="M4.2 8.4l2.6 2.6 5-5.6"/></symbol>"#,

@@ -1,9 +1,8 @@
-//! The page for people: how every key stands, what answers and what does not, what was done.
+//! The page for people: the condition of every key and service, and the latest changes.
 //!
-//! One document that asks for nothing else: its style and its small script stand in it, and the
-//! policy sent with it lets nothing else in. It is whole without the script, which only brings it
-//! up to date in place; without it the browser loads it anew. All text that others wrote goes
-//! through [`maud`], which escapes it.
+//! The page is one document without external resources: its style and its small script are embedded, and its
+//! content security policy admits nothing else. The script only updates the page in place; without it the
+//! browser reloads the page. All text from outside is escaped by [`maud`].
 
 mod assets;
 mod events;
@@ -37,8 +36,8 @@ use crate::words::is_invisible;
 
 pub use self::overview::{EVENTS, Key, Overview, Replica, Service};
 
-/// How long what was found out is shown again. However many look at the page, the state is read
-/// this often and no more.
+/// The time for which an overview is reused. However many clients load the page, the state is read at most
+/// this often.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// Answers `/`.
@@ -56,7 +55,7 @@ struct PageState {
 }
 
 impl PageState {
-    /// One at a time: those who wait get what the first one finds out.
+    /// Returns the overview, one request at a time: those that wait share the result of the first.
     async fn overview(&self) -> Result<Arc<Overview>, String> {
         let mut last = self.last.lock().await;
         if let Some((at, overview)) = &*last
@@ -99,7 +98,8 @@ async fn page(State(state): State<Arc<PageState>>, RawQuery(query): RawQuery) ->
     (status, headers, document).into_response()
 }
 
-/// Shows characters that turn or hide a text by their numbers; lines may end.
+/// Replaces invisible characters and those that change the direction of text by their escapes. Line breaks
+/// and tabs stay.
 fn numbered(document: &str) -> String {
     let mut shown = String::with_capacity(document.len());
     for c in document.chars() {

@@ -1,4 +1,4 @@
-//! What the page shows, before it is a page.
+//! The data that the page shows.
 
 use chrono::{DateTime, Utc};
 
@@ -6,27 +6,27 @@ use crate::engine::report::KeyReport;
 use crate::model::timeline::SLOTS;
 use crate::model::{HistoryRow, Mark, Outage, ServiceHealth};
 
-/// How many rows of the audit trail the page shows.
+/// The number of audit trail rows that the page shows.
 pub const EVENTS: u32 = 50;
 
-/// What the page shows.
+/// The data that the page shows.
 #[derive(Clone, Debug)]
 pub struct Overview {
-    /// When this was found out.
+    /// The time at which this data was collected.
     pub at: DateTime<Utc>,
-    /// When the process started.
+    /// The time at which the process started.
     pub started_at: DateTime<Utc>,
-    /// Whether the engine makes progress.
+    /// `true` if the engine makes progress.
     pub live: bool,
-    /// What is still missing after a start, for people; nothing once it was ready.
+    /// The parts that are not ready after a start, as text for people; empty once the process has been ready.
     pub missing: Vec<String>,
-    /// Why the state cannot be used, where it cannot.
+    /// The reason why the state cannot be used, if it cannot.
     pub state: Option<String>,
-    /// Whether the newest configuration is refused, and an older one in force.
+    /// `true` if the newest configuration was refused and an older one is in force.
     pub refused: bool,
-    /// Flashback, then the sources.
+    /// Flashback, followed by the sources.
     pub services: Vec<Service>,
-    /// The processes that share the keys; none where this one has all of them.
+    /// The processes that share the keys; empty where this one has all of them.
     pub replicas: Vec<Replica>,
     /// Every configured key.
     pub keys: Vec<Key>,
@@ -39,40 +39,40 @@ pub struct Overview {
 pub struct Service {
     /// Its name: a source's id, or "Flashback".
     pub name: String,
-    /// What it is.
+    /// The kind of the service.
     pub kind: &'static str,
-    /// Where it is: a host, a region, a directory.
+    /// Its location: a host, a region or a directory.
     pub place: String,
-    /// How many enabled keys need it.
+    /// The number of enabled keys that need it.
     pub keys: usize,
-    /// Whether it answers.
+    /// Its health.
     pub health: ServiceHealth,
-    /// The last outage that is over, since it was configured as it is.
+    /// The latest outage that is over, since the service was last configured differently.
     pub last_outage: Option<Outage>,
 }
 
 /// One of the processes that share the keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replica {
-    /// What it says of itself.
+    /// The replica's own name.
     pub name: String,
-    /// How many keys it holds.
+    /// The number of keys it has leased.
     pub keys: usize,
-    /// Its lease is not over.
+    /// `true` if its lease is still valid.
     pub alive: bool,
 }
 
 /// A key.
 #[derive(Clone, Debug)]
 pub struct Key {
-    /// Its row of `status`.
+    /// Its report, as `status` shows it.
     pub row: KeyReport,
-    /// Where in its source it is.
+    /// Its path in its source.
     pub path: String,
-    /// The version the store was last seen to hold.
+    /// The version that the source was last seen to have.
     pub seen: Option<String>,
-    /// Why that version is held, if it is.
+    /// The reason why that version is held, if it is.
     pub held: Option<String>,
-    /// Its last day, half an hour each.
+    /// Its last day, in half hours.
     pub timeline: [Option<Mark>; SLOTS],
 }

@@ -1,10 +1,10 @@
-//! What of it a reader wants to see.
+//! The selection of keys and the display options that a client asks for.
 
 use url::form_urlencoded;
 
 use crate::engine::report::State;
 
-/// The states in the order that matters to whoever reads: what is wrong comes first.
+/// The states in the order of their urgency: those in which something is wrong come first.
 pub const ORDER: [State; 6] = [
     State::Failing,
     State::Missing,
@@ -14,20 +14,20 @@ pub const ORDER: [State; 6] = [
     State::Disabled,
 ];
 
-/// The longest search that is taken, in characters.
+/// The longest search text, in characters; the rest is cut off.
 const LONGEST: usize = 100;
 
-/// The part of the address behind the question mark. What makes no sense in it is passed over: a
-/// page is better than an error about a link.
+/// The query string of the page. Unknown or invalid parts are ignored, so that a mistyped link still shows
+/// the page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
     /// Only keys in this state.
     pub state: Option<State>,
-    /// Only keys whose id, name, source or path has this in it.
+    /// Only keys whose id, name, source or path contains this text.
     pub search: String,
-    /// Which page of keys, from 1.
+    /// The page of keys, counted from 1.
     pub page: usize,
-    /// Whether it brings itself up to date.
+    /// `true` if the page refreshes itself.
     pub refresh: bool,
 }
 
@@ -51,7 +51,8 @@ impl Query {
         query
     }
 
-    /// The link to it from the page itself, wherever a proxy has put that.
+    /// Returns the link to this query, relative to the page, so that it also works behind a proxy that serves
+    /// the page under another path.
     pub fn link(&self) -> String {
         let mut link = form_urlencoded::Serializer::for_suffix(String::from("?"), 1);
         if let Some(state) = self.state {
@@ -69,7 +70,7 @@ impl Query {
         link.finish()
     }
 
-    /// The same for keys in this state, or in any.
+    /// Returns this query for keys in `state`, or in any state, from the first page.
     pub fn in_state(&self, state: Option<State>) -> Self {
         Self {
             state,
@@ -78,7 +79,7 @@ impl Query {
         }
     }
 
-    /// The same for another page.
+    /// Returns this query for another page of keys.
     pub fn on_page(&self, page: usize) -> Self {
         Self {
             page,

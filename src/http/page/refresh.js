@@ -1,6 +1,6 @@
 "use strict";
-// Brings the page up to date in place, so that nobody loses the line they read or the field they
-// type in. What did not change is not touched: a screen reader stays where it is.
+// Updates the page in place, so that the scroll position and the text in a field are kept. Nodes that did not
+// change are left alone, so that a screen reader keeps its position.
 (() => {
   const every = 10_000;
   const silence = document.getElementById("silence");
@@ -40,7 +40,7 @@
       const next = new DOMParser().parseFromString(text, "text/html");
       const build = next.documentElement.dataset.build;
       if (!build) throw new Error("not the page");
-      // Another version of the program: its style would be refused here.
+      // Another version of the program made this document: its style would be refused by this page's policy.
       if (build !== document.documentElement.dataset.build) return location.reload();
       const icon = 'link[rel="icon"]';
       morph(document.querySelector(icon), next.querySelector(icon));

@@ -1,4 +1,4 @@
-//! Flashback and the sources: which of them answer. The replicas: which of them work.
+//! The sections on Flashback and the sources, and on the replicas.
 
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
@@ -9,7 +9,7 @@ use crate::engine::report::State;
 use crate::humanize::{ago, duration};
 use crate::model::{Outage, ServiceStatus};
 
-/// The section.
+/// Renders the section on Flashback and the sources.
 pub fn section(services: &[Service], now: DateTime<Utc>) -> Markup {
     html! {
         section aria-labelledby="services" {
@@ -21,7 +21,7 @@ pub fn section(services: &[Service], now: DateTime<Utc>) -> Markup {
     }
 }
 
-/// The section of those who share the keys, where there are any.
+/// Renders the section on the replicas that share the keys, if there are any.
 pub fn replicas(replicas: &[Replica]) -> Markup {
     html! {
         @if !replicas.is_empty() {
@@ -50,7 +50,7 @@ fn replica_of(replica: &Replica) -> Markup {
 }
 
 fn one(service: &Service, now: DateTime<Utc>) -> Markup {
-    // The marks of the keys' states, so that one sign means one thing on the page.
+    // The marks of the keys' states are used, so that a mark has one meaning on the page.
     let (state, word) = match service.health.status {
         ServiceStatus::Up => (State::InSync, "Up"),
         ServiceStatus::Down => (State::Failing, "Down"),
@@ -71,7 +71,7 @@ fn one(service: &Service, now: DateTime<Utc>) -> Markup {
     }
 }
 
-/// The outage it is in, or the last one.
+/// Renders the service's present outage, or else the latest one.
 fn outage(service: &Service, now: DateTime<Utc>) -> Markup {
     let health = &service.health;
     match (health.since, &health.error, &service.last_outage) {

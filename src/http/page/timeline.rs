@@ -1,6 +1,7 @@
-//! A key's last day as a small picture, and the same in words.
+//! A key's last day as a small picture, with a text alternative.
 //!
-//! A bar for each half hour: the worse, the higher, so that it can be read without its colours.
+//! The picture has one bar for each half hour. The worse the state, the higher the bar, so that the picture
+//! can be read without its colors.
 
 use std::fmt::Write as _;
 
@@ -10,13 +11,13 @@ use maud::{Markup, html};
 use crate::model::timeline::SLOTS;
 use crate::model::{Mark, Timeline};
 
-/// A bar and the gap behind it. The style draws the bars, by dashes this long.
+/// The width of a bar and the gap after it. The style sheet draws the bars as dashes of this length.
 const STEP: usize = 4;
 
-/// More stretches than this are counted, not told one by one.
+/// The most stretches that the text lists one by one; more are only counted.
 const MANY: usize = 4;
 
-/// What is shown, with the word for it, its class and the middle of its bars.
+/// The marks, each with its word, its CSS class and the vertical middle of its bars.
 const KINDS: [(Option<Mark>, &str, &str, u32); 6] = [
     (Some(Mark::InSync), "in sync", "in_sync", 15),
     (Some(Mark::Pending), "pending", "pending", 15),
@@ -26,14 +27,14 @@ const KINDS: [(Option<Mark>, &str, &str, u32); 6] = [
     (None, "not known", "unknown", 19),
 ];
 
-/// A stretch of half hours that show the same: the first one, and the one behind the last.
+/// A run of half hours with the same mark, from `from` up to, but not including, `to`.
 struct Stretch {
     shown: Option<Mark>,
     from: usize,
     to: usize,
 }
 
-/// The picture.
+/// Renders the picture.
 pub fn picture(timeline: &[Option<Mark>; SLOTS], now: DateTime<Utc>) -> Markup {
     let stretches = stretches(timeline);
     html! {
@@ -49,7 +50,7 @@ pub fn picture(timeline: &[Option<Mark>; SLOTS], now: DateTime<Utc>) -> Markup {
     }
 }
 
-/// What the bars mean.
+/// Renders the legend of the bars.
 pub fn legend() -> Markup {
     html! {
         p.legend {
@@ -95,7 +96,7 @@ fn word(shown: Option<Mark>) -> &'static str {
     kind.map_or("", |(_, word, ..)| word)
 }
 
-/// The strip in a sentence: "Last 24 hours: in sync, failing 14:00 to 15:30 UTC".
+/// Describes the timeline in a sentence, such as "Last 24 hours: in sync, failing 14:00 to 15:30 UTC".
 fn words(stretches: &[Stretch], now: DateTime<Utc>) -> String {
     if let [all] = stretches {
         return format!("Last 24 hours: {}", word(all.shown));
