@@ -1,4 +1,4 @@
-//! What can be told, and of what.
+//! The events of which a receiver can be notified, and their subjects.
 
 use std::fmt;
 
@@ -6,17 +6,17 @@ use crate::model::{KeyId, SourceId};
 
 macro_rules! events {
     ($($(#[doc = $doc:literal])+ $name:ident = $text:literal;)+) => {
-        /// Something that a receiver can be told.
+        /// An event of which a receiver can be notified.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Event {
             $($(#[doc = $doc])+ $name,)+
         }
 
         impl Event {
-            /// Every event, in the order in which people read of them.
+            /// Every event, in the order in which the documentation lists them.
             pub const ALL: &[Self] = &[$(Self::$name),+];
 
-            /// The word used in `on`, in messages and in the state.
+            /// Returns the word used in `on`, in messages and in the state.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$name => $text,)+
@@ -29,32 +29,32 @@ macro_rules! events {
 events! {
     /// A state: a key cannot be kept current.
     Failing = "failing";
-    /// A state: the version that the source has is not pushed by itself.
+    /// A state: the source's version is held, so it is not pushed without a command.
     Held = "held";
     /// A state: the source has nothing to push.
     Missing = "missing";
     /// A state: the live version is older than the key's `max_age`.
     Old = "old";
-    /// A state: a source does not answer, or does not let the rotator in.
+    /// A state: a source does not answer, or rejects the rotator's credentials.
     SourceDown = "source_down";
-    /// A state: Flashback does not answer, or does not let the rotator in.
+    /// A state: Flashback does not answer, or rejects the rotator's credentials.
     FlashbackDown = "flashback_down";
-    /// A state: what the rotator remembers cannot be read or written.
+    /// A state: the rotator's state cannot be read or written.
     StateFailing = "state_failing";
-    /// A state: a changed configuration is broken, and the earlier one is in force.
+    /// A state: a changed configuration is invalid, and the earlier one is in force.
     ConfigRejected = "config_rejected";
     /// A change: another version is live in Flashback.
     Rotated = "rotated";
     /// A change: the previous version is back in Flashback.
     RolledBack = "rolled_back";
-    /// A change: what somebody else had changed in Flashback was put right.
+    /// A change: a change that others had made in Flashback was undone.
     DriftRepaired = "drift_repaired";
-    /// The end of a state that was told.
+    /// The end of a state of which the receiver was notified.
     Recovered = "recovered";
 }
 
 impl Event {
-    /// Returns the event of this word.
+    /// Returns the event with this word.
     pub fn of_word(word: &str) -> Option<Self> {
         Self::ALL
             .iter()
@@ -63,10 +63,10 @@ impl Event {
     }
 }
 
-/// What a state is of.
+/// The subject of a state.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {
-    /// Whether a key is kept current.
+    /// A key, and whether it is kept current.
     Key(KeyId),
     /// The age of a key's live version.
     Age(KeyId),
@@ -81,7 +81,7 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// The key it is of.
+    /// Returns the key that the subject is about, if any.
     pub fn key(&self) -> Option<&KeyId> {
         match self {
             Self::Key(key) | Self::Age(key) => Some(key),
@@ -89,13 +89,13 @@ impl Subject {
         }
     }
 
-    /// Whether what was told of it is remembered beyond this process. What cannot be used is no place to
-    /// remember that, and a configuration that is refused is none that a process starts with.
+    /// Returns whether what a receiver was sent of this subject is saved in the state. A state that cannot be
+    /// used cannot save it, and no process starts with a configuration that is refused.
     pub fn is_kept(&self) -> bool {
         !matches!(self, Self::State | Self::Configuration)
     }
 
-    /// Reads what `Display` writes.
+    /// Parses the text that `Display` writes.
     pub fn parse(text: &str) -> Option<Self> {
         Some(match text.split_once(':') {
             Some(("key", id)) => Self::Key(KeyId::new(id)),
@@ -109,7 +109,7 @@ impl Subject {
     }
 }
 
-/// The state's word for it.
+/// Writes the word that the state uses for the subject.
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

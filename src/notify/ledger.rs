@@ -1,19 +1,20 @@
-//! What a receiver is told next.
+//! Decides what a receiver is sent next.
 //!
-//! Of each subject the ledger knows what is wrong with it, since when, and what the receiver was last
-//! told:
+//! For each subject the ledger knows what is wrong with it, since when, and what the receiver was last sent
+//! of it:
 //!
 //! ```text
 //!            wrong                lasted for `after`            well
-//!   (well) ────────▶ noticed ─────────────────────▶ told ───────────────▶ to be recovered
-//!      ▲                │ well                        ▲ │ wrong otherwise         │ told
+//!   (well) ────────▶ noticed ─────────────────────▶ sent ───────────────▶ to be recovered
+//!      ▲                │ well                        ▲ │ wrong otherwise         │ sent
 //!      └────────────────┘                             └─┘ and lasted              ▼
 //!                                                                               (well)
 //! ```
 //!
-//! So a state that comes and goes within `after` is never told, one that lasts is told once, and its end
-//! only to whom it was told. Nothing here knows a clock, a network or the state: whoever drives it gives
-//! the time, sends what [`Ledger::next`] hands out, and keeps what [`Ledger::unsaved`] gives.
+//! So a state that comes and goes within `after` is never sent, one that lasts is sent once, and its end is
+//! sent only to receivers that were sent its beginning. The ledger has no clock, no network and no access to
+//! the state: its caller passes the time, sends what [`Ledger::next`] returns, and saves what
+//! [`Ledger::unsaved`] returns.
 
 mod condition;
 
@@ -29,26 +30,26 @@ use crate::model::{Change, ChangeKind, KeyId, Notified, ReceiverId, is_over};
 
 pub use self::condition::Terms;
 
-/// Changes that wait for a receiver at most.
+/// The most changes that wait for a receiver.
 pub const MOST_WAITING: usize = 1_000;
 
-/// What is to be told, until it is known what became of that.
+/// A notification under way, until its outcome is known.
 #[derive(Debug)]
 pub struct Dispatch {
     /// The event.
     pub event: Event,
-    /// What a state was before it was over.
+    /// For [`Event::Recovered`], the event of the state that is over.
     pub was: Option<Event>,
-    /// Of what, and since when.
+    /// The subjects or changes it is about.
     pub what: What,
-    /// It is not so any more: nobody needs to be told.
+    /// Set once none of it is true any more, so that it need not be sent.
     moot: AtomicBool,
 }
 
-/// What a [`Dispatch`] is of.
+/// The content of a [`Dispatch`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
-    /// States, each with the time since which it is so.
+    /// States, each with the time at which it began.
     States(Vec<(Subject, DateTime<Utc>)>),
     /// Changes, in their order.
     Changes(Vec<Change>),
@@ -64,25 +65,25 @@ impl Dispatch {
         }
     }
 
-    /// Whether what it tells is over before it was told.
+    /// Returns whether what it reports was over before it was sent.
     pub fn is_moot(&self) -> bool {
         self.moot.load(Ordering::Relaxed)
     }
 }
 
-/// What one receiver knows, and what waits for it.
+/// The notifications of one receiver: what it was sent, and what waits for it.
 #[derive(Debug)]
 pub struct Ledger {
     receiver: ReceiverId,
     conditions: BTreeMap<Subject, Condition>,
     waiting: VecDeque<Change>,
-    /// When a change of a key was last told.
+    /// The time at which each kind of change was last sent for a key.
     lately: HashMap<(KeyId, Event), DateTime<Utc>>,
     sending: Option<Arc<Dispatch>>,
 }
 
 impl Ledger {
-    /// Returns the ledger of a receiver that was told nothing yet.
+    /// Returns the ledger of a receiver that has been sent nothing yet.
     pub fn new(receiver: ReceiverId) -> Self {
         Self {
             receiver,
@@ -93,13 +94,13 @@ impl Ledger {
         }
     }
 
-    /// Takes over what the state has of a subject that this process tells of from now on.
+    /// Takes over the saved entry of a subject for which this process notifies from now on.
     pub fn load(&mut self, subject: Subject, kept: &Notified, terms: &Terms, now: DateTime<Utc>) {
         let kept = Condition::kept(kept, terms, now);
         self.conditions.entry(subject).or_insert(kept);
     }
 
-    /// Takes note of what is wrong with a subject now, if anything is.
+    /// Records what is wrong with a subject now, if anything is.
     pub fn observe(
         &mut self,
         subject: &Subject,
@@ -137,7 +138,7 @@ impl Ledger {
         }
     }
 
-    /// Takes note of a change; `false` where too many wait already and it is dropped.
+    /// Records a change. Returns `false` if it was dropped because too many wait already.
     #[must_use]
     pub fn happened(&mut self, change: Change, terms: &Terms) -> bool {
         let event = event_of(change.kind);
@@ -162,8 +163,8 @@ impl Ledger {
         true
     }
 
-    /// Returns what is to be told now: states first, those that have lasted longest before others, and of
-    /// one event at most `most` at once. Nothing while something is being told.
+    /// Returns what is to be sent now: states before changes, the one that has lasted longest first, and at
+    /// most `most` of one event at once. Returns `None` while a dispatch is under way.
     pub fn next(
         &mut self,
         terms: &Terms,
@@ -217,18 +218,18 @@ impl Ledger {
         Some(Dispatch::new(event_of(first), None, What::Changes(taken)))
     }
 
-    /// Takes note that the receiver has what was being told.
+    /// Records that the receiver accepted the dispatch under way.
     pub fn delivered(&mut self, now: DateTime<Utc>) {
         self.ended(true, now);
     }
 
-    /// Takes note that the receiver does not want what was being told. It is not told that again by this
-    /// process; the next one tries once more.
+    /// Records that the receiver refused the dispatch under way. This process does not send it again; the
+    /// next one tries once more.
     pub fn refused(&mut self, now: DateTime<Utc>) {
         self.ended(false, now);
     }
 
-    /// Takes note that what was being told was not told, and is to be told if it is still so.
+    /// Records that the dispatch under way was not sent. It is sent later if it is still true.
     pub fn not_told(&mut self) {
         if let Some(dispatch) = self.sending.take()
             && let What::Changes(changes) = &dispatch.what
@@ -240,7 +241,7 @@ impl Ledger {
         }
     }
 
-    /// Takes note that nobody was told what was being told, as it is over.
+    /// Records that the dispatch under way was abandoned because what it reports is over.
     pub fn was_moot(&mut self) {
         self.sending = None;
     }
@@ -266,18 +267,19 @@ impl Ledger {
         }
     }
 
-    /// Takes note that there is no time left: what was to be told later is told now.
+    /// Makes changes due at once that would otherwise wait for the receiver's `after`, because the process is
+    /// about to stop.
     pub fn hurry(&mut self) {
         self.lately.clear();
     }
 
-    /// Forgets a subject that another process tells of from now on.
+    /// Forgets a subject for which another process notifies from now on.
     pub fn forget(&mut self, subject: &Subject) {
         self.conditions.remove(subject);
         self.see_what_is_moot();
     }
 
-    /// Forgets a subject that is there no more, in the state, too.
+    /// Forgets a subject that no longer exists, in the state as well.
     pub fn end(&mut self, subject: &Subject, now: DateTime<Utc>) {
         if let Some(condition) = self.conditions.get_mut(subject) {
             *condition = Condition::new(None, now);
@@ -285,17 +287,17 @@ impl Ledger {
         }
     }
 
-    /// The subjects that something is known of.
+    /// Returns the subjects that have an entry.
     pub fn subjects(&self) -> impl Iterator<Item = &Subject> {
         self.conditions.keys()
     }
 
-    /// How many changes wait.
+    /// Returns the number of changes that wait.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Whether there is nothing to be told now.
+    /// Returns whether nothing is under way, waiting or due.
     pub fn is_idle(&self, terms: &Terms, now: DateTime<Utc>) -> bool {
         let mut conditions = self.conditions.values();
         self.sending.is_none()
@@ -303,7 +305,7 @@ impl Ledger {
             && !conditions.any(|condition| condition.due(terms, now).is_some())
     }
 
-    /// Returns what the state has not been told of yet.
+    /// Returns the entries that have changed since they were last saved, and forgets those that are over.
     pub fn unsaved(&mut self) -> Vec<Notified> {
         let mut unsaved = Vec::new();
         let receiver = &self.receiver;
@@ -316,7 +318,7 @@ impl Ledger {
         unsaved
     }
 
-    /// Takes note that this could not be saved.
+    /// Records that an entry could not be saved, so that it is returned by [`unsaved`](Self::unsaved) again.
     pub fn not_saved(&mut self, subject: Subject, line: &Notified) {
         let over = || Condition::new(None, line.since);
         let condition = self.conditions.entry(subject).or_insert_with(over);

@@ -1,13 +1,13 @@
-//! Tells people, and the programs they use, what happens to keys and what is wrong.
+//! Notifies people, and the programs they use, of what happens to keys and of what is wrong.
 //!
-//! There are *states*, which last (a key fails, a source is away) and are told once they have lasted
-//! for the receiver's `after`, and *changes*, which happen (a key was rotated) and are told at once.
-//! The [`Ledger`] decides what a receiver is told next; it is pure. A [`Notice`] is what is told, a
-//! [`Format`] how it is written, a [`Receiver`] where it goes. Who watches the keys and services, and keeps
-//! what was told in the state, is the daemon's `notifier`.
+//! There are two kinds of events. *States* last (a key fails, a source is down) and are sent once they have
+//! lasted for the receiver's `after`. *Changes* happen at one time (a key was rotated) and are sent at once.
+//! The [`Ledger`] decides, without I/O, what a receiver is sent next. A [`Notice`] is one message, a
+//! [`Format`] its encoding, a [`Receiver`] its destination. The daemon's `notifier` watches the keys and
+//! services, and keeps in the state what was sent.
 //!
-//! Nothing here can hold up a push: a change is left where the notifier finds it, and dropped where
-//! nobody takes it in time. No secret value gets here: a notice is made of what `status` shows.
+//! Notifications cannot delay a push: the engine puts a change into a queue for the notifier and drops it
+//! when the queue is full. They carry no secret value: a notice is made of what `status` shows.
 
 mod event;
 mod format;

@@ -1,51 +1,51 @@
-//! What is told, before it is written in a receiver's format.
+//! The content of a notification, before it is written in a receiver's format.
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
 use super::event::{Event, Subject};
 
-/// How many subjects of one notice are named.
+/// The most subjects of one notice that are named.
 const NAMED: usize = 10;
 
-/// Something that a receiver is told: one event, of one subject or of several.
+/// One notification: an event of one subject or of several.
 #[derive(Clone, Debug)]
 pub struct Notice {
-    /// What has happened, or lasts.
+    /// The event.
     pub event: Event,
-    /// What a state was before it was over.
+    /// For [`Event::Recovered`], the event of the state that is over.
     pub was: Option<Event>,
-    /// Of what; never empty.
+    /// The subjects; never empty.
     pub about: Vec<About>,
-    /// The name of this machine, or pod.
+    /// The name of this machine or pod.
     pub instance: String,
 }
 
-/// One subject of a [`Notice`]. What is not known, or does not apply, is `None`.
+/// One subject of a [`Notice`]. A field that is unknown, or does not apply, is `None`.
 #[derive(Clone, Debug)]
 pub struct About {
     /// The subject.
     pub subject: Subject,
-    /// When it happened, or since when it is so.
+    /// The time at which it happened, or since which the state has lasted.
     pub at: DateTime<Utc>,
     /// The source.
     pub source: Option<String>,
-    /// The name in Flashback.
+    /// The key's name in Flashback.
     pub name: Option<String>,
-    /// The workspace.
+    /// The key's workspace.
     pub workspace_id: Option<String>,
-    /// What holds the key in Flashback.
+    /// The id of the configuration or stored key that holds the credentials in Flashback.
     pub ai_llm_id: Option<String>,
-    /// The version it is about: the one that is live, or the one that is held.
+    /// The version concerned: the one that is live, or the one that is held.
     pub version: Option<String>,
-    /// The version before it: the one that was live, or that is live in place of a held one.
+    /// The version before it: the one that was live, or the one that is live in place of a held one.
     pub previous_version: Option<String>,
-    /// More to say, such as the error; as `status` shows it.
+    /// More details, such as the error, as `status` shows it.
     pub detail: Option<String>,
 }
 
 impl About {
-    /// Returns what is known of a subject before anything is looked up.
+    /// Returns a subject without details.
     pub fn of(subject: Subject, at: DateTime<Utc>) -> Self {
         Self {
             subject,
@@ -60,7 +60,7 @@ impl About {
         }
     }
 
-    /// `key openai`, `source vault`, `Flashback`.
+    /// Returns the noun of the subject, such as `key openai`, `source vault` or `Flashback`.
     fn noun(&self) -> String {
         match &self.subject {
             Subject::Key(id) | Subject::Age(id) => format!("key {id}"),
@@ -71,7 +71,8 @@ impl About {
         }
     }
 
-    /// `openai`, `vault`; the noun where there is only one.
+    /// Returns the id of the subject, such as `openai` or `vault`, or its noun where there is only one of its
+    /// kind.
     fn id(&self) -> String {
         match &self.subject {
             Subject::Key(id) | Subject::Age(id) => id.to_string(),
@@ -82,7 +83,8 @@ impl About {
 }
 
 impl Notice {
-    /// The notice's id: the same for the same event, whoever tells it and however often.
+    /// Returns the notice's id. It is the same for the same event whichever replica sends it and however
+    /// often, so that receivers can drop duplicates.
     pub fn id(&self) -> String {
         let mut digest = Sha256::new();
         let mut add = |text: &str| {
@@ -103,13 +105,13 @@ impl Notice {
         format!("msg_{}", hex.collect::<String>())
     }
 
-    /// When it happened, or since when it is so.
+    /// Returns when it happened, or since which the state has lasted.
     pub fn at(&self) -> DateTime<Utc> {
         let at = self.about.iter().map(|about| about.at).min();
         at.unwrap_or_default()
     }
 
-    /// One sentence for people.
+    /// Returns the notice as one sentence for people.
     pub fn summary(&self) -> String {
         match &self.about[..] {
             [one] => self.sentence(one),
@@ -194,7 +196,7 @@ impl Notice {
         format!("{} {what} {are}: {named}{detail}", all.len())
     }
 
-    /// What to do about it, where anything is to be done.
+    /// Returns what to do about it, if anything is to be done.
     pub fn remedy(&self) -> Option<&'static str> {
         match self.event {
             Event::Failing => Some(
@@ -227,7 +229,7 @@ impl Notice {
         }
     }
 
-    /// The section of the documentation that says more.
+    /// Returns the section of the documentation that describes the event.
     pub fn runbook(&self) -> Option<&'static str> {
         match self.event {
             Event::Failing | Event::Missing => {

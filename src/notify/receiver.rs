@@ -1,4 +1,4 @@
-//! Where notices go: one HTTP POST for one notice.
+//! Receivers of notices, and the HTTP POST that sends one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,58 +20,58 @@ use crate::telemetry::metrics::{Metrics, RECEIVER};
 use crate::upstream::{Failure, Outages, Upstream};
 use crate::words;
 
-/// The time of one POST.
+/// The time limit of one POST.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How much of a refusal is read.
+/// The most bytes that are read of the answer that refuses a notice.
 const LONGEST_REFUSAL: usize = 1 << 10;
 
-/// Somebody, or something, that is told.
+/// A receiver of notices.
 pub struct Receiver {
     /// The name of its `[notify.…]` table.
     pub id: ReceiverId,
-    /// What it reads.
+    /// The format of its notices.
     pub format: Format,
-    /// What it is told.
+    /// The events that it is sent, and when.
     pub terms: Terms,
-    /// Where it is.
+    /// Its address.
     pub url: SharedCredential,
-    /// What its notices are signed with.
+    /// The secret with which its notices are signed.
     pub secret: Option<SharedCredential>,
 }
 
-/// The way to a receiver. Each notice goes over a connection of its own: the address is a secret, and
-/// stays in no buffer that lives on.
+/// The client for one receiver. Each notice is sent over a connection of its own: the address is a secret,
+/// and must not stay in the buffers of a connection that is kept open.
 pub struct Way {
     upstream: Upstream,
     outbound: Outbound,
 }
 
-/// A notice that did not arrive. The texts are fit to be shown.
+/// A notice that did not arrive. The texts hold no secrets and may be shown.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Undelivered {
-    /// The receiver does not want it, and will not want it if it is sent again.
+    /// The receiver refused it, and would refuse it if it were sent again.
     #[error("{what}")]
     Refused {
-        /// What it said.
+        /// The description of the refusal.
         what: String,
-        /// For metrics.
+        /// The label for metrics.
         status: String,
     },
-    /// It may arrive if it is sent again.
+    /// The notice may arrive if it is sent again.
     #[error("{what}")]
     Failed {
-        /// What went wrong.
+        /// The description of the failure.
         what: String,
-        /// For metrics.
+        /// The label for metrics.
         status: String,
-        /// How long the receiver asks callers to wait.
+        /// The wait that the receiver asks for.
         retry_after: Option<Duration>,
     },
 }
 
 impl Way {
-    /// Opens the way to one receiver; nothing is called yet.
+    /// Returns the client for one receiver, without calling it yet.
     pub fn new(metrics: Arc<Metrics>, retry: Limits) -> Self {
         let terms = crate::upstream::Terms {
             max_rps: None,
@@ -93,7 +93,7 @@ impl Way {
     /// Sends a notice once.
     ///
     /// # Errors
-    /// [`Undelivered`].
+    /// [`Undelivered`] if the receiver refused it, or if it could not be sent.
     pub async fn send(&self, receiver: &Receiver, notice: &Notice) -> Result<(), Undelivered> {
         let post = async {
             let request = request(receiver, notice).await?;
@@ -126,7 +126,7 @@ impl Way {
     }
 }
 
-/// What an answer that is no success means.
+/// Classifies an answer whose status is not a success.
 fn judge(status: StatusCode, said: &str, retry_after: Option<Duration>) -> Undelivered {
     let code = status.as_u16();
     let said = match said {
@@ -155,7 +155,7 @@ fn judge(status: StatusCode, said: &str, retry_after: Option<Duration>) -> Undel
     }
 }
 
-/// The request, with the address and the secret as they are now.
+/// Builds the request from the current values of the address and the secret.
 async fn request(receiver: &Receiver, notice: &Notice) -> Result<Request<Bytes>, Undelivered> {
     let cannot = |what: String| Undelivered::failed(what, "setup");
     let url = receiver.url.fetch().await;
@@ -198,7 +198,8 @@ impl Undelivered {
 }
 
 impl Failure for Undelivered {
-    /// A receiver's failures are waited out by whoever sends to it, one notice at a time.
+    /// Classifies no failure as an outage: the notifier itself waits after a receiver's failure, one notice
+    /// at a time.
     fn class(&self) -> Class {
         match self {
             Self::Refused { .. } => Class::Refused,
@@ -228,7 +229,7 @@ impl Failure for Undelivered {
     }
 }
 
-/// The notifier says what becomes of its notices.
+/// Reports no outages: the notifier logs the fate of its notices itself.
 struct Untold;
 
 impl Outages for Untold {

@@ -1,5 +1,5 @@
-//! Signatures as [Standard Webhooks](https://www.standardwebhooks.com) has them: HMAC-SHA256 over id, time
-//! and body.
+//! Signatures as specified by [Standard Webhooks](https://www.standardwebhooks.com): HMAC-SHA256 over id,
+//! time and body.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,11 +9,11 @@ use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
-/// What a secret begins with.
+/// The optional prefix of a secret.
 const PREFIX: &str = "whsec_";
 
-/// The key of the signatures: what stands in base64 behind `whsec_`, which may be left out. `None` where that
-/// is not base64, or is shorter than a signature's key may be.
+/// Decodes the signing key: base64, with or without the prefix `whsec_`. Returns `None` if the text is not
+/// base64 or the key is too short.
 pub fn key(secret: &Secret) -> Option<Zeroizing<Vec<u8>>> {
     let text = secret.expose().trim();
     let text = text.strip_prefix(PREFIX).unwrap_or(text);
@@ -21,10 +21,10 @@ pub fn key(secret: &Secret) -> Option<Zeroizing<Vec<u8>>> {
     (key.len() >= SHORTEST).then_some(key)
 }
 
-/// The least bytes of a key, which the specification recommends.
+/// The least length of a key, in bytes, as recommended by the specification.
 const SHORTEST: usize = 24;
 
-/// The value of `webhook-signature`.
+/// Returns the value of the header `webhook-signature`.
 pub fn sign(key: &[u8], id: &str, timestamp: i64, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
     mac.update(format!("{id}.{timestamp}.").as_bytes());
@@ -36,7 +36,7 @@ pub fn sign(key: &[u8], id: &str, timestamp: i64, body: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// The example in the specification's reference libraries.
+    /// Uses the example of the specification's reference libraries.
     #[test]
     fn signs_as_the_reference_libraries_do() {
         let secret = Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned());

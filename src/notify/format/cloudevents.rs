@@ -1,4 +1,4 @@
-//! CloudEvents 1.0 in JSON, structured mode: one event a notice, for programs.
+//! The format for programs: CloudEvents 1.0 as JSON in structured mode, one event for each notice.
 
 use chrono::SecondsFormat;
 use serde_json::json;
@@ -15,7 +15,7 @@ pub const FORMAT: Format = Format {
     body,
 };
 
-/// What the types of events begin with.
+/// The prefix of the event types.
 const TYPE: &str = "tech.flashback.rotator.";
 
 fn body(notice: &Notice) -> Vec<u8> {
@@ -53,7 +53,7 @@ fn body(notice: &Notice) -> Vec<u8> {
     .into_bytes()
 }
 
-/// `keys/openai`, `sources/vault`, `flashback`, `state`, `configuration`.
+/// Returns the `subject` attribute: `keys/openai`, `sources/vault`, `flashback`, `state` or `configuration`.
 fn path(subject: &Subject) -> String {
     match subject {
         Subject::Key(id) | Subject::Age(id) => format!("keys/{id}"),

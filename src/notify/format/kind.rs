@@ -1,19 +1,19 @@
-//! What a format is.
+//! The definition of a format.
 
 use std::fmt;
 
 use crate::notify::notice::Notice;
 
-/// A way to write a [`Notice`].
+/// An encoding of a [`Notice`].
 #[derive(Clone, Copy)]
 pub struct Format {
-    /// The word in `format`.
+    /// The word for it in the setting `format`.
     pub name: &'static str,
     /// The body's `Content-Type`.
     pub content_type: &'static str,
-    /// How many subjects of one event are told in one notice.
+    /// The most subjects of one event in one notice.
     pub most: usize,
-    /// Writes a notice as a body.
+    /// Encodes a notice as the body of a request.
     pub body: fn(&Notice) -> Vec<u8>,
 }
 

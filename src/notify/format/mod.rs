@@ -1,4 +1,4 @@
-//! How a notice is written. A new format is a file here and a line in [`FORMATS`].
+//! The formats of notices. A new format is a file here and an entry in [`FORMATS`].
 
 mod cloudevents;
 mod kind;
@@ -6,7 +6,7 @@ mod slack;
 
 pub use self::kind::Format;
 
-/// Every format there is.
+/// Every format.
 pub const FORMATS: &[Format] = &[slack::FORMAT, cloudevents::FORMAT];
 
 #[cfg(test)]

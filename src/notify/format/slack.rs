@@ -1,6 +1,6 @@
-//! Slack's incoming webhooks, and what takes the same JSON.
+//! The format of Slack's incoming webhooks, and of services that accept the same JSON.
 //!
-//! People read it, so what happens to many keys at once is one message.
+//! It is for people, so an event of many keys is one message.
 
 use serde_json::json;
 
@@ -36,7 +36,7 @@ fn text(notice: &Notice) -> String {
     text
 }
 
-/// What catches the eye.
+/// Returns the emoji that shows how serious the event is.
 fn mark(event: Event) -> &'static str {
     match event {
         Event::Recovered | Event::Rotated => ":white_check_mark:",
@@ -45,8 +45,8 @@ fn mark(event: Event) -> &'static str {
     }
 }
 
-/// Takes their meaning from the three characters that have one in Slack's texts: nobody is called by a
-/// name, and no link is made.
+/// Escapes the three characters that have a meaning in Slack's texts, so that a text can neither mention
+/// anyone nor contain links.
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")

@@ -54,7 +54,7 @@ fn each_event_is_a_sentence_with_its_subject_in_each_format() {
             assert!(text.len() < 600, "{text}");
         }
         let event = written("cloudevents", &one);
-        // What CloudEvents 1.0 wants of every event.
+        // CloudEvents 1.0 requires these attributes of every event.
         for attribute in ["specversion", "id", "source", "type"] {
             let text = event[attribute].as_str().expect(attribute);
             assert!(!text.is_empty(), "{attribute}");

@@ -1,4 +1,4 @@
-//! One subject, as one receiver sees it.
+//! The condition of one subject, and what one receiver was sent of it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,33 +8,34 @@ use chrono::{DateTime, Utc};
 use crate::model::{Notified, ReceiverId, is_over};
 use crate::notify::event::{Event, Subject};
 
-/// What a receiver is told.
+/// The events that a receiver is sent, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// Which events.
+    /// The events.
     pub on: BTreeSet<Event>,
-    /// How long a state must have lasted; and a change of the same key and kind is told once in this time.
+    /// The time for which a state must have lasted before it is sent. Changes of the same key and kind are
+    /// sent at most once in this time.
     pub after: Duration,
 }
 
-/// What is wrong with a subject, since when, and what the receiver was told of it.
+/// The condition of a subject: what is wrong with it, since when, and what the receiver was sent of it.
 #[derive(Debug)]
 pub struct Condition {
     pub event: Option<Event>,
     pub since: DateTime<Utc>,
     told: Option<Event>,
-    /// What the receiver does not want to be told.
+    /// The event that the receiver refused.
     refused: Option<Event>,
-    /// What a process may have told that was killed before it could say so.
+    /// The event that another process may have sent before it was killed, without saving that.
     perhaps: Option<Event>,
-    /// This process has seen for itself how the subject stands.
+    /// `true` if this process has observed the subject itself.
     seen: bool,
-    /// The state has not been told of this yet.
+    /// `true` if the entry has changed since it was last saved.
     pub unsaved: bool,
 }
 
 impl Condition {
-    /// Begins now.
+    /// Returns a condition that begins at `since`.
     pub fn new(event: Option<Event>, since: DateTime<Utc>) -> Self {
         Self {
             event,
@@ -47,7 +48,7 @@ impl Condition {
         }
     }
 
-    /// Goes on where another process was.
+    /// Returns the condition that another process saved.
     pub fn kept(kept: &Notified, terms: &Terms, now: DateTime<Utc>) -> Self {
         let word = |word: &Option<String>| word.as_deref().and_then(Event::of_word);
         let (event, told) = (word(&kept.event), word(&kept.told));
@@ -61,7 +62,7 @@ impl Condition {
         }
     }
 
-    /// Takes note of what is wrong now; gives whether that is news.
+    /// Records what is wrong now, and returns whether that has changed.
     pub fn observe(&mut self, found: Option<Event>, terms: &Terms, now: DateTime<Utc>) -> bool {
         self.seen = true;
         let believes = self.told.or(self.perhaps).is_some();
@@ -79,7 +80,8 @@ impl Condition {
         true
     }
 
-    /// What the receiver is to be told of it now, and what that was before.
+    /// Returns the event that the receiver is to be sent now and, for [`Event::Recovered`], the event before
+    /// it.
     pub fn due(&self, terms: &Terms, now: DateTime<Utc>) -> Option<(Event, Option<Event>)> {
         match self.event {
             _ if !self.seen => None,
@@ -97,7 +99,7 @@ impl Condition {
         }
     }
 
-    /// Takes note that the receiver was told this, and whether it took it.
+    /// Records that the receiver was sent this event, and whether it accepted it.
     pub fn tell(&mut self, event: Event, taken: bool) {
         self.perhaps = None;
         match event {
@@ -108,12 +110,12 @@ impl Condition {
         self.unsaved = true;
     }
 
-    /// Whether all is well, and the receiver believes so.
+    /// Returns whether all is well and the receiver was sent nothing to the contrary.
     pub fn is_over(&self) -> bool {
         self.event.is_none() && self.told.or(self.perhaps).is_none()
     }
 
-    /// What the state keeps of it.
+    /// Returns the entry that the state keeps.
     pub fn line(&self, receiver: &ReceiverId, subject: &Subject) -> Notified {
         let word = |event: Option<Event>| event.map(|event| event.as_str().to_owned());
         Notified {

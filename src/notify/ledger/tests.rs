@@ -47,7 +47,7 @@ fn rotation(id: &str, version: &str, second: i64) -> Change {
     }
 }
 
-/// Delivers everything that is due; gives it as words.
+/// Delivers everything that is due, and returns it as text.
 fn deliver(ledger: &mut Ledger, terms: &Terms, most: usize, second: i64) -> Vec<String> {
     let mut told = Vec::new();
     while let Some(dispatch) = ledger.next(terms, most, at(second)) {
@@ -116,7 +116,7 @@ fn a_state_that_becomes_another_one_is_not_over() {
     assert_eq!(deliver(&mut ledger, &terms, 1, AFTER), ["failing key:k"]);
     ledger.observe(&key("k"), Some(Event::Held), &terms, at(400));
     assert!(ledger.next(&terms, 1, at(401)).is_none());
-    // Well before that has lasted: what was told is over.
+    // The subject is well before the other state has lasted: the state that was sent is over.
     ledger.observe(&key("k"), None, &terms, at(500));
     assert_eq!(deliver(&mut ledger, &terms, 1, 500), ["recovered key:k"]);
     ledger.observe(&key("k"), Some(Event::Held), &terms, at(600));
@@ -137,7 +137,7 @@ fn nobody_is_told_what_they_do_not_ask_for() {
     assert_eq!(deliver(&mut ledger, &terms, 1, AFTER), ["failing key:k"]);
     ledger.observe(&key("k"), None, &terms, at(400));
     assert!(ledger.next(&terms, 1, at(1_000)).is_none());
-    // And the next time it is told again.
+    // The next failure is sent again.
     ledger.observe(&key("k"), Some(Event::Failing), &terms, at(1_000));
     assert_eq!(
         deliver(&mut ledger, &terms, 1, 1_000 + AFTER),
@@ -281,20 +281,20 @@ fn what_could_not_be_saved_is_saved_later() {
     assert!(ledger.unsaved().is_empty());
     ledger.not_saved(key("k"), &lines[0]);
     assert_eq!(ledger.unsaved(), lines);
-    // Also that something is over.
+    // The end of a state that could not be saved is returned again, too.
     ledger.observe(&key("k"), None, &terms, at(1));
     let lines = ledger.unsaved();
     ledger.not_saved(key("k"), &lines[0]);
     assert_eq!(ledger.unsaved(), lines);
 }
 
-/// What may happen within one step of ten seconds.
+/// An event within one step of ten seconds.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Well,
     Wrong(Event),
     Restart,
-    /// What is sent arrives, and the process dies before that is saved.
+    /// The dispatch arrives, and the process dies before that is saved.
     Crash,
 }
 
@@ -306,7 +306,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::Restart),
         1 => Just(Step::Crash),
     ];
-    // Runs of the same: states last.
+    // Steps are repeated, so that states last.
     prop::collection::vec((step, 1..40_usize), 1..30).prop_map(|runs| {
         let runs = runs.into_iter();
         runs.flat_map(|(step, times)| std::iter::repeat_n(step, times))
@@ -315,8 +315,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    /// Whatever happens, also between processes: what is told has lasted, each end follows what it is the
-    /// end of, and in the end the receiver believes what is so.
+    /// Checks, over any sequence of steps and restarts, that only states that have lasted are sent, that each
+    /// end follows the state it ends, and that the receiver knows the true condition at last.
     #[test]
     fn a_receiver_believes_what_is_so(steps in steps()) {
         let terms = all();
@@ -326,7 +326,7 @@ proptest! {
         let mut believed: Option<Event> = None;
         let mut wrong: Option<Event> = None;
         let mut restarted = false;
-        // The last word is one that the state does not have.
+        // Set when the last event sent is missing in the state.
         let mut unknown = false;
         let quiet = std::iter::repeat_n(None, 60);
         for step in steps.into_iter().map(Some).chain(quiet) {
@@ -375,7 +375,8 @@ proptest! {
                 }
             }
         }
-        // What a process told and died of before it was kept, and what was told before that is so again.
+        // A process may have sent an event and died before it was saved. If the event sent before it is true
+        // again, it is not repeated.
         let told = kept.and_then(|line| line.told);
         let again = unknown && told.as_deref() == wrong.map(Event::as_str);
         prop_assert!(again || believed == wrong, "{believed:?}, and it is {wrong:?}");
