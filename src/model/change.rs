@@ -1,31 +1,31 @@
-//! What happened to a key in Flashback.
+//! Changes to a key in Flashback.
 
 use chrono::{DateTime, Utc};
 
 use super::{AiLlmId, KeyId, SourceId, Version, WorkspaceId};
 
-/// Something that was done to a key in Flashback, for those who want to be told.
+/// A change that the rotator made to a key in Flashback, for notifications.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// What was done.
+    /// The kind of change.
     pub kind: ChangeKind,
-    /// When.
+    /// The time at which it was made.
     pub at: DateTime<Utc>,
-    /// To which key.
+    /// The key.
     pub key: KeyId,
-    /// Its source.
+    /// The key's source.
     pub source: SourceId,
-    /// Its name in Flashback.
+    /// The key's name in Flashback.
     pub name: String,
-    /// Its workspace.
+    /// The key's workspace.
     pub workspace_id: WorkspaceId,
-    /// What holds it in Flashback.
+    /// The id of the configuration or stored key that holds the credentials in Flashback.
     pub ai_llm_id: Option<AiLlmId>,
     /// The version that is live now.
     pub version: Option<Version>,
     /// The version that was live before.
     pub previous_version: Option<Version>,
-    /// Why, where there is more to say; never a value.
+    /// The reason, if there is more to say; never a secret value.
     pub reason: Option<String>,
 }
 
@@ -36,6 +36,6 @@ pub enum ChangeKind {
     Rotated,
     /// The previous version is back.
     RolledBack,
-    /// What somebody else had changed was put right.
+    /// A change that others had made was undone.
     DriftRepaired,
 }

@@ -1,21 +1,22 @@
-//! Times that were written down, against the clock of the moment.
+//! Comparisons of saved times with the present time.
 //!
-//! A clock can be wrong for a while: what was written down then may lie hours or years ahead once it is right. Such a time
-//! counts as long past, so that what waits for it is done now and not in a year.
+//! A clock can be wrong for a while: a time saved then may lie hours or years in the future once the clock is
+//! right. Such a time counts as long past, so that work that waits for it is done now and not in a year.
 
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// Clocks of several processes differ by less than this.
+/// The tolerated difference between the clocks of several processes.
 const SLACK: TimeDelta = TimeDelta::seconds(60);
 
-/// Whether a time that was written down when it was reached lies ahead now: the clock was set back since.
+/// Returns whether a saved time, which was the present when it was saved, now lies in the future: the clock
+/// was set back since.
 pub fn is_ahead(at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     at - now > SLACK
 }
 
-/// Whether a wait that began at `since` is over.
+/// Returns whether a wait that began at `since` is over.
 pub fn is_over(since: DateTime<Utc>, wait: Duration, now: DateTime<Utc>) -> bool {
     let past = (now - since).to_std();
     past.is_ok_and(|past| past >= wait) || is_ahead(since, now)

@@ -1,4 +1,4 @@
-//! What a daemon leaves in the state for whoever asks how things stand.
+//! The report that a daemon saves in the state, for `status` and other processes.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,83 +10,83 @@ use serde::{Deserialize, Serialize};
 
 use super::{ServiceHealth, SourceId};
 
-/// How often a daemon leaves a report where nothing has changed.
+/// The interval at which a daemon saves a report when nothing has changed.
 pub const BEAT: Duration = Duration::from_secs(60);
 
-/// How a daemon stands, as it says itself. Times are by its own clock.
+/// The condition of a daemon, as it reports it. Times are by its own clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaemonReport {
-    /// Itself among the replicas: its host, and its number there.
+    /// The daemon's name among the replicas: its host, and its number there.
     pub name: String,
-    /// Of which version it is.
+    /// The version of the program.
     pub version: String,
-    /// When it started.
+    /// The time at which it started.
     pub started_at: DateTime<Utc>,
-    /// Where it answers over HTTP.
+    /// The address at which it serves HTTP.
     pub listen: SocketAddr,
-    /// What it works by.
+    /// The configuration in force.
     pub configuration: ConfigurationReport,
-    /// The target.
+    /// The health of Flashback.
     pub flashback: ServiceHealth,
-    /// The sources.
+    /// The health of the sources.
     pub sources: BTreeMap<SourceId, ServiceHealth>,
 }
 
 /// The configuration in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigurationReport {
-    /// The file, or the directory of files; absolute.
+    /// The absolute path of the file, or of the directory of files.
     pub path: PathBuf,
-    /// When it was loaded.
+    /// The time at which it was loaded.
     pub loaded_at: DateTime<Utc>,
-    /// What became of it since, where that was refused.
+    /// The changed configuration that was refused since, if any.
     pub rejected: Option<Rejected>,
 }
 
 /// A new configuration that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejected {
-    /// Since when there has been one that is refused.
+    /// The time at which a changed configuration was first refused.
     pub since: DateTime<Utc>,
-    /// The first thing that is wrong with it; never a value.
+    /// The first thing that is wrong with it; never a secret value.
     pub error: String,
 }
 
-/// What the state knows of a daemon. Times are by the state's clock.
+/// A daemon, as the state knows it. Times are by the state's clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownDaemon {
-    /// What it is called among the replicas.
+    /// The daemon's name among the replicas.
     pub name: String,
-    /// It holds the lock of the state, or its lease is not over.
+    /// `true` if it holds the lock of the state, or its lease is still valid.
     pub alive: bool,
-    /// How many keys it holds, where several processes share them.
+    /// The number of keys it has leased, if several processes share the keys.
     pub keys: Option<u32>,
-    /// What it left last; nothing where it is of a version that leaves nothing.
+    /// Its last report; `None` if its version saves none.
     pub last: Option<LastReport>,
 }
 
-/// The last that a daemon left.
+/// The last report of a daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastReport {
-    /// How it stood.
+    /// The report.
     pub report: DaemonReport,
-    /// When it left that.
+    /// The time at which it was saved.
     pub at: DateTime<Utc>,
-    /// It left that when it stopped.
+    /// `true` if it was saved when the daemon stopped.
     pub stopped: bool,
 }
 
-/// What the state knows of daemons.
+/// The daemons that the state knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Daemons {
     /// The time by the state's clock.
     pub now: DateTime<Utc>,
-    /// Those that run, and the last that did.
+    /// The running daemons and, if none runs, those that ran last.
     pub all: Vec<KnownDaemon>,
 }
 
 impl Daemons {
-    /// Of a state on which none has ever run.
+    /// Returns the value for a state on which no daemon has ever run.
     pub fn none() -> Self {
         Self {
             now: Utc::now(),
@@ -96,7 +96,7 @@ impl Daemons {
 }
 
 impl DaemonReport {
-    /// The same by a clock that is ahead of the daemon's by `ahead`.
+    /// Converts the times to a clock that is ahead of the daemon's by `ahead`.
     #[must_use]
     pub fn by_clock(mut self, ahead: TimeDelta) -> Self {
         let configuration = &mut self.configuration;

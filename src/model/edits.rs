@@ -1,36 +1,37 @@
-//! Changes by others to a key's configuration or stored key, as Flashback tells of them.
+//! Changes by others to a key's configuration or stored key, as reported by Flashback.
 //!
-//! Credentials cannot be read back, so that somebody else has changed them shows in one way only: the
-//! platform's system events name an update that is not one of the rotator's own.
+//! Credentials cannot be read back. A change of them by others can therefore be noticed in one way only: the
+//! platform's system events list an update that is not one of the rotator's own.
 
 use serde::{Deserialize, Serialize};
 
-/// An update of what holds a key.
+/// An update of the configuration or stored key that holds a key's credentials.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edit {
-    /// The number of the event.
+    /// The number of the system event.
     pub id: i64,
     /// The user who made it.
     pub user_id: String,
-    /// It was made by the account that the rotator works as, which people may use, too.
+    /// `true` if it was made by the rotator's own account, which people may use as well.
     pub own: bool,
 }
 
 /// The part of a key's record about updates by others.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edits {
-    /// How many writes of the rotator were begun whose event has not been heard of.
+    /// The number of writes the rotator has begun whose event has not been seen.
     pub expected: u32,
-    /// The user who has changed the credentials, until they are written again.
+    /// The user who has changed the credentials, until the rotator writes them again.
     pub changed_by: Option<String>,
 }
 
-/// No more writes are expected to be heard of than this: what was lost on the way is never heard of.
+/// The most writes that are expected to be seen. Without a limit, writes that were lost on their way would be
+/// expected forever.
 const MOST_EXPECTED: u32 = 64;
 
 impl Edits {
-    /// A write begins, which Flashback will tell of if it gets there. After a `pause` the events of
-    /// earlier ones have been heard of, or never will be.
+    /// Records that a write begins, for which Flashback will report an event if the write arrives. `pause`
+    /// says that enough time has passed since earlier writes: their events have been seen, or never will be.
     #[must_use]
     pub fn begun(&self, pause: bool) -> Self {
         let before = if pause { 0 } else { self.expected };
@@ -40,8 +41,8 @@ impl Edits {
         }
     }
 
-    /// These updates were made: those of the rotator's own account are its writes, as far as it has
-    /// made any.
+    /// Records updates that were made. Those of the rotator's own account count as its own writes, up to the
+    /// number of writes it has begun.
     #[must_use]
     pub fn heard(&self, edits: &[Edit]) -> Self {
         let mut own = edits.iter().filter(|edit| edit.own);

@@ -1,45 +1,46 @@
-//! Who may work on a key, where several processes share them.
+//! Leases on keys, where several processes share them.
 
 use std::time::Duration;
 
-/// One process among those that share the keys of a state. It gets a new number each time it joins.
+/// One of the processes that share the keys of a state. A process gets a new number each time it joins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ReplicaId(pub i64);
 
-/// The number of a claim: larger than that of every claim before it on the same key.
+/// The fencing token of a lease: larger than that of every earlier lease on the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FencingToken(pub i64);
 
-/// Whose a key is, and since which claim.
+/// The lease on a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lease {
-    /// Who holds it.
+    /// The replica that has it.
     pub replica: ReplicaId,
-    /// The claim.
+    /// The fencing token under which it was granted.
     pub fencing_token: FencingToken,
 }
 
-/// A key whose configuration may have been written by somebody who had lost it: the newest value is
-/// to be written once more.
+/// A mark on a key whose configuration may have been written by a replica after its lease was over: the
+/// newest value must be written once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Repair {
-    /// Grows with each mark, and when one comes due: a write takes back what was due when it began,
-    /// and nothing that has come since.
+    /// The number of the mark. It grows with each new mark, and when one comes due, so that a write clears
+    /// only the marks that were due when it began.
     pub number: i64,
-    /// How long until it is due, counted by the state's own clock. Zero: now.
+    /// The time until it is due, by the state's own clock. Zero means now.
     pub due_in: Duration,
-    /// It was due when a write began, and that write has succeeded: the save that says so takes the
-    /// marks back that were due.
+    /// `true` if a write that began when it was due has succeeded. The save that records the write clears the
+    /// marks that were due.
     pub done: bool,
 }
 
 impl Repair {
-    /// Whether a write is to be made for it now.
+    /// Returns whether a write is to be made for it now.
     pub fn is_due(&self) -> bool {
         !self.done && self.due_in.is_zero()
     }
 
-    /// After a write that succeeded. One that is not due yet stays: what it is for may still come.
+    /// Returns the mark after a write that succeeded. One that is not due yet stays, because the late write
+    /// that it waits for may still arrive.
     #[must_use]
     pub fn written(self) -> Self {
         Self {

@@ -1,7 +1,7 @@
-//! The nouns everything else speaks of: plain data, without I/O, clocks or secrets.
+//! The basic types of the program: plain data, without I/O, clocks or secrets.
 //!
-//! Nothing here holds a secret value. What identifies one is its [`Version`] in the store and
-//! its [`Fingerprint`](crate::secret::Fingerprint), a keyed digest.
+//! No type here holds a secret value. A value is identified by its [`Version`] in the source and by its
+//! [`Fingerprint`](crate::secret::Fingerprint), a keyed digest.
 
 mod change;
 mod clock;
@@ -49,12 +49,12 @@ macro_rules! id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Takes the text as it is; the configuration has checked its form.
+            /// Takes the text as it is; the configuration has checked its syntax.
             pub fn new(text: impl AsRef<str>) -> Self {
                 Self(Arc::from(text.as_ref()))
             }
 
-            /// The text.
+            /// Returns the text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -75,7 +75,7 @@ macro_rules! id {
 }
 
 id! {
-    /// The name of a `[keys.…]` table: what commands, logs and metrics call a key.
+    /// The name of a `[keys.…]` table, by which commands, logs and metrics refer to a key.
     KeyId
 }
 id! {
@@ -87,16 +87,16 @@ id! {
     ReceiverId
 }
 id! {
-    /// The id Flashback gave what holds the credentials: an AI LLM configuration (`aiLlmId` in its
-    /// API), or a stored key (`apiKeyId`).
+    /// The id that Flashback gave to the holder of the credentials: an AI LLM configuration (`aiLlmId` in its
+    /// API) or a stored key (`apiKeyId`).
     AiLlmId
 }
 id! {
-    /// A Flashback workspace.
+    /// The id of a Flashback workspace.
     WorkspaceId
 }
 
-/// The provider kinds Flashback's API knows (`AiType` in its schema).
+/// The kinds of provider that Flashback's API knows (`AiType` in its schema).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum AiType {
@@ -106,14 +106,14 @@ pub enum AiType {
     Google,
     /// Anthropic.
     Anthropic,
-    /// Amazon Bedrock: the credentials are a pair, access key id and secret access key.
+    /// Amazon Bedrock. Its credentials are a pair: access key id and secret access key.
     Aws,
-    /// Anything else that speaks OpenAI's protocol.
+    /// Any other provider with an OpenAI-compatible API.
     Other,
 }
 
 impl AiType {
-    /// The name as the API spells it.
+    /// Returns the name as the API spells it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Openai => "OPENAI",
@@ -125,27 +125,27 @@ impl AiType {
     }
 }
 
-/// Which generation of a secret a store holds.
+/// The version of a secret in its source.
 ///
-/// Opaque and compared for equality only: a store can be rolled back or re-created, so a version
-/// has no order. What stands behind an `@` makes two versions of the same number differ (KV 2
-/// numbers start again at 1 after a metadata delete) and is not shown to people.
+/// Versions are opaque and compared for equality only: a source can be rolled back or re-created, so they
+/// have no order. The part after an `@` tells apart two versions with the same number (KV 2 numbers start
+/// again at 1 after a metadata delete) and is not shown to people.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Version(Arc<str>);
 
 impl Version {
-    /// A version the store itself identifies, such as AWS's version id.
+    /// Returns a version that the source itself identifies, such as AWS's version id.
     pub fn new(text: impl AsRef<str>) -> Self {
         Self(Arc::from(text.as_ref()))
     }
 
-    /// A numbered version, told apart from an earlier life of the same number by `created`.
+    /// Returns a numbered version. `created` tells it apart from an earlier version with the same number.
     pub fn numbered(number: u64, created: &str) -> Self {
         Self::new(format!("{number}@{created}"))
     }
 
-    /// The version of a store that has none: the keyed digest of what it holds.
+    /// Returns the version for a source without versions: the keyed digest of the value.
     pub fn of_fingerprint(fingerprint: &Fingerprint) -> Self {
         Self::new(format!(
             "fp-{}@{}",
@@ -154,17 +154,17 @@ impl Version {
         ))
     }
 
-    /// The whole text, as the state store keeps it.
+    /// Returns the whole text, as kept in the state.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What people see: the part before the `@`.
+    /// Returns the part before the `@`, which is shown to people.
     pub fn label(&self) -> &str {
         self.0.split('@').next().unwrap_or(&self.0)
     }
 
-    /// The time a [numbered](Self::numbered) version was created.
+    /// Returns the time at which a [numbered](Self::numbered) version was created.
     pub fn created_at(&self) -> Option<DateTime<Utc>> {
         self.number()?;
         let (_, created) = self.0.split_once('@')?;
@@ -172,12 +172,12 @@ impl Version {
         Some(created.to_utc())
     }
 
-    /// Whether this is the digest of what is stored, in a source that has no versions.
+    /// Returns whether this is the digest of a value, from a source without versions.
     pub fn is_fingerprint(&self) -> bool {
         self.label().starts_with("fp-")
     }
 
-    /// The number of a [numbered](Self::numbered) version.
+    /// Returns the number of a [numbered](Self::numbered) version.
     pub fn number(&self) -> Option<u64> {
         self.label().parse().ok()
     }
@@ -195,36 +195,36 @@ impl fmt::Debug for Version {
     }
 }
 
-/// What a look at a store found. Never a value.
+/// The result of asking a source for a key's version. It never holds a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Observation {
-    /// A version that can be read.
+    /// There is a version that can be read.
     Present {
-        /// Which one.
+        /// The version.
         version: Version,
-        /// When the store says it was written; `propagation_seconds` starts there.
+        /// The time at which it was written, according to the source; `propagation_seconds` starts there.
         written_at: Option<DateTime<Utc>>,
     },
-    /// Nothing that could be pushed. The live key stays as it is.
+    /// There is nothing that could be pushed. The live key stays as it is.
     Missing(Missing),
 }
 
-/// Why a store has nothing to push.
+/// The reason why a source has nothing to push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Missing {
-    /// No secret at that path.
+    /// There is no secret at the path.
     NotFound,
     /// The latest version was deleted (it may be undeleted).
     Deleted,
     /// The latest version was destroyed.
     Destroyed,
-    /// The secret exists but holds no value yet: the middle of a rotation.
+    /// The secret exists but has no value yet, in the middle of a rotation.
     NoValueYet,
 }
 
 impl Missing {
-    /// A clause for people.
+    /// Returns the reason as a clause for people.
     pub fn describe(self) -> &'static str {
         match self {
             Self::NotFound => "the store has no secret at this path",
@@ -235,25 +235,25 @@ impl Missing {
     }
 }
 
-/// Where a key's value is taken from. Versions of one origin can be compared; a version of another
-/// says nothing, even if it is called the same.
+/// The place a key's value is read from. Versions can be compared only if their origins are equal; the same
+/// version of another origin may be another value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Origin {
     /// The source.
     pub source: SourceId,
-    /// Where in the source.
+    /// The path in the source.
     pub path: String,
-    /// Which fields are the credentials.
+    /// The fields that hold the credentials.
     pub fields: FieldMap,
 }
 
-/// What a key's configuration in Flashback should look like, besides its credentials.
+/// The desired settings of a key's configuration in Flashback, without its credentials.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Settings {
-    /// Where it lives. A configuration cannot move between workspaces.
+    /// The workspace. A configuration cannot move to another one.
     pub workspace_id: WorkspaceId,
-    /// Unique in the workspace. Of a stored key it is the description, or the key's id where that one
-    /// is known by its own id.
+    /// The name, unique in the workspace. For a stored key it is the description, or the key's id if the
+    /// stored key is configured by its own id.
     pub name: String,
     /// The provider.
     pub ai_type: AiType,
@@ -264,7 +264,7 @@ pub struct Settings {
     pub target: Target,
 }
 
-/// What is done to Flashback, in the words of `plan` and `sync`.
+/// An action in Flashback, in the words of `plan` and `sync`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
@@ -272,18 +272,18 @@ pub enum Action {
     Create,
     /// `PUT /ai/llm/{id}` on the configuration on record.
     Update,
-    /// `PUT` on one that was there under the key's name.
+    /// `PUT` on an existing configuration with the key's name.
     Adopt,
-    /// Nothing: it is in step.
+    /// No action: Flashback is up to date.
     None,
-    /// Nothing: the version is held.
+    /// No action: the version is held.
     Hold,
-    /// Nothing could be decided or done.
+    /// No action: an error prevented the decision or the action.
     Error,
 }
 
 impl Action {
-    /// The word used in JSON, tables and metrics.
+    /// Returns the word used in JSON, tables and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Create => "create",
@@ -296,61 +296,61 @@ impl Action {
     }
 }
 
-/// What somebody wants done, beyond what is due.
+/// A command by a person for a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeyCommand {
-    /// Nothing.
+    /// No command.
     #[default]
     None,
-    /// Push, changed, refused and held or not.
+    /// Push the source's version even if it is unchanged, was refused or is held.
     Force,
-    /// Put the previous version back and hold the newest.
+    /// Restore the previous version and hold the newest.
     RollBack,
 }
 
-/// One line of the audit trail.
+/// One row of the audit trail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryRow {
-    /// When it ended.
+    /// The time at which the action ended.
     pub at: DateTime<Utc>,
     /// The key.
     pub key: KeyId,
-    /// The store it comes from.
+    /// The key's source.
     pub source: SourceId,
-    /// Flashback's name for it at the time.
+    /// The key's name in Flashback at the time.
     pub name: String,
-    /// The configuration written.
+    /// The configuration or stored key that was written.
     pub ai_llm_id: Option<AiLlmId>,
-    /// What was live before.
+    /// The version that was live before.
     pub previous_version: Option<Version>,
-    /// What was written.
+    /// The version that was written.
     pub version: Version,
-    /// How.
+    /// The action.
     pub action: Action,
-    /// Whether it worked.
+    /// The outcome.
     pub outcome: Outcome,
-    /// From the first request to the answer.
+    /// The time from the first request to the answer.
     pub elapsed: Duration,
-    /// What confirmed that the key works, where anything did.
+    /// The check that confirmed that the key works, if any did.
     pub verified_by: Option<String>,
-    /// Why it was done.
+    /// The reason for the action.
     pub reason: String,
-    /// What went wrong; never a value.
+    /// The error, if it failed; never a secret value.
     pub error: Option<String>,
 }
 
-/// How a change ended.
+/// The outcome of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Flashback has it.
+    /// Flashback accepted it.
     Succeeded,
-    /// Flashback has it not.
+    /// Flashback did not accept it.
     Failed,
 }
 
 impl Outcome {
-    /// The word used in JSON and metrics.
+    /// Returns the word used in JSON and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Succeeded => "succeeded",

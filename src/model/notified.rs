@@ -1,26 +1,27 @@
-//! What receivers of notifications know.
+//! The notifications that receivers have been sent.
 
 use chrono::{DateTime, Utc};
 
 use super::ReceiverId;
 
-/// What a receiver has been told of a subject, and what it is to be told.
+/// The last notification of a subject to a receiver, and what is wrong with the subject now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notified {
-    /// Whom.
+    /// The receiver.
     pub receiver: ReceiverId,
-    /// Of what: a key, a source, Flashback. The notifier's own word for it.
+    /// The subject: a key, a source or Flashback, in the notifier's own notation.
     pub subject: String,
-    /// What is wrong with the subject now; `None` where nothing is.
+    /// The event that is the case now; `None` if all is well.
     pub event: Option<String>,
-    /// Since when that has been so.
+    /// The time since which that has been so.
     pub since: DateTime<Utc>,
-    /// What the receiver was last told of it; `None` where it believes that all is well.
+    /// The event that the receiver was last sent; `None` if it was sent that all is well, or nothing.
     pub told: Option<String>,
 }
 
 impl Notified {
-    /// Whether there is nothing to remember: all is well, and the receiver believes so.
+    /// Returns whether there is nothing to remember: all is well, and the receiver was sent nothing to the
+    /// contrary.
     pub fn is_over(&self) -> bool {
         self.event.is_none() && self.told.is_none()
     }

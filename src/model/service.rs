@@ -1,41 +1,41 @@
-//! How a service stands: Flashback, or a source.
+//! The health of a service: Flashback or a source.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// Whether a service answers, by the calls made to it.
+/// The availability of a service, judged by the calls made to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ServiceStatus {
-    /// It did when last called.
+    /// It answered the last call.
     Up,
-    /// It is taken to be away: one call at a time finds out whether it is back.
+    /// It is taken to be down: one call at a time probes whether it is back.
     Down,
-    /// It has given no answer yet, or nobody calls it.
+    /// It has not been called yet, or has given no answer yet.
     #[default]
     Unknown,
 }
 
-/// How a service stands, and since when.
+/// The health of a service, and since when.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceHealth {
-    /// In a word.
+    /// The availability.
     pub status: ServiceStatus,
-    /// Since when, as far as that is known.
+    /// The beginning of that status, as far as it is known.
     #[serde(default)]
     pub since: Option<DateTime<Utc>>,
-    /// What the last call found that was made, where it is down; never a value.
+    /// The error of the latest call that was made, if the service is down; never a secret value.
     #[serde(default)]
     pub error: Option<String>,
 }
 
-/// A time in which a service did not answer.
+/// A time during which a service did not answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outage {
-    /// When that was first seen.
+    /// The time at which the first failure was noticed.
     pub since: DateTime<Utc>,
-    /// When it answered again.
+    /// The time at which it answered again.
     pub until: DateTime<Utc>,
-    /// What the last call found before it did; never a value.
+    /// The error of the last call that failed; never a secret value.
     pub error: String,
 }

@@ -1,4 +1,4 @@
-//! The configuration or stored key that a key is written to, and how Flashback's lists show it.
+//! The configuration or stored key that holds a key's credentials, and its appearance in Flashback's lists.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,13 +13,13 @@ pub enum Target {
     Configuration,
     /// A stored key (`/apikeys` in the API), from which configurations take their credentials.
     StoredKey {
-        /// Its id; `None` where it is known by its description, which is the settings' name then.
+        /// Its id; `None` if it is found by its description, which is then the name in the settings.
         id: Option<AiLlmId>,
     },
 }
 
 impl Target {
-    /// Which list of a workspace shows it.
+    /// Returns the list of a workspace in which it appears.
     pub fn kind(&self) -> TargetKind {
         match self {
             Self::Configuration => TargetKind::Configuration,
@@ -33,7 +33,7 @@ impl Target {
     }
 }
 
-/// A kind of [`Target`]: each workspace has one list of each.
+/// A kind of [`Target`]. Each workspace has a list of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TargetKind {
     /// `GET /ai/llm`.
@@ -43,7 +43,7 @@ pub enum TargetKind {
 }
 
 impl TargetKind {
-    /// The noun for people.
+    /// Returns the noun for people.
     pub fn noun(self) -> &'static str {
         match self {
             Self::Configuration => "configuration",
@@ -52,26 +52,26 @@ impl TargetKind {
     }
 }
 
-/// An entry of one of Flashback's lists. Credentials are never in it.
+/// An entry of one of Flashback's lists. It holds no credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
     /// Its id.
     pub id: AiLlmId,
-    /// How it is shown.
+    /// Its appearance.
     pub appearance: Appearance,
 }
 
-/// How a list shows an entry. Only the name has to be there: what is absent, `null` or of another
-/// type than the API's reference gives it is `None`, and says nothing.
+/// The appearance of an entry in a list. Only the name is required: a field that is absent, `null` or of
+/// another type than the API's reference says is `None`, and nothing is concluded from it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Appearance {
-    /// The name; of a stored key the description.
+    /// The name; for a stored key, the description.
     pub name: String,
     /// The provider, as text: the platform can add types that this program does not know.
     pub ai_type: Option<String>,
     /// The provider's base URL.
     pub endpoint: Option<String>,
-    /// The stored key that the configuration takes its credentials from.
+    /// The stored key from which the configuration takes its credentials.
     #[serde(default)]
     pub stored_key: Option<AiLlmId>,
 }

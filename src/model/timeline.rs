@@ -1,41 +1,40 @@
-//! How a key stood over the last day, half an hour at a time.
+//! The states of a key over the last day, in half hours.
 //!
-//! Every look marks the half hour it falls into, and the ones since the look before with what
-//! that one found. So a [`Timeline`] is never longer than a day, costs no write of its own, and says
-//! nothing of a time in which a promised look did not come: the process was down, or stuck.
+//! Each check marks the half hour in which it falls, and marks those since the previous check with what that
+//! check found. So a [`Timeline`] never covers more than a day, is saved together with the check's other
+//! results, and shows nothing for a time in which a check was overdue because the process was down or stuck.
 
 use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// How many half hours are kept: a day's.
+/// The number of half hours in a timeline: one day.
 pub const SLOTS: usize = 48;
 
-/// The length of one, in seconds.
+/// The length of a slot, in seconds.
 const SLOT: i64 = 30 * 60;
 
-/// How late a look may be before the time it should have been at counts as not looked at. A
-/// restart takes less.
+/// The delay from which a check counts as missed. A restart takes less.
 const LATE: TimeDelta = TimeDelta::minutes(2);
 
-/// The bit for a time nobody looked; the others are those of [`Mark`].
+/// The bit for a time without checks. The other bits are those of [`Mark`].
 const GAP: u8 = 1 << 5;
 
 /// One character for each combination of bits.
 const DIGITS: &[u8; 64] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-";
 
-/// What a look found, by how much it matters: the last one is what a half hour shows.
+/// The result of a check, in rising order of importance: a half hour shows its most important one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mark {
-    /// A push was on its way.
+    /// A push was under way.
     Pending = 1,
-    /// Flashback held what the store held.
+    /// Flashback had the version that the source had.
     InSync = 1 << 1,
-    /// The store's version was held.
+    /// The source's version was held.
     Held = 1 << 2,
-    /// The store had nothing to push.
+    /// The source had nothing to push.
     Missing = 1 << 3,
-    /// Something was wrong.
+    /// The check, or a step of it, failed.
     Failing = 1 << 4,
 }
 
@@ -60,7 +59,7 @@ pub struct Timeline {
     newest: i64,
     /// The bits of each half hour, at its number modulo [`SLOTS`].
     slots: [u8; SLOTS],
-    /// What the last look found; zero before the first.
+    /// The mark of the last check; zero before the first.
     last: u8,
 }
 
@@ -75,8 +74,8 @@ impl Default for Timeline {
 }
 
 impl Timeline {
-    /// Notes a look at `now` that found `mark`. `checked_at` and `next_at` are what the look before
-    /// it left: when it was, and when the next one should come.
+    /// Records a check at `now` that found `mark`. `checked_at` and `next_at` are the time of the previous
+    /// check and the time at which this one was due.
     pub fn add(
         &mut self,
         checked_at: Option<DateTime<Utc>>,
@@ -89,8 +88,9 @@ impl Timeline {
         self.set(number(now), number(now), self.last);
     }
 
-    /// The half hours of the day that ends with `now`, oldest first. `None` is one in which nobody
-    /// looked for a while, and nothing was found that matters more.
+    /// Returns the half hours of the day that ends with `now`, oldest first. `None` stands for one in which a
+    /// check was missed or none was made, unless something more important than [`Mark::InSync`] was found in
+    /// it.
     pub fn until(
         &self,
         checked_at: Option<DateTime<Utc>>,
@@ -104,13 +104,14 @@ impl Timeline {
         std::array::from_fn(|index| shown(timeline.slots[place(oldest + index as i64)]))
     }
 
-    /// When the half hour with this index in [`until`](Self::until) begins.
+    /// Returns when the half hour with this index in [`until`](Self::until) begins.
     pub fn begin(index: usize, now: DateTime<Utc>) -> DateTime<Utc> {
         let before = (SLOTS - 1).saturating_sub(index) as i64;
         DateTime::from_timestamp((number(now) - before) * SLOT, 0).unwrap_or(now)
     }
 
-    /// What the last look found held until the next one was due; from then on nobody looked.
+    /// Extends the mark of the last check until the next one was due, and marks the time after that as
+    /// without checks.
     fn extend(
         &mut self,
         checked_at: Option<DateTime<Utc>>,
@@ -136,7 +137,7 @@ impl Timeline {
         }
     }
 
-    /// Makes this half hour the newest, also where the clock was set back.
+    /// Makes `slot` the newest half hour, also if the clock was set back.
     fn go_to(&mut self, slot: i64) {
         let (from, to) = (self.newest.min(slot) + 1, self.newest.max(slot));
         for passed in from.max(to - SLOTS as i64 + 1)..=to {
@@ -162,8 +163,8 @@ fn shown(bits: u8) -> Option<Mark> {
     mark.filter(|mark| *mark > Mark::InSync || bits & GAP == 0)
 }
 
-/// As the state keeps it: the newest half hour, the last look's mark, and a digit for each half
-/// hour, oldest first.
+/// Writes the form in which the state keeps it: the newest half hour, the mark of the last check, and a digit
+/// for each half hour, oldest first.
 impl fmt::Display for Timeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digit = |bits: u8| char::from(DIGITS[usize::from(bits) % DIGITS.len()]);
@@ -180,8 +181,8 @@ impl fmt::Debug for Timeline {
 }
 
 impl Timeline {
-    /// Reads what [`Display`](fmt::Display) writes. What is not that is a day nothing is known of:
-    /// it must not keep the rest of a record from being read.
+    /// Parses what [`Display`](fmt::Display) writes. Other text gives an empty timeline, so that it does not
+    /// prevent the rest of a record from being read.
     pub fn parse(text: &str) -> Self {
         Self::parsed(text).unwrap_or_default()
     }
@@ -221,7 +222,7 @@ mod tests {
         DateTime::from_timestamp(NOON + minute * 60, 0).expect("a time")
     }
 
-    /// Looks at these minutes, each promised half a minute after the one before.
+    /// A key that is checked at given minutes.
     struct Key {
         timeline: Timeline,
         checked: Option<DateTime<Utc>>,
@@ -243,7 +244,7 @@ mod tests {
             (self.checked, self.next) = (Some(now), Some(at(minute + every)));
         }
 
-        /// The last `count` half hours before this minute, as letters.
+        /// Returns the last `count` half hours before this minute, as letters.
         fn seen(&self, minute: i64, count: usize) -> String {
             let slots = self.timeline.until(self.checked, self.next, at(minute));
             let letter = |mark: &Option<Mark>| match mark {
