@@ -1,7 +1,7 @@
 //! Connections that can be cut.
 //!
-//! A fault that loses an answer has to end the TCP connection in the middle of a request, which no
-//! handler can do. So the listener wraps each stream and gives its handlers the knife.
+//! A fault that loses an answer has to end the TCP connection in the middle of a request, which a handler
+//! cannot do. So the listener wraps each stream, and passes a [`Knife`] for it to the handlers.
 
 use std::io;
 use std::net::SocketAddr;
@@ -32,7 +32,7 @@ impl Listener for Cuttable {
                     let _ = stream.set_nodelay(true);
                     return (Stream::new(stream, self.stop.child_token()), address);
                 }
-                // Out of file descriptors, most likely: some will be free again.
+                // Most likely there are no file descriptors left: some will be free again.
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
             }
         }
@@ -43,7 +43,7 @@ impl Listener for Cuttable {
     }
 }
 
-/// The knife to one connection.
+/// A handle that cuts one connection.
 #[derive(Clone)]
 pub(super) struct Knife(CancellationToken);
 
@@ -76,7 +76,8 @@ impl Stream {
         }
     }
 
-    /// Registers for the cut, too: an idle connection must notice it.
+    /// Checks whether the stream was cut, and wakes its task when that happens: an idle connection must end,
+    /// too.
     fn poll_cut(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         match self.cut.as_mut().poll(context) {
             Poll::Ready(()) => Err(io::ErrorKind::ConnectionReset.into()),

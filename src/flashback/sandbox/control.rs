@@ -1,4 +1,4 @@
-//! The sandbox's own paths, below `/_sandbox`: look at it and turn its switches. They ask for no
+//! The control paths below `/_sandbox`, which inspect the sandbox and change its switches. They require no
 //! token.
 
 use std::sync::Arc;
@@ -63,7 +63,7 @@ POST  /_sandbox/revoke            {"access": true, "refresh": true}: end the tok
 GET   /_sandbox/livez             200, for `flashback-rotator health --url http://HOST:PORT/_sandbox`
 "#;
 
-/// The help with the operations' names in it.
+/// Returns the help with the names of the operations.
 fn help() -> String {
     let names = Operation::ALL.iter().filter_map(|operation| {
         let name = serde_json::to_value(operation).ok()?;
@@ -125,7 +125,7 @@ async fn stored_keys(State(shared): State<Arc<Shared>>) -> Response {
     Json(shared.platform().shown_keys()).into_response()
 }
 
-/// A write as another user.
+/// A write in the name of another user.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Edit {
@@ -134,7 +134,7 @@ struct Edit {
 }
 
 impl Edit {
-    /// Answers what the API would answer that user.
+    /// Carries out the write and returns the answer that the API would give that user.
     fn carry_out(self, shared: &Shared, operation: Operation, id: String) -> Response {
         let asked = Asked {
             id: Some(id),

@@ -1,12 +1,12 @@
-//! How requests go wrong, and which of them do. Nothing here is random: the same requests in the
-//! same order meet the same faults.
+//! Faults, and the rules that decide which requests meet them. Nothing here is random: the same requests in
+//! the same order meet the same faults.
 
 use serde::{Deserialize, Serialize};
 
 use super::contract::Operation;
 
-/// How a request goes wrong. Unless the rule says that it is [carried out](Rule::carried_out), it is
-/// not, with the one exception named here.
+/// A fault of a request. Unless the rule says that the request is [carried out](Rule::carried_out), it is
+/// not; [`LoseAnswer`](Self::LoseAnswer) is the exception.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
@@ -14,8 +14,8 @@ pub enum Fault {
     Status,
     /// It is answered 200 with a page of HTML.
     Html,
-    /// It is answered as something in front of Flashback might: with [`Rule::status`],
-    /// [`Rule::content_type`], [`Rule::body`] and [`Rule::location`], word for word.
+    /// It is answered as a server in front of Flashback might do: with [`Rule::status`],
+    /// [`Rule::content_type`], [`Rule::body`] and [`Rule::location`], unchanged.
     Page,
     /// It is answered 200 with `{"success": false}`.
     Unsuccessful,
@@ -27,19 +27,19 @@ pub enum Fault {
     Hang,
 }
 
-/// Which requests meet a fault. The first rule that says yes counts.
+/// A rule that decides which requests meet a fault. The first rule that matches applies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// The kind of fault.
     pub fault: Fault,
-    /// The status of [`Fault::Status`] and [`Fault::Page`]; 503 where left out.
+    /// The status of [`Fault::Status`] and [`Fault::Page`]; 503 by default.
     #[serde(default = "unavailable")]
     pub status: u16,
-    /// Its `Retry-After`, word for word: seconds or an HTTP date.
+    /// The `Retry-After` of the answer, unchanged: seconds or an HTTP date.
     #[serde(default)]
     pub retry_after: Option<String>,
-    /// Its `message`, where another than the usual one is wanted.
+    /// The `message` of the answer; a default text if left out.
     #[serde(default)]
     pub message: Option<String>,
     /// The `Content-Type` of a page; none where left out.
@@ -51,22 +51,22 @@ pub struct Rule {
     /// The `Location` of a page; none where left out.
     #[serde(default)]
     pub location: Option<String>,
-    /// Whether the request is carried out before the fault meets it.
+    /// `true` if the request is carried out before it meets the fault.
     #[serde(default)]
     pub carried_out: bool,
-    /// To these operations; to all where empty.
+    /// The operations that are hit; all if empty.
     #[serde(default)]
     pub operations: Vec<Operation>,
-    /// To requests whose body has this `name`; to all where left out.
+    /// The `name` in the body of the requests that are hit; any if left out.
     #[serde(default)]
     pub name: Option<String>,
-    /// To this share of them, 0 to 1.
+    /// The share of the matching requests that are hit, from 0 to 1.
     #[serde(default = "whole")]
     pub share: f64,
-    /// To so many and then no more; without end where left out.
+    /// The number of requests that are hit before the rule ends; unlimited if left out.
     #[serde(default)]
     pub next: Option<u64>,
-    /// How many requests it was asked about since it was set.
+    /// The number of matching requests since the rule was set.
     #[serde(skip)]
     pub seen: u64,
 }
@@ -80,7 +80,7 @@ fn whole() -> f64 {
 }
 
 impl Rule {
-    /// Every request meets `fault`.
+    /// Returns a rule by which every request meets `fault`.
     pub fn new(fault: Fault) -> Self {
         Self {
             fault,
@@ -99,7 +99,7 @@ impl Rule {
         }
     }
 
-    /// Every request is answered with `status`.
+    /// Returns a rule by which every request is answered with `status`.
     pub fn status(status: u16) -> Self {
         Self {
             status,
@@ -107,7 +107,7 @@ impl Rule {
         }
     }
 
-    /// Every request is answered with a page that is no word of the API.
+    /// Returns a rule by which every request is answered with a page that is not in the API's format.
     pub fn page(status: u16, content_type: &str, body: &str) -> Self {
         Self {
             status,
@@ -117,7 +117,7 @@ impl Rule {
         }
     }
 
-    /// The request is carried out all the same.
+    /// Lets the requests be carried out as well.
     pub fn carried_out(self) -> Self {
         Self {
             carried_out: true,
@@ -125,19 +125,19 @@ impl Rule {
         }
     }
 
-    /// Only this operation (and others named so).
+    /// Restricts the rule to this operation, in addition to those it is restricted to already.
     pub fn on(mut self, operation: Operation) -> Self {
         self.operations.push(operation);
         self
     }
 
-    /// Only the next `count`.
+    /// Ends the rule after `count` requests.
     pub fn times(mut self, count: u64) -> Self {
         self.next = Some(count);
         self
     }
 
-    /// Checks for contradictions; returns a sentence that names the first.
+    /// Checks for contradictions, and returns a sentence that names the first.
     pub(super) fn mistake(&self) -> Option<&'static str> {
         let in_a_header = |text: &Option<String>| {
             let text = text.as_deref().unwrap_or_default();
@@ -156,7 +156,7 @@ impl Rule {
         None
     }
 
-    /// Whether this request meets the fault; counts it if it is one of the rule's.
+    /// Returns whether a request meets the fault, and counts it if it matches the rule.
     pub(super) fn meets(&mut self, operation: Operation, name: Option<&str>, seed: u64) -> bool {
         let about = (self.operations.is_empty() || self.operations.contains(&operation))
             && (self.name.is_none() || self.name.as_deref() == name);
@@ -174,7 +174,7 @@ impl Rule {
     }
 }
 
-/// SplitMix64's finaliser: neighbours in, unrelated numbers out.
+/// Returns the output of SplitMix64's finalizer: similar inputs give unrelated outputs.
 fn scatter(number: u64) -> u64 {
     let mut z = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,4 +1,4 @@
-//! What the sandbox was asked, request by request. Never a value.
+//! A journal of the requests that the sandbox received. It holds no credentials.
 
 use std::collections::VecDeque;
 
@@ -8,33 +8,33 @@ use serde::Serialize;
 use super::contract::Operation;
 use super::faults::Fault;
 
-/// The newest requests are kept, so many.
+/// The number of requests that are kept; older ones are dropped.
 const KEPT: usize = 200_000;
 
 /// One request.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Entry {
-    /// Its place in the order of arrival, from 1.
+    /// Its number in the order of arrival, from 1.
     pub number: u64,
-    /// When it came.
+    /// The time at which it arrived.
     pub at: DateTime<Utc>,
-    /// When its answer was ready; `None` while it is not.
+    /// The time at which its answer was ready; `None` until then.
     pub answered_at: Option<DateTime<Utc>>,
-    /// When it was over: answered, or broken off by whoever asked. `None` while it is under way.
+    /// The time at which it ended, answered or aborted by the client; `None` while it is under way.
     pub ended_at: Option<DateTime<Utc>>,
-    /// What the asker says of itself (`User-Agent`).
+    /// The client's `User-Agent`.
     pub user_agent: Option<String>,
-    /// What it asked for.
+    /// The operation it called.
     pub operation: Operation,
     /// The method.
     pub method: String,
     /// The path, with its query.
     pub path: String,
-    /// The answer's status; `None` while there is none, or where it was never sent.
+    /// The status of the answer; `None` if there is none yet or it was never sent.
     pub status: Option<u16>,
-    /// The fault that met it.
+    /// The fault that it met, if any.
     pub fault: Option<Fault>,
-    /// The configuration or stored key it was about.
+    /// The id of the configuration or stored key concerned.
     pub ai_llm_id: Option<String>,
     /// The `name` in its body.
     pub name: Option<String>,
@@ -50,7 +50,7 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Writes a request down as it comes, and says under which number.
+    /// Adds a request and returns its number.
     pub fn open(&mut self, mut entry: Entry) -> u64 {
         self.last += 1;
         entry.number = self.last;
@@ -61,14 +61,14 @@ impl Journal {
         self.last
     }
 
-    /// The entry of a number, unless it is too old.
+    /// Returns the entry with this number, unless it has been dropped.
     pub fn entry(&mut self, number: u64) -> Option<&mut Entry> {
         let first = self.entries.front()?.number;
         let index = usize::try_from(number.checked_sub(first)?).ok()?;
         self.entries.get_mut(index)
     }
 
-    /// Those after a number.
+    /// Returns the entries after this number.
     pub fn entries(&self, after: u64) -> Vec<Entry> {
         let entries = self.entries.iter();
         entries

@@ -1,14 +1,15 @@
-//! A Flashback in memory: the whole contract of its AI LLM configurations, its stored provider keys,
-//! its account and its system events, and switches that make it slow, failing, odd or forgetful, so
-//! that alerts can be tried and promises tested.
+//! A Flashback in memory, with which alerts can be tried and tests can run without the real service.
 //!
-//! It keeps no credential: of a key or secret it is given, only the SHA-256 remains. What it was
-//! asked and what it holds can be looked at, and its switches turned, from Rust through the
-//! [`Sandbox`] handle and over HTTP below `/_sandbox/` (`GET /_sandbox` says how). Those paths ask
-//! for no token: bind it to the loopback address.
+//! It implements the API of AI LLM configurations, stored provider keys, the account and system events, and
+//! has switches that make it slow, failing, odd or forgetful.
 //!
-//! A request comes in at `server`, is written into the `journal` and meets its fault, or is held
-//! against the `contract` and carried out by its handler in `api`, on what the `records` remember.
+//! It keeps no credentials: of a key or secret it is sent, only the SHA-256 remains. Its requests and records
+//! can be inspected, and its switches changed, from Rust through the [`Sandbox`] handle and over HTTP below
+//! `/_sandbox/` (`GET /_sandbox` describes how). Those paths require no token, so bind it to the loopback
+//! address.
+//!
+//! A request enters at `server`, is recorded in the `journal`, and is either answered by a fault or checked
+//! against the `contract` and carried out by its handler in `api` on the `records`.
 
 mod api;
 mod connection;
@@ -53,10 +54,10 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Serves on `listener` until it is dropped or [shut down](Self::shutdown).
+    /// Serves on `listener` until the sandbox is dropped or [shut down](Self::shutdown).
     ///
     /// # Errors
-    /// Where the listener has no address.
+    /// The error of the listener if it has no address.
     pub fn start(listener: TcpListener, options: Options) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared::new(options));
@@ -70,73 +71,73 @@ impl Sandbox {
         })
     }
 
-    /// Where it listens.
+    /// Returns the address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What to write into `base_url`.
+    /// Returns its URL, for the setting `base_url`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Turns switches.
+    /// Changes the switches.
     pub fn change(&self, change: impl FnOnce(&mut Switches)) {
         change(&mut self.shared.switches());
     }
 
-    /// Adds a fault to those there are.
+    /// Adds a fault.
     pub fn fail(&self, rule: Rule) {
         self.change(|switches| switches.faults.push(rule));
     }
 
-    /// Takes every fault away.
+    /// Removes every fault.
     pub fn heal(&self) {
         self.change(|switches| switches.faults.clear());
     }
 
-    /// Every request there was, in the order in which they came.
+    /// Returns every request in its journal, in the order of arrival.
     pub fn journal(&self) -> Vec<Entry> {
         self.shared.journal().entries(0)
     }
 
-    /// Every configuration there is, oldest first.
+    /// Returns every configuration, oldest first.
     pub fn configurations(&self) -> Vec<Shown> {
         self.shared.platform().shown()
     }
 
-    /// Every stored key there is, oldest first.
+    /// Returns every stored key, oldest first.
     pub fn stored_keys(&self) -> Vec<ShownKey> {
         self.shared.platform().shown_keys()
     }
 
-    /// Makes a configuration as [somebody else](SOMEBODY_ELSE) would, and returns its id. The body
-    /// is that of `POST /ai/llm`, without the workspace.
+    /// Creates a configuration as [another user](SOMEBODY_ELSE), and returns its id. The body is that of
+    /// `POST /ai/llm`, without the workspace.
     ///
     /// # Panics
-    /// A refusal in the API's words, where the API refuses the body.
+    /// If the API refuses the body; the message is the API's.
     pub fn insert(&self, workspace: &str, body: Value) -> String {
         self.create_as_somebody(Operation::Create, "aiLlmId", workspace, body)
     }
 
-    /// Stores a provider key as [somebody else](SOMEBODY_ELSE) would, and returns its id. The body
-    /// is that of `POST /apikeys`, without the workspace.
+    /// Creates a stored key as [another user](SOMEBODY_ELSE), and returns its id. The body is that of `POST
+    /// /apikeys`, without the workspace.
     ///
     /// # Panics
-    /// A refusal in the API's words, where the API refuses the body.
+    /// If the API refuses the body; the message is the API's.
     pub fn create_stored_key(&self, workspace: &str, body: Value) -> String {
         self.create_as_somebody(Operation::CreateStoredKey, "apiKeyId", workspace, body)
     }
 
-    /// Edits a configuration as another user with the body of `PUT /ai/llm/{id}`; says whether the
-    /// API took it.
+    /// Edits a configuration as another user with the body of `PUT /ai/llm/{id}`. Returns whether the API
+    /// accepted it.
     pub fn edit(&self, ai_llm_id: &str, user_id: &str, body: Value) -> bool {
         let answer = self.carry_out_as(user_id, Operation::Update, Some(ai_llm_id), body);
         answer.status == 200
     }
 
-    /// Edits a stored key as another user with the body of `PUT /apikeys/{uuid}`; says whether the
-    /// API took it.
+    /// Edits a stored key as another user with the body of `PUT /apikeys/{uuid}`. Returns whether the API
+    /// accepted it.
     pub fn edit_stored_key(&self, api_key_id: &str, user_id: &str, body: Value) -> bool {
         let id = Some(api_key_id);
         let answer = self.carry_out_as(user_id, Operation::UpdateStoredKey, id, body);
@@ -176,41 +177,39 @@ impl Sandbox {
         self.shared.carry_out_as(user_id, operation, &asked)
     }
 
-    /// Removes a configuration as if somebody had deleted it in Flashback; says whether it was
-    /// there.
+    /// Deletes a configuration as [another user](SOMEBODY_ELSE). Returns whether it existed.
     pub fn remove(&self, ai_llm_id: &str) -> bool {
         let mut platform = self.shared.platform();
         platform.remove_configuration(ai_llm_id, SOMEBODY_ELSE)
     }
 
-    /// Lets a repository use a configuration, so that it cannot be deleted; says whether it is
-    /// there.
+    /// Attaches a configuration to a repository, so that it cannot be deleted. Returns whether it exists.
     pub fn attach(&self, ai_llm_id: &str, repository: &str) -> bool {
         let mut platform = self.shared.platform();
         platform.configurations.attach(ai_llm_id, repository)
     }
 
-    /// Changes the bearer token that is always good.
+    /// Changes the bearer token that is always valid.
     pub fn replace_token(&self, token: Option<Secret>) {
         self.shared.platform().accounts.replace_token(token);
     }
 
-    /// Ends every access token that a sign-in gave.
+    /// Revokes every access token issued by a sign-in.
     pub fn revoke_access(&self) {
         self.shared.platform().accounts.revoke_access();
     }
 
-    /// Ends every refresh token.
+    /// Revokes every refresh token.
     pub fn revoke_refresh(&self) {
         self.shared.platform().accounts.revoke_refresh();
     }
 
-    /// A refresh token, as a login would have given it.
+    /// Issues a refresh token, as a login would.
     pub fn issue_refresh_token(&self) -> Secret {
         Secret::new(self.shared.platform().accounts.issue_refresh())
     }
 
-    /// Stops: the listener is closed and every connection cut.
+    /// Stops the sandbox: closes the listener and cuts every connection.
     pub async fn shutdown(mut self) {
         self.stop.cancel();
         if let Some(task) = self.task.take() {

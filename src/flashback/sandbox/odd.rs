@@ -1,21 +1,21 @@
-//! Entries of lists that are not what the contract says, made from data.
+//! List entries that violate the contract, described by data.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::contract::Operation;
 
-/// Makes one entry of a list odd.
+/// A rule that makes one entry of a list violate the contract.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OddEntry {
-    /// The list: that of [`Operation::List`] where left out.
+    /// The operation that returns the list; [`Operation::List`] by default.
     #[serde(default = "list")]
     pub operation: Operation,
-    /// The position in the answer, from 0; one past the end stands for the end.
+    /// The position in the answer, from 0. A position past the end stands for the end.
     #[serde(default)]
     pub at: usize,
-    /// The oddity.
+    /// The violation.
     pub make: Oddity,
 }
 
@@ -23,20 +23,19 @@ fn list() -> Operation {
     Operation::List
 }
 
-/// An oddity of a list's entry.
+/// A violation of the contract in a list entry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Oddity {
-    /// An entry that was never made stands there before the one that was: an object, a text,
-    /// `null`, whatever.
+    /// An entry of any JSON type is inserted before the one at that position.
     Insert(Value),
-    /// A JSON merge patch (RFC 7396) on the entry: a field that is `null` in it goes away.
+    /// A JSON merge patch (RFC 7396) is applied to the entry: a field that is `null` in it is removed.
     Patch(Value),
-    /// These fields of the entry have these values, `null` too.
+    /// These fields of the entry are set to these values, which may be `null`.
     Set(Map<String, Value>),
 }
 
-/// Makes an answer odd: the list in it that an operation gives.
+/// Applies the rules for `operation` to the list in its answer.
 pub(super) fn make_odd(entries: &[OddEntry], operation: Operation, body: &mut Value) {
     let mut here = entries.iter().filter(|odd| odd.operation == operation);
     let Some(first) = here.next() else {

@@ -1,4 +1,4 @@
-//! What a sandbox begins with, and who works on it.
+//! The initial contents of a sandbox, and its users.
 
 use std::collections::BTreeSet;
 
@@ -8,28 +8,27 @@ use crate::secret::Secret;
 /// The user id of the sandbox's own account.
 pub const USER_ID: &str = "rotator-account";
 
-/// The user id of whoever changes something through the [`Sandbox`](super::Sandbox) handle or its control paths,
-/// where none is named.
+/// The user id for changes through the [`Sandbox`](super::Sandbox) handle or the control paths when no user
+/// is named.
 pub const SOMEBODY_ELSE: &str = "somebody-else";
 
-/// What a sandbox begins with.
+/// The initial contents and settings of a sandbox.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// A bearer token that is always good.
+    /// A bearer token that is always valid.
     pub token: Option<Secret>,
     /// The one account that can log in.
     pub account: Option<Account>,
-    /// The workspaces there are; `None` for any. Another is a 403.
+    /// The workspaces that exist; `None` for any. Access to another one is a 403.
     pub workspaces: Option<BTreeSet<String>>,
-    /// How the switches stand at first.
+    /// The initial switches.
     pub switches: Switches,
 }
 
-/// An account. Where a sandbox has neither token nor account, every login and every bearer is
-/// good.
+/// An account. If a sandbox has neither a token nor an account, every login and every bearer token is valid.
 #[derive(Clone, Debug)]
 pub struct Account {
-    /// Its e-mail address.
+    /// Its email address.
     pub email: Secret,
     /// Its password.
     pub password: Secret,

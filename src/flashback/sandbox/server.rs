@@ -1,4 +1,4 @@
-//! The API over HTTP: every request is written down, meets its fault or is carried out.
+//! The API over HTTP: every request is recorded in the journal, and is answered by a fault or carried out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use super::shared::{Asked, Shared};
 /// The longest body that is read.
 const LONGEST_BODY: usize = 1 << 20;
 
-/// Serves until `stop`, and then cuts what is open.
+/// Serves until `stop` is cancelled, and then cuts the open connections.
 pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
     let listener = Cuttable {
         listener,
@@ -37,7 +37,7 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: Canc
 }
 
 fn routes(shared: Arc<Shared>) -> Router {
-    // One operation of the API, for the method router that asks for it.
+    // Returns the handler of one operation of the API.
     let answer = |operation: Operation| {
         move |State(shared): State<Arc<Shared>>,
               ConnectInfo(knife): ConnectInfo<Knife>,
@@ -63,7 +63,7 @@ fn routes(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-/// A request as it came.
+/// A request as it arrived.
 struct Arrival {
     operation: Operation,
     asked: Asked,
@@ -131,8 +131,8 @@ impl Arrival {
     }
 }
 
-/// A request under way. It is over when this is dropped, also where nobody waits for the answer any
-/// more.
+/// A request under way. Its end is recorded when this is dropped, also if the client no longer waits for the
+/// answer.
 struct UnderWay<'a>(&'a Shared, u64);
 
 impl Drop for UnderWay<'_> {
@@ -143,7 +143,7 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-/// Writes the request down, lets it meet its fault or carries it out, and writes down how it ended.
+/// Records the request, answers it by a fault or carries it out, and records how it ended.
 async fn perform(shared: &Shared, knife: &Knife, arrival: Arrival) -> Response {
     let number = shared.journal().open(arrival.entry());
     let _under_way = UnderWay(shared, number);
@@ -174,7 +174,7 @@ async fn perform(shared: &Shared, knife: &Knife, arrival: Arrival) -> Response {
     response
 }
 
-/// What a fault makes of a request. Some never return.
+/// Applies a fault to a request. Some faults never return.
 async fn suffer(
     shared: &Shared,
     knife: &Knife,
@@ -206,7 +206,7 @@ async fn suffer(
     }
 }
 
-/// The answer of something in front of Flashback.
+/// Returns the answer of a server in front of Flashback, such as a proxy.
 fn page(rule: &Rule) -> Response {
     let mut response = Response::new(rule.body.clone().unwrap_or_default().into());
     *response.status_mut() = StatusCode::from_u16(rule.status).unwrap_or_default();
@@ -221,7 +221,7 @@ fn page(rule: &Rule) -> Response {
     with_retry_after(response, rule.retry_after.as_deref())
 }
 
-/// Carries the operation out, and notes the id of what it made.
+/// Carries out the operation, and records the id of the object it created.
 fn carry_out(shared: &Shared, arrival: &Arrival, number: u64) -> Answer {
     let answer = shared.carry_out(arrival.operation, &arrival.asked);
     let mut ids = ["aiLlmId", "apiKeyId"].iter();

@@ -14,17 +14,17 @@ use super::options::{Options, USER_ID};
 use super::records::Platform;
 use super::switches::Switches;
 
-/// A request, as far as an operation needs it.
+/// The parts of a request that an operation uses.
 #[derive(Default)]
 pub(super) struct Asked {
     pub bearer: Option<String>,
     pub id: Option<String>,
     pub query: String,
-    /// The body where it is a JSON object.
+    /// The body, if it is a JSON object.
     pub body: Option<Map<String, Value>>,
 }
 
-/// Everything the handlers share.
+/// Everything that the handlers share.
 pub(super) struct Shared {
     platform: Mutex<Platform>,
     switches: Mutex<Switches>,
@@ -55,7 +55,7 @@ impl Shared {
         lock(&self.journal)
     }
 
-    /// Carries an operation out for the bearer that asks.
+    /// Carries out an operation for the bearer token of the request.
     pub fn carry_out(&self, operation: Operation, asked: &Asked) -> Answer {
         let switches = self.switches().clone();
         let mut platform = self.platform();
@@ -69,7 +69,7 @@ impl Shared {
         answer
     }
 
-    /// Carries an operation out as another user, who needs no bearer and may enter any workspace.
+    /// Carries out an operation as another user, who needs no bearer token and may access any workspace.
     pub fn carry_out_as(&self, user_id: &str, operation: Operation, asked: &Asked) -> Answer {
         let switches = self.switches().clone();
         let mut platform = self.platform();
@@ -77,8 +77,8 @@ impl Shared {
             .unwrap_or_else(|refusal| refusal)
     }
 
-    /// Whether the rate limit leaves room for a request now. A tenth of a second's worth is saved
-    /// up at most.
+    /// Returns whether the rate limit admits a request now. Requests may run ahead of the rate by at most a
+    /// tenth of a second.
     pub fn within_pace(&self, max_rps: Option<f64>) -> bool {
         let Some(rps) = max_rps else {
             return true;
@@ -97,7 +97,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Holds a request against the contract and hands it to its handler.
+/// Checks a request against the contract and passes it to its handler.
 fn perform(
     platform: &mut Platform,
     switches: &Switches,
@@ -126,7 +126,7 @@ fn body(contract: &Contract, asked: &Asked) -> Result<Fields, Answer> {
     let object = object.ok_or_else(|| Answer::bad("The body must be a JSON object"));
     let checked = object.and_then(|object| Fields::check(object, table));
     checked.map_err(|refusal| match contract.admits {
-        // A sign-in knows no other refusal.
+        // A sign-in has no other status for a refusal.
         Admits::Anyone => Answer {
             status: 401,
             ..refusal

@@ -15,16 +15,17 @@ use crate::secret::Secret;
 /// The documented life of an access token, in milliseconds.
 const DOCUMENTED_LIFE_MS: u64 = 3_600_000;
 
-/// The effect of a `secret` or `key` in a write on a configuration that takes its credentials from a
-/// stored key. Nobody here has seen which of these the platform does.
+/// The effect of a `secret` or `key` in a write on a configuration that takes its credentials from a stored
+/// key. Which of these the platform does is not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InlineOnStored {
-    /// Nothing.
+    /// The credentials are ignored.
     Ignore,
     /// The configuration has its own credentials from then on.
     Detach,
-    /// The stored key changes, for everybody: the most harmful, and so the default.
+    /// The stored key changes for every configuration that uses it: the most harmful effect, and so the
+    /// default.
     #[default]
     Change,
 }
@@ -55,42 +56,42 @@ impl<'de> Deserialize<'de> for Seed {
     }
 }
 
-/// How the switches stand.
+/// The switches, with their present values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Switches {
-    /// Each request waits so long, in milliseconds, before anything else.
+    /// The delay of each request, in milliseconds, before anything else.
     pub latency_ms: u64,
-    /// The life of access tokens given from now on, in milliseconds.
+    /// The lifetime of access tokens issued from now on, in milliseconds.
     pub token_life_ms: u64,
-    /// Requests a second; more are answered 429 with `Retry-After: 1`. `null` for no limit.
+    /// The most requests a second; more are answered 429 with `Retry-After: 1`. `null` for no limit.
     pub max_rps: Option<f64>,
     /// The faults.
     pub faults: Vec<Rule>,
-    /// The SHA-256, in hexadecimal digits, of secrets that the provider does not take: `validate`
-    /// says `success: false`.
+    /// The SHA-256, in hexadecimal digits, of secrets that the provider refuses: `validate` answers `success:
+    /// false`.
     pub refused_secrets: BTreeSet<String>,
-    /// The ids of configurations whose validation fails whatever their key.
+    /// The ids of configurations whose validation fails whatever their credentials.
     pub refused_configurations: BTreeSet<String>,
-    /// Fresh keys that take a while to work: the SHA-256 of a secret, and how many milliseconds
-    /// after its first write `validate` takes it.
+    /// New keys that do not work at once: the SHA-256 of a secret, and the time in milliseconds from its
+    /// first write until `validate` accepts it.
     pub slow_secrets: BTreeMap<String, u64>,
-    /// Whether a write of a refused secret is a 400, too.
+    /// `true` if a write of a refused secret is also answered 400.
     pub refuse_writes: bool,
-    /// The effect of credentials in a write on a configuration that has a stored key.
+    /// The effect of credentials in a write on a configuration that uses a stored key.
     pub inline_on_stored: InlineOnStored,
-    /// The entries of lists that are odd, made so one after the other.
+    /// The violations of the contract in list entries, applied in this order.
     pub odd_entries: Vec<OddEntry>,
-    /// The account's role in its organisation; from 254 on it sees what others did.
+    /// The account's role in its organization; from 254 on it sees what other users did.
     pub org_role: u8,
-    /// Whether a login gives a limited token, with which only its second factor can be verified.
+    /// `true` if a login gives a limited token, with which only its second factor can be verified.
     pub enforce_mfa: bool,
-    /// The seed of the account's second factor; without one, no code is good. It is never shown.
+    /// The seed of the account's second factor; without one, no code is valid. It is never shown.
     #[serde(skip_serializing)]
     pub totp: Option<Seed>,
-    /// Whether system events come oldest first; newest first is the usual order.
+    /// `true` if system events come oldest first; newest first is the usual order.
     pub events_oldest_first: bool,
-    /// Which requests a share of them hits.
+    /// The seed that decides which requests a rule with a [`share`](Rule::share) hits.
     pub seed: u64,
 }
 
@@ -117,10 +118,10 @@ impl Default for Switches {
 }
 
 impl Switches {
-    /// The switches with those in `wanted` turned, and the others as they are.
+    /// Returns the switches with those in `wanted` changed and the others as they are.
     ///
     /// # Errors
-    /// Checks the switches wanted; returns a sentence that names the first error.
+    /// A sentence that names the first invalid switch.
     pub(super) fn turned(&self, wanted: Map<String, Value>) -> Result<Self, String> {
         let keeps_seed = !wanted.contains_key("totp");
         let mut all = serde_json::to_value(self).map_err(|error| error.to_string())?;
@@ -137,14 +138,14 @@ impl Switches {
         }
     }
 
-    /// The rule that a request meets.
+    /// Returns the rule whose fault a request meets.
     pub(super) fn pick(&mut self, operation: Operation, name: Option<&str>) -> Option<Rule> {
         let seed = self.seed;
         let mut rules = self.faults.iter_mut();
         rules.find_map(|rule| rule.meets(operation, name, seed).then(|| rule.clone()))
     }
 
-    /// What cannot be.
+    /// Returns the first setting that is invalid.
     fn mistake(&self) -> Option<&'static str> {
         if self
             .max_rps

@@ -1,32 +1,32 @@
-//! A call to the API: who makes it, and with what.
+//! A call to the API: its caller and its content.
 
 use crate::flashback::sandbox::contract::{Answer, Fields};
 use crate::flashback::sandbox::options::USER_ID;
 use crate::flashback::sandbox::records::{Digests, Event, Platform};
 use crate::flashback::sandbox::switches::Switches;
 
-/// An organisation's OWNER or ADMINISTRATOR has a role from here on.
+/// The lowest role of an organization's OWNER or ADMINISTRATOR.
 const ADMINISTRATOR: u8 = 0xfe;
 
-/// One call, let in and its fields checked.
+/// A call that was admitted and whose fields were checked.
 pub struct Call<'a> {
     pub platform: &'a mut Platform,
     pub switches: &'a Switches,
-    /// The id of the user who calls.
+    /// The id of the calling user.
     pub user_id: &'a str,
-    /// The bearer it came with; empty where it came without one.
+    /// The bearer token of the call; empty if there was none.
     pub bearer: &'a str,
-    /// The id in its path; empty where the path has none.
+    /// The id in the path; empty if the path has none.
     pub id: &'a str,
     pub query: Fields,
     pub body: Fields,
 }
 
 impl Call<'_> {
-    /// Enters a workspace. Only the sandbox's own account is kept out of any.
+    /// Checks that the caller may access a workspace. Only the sandbox's own account is restricted.
     ///
     /// # Errors
-    /// A 403 where the account may not.
+    /// A 403 if it may not.
     pub fn enter(&self, workspace: &str) -> Result<(), Answer> {
         match &self.platform.workspaces {
             Some(known) if self.user_id == USER_ID && !known.contains(workspace) => {
@@ -37,25 +37,25 @@ impl Call<'_> {
         }
     }
 
-    /// Enters the workspace that the query names, where it names one.
+    /// Checks that the caller may access the workspace in the query, and returns it if there is one.
     ///
     /// # Errors
-    /// A 403 where the account may not.
+    /// A 403 if it may not.
     pub fn enter_queried(&self) -> Result<Option<&str>, Answer> {
         let workspace = self.query.text("workspaceId");
         workspace.map_or(Ok(()), |id| self.enter(id))?;
         Ok(workspace)
     }
 
-    /// Whether the caller sees what others did.
+    /// Returns whether the caller may see what other users did.
     pub fn is_administrator(&self) -> bool {
         self.switches.org_role >= ADMINISTRATOR
     }
 
-    /// Checks credentials about to be written, where [refusing](Switches::refuse_writes) is on.
+    /// Checks credentials that are about to be written, if [`Switches::refuse_writes`] is on.
     ///
     /// # Errors
-    /// A 400 where the provider does not take them.
+    /// A 400 if the provider refuses them.
     pub fn check_credentials(&self, digests: &Digests) -> Result<(), Answer> {
         let refused = |secret: &String| self.switches.refused_secrets.contains(secret);
         if self.switches.refuse_writes && digests.secret.as_ref().is_some_and(refused) {
@@ -65,7 +65,7 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// Writes down what the caller did.
+    /// Records an event caused by the caller.
     pub fn write_event(
         &mut self,
         context: &'static str,

@@ -1,4 +1,4 @@
-//! `/ai/llm`: AI LLM configurations.
+//! Handlers of `/ai/llm`: AI LLM configurations.
 
 use chrono::Utc;
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ fn listed<'a>(configurations: impl Iterator<Item = (String, &'a Configuration)>)
     Answer::ok(json!({"success": true, "aiLlms": listed}))
 }
 
-/// Answers that nothing was ever used: nothing goes through the sandbox to a provider.
+/// Answers that there was no usage, since no calls to providers go through the sandbox.
 pub fn stats(call: &mut Call<'_>) -> Handled {
     const TOTALS: [&str; 8] = [
         "totalApiCalls",
@@ -84,10 +84,11 @@ pub fn update(call: &mut Call<'_>) -> Handled {
     Ok(finish(call, call.id, "updated", &workspace, shared))
 }
 
-/// Credentials on their way into a stored key, with its id.
+/// The id of a stored key, and the credentials to be written into it.
 type Shared = (String, Digests);
 
-/// Returns the configuration as the body changes it. The caller stores it: a write is whole or not at all.
+/// Returns the configuration as changed by the body. The caller stores it, so that a refused write changes
+/// nothing.
 fn written(
     call: &Call<'_>,
     mut it: Configuration,
@@ -133,12 +134,12 @@ fn written(
     Ok((it, shared))
 }
 
-/// Writes the credentials in the body into the configuration, or returns them where they belong
-/// into its stored key.
+/// Writes the credentials in the body into the configuration, or returns them if they belong into its stored
+/// key.
 fn write_credentials(call: &Call<'_>, it: &mut Configuration) -> Result<Option<Shared>, Answer> {
     let sent = Digests::sent(&call.body);
     if let Some(stored) = &it.api_key_id {
-        // What is null takes nothing away here: there is nothing of its own.
+        // A `null` removes nothing here, as the configuration has no credentials of its own.
         if sent.is_empty() {
             return Ok(None);
         }
@@ -161,7 +162,7 @@ fn write_credentials(call: &Call<'_>, it: &mut Configuration) -> Result<Option<S
     Ok(None)
 }
 
-/// Changes the stored key where the write is for it, writes the events and answers.
+/// Changes the stored key if the write concerns it, records the events and returns the answer.
 fn finish(
     call: &mut Call<'_>,
     id: &str,
@@ -177,7 +178,7 @@ fn finish(
     Answer::ok(json!({"success": true, "aiLlmId": id, "message": message}))
 }
 
-/// Refused while a repository uses it.
+/// Deletes a configuration, unless a repository uses it.
 pub fn delete(call: &mut Call<'_>) -> Handled {
     if !entered(call)?.repositories.is_empty() {
         let message = "The configuration is in use by a repository";
@@ -201,7 +202,7 @@ pub fn validate(call: &mut Call<'_>) -> Handled {
     Ok(Answer::ok(json!({"success": valid, "message": message})))
 }
 
-/// Enters the workspace of the configuration that the path names.
+/// Returns the configuration in the path, if the caller may access its workspace.
 fn entered<'a>(call: &'a Call<'_>) -> Result<&'a Configuration, Answer> {
     let it = call.platform.configurations.get(call.id);
     let it = it.ok_or_else(|| Answer::not_found(WHAT))?;

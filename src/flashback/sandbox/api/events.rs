@@ -1,4 +1,4 @@
-//! `/systemevent`: what was created, updated or deleted, by whom.
+//! Handler of `/systemevent`: records of what was created, updated or deleted, and by which user.
 
 use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::flashback::sandbox::contract::{Answer, Handled};
 use crate::flashback::sandbox::options::USER_ID;
 use crate::flashback::sandbox::records::{CONTEXTS, Dated, EVENTS};
 
-/// Lists a page of the events. Those of others are not there for an ordinary user, without a word.
+/// Lists a page of the events. For an ordinary user the events of others are silently left out.
 pub fn list(call: &mut Call<'_>) -> Handled {
     let body = &call.body;
     if let Some(workspace) = body.text("workspaceId") {

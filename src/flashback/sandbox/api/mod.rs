@@ -10,7 +10,7 @@ use super::contract::{Handled, Operation};
 
 pub(super) use self::call::Call;
 
-/// Carries a call out.
+/// Carries out a call.
 pub(super) fn handle(operation: Operation, call: &mut Call<'_>) -> Handled {
     match operation {
         Operation::List => configurations::list(call),

@@ -1,4 +1,4 @@
-//! `/apikeys`: stored provider keys.
+//! Handlers of `/apikeys`: stored provider keys.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -54,7 +54,7 @@ pub fn create(call: &mut Call<'_>) -> Handled {
     })))
 }
 
-/// Changes what is sent and nothing else. The answer has no id.
+/// Changes the fields that were sent and no others. The answer has no id.
 pub fn update(call: &mut Call<'_>) -> Handled {
     entered(call)?;
     let digests = Digests::sent(&call.body);
@@ -71,7 +71,7 @@ pub fn update(call: &mut Call<'_>) -> Handled {
     Ok(Answer::ok(json!({"success": true, "message": message})))
 }
 
-/// Refused while a configuration takes its credentials from it.
+/// Deletes a stored key, unless a configuration uses it.
 pub fn delete(call: &mut Call<'_>) -> Handled {
     let workspace = entered(call)?;
     if !call.platform.configurations.users_of(call.id).is_empty() {
@@ -84,8 +84,8 @@ pub fn delete(call: &mut Call<'_>) -> Handled {
     Ok(Answer::ok(json!({"success": true, "message": message})))
 }
 
-/// Writes a stored key: credentials that are there replace the old ones, for every configuration
-/// that takes its own from it.
+/// Writes credentials into a stored key: those that are present replace the old ones, for every configuration
+/// that uses the stored key.
 pub fn change(call: &mut Call<'_>, id: &str, digests: Digests) {
     call.platform.note_write(&digests);
     if !digests.is_empty() {
@@ -100,7 +100,7 @@ pub fn change(call: &mut Call<'_>, id: &str, digests: Digests) {
     call.write_event("apikey", "updated", id, &workspace);
 }
 
-/// Enters the workspace of the stored key that the path names, and returns it.
+/// Returns the workspace of the stored key in the path, if the caller may access it.
 fn entered(call: &Call<'_>) -> Result<String, Answer> {
     let it = call.platform.stored_keys.get(call.id);
     let it = it.ok_or_else(|| Answer::not_found("API key"))?;

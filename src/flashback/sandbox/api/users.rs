@@ -1,4 +1,4 @@
-//! `/user` and `/mfa`: the account and its sign-ins.
+//! Handlers of `/user` and `/mfa`: the account and its sign-ins.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Answers of the operations.
+//! The answers of the operations.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -12,7 +12,7 @@ pub struct Answer {
     pub body: Value,
 }
 
-/// A handler's result: a refusal is an answer, too.
+/// The result of a handler. A refusal is an answer, too.
 pub type Handled = Result<Answer, Answer>;
 
 impl Answer {
@@ -25,7 +25,7 @@ impl Answer {
         Self { status, body }
     }
 
-    /// A 404 that names what is not there.
+    /// Returns a 404 that names the missing object.
     pub fn not_found(what: &str) -> Self {
         Self::error(404, "NOT_FOUND", &format!("{what} not found"))
     }
@@ -34,7 +34,7 @@ impl Answer {
         Self::error(400, "VALIDATION_ERROR", message)
     }
 
-    /// A 400 for a required field that is not there.
+    /// Returns a 400 for a required field that is missing.
     pub fn lacks(field: &str) -> Self {
         Self::bad(&format!("{field} is required"))
     }

@@ -1,4 +1,4 @@
-//! The fields of a body or a query: how each must look, and reading them once they do.
+//! The fields of a body or a query: the checks of their values, and access to them once they are checked.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -14,14 +14,14 @@ pub enum Kind {
     /// An absolute URL.
     Url,
     OneOf(&'static [&'static str]),
-    /// A whole number within two bounds, both included.
+    /// An integer within two bounds, both included.
     Whole(u64, u64),
     Flag,
-    /// A date and time as RFC 3339 writes it.
+    /// A date and time in the format of RFC 3339.
     Time,
 }
 
-/// One field of a table.
+/// A field of a table.
 #[derive(Clone, Copy)]
 pub struct Field {
     name: &'static str,
@@ -30,7 +30,7 @@ pub struct Field {
     null: bool,
 }
 
-/// A field that must be there.
+/// Returns a field that is required.
 pub const fn required(name: &'static str, kind: Kind) -> Field {
     Field {
         name,
@@ -40,7 +40,7 @@ pub const fn required(name: &'static str, kind: Kind) -> Field {
     }
 }
 
-/// A field that may be left out.
+/// Returns a field that may be left out.
 pub const fn optional(name: &'static str, kind: Kind) -> Field {
     Field {
         required: false,
@@ -54,7 +54,7 @@ impl Field {
         Self { null: true, ..self }
     }
 
-    /// Checks the field's value; `None` where it is good.
+    /// Checks the field's value. Returns `None` if it is valid, or else the refusal.
     fn breach(&self, value: Option<&Value>) -> Option<Answer> {
         let name = self.name;
         let must = |what: &str| Some(Answer::bad(&format!("{name} must be {what}")));
@@ -87,7 +87,7 @@ impl Field {
     }
 }
 
-/// The whole number that a value is; JSON Schema takes `4.0` for one, too.
+/// Returns the value as an integer. `4.0` counts as one, as in JSON Schema.
 fn whole(value: &Value) -> Option<u64> {
     let fractional = || {
         let number = value.as_f64()?;
@@ -96,15 +96,15 @@ fn whole(value: &Value) -> Option<u64> {
     value.as_u64().or_else(fractional)
 }
 
-/// The fields of a body or query that keep to their table.
+/// The fields of a body or query that match their table.
 #[derive(Default)]
 pub struct Fields(Map<String, Value>);
 
 impl Fields {
-    /// Holds the fields against their table. What the table does not know is left alone.
+    /// Checks the fields against their table. Fields that are not in the table are ignored.
     ///
     /// # Errors
-    /// A 400 that names the first field at fault.
+    /// A 400 that names the first invalid field.
     pub fn check(fields: Map<String, Value>, table: &[Field]) -> Result<Self, Answer> {
         let breach = |field: &Field| field.breach(fields.get(field.name));
         match table.iter().find_map(breach) {
@@ -113,10 +113,10 @@ impl Fields {
         }
     }
 
-    /// Reads a query, in which numbers are texts.
+    /// Parses and checks a query, in which numbers are written as text.
     ///
     /// # Errors
-    /// A 400 that names the first parameter at fault.
+    /// A 400 that names the first invalid parameter.
     pub fn of_query(query: &str, table: &[Field]) -> Result<Self, Answer> {
         let is_number = |name: &str| {
             let mut fields = table.iter();
@@ -130,29 +130,28 @@ impl Fields {
         Self::check(pairs.collect(), table)
     }
 
-    /// The text of a field; `None` where it is left out or `null`.
+    /// Returns the text of a field; `None` if it is left out or `null`.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name)?.as_str()
     }
 
-    /// The text of a field that its table requires.
+    /// Returns the text of a field that its table requires.
     pub fn required_text(&self, name: &str) -> &str {
         self.text(name).unwrap_or_default()
     }
 
-    /// The number of a field; `None` where it is left out.
+    /// Returns the number of a field; `None` if it is left out.
     pub fn whole(&self, name: &str) -> Option<u64> {
         whole(self.0.get(name)?)
     }
 
-    /// The moment of a field; `None` where it is left out.
+    /// Returns the time of a field; `None` if it is left out.
     pub fn time(&self, name: &str) -> Option<DateTime<Utc>> {
         let time = DateTime::parse_from_rfc3339(self.text(name)?).ok()?;
         Some(time.to_utc())
     }
 
-    /// Returns a field that may be `null`: `None` where it is left out, `Some(None)` for
-    /// `null`.
+    /// Returns a field that may be `null`: `None` if it is left out, `Some(None)` for `null`.
     pub fn sent(&self, name: &str) -> Option<Option<&str>> {
         self.0.get(name).map(Value::as_str)
     }

@@ -1,4 +1,4 @@
-//! The API as data: its operations, whom each lets in, and the fields of its query and body.
+//! The API as data: its operations, the callers that each admits, and the fields of its query and body.
 //!
 //! A new operation is a line of [`operations!`] and a handler; a new field is a line of a table.
 
@@ -14,14 +14,14 @@ use self::fields::{Field, optional, required};
 pub(super) use self::answer::{Answer, Handled};
 pub(super) use self::fields::Fields;
 
-/// Whom an operation lets in.
+/// The callers that an operation admits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admits {
     /// Anyone: the operation is a sign-in.
     Anyone,
-    /// Any bearer, also one whose second factor is still to come.
+    /// Any bearer token, also one whose second factor has not been verified yet.
     Limited,
-    /// A bearer with every right of its account.
+    /// A bearer token with all rights of its account.
     Full,
 }
 
@@ -29,11 +29,11 @@ pub(super) enum Admits {
 #[derive(Clone, Copy)]
 pub(super) struct Contract {
     pub method: MethodFilter,
-    /// In the router's notation.
+    /// The path, in the router's notation.
     pub path: &'static str,
     pub admits: Admits,
     pub query: &'static [Field],
-    /// `None` where no body is read.
+    /// The fields of the body; `None` if no body is read.
     pub body: Option<&'static [Field]>,
 }
 
@@ -115,7 +115,7 @@ const UPDATE_AI_LLM: &[Field] = &[
 
 const STORED_KEYS: &[Field] = &[
     optional("workspaceId", Text),
-    // Bits: 1 storage, 2 AI, 4 cloud.
+    // A set of bits: 1 storage, 2 AI, 4 cloud.
     optional("capability", Whole(0, 7)),
     optional("provider", Text),
 ];
@@ -145,7 +145,7 @@ const UPDATE_STORED_KEY: &[Field] = &[
 
 const LOGIN: &[Field] = &[required("email", Text), required("password", Text)];
 
-// The reference names the field one way and the official client the other.
+// The API reference uses one name for the field, the official client the other.
 const REFRESH: &[Field] = &[
     optional("refreshToken", Text),
     optional("refresh_token", Text),

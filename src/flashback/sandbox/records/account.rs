@@ -1,4 +1,4 @@
-//! The sandbox's one account: signing in, its tokens, its second factor.
+//! The sandbox's only account: its sign-ins, its tokens and its second factor.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant, SystemTime};
@@ -15,17 +15,17 @@ use crate::secret::Secret;
 /// An access token.
 struct Access {
     end: Instant,
-    /// Whether the second factor is still to come.
+    /// `true` if the second factor has not been verified yet.
     limited: bool,
 }
 
-/// The account that may sign in, and the tokens it was given.
+/// The account that may sign in, and the tokens issued to it.
 pub struct Accounts {
     token: Option<Secret>,
     account: Option<Account>,
     access: HashMap<String, Access>,
     refresh: HashSet<String>,
-    /// The steps whose codes were taken: a code works once.
+    /// The time steps whose codes have been used: a code is valid once.
     taken: BTreeSet<u64>,
 }
 
@@ -40,11 +40,11 @@ impl Accounts {
         }
     }
 
-    /// Lets a bearer in.
+    /// Checks that a bearer token may call an operation.
     ///
     /// # Errors
-    /// A 401 where the bearer is none; a 403 where its second factor is still to come and the
-    /// operation does not wait for it.
+    /// A 401 if the token is missing or invalid; a 403 if its second factor has not been verified and the
+    /// operation requires that.
     pub fn admit(&self, bearer: Option<&str>, admits: Admits) -> Result<(), Answer> {
         if admits == Admits::Anyone {
             return Ok(());
@@ -69,7 +69,7 @@ impl Accounts {
         }
     }
 
-    /// Whether every login and every bearer is good.
+    /// Returns whether every login and every bearer token is valid.
     fn is_open(&self) -> bool {
         self.token.is_none() && self.account.is_none()
     }
@@ -80,7 +80,7 @@ impl Accounts {
             Some(account) => {
                 wire::is(&account.email, email) && wire::is(&account.password, password)
             }
-            // With a token and no account there is nobody to log in.
+            // With a token and no account, no login is valid.
             None => self.token.is_none(),
         };
         if !good {
@@ -102,8 +102,7 @@ impl Accounts {
         Err(Answer::error(401, "INVALID_REFRESH_TOKEN", message))
     }
 
-    /// Answers a sign-in. A limited one gets no refresh token: that would be a way around the
-    /// second factor.
+    /// Answers a sign-in. A limited one gets no refresh token, which would bypass the second factor.
     fn issue(&mut self, switches: &Switches, limited: bool) -> Answer {
         let life = Duration::from_millis(switches.token_life_ms);
         let access = self.issue_access(life, limited);
@@ -138,7 +137,7 @@ impl Accounts {
         token
     }
 
-    /// Takes the second factor of the login whose bearer this is.
+    /// Verifies the second factor of the login that issued this bearer token.
     pub fn verify(&mut self, bearer: &str, body: &Fields, switches: &Switches) -> Handled {
         if !self.access.get(bearer).is_some_and(|token| token.limited) {
             return Err(Answer::bad("This token waits for no second factor"));
@@ -174,7 +173,7 @@ impl Accounts {
         Answer::ok(json!({"success": true}))
     }
 
-    /// The account's user, as the API shows it.
+    /// Returns the account's user, as the API shows it.
     pub fn user(&self, switches: &Switches) -> Value {
         let (name, email) = self.name_and_email(USER_ID);
         json!({
@@ -187,7 +186,7 @@ impl Accounts {
         })
     }
 
-    /// A user's name and email address.
+    /// Returns a user's name and email address.
     pub fn name_and_email(&self, user_id: &str) -> (String, String) {
         match &self.account {
             Some(account) if user_id == USER_ID => {

@@ -15,12 +15,12 @@ use crate::model::AiType;
 #[derive(Clone)]
 pub struct Configuration {
     pub workspace_id: String,
-    /// Whoever made it.
+    /// The user who created it.
     pub user_id: String,
     pub name: String,
     pub ai_type: AiType,
     pub endpoint: Option<String>,
-    /// The credentials of its own; empty where it has a stored key's.
+    /// Its own credentials; empty if it uses a stored key.
     pub own: Digests,
     pub api_key_id: Option<String>,
     pub writes: u64,
@@ -30,7 +30,7 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// As the API lists it: no secret, the key masked.
+    /// Returns the configuration as the API lists it: without the secret, and with the key masked.
     pub fn listed(&self, id: &str) -> Value {
         let created = self.created_at.to_rfc3339_opts(SecondsFormat::Millis, true);
         let repos = self.repositories.iter().enumerate().map(|(index, name)| {
@@ -52,7 +52,7 @@ impl Configuration {
     }
 }
 
-/// A configuration as the sandbox shows it to the curious.
+/// A configuration, as the sandbox shows it to tests and on its control paths.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Shown {
     /// Its id.
@@ -63,21 +63,21 @@ pub struct Shown {
     pub name: String,
     /// The provider.
     pub ai_type: AiType,
-    /// The provider's address; empty where it has none.
+    /// The provider's base URL; empty if it has none.
     pub endpoint: String,
-    /// The stored key that it takes its credentials from; `None` where it has its own.
+    /// The stored key from which it takes its credentials; `None` if it has its own.
     pub api_key_id: Option<String>,
-    /// The SHA-256 of the `key` in effect, where there is one: its own or the stored key's.
+    /// The SHA-256 of the `key` in effect, if there is one: its own or the stored key's.
     pub key_sha256: Option<String>,
     /// The SHA-256 of the `secret` in effect: its own or the stored key's.
     pub secret_sha256: String,
-    /// How many writes it has seen, its creation included.
+    /// The number of writes it has received, its creation included.
     pub writes: u64,
-    /// Whether its credentials were validated since they were written.
+    /// `true` if its credentials were validated since they were written.
     pub validated: bool,
     /// The repositories that use it.
     pub repositories: Vec<String>,
-    /// When it was created.
+    /// The time at which it was created.
     pub created_at: DateTime<Utc>,
 }
 
@@ -103,7 +103,7 @@ impl Shown {
 /// Every configuration. A name is unique in its workspace.
 pub struct Configurations {
     table: Table<Configuration>,
-    /// The names that are taken, by workspace.
+    /// The names in use, by workspace.
     names: HashMap<String, HashSet<String>>,
 }
 
@@ -133,7 +133,7 @@ impl Configurations {
         self.table.add(it)
     }
 
-    /// Puts `it` in the place of the configuration of that id, which must be there.
+    /// Replaces the configuration with that id, which must exist.
     pub fn replace(&mut self, id: &str, it: Configuration) {
         self.remove_name(id);
         self.take_name(&it);
@@ -147,13 +147,13 @@ impl Configurations {
         self.table.remove(id)
     }
 
-    /// Notes what a validation found; says whether the configuration is there.
+    /// Records the result of a validation. Returns whether the configuration exists.
     pub fn set_validated(&mut self, id: &str, valid: bool) -> bool {
         let row = self.table.get_mut(id);
         row.map(|row| row.validated = valid).is_some()
     }
 
-    /// Forgets the validation of those that take their credentials from a stored key.
+    /// Marks the configurations that use a stored key as not validated.
     pub fn stored_key_changed(&mut self, api_key_id: &str) {
         for row in self.table.rows_mut() {
             if row.api_key_id.as_deref() == Some(api_key_id) {
@@ -162,14 +162,14 @@ impl Configurations {
         }
     }
 
-    /// Lets a repository use a configuration; says whether it is there.
+    /// Attaches a configuration to a repository. Returns whether the configuration exists.
     pub fn attach(&mut self, id: &str, repository: &str) -> bool {
         let row = self.table.get_mut(id);
         row.map(|row| row.repositories.push(repository.to_owned()))
             .is_some()
     }
 
-    /// The ids of those that take their credentials from a stored key.
+    /// Returns the ids of the configurations that use a stored key.
     pub fn users_of(&self, api_key_id: &str) -> Vec<String> {
         let users = self.iter();
         users

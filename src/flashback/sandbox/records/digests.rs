@@ -1,10 +1,10 @@
-//! Credentials as the sandbox keeps them: their SHA-256 and nothing else.
+//! The SHA-256 of credentials, which the sandbox keeps in their place.
 
 use sha2::{Digest, Sha256};
 
 use crate::flashback::sandbox::contract::Fields;
 
-/// The SHA-256 of a text in hexadecimal digits: how the sandbox names secrets.
+/// Returns the SHA-256 of a text in hexadecimal digits, by which the sandbox refers to secrets.
 pub fn sha256_hex(text: &str) -> String {
     let digest = Sha256::digest(text.as_bytes());
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -18,7 +18,7 @@ pub struct Digests {
 }
 
 impl Digests {
-    /// Those of the credentials in a body.
+    /// Returns the digests of the credentials in a body.
     pub fn sent(body: &Fields) -> Self {
         Self {
             key: body.text("key").map(sha256_hex),
@@ -30,7 +30,7 @@ impl Digests {
         self.key.is_none() && self.secret.is_none()
     }
 
-    /// Takes over those of `newer` that are there.
+    /// Replaces those digests that are present in `newer`.
     pub fn replace(&mut self, newer: Self) {
         self.key = newer.key.or(self.key.take());
         self.secret = newer.secret.or(self.secret.take());

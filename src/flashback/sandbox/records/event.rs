@@ -1,4 +1,4 @@
-//! System events: what was created, updated or deleted, by whom.
+//! System events: records of what was created, updated or deleted, and by which user.
 
 use std::collections::VecDeque;
 
@@ -28,7 +28,7 @@ pub const CONTEXTS: &[&str] = &[
 /// The kinds of event; the API numbers them from 0 in this order.
 pub const EVENTS: &[&str] = &["created", "updated", "deleted"];
 
-/// The newest events are kept, so many.
+/// The number of events that are kept; older ones are dropped.
 const KEPT: usize = 200_000;
 
 /// One event.
@@ -38,7 +38,7 @@ pub struct Event {
     pub context: &'static str,
     /// One of [`EVENTS`].
     pub event: &'static str,
-    /// The id of what it happened to.
+    /// The id of the object that the event is about.
     pub context_id: String,
     pub workspace_id: String,
     pub user_id: String,
@@ -52,7 +52,7 @@ pub struct Dated {
 }
 
 impl Dated {
-    /// As the API shows it. Who the user is, is the account's to know.
+    /// Returns the event as the API shows it. The user's name and address come from the account.
     pub fn listed(&self, user_name: &str, user_email: &str) -> Value {
         json!({
             "id": self.id,
@@ -79,7 +79,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// Writes an event down. Its time is cut to what the API shows, so that a reader can ask for
+    /// Records an event. Its time is truncated to the precision of the API, so that a client can ask for
     /// everything since the last time it was shown.
     pub fn write(&mut self, event: Event) {
         self.last += 1;

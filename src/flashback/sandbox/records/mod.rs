@@ -1,5 +1,5 @@
-//! The sandbox's records: configurations, stored keys, events and an account. No HTTP here, no
-//! faults, and no credential: digests stand for them.
+//! The sandbox's records: configurations, stored keys, events and an account. They know nothing of HTTP or
+//! faults, and hold digests in place of credentials.
 
 mod account;
 mod configuration;
@@ -22,5 +22,5 @@ pub(super) use self::stored_key::{DETAILS, StoredKey};
 /// The placeholder that the API shows instead of a credential.
 const MASK: &str = "********";
 
-/// The one organisation.
+/// The id of the only organization.
 const ORGANISATION: &str = "sandbox-organisation";

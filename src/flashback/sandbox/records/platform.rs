@@ -1,4 +1,4 @@
-//! Everything the sandbox remembers, and the rules that hold between the kinds.
+//! All records of the sandbox, and the rules that involve several kinds of them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -15,12 +15,12 @@ use crate::flashback::sandbox::switches::Switches;
 /// The platform behind the API.
 pub struct Platform {
     pub accounts: Accounts,
-    /// The workspaces the account may enter; `None` for any.
+    /// The workspaces that the account may access; `None` for all.
     pub workspaces: Option<BTreeSet<String>>,
     pub configurations: Configurations,
     pub stored_keys: Table<StoredKey>,
     pub events: Events,
-    /// When each secret was first written.
+    /// The time of each secret's first write.
     written: HashMap<String, Instant>,
 }
 
@@ -36,14 +36,14 @@ impl Platform {
         }
     }
 
-    /// The credentials that a configuration works with: its own or its stored key's.
+    /// Returns the credentials in effect for a configuration: its own or its stored key's.
     pub fn in_effect<'a>(&'a self, it: &'a Configuration) -> &'a Digests {
         let stored = it.api_key_id.as_deref();
         let stored = stored.and_then(|id| self.stored_keys.get(id));
         stored.map_or(&it.own, |key| &key.digests)
     }
 
-    /// Notes the first write of a secret, from which its [slowness](Switches::slow_secrets) counts.
+    /// Records the first write of a secret, from which the time in [`Switches::slow_secrets`] counts.
     pub fn note_write(&mut self, digests: &Digests) {
         if let Some(secret) = &digests.secret {
             let first = self.written.entry(secret.clone());
@@ -51,7 +51,7 @@ impl Platform {
         }
     }
 
-    /// Whether the provider takes what a configuration works with.
+    /// Returns whether the provider accepts the credentials in effect for a configuration.
     pub fn is_valid(&self, id: &str, it: &Configuration, switches: &Switches) -> bool {
         let Some(secret) = &self.in_effect(it).secret else {
             return false;
@@ -63,7 +63,7 @@ impl Platform {
             && switches.slow_secrets.get(secret).is_none_or(ready)
     }
 
-    /// Removes a configuration and writes that down as done by a user; says whether it was there.
+    /// Deletes a configuration and records the event. Returns whether it existed.
     pub fn remove_configuration(&mut self, id: &str, user_id: &str) -> bool {
         let removed = self.configurations.remove(id);
         if let Some(it) = &removed {

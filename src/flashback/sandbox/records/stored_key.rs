@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::MASK;
 use super::digests::Digests;
 
-/// The texts that describe a stored key; each may be left out.
+/// The optional texts that describe a stored key.
 pub const DETAILS: &[&str] = &[
     "endpoint",
     "region",
@@ -18,8 +18,8 @@ pub const DETAILS: &[&str] = &[
     "description",
 ];
 
-/// The uses of each provider's keys: 1 storage, 2 AI, 4 cloud. A provider that is not here
-/// is taken to be good for everything, so that no filter hides its keys.
+/// The uses of each provider's keys, as bits: 1 storage, 2 AI, 4 cloud. A provider that is missing here
+/// counts as suitable for every use, so that no filter hides its keys.
 const CAPABILITIES: &[(&str, u64)] = &[
     ("OPENAI", 2),
     ("ANTHROPIC", 2),
@@ -35,20 +35,21 @@ pub struct StoredKey {
     pub workspace_id: String,
     pub provider: String,
     pub digests: Digests,
-    /// By name; those of [`DETAILS`] that were sent.
+    /// The [`DETAILS`] that were sent, by name.
     pub details: BTreeMap<&'static str, String>,
     pub writes: u64,
     pub created_at: DateTime<Utc>,
 }
 
 impl StoredKey {
-    /// Whether it can be used for everything asked for.
+    /// Returns whether the key is suitable for every use in `asked`.
     pub fn is_capable_of(&self, asked: u64) -> bool {
         let known = CAPABILITIES.iter().find(|(name, _)| *name == self.provider);
         known.is_none_or(|(_, bits)| bits & asked == asked)
     }
 
-    /// As the API lists it: no secret, the key masked, and no detail that was never sent.
+    /// Returns the key as the API lists it: without the secret, with the key masked, and only with details
+    /// that were sent.
     pub fn listed(&self, id: &str, configurations: usize) -> Value {
         let details = self.details.iter();
         let mut listed: Map<String, Value> = details
@@ -71,7 +72,7 @@ impl StoredKey {
     }
 }
 
-/// A stored key as the sandbox shows it to the curious.
+/// A stored key, as the sandbox shows it to tests and on its control paths.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ShownKey {
     /// Its id.
@@ -86,11 +87,11 @@ pub struct ShownKey {
     pub key_sha256: String,
     /// The SHA-256 of its `secret`.
     pub secret_sha256: String,
-    /// How many writes it has seen, its creation included.
+    /// The number of writes it has received, its creation included.
     pub writes: u64,
     /// The configurations that take their credentials from it.
     pub configurations: Vec<String>,
-    /// When it was created.
+    /// The time at which it was created.
     pub created_at: DateTime<Utc>,
 }
 
@@ -109,7 +110,7 @@ impl ShownKey {
         }
     }
 
-    /// Returns what people call it by; `None` where it has no description.
+    /// Returns its description, if it has one.
     pub fn description(&self) -> Option<&str> {
         self.details.get("description").map(String::as_str)
     }

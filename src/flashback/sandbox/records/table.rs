@@ -1,10 +1,10 @@
-//! Rows with ids, in the order in which they were added.
+//! A table whose rows have ids and keep the order in which they were added.
 
 use std::collections::BTreeMap;
 
-/// The rows of one kind.
+/// A table of rows of one kind.
 pub struct Table<T> {
-    /// The prefix of the table's ids; the row's number follows.
+    /// The prefix of the table's ids, which the number of the row follows.
     prefix: &'static str,
     rows: BTreeMap<u64, T>,
     last: u64,
@@ -19,7 +19,7 @@ impl<T> Table<T> {
         }
     }
 
-    /// Adds a row and returns its id: in the form of a UUID, and the same in every run.
+    /// Adds a row and returns its id, which has the form of a UUID and is the same in every run.
     pub fn add(&mut self, row: T) -> String {
         self.last += 1;
         self.rows.insert(self.last, row);
@@ -40,7 +40,7 @@ impl<T> Table<T> {
         self.rows.remove(&number)
     }
 
-    /// The rows with their ids, oldest first.
+    /// Returns the rows with their ids, oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (String, &T)> {
         self.rows
             .iter()
@@ -57,7 +57,7 @@ impl<T> Table<T> {
 
     fn number(&self, id: &str) -> Option<u64> {
         let number = u64::from_str_radix(id.strip_prefix(self.prefix)?, 16).ok()?;
-        // Another spelling of the number is another id.
+        // Another spelling of the same number is not the id.
         (self.id(number) == id).then_some(number)
     }
 }
