@@ -1,23 +1,23 @@
-//! What may happen next, and what comes of it.
+//! The events that may happen next, and their effects.
 
 use std::fmt;
 
 use super::*;
 
-/// One thing that happens. `A` and `B` are the replicas.
+/// An event. The replicas are called `A` and `B`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     Rotate,
-    /// A whole lease: whoever runs and reaches the state has renewed its own.
+    /// The time of a lease passes: the replicas that run and reach the state have renewed theirs.
     LeasePasses,
-    /// What waits for late writes has waited long enough.
+    /// The wait for late writes is over.
     LateWritesPast,
-    /// The strays are told, the lease is renewed, the late are struck out, a free key is claimed.
+    /// A replica marks its late writes, renews its lease, evicts members that are late and claims a free key.
     Tick(usize),
     Release(usize),
     Look(usize),
     Step(usize, Call),
-    /// It asks for the lease, and is stopped before it sends.
+    /// A replica checks its lease, and is stopped before it sends.
     StepIntoGap(usize),
     /// A request arrives, and its answer comes back.
     Arrive(usize),
@@ -62,7 +62,7 @@ impl fmt::Display for Event {
 }
 
 impl World {
-    /// Everything that may happen next.
+    /// Returns everything that may happen next.
     pub fn possible(&self) -> Vec<Event> {
         let mut all = Vec::new();
         if self.limits.rotations > 0 {
@@ -114,7 +114,7 @@ impl World {
         }
         let Some(look) = &one.look else {
             let ours = one.held.holds(&KEY, self.state.claim);
-            // Any other look ends where it began.
+            // Any other reconcile run would change nothing.
             let matters = one.kept.is_some() || (ours && !self.is_in_sync());
             if !one.cut && matters {
                 all.push(Event::Look(r));
@@ -138,7 +138,7 @@ impl World {
         }
     }
 
-    /// The same world a moment later.
+    /// Returns the world after an event.
     pub fn after(&self, event: Event) -> Self {
         let mut next = self.clone();
         next.happen(event);
@@ -244,7 +244,8 @@ impl World {
         one.held.renewed(asked_at, LEASE);
     }
 
-    /// What is under way now arrives, if at all, before what waits for it is due.
+    /// Notes the requests under way when a key is marked: they arrive, if at all, before the late write is
+    /// due.
     fn mark_requests(&mut self) {
         if self.state.marks.is_waiting() {
             for request in &mut self.requests {
@@ -253,7 +254,7 @@ impl World {
         }
     }
 
-    /// It is over for whoever has not renewed it a little before it is over in the state.
+    /// Ends the leases of replicas that did not renew, a little before they end in the state.
     fn lease_passes(&mut self) {
         self.elapsed += LEASE - LAST_OF_IT;
         let now = self.instant();
@@ -277,7 +278,7 @@ impl World {
         self.state.lease_passes(&renewing);
     }
 
-    /// A write that goes on without the lease is broken off.
+    /// Aborts a write that has lost its lease.
     fn break_off(&mut self, r: usize) {
         let Some(look) = &self.replicas[r].look else {
             return;
@@ -291,7 +292,7 @@ impl World {
 
     fn resume(&mut self, r: usize) {
         self.replicas[r].paused = false;
-        // What it was stopped at comes first: then the lease is asked for again.
+        // The step at which it was stopped comes first; then the lease is checked again.
         let one = &self.replicas[r];
         if matches!(&one.look, Some(look) if matches!(look.stage, Stage::InTheGap(_))) {
             self.step(r, Call::Fine, false);
@@ -314,21 +315,22 @@ impl World {
         }
     }
 
-    /// The look ends, and the intent stays.
+    /// Ends the reconcile run that waits for the request. Its intent stays.
     fn unanswered(&mut self, request: &Request) {
         if request.awaited {
             self.replicas[request.from].look = None;
         }
     }
 
-    /// Nobody waits any more for what this replica has sent.
+    /// Stops waiting for the requests that a replica has sent.
     pub fn abandon(&mut self, r: usize) {
         for request in self.requests.iter_mut().filter(|request| request.from == r) {
             request.awaited = false;
         }
     }
 
-    /// What touches nothing but the replica itself comes in no order with anything else.
+    /// Takes the steps that involve only the replica itself, since their order among other events does not
+    /// matter.
     fn think(&mut self, r: usize) {
         loop {
             let one = &self.replicas[r];

@@ -1,26 +1,25 @@
-//! Breadth first, so that what is found first is shortest.
+//! A breadth-first search, so that the first violation found has the shortest trace.
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt::Write as _;
 
 use super::*;
 
-/// What was found on the way.
+/// The result of a search.
 pub struct Found {
-    /// So many different worlds.
+    /// The number of different worlds.
     pub worlds: usize,
-    /// What went wrong first, and how it came to that.
+    /// The world of the first violation, and the events that led to it.
     pub wrong: Option<(World, String)>,
 }
 
-/// How one world came from another.
+/// The event by which a world was reached, and from which one.
 struct Node {
     parent: usize,
     event: Option<Event>,
 }
 
-/// Walks through everything that may follow upon `start`, up to what goes wrong first. `each` sees
-/// every world.
+/// Explores everything that can follow `start`, up to the first violation. `each` is called with every world.
 pub fn explore(start: World, mut each: impl FnMut(usize, &World)) -> Found {
     let mut known = HashSet::from([start.outline()]);
     let mut nodes = vec![Node {
@@ -53,7 +52,7 @@ pub fn explore(start: World, mut each: impl FnMut(usize, &World)) -> Found {
     }
 }
 
-/// What has led to a world, a line each.
+/// Returns the events that led to a world, one on each line.
 fn trace(nodes: &[Node], mut index: usize) -> String {
     let mut lines = Vec::new();
     while let Some(event) = nodes[index].event {

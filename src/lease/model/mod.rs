@@ -1,14 +1,15 @@
-//! Two replicas, one key, two rotations, and everything that may come between them, in every order.
+//! A model checker for two replicas that share one key, over two rotations and every order of events.
 //!
-//! [`explore`] walks breadth first through all that can follow upon all: each replica's look step by
-//! step, stops and crashes at any of them, also between asking for the lease and sending, calls to
-//! the state that fail, requests that the network holds, answers that get lost, leases that pass.
-//! What decides in it is the program's own: [`decide`](crate::reconcile::decide), the transitions of
-//! [`Record`], and [`HeldLeases`]. [`state`] keeps the contract of a shared state. What holds in it is in
-//! [`properties`], and that it holds because of each guard.
+//! [`explore`] searches breadth first through everything that can follow: the steps of each replica's
+//! reconcile run, stops and crashes at any step (also between checking the lease and sending), calls to the
+//! state that fail, requests that the network delays, answers that get lost, and leases that expire. The
+//! decisions are made by the program's own code: [`decide`](crate::reconcile::decide), the transitions of
+//! [`Record`], and [`HeldLeases`]. [`state`] implements the contract of a shared state. [`properties`] states
+//! what holds in every order, and that it does not hold without each of the guards.
 //!
-//! A request arrives, if at all, before [`LATE_WRITE`](crate::state::share::LATE_WRITE) has passed, and
-//! one whose sender has stopped waiting for it under its lease does not arrive after its next one.
+//! The model assumes that a request arrives, if at all, before
+//! [`LATE_WRITE`](crate::state::membership::LATE_WRITE) has passed, and that a request whose sender gave up
+//! waiting for it under its lease does not arrive after the sender's next one.
 
 mod events;
 mod explore;
@@ -40,7 +41,7 @@ use crate::secret::{Fingerprint, Fingerprinter};
 
 const LEASE: Duration = Duration::from_secs(10);
 
-/// What is left of a lease in the state when it is over for its holder.
+/// The rest of a lease, by the state's clock, when it is over for the replica that has it.
 const LAST_OF_IT: Duration = Duration::from_millis(500);
 
 const RULES: Rules = Rules {
@@ -65,7 +66,7 @@ static SETTINGS: LazyLock<Settings> = LazyLock::new(|| Settings {
     target: Target::Configuration,
 });
 
-/// How the list shows it.
+/// The configuration's appearance in the list.
 static APPEARANCE: LazyLock<Appearance> = LazyLock::new(|| Appearance {
     name: SETTINGS.name.clone(),
     ai_type: None,
@@ -102,24 +103,25 @@ fn version(index: u8) -> Version {
     VERSIONS[usize::from(index)].clone()
 }
 
-/// What keeps the replicas from each other, one by one.
+/// The guards that keep the replicas from overwriting each other. Each can be turned off.
 #[derive(Clone, Copy, Debug)]
 struct Guards {
-    /// The lease is asked for again right before a write.
+    /// The lease is checked again right before a write.
     recheck: bool,
-    /// A write ends with the lease.
+    /// A write is aborted at the end of the lease.
     bound: bool,
-    /// Whoever wrote, or may have, under a lease that was over says so.
+    /// A replica that wrote, or may have written, after its lease was over marks the key.
     mark: bool,
-    /// What is marked is written at once, and again when nothing can arrive any more.
+    /// A marked key is written at once, and again when no late write can arrive any more.
     marked_twice: bool,
-    /// What an intent that changed hands was about is written again when it cannot arrive any more.
+    /// After a lease with an intent changes hands, the key is written again when the intended write cannot
+    /// arrive any more.
     late_repair: bool,
-    /// Nobody renews what was struck out.
+    /// An evicted replica cannot renew its lease.
     renewal_excludes: bool,
-    /// The state takes no save of somebody who has not the claim.
+    /// The state refuses a save by a replica that does not have the lease.
     fenced: bool,
-    /// An outcome that the state could not be told is told when it can.
+    /// An outcome that could not be saved is kept, and saved when the state answers again.
     kept: bool,
 }
 
@@ -134,7 +136,7 @@ const ALL: Guards = Guards {
     kept: true,
 };
 
-/// How much may still happen of what nobody wants.
+/// The number of further events of each kind, so that the search ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Limits {
     rotations: u8,
@@ -154,9 +156,9 @@ struct Configuration {
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Request {
     from: usize,
-    /// Its sender waits for the answer.
+    /// `true` if the sender still waits for the answer.
     awaited: bool,
-    /// It was sent before the key was last marked.
+    /// `true` if it was sent before the key was last marked.
     before_the_mark: bool,
     id: Option<AiLlmId>,
     value: u8,
@@ -166,13 +168,13 @@ struct Request {
 struct World {
     guards: Guards,
     limits: Limits,
-    /// A replica that has written without the lease may die before it has said so.
+    /// `true` if a replica that has written without the lease may die before it has marked the key.
     double_faults: bool,
-    /// The value of each version, and the version that the store holds.
+    /// The value of each version.
     values: [u8; 3],
     current: u8,
     state: State,
-    /// What Flashback holds, and what is on its way there.
+    /// The configurations in Flashback.
     held: Vec<Configuration>,
     made: u8,
     requests: Vec<Request>,
@@ -183,8 +185,8 @@ struct World {
 }
 
 impl World {
-    /// One replica holds the key, the other one has joined, and version 1 is live; or, with nothing
-    /// `made`, nobody has looked yet.
+    /// Returns a world in which one replica has the lease, the other one has joined, and version 1 is live.
+    /// Without `made`, nothing has been pushed yet.
     fn new(guards: Guards, limits: Limits, values: [u8; 3], made: bool) -> Self {
         let now = DateTime::from_timestamp(1_700_000_000, 0).expect("a time");
         let mut world = Self {
@@ -214,7 +216,7 @@ impl World {
         world
     }
 
-    /// Flashback has taken this version.
+    /// Returns the push of this version as accepted by Flashback.
     fn taken(&self, id: AiLlmId, index: u8) -> Pushed {
         Pushed {
             id,
@@ -246,7 +248,7 @@ impl World {
         self.wrong.get_or_insert(what);
     }
 
-    /// What Flashback does with a write that reaches it.
+    /// Applies a write that reaches Flashback.
     fn write(&mut self, id: Option<&AiLlmId>, value: u8) -> Result<AiLlmId, Rejection> {
         let Some(id) = id else {
             if !self.held.is_empty() {
@@ -268,7 +270,7 @@ impl World {
         Ok(id.clone())
     }
 
-    /// Nobody would do anything any more, and nothing is under way.
+    /// Returns whether nothing is under way and no replica has anything left to do.
     fn is_settled(&self) -> bool {
         let idle = |one: &Replica| {
             let whole = !one.dead && !one.paused && !one.cut;
@@ -283,7 +285,7 @@ impl World {
             && self.is_in_sync()
     }
 
-    /// What must hold, whatever has happened.
+    /// Checks the invariants, which must hold after every event.
     fn look_for_wrong(&mut self) {
         let waits = |r: usize| {
             let Replica {

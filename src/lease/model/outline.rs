@@ -1,4 +1,4 @@
-//! What of a world decides how it goes on: two worlds of one outline have one future.
+//! A hash of the parts of a world that decide its future: worlds with equal hashes are explored once.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Deref;
@@ -6,7 +6,7 @@ use std::ops::Deref;
 use super::*;
 use crate::reconcile::Remote;
 
-/// A record with its outline: many worlds share one.
+/// A record with its hash. Many worlds share one record.
 pub struct Known {
     record: Record,
     outline: u64,
@@ -130,7 +130,7 @@ fn push(push: &Push, to: &mut impl Hasher) {
     (id, action, version, reason.as_str()).hash(to);
 }
 
-/// Times of day decide about nothing here but a resync, which is far away.
+/// Leaves out times: in this model they matter only to a resync, which is far in the future.
 fn hash(record: &Record, to: &mut impl Hasher) {
     let Record {
         key: _,

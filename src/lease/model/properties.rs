@@ -1,16 +1,16 @@
-//! What holds in every order, and what it hangs on.
+//! The properties that hold in every order of events, and the guards they depend on.
 //!
-//! That the source is looked at again after a write is no guard: the next check would find a rotation
-//! just as well. It shortens, and decides nothing.
+//! Reconciling again right after a write is not among the guards: the next check would find a rotation as
+//! well, only later.
 
 use super::explore::{Found, explore};
 use super::*;
 
-/// Three values in a row, and a store that goes back to its first one.
+/// Three values in a row, and a source that returns to its first value.
 const ONWARD: [u8; 3] = [0, 1, 2];
 const AND_BACK: [u8; 3] = [0, 1, 0];
 
-/// Each guard is missed within this already.
+/// Limits within which each missing guard is noticed.
 const ONE_FAULT: Limits = Limits {
     rotations: 2,
     leases: 1,
@@ -19,7 +19,7 @@ const ONE_FAULT: Limits = Limits {
 };
 
 impl World {
-    /// Everything that stood in the way is gone, and everybody does what is to be done.
+    /// Removes every fault and lets the replicas do what is left to do.
     fn comes_to_rest(&self) -> Self {
         let mut world = self.clone();
         for _ in 0..12 {
@@ -59,7 +59,7 @@ impl World {
         }
     }
 
-    /// All of that, and the newest value is where it belongs.
+    /// Asserts that the world comes to rest with the newest value in Flashback.
     fn ends_well(&self) {
         let end = self.comes_to_rest();
         assert!(end.is_settled(), "it does not come to rest");
@@ -72,7 +72,7 @@ fn start(guards: Guards, values: [u8; 3]) -> World {
     World::new(guards, ONE_FAULT, values, true)
 }
 
-/// Nothing goes wrong in any order, and every few worlds one is seen to come to rest.
+/// Asserts that no order of events violates an invariant, and that samples of the worlds come to rest.
 fn nothing_goes_wrong(start: World) {
     let found = explore(start, |number, world| {
         if number % 97 == 0 {
@@ -85,7 +85,7 @@ fn nothing_goes_wrong(start: World) {
     println!("{} worlds", found.worlds);
 }
 
-/// Without this guard, this goes wrong.
+/// Asserts that without one of the guards an invariant is violated.
 fn is_missed(guards: Guards, values: [u8; 3], what: &str) {
     let Found { worlds, wrong } = explore(start(guards, values), |_, _| {});
     let Some((_, trace)) = wrong else {
@@ -207,8 +207,8 @@ fn without_keeping_the_outcome_a_value_is_written_twice() {
     );
 }
 
-/// A replica is stopped between asking for its lease and sending; a rotation, a lease and so many
-/// faults may still come.
+/// Returns a world in which a replica is stopped between checking its lease and sending. A rotation, a lease
+/// and `faults` faults may still follow.
 fn stopped_in_the_gap(faults: u8) -> World {
     let limits = Limits {
         faults: 1 + faults,
@@ -233,9 +233,9 @@ fn what_is_sent_without_the_lease_is_repaired_where_its_sender_lives_to_say_so()
     nothing_goes_wrong(stopped_in_the_gap(0));
 }
 
-/// Two faults of one replica at once: it is stopped there until the lease is over, and killed between
-/// sending and saying so. Nobody can know of it: the resync mends it, as it does every edit of a
-/// value, which Flashback does not show.
+/// Covers two faults of one replica: it is stopped there until its lease is over, and killed after sending
+/// and before it has marked the key. No other replica can know of the write. The next resync repairs it, like
+/// any other change of a value, which Flashback does not show.
 #[test]
 fn where_it_is_killed_first_the_resync_mends_it() {
     let mut start = stopped_in_the_gap(1);

@@ -1,5 +1,5 @@
-//! One replica: the looks of the [engine](crate::engine), cut into the steps between which anything
-//! may happen, over the real decision, the real transitions and the real [`HeldLeases`].
+//! A replica: the reconcile runs of the [engine](crate::engine), cut into the steps between which other
+//! events may happen. The decision, the transitions and [`HeldLeases`] are the program's own.
 
 use std::rc::Rc;
 
@@ -12,23 +12,23 @@ use crate::reconcile::{
 pub struct Replica {
     pub dead: bool,
     pub paused: bool,
-    /// It cannot reach the state.
+    /// `true` if it cannot reach the state.
     pub cut: bool,
     pub held: HeldLeases,
     pub id: Option<ReplicaId>,
     pub look: Option<Look>,
-    /// What a write has come to that the state could not be told.
+    /// The outcome of a write that could not be saved.
     pub kept: Option<Rc<Known>>,
-    /// What Flashback has taken, and under which claim, until the state knows.
+    /// The value that Flashback accepted, and the lease it was written under, until that is saved.
     pub taken: Option<(Lease, u8)>,
-    /// It has written without the lease, and has not said so yet.
+    /// `true` if it has written without the lease and has not marked the key yet.
     pub trespassed: bool,
 }
 
 #[derive(Clone)]
 pub struct Look {
     pub record: Rc<Known>,
-    /// The version that was seen.
+    /// The version that the source had.
     pub seen: u8,
     pub read: Option<u8>,
     pub remote: Remote,
@@ -40,20 +40,20 @@ pub struct Look {
 pub enum Stage {
     Deciding,
     Saving(Rc<Known>, Then),
-    /// The intent is on record; whether the lease is still there is asked next.
+    /// The intent is saved; the check of the lease is next.
     Beginning(Push),
-    /// It was asked, and nothing has left yet.
+    /// The lease was checked, and the request has not been sent yet.
     InTheGap(Push),
     Sent(Push),
     Answered(Push, Result<AiLlmId, Rejection>),
 }
 
-/// What comes after a save.
+/// The continuation after a save.
 #[derive(Clone)]
 pub enum Then {
     Decide,
     Write(Push),
-    /// It was of a write that Flashback has taken.
+    /// The save records a write that Flashback accepted.
     Outcome,
     TurnedDown(Rejection),
 }
@@ -67,18 +67,18 @@ pub struct Push {
     pub reason: Reason,
 }
 
-/// How a call to the state goes.
+/// The result of a call to the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     Fine,
-    /// Not carried out, and no answer.
+    /// The call is not carried out, and there is no answer.
     Lost,
-    /// Carried out, and no answer.
+    /// The call is carried out, and there is no answer.
     Unanswered,
 }
 
 impl World {
-    /// The record is loaded, what was kept is saved first, and the source is asked.
+    /// Begins a reconcile run: loads the record, saves a kept outcome and asks the source.
     pub fn begin_look(&mut self, r: usize) {
         let record = self.state.load();
         let lease = record.lease;
@@ -112,7 +112,8 @@ impl World {
         });
     }
 
-    /// The next step of a look. `gap`: it is stopped between asking for the lease and sending.
+    /// Takes the next step of a reconcile run. With `gap`, the replica is stopped between checking the lease
+    /// and sending.
     pub fn step(&mut self, r: usize, call: Call, gap: bool) {
         let Some(mut look) = self.replicas[r].look.take() else {
             return;
@@ -185,7 +186,7 @@ impl World {
         true
     }
 
-    /// Whether the next step is a question to the store or to Flashback.
+    /// Returns whether the next step calls the source or Flashback.
     pub fn asks_somebody(&self, look: &Look) -> bool {
         matches!(self.decision(look), Step::Read(_) | Step::List)
     }
@@ -218,7 +219,7 @@ impl World {
         })
     }
 
-    /// Whether a look at the key would end at once, with nothing to do.
+    /// Returns whether a reconcile run would end at once, with nothing to do.
     pub fn is_in_sync(&self) -> bool {
         let look = Look {
             record: Known::of(self.state.load()),
@@ -241,7 +242,7 @@ impl World {
         let saved = match call {
             Call::Lost => None,
             Call::Fine => Some(self.state.save(&next, self.guards)),
-            // Whoever gets no answer cannot know which it was.
+            // Without an answer the replica cannot tell an accepted save from a lost one.
             Call::Unanswered => self.state.save(&next, self.guards).err().map(Err),
         };
         let outcome = matches!(then, Then::Outcome);
@@ -354,7 +355,7 @@ impl World {
         held.may_write(&key(), lease, self.instant()).is_some()
     }
 
-    /// A write was begun and not seen to end under the lease.
+    /// Records that a write began whose end was not seen under the lease.
     pub fn late_write(&mut self, r: usize) {
         self.replicas[r].held.late_write(&KEY);
         self.abandon(r);

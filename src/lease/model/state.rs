@@ -1,5 +1,6 @@
-//! A state that several replicas share, in memory: it keeps the contract of
-//! [`store::share`](crate::state::share), as far as one key goes. Each method is one transaction.
+//! A state in memory that several replicas share. It keeps the contract of
+//! [`state::membership`](crate::state::membership), as far as it concerns one key. Each method is one
+//! transaction.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -10,11 +11,11 @@ use super::outline::Known;
 use crate::model::{FencingToken, Lease, Record, Repair, ReplicaId};
 use crate::state::membership::LATE_WRITE;
 
-/// Everything the state keeps.
+/// Everything that the state stores.
 #[derive(Clone)]
 pub struct State {
     pub record: Rc<Known>,
-    /// Who has joined and was not struck out, and whose lease is not over.
+    /// The members, each with whether it has renewed its lease in time.
     rows: BTreeMap<ReplicaId, bool>,
     joined: i64,
     pub claim: Option<Lease>,
@@ -22,17 +23,17 @@ pub struct State {
     pub marks: Marks,
 }
 
-/// What asks for the key to be written once more.
+/// The marks that request further writes of the key.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Marks {
     number: i64,
-    /// At once.
+    /// A write is due at once.
     now: bool,
-    /// Once more when nothing can arrive any more that was under way.
+    /// A write is due once no request under way can arrive any more.
     late: bool,
 }
 
-/// The key is somebody else's.
+/// The error for a replica that does not have the lease.
 #[derive(Debug)]
 pub struct Refused;
 
@@ -55,7 +56,7 @@ impl State {
         id
     }
 
-    /// `None` where it was struck out; else whether its lease was not over yet.
+    /// Renews a lease. Returns `None` if the replica was evicted, or else whether it renewed in time.
     pub fn renew(&mut self, replica: ReplicaId, guards: Guards) -> Option<bool> {
         let was = self.rows.get(&replica).copied();
         if was.is_some() || !guards.renewal_excludes {
@@ -64,7 +65,7 @@ impl State {
         was.or((!guards.renewal_excludes).then_some(false))
     }
 
-    /// Whoever was not late itself strikes out the others that are.
+    /// Evicts the members that have not renewed in time, on behalf of one that has.
     pub fn evict(&mut self, by: ReplicaId) {
         self.rows.retain(|id, fresh| *fresh || *id == by);
         let rows = &self.rows;
@@ -91,7 +92,7 @@ impl State {
         self.claim = self.claim.filter(|lease| lease.replica != replica);
     }
 
-    /// A lease passes, in which these went on renewing theirs.
+    /// Lets a lease's time pass, in which only the given replicas have renewed.
     pub fn lease_passes(&mut self, renewing: &[Option<ReplicaId>]) {
         for (id, fresh) in &mut self.rows {
             *fresh = renewing.contains(&Some(*id));
@@ -125,12 +126,12 @@ impl State {
         self.marks.mark(guards);
     }
 
-    /// Whose claim it is, as the state sees it.
+    /// Returns whether the state takes this to be the current lease.
     pub fn is_held(&self, lease: Option<Lease>) -> bool {
         lease.is_some() && self.claim == lease
     }
 
-    /// What decides how it goes on.
+    /// Returns the parts that decide the future.
     pub fn outline(&self) -> impl std::hash::Hash + use<> {
         let rows: Vec<_> = self.rows.iter().map(|(id, fresh)| (*id, *fresh)).collect();
         (rows, self.joined, self.claim, self.fences, self.marks)
@@ -141,11 +142,11 @@ impl Marks {
     fn mark(&mut self, guards: Guards) {
         self.number += 1;
         self.now = true;
-        // Where there is one time only, the sooner one takes the place of the later.
+        // Without that guard there is one due time only, and the earlier one replaces the later.
         self.late = guards.marked_twice;
     }
 
-    /// A record that was loaded with this says that it was written.
+    /// Clears the due mark after the save of a write that began under it.
     fn heeded(&mut self, repair: Repair) {
         self.now &= repair.number != self.number;
     }
@@ -162,7 +163,7 @@ impl Marks {
         self.late
     }
 
-    /// Nothing that was under way can arrive any more.
+    /// Makes the later write due: no request under way can arrive any more.
     pub fn come_due(&mut self) {
         self.number += 1;
         self.now = true;
