@@ -1,4 +1,4 @@
-//! AWS, twice: moto and ministack differ in their errors, and a source must take both.
+//! Emulators of AWS. The tests use moto and ministack, whose errors differ, and a source must accept both.
 
 use std::process::Command;
 
@@ -16,19 +16,19 @@ use tokio::sync::OnceCell;
 use super::upstreams::upstream;
 use super::{Server, eventually, free_port, venv};
 
-/// Where every secret of the tests is.
+/// The region of all secrets in the tests.
 pub const REGION: &str = "us-east-1";
 
-/// Which emulator.
+/// An emulator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Emulator {
-    /// moto: 404-like answers of its own, and IAM checks when asked for.
+    /// moto: answers differently from AWS where something is not found, and checks IAM policies on request.
     Moto,
-    /// ministack: its error statuses are AWS's.
+    /// ministack: answers with AWS's error statuses.
     Ministack,
 }
 
-/// Both of them.
+/// Both emulators.
 pub const BOTH: [Emulator; 2] = [Emulator::Moto, Emulator::Ministack];
 
 /// A running emulator.
@@ -40,7 +40,7 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// One that all tests share: name secrets after the test.
+    /// Returns an emulator that all tests share. Its secrets must be named after the test.
     pub async fn shared(emulator: Emulator) -> &'static Self {
         static MOTO: OnceCell<Aws> = OnceCell::const_new();
         static MINISTACK: OnceCell<Aws> = OnceCell::const_new();
@@ -51,12 +51,12 @@ impl Aws {
         cell.get_or_init(|| Self::start(emulator)).await
     }
 
-    /// One of a test's own, that checks nothing.
+    /// Starts an emulator for one test, which checks neither signatures nor policies.
     pub async fn start(emulator: Emulator) -> Self {
         Self::start_with(emulator, false).await
     }
 
-    /// One of a test's own, that checks signatures and policies once
+    /// Starts an emulator for one test, which checks signatures and policies once
     /// [`enforce_policies`](Self::enforce_policies) was called (ministack: from the start).
     pub async fn start_strict(emulator: Emulator) -> Self {
         Self::start_with(emulator, true).await
@@ -98,17 +98,17 @@ impl Aws {
         }
     }
 
-    /// Its endpoint.
+    /// Returns its endpoint.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// A source that signs in with these credentials.
+    /// Returns a source that signs in with these credentials.
     pub fn source(&self, config: AwsConfig, credentials: Credentials) -> AwsSource {
         self.source_over(upstream("aws"), config, credentials)
     }
 
-    /// The same, over a lane of the test's own.
+    /// Returns a source that signs in with these credentials and uses the given upstream.
     pub fn source_over(
         &self,
         upstream: Upstream,
@@ -121,13 +121,13 @@ impl Aws {
         })
     }
 
-    /// A client that may do anything. It belongs to the test that asks for it: connections do not
+    /// Returns a client with all permissions. It must not be shared between tests, as connections do not
     /// outlive a test's runtime.
     pub fn client(&self) -> Client {
         self.client_as(administrator())
     }
 
-    /// A client with these credentials.
+    /// Returns a client with these credentials.
     pub fn client_as(&self, credentials: Credentials) -> Client {
         let config = aws_sdk_secretsmanager::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
@@ -140,28 +140,28 @@ impl Aws {
         Client::from_conf(config)
     }
 
-    /// Makes a secret; gives the version's id.
+    /// Creates a secret and returns the id of its version.
     pub async fn create(&self, name: &str, value: &str) -> String {
         let made = self.client().create_secret().name(name);
         let made = made.secret_string(value).send().await.expect("created");
         made.version_id.expect("a version")
     }
 
-    /// Makes a secret of bytes.
+    /// Creates a secret with a binary value.
     pub async fn create_binary(&self, name: &str, value: &[u8]) {
         let made = self.client().create_secret().name(name);
         let made = made.secret_binary(Blob::new(value)).send().await;
         made.expect("created");
     }
 
-    /// Rotates a secret: the new version is current. Gives its id.
+    /// Rotates a secret and returns the id of the new version, which is current.
     pub async fn put(&self, name: &str, value: &str) -> String {
         let put = self.client().put_secret_value().secret_id(name);
         let put = put.secret_string(value).send().await.expect("put");
         put.version_id.expect("a version")
     }
 
-    /// Adds a version that is not current yet, as a rotation function does.
+    /// Adds a version that is not current yet, as a rotation function does, and returns its id.
     pub async fn put_pending(&self, name: &str, value: &str) -> String {
         let put = self.client().put_secret_value().secret_id(name);
         let put = put.secret_string(value).version_stages("AWSPENDING");
@@ -169,7 +169,7 @@ impl Aws {
         put.version_id.expect("a version")
     }
 
-    /// Moves `AWSCURRENT` between two versions.
+    /// Moves `AWSCURRENT` from one version to another.
     pub async fn make_current(&self, name: &str, to: &str, from: &str) {
         let moved = self.client().update_secret_version_stage().secret_id(name);
         moved
@@ -181,7 +181,7 @@ impl Aws {
             .expect("moved");
     }
 
-    /// Deletes a secret: for good, or so that it can be restored.
+    /// Deletes a secret, either irrevocably or so that it can be restored.
     pub async fn delete(&self, name: &str, for_good: bool) {
         let delete = self.client().delete_secret().secret_id(name);
         let delete = match for_good {
@@ -191,13 +191,13 @@ impl Aws {
         delete.send().await.expect("deleted");
     }
 
-    /// Brings a deleted secret back.
+    /// Restores a deleted secret.
     pub async fn restore(&self, name: &str) {
         let restore = self.client().restore_secret().secret_id(name);
         restore.send().await.expect("restored");
     }
 
-    /// A call in the query protocol, which IAM and STS speak; gives the XML.
+    /// Makes a call in the query protocol of IAM and STS, and returns the XML.
     pub async fn query(&self, service: &str, action: &str, fields: &[(&str, &str)]) -> String {
         let version = if service == "iam" {
             "2010-05-08"
@@ -223,7 +223,7 @@ impl Aws {
         text
     }
 
-    /// Makes a user with one policy; gives the access key.
+    /// Creates a user with one policy, and returns an access key.
     pub async fn user(&self, name: &str, policy: &str) -> Credentials {
         let named = ("UserName", name);
         self.query("iam", "CreateUser", &[named]).await;
@@ -239,14 +239,14 @@ impl Aws {
         )
     }
 
-    /// Makes a role that anybody may assume; gives its ARN.
+    /// Creates a role that everyone may assume, and returns its ARN.
     pub async fn role(&self, name: &str) -> String {
         let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}]}"#;
         let fields = [("RoleName", name), ("AssumeRolePolicyDocument", trust)];
         tag(&self.query("iam", "CreateRole", &fields).await, "Arn")
     }
 
-    /// Has moto check signatures and policies from now on, the administrator's too.
+    /// Makes moto check signatures and policies from now on, also for the administrator.
     pub async fn enforce_policies(&self) {
         if self.emulator == Emulator::Ministack {
             return;
@@ -257,7 +257,7 @@ impl Aws {
     }
 }
 
-/// A source whose AWS is at `url`.
+/// Returns a source for an AWS endpoint at `url`.
 pub fn source_at(url: &str, config: AwsConfig) -> AwsSource {
     let url = url.to_owned();
     AwsSource::with_loader(SourceId::new("aws"), config, upstream("aws"), move || {
@@ -265,19 +265,19 @@ pub fn source_at(url: &str, config: AwsConfig) -> AwsSource {
     })
 }
 
-/// The SDK's settings with STS and all else at `url`, as `AWS_ENDPOINT_URL` has it.
+/// Returns SDK settings that send all calls, also those to STS, to `url`, as `AWS_ENDPOINT_URL` does.
 pub fn loader_at(url: &str) -> ConfigLoader {
     aws_config::defaults(BehaviorVersion::v2026_01_12())
         .region(Region::new(REGION))
         .endpoint_url(url)
 }
 
-/// Credentials an emulator takes for those of the account's owner.
+/// Returns credentials that an emulator accepts as the account owner's.
 pub fn administrator() -> Credentials {
     Credentials::new("test", "test", None, None, "test")
 }
 
-/// The text of the first element of that name.
+/// Returns the text of the first element with this name.
 pub fn tag(xml: &str, name: &str) -> String {
     let (open, close) = (format!("<{name}>"), format!("</{name}>"));
     let inner = xml

@@ -1,4 +1,4 @@
-//! A server behind TLS that answers over HTTP/2 with frames without an end.
+//! A TLS server that answers over HTTP/2 with endless frames.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,21 +9,21 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-/// What there is no end of.
+/// The frames that never end.
 #[derive(Clone, Copy, Debug)]
 pub enum Frames {
-    /// A header block that goes on and on.
+    /// A header block that is continued forever.
     Continuations,
-    /// Settings to be acknowledged.
+    /// Settings, which must be acknowledged.
     Settings,
-    /// Pings to be answered.
+    /// Pings, which must be answered.
     Pings,
-    /// Pieces of a body that have nothing in them.
+    /// Empty pieces of a body.
     EmptyData,
 }
 
 impl Frames {
-    /// All of them.
+    /// Every kind.
     pub const ALL: [Self; 4] = [
         Self::Continuations,
         Self::Settings,
@@ -31,12 +31,12 @@ impl Frames {
         Self::EmptyData,
     ];
 
-    /// What the answer to a request begins with, and what comes then, over and over.
+    /// Returns the beginning of an answer, and the part that is repeated after it.
     fn parts(self, stream: u32) -> (Vec<u8>, Vec<u8>) {
         let head = |flags| frame(1, flags, stream, &[0x88]);
         match self {
             Self::Continuations => {
-                // A literal header that is not kept: `x`, and 100 letters.
+                // A literal header without indexing: the name `x`, and a value of 100 letters.
                 let header = [&[0, 1, b'x', 100][..], &[b'a'; 100]].concat();
                 (head(0), frame(9, 0, stream, &header.repeat(50)))
             }
@@ -61,16 +61,16 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&head[..], payload].concat()
 }
 
-/// Listens on a port of its own until it is dropped.
+/// The server. It listens on a port of its own until it is dropped.
 pub struct Flood {
-    /// Where it listens.
+    /// Its URL.
     pub url: String,
     over: Arc<Mutex<Vec<Duration>>>,
     serves: JoinHandle<()>,
 }
 
 impl Flood {
-    /// Answers every request with these frames.
+    /// Starts a server that answers every request with these frames.
     pub async fn start(frames: Frames, tls: Arc<ServerConfig>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("https://{}", listener.local_addr().expect("an address"));
@@ -91,7 +91,7 @@ impl Flood {
         Self { url, over, serves }
     }
 
-    /// How long each flood took that the client has ended.
+    /// Returns how long each flood lasted that the client has ended.
     pub fn over(&self) -> Vec<Duration> {
         let over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
         over.clone()
@@ -104,8 +104,8 @@ impl Drop for Flood {
     }
 }
 
-/// Answers the first request of a connection, until the client has had enough. `None` where there was
-/// no request.
+/// Answers the first request of a connection until the client closes it, and returns how long that took.
+/// Returns `None` if there was no request.
 async fn answer(client: TcpStream, tls: TlsAcceptor, frames: Frames) -> Option<Duration> {
     let stream = tls.accept(client).await.ok()?;
     let (mut from, mut to) = tokio::io::split(stream);
@@ -128,9 +128,9 @@ async fn answer(client: TcpStream, tls: TlsAcceptor, frames: Frames) -> Option<D
     Some(began.elapsed())
 }
 
-/// Reads up to a request's header block; gives the number of its stream.
+/// Reads up to a request's header block and returns the number of its stream.
 async fn request(from: &mut (impl AsyncRead + Unpin)) -> Option<u32> {
-    // What each connection begins with.
+    // The connection preface of HTTP/2.
     let mut preface = [0; 24];
     from.read_exact(&mut preface).await.ok()?;
     loop {

@@ -1,5 +1,5 @@
-//! A front before a server, as a load balancer is: it ends TLS, speaks HTTP/2, knows which request
-//! came on which connection, and can hang, get another certificate and lose its connections.
+//! A reverse proxy in front of a server, like a load balancer: it terminates TLS, speaks HTTP/2, records
+//! which request came over which connection, and can hang, change its certificate and drop its connections.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -16,25 +16,25 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-/// Listens on a port of its own until it is dropped.
+/// The proxy. It listens on a port of its own until it is dropped.
 pub struct Front {
     address: SocketAddr,
     inner: Arc<Inner>,
     serves: JoinHandle<()>,
 }
 
-/// A request that came through.
+/// A request that passed.
 #[derive(Clone, Debug)]
 pub struct Came {
     /// The number of its connection.
     pub connection: usize,
     /// HTTP/1.1 or HTTP/2.
     pub version: Version,
-    /// Method, path and, where it has one, AWS's name of the operation.
+    /// Method, path and, if there is one, AWS's name of the operation.
     pub line: String,
 }
 
-/// How the connections of a generation stand.
+/// The condition of the connections of one generation.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stands {
     Open,
@@ -43,30 +43,31 @@ enum Stands {
 }
 
 struct Inner {
-    /// `None` passes bytes on as they are.
+    /// The TLS configuration; `None` passes bytes on unchanged.
     tls: Mutex<Option<Arc<ServerConfig>>>,
     upstream: Mutex<String>,
-    /// The last one is that of new connections; those before it stay as they are.
+    /// The generations of connections. New connections belong to the last one; earlier ones keep their
+    /// condition.
     generations: Mutex<Vec<watch::Sender<Stands>>>,
     came: Mutex<Vec<Came>>,
-    /// Whether each connection there was is still open.
+    /// For each connection so far, whether it is still open.
     connections: Mutex<Vec<bool>>,
     client: reqwest::Client,
 }
 
 impl Front {
-    /// On a free port of 127.0.0.1, before the server at `upstream` (`http://HOST:PORT`).
+    /// Starts a proxy on a free port of 127.0.0.1, in front of the server at `upstream` (`http://HOST:PORT`).
     pub async fn start(upstream: &str, tls: Arc<ServerConfig>) -> Self {
         let address = ([127, 0, 0, 1], 0).into();
         Self::listen(address, upstream, Some(tls)).await
     }
 
-    /// The same, passing on bytes as they are.
+    /// Starts a proxy on a free port of 127.0.0.1 that passes bytes on unchanged.
     pub async fn passing(upstream: &str) -> Self {
         Self::listen(([127, 0, 0, 1], 0).into(), upstream, None).await
     }
 
-    /// On this address.
+    /// Starts a proxy on this address.
     pub async fn listen(
         address: SocketAddr,
         upstream: &str,
@@ -94,61 +95,61 @@ impl Front {
         }
     }
 
-    /// Where it listens.
+    /// Returns the address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its address for a client that trusts its certificate.
+    /// Returns its URL, for a client that trusts its certificate.
     pub fn url(&self) -> String {
         format!("https://{}", self.address)
     }
 
-    /// Nothing passes and nothing ends: connections that are open hang, and new ones are accepted and
-    /// hang too.
+    /// Stops all traffic without closing connections: open ones hang, and new ones are accepted and hang,
+    /// too.
     pub fn freeze(&self) {
         self.stand(Stands::Frozen);
     }
 
-    /// Everything goes on where it was.
+    /// Resumes the traffic.
     pub fn thaw(&self) {
         self.stand(Stands::Open);
     }
 
-    /// Connections there are hang for ever, and new ones work: a server has taken the place of one
-    /// that died without a word.
+    /// Makes the open connections hang forever, while new ones work: as if another server had replaced one
+    /// that died without closing its connections.
     pub fn replace(&self) {
         lock(&self.inner.generations).push(watch::Sender::new(Stands::Open));
     }
 
-    /// Connections there are end, and new ones work.
+    /// Closes the open connections; new ones work.
     pub fn cut(&self) {
         self.stand(Stands::Cut);
         self.replace();
     }
 
-    /// New connections get another certificate.
+    /// Changes the certificate for new connections.
     pub fn certificate(&self, tls: Arc<ServerConfig>) {
         *lock(&self.inner.tls) = Some(tls);
     }
 
-    /// New requests, or new connections where bytes are passed on, go to another server.
+    /// Sends new requests, or new connections if bytes are passed on unchanged, to another server.
     pub fn upstream(&self, url: &str) {
         url.clone_into(&mut lock(&self.inner.upstream));
     }
 
-    /// Every request so far, in order.
+    /// Returns every request so far, in order.
     pub fn came(&self) -> Vec<Came> {
         lock(&self.inner.came).clone()
     }
 
-    /// How many connections are open.
+    /// Returns the number of open connections.
     pub fn open(&self) -> usize {
         let connections = lock(&self.inner.connections);
         connections.iter().filter(|open| **open).count()
     }
 
-    /// Whether that connection is open.
+    /// Returns whether a connection is open.
     pub fn is_open(&self, connection: usize) -> bool {
         lock(&self.inner.connections)[connection]
     }
@@ -209,7 +210,7 @@ async fn connection(client: TcpStream, inner: Arc<Inner>) {
     lock(&inner.connections)[number] = false;
 }
 
-/// Carries bytes both ways until both ends are closed or the connection is cut.
+/// Copies bytes in both directions until both ends are closed or the connection is cut.
 async fn splice(
     client: TcpStream,
     server: impl AsyncRead + AsyncWrite,

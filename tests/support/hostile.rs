@@ -1,4 +1,4 @@
-//! A server whose answers do harm: they have no end, no beginning, or more in them than anybody needs.
+//! A server with harmful answers: they never end, never begin, or are far too large.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,31 +8,31 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// What is wrong with an answer.
+/// A way in which an answer is harmful.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Harm {
-    /// A chunked body without an end.
+    /// A chunked body that never ends.
     Endless,
-    /// A body of a gigabyte, announced as such.
+    /// A body of a gigabyte, with its `Content-Length`.
     Gigabyte,
-    /// A body of seven megabytes that unpacks to more than a gigabyte.
+    /// A body of seven megabytes that decompresses to more than a gigabyte.
     Packed,
-    /// A body that begins and goes on with a byte a second.
+    /// A body of one byte a second.
     Drip,
-    /// A body that is announced and never begins.
+    /// A body that is announced but never begins.
     Silent,
-    /// Headers without an end.
+    /// Headers that never end.
     Headers,
-    /// Preliminary answers (103) without an end.
+    /// Informational responses (103) that never end.
     Preliminary,
-    /// JSON, 100,000 arrays deep.
+    /// JSON with 100,000 nested arrays.
     Deep,
-    /// JSON: a number of a million digits.
+    /// JSON with a number of a million digits.
     Number,
 }
 
 impl Harm {
-    /// All of them.
+    /// Every kind.
     pub const ALL: [Self; 9] = [
         Self::Endless,
         Self::Gigabyte,
@@ -45,12 +45,12 @@ impl Harm {
         Self::Number,
     ];
 
-    /// Its name in small letters.
+    /// Returns its name in lower case.
     pub fn name(self) -> String {
         format!("{self:?}").to_lowercase()
     }
 
-    /// What the answer begins with, and what comes then, over and over.
+    /// Returns the beginning of the answer, and the part that is repeated after it.
     fn parts(self) -> (Vec<u8>, Vec<u8>) {
         let ok = "HTTP/1.1 200 OK\r\n";
         let typed = format!("{ok}Content-Type: application/json\r\n");
@@ -99,16 +99,16 @@ impl Harm {
         }
     }
 
-    /// Whether the end of the answer is for the client to make.
+    /// Returns whether the answer goes on until the client ends it.
     pub fn is_endless(self) -> bool {
         !matches!(self, Self::Packed | Self::Deep | Self::Number)
     }
 }
 
-/// A gzip stream of zeros: one literal, then "258 times the byte before" in 13 bits, over and over. Eight
-/// of those are thirteen bytes.
+/// Returns a gzip stream of zeros: one literal, followed by the code for "repeat the last byte 258 times",
+/// which takes 13 bits, over and over. Eight such codes take thirteen bytes.
 fn bomb() -> Vec<u8> {
-    // The last block, with fixed codes, and the literal 0.
+    // The header of a last block with fixed codes, and the literal 0.
     let bits = ["11000110000", &"1100010100000".repeat(16)].concat();
     let bytes = bits.as_bytes().chunks_exact(8);
     let bytes: Vec<u8> = bytes
@@ -118,7 +118,7 @@ fn bomb() -> Vec<u8> {
     [&header, &bytes[..2], &bytes[2..15].repeat(525_000)].concat()
 }
 
-/// Stands before a server and harms what it is aimed at, until it is dropped.
+/// A proxy in front of a server that gives harmful answers to some requests, until it is dropped.
 pub struct Hostile {
     url: String,
     inner: Arc<Inner>,
@@ -128,15 +128,16 @@ pub struct Hostile {
 struct Inner {
     /// `HOST:PORT` of the server behind it.
     upstream: String,
-    /// Requests that have this in their head.
+    /// The text that the head of a request must contain to be answered harmfully.
     aim: &'static str,
     harm: Mutex<Option<Harm>>,
-    /// How long each harmful answer took that is over.
+    /// The durations of the harmful answers that have ended.
     over: Mutex<Vec<Duration>>,
 }
 
 impl Hostile {
-    /// Before the server at `upstream`. Requests in whose head `aim` stands meet `harm`; all others pass.
+    /// Starts a proxy in front of the server at `upstream`. Requests whose head contains `aim` are answered
+    /// with `harm`; all others pass.
     pub async fn before(upstream: &str, aim: &'static str, harm: Option<Harm>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -156,17 +157,17 @@ impl Hostile {
         Self { url, inner, serves }
     }
 
-    /// Where it listens.
+    /// Returns its URL.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Does this harm from now on, or none.
+    /// Changes the harm; `None` lets every request pass.
     pub fn set(&self, harm: Option<Harm>) {
         *lock(&self.inner.harm) = harm;
     }
 
-    /// How long each harmful answer took that is over.
+    /// Returns the durations of the harmful answers that have ended.
     pub fn over(&self) -> Vec<Duration> {
         lock(&self.inner.over).clone()
     }
@@ -212,7 +213,7 @@ impl Inner {
         let Ok(mut server) = TcpStream::connect(&self.upstream).await else {
             return;
         };
-        // The next request on the connection would go past the aim.
+        // A second request on the same connection would not be compared with `aim`.
         let line = request.iter().position(|byte| *byte == b'\n');
         let (line, rest) = request.split_at(line.map_or(0, |at| at + 1));
         for part in [line, b"Connection: close\r\n", rest] {
@@ -224,7 +225,7 @@ impl Inner {
     }
 }
 
-/// Gives a harmful answer, until it is whole or the client has had enough.
+/// Gives a harmful answer, until it is complete or the client closes the connection.
 async fn answer(client: &mut TcpStream, harm: Harm) {
     let (first, again) = harm.parts();
     let (mut from, mut to) = client.split();
@@ -236,7 +237,7 @@ async fn answer(client: &mut TcpStream, harm: Harm) {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }
-        // What ends is whole, and what does not is waited for.
+        // An answer that ends is complete; for the others, wait for the client.
         if harm.is_endless() {
             std::future::pending::<()>().await;
         }

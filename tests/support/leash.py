@@ -1,8 +1,8 @@
-"""Runs a command and ends it, with all it started, when standard input closes.
+"""Runs a command and kills it, with all processes it started, when standard input closes.
 
 A test that is killed cannot clean up after itself, but the kernel closes its end of the pipe.
-A command that has to tidy up after itself gets the signal that $LEASH_FIRST names first, and the
-directory $LEASH_REMOVE goes with it.
+If $LEASH_FIRST names a signal, the command gets it first and has 10 seconds to end by itself.
+The directory $LEASH_REMOVE is removed at the end.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Brings up the loopback device of a fresh network namespace with more addresses, and becomes a command.
+"""Brings up the loopback device of a new network namespace with more addresses, and executes a command.
 
 Usage: loopback.py ADDRESS... -- COMMAND...
 """

@@ -1,5 +1,4 @@
-//! What the tests share: real servers on free ports, temporary directories, waiting for a
-//! condition.
+//! Helpers for the tests: real servers on free ports, temporary directories, and waiting for a condition.
 
 pub mod aws;
 pub mod flood;
@@ -30,11 +29,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-/// How long a condition may take before a test gives up. Far more than any needs: it is only
+/// The time after which a test gives up waiting. It is far longer than any condition needs, and is only
 /// reached when the condition will never hold.
 pub const LONG: Duration = Duration::from_secs(60);
 
-/// The virtual environment with the test servers.
+/// Returns the virtual environment with the test servers.
 pub fn venv() -> PathBuf {
     let path = std::env::var_os("FLASHBACK_ROTATOR_TEST_VENV").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv"),
@@ -48,16 +47,16 @@ pub fn venv() -> PathBuf {
     path
 }
 
-/// A port that was free a moment ago.
+/// Returns a port that was free a moment ago.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()
 }
 
-/// Polls until `condition` gives a value.
+/// Polls `condition` until it returns a value.
 ///
 /// # Panics
-/// After [`LONG`], naming `what`.
+/// After [`LONG`], with `what` in the message.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(
     what: &str,
     mut condition: impl FnMut() -> F,
@@ -72,8 +71,8 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(
     }
 }
 
-/// Writes a file as one that was finished before it came into its place, which counts at once: its
-/// time of modification lies before that of its last change. It is nobody else's to read.
+/// Writes a file that counts as complete at once, as if it had been finished before it was renamed into
+/// place: its modification time lies before its last change. Only the owner may read it.
 pub fn place_file(path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
     let mut options = File::options();
     options.write(true).create(true).truncate(true).mode(0o600);
@@ -84,10 +83,10 @@ pub fn place_file(path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
     file.set_times(times).expect("its times are set");
 }
 
-/// Sends what this thread logs to `subscriber`.
+/// Sends the log of this thread to `subscriber`.
 ///
-/// There is a default for all threads, too: without one, whichever test reaches a line of the log first
-/// may decide for all threads that nobody listens to it.
+/// It also sets a global subscriber. Without one, the first test to reach a log line may decide for all
+/// threads that the line is disabled.
 pub fn log_to(
     subscriber: impl tracing::Subscriber + Send + Sync + 'static,
 ) -> tracing::subscriber::DefaultGuard {
@@ -95,13 +94,13 @@ pub fn log_to(
     tracing::subscriber::set_default(subscriber)
 }
 
-/// A server that ends with the test, however the test ends.
+/// A server process that ends with the test, however the test ends.
 pub struct Server {
     leash: Child,
 }
 
 impl Server {
-    /// Starts `command` on the leash; its output goes to `log`.
+    /// Starts `command` through `leash.py`, with its output in `log`.
     pub fn start(command: &Command, log: &Path) -> Self {
         let out = File::create(log).expect("a log file");
         let mut leash = Command::new(venv().join("bin/python3"));
@@ -126,7 +125,7 @@ impl Server {
         }
     }
 
-    /// The process id of what is on the leash.
+    /// Returns the process id of the server itself.
     pub fn pid(&self) -> u32 {
         let leash = self.leash.id();
         let children = std::fs::read_to_string(format!("/proc/{leash}/task/{leash}/children"));

@@ -1,13 +1,12 @@
-//! Namespaces of Linux: a test that has the network to itself, and a daemon with an `/etc/hosts` of
-//! its own.
+//! Linux namespaces: a network for one test alone, and an `/etc/hosts` for one daemon.
 
 use std::path::Path;
 use std::process::Command;
 
-/// Set in the process that a test runs itself again in.
+/// The environment variable that is set in the process in which a test runs itself again.
 const INSIDE: &str = "FLASHBACK_ROTATOR_TEST_INSIDE";
 
-/// Without root, a user namespace gives the right to make the others.
+/// Returns the `unshare` command. A process that is not root needs a user namespace to create the others.
 fn unshare() -> Vec<String> {
     let root = rustix::process::geteuid().is_root();
     let words = ["unshare", "--map-root-user"];
@@ -15,9 +14,9 @@ fn unshare() -> Vec<String> {
     words.map(|word| (*word).to_owned()).collect()
 }
 
-/// Runs `test` (its path in this binary) once more, in a process in a network of its own, where only
-/// the loopback device is, with these addresses besides its own. Returns `true` there, where the test
-/// goes on, and `false` to the caller after it passed.
+/// Runs `test` (its path in this binary) again, in a process with a network of its own that has only the
+/// loopback device, with these addresses in addition to its own. Returns `true` in that process, in which the
+/// test continues, and `false` in the caller once the test has passed.
 pub fn alone_in_a_network(test: &str, addresses: &[&str]) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return true;
@@ -40,7 +39,7 @@ pub fn alone_in_a_network(test: &str, addresses: &[&str]) -> bool {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
     );
-    // A name that fits no test would pass, too.
+    // A name that matches no test would succeed, too.
     assert!(
         output.status.success() && out.contains("1 passed"),
         "{test} in a network of its own:\n{out}\n{err}"
@@ -48,8 +47,8 @@ pub fn alone_in_a_network(test: &str, addresses: &[&str]) -> bool {
     false
 }
 
-/// What to put before a command for it to find `hosts` as its `/etc/hosts`. The file may be written
-/// anew, but not replaced.
+/// Returns the words to put before a command so that it finds `hosts` as its `/etc/hosts`. The file may be
+/// rewritten, but not replaced.
 pub fn with_hosts(hosts: &Path) -> Vec<String> {
     let mut words = unshare();
     let mount = r#"mount --bind "$0" /etc/hosts && exec "$@""#;

@@ -1,4 +1,4 @@
-//! OpenBao, which is Vault's API for real: a development server in memory, unsealed, with KV 2 at
+//! OpenBao, a real implementation of Vault's API: a development server in memory, unsealed, with KV 2 at
 //! `secret/` and the root token `root`.
 
 use std::path::{Path, PathBuf};
@@ -10,33 +10,33 @@ use tokio::sync::OnceCell;
 
 use super::{Server, eventually, free_port, venv};
 
-/// The token that may do everything.
+/// The root token.
 pub const ROOT: &str = "root";
 
 /// A running server.
 pub struct OpenBao {
-    /// `http://127.0.0.1:PORT`.
+    /// Its URL, `http://127.0.0.1:PORT`.
     pub address: String,
-    /// What it writes and what was configured for it lies here.
+    /// The directory of its log and of its additional configuration.
     pub directory: tempfile::TempDir,
     server: Server,
 }
 
 impl OpenBao {
-    /// One server for all tests that only need a mount of their own in it. It ends with the
+    /// Returns a server shared by all tests that only need a mount of their own in it. It ends with the
     /// process.
     pub async fn shared() -> &'static Self {
         static SHARED: OnceCell<OpenBao> = OnceCell::const_new();
         SHARED.get_or_init(Self::start).await
     }
 
-    /// A server of one's own.
+    /// Starts a server for one test.
     pub async fn start() -> Self {
         Self::start_with(|_| String::new()).await
     }
 
-    /// A server with more configuration (another listener, an audit log): `configure` gets the
-    /// server's directory and gives HCL.
+    /// Starts a server with additional configuration (another listener, an audit log). `configure` gets the
+    /// server's directory and returns HCL.
     pub async fn start_with(configure: impl FnOnce(&Path) -> String) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let config = directory.path().join("config.hcl");
@@ -74,12 +74,12 @@ impl OpenBao {
         self.server.signal(name);
     }
 
-    /// A request with the root token; `body` is null for none. Gives the status and the JSON.
+    /// Sends a request with the root token and returns the status and the JSON. A `body` of null sends none.
     pub async fn api(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
         self.api_in("", method, path, body).await
     }
 
-    /// The same, in a namespace.
+    /// Sends a request with the root token in a namespace, and returns the status and the JSON.
     pub async fn api_in(
         &self,
         namespace: &str,
@@ -100,7 +100,7 @@ impl OpenBao {
         (status, answer.json().await.unwrap_or(Value::Null))
     }
 
-    /// A request that must succeed.
+    /// Sends a request that must succeed, and returns the JSON.
     pub async fn ok(&self, method: &str, path: &str, body: Value) -> Value {
         let (status, answer) = self.api(method, path, body).await;
         assert!(
@@ -110,15 +110,15 @@ impl OpenBao {
         answer
     }
 
-    /// Mounts a KV engine, version 1 or 2.
+    /// Mounts a KV engine of version 1 or 2.
     pub async fn mount_kv(&self, mount: &str, version: u8) {
         let options = json!({"type": "kv", "options": {"version": version.to_string()}});
         self.ok("POST", &format!("sys/mounts/{mount}"), options)
             .await;
     }
 
-    /// Writes a secret in KV 2 and gives its version's number. A fresh mount refuses writes for a
-    /// moment ("Upgrading").
+    /// Writes a secret in KV 2 and returns the number of its version. It retries, as a new mount refuses
+    /// writes for a moment ("Upgrading").
     pub async fn put_kv2(&self, mount: &str, path: &str, data: Value) -> u64 {
         let (path, data) = (format!("{mount}/data/{path}"), json!({ "data": data }));
         let written = eventually("KV 2 takes a write", || async {
@@ -129,13 +129,13 @@ impl OpenBao {
         written["data"]["version"].as_u64().expect("a version")
     }
 
-    /// Writes a policy, in HCL.
+    /// Writes a policy in HCL.
     pub async fn write_policy(&self, name: &str, rules: &str) {
         let path = format!("sys/policies/acl/{name}");
         self.ok("PUT", &path, json!({ "policy": rules })).await;
     }
 
-    /// Makes a token with the parameters of `auth/token/create`.
+    /// Creates a token with the parameters of `auth/token/create`.
     pub async fn create_token(&self, parameters: Value) -> String {
         let made = self.ok("POST", "auth/token/create", parameters).await;
         made["auth"]["client_token"]
@@ -144,8 +144,8 @@ impl OpenBao {
             .to_owned()
     }
 
-    /// Mounts AppRole at `auth/{mount}` with one role, `parameters` being the role's, and gives
-    /// its role id and a secret id.
+    /// Mounts AppRole at `auth/{mount}` with one role with these parameters, and returns its role id and a
+    /// secret id.
     pub async fn app_role(&self, mount: &str, parameters: Value) -> (String, String) {
         self.ok(
             "POST",
@@ -168,10 +168,10 @@ impl OpenBao {
         )
     }
 
-    /// Opens it again after `PUT sys/seal`, with the key that it wrote into its log when it started.
+    /// Unseals it after `PUT sys/seal`, with the key that it wrote to its log at the start.
     pub async fn unseal(&self) {
         let log = self.directory.path().join("server.log");
-        // The server answers before it has written its keys.
+        // The server answers before it has logged its keys.
         let key = eventually("an unseal key is in the log", || async {
             let log = std::fs::read_to_string(&log).ok()?;
             let key = log.split_once("Unseal Key: ")?.1.split_once('\n')?.0;
@@ -181,7 +181,7 @@ impl OpenBao {
         self.ok("PUT", "sys/unseal", json!({ "key": key })).await;
     }
 
-    /// Lets its files, an audit log among them, grow no more, or again: what a full disk does.
+    /// Simulates a full disk: its files, an audit log among them, can no longer grow, or can again.
     pub fn fill_disk(&self, full: bool) {
         let pid = i32::try_from(self.server.pid()).expect("a process id");
         let limit = Rlimit {
@@ -196,7 +196,7 @@ impl OpenBao {
     }
 }
 
-/// Each test has a runtime of its own, so no connection may outlive a request.
+/// Returns a client that keeps no connections, since each test has a runtime of its own.
 fn client() -> reqwest::Client {
     reqwest::Client::builder()
         .pool_max_idle_per_host(0)
@@ -205,7 +205,7 @@ fn client() -> reqwest::Client {
         .expect("a client")
 }
 
-/// The server itself: `bin/bao` is a wrapper that would not end with it.
+/// Returns the path of the server itself: `bin/bao` is a wrapper whose end would not end the server.
 pub fn program() -> PathBuf {
     let lib = venv().join("lib");
     std::fs::read_dir(&lib)

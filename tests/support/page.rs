@@ -1,4 +1,4 @@
-//! A page of documentation, as far as tests read it.
+//! A page of the documentation, as the tests read it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// The page at `path`, from the repository's root.
+    /// Reads the page at `path`, relative to the repository's root.
     pub fn read(path: &str) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| {
@@ -19,8 +19,8 @@ impl Page {
         Self { path, text }
     }
 
-    /// The headings at `level` (`##`), each with the text up to the next heading of that level or
-    /// above. What stands in fenced blocks is no heading.
+    /// Returns the headings at `level` (such as `##`), each with the text up to the next heading of that
+    /// level or above. Lines in fenced blocks are no headings.
     pub fn sections(&self, level: &str) -> Vec<(String, String)> {
         let mut found: Vec<(String, String)> = Vec::new();
         let (mut fenced, mut within) = (false, false);
@@ -41,7 +41,7 @@ impl Page {
         found
     }
 
-    /// The anchors that its headings have where the page is shown.
+    /// Returns the anchors of its headings, as GitHub generates them.
     pub fn anchors(&self) -> BTreeSet<String> {
         let levels = ["#", "##", "###", "####"];
         let headings = levels.iter().flat_map(|level| self.sections(level));
@@ -56,7 +56,7 @@ impl Page {
             .collect()
     }
 
-    /// Fails where a link leads nowhere.
+    /// Checks that every link has a target.
     pub fn check_links(&self) {
         let directory = self.path.parent().expect("a directory");
         for after in self.text.split("](").skip(1) {
@@ -80,10 +80,10 @@ impl Page {
     }
 }
 
-/// The fenced blocks of `text` in this language.
+/// Returns the fenced blocks of `text` in a language.
 pub fn blocks(text: &str, language: &str) -> Vec<String> {
-    let fencing_token = format!("```{language}\n");
-    let opened = text.split(&fencing_token).skip(1);
+    let fence = format!("```{language}\n");
+    let opened = text.split(&fence).skip(1);
     opened
         .map(|rest| rest.split("```").next().unwrap_or_default().to_owned())
         .collect()

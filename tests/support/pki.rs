@@ -1,4 +1,4 @@
-//! Certificate authorities of a test's own, and what they sign.
+//! Certificate authorities for tests, and the certificates they issue.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 /// A certificate authority.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// A certificate and its key, in PEM.
+/// A certificate and its key, as PEM.
 pub struct Issued {
     certificate: String,
     key: String,
 }
 
 impl Authority {
-    /// A new authority with a key of its own.
+    /// Creates an authority with a key of its own.
     pub fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -30,17 +30,17 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key).expect("made"))
     }
 
-    /// Its own certificate, in PEM.
+    /// Returns its own certificate, as PEM.
     pub fn pem(&self) -> String {
         self.0.pem()
     }
 
-    /// Signs a certificate for these names, for servers and clients.
+    /// Issues a certificate with these names, for servers and clients.
     pub fn issue(&self, common_name: &str, names: &[&str]) -> Issued {
         self.sign(common_name, names, |_| {})
     }
 
-    /// Signs one that has expired.
+    /// Issues a certificate that has expired.
     pub fn issue_expired(&self, common_name: &str, names: &[&str]) -> Issued {
         self.sign(common_name, names, |params| {
             params.not_after = rcgen::date_time_ymd(2026, 1, 1);
@@ -73,7 +73,7 @@ impl Authority {
 }
 
 impl Issued {
-    /// Writes `{name}.pem` and `{name}-key.pem` into the directory, over what is there.
+    /// Writes `{name}.pem` and `{name}-key.pem` into the directory, replacing earlier files.
     pub fn write(&self, directory: &Path, name: &str) -> (PathBuf, PathBuf) {
         let file = |name: String, text: &str| {
             let path = directory.join(name);
@@ -86,7 +86,8 @@ impl Issued {
         )
     }
 
-    /// What a server with this certificate offers: HTTP/2 first, HTTP/1.1 too.
+    /// Returns the configuration of a server with this certificate, which offers HTTP/2 first and HTTP/1.1
+    /// second.
     pub fn server(&self) -> Arc<ServerConfig> {
         let certificate = CertificateDer::from_pem_slice(self.certificate.as_bytes());
         let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes());

@@ -1,6 +1,6 @@
-//! PostgreSQL, for real: a server for all tests, in which each has a database of its own, and servers of
-//! one's own for what is done to a whole one. It is PostgreSQL 18; that one was built without TLS, so where
-//! connections are encrypted it is PostgreSQL 17.
+//! PostgreSQL: a server shared by all tests, in which each has a database of its own, and servers for single
+//! tests that change a whole server. The version is PostgreSQL 18; that build has no TLS, so tests of
+//! encrypted connections use PostgreSQL 17.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,13 +14,13 @@ use tokio_postgres::{Client, NoTls};
 
 use super::{Server, eventually, free_port, place_file, venv};
 
-/// Who owns the databases of the tests.
+/// The owner of the databases in the tests.
 pub const USER: &str = "rotator";
 
-/// Everybody is let in from this machine.
+/// Rules that admit every user from this machine.
 const TRUST: &str = "local all all trust\nhost all all 127.0.0.1/32 trust\n";
 
-/// Nothing in it has to outlive the machine.
+/// Settings for speed: the data need not survive a crash of the machine.
 const SETTINGS: &str = "listen_addresses = '127.0.0.1'
 fsync = off
 full_page_writes = off
@@ -30,18 +30,18 @@ autovacuum = off
 log_min_messages = warning
 ";
 
-/// A server, its data in a directory of its own.
+/// A server with its data in a directory of its own.
 pub struct Postgres {
-    /// Where it listens.
+    /// Its port.
     pub port: u16,
     directory: tempfile::TempDir,
-    /// It ends with the process, and its directory with it.
+    /// `true` if it is shared, so that it and its directory are removed only at the end of the process.
     shared: bool,
     package: &'static str,
     server: Option<Server>,
 }
 
-/// A database nobody else works in.
+/// A database of one test.
 pub struct Database {
     /// Its name.
     pub name: String,
@@ -50,7 +50,7 @@ pub struct Database {
 }
 
 impl Postgres {
-    /// One server for all tests that only need a database. It ends with the process.
+    /// Returns the server shared by all tests that only need a database. It ends with the process.
     pub async fn shared() -> &'static Self {
         static SHARED: OnceCell<Postgres> = OnceCell::const_new();
         SHARED
@@ -58,17 +58,17 @@ impl Postgres {
             .await
     }
 
-    /// A server of one's own, which lets in everybody.
+    /// Starts a server for one test, which admits every user.
     pub async fn own() -> Self {
         Self::start("", TRUST).await
     }
 
-    /// A server with more settings, and with rules of its own about who is let in.
+    /// Starts a server with additional settings and its own rules for admitting users.
     pub async fn start(settings: &str, rules: &str) -> Self {
         Self::start_as(false, settings, rules, &[]).await
     }
 
-    /// A server that encrypts, with files beside its data.
+    /// Starts a server with TLS, with these files next to its data.
     pub async fn encrypting(rules: &str, files: &[(&str, &str)]) -> Self {
         let settings = "ssl = on\nssl_cert_file = '../server.pem'\n\
                         ssl_key_file = '../server.key'\nssl_ca_file = '../ca.pem'\n";
@@ -101,7 +101,7 @@ impl Postgres {
         all += &format!("unix_socket_directories = '{}'\n", server.path().display());
         all += settings;
         server.put("data/postgresql.conf", &all);
-        // The test's own way in, whatever the rules are.
+        // The tests' own access, whatever the rules are.
         let rules = format!("local all postgres trust\n{rules}");
         server.put("data/pg_hba.conf", &rules);
         for (name, text) in files {
@@ -119,25 +119,25 @@ impl Postgres {
         server
     }
 
-    /// Where it keeps what is its own, and its socket is.
+    /// Returns the directory that holds its data and its socket.
     pub fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Writes a file that the server, and nobody else, can read.
+    /// Writes a file that only the server can read.
     pub fn put(&self, name: &str, text: &str) {
         let path = self.path().join(name);
         std::fs::write(&path, text).expect("written");
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("closed");
     }
 
-    /// Starts it where it was stopped.
+    /// Starts it again after it was stopped.
     pub fn run(&mut self) {
         let mut command = as_somebody(&binary(self.package, "postgres"));
         command.arg("-D").arg(self.path().join("data"));
-        // Let go without a signal it would leave shared memory behind.
+        // Without a signal it would leave its shared memory behind.
         command.env("LEASH_FIRST", "SIGQUIT");
-        // What is static is never dropped.
+        // Statics are never dropped, so `leash.py` removes the directory.
         if self.shared {
             command.env("LEASH_REMOVE", self.path());
         }
@@ -145,12 +145,12 @@ impl Postgres {
         self.server = Some(Server::start(&command, &log));
     }
 
-    /// Stops it in the midst of whatever it does.
+    /// Kills it in the middle of its work.
     pub fn stop(&mut self) {
         self.server = None;
     }
 
-    /// A new database of [`USER`]'s.
+    /// Creates a database that [`USER`] owns.
     pub async fn database(&self) -> Database {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
@@ -164,7 +164,7 @@ impl Postgres {
         }
     }
 
-    /// A server that streams what it writes to another, which serves reads until it takes over.
+    /// Starts a primary, and a standby that replicates it and serves reads until it is promoted.
     pub async fn replicating() -> (Self, Self) {
         let rules = format!("{TRUST}local replication postgres trust\n");
         let primary = Self::start("", &rules).await;
@@ -205,7 +205,7 @@ impl Postgres {
         standby
     }
 
-    /// Has a standby take over from its primary, which lives on and takes no writes any more.
+    /// Promotes a standby. Its former primary keeps running but accepts no more writes.
     pub async fn take_over_from(&self, primary: &Self) {
         let old = primary.admin("postgres").await;
         let read_only = "ALTER SYSTEM SET default_transaction_read_only = on";
@@ -222,14 +222,14 @@ impl Postgres {
         self.promote().await;
     }
 
-    /// Makes a standby a primary.
+    /// Promotes a standby to a primary.
     pub async fn promote(&self) {
         let admin = self.admin("postgres").await;
         let done = admin.query_one("SELECT pg_promote(true, 60)", &[]).await;
         assert!(done.expect("promoted").get::<_, bool>(0));
     }
 
-    /// A connection of the superuser's.
+    /// Connects as the superuser.
     pub async fn admin(&self, database: &str) -> Client {
         let what = "PostgreSQL lets its owner in";
         eventually(what, async || self.try_admin(database).await).await
@@ -246,13 +246,13 @@ impl Postgres {
 }
 
 impl Database {
-    /// Its URL.
+    /// Returns its URL.
     pub fn url(&self) -> String {
         let (hosts, parameters) = (&self.hosts, self.parameters);
         format!("postgres://{USER}@{hosts}/{}{parameters}", self.name)
     }
 
-    /// The same database where these hosts lead to it.
+    /// Returns the same database under other hosts.
     pub fn at(&self, hosts: String, parameters: &'static str) -> Self {
         Self {
             name: self.name.clone(),
@@ -261,13 +261,13 @@ impl Database {
         }
     }
 
-    /// What a configuration with its URL says.
+    /// Returns a configuration with its URL.
     pub fn config(&self) -> PostgresConfig {
         config(&format!("url = \"{}\"", self.url()))
     }
 }
 
-/// What these lines below `[state]` say.
+/// Parses the lines of a `[state]` table.
 pub fn config(state: &str) -> PostgresConfig {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("config.toml");
@@ -281,9 +281,10 @@ pub fn config(state: &str) -> PostgresConfig {
     }
 }
 
-/// PostgreSQL refuses to run as root, so root runs it as somebody. Who that is may have no way to the
-/// binaries, which are below a home directory maybe, and takes root's leave to pass with him; access(2),
-/// by which PostgreSQL looks for its own parts, takes that leave into account only with the secure bit.
+/// Returns a command that runs a program as an unprivileged user if the test runs as root, since PostgreSQL
+/// refuses to run as root. That user may have no access to the binaries, for example below a home directory,
+/// so it gets root's capability to bypass file permissions. access(2), with which PostgreSQL looks for its
+/// own files, respects that capability only with the secure bit set here.
 fn as_somebody(program: &Path) -> Command {
     if !rustix::process::geteuid().is_root() {
         return Command::new(program);
@@ -297,7 +298,7 @@ fn as_somebody(program: &Path) -> Command {
     command
 }
 
-/// Hands a directory and what is in it to whoever runs the server.
+/// Makes the user that runs the server the owner of a directory and its contents.
 fn owned(path: &Path) {
     if rustix::process::geteuid().is_root() {
         run(Command::new("chown").args(["-R", "65534:65534"]).arg(path));

@@ -1,4 +1,4 @@
-//! A way to a server that can be cut, held up, or lose its answers.
+//! A TCP proxy that can cut connections, delay traffic or drop answers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
@@ -10,19 +10,19 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// How a way stands.
+/// A mode of the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// Everything passes.
     Open,
-    /// Connections end, and no new one comes about.
+    /// Connections are closed, new ones at once.
     Cut,
-    /// Nothing passes and nothing ends. What was sent arrives when it is open again, even if
-    /// whoever sent it has gone by then.
+    /// Nothing passes and no connection is closed. What was sent arrives in the mode [`Open`](Self::Open),
+    /// even if its sender is gone by then.
     Held,
-    /// `PUT` requests are held as above, and everything else passes.
+    /// `PUT` requests are delayed as in [`Held`](Self::Held), and everything else passes.
     UpdatesHeld,
-    /// What is asked arrives; instead of the answer the connection ends.
+    /// Requests arrive, but the connection is closed instead of returning the answer.
     Deaf,
 }
 
@@ -32,13 +32,13 @@ impl Way {
     }
 }
 
-/// A request that was held up is carried out as that of a client who waits: it is told only after
-/// this long that nobody does.
+/// The delay before the server is shown that the client of a delayed request is gone, so that it carries the
+/// request out.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// Between a client and a server, on a port of its own on 127.0.0.1.
+/// A proxy between clients and a server, on a port of its own of 127.0.0.1.
 pub struct Proxy {
-    /// Where it listens.
+    /// Its port.
     pub port: u16,
     way: watch::Sender<Way>,
     upstream: Arc<AtomicU16>,
@@ -46,7 +46,7 @@ pub struct Proxy {
     serves: JoinHandle<()>,
 }
 
-/// What one direction of a connection is subject to.
+/// The handling of one direction of a connection.
 struct Toll {
     way: watch::Receiver<Way>,
     updates: Arc<AtomicUsize>,
@@ -54,7 +54,7 @@ struct Toll {
 }
 
 impl Proxy {
-    /// To this port of 127.0.0.1; open.
+    /// Starts a proxy to this port of 127.0.0.1, in the mode [`Way::Open`].
     pub async fn to(upstream: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
@@ -76,17 +76,17 @@ impl Proxy {
         }
     }
 
-    /// How many `PUT` requests were held up so far.
+    /// Returns how many `PUT` requests have been delayed so far.
     pub fn held_up(&self) -> usize {
         self.updates.load(Ordering::Relaxed)
     }
 
-    /// Leads connections from now on to another port; those there are stay where they are.
+    /// Directs new connections to another port; existing ones stay.
     pub fn lead_to(&self, upstream: u16) {
         self.upstream.store(upstream, Ordering::Relaxed);
     }
 
-    /// Changes how it stands.
+    /// Changes the mode.
     pub fn set(&self, way: Way) {
         self.way.send_replace(way);
     }
@@ -135,7 +135,7 @@ async fn serve(
 }
 
 impl Toll {
-    /// Carries this direction until it ends or is cut.
+    /// Copies the bytes of this direction until it ends or is cut.
     async fn carry(mut self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
         let mut was_held = false;
         let mut buffer = vec![0; 16 << 10];
@@ -162,7 +162,7 @@ impl Toll {
         let _ = to.shutdown().await;
     }
 
-    /// Waits as long as it is held; whether it goes on then.
+    /// Waits while traffic is delayed, and returns whether it may pass then.
     async fn passes(&mut self, update: bool) -> bool {
         let way = self.way.wait_for(|way| !way.holds(update)).await;
         match way.as_deref() {

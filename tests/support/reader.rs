@@ -1,5 +1,5 @@
-//! A reader who does what a page of documentation says: runs its commands word by word, and compares
-//! what they print with what the page shows.
+//! A reader who follows a page of the documentation: runs its commands word for word, and compares their
+//! output with the page.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -11,11 +11,11 @@ use super::openbao;
 use super::page::blocks;
 use super::rotator::binary;
 
-/// A directory in which the commands are run, with the programs on the path.
+/// A reader, with a directory in which the commands run and the programs on the path.
 pub struct Reader {
     directory: TempDir,
     environment: Vec<(&'static str, String)>,
-    /// What stands on the page, and what is put in its place here.
+    /// Texts on the page, each with its replacement here.
     differences: Vec<(&'static str, String)>,
 }
 
@@ -39,7 +39,7 @@ impl Reader {
         }
     }
 
-    /// Where the commands are run.
+    /// Returns the directory in which the commands run.
     pub fn here(&self) -> PathBuf {
         self.directory.path().join("here")
     }
@@ -48,7 +48,7 @@ impl Reader {
         self.environment.push((name, value.into()));
     }
 
-    /// From here on `here` is put in place of `on_page`.
+    /// Replaces `on_page` by `here` from now on.
     pub fn differs(&mut self, on_page: &'static str, here: impl Into<String>) {
         self.differences.push((on_page, here.into()));
     }
@@ -58,7 +58,7 @@ impl Reader {
         all.fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
     }
 
-    /// What is printed here, as it is on the page.
+    /// Replaces the texts of this machine in an output by those on the page.
     fn as_on_page(&self, text: &str) -> String {
         let here = self.here().display().to_string();
         let text = text.replace(&here, "/srv/rotator");
@@ -66,7 +66,7 @@ impl Reader {
         all.fold(text, |text, (on_page, here)| text.replace(here, on_page))
     }
 
-    /// Saves a block of the page as a file, and puts `more` at its end.
+    /// Saves a block of the page as a file, with `more` at its end.
     pub fn save(&self, name: &str, block: &str, more: &str) {
         let text = format!("{}{more}", self.as_here(block));
         super::place_file(self.here().join(name), text);
@@ -90,7 +90,7 @@ impl Reader {
         command
     }
 
-    /// Runs a block of commands; gives what they print.
+    /// Runs a block of commands and returns their output.
     pub async fn run(&self, commands: &str) -> String {
         let ran = self.shell(commands).output().await.expect("bash runs");
         let said = String::from_utf8(ran.stdout).expect("text");
@@ -98,15 +98,14 @@ impl Reader {
         said
     }
 
-    /// Starts a block of commands, the last of which does not end.
+    /// Starts a block of commands, the last of which keeps running.
     pub fn start(&self, commands: &str) -> Child {
         let mut shell = self.shell(commands);
         shell.stdout(Stdio::null()).spawn().expect("bash runs")
     }
 
-    /// Runs each command of a block in which one begins with `$`, and fails where it does not print
-    /// what stands below it. `…` stands for anything. With `UPDATE_DOCS` in the environment, what is
-    /// printed is written into the page instead.
+    /// Runs each command of a block, marked by `$`, and checks that it prints the text below it. `…` matches
+    /// anything. With `UPDATE_DOCS` in the environment, the output is written into the page instead.
     pub async fn compare(&self, page: &Path, block: &str) {
         let mut printed = String::new();
         for part in format!("\n{block}").split("\n$ ").skip(1) {
@@ -134,7 +133,7 @@ impl Reader {
     }
 }
 
-/// Bash without what this machine has in its environment for the programs under test.
+/// Returns `bash` without the environment variables that would affect the programs under test.
 fn binary_environment() -> std::process::Command {
     let mut bash = std::process::Command::new("bash");
     for (name, value) in binary().get_envs() {
@@ -145,7 +144,8 @@ fn binary_environment() -> std::process::Command {
     bash
 }
 
-/// Words without those that differ each time: what has digits in it, and units of time.
+/// Returns the words of each line that are the same in every run: those without digits that are no unit of
+/// time.
 pub fn words(text: &str) -> Vec<Vec<&str>> {
     let differs = |word: &str| {
         word.contains(|c: char| c.is_ascii_digit()) || ["ms", "s", "min"].contains(&word)
@@ -160,7 +160,7 @@ pub fn words(text: &str) -> Vec<Vec<&str>> {
         .collect()
 }
 
-/// The one block of `text` in this language.
+/// Returns the only block of `text` in a language.
 pub fn block(text: &str, language: &str) -> String {
     let mut all = blocks(text, language);
     assert_eq!(all.len(), 1, "blocks of {language}: {}", all.len());

@@ -1,10 +1,11 @@
-"""A receiver of notifications: keeps what it is sent, and answers as it is told.
+"""A receiver of notifications: records the requests it receives, and answers as configured.
 
 Usage: receiver.py PORT LOG [SECRET]
 
-Each request that has come whole is a line of LOG, in JSON, before it is answered: when, the headers in lower case,
-the body, and whether the signature is the secret's, worked out with nothing but Python's own library. GET / gives
-the answers that are to come; PUT / sets them: a list of {"status", "headers", "hang"}, of which the last one stays.
+Each complete request is written to LOG as a line of JSON before it is answered: its time, its path, its headers with
+names in lower case, its body, and whether its signature is valid, checked with Python's standard library alone.
+GET / returns the next answers; PUT / sets them: a list of {"status", "headers", "body", "hang"}. The last one is
+repeated.
 """
 
 import base64
@@ -23,7 +24,7 @@ LOCK = threading.Lock()
 
 
 def signature_is_right(headers, body):
-    """As the verification of Standard Webhooks has it: the time is near, and one of the signatures is right."""
+    """Verifies a request as Standard Webhooks specifies: its time is close, and one of its signatures is valid."""
     if KEY is None or "webhook-signature" not in headers:
         return None
     sent_at = int(headers["webhook-timestamp"])

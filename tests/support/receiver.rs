@@ -1,4 +1,4 @@
-//! A receiver of notifications: a server of its own, in another language, that checks signatures itself.
+//! A receiver of notifications: a server in another language, with its own check of signatures.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,10 +8,10 @@ use tempfile::TempDir;
 
 use super::{Server, eventually, free_port, venv};
 
-/// The secret that notices are signed with.
+/// The secret with which notices are signed.
 pub const SECRET: &str = "whsec_Y2FuYXJ5LXNpZ25pbmctc2VjcmV0LW9mLTM2LWJ5dGVz";
 
-/// What stands in the address, and nowhere else.
+/// A path that occurs in the address and nowhere else.
 pub const PATH: &str = "/services/T00/canary-address";
 
 /// A receiver on a port of its own.
@@ -22,7 +22,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Chooses a port; nobody listens there yet.
+    /// Chooses a port, without listening yet.
     pub fn new() -> Self {
         Self {
             directory: tempfile::tempdir().expect("a directory"),
@@ -31,14 +31,14 @@ impl Receiver {
         }
     }
 
-    /// Starts one that answers 204.
+    /// Starts a receiver that answers 204.
     pub async fn start() -> Self {
         let mut receiver = Self::new();
         receiver.listen().await;
         receiver
     }
 
-    /// Begins to listen.
+    /// Starts listening.
     pub async fn listen(&mut self) {
         let mut command = Command::new(venv().join("bin/python3"));
         command
@@ -55,7 +55,7 @@ impl Receiver {
         .await;
     }
 
-    /// The address, which is a secret.
+    /// Returns the address, which is a secret.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}{PATH}", self.port)
     }
@@ -68,14 +68,14 @@ impl Receiver {
         self.directory.path().join("log")
     }
 
-    /// Sets the answers that are to come; the last one stays.
+    /// Sets the next answers; the last one is repeated.
     pub async fn answer(&self, answers: Value) {
         let client = reqwest::Client::new();
         let set = client.put(self.control()).json(&answers).send().await;
         assert!(set.expect("an answer").status().is_success());
     }
 
-    /// The table of a receiver that is told all this.
+    /// Returns the configuration table of a receiver of these events.
     pub fn table(id: &str, format: &str, on: &[&str], after: &str) -> String {
         let on = json!(on);
         format!(
@@ -84,13 +84,13 @@ impl Receiver {
         )
     }
 
-    /// Writes what the [table](Self::table) refers to.
+    /// Writes the files to which the [table](Self::table) refers.
     pub fn place(&self, directory: &Path) {
         super::place_file(directory.join("url"), self.url());
         super::place_file(directory.join("signing"), SECRET);
     }
 
-    /// What it was sent, in its order.
+    /// Returns the requests it received, in order.
     pub fn requests(&self) -> Vec<Request> {
         let log = std::fs::read_to_string(self.log()).unwrap_or_default();
         let whole = log.rfind('\n').map_or("", |end| &log[..end]);
@@ -98,7 +98,7 @@ impl Receiver {
         whole.lines().map(|text| Request(line(text))).collect()
     }
 
-    /// The words of the events it was sent.
+    /// Returns the event and the key of each request.
     pub fn events(&self) -> Vec<String> {
         let requests = self.requests();
         let word = |request: &Request| {
@@ -108,7 +108,7 @@ impl Receiver {
         requests.iter().map(word).collect()
     }
 
-    /// Waits for a request that `is_it`.
+    /// Waits for a request that satisfies `is_it`.
     pub async fn gets(&self, what: &str, is_it: impl Fn(&Request) -> bool) -> Request {
         eventually(&format!("{what} at the receiver"), || async {
             self.requests().into_iter().find(&is_it)
@@ -116,7 +116,7 @@ impl Receiver {
         .await
     }
 
-    /// Waits for an event of a key (or of nothing that is a key: `null`).
+    /// Waits for an event of a key (`null` for an event that is not of a key).
     pub async fn gets_event(&self, event: &str, key: &str) -> Request {
         let what = format!("{event} {key}");
         self.gets(&what, |request| {
@@ -127,32 +127,32 @@ impl Receiver {
     }
 }
 
-/// A request as the receiver has noted it.
+/// A request, as recorded by the receiver.
 #[derive(Clone, Debug)]
 pub struct Request(Value);
 
 impl Request {
-    /// Its body, as JSON.
+    /// Returns its body as JSON.
     pub fn event(&self) -> Value {
         serde_json::from_str(self.0["body"].as_str().unwrap_or_default()).unwrap_or_default()
     }
 
-    /// A header.
+    /// Returns a header.
     pub fn header(&self, name: &str) -> &str {
         self.0["headers"][name].as_str().unwrap_or_default()
     }
 
-    /// Whether its signature is that of the secret; `None` where it has none.
+    /// Returns whether its signature is valid; `None` if it has none.
     pub fn signed(&self) -> Option<bool> {
         self.0["signed"].as_bool()
     }
 
-    /// When it came, in seconds.
+    /// Returns when it arrived, in seconds since 1970.
     pub fn at(&self) -> f64 {
         self.0["at"].as_f64().expect("a time")
     }
 
-    /// All of it.
+    /// Returns the whole record as text.
     pub fn text(&self) -> String {
         self.0.to_string()
     }

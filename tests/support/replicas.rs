@@ -1,5 +1,5 @@
-//! Replicas: processes of the real binary on one database, with one configuration, one directory of
-//! secrets and one Flashback.
+//! Replicas: processes of the real binary that share a database, a configuration, a directory of secrets and
+//! a Flashback.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use super::postgres::Database;
 use super::rotator::{Rotator, arrives, file_key, sandbox};
 use super::{eventually, place_file};
 
-/// A fleet of replicas.
+/// A set of replicas.
 pub struct Replicas {
     pub sandbox: Sandbox,
-    /// Those that were added; one that was stopped or killed stays in its place.
+    /// The replicas that were added. One that was stopped or killed keeps its position.
     pub all: Vec<Rotator>,
     keys: Vec<String>,
     url: String,
@@ -26,8 +26,8 @@ pub struct Replicas {
 }
 
 impl Replicas {
-    /// None yet, with so many keys: `k00`, `k01` … `rest` goes before the keys' tables, and `lease`
-    /// into `[state]`.
+    /// Returns a set without replicas, with `keys` keys named `k00`, `k01` and so on. `rest` goes before the
+    /// keys' tables in the configuration, and `lease` into `[state]`.
     pub async fn new(database: &Database, lease: &str, keys: usize, rest: &str) -> Self {
         let replicas = Self {
             sandbox: sandbox(Options::default()).await,
@@ -44,12 +44,12 @@ impl Replicas {
         replicas
     }
 
-    /// The keys.
+    /// Returns the ids of the keys.
     pub fn keys(&self) -> &[String] {
         &self.keys
     }
 
-    /// The configuration of a replica, with these keys.
+    /// Returns the configuration of a replica with these keys.
     pub fn config(&self, keys: &[String]) -> String {
         let keys: String = keys.iter().map(|key| file_key(key)).collect();
         format!(
@@ -74,14 +74,14 @@ dir = "{}"
         )
     }
 
-    /// A directory with the configuration, where nothing runs.
+    /// Returns a directory with the configuration, without starting a process.
     pub fn place(&self) -> Rotator {
         let rotator = Rotator::new(&self.sandbox.url(), "");
         rotator.write_config(&self.config(&self.keys));
         rotator
     }
 
-    /// Starts another one.
+    /// Starts another replica.
     pub fn add(&mut self) -> &mut Rotator {
         let mut rotator = self.place();
         rotator.start();
@@ -89,7 +89,7 @@ dir = "{}"
         self.all.last_mut().expect("just added")
     }
 
-    /// Starts so many, and waits until they share evenly.
+    /// Starts `count` replicas and waits until they share the keys evenly.
     pub async fn start(&mut self, count: usize) {
         for _ in 0..count {
             self.add();
@@ -100,7 +100,7 @@ dir = "{}"
         }
     }
 
-    /// Puts a secret where every replica reads it, by rename.
+    /// Writes a secret to the directory that every replica reads, by rename.
     pub fn put(&self, key: &str, secret: &str) {
         let next = self.secrets.path().join(format!(".{key}.next"));
         place_file(&next, secret);
@@ -121,7 +121,7 @@ dir = "{}"
         }
     }
 
-    /// The daemons that have joined and were not struck out.
+    /// Returns the daemons that have joined and were not evicted.
     pub async fn joined(&self) -> Option<Vec<Replica>> {
         let state = Postgres::open_beside(&self.state).await.ok().flatten()?;
         let mut all = state.replicas().await.ok()?;
@@ -129,13 +129,13 @@ dir = "{}"
         Some(all)
     }
 
-    /// How many keys each of the joined daemons holds.
+    /// Returns how many keys each of the joined daemons has leased.
     pub async fn counts(&self) -> Option<Vec<u32>> {
         let joined = self.joined().await?;
         Some(joined.iter().map(|replica| replica.keys).collect())
     }
 
-    /// Waits until so many share all keys evenly.
+    /// Waits until this number of replicas share all keys evenly.
     pub async fn evenly(&self, replicas: usize) {
         eventually(&format!("{replicas} replicas share evenly"), || async {
             let counts = self.counts().await?;
@@ -146,8 +146,8 @@ dir = "{}"
         .await;
     }
 
-    /// Fails where anything is not as it should be once all is quiet: one configuration for each key
-    /// with its value of this round, and no two writes to one configuration at once.
+    /// Checks the final condition: one configuration for each key with its value of this round, and no two
+    /// overlapping writes to one configuration.
     pub fn sound(&self, round: u32) {
         let mut by_name: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for one in self.sandbox.configurations() {
@@ -161,7 +161,7 @@ dir = "{}"
     }
 }
 
-/// Fails where two processes were at work on one configuration at once.
+/// Checks that no two processes wrote to one configuration at once.
 pub fn one_at_a_time(sandbox: &Sandbox) {
     let mut writes: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
     for entry in sandbox.journal() {
@@ -180,7 +180,7 @@ pub fn one_at_a_time(sandbox: &Sandbox) {
     }
 }
 
-/// The processes that wrote to Flashback, by their ids, with how often each did.
+/// Returns the ids of the processes that wrote to Flashback, with the number of writes of each.
 pub fn writers(sandbox: &Sandbox) -> BTreeMap<u32, usize> {
     let mut writers = BTreeMap::new();
     for entry in sandbox.journal() {
@@ -195,7 +195,7 @@ pub fn writers(sandbox: &Sandbox) -> BTreeMap<u32, usize> {
     writers
 }
 
-/// The sum of a metric over its series, as one process tells it; zero where there is none.
+/// Returns the sum of a metric over its series, as exported by one process; zero if there is none.
 pub async fn metric(rotator: &Rotator, name: &str) -> f64 {
     let url = format!("{}/metrics", rotator.http().await);
     let text = reqwest::get(url).await.expect("metrics").text().await;

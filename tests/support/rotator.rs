@@ -1,4 +1,4 @@
-//! The real binary, with a directory of its own and its log at hand.
+//! The real binary, with a directory of its own and access to its log.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -10,10 +10,10 @@ use tempfile::TempDir;
 
 use super::{eventually, place_file};
 
-/// The binary under test.
+/// Returns a command for the binary under test.
 pub fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flashback-rotator"));
-    // Nothing of the machine's own set-up may reach a test.
+    // The environment of the machine must not influence a test.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy().to_uppercase();
         let ours = ["AWS_", "VAULT_", "FLASHBACK_", "SSL_CERT_"];
@@ -24,7 +24,7 @@ pub fn binary() -> Command {
     command
 }
 
-/// A command with others before it, each of which becomes the next.
+/// Prefixes a command with another one, such as `unshare`, that runs it.
 fn within(others: &[String], command: Command) -> Command {
     let [first, rest @ ..] = others else {
         return command;
@@ -40,7 +40,7 @@ fn within(others: &[String], command: Command) -> Command {
     all
 }
 
-/// A sandbox on a free port.
+/// Starts a sandbox on a free port.
 pub async fn sandbox(options: Options) -> Sandbox {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
@@ -48,7 +48,7 @@ pub async fn sandbox(options: Options) -> Sandbox {
     Sandbox::start(listener, options).expect("a sandbox")
 }
 
-/// Requests that would change Flashback, carried out or not.
+/// Counts the requests that would change Flashback, whether they were carried out or not.
 pub fn writes(sandbox: &Sandbox) -> usize {
     let write = |operation| matches!(operation, Operation::Create | Operation::Update);
     sandbox
@@ -58,7 +58,7 @@ pub fn writes(sandbox: &Sandbox) -> usize {
         .count()
 }
 
-/// Waits until Flashback holds `secret` under `name`.
+/// Waits until Flashback has `secret` under `name`.
 pub async fn arrives(sandbox: &Sandbox, name: &str, secret: &str) {
     let digest = sha256_hex(secret);
     eventually(&format!("{name} in Flashback"), || async {
@@ -74,16 +74,17 @@ pub async fn arrives(sandbox: &Sandbox, name: &str, secret: &str) {
 pub struct Rotator {
     pub directory: TempDir,
     pub environment: Vec<(String, String)>,
-    /// What stands before the command that starts the daemon.
+    /// The words before the command that starts the daemon.
     pub within: Vec<String>,
     child: Option<Child>,
-    /// How many starts the log told of before this one.
+    /// The number of starts in the log before the present one.
     started: usize,
 }
 
 impl Rotator {
-    /// For this Flashback, with `rest` after the common tables (`[flashback]`, `[state]`, `[http]`
-    /// and the source `files`, the directory `secrets`). `{dir}` in it is the directory.
+    /// Returns a rotator for this Flashback. Its configuration has `rest` after the common tables
+    /// (`[flashback]`, `[state]`, `[http]` and the source `files`, the directory `secrets`); `{dir}` in it
+    /// stands for the directory.
     pub fn new(flashback: &str, rest: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         std::fs::create_dir(directory.path().join("secrets")).expect("a directory");
@@ -99,12 +100,12 @@ impl Rotator {
         rotator
     }
 
-    /// Writes the configuration, as [`new`](Self::new) does.
+    /// Writes the configuration in the form described at [`new`](Self::new).
     pub fn configure(&self, flashback: &str, rest: &str) {
         self.configure_signing_in(flashback, r#"token = { file = "{dir}/token" }"#, rest);
     }
 
-    /// Writes the configuration with this in `[flashback.auth]`.
+    /// Writes the configuration with `auth` in `[flashback.auth]`.
     pub fn configure_signing_in(&self, flashback: &str, auth: &str, rest: &str) {
         let common = format!(
             r#"
@@ -125,7 +126,7 @@ dir = "{{dir}}/secrets"
         self.write_config(&format!("{common}{rest}"));
     }
 
-    /// Writes the whole configuration; `{dir}` in it is the directory.
+    /// Writes the whole configuration; `{dir}` in it stands for the directory.
     pub fn write_config(&self, text: &str) {
         let text = text.replace("{dir}", &self.path().display().to_string());
         let next = self.path().join("config.next");
@@ -133,7 +134,7 @@ dir = "{{dir}}/secrets"
         std::fs::rename(next, self.config()).expect("renamed");
     }
 
-    /// How often Flashback is asked who has changed credentials, or `off`.
+    /// Sets how often Flashback is asked for changes of credentials by others; `off` for never.
     pub fn watch_edits(&self, every: &str) {
         let config = std::fs::read_to_string(self.config()).expect("a configuration");
         let line = format!("[flashback]\nwatch_edits = \"{every}\"");
@@ -148,19 +149,19 @@ dir = "{{dir}}/secrets"
         self.path().join("config.toml")
     }
 
-    /// Puts a secret into `secrets/`, by rename.
+    /// Writes a secret into `secrets/`, by rename.
     pub fn put(&self, name: &str, secret: &str) {
         let next = self.path().join("next");
         place_file(&next, secret);
         std::fs::rename(next, self.path().join("secrets").join(name)).expect("renamed");
     }
 
-    /// Starts the daemon; its log is appended to `log`.
+    /// Starts the daemon, which appends its log to `log`.
     pub fn start(&mut self) {
         self.start_with(&[]);
     }
 
-    /// Starts the daemon with more in its environment.
+    /// Starts the daemon with additional environment variables.
     pub fn start_with(&mut self, environment: &[(&str, &str)]) {
         assert!(self.child.is_none(), "it runs already");
         self.started = self.count("started");
@@ -185,12 +186,12 @@ dir = "{{dir}}/secrets"
         self.path().join("log")
     }
 
-    /// Everything it has logged.
+    /// Returns everything it has logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
-    /// The log lines that carry an event.
+    /// Returns the log lines that carry an event.
     pub fn events(&self) -> Vec<Value> {
         let lines = self.log();
         let parsed = lines
@@ -199,7 +200,7 @@ dir = "{{dir}}/secrets"
         parsed.filter(|line| line["event"].is_string()).collect()
     }
 
-    /// How often an event was logged.
+    /// Counts how often an event was logged.
     pub fn count(&self, event: &str) -> usize {
         self.events()
             .iter()
@@ -220,7 +221,7 @@ dir = "{{dir}}/secrets"
         .await
     }
 
-    /// The address of its HTTP server, since the last start.
+    /// Returns the URL of its HTTP server since the last start.
     pub async fn http(&self) -> String {
         eventually("the daemon's address", || async {
             let events = self.events();
@@ -233,7 +234,7 @@ dir = "{{dir}}/secrets"
         .await
     }
 
-    /// Waits until `/readyz` says 200.
+    /// Waits until `/readyz` answers 200.
     pub async fn ready(&self) {
         let url = format!("{}/readyz", self.http().await);
         eventually("ready", || async {
@@ -243,12 +244,12 @@ dir = "{{dir}}/secrets"
         .await;
     }
 
-    /// Its process id.
+    /// Returns its process id.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().expect("it runs").id()
     }
 
-    /// Sends a signal by name (`TERM`, `HUP`, `STOP`).
+    /// Sends it a signal by name (`TERM`, `HUP`, `STOP`).
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill")
             .args([format!("-{name}"), self.pid().to_string()])
@@ -256,7 +257,7 @@ dir = "{{dir}}/secrets"
         assert!(sent.expect("kill runs").success());
     }
 
-    /// Kills it as a power cut would.
+    /// Kills it without a chance to clean up, like a power failure.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
@@ -264,14 +265,14 @@ dir = "{{dir}}/secrets"
         }
     }
 
-    /// Whether it is still there; its exit status if not.
+    /// Returns its exit status; `None` while it runs.
     pub fn exited(&mut self) -> Option<ExitStatus> {
         let status = self.child.as_mut()?.try_wait().expect("its status")?;
         self.child = None;
         Some(status)
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it has ended without being stopped.
     pub async fn ended(&mut self) -> ExitStatus {
         for _ in 0..6_000 {
             if let Some(status) = self.exited() {
@@ -288,7 +289,7 @@ dir = "{{dir}}/secrets"
         self.ended().await
     }
 
-    /// Runs another command on the same configuration.
+    /// Runs another command with the same configuration.
     pub async fn command(&self, arguments: &[&str]) -> Output {
         let mut command = binary();
         command
@@ -301,7 +302,7 @@ dir = "{{dir}}/secrets"
         output.await.expect("it ends").expect("it starts")
     }
 
-    /// The document another command prints with `--json`.
+    /// Returns the document that another command prints with `--json`.
     pub async fn json(&self, arguments: &[&str]) -> Value {
         let output = self.command(&[arguments, &["--json"]].concat()).await;
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
@@ -319,14 +320,14 @@ impl Drop for Rotator {
     }
 }
 
-/// A key of the source `files`.
+/// Returns the configuration of a key in the source `files`.
 pub fn file_key(id: &str) -> String {
     format!(
         "[keys.{id}]\nname = \"{id}\"\nai_type = \"OPENAI\"\nsource = \"files\"\npath = \"{id}\"\n"
     )
 }
 
-/// Keys are looked at each second, and failures retried soon.
+/// Settings by which keys are checked every second and failures are retried soon.
 pub const QUICK: &str = r#"
 [schedule]
 check = "1s"

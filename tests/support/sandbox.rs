@@ -1,4 +1,4 @@
-//! A sandbox in the test's own process, and a client of it.
+//! A sandbox in the test's own process, and a client for it.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,12 +16,12 @@ pub const TOKEN: &str = "sandbox-bearer-token";
 pub const EMAIL: &str = "rotator@example.com";
 pub const PASSWORD: &str = "a password of the sandbox";
 
-/// A sandbox on a free port, with a static token and an account.
+/// Starts a sandbox on a free port, with a static token and an account.
 pub async fn start() -> Sandbox {
     start_with(options()).await
 }
 
-/// One with other options.
+/// Starts a sandbox on a free port with these options.
 pub async fn start_with(options: Options) -> Sandbox {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
@@ -60,7 +60,7 @@ pub fn login() -> Auth {
     }
 }
 
-/// The outages a lane reported.
+/// The outages that an upstream reported.
 #[derive(Default)]
 pub struct Reports(pub Mutex<Vec<String>>);
 
@@ -74,7 +74,7 @@ impl Outages for Reports {
     }
 }
 
-/// A lane that comes back from an outage almost at once.
+/// Returns an upstream that recovers from an outage almost at once.
 pub fn upstream(timeout: Duration) -> Arc<Upstream> {
     let terms = Terms {
         permits: 16,
@@ -95,7 +95,7 @@ pub fn upstream(timeout: Duration) -> Arc<Upstream> {
     ))
 }
 
-/// A client with time to spare.
+/// Returns a client with a long time limit.
 pub fn client(url: &str, auth: Auth) -> Client {
     Client::new(url, auth, upstream(Duration::from_secs(30))).expect("a client")
 }

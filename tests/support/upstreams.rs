@@ -1,4 +1,4 @@
-//! Lanes for tests that speak to a source or a store without the daemon around it.
+//! Upstreams for tests that call a service without a daemon.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -7,23 +7,23 @@ use flashback_rotator::retry::Limits;
 use flashback_rotator::telemetry::metrics::Metrics;
 use flashback_rotator::upstream::{Outages, Terms, Upstream};
 
-/// A lane without a call budget, that goes to see after an outage almost at once.
+/// Returns an upstream without a rate limit that probes a failed service almost at once.
 pub fn upstream(service: &str) -> Upstream {
     Bench::new(service, Duration::from_secs(30)).upstream
 }
 
-/// A lane, and what it tells of itself.
+/// An upstream, with its metrics and reports.
 pub struct Bench {
-    /// The lane.
+    /// The upstream.
     pub upstream: Upstream,
     /// Its metrics.
     pub metrics: Arc<Metrics>,
-    /// Its outages.
+    /// The outages it reports.
     pub reports: Arc<Reports>,
 }
 
 impl Bench {
-    /// A lane as [`upstream`] gives it, with this limit to a call's time.
+    /// Returns an upstream as [`upstream`] does, with this time limit for a call.
     pub fn new(service: &str, timeout: Duration) -> Self {
         let retry = Limits {
             initial: Duration::from_millis(10),
@@ -46,7 +46,7 @@ impl Bench {
     }
 }
 
-/// The calls that a lane's metrics count for an operation and a status.
+/// Returns the number of calls that the metrics count for an operation and a status.
 pub fn calls(metrics: &Metrics, operation: &str, status: &str) -> u64 {
     let labels = format!("operation=\"{operation}\",status=\"{status}\"}} ");
     let text = metrics.render();
@@ -56,12 +56,12 @@ pub fn calls(metrics: &Metrics, operation: &str, status: &str) -> u64 {
         .sum()
 }
 
-/// What a lane said of its service.
+/// The outages that an upstream reported.
 #[derive(Default)]
 pub struct Reports(Mutex<Vec<String>>);
 
 impl Reports {
-    /// Everything so far.
+    /// Returns every report so far.
     pub fn all(&self) -> Vec<String> {
         self.0.lock().expect("not poisoned").clone()
     }

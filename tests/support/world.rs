@@ -1,5 +1,5 @@
-//! What replicas share: PostgreSQL, OpenBao and a sandbox of one's own, keys that are rotated, and what
-//! must hold of them whatever happens to whom.
+//! A simulated deployment for replicas: PostgreSQL, OpenBao and a sandbox, keys that are rotated, and the
+//! invariants that hold whatever happens to which replica.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -19,44 +19,44 @@ use super::{eventually, free_port};
 /// The lease of the replicas.
 pub const LEASE: Duration = Duration::from_secs(3);
 
-/// How long a key may wait: until the lease of whoever had it is over and it was looked at twice,
-/// each second once, and what a machine under load may need beyond that.
+/// The time within which a rotation must arrive: the lease of its former replica ends, two checks at
+/// one-second intervals follow, and a machine under load may need the rest.
 pub const SOON: Duration = Duration::from_secs(3 + 2 + 35);
 
-/// When a write that may arrive late is made good, on such a machine.
+/// The time within which a possible late write must be repaired on such a machine.
 pub const LATE: Duration = Duration::from_secs(40 + 35);
 
-/// Where replicas find the servers, as `HOST:PORT`.
+/// The addresses at which replicas reach the servers, as `HOST:PORT`.
 pub struct Addresses {
     pub flashback: String,
     pub state: String,
     pub store: String,
 }
 
-/// The servers, and what was done to the keys.
+/// The servers, and the history of the keys.
 pub struct World {
     pub sandbox: Sandbox,
     pub postgres: Postgres,
     pub database: Database,
     pub store: OpenBao,
     pub store_port: u16,
-    /// The keys there are.
+    /// The ids of the keys.
     pub keys: Vec<String>,
-    /// The value of each in the store.
+    /// The newest value of each key in the source.
     pub newest: BTreeMap<String, String>,
-    /// All the values they had.
+    /// All values that the keys had.
     pub stored: Vec<Stored>,
-    /// Who was in the dark, and when.
+    /// The times in which a process was stopped or cut off.
     pub blackouts: Vec<Blackout>,
 }
 
 impl World {
-    /// With servers on this address, which listen on 127.0.0.1 as well, and so many keys.
+    /// Starts the servers on this address, and on 127.0.0.1 as well, with `keys` keys.
     pub async fn set(address: IpAddr, keys: usize) -> Self {
         let listener = TcpListener::bind((address, 0)).await;
         let sandbox = Sandbox::start(listener.expect("a free port"), Options::default());
         let sandbox = sandbox.expect("a sandbox");
-        // So that a write takes a time in which another could overlap it.
+        // Slow writes give others time to overlap with them.
         sandbox.change(|switches| switches.latency_ms = 30);
         let settings = format!("listen_addresses = '127.0.0.1, {address}'\n");
         let rules = format!("host all all 127.0.0.1/32 trust\nhost all all {address}/24 trust\n");
@@ -82,7 +82,7 @@ impl World {
         world
     }
 
-    /// The configuration of a replica with these keys that reaches the servers there.
+    /// Returns the configuration of a replica with these keys that reaches the servers at these addresses.
     pub fn configuration(&self, at: &Addresses, keys: &[String]) -> String {
         let Addresses {
             flashback,
@@ -120,12 +120,12 @@ token = {{ env = "TEST_BAO_TOKEN" }}
         text
     }
 
-    /// What the configuration refers to.
+    /// Returns the environment variable to which the configuration refers.
     pub fn environment() -> (String, String) {
         ("TEST_BAO_TOKEN".to_owned(), ROOT.to_owned())
     }
 
-    /// Gives a key another value in the store.
+    /// Writes a new value of a key to the source, and returns it.
     pub async fn rotate(&mut self, key: &str) -> String {
         let value = format!("sk-{key}-{}", self.stored.len());
         self.store
@@ -136,14 +136,14 @@ token = {{ env = "TEST_BAO_TOKEN" }}
         value
     }
 
-    /// Gives each key another value.
+    /// Writes a new value of every key to the source.
     pub async fn rotate_all(&mut self) {
         for key in self.keys.clone() {
             self.rotate(&key).await;
         }
     }
 
-    /// Who holds which key: the processes' numbers.
+    /// Returns the process that has the lease on each key.
     pub async fn holders(&self) -> BTreeMap<String, u32> {
         let sql = "SELECT l.key, r.name FROM rotator_leases l
                    JOIN rotator_replicas r ON r.id = l.holder";
@@ -157,7 +157,7 @@ token = {{ env = "TEST_BAO_TOKEN" }}
         held.collect()
     }
 
-    /// How many keys are marked for repair, or will be.
+    /// Returns the number of keys that are marked for repair, at once or later.
     pub async fn marks(&self) -> i64 {
         let sql = "SELECT count(*) FROM rotator_leases
                    WHERE repair_at IS NOT NULL OR late_at IS NOT NULL";
@@ -165,7 +165,7 @@ token = {{ env = "TEST_BAO_TOKEN" }}
         admin.query_one(sql, &[]).await.expect("a count").get(0)
     }
 
-    /// Waits until what is marked is repaired, and what may arrive late has had its time.
+    /// Waits until all marked keys are repaired and no late write can arrive any more.
     pub async fn repaired(&self) {
         let deadline = Instant::now() + LATE;
         while self.marks().await > 0 {
@@ -174,7 +174,7 @@ token = {{ env = "TEST_BAO_TOKEN" }}
         }
     }
 
-    /// Waits until every key is held, by these processes evenly.
+    /// Waits until every key is leased, evenly by these processes.
     pub async fn even(&self, processes: &[u32]) {
         eventually("an even share", async || {
             let holders = self.holders().await;
@@ -187,7 +187,7 @@ token = {{ env = "TEST_BAO_TOKEN" }}
         .await;
     }
 
-    /// Waits until others than this process hold all the keys.
+    /// Waits until processes other than this one have leased all keys.
     pub async fn taken_over(&self, process: u32) {
         eventually("its keys are taken over", async || {
             let holders = self.holders().await;
@@ -197,7 +197,7 @@ token = {{ env = "TEST_BAO_TOKEN" }}
         .await;
     }
 
-    /// Whether Flashback has this value under this key.
+    /// Returns whether Flashback has this value for this key.
     pub fn has(&self, key: &str, value: &str) -> bool {
         let digest = sha256_hex(value);
         let all = self.sandbox.configurations();
@@ -207,7 +207,7 @@ token = {{ env = "TEST_BAO_TOKEN" }}
         has
     }
 
-    /// The keys whose newest value Flashback does not have.
+    /// Returns the keys whose newest value Flashback does not have.
     pub fn behind(&self) -> Vec<&str> {
         let behind = |(key, value): &(&String, &String)| !self.has(key, value);
         let behind = self.newest.iter().filter(behind);
@@ -232,7 +232,7 @@ token = {{ env = "TEST_BAO_TOKEN" }}
         }
     }
 
-    /// The last writes of some keys, for people.
+    /// Describes the last writes of some keys, for a failure message.
     fn told(&self, keys: &[&str]) -> String {
         let writes = self.writes();
         let of = writes.iter().filter(|write| keys.contains(&&*write.name));
@@ -244,15 +244,15 @@ token = {{ env = "TEST_BAO_TOKEN" }}
         writes::writes(&self.sandbox)
     }
 
-    /// What must hold of all the writes there were. Gives how often somebody in the dark did what
-    /// nobody may otherwise.
+    /// Checks the invariants over all writes. Returns how often a process broke one during its blackout,
+    /// which is allowed.
     pub fn holds(&self) -> usize {
         let writes = self.writes();
         writes::one_at_a_time(&writes, &self.blackouts)
             + writes::nothing_outdated(&writes, &self.stored, &self.blackouts)
     }
 
-    /// Notes that a process was in the dark until now.
+    /// Records a blackout of a process that ends now.
     pub fn dark(&mut self, writer: u32, from: DateTime<Utc>) {
         let to = Utc::now();
         self.blackouts.push(Blackout { writer, from, to });

@@ -1,29 +1,29 @@
-//! What Flashback was asked to write, and what must hold of it where several processes write.
+//! The writes that Flashback received, and the invariants for several processes that write.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use flashback_rotator::flashback::sandbox::{Entry, Operation, Sandbox, sha256_hex};
 
-/// Of a look that was under way when its key was rotated, the value may be a little old: under load
-/// this much.
+/// The time for which a value may be written after it was replaced, because a reconcile run was under way
+/// when the key was rotated, on a machine under load.
 const UNDER_WAY: TimeDelta = TimeDelta::seconds(10);
 
-/// A write, as Flashback saw it.
+/// A write, as Flashback received it.
 #[derive(Clone, Debug)]
 pub struct Write {
     pub name: String,
     /// The SHA-256 of its secret.
     pub secret: String,
-    /// The process.
+    /// The id of the process.
     pub writer: u32,
     pub from: DateTime<Utc>,
-    /// When it was over; `None` while it is under way.
+    /// The time at which it ended; `None` while it is under way.
     pub to: Option<DateTime<Utc>>,
-    /// It was carried out.
+    /// `true` if it was carried out.
     pub done: bool,
 }
 
-/// A time in which a process could not know what it does: it was stopped, or what it sent was held
-/// up on the way.
+/// A time in which a process was stopped, or its requests were delayed on their way, so that it could not
+/// know whether it may write.
 #[derive(Clone, Debug)]
 pub struct Blackout {
     pub writer: u32,
@@ -33,7 +33,7 @@ pub struct Blackout {
 
 impl Blackout {
     fn covers(&self, write: &Write) -> bool {
-        // What was sent at the last moment arrives a little later.
+        // A request sent at the last moment arrives a little later.
         let ends = self.to + UNDER_WAY;
         self.writer == write.writer
             && write.from <= ends
@@ -41,12 +41,12 @@ impl Blackout {
     }
 }
 
-/// A value that a key had in the store.
+/// A value that a key had in the source.
 #[derive(Clone, Debug)]
 pub struct Stored {
     pub name: String,
     pub secret: String,
-    /// When it was there.
+    /// The time at which it was written to the source.
     pub at: DateTime<Utc>,
 }
 
@@ -60,7 +60,7 @@ impl Stored {
     }
 }
 
-/// All there were, in the order in which they came.
+/// Returns all writes, in the order of their arrival.
 pub fn writes(sandbox: &Sandbox) -> Vec<Write> {
     let journal = sandbox.journal();
     let is_write =
@@ -76,7 +76,7 @@ pub fn writes(sandbox: &Sandbox) -> Vec<Write> {
     journal.iter().filter(is_write).map(write).collect()
 }
 
-/// The process that sent a request: `flashback-rotator/VERSION (HOST/PROCESS)`.
+/// Returns the process that sent a request, from its user agent `flashback-rotator/VERSION (HOST/PROCESS)`.
 fn writer(entry: &Entry) -> u32 {
     let agent = entry.user_agent.as_deref().unwrap_or_default();
     let number = agent
@@ -88,8 +88,8 @@ fn writer(entry: &Entry) -> u32 {
         .unwrap_or_else(|| panic!("it says who it is: {entry:?}"))
 }
 
-/// That no two processes were in one configuration at once. Gives how many times they were, where one
-/// of them was in the dark.
+/// Checks that no two processes wrote to one configuration at once. Returns how often that happened with one
+/// of them in a blackout.
 pub fn one_at_a_time(writes: &[Write], blackouts: &[Blackout]) -> usize {
     let mut excused = 0;
     for (index, one) in writes.iter().enumerate() {
@@ -110,8 +110,8 @@ pub fn one_at_a_time(writes: &[Write], blackouts: &[Blackout]) -> usize {
     excused
 }
 
-/// That nobody begins to write a value that has been replaced in the store. Gives how many times
-/// somebody did who was in the dark.
+/// Checks that no process begins to write a value that has been replaced in the source. Returns how often a
+/// process in a blackout did.
 pub fn nothing_outdated(writes: &[Write], stored: &[Stored], blackouts: &[Blackout]) -> usize {
     let mut excused = 0;
     for write in writes {
@@ -129,7 +129,7 @@ pub fn nothing_outdated(writes: &[Write], stored: &[Stored], blackouts: &[Blacko
     excused
 }
 
-/// How often a value was written.
+/// Returns how often a value was written.
 pub fn times(writes: &[Write], value: &str) -> usize {
     let digest = sha256_hex(value);
     let of_it = |write: &&Write| write.done && write.secret == digest;
