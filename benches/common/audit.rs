@@ -1,4 +1,4 @@
-//! What OpenBao wrote into its audit log: every request, with its time and who made it.
+//! OpenBao's audit log: every request, with its time and its sender.
 
 use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
 use std::path::PathBuf;
@@ -6,18 +6,18 @@ use std::path::PathBuf;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
-/// A request for a secret's metadata, by the name the daemon's metrics give it.
+/// A request for a secret's metadata, named as in the daemon's metrics.
 pub const METADATA: &str = "read_metadata";
 
 pub struct Audit {
     path: PathBuf,
 }
 
-/// One request.
+/// A request in the audit log.
 pub struct Call {
     pub at: DateTime<Utc>,
     pub operation: String,
-    /// The policy of its token other than `default`; of a sign-in, where the method is mounted.
+    /// The policy of its token other than `default`; for a sign-in, the mount of the auth method.
     pub who: String,
 }
 
@@ -26,18 +26,18 @@ impl Audit {
         Self { path }
     }
 
-    /// Where the log ends now.
+    /// Returns the present end of the log.
     pub fn mark(&self) -> u64 {
         self.path.metadata().expect("an audit log").len()
     }
 
-    /// Empties the log, which grows by gigabytes otherwise. OpenBao goes on at its new end.
+    /// Empties the log, which would grow by gigabytes. OpenBao continues at the new end.
     pub fn clear(&self) {
         let file = std::fs::File::options().write(true).open(&self.path);
         file.and_then(|file| file.set_len(0)).expect("an audit log");
     }
 
-    /// The requests after a mark, in the order in which they came.
+    /// Returns the requests after a mark, in the order of their arrival.
     pub fn since(&self, mark: u64) -> Vec<Call> {
         let mut file = std::fs::File::open(&self.path).expect("an audit log");
         file.seek(SeekFrom::Start(mark)).expect("the mark");
@@ -45,7 +45,7 @@ impl Audit {
         let mut calls = Vec::new();
         let mut line = String::new();
         while lines.read_line(&mut line).expect("an audit log") > 0 {
-            // A line that is being written has no end yet.
+            // A line without an end is still being written.
             if line.ends_with('\n') {
                 calls.extend(call(&line));
             }
@@ -56,7 +56,8 @@ impl Audit {
     }
 }
 
-/// A request has two lines, one when it comes and one when it is answered.
+/// Parses a line. A request has two lines, one when it arrives and one when it is answered; only the first
+/// counts.
 fn call(line: &str) -> Option<Call> {
     let line: Value = serde_json::from_str(line).expect("JSON");
     if line["type"] != "request" {
@@ -83,7 +84,8 @@ fn call(line: &str) -> Option<Call> {
     })
 }
 
-/// The most of these moments, in their order, that fall into any stretch of time so long.
+/// Returns the largest number of these moments, which are in order, that fall into any span of length
+/// `stretch`.
 pub fn most_within(moments: &[DateTime<Utc>], stretch: TimeDelta) -> usize {
     let mut first = 0;
     let mut most = 0;

@@ -1,5 +1,5 @@
-//! What the benchmarks share: a store that writes down who asked it for what, what a process takes,
-//! and figures in Markdown and in pictures.
+//! Helpers for the benchmarks: a source with an audit log, the resources that a process uses, and figures in
+//! Markdown and as pictures.
 
 pub mod audit;
 pub mod plot;

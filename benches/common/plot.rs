@@ -1,4 +1,4 @@
-//! A line chart as SVG, readable on a light page and on a dark one.
+//! Line charts as SVG, readable on light and on dark pages.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -10,7 +10,7 @@ const RIGHT: f64 = 24.0;
 const TOP: f64 = 84.0;
 const BOTTOM: f64 = 56.0;
 
-/// Lines that are told apart in both light and dark, and by their dashes without any colour.
+/// The colors of the lines on light and dark pages, and their dashes, by which they differ without color.
 const LINES: [(&str, &str, &str); 4] = [
     ("#0969da", "#58a6ff", "none"),
     ("#bc4c00", "#f0883e", "7 4"),
@@ -18,17 +18,17 @@ const LINES: [(&str, &str, &str); 4] = [
     ("#1a7f37", "#3fb950", "10 4 2 4"),
 ];
 
-/// How a value is placed along an axis.
+/// The scale of an axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scale {
-    /// From zero, or from the smallest value below it.
+    /// Linear, from zero or from the smallest value if that is negative.
     Linear,
-    /// By the power of ten.
+    /// Logarithmic.
     Log,
 }
 
 pub struct Axis {
-    /// What it shows, with its unit.
+    /// The quantity, with its unit.
     pub label: String,
     pub scale: Scale,
 }
@@ -59,12 +59,12 @@ pub struct Plot {
     pub x: Axis,
     pub y: Axis,
     pub series: Vec<Series>,
-    /// Whether each point is marked: few measurements are, a distribution is not.
+    /// `true` if each point is marked, which suits a few measurements but not a distribution.
     pub marks: bool,
 }
 
 impl Plot {
-    /// Writes it to a file, and makes the directory that it lies in.
+    /// Writes the chart to a file, and creates its directory if needed.
     pub fn write(&self, path: &Path) {
         if let Some(directory) = path.parent() {
             std::fs::create_dir_all(directory).expect("a directory");
@@ -82,7 +82,7 @@ impl Plot {
         let mut svg = self.head();
         for tick in x.ticks() {
             let (at, floor) = (across(tick), HEIGHT - BOTTOM);
-            // At the right edge there is no room for half a number.
+            // At the right edge half of a centered number would be cut off.
             let anchor = if at < WIDTH - RIGHT { "middle" } else { "end" };
             let _ = writeln!(
                 svg,
@@ -126,7 +126,7 @@ impl Plot {
         svg
     }
 
-    /// The style, the title, the axes' labels and the legend.
+    /// Returns the style, the title, the labels of the axes and the legend.
     fn head(&self) -> String {
         let title = escaped(&self.title);
         let mut svg = format!(
@@ -179,14 +179,14 @@ svg {{ background: #ffffff; font: 13px system-ui, sans-serif; fill: #1f2328 }}
                 at + 36.0,
                 escaped(&series.name)
             );
-            // Letters of 13 pixels are about seven wide.
+            // At a font size of 13 pixels, letters are about seven pixels wide.
             at += 64.0 + 7.0 * series.name.chars().count() as f64;
         }
         svg
     }
 }
 
-/// The stretch of values that an axis shows.
+/// The range of values that an axis shows.
 struct Span {
     scale: Scale,
     from: f64,
@@ -216,7 +216,7 @@ impl Span {
         Self { scale, from, to }
     }
 
-    /// Where a value lies, from 0 to 1.
+    /// Returns the position of a value along the axis, from 0 to 1.
     fn place(&self, value: f64) -> f64 {
         let along = match self.scale {
             Scale::Linear => (value - self.from) / (self.to - self.from),
@@ -233,7 +233,7 @@ impl Span {
             Scale::Linear => tick + step,
             Scale::Log => tick * 10.0,
         };
-        // Adding up makes small errors, which must not lose the last one.
+        // Rounding errors add up and must not drop the last tick.
         let end = self.to * (1.0 + 1e-9);
         std::iter::successors(Some(self.from), |tick| Some(next(tick)))
             .take_while(|tick| *tick <= end)
@@ -241,7 +241,7 @@ impl Span {
     }
 }
 
-/// A round distance between ticks, so that there are five to ten of them.
+/// Returns a round distance between ticks, so that there are about five to ten of them.
 fn step(length: f64) -> f64 {
     if length <= 0.0 {
         return 1.0;
@@ -252,7 +252,7 @@ fn step(length: f64) -> f64 {
     steps.find(fits).unwrap_or(10.0 * power)
 }
 
-/// Without the zeros that say nothing; thousands apart.
+/// Formats a number without trailing zeros, and with separated thousands.
 fn number(value: f64) -> String {
     let text = format!("{value:.3}");
     let short = text.trim_end_matches('0').trim_end_matches('.');

@@ -1,4 +1,4 @@
-//! What a process takes, as Linux counts it (`man 5 proc`).
+//! The resources that a process uses, as counted by Linux (`man 5 proc`).
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -7,21 +7,21 @@ use std::time::Duration;
 
 use super::support::venv;
 
-/// Clock ticks a second in `/proc`: 100 on every architecture Rust supports on Linux.
+/// The clock ticks per second in `/proc`: 100 on every architecture that Rust supports on Linux.
 const TICKS: u64 = 100;
 
-/// Bytes of a page: 4 KiB wherever these benchmarks run.
+/// The size of a page in bytes: 4 KiB wherever these benchmarks run.
 const PAGE: u64 = 4096;
 
 pub struct Usage {
     /// Resident memory, in bytes.
     pub rss: u64,
-    /// The most it was.
+    /// The highest resident memory so far, in bytes.
     pub peak: u64,
-    /// In user and kernel mode, all threads.
+    /// The CPU time of all threads, in user and kernel mode.
     pub cpu: Duration,
-    /// Bytes that went into files, counted when they were handed to the kernel's cache. `None` where
-    /// that may not be read: only root may, as the daemon cannot be traced.
+    /// The bytes written to files, counted when they reach the kernel's cache. `None` if they may not be
+    /// read: only root may read them, as the daemon cannot be traced.
     pub written: Option<u64>,
 }
 
@@ -43,10 +43,10 @@ impl Usage {
     }
 }
 
-/// What a process and all that it started take together, those that have ended included.
+/// The resources of a process and all its descendants, including those that have ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tree {
-    /// Resident memory, in bytes; what they share is counted in each.
+    /// Resident memory, in bytes. Shared pages are counted for each process.
     pub rss: u64,
     pub cpu: Duration,
 }
@@ -70,21 +70,21 @@ impl Tree {
     }
 }
 
-/// A line of `/proc/PID/stat`.
+/// The parsed fields of `/proc/PID/stat`.
 struct Stat {
-    /// Whether it has ended, and nobody has asked how.
+    /// `true` if it is a zombie.
     over: bool,
     parent: u32,
-    /// Ticks of its own.
+    /// The ticks of the process itself.
     own: u64,
-    /// Ticks of children that have ended, and theirs.
+    /// The ticks of children that have ended, and of their descendants.
     ended: u64,
     pages: u64,
 }
 
 impl Stat {
     fn read(line: &str) -> Option<Self> {
-        // The name of the program, in parentheses, may hold anything; the state comes after it.
+        // The program's name, in parentheses, may contain any characters; the state follows it.
         let after_name = line.rsplit_once(')')?.1;
         let fields: Vec<&str> = after_name.split_whitespace().collect();
         let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
@@ -103,7 +103,7 @@ fn processes() -> HashMap<u32, Stat> {
     let stats = entries.filter_map(|entry| {
         let entry = entry.ok()?;
         let pid = entry.file_name().to_str()?.parse().ok()?;
-        // It may end between the two.
+        // The process may end after its directory entry was read.
         let line = std::fs::read_to_string(entry.path().join("stat")).ok()?;
         Some((pid, Stat::read(&line)?))
     });
@@ -119,14 +119,14 @@ fn number(text: &str, name: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// A program that ends with the benchmark, however that ends, and whose process id is known.
+/// A program with a known process id that ends with the benchmark, however the benchmark ends.
 pub struct Leashed {
     leash: Child,
     pid: u32,
 }
 
 impl Leashed {
-    /// Starts `command`; its output is appended to `log`.
+    /// Starts `command`, with its output appended to `log`.
     pub fn start(command: &Command, log: &Path) -> Self {
         let out = std::fs::File::options()
             .create(true)
@@ -165,13 +165,13 @@ impl Leashed {
         self.pid
     }
 
-    /// Asks it to end, as systemd would.
+    /// Sends SIGTERM, as systemd does.
     pub fn terminate(&self) {
         let sent = Command::new("kill").arg(self.pid.to_string()).status();
         assert!(sent.expect("kill runs").success());
     }
 
-    /// Whether it has ended.
+    /// Returns whether it has ended.
     pub fn ended(&self) -> bool {
         let line = std::fs::read_to_string(format!("/proc/{}/stat", self.pid));
         let stat = line.ok().and_then(|line| Stat::read(&line));

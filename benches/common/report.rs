@@ -1,4 +1,4 @@
-//! Figures beside what is expected of them, in Markdown.
+//! Reports in Markdown that compare figures with expectations.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +10,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Prints the head: what is measured, when, and on what.
+    /// Prints the heading: the subject, the time and the machine.
     pub fn begin(what: &str) -> Self {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let field = |text: &str, name: &str| {
@@ -35,19 +35,19 @@ impl Report {
         Self { missed: 0 }
     }
 
-    /// Begins a table of figures. `columns` stand between what is measured and what is expected.
+    /// Begins a table. `columns` stand between the name of a figure and its expectation.
     pub fn table(&self, columns: &[&str]) {
         let columns = columns.join(" | ");
         println!("\n| what | {columns} | expected | |");
         println!("|{}", "---|".repeat(columns.split('|').count() + 3));
     }
 
-    /// Prints one figure. `met` says whether it is as expected, where something is expected.
+    /// Prints one figure. `met` says whether it meets its expectation, if there is one.
     pub fn figure(&mut self, what: &str, figure: &str, expected: &str, met: Option<bool>) {
         self.row(what, &[figure.to_owned()], expected, met);
     }
 
-    /// Prints one line of a table with several columns.
+    /// Prints one row of a table with several columns.
     pub fn row(&mut self, what: &str, figures: &[String], expected: &str, met: Option<bool>) {
         let figures = figures.join(" | ");
         let verdict = match met {
@@ -59,21 +59,21 @@ impl Report {
         println!("| {what} | {figures} | {expected} | {verdict} |");
     }
 
-    /// Prints what it comes to.
+    /// Prints the summary.
     pub fn end(self) {
         println!("\nLoad average at the end: {}", load());
         println!("Expectations missed: {}", self.missed);
     }
 }
 
-/// How many programs were running or waiting to, in the last 1, 5 and 15 minutes.
+/// Returns the load averages of the last 1, 5 and 15 minutes.
 fn load() -> String {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let numbers: Vec<&str> = text.split_whitespace().take(3).collect();
     numbers.join(" ")
 }
 
-/// How a time is distributed.
+/// The distribution of a duration.
 pub struct Spread(Vec<Duration>);
 
 impl Spread {
@@ -91,12 +91,12 @@ impl Spread {
         self.at(50)
     }
 
-    /// All times, the shortest first.
+    /// Returns all durations, the shortest first.
     pub fn times(&self) -> &[Duration] {
         &self.0
     }
 
-    /// The smallest time that so many of a hundred do not exceed.
+    /// Returns the given percentile: the shortest duration that `percent` of a hundred do not exceed.
     pub fn at(&self, percent: usize) -> Duration {
         let rank = (self.0.len() * percent).div_ceil(100);
         self.0[rank.max(1) - 1]

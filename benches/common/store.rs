@@ -1,4 +1,4 @@
-//! An OpenBao with an audit log, filled with keys.
+//! An OpenBao with an audit log, filled with keys, as the source.
 
 use futures_util::StreamExt as _;
 use serde_json::json;
@@ -6,10 +6,11 @@ use serde_json::json;
 use super::audit::Audit;
 use super::support::openbao::{OpenBao, ROOT};
 
-/// Writes that are under way at once while it is filled.
+/// The number of concurrent writes while it is filled.
 const WRITERS: usize = 32;
 
-/// What the daemon may do: look, and read what has changed. The others read each time.
+/// The permissions of the daemon: reading metadata, and reading values that have changed. The other
+/// contenders read the value each time.
 const POLICY: &str = r#"
 path "secret/metadata/llm/*" { capabilities = ["read"] }
 path "secret/data/llm/*" { capabilities = ["read"] }
@@ -22,7 +23,7 @@ pub struct Store {
     http: reqwest::Client,
 }
 
-/// Who may sign in to it, at the AppRole method that is mounted under the same name as the policy.
+/// The credentials of an AppRole method that is mounted under the name of its policy.
 pub struct Role {
     pub mount: String,
     pub role_id: String,
@@ -48,7 +49,7 @@ impl Store {
         }
     }
 
-    /// Makes a role, and the policy of its name, by which the audit log tells who asked.
+    /// Creates a role and a policy with the same name, by which the audit log identifies a client.
     pub async fn role(&self, name: &str) -> Role {
         self.bao.write_policy(name, POLICY).await;
         let role = json!({"token_policies": [name], "token_ttl": "2h"});
@@ -60,7 +61,7 @@ impl Store {
         }
     }
 
-    /// A token with the policy of a role.
+    /// Returns a token with the policy of a role.
     pub async fn token(&self, role: &str) -> String {
         let wanted = json!({"policies": [role], "ttl": "2h"});
         self.bao.create_token(wanted).await
@@ -75,7 +76,7 @@ impl Store {
         assert!(answer.status().is_success(), "{}", answer.status());
     }
 
-    /// Rotates the first keys to `sk-{key}-{tag}`, many at once.
+    /// Rotates the first `keys` keys to `sk-{key}-{tag}`, many at once.
     pub async fn fill(&self, keys: usize, tag: &str) {
         let writes = futures_util::stream::iter(0..keys).map(|key| async move {
             self.write(key, &secret(key, tag)).await;
@@ -84,12 +85,12 @@ impl Store {
     }
 }
 
-/// A key's id, its name in Flashback and its path below `llm/`.
+/// Returns a key's id, which is also its name in Flashback and its path below `llm/`.
 pub fn name(key: usize) -> String {
     format!("key-{key:05}")
 }
 
-/// A value that no other key has.
+/// Returns a value that no other key has.
 pub fn secret(key: usize, tag: &str) -> String {
     format!("sk-{key}-{tag}")
 }

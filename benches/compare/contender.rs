@@ -1,5 +1,5 @@
-//! Those that are compared: each with its own Flashback, its own role in the one store, and a
-//! directory of its own. How each is set up, and why so, stands beside its configuration.
+//! The contenders: each has a Flashback of its own, a role of its own in the common source, and a directory
+//! of its own. The reasons for each setup are given where its configuration is written.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -20,9 +20,9 @@ pub enum Kind {
     Rotator,
     /// OpenBao's own agent, with a template and a `curl` for each key.
     Agent,
-    /// The same, with a `curl` that goes on trying for longer than the outage.
+    /// OpenBao's agent as in [`Agent`](Self::Agent), with a `curl` that retries for longer than the outage.
     PatientAgent,
-    /// A shell script that compares each key with what it saw last.
+    /// A shell script that compares each key with the value it pushed last.
     Loop,
 }
 
@@ -36,7 +36,7 @@ impl Kind {
         }
     }
 
-    /// Its role in the store, by which the audit log tells its calls.
+    /// Returns its role in the source, by which the audit log identifies its calls.
     pub fn role(self) -> &'static str {
         match self {
             Self::Rotator => "rotator",
@@ -47,7 +47,7 @@ impl Kind {
     }
 }
 
-/// The roles of all contenders, made once.
+/// The roles of all contenders.
 pub struct Roles(Vec<(Kind, Role)>);
 
 impl Roles {
@@ -69,12 +69,12 @@ pub struct Contender {
     pub kind: Kind,
     pub flashback: Flashback,
     process: Leashed,
-    /// Where it lies; removed after it has ended.
+    /// Its files, which are removed after it has ended.
     directory: TempDir,
 }
 
 impl Contender {
-    /// Sets it up for so many keys, each looked at once in `interval`, and starts it.
+    /// Sets up a contender for `keys` keys, each checked once in `interval`, and starts it.
     pub async fn start(
         kind: Kind,
         store: &Store,
@@ -109,7 +109,7 @@ impl Contender {
             Kind::PatientAgent => set.agent(&Tries::PATIENT),
             Kind::Loop => set.shell_loop().await,
         };
-        // Everything is on this machine.
+        // All servers run on this machine.
         command.env("NO_PROXY", "*");
         let process = Leashed::start(&command, &directory.path().join("log"));
         Self {
@@ -124,8 +124,10 @@ impl Contender {
         self.process.pid()
     }
 
+    /// Checks that it still runs.
+    ///
     /// # Panics
-    /// Where it has ended: what was measured then is nothing.
+    /// If it has ended, since the measurements would then mean nothing.
     pub fn must_run(&self) {
         let log = std::fs::read_to_string(self.directory.path().join("log"));
         let name = self.kind.name();
@@ -133,24 +135,24 @@ impl Contender {
     }
 }
 
-/// How the agent's commands go on when Flashback fails.
+/// The retries of the agent's commands when Flashback fails.
 struct Tries {
     retries: u32,
-    /// Seconds between them; 0 for curl's own way, 1, 2, 4 and so on.
+    /// The seconds between retries; 0 for curl's default of 1, 2, 4 and so on.
     delay: u32,
-    /// What the agent gives the command.
+    /// The time that the agent allows a command.
     timeout: &'static str,
 }
 
 impl Tries {
-    /// Some, in the time that the agent gives a command unless it is told otherwise.
+    /// A few retries, within the agent's default time for a command.
     const USUAL: Self = Self {
         retries: 3,
         delay: 0,
         timeout: "30s",
     };
 
-    /// For longer than the outage.
+    /// Retries for longer than the outage.
     const PATIENT: Self = Self {
         retries: 90,
         delay: 1,
@@ -158,7 +160,7 @@ impl Tries {
     };
 }
 
-/// What a contender is set up from.
+/// The inputs of a contender's setup.
 struct Setting<'a> {
     directory: &'a Path,
     store: &'a Store,
@@ -178,11 +180,11 @@ impl Setting<'_> {
         format!("{}ms", self.interval.as_millis())
     }
 
-    /// One template and one command for each key, as its documentation has it; AppRole without a
-    /// sink, as nothing else needs its token; no backup of a rendered file; `exec` with an array,
-    /// which starts `curl` and no shell. What is rendered is the body of the request, so that no
-    /// secret is on a command line. `curl` tries again on every error, and a fault that outlasts it
-    /// fails the command. It logs warnings only: a line for each rendering would cost it time.
+    /// Sets up the agent as its documentation describes: one template and one command for each key; AppRole
+    /// without a sink, as no other program needs its token; no backups of rendered files; `exec` with an
+    /// array, which starts `curl` without a shell. The rendered file is the body of the request, so that no
+    /// secret is on a command line. `curl` retries on every error, and a longer fault fails the command. Only
+    /// warnings are logged: a line for each rendering would cost the agent time.
     fn agent(&self, tries: &Tries) -> Command {
         let Tries {
             retries,
@@ -241,8 +243,9 @@ template {{
         command
     }
 
-    /// One `curl` for a key and pass, on one connection each, and no other program: the value is cut
-    /// out by the shell. It keeps what Flashback took, so that what failed is tried in the next pass.
+    /// Sets up the shell loop. It runs one `curl` for each key and round, each with a connection of its own,
+    /// and no other program: the shell extracts the value. It remembers the values that Flashback accepted,
+    /// so that a failed push is repeated in the next round.
     async fn shell_loop(&self) -> Command {
         let token = self.store.token(self.role.mount.as_str()).await;
         self.put("store-header", &format!("X-Vault-Token: {token}\n"));

@@ -1,7 +1,7 @@
-//! Latency of a rotation, calls to the store, memory and CPU, with few keys and with many.
+//! The latency of a rotation, the calls to the source, memory and CPU, for different numbers of keys.
 //!
-//! With one key all run at the same time and meet the same rotations; with more, where they would
-//! take each other's CPU, one after the other, another one first each time.
+//! With one key, all contenders run at the same time and see the same rotations. With more, they would
+//! compete for the CPU, so they run one after the other, starting with another one each time.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,17 +20,17 @@ use crate::length::Length;
 use crate::load::Load;
 use crate::outcome::{CONTENDERS, Outcome};
 
-/// How often each key is looked at.
+/// The interval at which each key is checked.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Half the interval and 60 ms; the interval and 100 ms.
+/// The expected latencies: half the interval and 60 ms for the median, the interval and 100 ms at most.
 const MEDIAN: Duration = Duration::from_millis(560);
 const MOST: Duration = Duration::from_millis(1_100);
 
-/// How long a rotation may take before it counts as lost.
+/// The time after which a rotation counts as lost.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What is let pass before anything is measured.
+/// The pause before the measurements begin.
 const SETTLING: Duration = Duration::from_secs(2);
 
 pub async fn hold(report: &mut Report, length: &Length, plots: &Path) {
@@ -57,7 +57,7 @@ pub async fn hold(report: &mut Report, length: &Length, plots: &Path) {
     drawing::draw(&outcomes, plots);
 }
 
-/// Runs a group side by side.
+/// Runs a group of contenders side by side.
 async fn run(
     store: &Store,
     roles: &Roles,
@@ -106,8 +106,8 @@ struct Rotation {
     secret: String,
 }
 
-/// Shares of an interval in random order, evenly all over it: with moments drawn each for itself, the
-/// median of 50 is out by more than 70 ms one time in three.
+/// Returns fractions of an interval in random order, spread evenly over it. If each were drawn independently,
+/// the median of 50 would be off by more than 70 ms one time in three.
 fn phases(count: usize) -> Vec<f64> {
     let mut phases: Vec<f64> = (0..count)
         .map(|index| (index as f64 + rand::random::<f64>()) / count as f64)
@@ -116,7 +116,7 @@ fn phases(count: usize) -> Vec<f64> {
     phases
 }
 
-/// Rotates keys at random moments and waits until all have arrived, or long enough.
+/// Rotates keys at random moments and waits until all rotations have arrived or count as lost.
 async fn rotate(
     store: &Store,
     contenders: &[Contender],
@@ -132,7 +132,7 @@ async fn rotate(
     let mut made = BTreeMap::new();
     let phases = phases(length.rotations);
     if keys < length.rotations {
-        // A key that is rotated again must have been seen before.
+        // A key may be rotated again only after its last rotation has arrived.
         for (rotation, phase) in phases.into_iter().enumerate() {
             let (_, done) = write(rotation % keys, rotation).await;
             arrive(contenders, std::slice::from_ref(&done)).await;
@@ -144,8 +144,9 @@ async fn rotate(
         let seconds = length.spread.as_secs();
         let rotations = phases.into_iter().enumerate();
         let rotations = rotations.map(|(rotation, phase)| async move {
-            // Evenly over all keys, none twice. Where they have their turns one after the other, this
-            // one's is as far into the interval as it is in their row.
+            // The rotations are spread evenly over all keys, and no key is rotated twice. A contender that
+            // checks the keys one after the other reaches a key later in the interval the later it stands in
+            // that order, so the phase is relative to the key's position.
             let turn = rotation as f64 / length.rotations as f64;
             let into = INTERVAL.mul_f64((turn + phase).fract());
             sleep(INTERVAL * rand::random_range(0..seconds.max(1)) as u32 + into).await;
@@ -228,7 +229,7 @@ fn table(report: &mut Report, outcomes: &[Outcome], keys: usize) {
     );
 }
 
-/// The median in milliseconds, weighed with what it cost the store.
+/// Returns the median in milliseconds, multiplied by the calls to the source per key and second.
 fn cost(outcome: &Outcome) -> f64 {
     if outcome.latency.is_empty() {
         return f64::INFINITY;
@@ -237,7 +238,8 @@ fn cost(outcome: &Outcome) -> f64 {
     median.as_secs_f64() * 1_000.0 * outcome.load.calls / 60.0
 }
 
-/// The one that calls more often runs again, at the interval at which it calls as often as the other.
+/// Runs the contender that makes more calls again, at the interval at which it makes as many calls as the
+/// other one.
 async fn equal_calls(
     report: &mut Report,
     outcomes: &[Outcome],

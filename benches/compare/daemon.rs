@@ -1,4 +1,4 @@
-//! The daemon by itself, in a directory of its own.
+//! A single daemon with a directory of its own.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,24 +13,24 @@ use crate::common::support::rotator::binary;
 use crate::common::support::{free_port, place_file};
 use crate::flashback::Flashback;
 
-/// How often a page is asked for: the error of what is timed that way.
+/// The interval at which a page is polled, and so the error of times measured that way.
 const POLL: Duration = Duration::from_millis(5);
 
-/// What is not the same in every run.
+/// The settings that differ between runs.
 pub struct Setting<'a> {
     pub store: &'a Store,
     pub role: &'a Role,
     pub flashback: &'a Flashback,
-    /// `None` for SQLite in its own directory.
+    /// The URL of the state; `None` for SQLite in the daemon's directory.
     pub state: Option<&'a str>,
     pub check: &'a str,
     pub keys: usize,
-    /// More tables.
+    /// Additional tables of the configuration.
     pub more: &'a str,
 }
 
-/// Writes the configuration, and the secrets it names, into a directory: the defaults but for the
-/// interval and a `max_rps` that never holds anything up.
+/// Writes the configuration and the secrets it refers to into a directory. The settings are the defaults
+/// except for the interval and a `max_rps` that is never reached.
 pub fn command(directory: &Path, http: &str, of: &Setting<'_>) -> Command {
     let put = |name: &str, text: &str| {
         let path = directory.join(name);
@@ -112,12 +112,12 @@ impl Daemon {
         self.process.pid()
     }
 
-    /// Everything it has logged.
+    /// Returns everything it has logged.
     fn log(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
-    /// Asks it to end and waits until it has.
+    /// Asks it to stop, and waits until it has ended.
     pub async fn stop(&self) {
         self.process.terminate();
         while !self.process.ended() {
@@ -125,16 +125,16 @@ impl Daemon {
         }
     }
 
-    /// Starts it again, after it has ended.
+    /// Starts it again after it has ended.
     pub fn start_again(&mut self) {
         let log = self.directory.path().join("log");
         self.process = Leashed::start(&self.command, &log);
     }
 
-    /// Waits for something that comes about while it runs.
+    /// Waits for a future while the daemon runs.
     ///
     /// # Panics
-    /// Where it ends before.
+    /// If the daemon ends first.
     pub async fn until<T>(&self, come_about: impl Future<Output = T>) -> T {
         let ended = async {
             while !self.process.ended() {
@@ -147,7 +147,7 @@ impl Daemon {
         }
     }
 
-    /// Waits until every key has been looked at.
+    /// Waits until every key has been checked.
     pub async fn ready(&self) {
         let url = format!("http://127.0.0.1:{}/readyz", self.port);
         let ready = || async {

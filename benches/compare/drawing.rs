@@ -1,4 +1,4 @@
-//! The contest in pictures.
+//! The charts of the contest.
 
 use std::path::Path;
 
@@ -24,7 +24,7 @@ pub fn draw(outcomes: &[Outcome], directory: &Path) {
     eprintln!("pictures in {}", directory.display());
 }
 
-/// How many rotations had arrived after how long.
+/// Returns the share of rotations that had arrived, by time.
 fn latency(outcomes: &[Outcome], keys: usize) -> Plot {
     let line = |kind: Kind| {
         let outcome = outcomes.iter().find(|o| o.kind == kind && o.keys == keys)?;
@@ -34,7 +34,7 @@ fn latency(outcomes: &[Outcome], keys: usize) -> Plot {
         let all = (outcome.latency.len() + outcome.lost) as f64;
         let spread = Spread::of(outcome.latency.clone());
         let mut points = vec![(0.0, 0.0)];
-        // A step for each: it stays where it was until the next one has arrived.
+        // Each arrival is a step: the line stays level until the next one.
         for (index, time) in spread.times().iter().enumerate() {
             let (seconds, before) = (time.as_secs_f64(), 100.0 * index as f64 / all);
             points.push((seconds, before));
@@ -55,7 +55,7 @@ fn latency(outcomes: &[Outcome], keys: usize) -> Plot {
     }
 }
 
-/// A measure against the number of keys.
+/// Returns a figure by the number of keys.
 fn growth(title: &str, unit: &str, outcomes: &[Outcome], of: impl Fn(Load) -> f64) -> Plot {
     let line = |kind: Kind| {
         let own = outcomes.iter().filter(|outcome| outcome.kind == kind);

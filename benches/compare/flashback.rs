@@ -1,4 +1,4 @@
-//! A Flashback of one's own for each contender, and what arrived there when.
+//! A separate Flashback for each contender, and the times at which values arrived there.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,21 +11,21 @@ use tokio::time::{Instant, sleep};
 use crate::common::store::{name, secret};
 use crate::common::support::rotator::sandbox;
 
-/// How often what arrived is looked at. Times come from the sandbox's journal, so this is no error
-/// of theirs.
+/// The interval at which arrivals are polled. It does not affect the measured times, which come from the
+/// sandbox's journal.
 const POLL: Duration = Duration::from_millis(50);
 
 pub struct Flashback {
     pub sandbox: Sandbox,
-    /// The configuration of each key.
+    /// The id of each key's configuration.
     pub ids: Vec<String>,
 }
 
-/// When the SHA-256 of a secret was first taken.
+/// The time at which each secret, given by its SHA-256, was first accepted.
 pub type Arrivals = HashMap<String, DateTime<Utc>>;
 
 impl Flashback {
-    /// With nothing in it.
+    /// Returns a Flashback without configurations.
     pub async fn empty() -> Self {
         Self {
             sandbox: sandbox(Options::default()).await,
@@ -33,7 +33,7 @@ impl Flashback {
         }
     }
 
-    /// With a configuration for each of so many keys, made by hand as it were.
+    /// Returns a Flashback with a configuration for each of `keys` keys, as if they had been created by hand.
     pub async fn with(keys: usize) -> Self {
         let mut flashback = Self::empty().await;
         let http = reqwest::Client::builder().tls_certs_only(Vec::new());
@@ -52,7 +52,7 @@ impl Flashback {
         flashback
     }
 
-    /// Every secret that was taken, and when its write was answered.
+    /// Returns every secret that was accepted, with the time at which its write was answered.
     pub fn arrivals(&self) -> Arrivals {
         let mut arrivals = Arrivals::new();
         for entry in self.sandbox.journal() {
@@ -65,7 +65,7 @@ impl Flashback {
         arrivals
     }
 
-    /// Requests that would change it, carried out or not.
+    /// Counts the requests that would change it, whether they were carried out or not.
     pub fn writes(&self) -> usize {
         self.sandbox
             .journal()
@@ -74,13 +74,13 @@ impl Flashback {
             .count()
     }
 
-    /// Configurations that were validated since they were written.
+    /// Counts the configurations that were validated since they were last written.
     pub fn validated(&self) -> usize {
         let shown = self.sandbox.configurations();
         shown.iter().filter(|shown| shown.validated).count()
     }
 
-    /// Which of these keys do not hold their newest secret.
+    /// Returns the keys of which it does not have the newest secret.
     pub fn stale<'a>(&self, newest: impl Iterator<Item = (usize, &'a String)>) -> Vec<usize> {
         let shown = self.sandbox.configurations().into_iter();
         let held: HashMap<String, String> = shown
@@ -91,8 +91,8 @@ impl Flashback {
         stale.map(|(key, _)| key).collect()
     }
 
-    /// Waits until each of the first keys has the secret of this tag. Gives how many have not, where
-    /// that takes longer than `patience`.
+    /// Waits until each of the first `keys` keys has the secret with this tag, but no longer than `patience`.
+    /// Returns the number of keys that do not have it.
     pub async fn filled(&self, keys: usize, tag: &str, patience: Duration) -> usize {
         let newest: Vec<String> = (0..keys).map(|key| secret(key, tag)).collect();
         let deadline = Instant::now() + patience;

@@ -1,5 +1,5 @@
-//! Ten thousand keys in one process: how quickly they all get into Flashback the first time, beside
-//! what the store gives to a program that does nothing but read; what they take from then on; and a
+//! Ten thousand keys in one process: the time until all are in Flashback for the first time, compared with
+//! the rate at which the source serves a program that only reads; the resources they use from then on; and a
 //! restart.
 
 use std::path::Path;
@@ -17,19 +17,19 @@ use crate::daemon::{Daemon, Setting};
 use crate::flashback::Flashback;
 use crate::length::Length;
 
-/// Memory that is not reached while nothing is rotated, in bytes.
+/// The expected limit of memory while nothing is rotated, in bytes.
 const MEMORY: u64 = 64_000_000;
 
-/// CPU that is not reached meanwhile: a quarter of a core.
+/// The expected limit of CPU while nothing is rotated: a quarter of a core.
 const CPU: f64 = 0.25;
 
-/// How long after a start the first look may be.
+/// The expected limit of the time from a start to the first check.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 
-/// How long the first pass may take before it is given up.
+/// The time after which the first round is given up.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// The interval, and so the time after which each key has been looked at again.
+/// The check interval, and so the time after which each key has been checked again.
 const CHECK: Duration = Duration::from_secs(30);
 
 pub async fn hold(report: &mut Report, length: &Length) {
@@ -50,14 +50,15 @@ pub async fn hold(report: &mut Report, length: &Length) {
     let Some((flashback, mut daemon)) = passed else {
         return;
     };
-    // The first pass leaves nothing behind once every key was looked at again.
+    // Once every key has been checked again, the memory used by the first round has been freed.
     sleep(CHECK.min(length.large_idle)).await;
     idle(report, &daemon, length).await;
     store.audit.clear();
     restart(report, &store, &flashback, &mut daemon, keys).await;
 }
 
-/// What wrk reads in a second, when nothing else is going on: the median of some runs.
+/// Returns the number of reads per second that wrk achieves on an otherwise idle source: the median of
+/// several runs.
 async fn reads(report: &mut Report, store: &Store, length: &Length) -> Option<f64> {
     let (seconds, runs) = length.wrk;
     let token = store.token("rotator").await;
@@ -93,8 +94,8 @@ async fn reads(report: &mut Report, store: &Store, length: &Length) -> Option<f6
     Some(median)
 }
 
-/// From nothing to every key in Flashback, and verified where that is asked for. `rate` is what two
-/// reads a key are held against.
+/// Measures the time from an empty state until every key is in Flashback, and verified if that is configured.
+/// `rate` is the rate of reads with which two reads for each key are compared.
 async fn first_pass(
     report: &mut Report,
     store: &Store,
@@ -182,7 +183,7 @@ async fn first_pass(
     Some((flashback, daemon))
 }
 
-/// What it takes while no key is rotated.
+/// Measures the resources used while no key is rotated.
 async fn idle(report: &mut Report, daemon: &Daemon, length: &Length) {
     eprintln!("{:?} of idle", length.large_idle);
     let before = Usage::of(daemon.pid());
@@ -216,7 +217,7 @@ async fn idle(report: &mut Report, daemon: &Daemon, length: &Length) {
     );
 }
 
-/// A restart with everything current.
+/// Measures a restart when every key is current.
 async fn restart(
     report: &mut Report,
     store: &Store,

@@ -1,27 +1,27 @@
-//! What a run costs: the numbers of keys and the times of all sections.
+//! The size of a run: the numbers of keys and the durations of all sections.
 
 use std::time::Duration;
 
-/// How long and how large a run is.
+/// The durations and sizes of a run.
 #[derive(Clone)]
 pub struct Length {
-    /// How many keys the contest is held with, each time.
+    /// The numbers of keys with which the contest is run.
     pub sizes: Vec<usize>,
-    /// How often a key is rotated in each contest.
+    /// The number of rotations in each contest.
     pub rotations: usize,
-    /// How long those rotations are spread over.
+    /// The time over which those rotations are spread.
     pub spread: Duration,
-    /// How long nothing is rotated.
+    /// The duration of the measurement without rotations.
     pub idle: Duration,
-    /// How many keys are rotated in an outage, how long it is, and what is waited after it.
+    /// The number of keys rotated during the outage, the outage's duration, and the wait after it.
     pub outage: (usize, Duration, Duration),
-    /// How many keys one process gets in the end.
+    /// The number of keys of the large process.
     pub large: usize,
-    /// How long that process is left alone.
+    /// The time for which the large process is left idle.
     pub large_idle: Duration,
-    /// How many keys replicas share for their first pass, and when one ends.
+    /// The number of keys that replicas share for their first round, and the number when one of them ends.
     pub shared: (usize, usize),
-    /// How long the store is read by wrk alone, each time, and how many times.
+    /// The duration in seconds of each run of wrk, and the number of runs.
     pub wrk: (u32, usize),
 }
 

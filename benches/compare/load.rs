@@ -1,4 +1,4 @@
-//! What a contender takes while nothing is rotated.
+//! The resources that a contender uses while nothing is rotated.
 
 use std::time::Duration;
 
@@ -9,22 +9,22 @@ use crate::common::process::Tree;
 use crate::common::store::Store;
 use crate::contender::{Contender, Kind};
 
-/// How often memory is looked at. Programs that live shorter are seen now and then.
+/// The interval at which memory is sampled. Programs that live shorter than that are only seen now and then.
 const SAMPLE: Duration = Duration::from_millis(250);
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Load {
-    /// In the mean and at most, in bytes: it and all that it started.
+    /// The mean and the highest memory in bytes, of the contender and all its descendants.
     pub rss: u64,
     pub most_rss: u64,
-    /// Cores.
+    /// The CPU, in cores.
     pub cpu: f64,
-    /// Calls to the store, a key and minute.
+    /// The calls to the source, per key and minute.
     pub calls: f64,
 }
 
 impl Load {
-    /// Measures contenders side by side, in their order.
+    /// Measures contenders side by side, and returns the results in their order.
     pub async fn of(
         contenders: &[Contender],
         store: &Store,

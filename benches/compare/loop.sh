@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Keeps keys current the way a small script does: a pass over all of them, again and again.
-# Usage: loop DIRECTORY STORE FLASHBACK SECONDS
+# Keeps keys current as a small script does: it checks all of them, one after the other, again and again.
+# Usage: loop DIRECTORY SOURCE FLASHBACK SECONDS
 set -uo pipefail
 directory=$1 store=$2 flashback=$3 interval=$4
 
@@ -18,7 +18,7 @@ while true; do
                 --header "@$directory/header" --json @- "$flashback/ai/llm/$id" &&
             pushed[$key]=$value
     done < "$directory/keys"
-    # The rest of the interval, where there is any.
+    # Wait for the rest of the interval, if there is any.
     used=$((${EPOCHREALTIME/./} - ${begun/./}))
     rest=$(($(printf '%.0f' "${interval}e6") - used))
     ((rest > 0)) && sleep "$((rest / 1000000)).$(printf '%06d' "$((rest % 1000000))")"

@@ -1,9 +1,9 @@
-//! flashback-rotator beside what people use today: OpenBao's own agent with a command for each key,
-//! and a shell loop. One OpenBao, a sandbox for each as its Flashback, and the real programs.
+//! Compares flashback-rotator with common alternatives: OpenBao's agent with a command for each key, and a
+//! shell loop. All use the real programs, one OpenBao, and a sandbox for each contender as its Flashback.
 //!
-//! It prints its figures beside what is expected of them, as Markdown, draws them into a directory,
-//! and asserts nothing: a busy machine is slow and not wrong. `benches/RESULTS.md` has the figures
-//! of one machine.
+//! It prints its figures next to the expectations, as Markdown, and draws them into a directory. It asserts
+//! nothing: on a busy machine the figures are worse without anything being wrong. `benches/RESULTS.md` has
+//! the figures of one machine.
 
 #[allow(dead_code, reason = "the rest is for the other benchmarks")]
 #[path = "../common/mod.rs"]
@@ -31,7 +31,7 @@ use length::Length;
 enum Section {
     /// Latency, calls, memory and CPU with 1, 100 and 1,000 keys
     Contest,
-    /// Rotations while Flashback is away
+    /// Rotations while Flashback is unavailable
     Outage,
     /// Ten thousand keys in one process
     Large,
@@ -41,18 +41,18 @@ enum Section {
 
 #[derive(Parser)]
 struct Options {
-    /// A smoke run: fewer keys and shorter times, whose figures say nothing
+    /// A smoke run: fewer keys and shorter times, without meaningful figures
     #[arg(long)]
     quick: bool,
 
-    /// Lease the contest only with so many keys
+    /// Run the contest only with this many keys
     #[arg(long)]
     keys: Option<usize>,
 
-    /// What to measure; everything where nothing is named
+    /// The sections to measure; all if none is named
     sections: Vec<Section>,
 
-    /// Where the pictures go
+    /// The directory for the charts
     #[arg(long, default_value = concat!(env!("CARGO_TARGET_TMPDIR"), "/plots"))]
     plots: PathBuf,
 

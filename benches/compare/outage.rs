@@ -1,4 +1,4 @@
-//! Flashback answers 503 for a while, and every key is rotated meanwhile.
+//! An outage in which Flashback answers 503, and during which every key is rotated.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::common::store::{Store, secret};
 use crate::contender::{Contender, Kind, Roles};
 use crate::length::Length;
 
-/// What takes part. None takes so much CPU that it would harm another, so all meet the same rotations.
+/// The contenders. None uses so much CPU that it would slow another down, so all see the same rotations.
 const CONTENDERS: [Kind; 4] = [Kind::Rotator, Kind::Agent, Kind::PatientAgent, Kind::Loop];
 
 const INTERVAL: Duration = Duration::from_secs(1);

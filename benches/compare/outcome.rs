@@ -1,22 +1,22 @@
-//! Who takes part in the contest, and what was measured of each.
+//! The contenders of the contest, and the measurements of each.
 
 use std::time::Duration;
 
 use crate::contender::Kind;
 use crate::load::Load;
 
-/// What is compared, in the order of the columns.
+/// The contenders, in the order of the columns.
 pub const CONTENDERS: [Kind; 3] = [Kind::Rotator, Kind::Agent, Kind::Loop];
 
-/// What was measured of one contender with so many keys.
+/// The measurements of one contender with one number of keys.
 pub struct Outcome {
     pub kind: Kind,
     pub keys: usize,
-    /// From its start to every key current, unless it took too long.
+    /// The time from its start until every key was current; `None` if that took too long.
     pub filled: Option<Duration>,
-    /// From before a write in the store to Flashback's answer.
+    /// The times from before a write to the source until Flashback's answer.
     pub latency: Vec<Duration>,
-    /// Rotations that did not arrive in time.
+    /// The number of rotations that did not arrive in time.
     pub lost: usize,
     pub load: Load,
 }

@@ -1,4 +1,4 @@
--- Reads one key after the other, in no order, with the token in $TOKEN, of $KEYS keys.
+-- Reads random keys of $KEYS keys, one after the other, with the token in $TOKEN.
 local keys = tonumber(os.getenv("KEYS"))
 wrk.headers["X-Vault-Token"] = os.getenv("TOKEN")
 

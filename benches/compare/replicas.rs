@@ -1,5 +1,5 @@
-//! Several daemons on one PostgreSQL: how quickly they do the first pass together, and how long the
-//! keys of one that ends wait for another.
+//! Several daemons on one PostgreSQL: how quickly they push all keys together for the first time, and how
+//! long the keys of a replica that ends wait for another one.
 
 use std::time::Duration;
 
@@ -14,24 +14,26 @@ use crate::daemon::{Daemon, Setting};
 use crate::flashback::Flashback;
 use crate::length::Length;
 
-/// How many daemons share the keys.
+/// The numbers of daemons that share the keys.
 const REPLICAS: [usize; 3] = [1, 2, 4];
 
-/// The lease by default, after which the keys of a dead one are taken over, and 2 s.
+/// The expected wait after a replica was killed: the default lease, after which its keys are taken over, and
+/// 2 s.
 const KILLED: Duration = Duration::from_secs(17);
 
-/// One look, and the second in which the others learn of it.
+/// The expected wait after a replica was stopped: one check interval, and the second in which the other
+/// replicas notice.
 const DRAINED: Duration = Duration::from_secs(2);
 
-/// How long the replicas get to share the keys evenly.
+/// The time the replicas have to share the keys evenly.
 const SHARING: Duration = Duration::from_secs(10);
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// As durable as PostgreSQL is by default, which the tests' servers are not.
+/// PostgreSQL's default durability, which the tests' servers turn off.
 const SETTINGS: &str = "fsync = on\nfull_page_writes = on\nautovacuum = on\n";
 
-/// Who is let in: everybody, from this machine.
+/// Rules that admit every user from this machine.
 const RULES: &str = "host all all 127.0.0.1/32 trust\n";
 
 pub async fn hold(report: &mut Report, length: &Length) {
@@ -48,7 +50,7 @@ pub async fn hold(report: &mut Report, length: &Length) {
     takeover(report, &postgres, &store, &role, few).await;
 }
 
-/// All start at the same time, on an empty state.
+/// Measures the first round: all replicas start at the same time, on an empty state.
 async fn first_pass(
     report: &mut Report,
     postgres: &Postgres,
@@ -93,7 +95,7 @@ async fn first_pass(
     }
 }
 
-/// One of two ends, and at that moment every key is rotated.
+/// Measures a takeover: one of two replicas ends, and every key is rotated at that moment.
 async fn takeover(
     report: &mut Report,
     postgres: &Postgres,
@@ -130,7 +132,7 @@ async fn takeover(
     other.stop().await;
 }
 
-/// Rotates every key now, and says how long each took to be in Flashback.
+/// Rotates every key now, and measures the time until each is in Flashback.
 async fn waits(
     report: &mut Report,
     store: &Store,
@@ -139,7 +141,7 @@ async fn waits(
     end: &str,
     expected: Duration,
 ) {
-    // A key has no white space in it, or it is not pushed.
+    // A value with white space would not be pushed.
     let tag = end.replace(' ', "-");
     let begun = Utc::now();
     store.fill(keys, &tag).await;

@@ -1,8 +1,8 @@
-//! How quick and how small the daemon is: the real binary, keys of KV 2 in a real OpenBao, and the
-//! sandbox as Flashback.
+//! Measures the speed and the resources of the daemon: the real binary, keys in the KV 2 engine of a real
+//! OpenBao, and the sandbox as Flashback.
 //!
-//! It prints its figures beside what is expected of them, as Markdown, and asserts nothing: a busy
-//! machine is slow and not wrong. `benches/RESULTS.md` has the figures of one machine.
+//! It prints its figures next to the expectations, as Markdown, and asserts nothing: on a busy machine the
+//! figures are worse without anything being wrong. `benches/RESULTS.md` has the figures of one machine.
 
 #[allow(dead_code, reason = "the rest is for the other benchmarks")]
 #[path = "../common/mod.rs"]
@@ -20,19 +20,19 @@ use common::process::Usage;
 use common::report::{Report, Spread, mega, millis};
 use scene::Scene;
 
-/// What a look at the daemon's memory must show less than, in bytes.
+/// The expected limit of the daemon's memory, in bytes.
 const MEMORY: u64 = 20_000_000;
 
-/// What a start must take less than.
+/// The expected limit of a start.
 const START: Duration = Duration::from_millis(100);
 
-/// Calls are counted in any stretch of time so long.
+/// The length of the spans in which calls are counted.
 const BUCKET: TimeDelta = TimeDelta::milliseconds(100);
 
-/// Looks that have made their call and are not counted yet, at most, where they are spread evenly.
+/// The most checks that have made their call and are not counted yet, if checks are spread evenly.
 const UNDER_WAY: f64 = 1.0;
 
-/// What is let pass after a start before memory and time are measured.
+/// The pause after a start before memory and time are measured.
 const SETTLING: Duration = Duration::from_secs(3);
 
 #[derive(Parser)]
@@ -41,7 +41,7 @@ struct Options {
     #[arg(long)]
     quick: bool,
 
-    /// How many keys there are
+    /// The number of keys
     #[arg(long, default_value_t = 100)]
     keys: usize,
 
@@ -50,13 +50,13 @@ struct Options {
     bench: bool,
 }
 
-/// How long a run is.
+/// The durations and sizes of a run.
 struct Length {
     starts: usize,
     minute: Duration,
-    /// How often each key is rotated.
+    /// The number of rotations of each key.
     rounds: usize,
-    /// How long the rotations of a round are spread over.
+    /// The time over which the rotations of a round are spread.
     round: Duration,
 }
 
@@ -104,7 +104,7 @@ async fn main() {
     report.end();
 }
 
-/// From nothing to every key in Flashback.
+/// Measures the time from an empty state until every key is in Flashback.
 async fn first_start(scene: &mut Scene, report: &mut Report) {
     eprintln!("the first start");
     scene.configure("30s", 100);
@@ -124,7 +124,7 @@ async fn first_start(scene: &mut Scene, report: &mut Report) {
     scene.stop().await;
 }
 
-/// Starts with a state in which all is well, as after an upgrade.
+/// Measures starts with a state in which every key is current, as after an upgrade.
 async fn starts(scene: &mut Scene, report: &mut Report, length: &Length, with: &str) {
     let (mut answers, mut first, mut ready) = (Vec::new(), Vec::new(), Vec::new());
     for start in 1..=length.starts {
@@ -164,7 +164,7 @@ async fn starts(scene: &mut Scene, report: &mut Report, length: &Length, with: &
     );
 }
 
-/// What it does, takes and writes while no key is rotated. Leaves the daemon running.
+/// Measures what the daemon does, uses and writes while no key is rotated. Leaves it running.
 async fn a_minute(scene: &mut Scene, report: &mut Report, length: &Length, check: &str) {
     eprintln!("{:?} at check = {check}", length.minute);
     let start = scene.store.audit.mark();
@@ -244,7 +244,7 @@ async fn a_minute(scene: &mut Scene, report: &mut Report, length: &Length, check
     );
 }
 
-/// What the daemon counted and what OpenBao saw, from the start to this moment.
+/// Compares the daemon's own counts since its start with OpenBao's.
 async fn since_the_start(
     scene: &Scene,
     report: &mut Report,
@@ -255,7 +255,7 @@ async fn since_the_start(
         let calls = calls.iter().filter(|call| call.operation == METADATA);
         calls.count() as f64
     };
-    // The daemon goes on while it is asked: OpenBao's count is taken on both sides of its own.
+    // The daemon keeps running meanwhile, so OpenBao's count is taken before and after its own.
     let least = metadata(&scene.store.audit.since(start));
     let counted = scene.counts().await;
     let calls = scene.store.audit.since(start);
@@ -277,7 +277,7 @@ async fn since_the_start(
     );
 }
 
-/// Rotates every key at random moments, and waits for each in Flashback.
+/// Rotates every key at random moments, and measures the time until each is in Flashback.
 async fn propagation(scene: &Scene, report: &mut Report, length: &Length) {
     let mut times = Vec::new();
     for round in 1..=length.rounds {

@@ -1,4 +1,4 @@
-//! An OpenBao with keys in it, a Flashback, and the daemon between them.
+//! The setup: an OpenBao with keys, a Flashback, and the daemon between them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use crate::common::store::{Role, Store, name};
 use crate::common::support::rotator::{Rotator, sandbox};
 use crate::common::support::{free_port, place_file};
 
-/// How often a condition is looked at: the error of what is timed that way.
+/// The interval at which conditions are polled, and so the error of times measured that way.
 const POLL: Duration = Duration::from_millis(1);
 
 pub struct Scene {
@@ -25,7 +25,7 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// Starts the servers and fills OpenBao; the daemon is not running.
+    /// Starts the servers and fills OpenBao, without starting the daemon.
     pub async fn set(keys: usize) -> Self {
         let store = Store::start().await;
         let role = store.role("rotator").await;
@@ -88,7 +88,7 @@ secret_id = {{ file = "{{dir}}/secret-id" }}
         self.rotator.write_config(&text);
     }
 
-    /// Waits until Flashback holds this secret.
+    /// Waits until Flashback has this secret.
     pub async fn arrives(&self, key: usize, secret: &str) {
         let (name, digest) = (name(key), sha256_hex(secret));
         let is_it = |shown: &flashback_rotator::flashback::sandbox::Shown| {
@@ -106,7 +106,7 @@ secret_id = {{ file = "{{dir}}/secret-id" }}
         }
     }
 
-    /// Waits until every key has been looked at.
+    /// Waits until every key has been checked.
     pub async fn ready(&self) {
         while self.page("readyz").await.is_none() {
             sleep(POLL).await;
@@ -119,7 +119,7 @@ secret_id = {{ file = "{{dir}}/secret-id" }}
         assert!(status.success(), "{status}: {}", self.rotator.log());
     }
 
-    /// What the daemon has counted so far.
+    /// Returns the daemon's counts so far.
     pub async fn counts(&self) -> Counts {
         Counts::read(&self.page("metrics").await.expect("the metrics"))
     }
@@ -134,10 +134,10 @@ secret_id = {{ file = "{{dir}}/secret-id" }}
     }
 }
 
-/// What `/metrics` counts.
+/// Counts from `/metrics`.
 pub struct Counts {
     pub looks: f64,
-    /// By service and operation.
+    /// The number of calls, by service and operation.
     calls: BTreeMap<(String, String), f64>,
 }
 
@@ -166,13 +166,13 @@ impl Counts {
         counts
     }
 
-    /// Calls of one operation.
+    /// Returns the number of calls of one operation.
     pub fn calls(&self, service: &str, operation: &str) -> f64 {
         let labels = (service.to_owned(), operation.to_owned());
         self.calls.get(&labels).copied().unwrap_or_default()
     }
 
-    /// Calls made since `before`, by operation; what was not called is left out.
+    /// Returns the calls made since `before`, by operation, without operations that were not called.
     pub fn calls_since(&self, before: &Self) -> Vec<(String, f64)> {
         let all = self.calls.iter().map(|((service, operation), count)| {
             let new = count - before.calls(service, operation);

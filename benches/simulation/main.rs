@@ -1,15 +1,16 @@
-//! What a key costs, up to 100,000 of them: the real scheduler, engine, decision, metrics and lane, over
-//! a source and a Flashback that answer at once.
+//! Measures the cost of a key, with up to 100,000 of them. It runs the real scheduler, engine, decisions,
+//! metrics and upstream limits on a source and a Flashback that answer at once.
 //!
-//! Each number of keys is measured in a process of its own, twice: over a state that is a map in memory,
-//! which shows what the rotator itself takes for a look, and over the real SQLite state in a
-//! directory, which shows what a key takes of memory. Every configuration is there already and is
-//! adopted first; then the keys are looked at by their interval, and nothing changes any more.
+//! Each number of keys is measured in a process of its own, twice: with a state that is a map in memory, to
+//! measure the rotator's own CPU time for a check, and with the real SQLite state in a directory, to measure
+//! the memory of a key. Every configuration exists already and is adopted first. After that the keys are
+//! checked at their interval, and nothing changes any more.
 //!
-//! Processor time is the process's own, all threads. Memory is what is allocated and not freed once
-//! no look is under way, beyond what the configuration alone takes.
+//! CPU time is that of all threads of the process. Memory is what is allocated while no check is under way,
+//! beyond what the configuration alone needs.
 //!
-//! It prints its figures as Markdown, and asserts nothing: a busy machine is slow and not wrong.
+//! It prints its figures as Markdown, and asserts nothing: on a busy machine the figures are worse without
+//! anything being wrong.
 
 #[path = "../common/plot.rs"]
 #[allow(dead_code, reason = "the rest is for the other benchmarks")]
@@ -47,32 +48,33 @@ use tokio_util::sync::CancellationToken;
 use plot::{Axis, Plot, Series};
 use world::{Anything, Map, Nobody, Secrets, StatusSource, Target};
 
-/// How many keys there are.
+/// The numbers of keys.
 const SIZES: [usize; 5] = [1_000, 3_000, 10_000, 30_000, 100_000];
 
-/// Looks a second while they are measured: many, so that little else is.
+/// The checks per second during the measurement: so many that other work hardly counts.
 const RATE: usize = 10_000;
 
-/// An interval that does not pass.
+/// An interval that does not end during the measurement.
 const NEVER: Duration = Duration::from_secs(3_600);
 
-/// Keys of one workspace.
+/// The number of keys in one workspace.
 const WORKSPACE: usize = 50_000;
 
-/// With so many keys every place of a queue is taken: what they use is not counted to any key.
+/// The number of keys of the process whose memory is subtracted. It is large enough to fill every queue, so
+/// that the memory of the queues is not attributed to keys.
 const FEW: usize = 128;
 
-/// The system's, with a count.
+/// The system's allocator, with statistics.
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 #[derive(Parser)]
 struct Options {
-    /// Only up to this many keys
+    /// The largest number of keys
     #[arg(long, default_value_t = 100_000)]
     most: usize,
 
-    /// Where the pictures go
+    /// The directory for the charts
     #[arg(long, default_value = "benches/plots")]
     plots: PathBuf,
 
@@ -80,7 +82,7 @@ struct Options {
     #[arg(long, hide = true)]
     keys: Option<usize>,
 
-    /// Over a state in this directory
+    /// The directory of the state
     #[arg(long, hide = true)]
     state: Option<PathBuf>,
 
@@ -89,12 +91,12 @@ struct Options {
     bench: bool,
 }
 
-/// What was measured.
+/// The figures of one measurement.
 #[derive(Clone, Copy)]
 struct Figures {
-    /// Processor time for a look, in microseconds.
+    /// The CPU time of a check, in microseconds.
     look: f64,
-    /// Memory beyond that of the configuration, in bytes.
+    /// The memory beyond that of the configuration, in bytes.
     memory: f64,
 }
 
@@ -129,12 +131,12 @@ fn main() {
     draw(&options.plots, &rows);
 }
 
-/// One measurement in a process of its own.
+/// Runs one measurement in a process of its own.
 fn apart(keys: usize, state: bool) -> Figures {
     let directory = tempfile::tempdir().expect("a directory");
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command.args(["--keys", &keys.to_string()]);
-    // As in the units, the image and the manifests.
+    // The value that the systemd units, the image and the manifests set.
     command.env("MALLOC_ARENA_MAX", "2");
     if state {
         command.arg("--state").arg(directory.path());
@@ -168,7 +170,7 @@ async fn measure(keys: usize, state: Option<&Path>) -> Figures {
     while scheduler.unseen() > 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // Once round, so that what is kept of a look is there, and what was pushed is written.
+    // Wait for one more round, so that the results of checks are in memory and the pushes are saved.
     tokio::time::sleep(period + Duration::from_secs(1)).await;
 
     let (looks, cpu) = (eyes.looks.load(Ordering::Relaxed), cpu());
@@ -177,8 +179,8 @@ async fn measure(keys: usize, state: Option<&Path>) -> Figures {
     let look = (self::cpu() - cpu) / looks as f64;
     let mut memory = f64::INFINITY;
     if state.is_some() {
-        // No look is under way then. The state has to have its last notes, too, which it writes every
-        // ten seconds where they are many.
+        // No check is under way then. The wait also lets the state write its last notes, which it does every
+        // ten seconds if they are many.
         scheduler.replace(schedule(&configs, &Check::Every(NEVER)));
         for _ in 0..120 {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -328,13 +330,13 @@ fn draw(directory: &Path, rows: &[(f64, f64, f64, f64)]) {
     .write(&directory.join("simulation-memory.svg"));
 }
 
-/// Processor time of this process, in seconds.
+/// Returns the CPU time of this process, in seconds.
 fn cpu() -> f64 {
     let taken = clock_gettime(ClockId::ProcessCPUTime);
     taken.tv_sec as f64 + taken.tv_nsec as f64 / 1e9
 }
 
-/// What is allocated now, in bytes.
+/// Returns the memory that is allocated now, in bytes.
 fn allocated() -> f64 {
     let stats = ALLOCATOR.stats();
     stats.bytes_allocated as f64 - stats.bytes_deallocated as f64

@@ -1,4 +1,4 @@
-//! Stores and targets that answer at once, so that what is measured is the rotator itself.
+//! Sources and targets that answer at once, so that only the rotator itself is measured.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,7 +26,7 @@ use flashback_rotator::state::{Request, RequestId, RequestState, StateError, Sta
 use flashback_rotator::upstream::{Outages, Upstream};
 use flashback_rotator::verify::{Probe, Provider};
 
-/// A store of secrets behind a real lane. Nothing is ever rotated.
+/// A source behind a real upstream. Nothing is ever rotated.
 pub struct Secrets {
     pub id: SourceId,
     pub upstream: Upstream,
@@ -66,7 +66,7 @@ impl Source for Secrets {
     }
 }
 
-/// A Flashback that has every configuration already.
+/// A Flashback in which every configuration exists already.
 pub struct Target(pub Vec<Arc<KeyConfig>>);
 
 #[async_trait]
@@ -131,7 +131,7 @@ impl Flashback for Target {
     }
 }
 
-/// A provider that takes every key.
+/// A provider that accepts every key.
 pub struct Anything;
 
 #[async_trait]
@@ -141,7 +141,7 @@ impl Provider for Anything {
     }
 }
 
-/// Nobody is told of outages: there are none.
+/// Ignores outages, as there are none.
 pub struct Nobody;
 
 impl Outages for Nobody {
@@ -149,7 +149,7 @@ impl Outages for Nobody {
     fn recovered(&self, _: &str, _: Duration) {}
 }
 
-/// A state that is a map, to measure what a look takes without one.
+/// A state that is a map, to measure a check without the cost of a real state.
 #[derive(Default)]
 pub struct Map(Mutex<HashMap<KeyId, Record>>);
 
@@ -261,7 +261,7 @@ impl StateStore for Map {
     }
 }
 
-/// What the daemon does when a key is woken, and a count of it.
+/// Reconciles keys as the daemon does, and counts the runs.
 pub struct StatusSource {
     pub engine: Engine,
     pub managed_keys: HashMap<KeyId, Arc<ManagedKey>>,
