@@ -46,7 +46,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use plot::{Axis, Plot, Series};
-use world::{Anything, Map, Nobody, Secrets, StatusSource, Target};
+use world::{Anything, CountingReconciler, Map, Nobody, Secrets, Target};
 
 /// The numbers of keys.
 const SIZES: [usize; 5] = [1_000, 3_000, 10_000, 30_000, 100_000];
@@ -163,9 +163,9 @@ async fn measure(keys: usize, state: Option<&Path>) -> Figures {
         }
     };
     let stop = CancellationToken::new();
-    let eyes = Arc::new(eyes(&configs, store, stop.clone()).await);
+    let reconciler = Arc::new(reconciler(&configs, store, stop.clone()).await);
     let supervisor = Supervisor::new(stop.clone());
-    let scheduler = Scheduler::start(Arc::clone(&eyes) as _, supervisor);
+    let scheduler = Scheduler::start(Arc::clone(&reconciler) as _, supervisor);
     scheduler.replace(schedule(&configs, &Check::Every(period)));
     while scheduler.unseen() > 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -173,9 +173,9 @@ async fn measure(keys: usize, state: Option<&Path>) -> Figures {
     // Wait for one more round, so that the results of checks are in memory and the pushes are saved.
     tokio::time::sleep(period + Duration::from_secs(1)).await;
 
-    let (looks, cpu) = (eyes.looks.load(Ordering::Relaxed), cpu());
+    let (looks, cpu) = (reconciler.looks.load(Ordering::Relaxed), cpu());
     tokio::time::sleep(period.max(Duration::from_secs(5))).await;
-    let looks = eyes.looks.load(Ordering::Relaxed) - looks;
+    let looks = reconciler.looks.load(Ordering::Relaxed) - looks;
     let look = (self::cpu() - cpu) / looks as f64;
     let mut memory = f64::INFINITY;
     if state.is_some() {
@@ -228,11 +228,11 @@ fn configs(keys: usize, period: Duration) -> Vec<(KeyId, Arc<KeyConfig>)> {
     (0..keys).map(config).collect()
 }
 
-async fn eyes(
+async fn reconciler(
     configs: &[(KeyId, Arc<KeyConfig>)],
     store: Arc<dyn StateStore>,
     stop: CancellationToken,
-) -> StatusSource {
+) -> CountingReconciler {
     let metrics = Arc::new(Metrics::new());
     let retry = Limits {
         initial: Duration::from_millis(500),
@@ -264,7 +264,7 @@ async fn eyes(
     }
     let target = configs.iter().map(|(_, config)| Arc::clone(config));
     let target = target.collect();
-    StatusSource {
+    CountingReconciler {
         engine: Engine {
             fingerprinter: store.fingerprinter().await.expect("a key"),
             store,

@@ -262,14 +262,14 @@ impl StateStore for Map {
 }
 
 /// Reconciles keys as the daemon does, and counts the runs.
-pub struct StatusSource {
+pub struct CountingReconciler {
     pub engine: Engine,
     pub managed_keys: HashMap<KeyId, Arc<ManagedKey>>,
     pub looks: AtomicU64,
 }
 
 #[async_trait]
-impl Reconciler for StatusSource {
+impl Reconciler for CountingReconciler {
     async fn reconcile(
         &self,
         key: &KeyId,

@@ -176,7 +176,7 @@ impl fmt::Display for Timeline {
 
 impl fmt::Debug for Timeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Strip({self})")
+        write!(f, "Timeline({self})")
     }
 }
 
