@@ -1,12 +1,12 @@
-//! What this process may work on, and until when.
+//! The keys that this process may work on, and until when.
 //!
-//! Flashback cannot refuse a writer who is late. So whoever writes has to know that the key is its
-//! own, and has to be done before it may be somebody else's: [`LeaseTable::write`] lets a write go on only
-//! as long as the lease lasts, and what was begun and not seen to end is a *stray*, which the state
-//! is told of as soon as it answers. `model` walks through every order of what may happen meanwhile.
+//! Flashback cannot reject a late write. A writer must therefore know that it has leased the key, and must
+//! have finished before another replica can lease it: [`LeaseTable::write`] stops a write when the lease
+//! ends. A write that was begun and not seen to end is a *late write*, which is reported to the state as soon
+//! as the state answers. `model` explores every order of events.
 //!
-//! Time is measured from before a renewal was asked for, by this process's own monotonic clock: the
-//! state began to count later, so the lease is over here before it is over there.
+//! The lease is measured by this process's own monotonic clock, from the moment before its renewal was
+//! requested. The state starts to count later, so the lease ends here before it ends there.
 
 mod held;
 
@@ -28,28 +28,28 @@ use tokio::time::{Instant, sleep_until};
 use self::held::HeldLeases;
 use crate::model::{FencingToken, KeyId, Lease, ReplicaId};
 
-/// The keys this process holds.
+/// The keys leased to this process.
 #[derive(Debug)]
 pub struct LeaseTable(Option<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     held: Mutex<HeldLeases>,
-    /// Something was lost: whoever writes looks whether it was theirs.
+    /// Notifies running writes that a lease was lost. Each then checks its own.
     lost: watch::Sender<()>,
 }
 
-/// The key is not this process's any more, or may not be.
+/// The error of a write whose lease is lost, or may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lost;
 
 impl LeaseTable {
-    /// One process has all the keys, for good.
+    /// Creates the table of the only process: it has every key, for good.
     pub fn alone() -> Self {
         Self(None)
     }
 
-    /// Several share them; this one holds none yet.
+    /// Creates the table of a replica that shares the keys with others. No key is leased yet.
     pub fn shared() -> Self {
         Self(Some(Shared {
             held: Mutex::default(),
@@ -57,60 +57,60 @@ impl LeaseTable {
         }))
     }
 
-    /// It has joined under this number, and holds nothing.
+    /// Records that this process has joined as `replica`, with no keys.
     pub fn joined(&self, replica: ReplicaId) {
         self.losing(|held| held.joined(replica));
     }
 
-    /// A lease of this length was given. It was asked for at `asked_at`.
+    /// Records a lease of this length, which was requested at `asked_at`.
     pub fn renewed(&self, asked_at: Instant, lease: Duration) {
         if let Some(mut held) = self.held() {
             held.renewed(asked_at, lease);
         }
     }
 
-    /// These were claimed.
+    /// Records that these keys were claimed, with their fencing tokens.
     pub fn claimed(&self, claims: impl IntoIterator<Item = (KeyId, FencingToken)>) {
         if let Some(mut held) = self.held() {
             held.claimed(claims);
         }
     }
 
-    /// It holds this key no more.
+    /// Records that this process has given up the lease on a key.
     pub fn gave_up(&self, key: &KeyId) {
         self.losing(|held| held.gave_up(key));
     }
 
-    /// It was struck out: it holds nothing any more.
+    /// Records that this replica was evicted: it has lost all its keys.
     pub fn evicted(&self) {
         self.losing(HeldLeases::evicted);
     }
 
-    /// The keys it holds; `None` for all there are.
+    /// Returns the leased keys, or `None` if the process does not share its keys and has them all.
     pub fn keys(&self) -> Option<BTreeSet<KeyId>> {
         self.held().map(|held| held.keys())
     }
 
-    /// Whether there are others who hold keys.
+    /// Returns `true` if other replicas may have leased keys.
     pub fn is_shared(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Whether the key is held.
+    /// Returns `true` if the key is leased to this process.
     pub fn has(&self, key: &KeyId) -> bool {
         self.held().is_none_or(|held| held.has(key))
     }
 
-    /// Whether the key is held under this very claim.
+    /// Returns `true` if the key is leased under exactly this replica id and fencing token.
     pub fn holds(&self, key: &KeyId, lease: Option<Lease>) -> bool {
         self.held().is_none_or(|held| held.holds(key, lease))
     }
 
-    /// Lets a write to Flashback go on as long as the key is held under `hold`, and lets nothing of it
-    /// leave after that. The lease may be renewed meanwhile.
+    /// Runs a write to Flashback for as long as the key is leased under `lease`, and lets no part of it leave
+    /// after that. The lease may be renewed meanwhile.
     ///
     /// # Errors
-    /// [`Lost`]: the lease is over, and what became of the write is not known.
+    /// Returns [`Lost`] if the lease ended first. Whether the write took effect is then unknown.
     pub async fn write<T>(
         &self,
         key: &KeyId,
@@ -125,7 +125,7 @@ impl LeaseTable {
         loop {
             let may_write = || shared.held().may_write(key, lease, Instant::now());
             let until = may_write().ok_or(Lost)?;
-            // A process that was stopped for a while comes back to this question first.
+            // A process that was suspended checks its lease here before it sends anything more.
             let go_on = poll_fn(|context| match may_write() {
                 Some(_) => write.as_mut().poll(context).map(Ok),
                 None => Poll::Ready(Err(Lost)),
@@ -133,21 +133,22 @@ impl LeaseTable {
             tokio::select! {
                 biased;
                 answer = go_on => return answer,
-                // The sender lives as long as this borrow of it.
+                // This cannot fail: the sender outlives the receiver.
                 _ = lost.changed() => {}
                 () = sleep_until(until) => {}
             }
         }
     }
 
-    /// A write of this key was begun, and may have been carried out after the lease was over.
+    /// Records that a write of this key was begun and may take effect after the end of the lease.
     pub fn late_write(&self, key: &KeyId) {
         if let Some(mut held) = self.held() {
             held.late_write(key);
         }
     }
 
-    /// Takes the strays that the state was not told of yet. Whoever fails at telling puts them back.
+    /// Takes the late writes that have not been reported to the state. A caller that fails to report them
+    /// must record them again.
     pub fn take_late_writes(&self) -> BTreeSet<KeyId> {
         self.held()
             .map(|mut held| held.take_late_writes())

@@ -1,5 +1,5 @@
-//! What a process knows of its lease: no clock, no waiting, so that every order of events can be laid
-//! before it.
+//! The state of a replica's lease. It reads no clock and does not wait, so that the model can present it with
+//! every order of events.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -8,62 +8,62 @@ use tokio::time::Instant;
 
 use crate::model::{FencingToken, KeyId, Lease, ReplicaId};
 
-/// The part of a lease at its end that is not made use of: clocks do not run equally fast, and who
-/// breaks a write off needs a moment.
+/// The fraction of a lease that is left unused at its end: one part in this many. Clocks do not run equally
+/// fast, and stopping a write takes a moment.
 const UNUSED: u32 = 10;
 
-/// One process's lease, and what it has claimed under it.
+/// The lease of one replica, and the keys claimed under it.
 #[derive(Clone, Debug, Default)]
 pub struct HeldLeases {
     replica: Option<ReplicaId>,
-    /// Nothing is written from here on.
+    /// The time from which on nothing is written.
     until: Option<Instant>,
     claims: HashMap<KeyId, FencingToken>,
     late_writes: BTreeSet<KeyId>,
 }
 
 impl HeldLeases {
-    /// It has joined under this number, and holds nothing.
+    /// Records that this process has joined as `replica`, with no keys.
     pub fn joined(&mut self, replica: ReplicaId) {
         self.replica = Some(replica);
         self.claims.clear();
     }
 
-    /// A lease of this length was given. It was asked for at `asked_at`, and answers may come in
-    /// another order than they were asked for.
+    /// Records a lease of this length, which was requested at `asked_at`. Answers may arrive in a different
+    /// order than they were requested, so the latest end counts.
     pub fn renewed(&mut self, asked_at: Instant, lease: Duration) {
         let until = asked_at + (lease - lease / UNUSED);
         self.until = self.until.max(Some(until));
     }
 
-    /// These were claimed.
+    /// Records that these keys were claimed, with their fencing tokens.
     pub fn claimed(&mut self, claims: impl IntoIterator<Item = (KeyId, FencingToken)>) {
         self.claims.extend(claims);
     }
 
-    /// It holds this key no more.
+    /// Records that this process has given up the lease on a key.
     pub fn gave_up(&mut self, key: &KeyId) {
         self.claims.remove(key);
     }
 
-    /// It was struck out: it holds nothing any more.
+    /// Records that this replica was evicted: it has lost all its keys.
     pub fn evicted(&mut self) {
         self.replica = None;
         self.until = None;
         self.claims.clear();
     }
 
-    /// The keys it holds.
+    /// Returns the leased keys.
     pub fn keys(&self) -> BTreeSet<KeyId> {
         self.claims.keys().cloned().collect()
     }
 
-    /// Whether the key is held.
+    /// Returns `true` if the key is leased to this process.
     pub fn has(&self, key: &KeyId) -> bool {
         self.claims.contains_key(key)
     }
 
-    /// Whether the key is held under this very claim.
+    /// Returns `true` if the key is leased under exactly this replica id and fencing token.
     pub fn holds(&self, key: &KeyId, lease: Option<Lease>) -> bool {
         lease.is_some_and(|lease| {
             self.replica == Some(lease.replica)
@@ -71,32 +71,34 @@ impl HeldLeases {
         })
     }
 
-    /// Until when the key may be written, as far as is known at `now`; `None` where it may not.
+    /// Returns the time until which the key may be written, as known at `now`, or `None` if it must not be
+    /// written.
     ///
-    /// A claim whose time is over may come to life again: whoever is late renews what it has, unless
-    /// it was struck out meanwhile.
+    /// An expired lease can become valid again: a replica that is late renews what it has, unless it was
+    /// evicted meanwhile.
     pub fn may_write(&self, key: &KeyId, lease: Option<Lease>, now: Instant) -> Option<Instant> {
         let until = self.until.filter(|until| now < *until)?;
         self.holds(key, lease).then_some(until)
     }
 
-    /// A write of this key was begun, and may have been carried out after the lease was over.
+    /// Records that a write of this key was begun and may take effect after the end of the lease.
     pub fn late_write(&mut self, key: &KeyId) {
         self.late_writes.insert(key.clone());
     }
 
-    /// Takes the strays that the state was not told of yet.
+    /// Takes the late writes that have not been reported to the state.
     pub fn take_late_writes(&mut self) -> BTreeSet<KeyId> {
         std::mem::take(&mut self.late_writes)
     }
 
-    /// Whether there are strays that the state was not told of.
+    /// Returns `true` if there are late writes that have not been reported to the state.
     #[cfg(test)]
     pub fn has_late_writes(&self) -> bool {
         !self.late_writes.is_empty()
     }
 
-    /// All that decides how it goes on, where nothing but whole leases passes.
+    /// Returns everything that determines the future behaviour, provided that time passes in whole leases
+    /// only.
     #[cfg(test)]
     pub fn outline(&self, now: Instant) -> impl std::hash::Hash + use<> {
         let Self {

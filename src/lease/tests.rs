@@ -1,4 +1,4 @@
-//! A write under a lease, in a time of its own.
+//! Tests of writes under a lease, on paused time.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ fn key() -> KeyId {
     KeyId::new("k")
 }
 
-/// Has just joined and claimed the key.
+/// Returns the table of a replica that has just joined and claimed the key.
 fn holding() -> Arc<LeaseTable> {
     let leases = LeaseTable::shared();
     leases.joined(HOLD.replica);
@@ -73,7 +73,7 @@ async fn a_write_goes_on_as_long_as_the_lease_is_renewed() {
     });
     assert_eq!(write_of(&leases, LEASE * 5).await, Ok("done"));
     renewals.abort();
-    // The task may have been asked to stop in the middle of its wait.
+    // Without renewals the lease ends.
     assert_eq!(write_of(&leases, LEASE * 5).await, Err(Lost));
 }
 
@@ -153,10 +153,10 @@ async fn the_lease_counts_from_when_it_was_asked_for() {
     let asked_at = Instant::now();
     advance(LEASE / 2).await;
     leases.renewed(Instant::now(), LEASE);
-    // The answer to an earlier question comes later, and takes nothing back.
+    // The answer to an earlier request arrives later and shortens nothing.
     leases.renewed(asked_at, LEASE);
     assert_eq!(write_of(&leases, LEASE * 8 / 10).await, Ok("done"));
-    // One that was long under way gives what is left of it.
+    // A renewal that took long grants only the rest of its lease.
     let asked_at = Instant::now();
     advance(LEASE * 3 / 4).await;
     leases.renewed(asked_at, LEASE);
@@ -185,7 +185,7 @@ fn strays_are_taken_once_and_put_back_by_whoever_fails() {
         leases.late_write(key);
     }
     assert_eq!(leases.take_late_writes(), taken);
-    // Nobody loses anything to somebody else there.
+    // Without other replicas there are no late writes.
     let alone = LeaseTable::alone();
     alone.late_write(&key());
     assert!(alone.take_late_writes().is_empty());
