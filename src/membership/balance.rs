@@ -1,13 +1,14 @@
-//! Who holds how many keys. PURE: what is known goes in, what is to be done comes out.
+//! The balance of keys among replicas. PURE: this module does no I/O and reads no clock; the caller passes in
+//! what is known and carries out what is decided.
 //!
-//! Everybody comes to the same shares from what the state says: `n` keys among `k` daemons, the
-//! ones that joined first having one more where it does not come out even. A replica claims what is
-//! free up to its share, and says how many more it would like; who has more than its share gives
-//! back what others would like, and nothing else. So nobody takes from anybody, keys move only
-//! towards their place, and where all have what they want nothing moves.
+//! All replicas compute the same shares from the state: with `n` keys and `k` daemons each gets `n / k`, and
+//! the daemons that joined first get one more if there is a remainder. A replica claims free keys up to its
+//! share and announces how many more it wants. A replica with more than its share releases as many as others
+//! want, and no more. So no replica takes keys from another, keys move only towards their final place, and
+//! nothing moves once every replica has its share.
 //!
-//! Replicas need not have the same configuration (during an upgrade they have not). What stays free
-//! all the same is for whoever can use it, over the share.
+//! Replicas may have different configurations, as they do during an upgrade. A key that stays free for that
+//! reason may be claimed beyond the share by any replica that has it configured.
 
 use std::time::Duration;
 
@@ -15,58 +16,58 @@ use tokio::time::Instant;
 
 use crate::state::membership::{Role, Standing};
 
-/// So many ticks keys have to be free before somebody claims them over its share: those who are
-/// short of keys take them first …
+/// The number of ticks for which keys must stay free before a replica claims them beyond its share. Replicas
+/// that are short of keys claim them first.
 const PATIENCE: u32 = 3;
 
-/// … and so many more as long as somebody is short of keys.
+/// The number of ticks that are added to [`PATIENCE`] while another replica is short of keys.
 const MORE_PATIENCE: u32 = 3;
 
-/// After a claim that brought nothing this many ticks pass before the next one: what is free then is
-/// of another configuration.
+/// The number of ticks to wait after a claim that obtained nothing: the free keys then belong to another
+/// configuration.
 const REST: u32 = 15;
 
-/// The keys a replica should have: its part of `keys` among `daemons`.
+/// Returns a daemon's share of `keys` among `daemons`, of which `rank` joined before it.
 pub fn part(keys: u32, daemons: u32, rank: u32) -> u32 {
     let daemons = daemons.max(1);
     keys / daemons + u32::from(rank < keys % daemons)
 }
 
-/// What is to be done about the keys.
+/// The changes that a replica makes to its leases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wish {
-    /// Claim so many.
+    /// The number of keys to claim.
     pub claim: u32,
-    /// They are over the share.
+    /// `true` if the keys to claim are beyond the share.
     pub over: bool,
-    /// Give so many back.
+    /// The number of keys to release.
     pub give: u32,
-    /// How many more it would like, before it claims.
+    /// The number of keys that are missing from the share, before the claim.
     pub wants: u32,
 }
 
-/// What a replica remembers between two decisions.
+/// The state that a replica keeps from one decision to the next.
 #[derive(Debug, Default)]
 pub struct Balance {
-    /// Ticks in a row in which keys were free that it had no place for.
+    /// The number of consecutive ticks in which keys were free although this replica had its share.
     free_for: u32,
-    /// Ticks until it may claim over its share again.
+    /// The number of ticks until it may claim beyond its share again.
     rest: u32,
 }
 
 impl Balance {
-    /// What a replica with `held` of its `configured` keys does.
+    /// Decides what a replica does that has leased `held` of its `configured` keys.
     pub fn decide(&mut self, role: Role, standing: &Standing, configured: u32, held: u32) -> Wish {
-        let membership = match role {
+        let share = match role {
             Role::Daemon => part(configured, standing.daemons, standing.rank),
             Role::Command => configured,
         };
-        let wants = membership.saturating_sub(held);
+        let wants = share.saturating_sub(held);
         self.rest = self.rest.saturating_sub(1);
         let room = configured.saturating_sub(held);
         if wants > 0 || standing.free == 0 || room == 0 {
             self.free_for = 0;
-            let above = held.saturating_sub(membership);
+            let above = held.saturating_sub(share);
             return Wish {
                 claim: wants.min(standing.free),
                 over: false,
@@ -80,31 +81,31 @@ impl Balance {
             _ => PATIENCE + MORE_PATIENCE,
         };
         let patient = self.free_for > patience && self.rest == 0;
-        // Others wait for the same moment, and are to have as many.
+        // Other replicas wait for the same moment and should get as many keys.
         let each = standing.free.div_ceil(standing.daemons.max(1));
         Wish {
             claim: if patient { each.min(room) } else { 0 },
             over: patient,
-            give: held.saturating_sub(membership).min(standing.wanted),
+            give: held.saturating_sub(share).min(standing.wanted),
             wants,
         }
     }
 
-    /// What was claimed over the share brought nothing.
+    /// Records that a claim beyond the share obtained nothing.
     pub fn in_vain(&mut self) {
         self.rest = REST;
     }
 }
 
-/// Since when this replica has been in touch with the state.
+/// The time for which this replica has been in contact with the state without interruption.
 #[derive(Debug, Default)]
 pub struct Contact {
-    /// Of the renewals in a row: the first and the last.
+    /// The first and the last renewal of the current uninterrupted series.
     steady: Option<(Instant, Instant)>,
 }
 
 impl Contact {
-    /// A renewal that was asked for at `asked_at` was answered.
+    /// Records that a renewal requested at `asked_at` was answered.
     pub fn renewed(&mut self, asked_at: Instant, lease: Duration) {
         let since = match self.steady {
             Some((since, last)) if asked_at.duration_since(last) <= gap(lease) => since,
@@ -113,14 +114,15 @@ impl Contact {
         self.steady = Some((since, asked_at));
     }
 
-    /// Whether the last renewal was asked for a short while ago.
+    /// Returns `true` if the last renewal was requested no longer than a quarter of a lease ago.
     pub fn is_fresh(&self, now: Instant, lease: Duration) -> bool {
         self.steady
             .is_some_and(|(_, last)| now.duration_since(last) <= lease / 4)
     }
 
-    /// Whether the others have had a whole lease to renew theirs, as this one had. Who was away
-    /// itself, or found the state away, cannot tell the dead from those who were away with it.
+    /// Returns `true` if this replica may evict others: only once they have had a whole lease to renew
+    /// theirs, as it had itself. A replica that was cut off, or found the state unavailable, cannot tell dead
+    /// replicas from those that were cut off with it.
     pub fn may_evict(&self, now: Instant, lease: Duration) -> bool {
         self.steady.is_some_and(|(since, last)| {
             now.duration_since(last) <= gap(lease) && now.duration_since(since) > lease
@@ -128,8 +130,8 @@ impl Contact {
     }
 }
 
-/// Renewals no further apart than this are in a row. An outage that is shorter leaves every lease
-/// enough of its time.
+/// Returns the longest time between two renewals of one series. An interruption that is shorter leaves every
+/// lease enough time.
 fn gap(lease: Duration) -> Duration {
     lease / 2
 }

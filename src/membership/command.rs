@@ -1,5 +1,5 @@
-//! One command's work on keys that are shared: asked of the replicas that hold them, or done under a
-//! claim of its own where none runs.
+//! The work of one command on shared keys: requested from the replicas that have leased them, or done under
+//! leases of its own if no replica runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,42 +14,42 @@ use crate::model::KeyId;
 use crate::state::membership::{Membership, Role};
 use crate::state::{Request, RequestId, RequestState, StateError, StateStore};
 
-/// How often an answer is looked for.
+/// The interval at which the answer is polled.
 const POLL: Duration = Duration::from_millis(250);
 
-/// How often it is looked whether there is still somebody to answer.
+/// The interval at which the command checks that a replica is left to answer.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How long beyond the lease a key may be nobody's, or the replicas be gone: taking over, and a
-/// restart, take less.
+/// The time beyond the lease for which a key may be free, or all replicas may be gone. A takeover or a
+/// restart takes less.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Whether a replica runs that carries out requests.
+/// Returns `true` if a replica runs that carries out requests.
 ///
 /// # Errors
-/// [`StateError`].
+/// Returns [`StateError`] if the state cannot be read.
 pub async fn any_daemon(membership: &dyn Membership) -> Result<bool, StateError> {
     let replicas = membership.replicas().await?;
     let mut daemons = replicas.iter().filter(|replica| replica.alive);
     Ok(daemons.any(|replica| replica.member.role == Role::Daemon))
 }
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// The answer, a JSON document.
+    /// The answer is a JSON document.
     Answered(String),
-    /// Every replica is gone; the request waits for the next one.
+    /// Every replica is gone. The request waits for the next one.
     Abandoned,
-    /// No replica takes these keys.
+    /// These keys have been free for too long: no replica leases them.
     Unheld(Vec<KeyId>),
 }
 
-/// Has the replicas carry out `request`, which names `keys`. `progress` is told how many are done, of
-/// how many.
+/// Has the replicas carry out `request`, which names `keys`. Calls `progress` with the number of keys done
+/// and their total number.
 ///
 /// # Errors
-/// [`StateError`].
+/// Returns [`StateError`] if the state cannot be used.
 pub async fn ask(
     store: &dyn StateStore,
     membership: &dyn Membership,
@@ -93,7 +93,7 @@ impl Asking<'_> {
         }
     }
 
-    /// Returns when there is nobody left to wait for.
+    /// Returns once there is no replica left to wait for.
     async fn hopeless(&self) -> Result<Asked, StateError> {
         let mut look = interval(LOOK);
         let mut daemon_at = Instant::now();
@@ -125,9 +125,9 @@ impl Asking<'_> {
     }
 }
 
-/// Who works on the keys of one command: whoever gave it.
+/// The worker of a command that works on its keys itself.
 pub struct Hired {
-    /// The keys it is about.
+    /// The keys of the command.
     pub keys: BTreeSet<KeyId>,
     /// The state.
     pub store: Arc<dyn StateStore>,
@@ -158,8 +158,8 @@ impl Worker for Hired {
     fn joined(&self) {}
 }
 
-/// Waits until all of these keys are held, or somebody else has kept some of them for too long; those
-/// that are held.
+/// Waits until all of these keys are leased, or until other processes have kept some of them for too long.
+/// Returns those that are leased.
 pub async fn all_held(
     leases: &LeaseTable,
     keys: &BTreeSet<KeyId>,

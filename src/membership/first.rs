@@ -1,12 +1,12 @@
-//! Whether a key that changed hands waits for its schedule.
+//! The decision whether a key that was just claimed is checked at once or waits for its schedule.
 
 use chrono::{DateTime, Utc};
 
 use crate::model::{Live, Origin, Record, Settings, is_ahead};
 
-/// Whether a key on a cron line is looked at as soon as it was claimed. Its line says when it is to
-/// be looked at, and whoever had it before may have done so: then there is nothing to do, unless
-/// something is unfinished, or the configuration asks for something else than it did then.
+/// Returns `true` if a key with a cron schedule is checked as soon as it was claimed. The replica that had it
+/// before may have checked it as scheduled; then there is nothing to do until the next occurrence, unless
+/// something is unfinished or the configuration asks for something else than it did then.
 pub fn is_due(record: &Record, settings: &Settings, origin: &Origin, now: DateTime<Utc>) -> bool {
     let was_set_back = record.look.checked_at.is_some_and(|at| is_ahead(at, now));
     let missed = was_set_back || record.look.next_at.is_none_or(|at| at <= now);

@@ -1,4 +1,4 @@
-//! A shared state in memory, with the clock of the test.
+//! A shared state in memory, on the clock of the test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,17 +27,17 @@ struct Row {
     wants: u32,
 }
 
-/// One replica's way to the state. It can be cut.
+/// One replica's connection to the state. It can be cut.
 #[derive(Clone, Default)]
 pub struct Link {
     tables: Arc<Mutex<Tables>>,
     cut: Arc<AtomicBool>,
-    /// The next claim is carried out, and its answer is lost.
+    /// Set by a test to have the next claim carried out and its answer lost.
     pub lose_claim: Arc<AtomicBool>,
 }
 
 impl Link {
-    /// Another way to the same state.
+    /// Returns another connection to the same state.
     pub fn another(&self) -> Self {
         Self {
             tables: Arc::clone(&self.tables),
@@ -53,7 +53,7 @@ impl Link {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Who holds each key, as the state sees it.
+    /// Returns the replica that has leased each key, according to the state.
     pub fn holders(&self) -> BTreeMap<KeyId, Option<ReplicaId>> {
         self.tables().holders.clone()
     }
@@ -74,7 +74,7 @@ fn away() -> StateError {
 }
 
 impl Tables {
-    /// A replica goes, and what it held is nobody's.
+    /// Removes a replica and frees its keys.
     pub fn evict(&mut self, replica: ReplicaId) {
         self.replicas.remove(&replica);
         for holder in self.holders.values_mut() {
@@ -82,7 +82,7 @@ impl Tables {
         }
     }
 
-    /// The state is set back to where it had not heard of a claim yet.
+    /// Restores the state to a time before the key was claimed.
     pub fn forget_claim(&mut self, key: &KeyId) {
         self.holders.insert(key.clone(), None);
     }

@@ -1,18 +1,19 @@
-//! Sharing the keys of one state among processes.
+//! The membership of a process among those that share the keys of one state.
 //!
-//! Once a second a replica renews its lease, learns how things stand, and claims or gives back what
-//! brings it nearer to its share: [`balance`] decides that, [`MembershipTask`] carries it out. It never
-//! works on a key, and does not know who does: that is the [`Worker`]'s.
+//! At each tick, about twice a second, a replica renews its lease, learns how many keys are free and wanted,
+//! and claims or releases keys to get closer to its share: [`balance`] decides, and [`MembershipTask`]
+//! carries it out. The task does not work on keys itself and does not know how that is done: this is the
+//! business of the [`Worker`].
 //!
-//! What it keeps to:
+//! It guarantees the following:
 //!
-//! - **Told before anything else.** A key that may have been written too late is marked in the state
-//!   as soon as the state answers.
-//! - **Nothing is held by accident.** A claim whose answer was lost may have been carried out: it is
-//!   given back before the next one. What the state counts is compared now and then with what this
-//!   process knows.
-//! - **Nobody works on what is given back.** The right to work on it is taken first, and let go when
-//!   the state has it.
+//! - **Late writes are reported first.** A key that may have been written after its lease is marked in the
+//!   state as soon as the state answers, before anything else.
+//! - **No key stays leased by accident.** A claim whose answer was lost may have been carried out, so its
+//!   keys are released before the next claim. The number of keys that the state counts is compared from time
+//!   to time with what this process knows.
+//! - **A key is not worked on while it is released.** Its guard is taken first, and dropped once the state
+//!   has recorded the release.
 
 pub mod balance;
 pub mod command;
@@ -36,51 +37,51 @@ use crate::state::membership::Member;
 pub use first::is_due;
 pub use task::MembershipTask;
 
-/// How a process shares.
+/// The terms on which a process becomes a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// What it says of itself.
+    /// The description that the process gives of itself.
     pub member: Member,
-    /// How long it holds its keys after it was last heard of.
+    /// The time for which its keys stay leased after its last renewal.
     pub lease: Duration,
 }
 
-/// Whoever works on the keys this process holds.
+/// The part of the process that works on the leased keys.
 #[async_trait]
 pub trait Worker: Send + Sync {
-    /// The keys that the configuration asks for.
+    /// Returns the keys that the configuration names.
     fn configured(&self) -> BTreeSet<KeyId>;
 
-    /// Keeps everybody from up to `most` of these keys that nobody works on at this moment, for as
-    /// long as what it returns lives.
+    /// Reserves up to `most` of these keys, leaving out those that are being worked on. No work begins on
+    /// them while the returned values live.
     fn set_aside(&self, keys: &[KeyId], most: usize) -> Vec<SetAside>;
 
-    /// Writes what is still to be written about the keys held.
+    /// Writes pending notes about the leased keys to the state.
     ///
     /// # Errors
-    /// [`StateError`].
+    /// Returns [`StateError`] if the notes could not be written.
     async fn flush(&self) -> Result<(), StateError>;
 
-    /// These keys are this process's from now on.
+    /// Tells the worker that these keys are now leased to this process.
     async fn took(&self, keys: &[KeyId]);
 
-    /// These are not any more.
+    /// Tells the worker that these keys are no longer leased to this process.
     fn lost(&self, keys: &[KeyId]);
 
-    /// These are to be looked at now.
+    /// Has these keys checked now.
     fn check_now(&self, keys: &[KeyId]);
 
-    /// Whether the state answers. Without it nothing can be done to a key.
+    /// Tells the worker whether the state answers. Nothing can be done to a key without it.
     fn state_answers(&self, answers: bool);
 
-    /// This process has its place among the others.
+    /// Tells the worker that this process has joined and has completed a tick.
     fn joined(&self);
 }
 
-/// A key that nobody works on until this is dropped.
+/// A key that is not worked on until this is dropped.
 pub struct SetAside {
-    /// Which.
+    /// The key.
     pub key: KeyId,
-    /// The right to work on it; `None` where there is nobody who could.
+    /// The guard of the key; `None` if the key is not configured, so that no work could begin on it.
     pub guard: Option<Box<dyn Send>>,
 }

@@ -1,4 +1,4 @@
-//! Carries out what [`balance`](super::balance) decides.
+//! The task that keeps this process a member and carries out what [`balance`](super::balance) decides.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,38 +18,39 @@ use crate::state::StateError;
 use crate::state::membership::{Membership, Renewal, Standing};
 use crate::telemetry::metrics::Metrics;
 
-/// Ticks are this far apart, a tenth more or less: replicas that started together do not stay in
-/// step …
+/// The time between two ticks. It varies by a tenth, so that replicas that started together do not stay in
+/// step.
 const TICK: Duration = Duration::from_millis(500);
 
-/// … and a short lease has so many of them.
+/// The smallest number of ticks in a lease. With a short lease, ticks are closer together than [`TICK`].
 const TICKS: u32 = 6;
 
-/// Keys claimed in one call, so that none takes long.
+/// The largest number of keys claimed in one call, so that no call takes long.
 const BATCH: u32 = 1_000;
 
-/// One process among those that share.
+/// The membership of this process.
 pub struct MembershipTask {
     membership: Arc<dyn Membership>,
     leases: Arc<LeaseTable>,
     worker: Arc<dyn Worker>,
     terms: Terms,
     teller: Teller,
-    /// Cancelled when nothing is to be claimed any more …
+    /// Cancelled when no more keys are to be claimed.
     stop: CancellationToken,
-    /// … and when it is to leave.
+    /// Cancelled when the process is to leave.
     leave: CancellationToken,
     replica: Option<ReplicaId>,
-    /// What others were told it would like to have.
+    /// The number of additional keys that it wants, as last announced to the other replicas.
     wants: u32,
     balance: Balance,
     contact: Contact,
-    /// The keys the state knows of.
+    /// The keys that are known to the state.
     known: BTreeSet<KeyId>,
-    /// This process does not hold them, and the state may think so: they are given back first.
+    /// Keys that are not leased according to this process, but may be according to the state. They are
+    /// released first.
     doubtful: BTreeSet<KeyId>,
-    /// Nobody else has claimed them while they were free: they are not offered again as long as the
-    /// others are the same.
+    /// Keys that no other replica claimed while they were free. They are not released as long as the number
+    /// of daemons stays the same.
     nobody_elses: BTreeSet<KeyId>,
     daemons: u32,
     /// The keys whose repair was due at the last tick.
@@ -58,8 +59,8 @@ pub struct MembershipTask {
 }
 
 impl MembershipTask {
-    /// One that has not joined. It claims nothing more once `stop` is cancelled, and leaves when
-    /// `leave` is.
+    /// Creates a task that has not joined yet. It claims no more keys once `stop` is cancelled, and leaves
+    /// once `leave` is cancelled.
     pub fn new(
         membership: Arc<dyn Membership>,
         leases: Arc<LeaseTable>,
@@ -90,7 +91,7 @@ impl MembershipTask {
         }
     }
 
-    /// Shares until it is to leave, and leaves.
+    /// Runs until `leave` is cancelled, and then leaves.
     pub async fn run(&mut self) {
         let leave = self.leave.clone();
         loop {
@@ -128,7 +129,8 @@ impl MembershipTask {
             None => return Ok(()),
         };
         self.audit(&configured, &standing).await?;
-        // Whoever has looked at it once goes on by itself.
+        // Only keys that have newly come due are announced: each check of a key schedules the next one
+        // itself.
         let due: BTreeSet<KeyId> = standing.due.into_iter().collect();
         let newly: Vec<KeyId> = due.difference(&self.due).cloned().collect();
         self.due = due;
@@ -139,22 +141,23 @@ impl MembershipTask {
         Ok(())
     }
 
-    /// First of all: what may have been written too late.
+    /// Marks the keys that may have been written after their lease. This comes before anything else.
     async fn report_late_writes(&self) -> Result<(), StateError> {
         let late_writes: Vec<KeyId> = self.leases.take_late_writes().into_iter().collect();
         if late_writes.is_empty() {
             return Ok(());
         }
-        let told = self.membership.mark(&late_writes).await;
-        if told.is_err() {
+        let marked = self.membership.mark(&late_writes).await;
+        if marked.is_err() {
             late_writes
                 .iter()
                 .for_each(|key| self.leases.late_write(key));
         }
-        told
+        marked
     }
 
-    /// Renews, having joined where that is needed. `None` where it was struck out twice in a row.
+    /// Renews the lease, joining first if necessary. Returns `None` if the replica was evicted twice in a
+    /// row.
     async fn renew(&mut self) -> Result<Option<Standing>, StateError> {
         for _ in 0..2 {
             let replica = match self.replica {
@@ -192,7 +195,7 @@ impl MembershipTask {
         Ok(replica)
     }
 
-    /// Everything it held is gone.
+    /// Handles an eviction: all keys are lost.
     fn evicted(&mut self, why: &str) {
         let lost = self.held();
         self.leases.evicted();
@@ -227,7 +230,7 @@ impl MembershipTask {
         Ok(())
     }
 
-    /// Claims and gives back. How things stand afterwards; `None` where it was struck out.
+    /// Releases and claims keys. Returns the standing afterwards, or `None` if the replica was evicted.
     async fn even_out(
         &mut self,
         configured: &BTreeSet<KeyId>,
@@ -257,13 +260,13 @@ impl MembershipTask {
         let claimed = self.claim(configured, &held, &wish, &standing).await?;
         let wants = wish.wants.saturating_sub(claimed);
         if std::mem::replace(&mut self.wants, wants) < wants {
-            // Others are to hear of it before a tick is over.
+            // The other replicas should learn of it within a tick.
             return self.renew().await;
         }
         Ok(Some(standing))
     }
 
-    /// Gives back up to `most` of these, those that nobody works on.
+    /// Releases up to `most` of these keys, leaving out those that are being worked on.
     async fn give(
         &mut self,
         keys: &[KeyId],
@@ -284,12 +287,12 @@ impl MembershipTask {
         self.give_back_doubtful().await?;
         let held = self.held().len();
         self.teller.released(&keys, held, standing.daemons);
-        // Each may be worked on again, by whoever claims it.
+        // From here on the keys may be worked on by the replica that claims them.
         drop(aside);
         Ok(())
     }
 
-    /// Claims; how many it got.
+    /// Claims keys and returns how many it obtained.
     async fn claim(
         &mut self,
         configured: &BTreeSet<KeyId>,
@@ -322,7 +325,7 @@ impl MembershipTask {
                 let held = held.len() + got as usize;
                 self.teller.claimed(&keys, held, standing.daemons);
             }
-            // What is left is claimed after the next renewal, where that is soon due.
+            // If the next renewal is due soon, the rest is claimed after it.
             if number(keys.len()) < most || self.is_pressed() {
                 break;
             }
@@ -333,12 +336,12 @@ impl MembershipTask {
         Ok(got)
     }
 
-    /// Whether calls have taken so long that the next renewal goes before anything else.
+    /// Returns `true` if calls have taken so long that the next renewal must come before anything else.
     fn is_pressed(&self) -> bool {
         !self.contact.is_fresh(Instant::now(), self.terms.lease)
     }
 
-    /// Compares what the state counts with what this process knows, once a lease.
+    /// Compares the number of keys that the state counts with what this process knows, once per lease.
     async fn audit(
         &mut self,
         configured: &BTreeSet<KeyId>,
@@ -370,7 +373,8 @@ impl MembershipTask {
                 self.give_back_doubtful().await?;
             }
             Some(counted) if counted < held.len() => {
-                // The state was set back: what it does not know of, others may claim.
+                // The state was restored to an earlier point: other replicas may claim the keys that it does
+                // not know of.
                 self.membership.leave(replica).await?;
                 self.evicted("the state has lost claims: was it restored from a copy?");
             }
@@ -380,11 +384,11 @@ impl MembershipTask {
         Ok(())
     }
 
-    /// Leaves, and gives everything back.
+    /// Leaves and releases all keys.
     async fn go(&mut self) -> Result<(), StateError> {
         let held = self.held();
         let flushed = self.worker.flush().await;
-        // What is still under way is broken off before anybody else may begin.
+        // Running writes are stopped before another replica may begin to write.
         self.leases.evicted();
         let Some(replica) = self.replica.take() else {
             return Ok(());

@@ -1,4 +1,4 @@
-//! What the log and the metrics say of sharing.
+//! The log events and metrics of membership.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::state::membership::Standing;
 use crate::telemetry::event;
 use crate::telemetry::metrics::Metrics;
 
-/// Says each thing once.
+/// Writes the events and sets the metrics.
 pub struct Teller {
     metrics: Arc<Metrics>,
 }
@@ -18,7 +18,7 @@ impl Teller {
         Self { metrics }
     }
 
-    /// How a renewal ended.
+    /// Counts a renewal by its outcome.
     pub fn renewal(&self, renewed: &Result<Option<Standing>, StateError>) {
         self.metrics.lease_renewal(match renewed {
             Ok(Some(_)) => "renewed",
@@ -27,17 +27,17 @@ impl Teller {
         });
     }
 
-    /// How things stand.
+    /// Sets the number of replicas and of leased keys.
     pub fn standing(&self, replicas: u32, held: usize) {
         self.metrics.sharing(replicas, held);
     }
 
-    /// How many of the configured keys nobody holds.
+    /// Sets the number of configured keys that no replica has leased.
     pub fn free(&self, keys: usize) {
         self.metrics.keys_free(keys);
     }
 
-    /// Keys were claimed.
+    /// Reports that keys were claimed.
     pub fn claimed(&self, keys: &[KeyId], held: usize, replicas: u32) {
         self.metrics.sharing(replicas, held);
         tracing::info!(
@@ -50,7 +50,7 @@ impl Teller {
         tracing::debug!(?keys, "claimed");
     }
 
-    /// Keys were given back.
+    /// Reports that keys were released.
     pub fn released(&self, keys: &[KeyId], held: usize, replicas: u32) {
         if keys.is_empty() {
             return;
@@ -66,7 +66,7 @@ impl Teller {
         tracing::debug!(?keys, "given back");
     }
 
-    /// Everything is lost.
+    /// Reports that all keys were lost.
     pub fn lost(&self, keys: usize, why: &str) {
         self.metrics.sharing(0, 0);
         tracing::warn!(

@@ -1,4 +1,4 @@
-//! Replicas on one state in memory, on paused time.
+//! Tests with replicas that share one state in memory, on paused time.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,14 +17,14 @@ use crate::telemetry::metrics::Metrics;
 
 const LEASE: Duration = Duration::from_secs(15);
 
-/// Longer than any two ticks, for what has to happen by the next one.
+/// Longer than any two ticks, for what must happen by the next one.
 const TWO_TICKS: Duration = Duration::from_millis(2_300);
 
-/// A worker that writes down what it is told.
+/// A worker that records the calls to it.
 #[derive(Default)]
 struct Floor {
     configured: Mutex<BTreeSet<KeyId>>,
-    /// Somebody works on these at the moment.
+    /// The keys that are being worked on at the moment.
     busy: Mutex<BTreeSet<KeyId>>,
     works_on: Mutex<BTreeSet<KeyId>>,
     aside: Arc<Mutex<BTreeSet<KeyId>>>,
@@ -141,18 +141,18 @@ impl Process {
         self.leases.keys().expect("shared")
     }
 
-    /// What it works on is what it holds.
+    /// Checks that it works on exactly the keys that are leased to it.
     fn agrees(&self) {
         assert_eq!(*lock(&self.floor.works_on), self.held());
     }
 
-    /// It is stopped where it stands, and is heard of no more.
+    /// Stops the process abruptly, without leaving.
     fn kill(self) {
         self.task.abort();
     }
 }
 
-/// `count` replicas that share thirty keys, settled.
+/// Starts `count` replicas that share thirty keys, and waits until they have settled.
 async fn runtime(count: usize) -> Vec<Process> {
     let first = Link::default();
     let mut processes = Vec::new();
@@ -171,7 +171,7 @@ fn counts(processes: &[Process]) -> Vec<usize> {
         .collect()
 }
 
-/// No key is held twice, and the state and the processes are of one mind.
+/// Checks that no key is leased twice, and that the state and the processes agree.
 fn consistent(processes: &[Process]) {
     let mut held = BTreeMap::new();
     for (index, process) in processes.iter().enumerate() {
@@ -274,7 +274,7 @@ async fn when_the_state_was_away_for_everybody_nothing_moves() {
     for process in &processes {
         assert!(!process.floor.answers.load(Ordering::Relaxed));
     }
-    // They come back one after the other.
+    // They come back one after another.
     for process in &processes {
         process.link.cut(false);
         sleep(Duration::from_secs(4)).await;
@@ -327,7 +327,7 @@ async fn claims_that_only_one_side_knows_of_come_to_light() {
     let processes = runtime(2).await;
     let link = &processes[0].link;
     let all = link.replicas().await.expect("there");
-    // The state has claims that no process knows of.
+    // The state has a lease that no process knows of.
     let key = processes[0].held().into_iter().next().expect("fifteen");
     processes[0].leases.gave_up(&key);
     lock(&processes[0].floor.works_on).remove(&key);
@@ -335,7 +335,7 @@ async fn claims_that_only_one_side_knows_of_come_to_light() {
     sleep(LEASE * 3).await;
     assert_eq!(counts(&processes), [15, 15]);
     consistent(&processes);
-    // It does not know of one that a process relies on.
+    // The state lacks a lease that a process relies on.
     let key = processes[0].held().into_iter().next().expect("fifteen");
     link.tables().forget_claim(&key);
     sleep(LEASE * 3).await;
@@ -351,7 +351,7 @@ async fn a_changed_configuration_is_followed() {
     }
     sleep(TWO_TICKS).await;
     assert_eq!(counts(&processes), [20, 20]);
-    // An upgrade: one of them knows fewer keys than the other.
+    // During an upgrade one of them knows fewer keys than the other.
     *lock(&processes[0].floor.configured) = keys(10);
     sleep(LEASE * 4).await;
     consistent(&processes);

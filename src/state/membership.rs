@@ -1,24 +1,24 @@
-//! How several processes share the keys of one state.
+//! The sharing of the keys of one state among several processes.
 //!
-//! The contract every such store keeps, in prose:
+//! Every implementation keeps this contract:
 //!
-//! - **One lease for all a replica holds.** A replica *joins* under a number of its own and *renews*
-//!   that one entry; what it has claimed is its own as long as the entry is there. It is there until
-//!   the replica leaves, or until another one, which finds its time over, strikes it out. Renewing and
-//!   striking out exclude each other.
-//! - **A claim has a fence**, larger than each before it on the same key. [`StateStore::save`] and
-//!   [`StateStore::save_verified`] compare the record's [`Lease`] with the claim there is, in the same
-//!   transaction, and refuse with [`StateError::Lost`] where it is another.
-//! - **One clock.** Whether a lease is over, and when a repair is due, is told by the state's own
-//!   clock alone. Processes measure lengths of time, and never compare their time of day.
-//! - **A mark is nobody's.** Anyone may [`mark`](Membership::mark) a key for repair, holding it or not. It is
-//!   due at once, and once more after [`LATE_WRITE`], however soon it was heeded: what was under way
-//!   when it was made may still arrive until then. A save whose record says that the repair is
-//!   [`done`](crate::model::Repair::done) takes back what was due when that record was loaded (its
-//!   [`number`](crate::model::Repair::number) tells), and nothing of a mark that was made since.
-//! - **An intent that changes hands is a mark.** Whoever claims a key with an intent on record finds it
-//!   marked, due after [`LATE_WRITE`]: by then nothing that was under way can arrive any more. A mark
-//!   that is due stays so. Of two that are still to come due the later one stands for both.
+//! - **One lease for all keys of a replica.** A replica *joins* under a number of its own and *renews* that
+//!   one entry. The keys it has claimed are its own as long as the entry exists: until the replica leaves, or
+//!   until another replica finds the entry expired and evicts it. Renewal and eviction exclude each other.
+//! - **A claim has a fencing token**, which is larger than each before it on the same key.
+//!   [`StateStore::save`] and [`StateStore::save_verified`] compare the record's [`Lease`] with the current
+//!   claim in the same transaction, and fail with [`StateError::Lost`] if they differ.
+//! - **One clock.** Only the state's own clock decides whether a lease has ended and when a repair is due.
+//!   Processes measure lengths of time and never compare their wall clocks.
+//! - **A mark belongs to no replica.** Any process may [`mark`](Membership::mark) a key for repair, whether
+//!   it has leased it or not. The repair is due at once, and once more after [`LATE_WRITE`], however soon the
+//!   first one was made: what was in flight when the mark was made may still arrive until then. A save whose
+//!   record says that the repair is [`done`](crate::model::Repair::done) removes what was due when that
+//!   record was loaded (identified by its [`number`](crate::model::Repair::number)), and nothing of a mark
+//!   that was made since.
+//! - **An intent that changes hands is a mark.** A replica that claims a key with an intent on record finds
+//!   the key marked, due after [`LATE_WRITE`]: by then nothing that was in flight can arrive any more. A mark
+//!   that is already due stays due. Of two that are not due yet, the later one stands for both.
 //!
 //! [`StateStore::save`]: super::StateStore::save
 //! [`StateStore::save_verified`]: super::StateStore::save_verified
@@ -31,102 +31,103 @@ use async_trait::async_trait;
 use super::StateError;
 use crate::model::{FencingToken, KeyId, ReplicaId};
 
-/// How long after a change of hands a write that was under way may still arrive: the longest a
-/// request to Flashback is waited for, and as long again for what stands between.
+/// The time after a key has changed hands during which a write in flight may still arrive: the longest time
+/// that a request to Flashback is waited for, and as long again for everything in between.
 pub const LATE_WRITE: Duration = Duration::from_secs(40);
 
-/// No lease is longer. One that lies further ahead was given by a clock that was set back since.
+/// The longest possible lease. One that ends further ahead was granted by a clock that has been set back
+/// since.
 pub const LONGEST_LEASE: Duration = Duration::from_secs(5 * 60);
 
-/// What a process says of itself when it joins.
+/// The description that a process gives of itself when it joins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// For people: host and process.
+    /// The host and the process, for people.
     pub name: String,
-    /// What it is there for.
+    /// The role of the process.
     pub role: Role,
 }
 
-/// What a process shares the keys for.
+/// The role of a process among those that share the keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// To keep them current: it takes its share, and carries out requests.
+    /// The process keeps the keys current: it has a share of them and carries out requests.
     Daemon,
-    /// For one command. It has no share, and takes no requests.
+    /// The process carries out one command: it has no share of the keys and takes no requests.
     Command,
 }
 
-/// How things stand after a renewal.
+/// The situation that a replica finds after a renewal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// How many daemons share the keys, this process among them if it is one.
+    /// The number of daemons that share the keys, including this process if it is one.
     pub daemons: u32,
-    /// How many of them joined before this one: `0..daemons`.
+    /// The number of daemons that joined before this one: `0..daemons`.
     pub rank: u32,
-    /// How many more keys the other daemons would like to have.
+    /// The number of keys that the other daemons want in addition to theirs.
     pub wanted: u32,
-    /// How many keys are nobody's.
+    /// The number of keys that no replica has leased.
     pub free: u32,
     /// The keys of this replica whose repair is due.
     pub due: Vec<KeyId>,
 }
 
-/// What a renewal asks for.
+/// The parameters of a renewal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Renewal {
-    /// How long the lease is from now on.
+    /// The length of the lease from now on.
     pub lease: Duration,
-    /// How many more keys this replica would like to have.
+    /// The number of keys that this replica wants in addition to its own.
     pub wants: u32,
-    /// Strike out replicas whose lease is over. Whoever was away itself must not: after an outage of
-    /// the state everybody's lease is over, and all of them are alive.
+    /// `true` to evict replicas whose lease has ended. A replica that was cut off itself must not: after an
+    /// outage of the state every lease has ended although all replicas are alive.
     pub evict: bool,
 }
 
-/// A replica, for people.
+/// A replica as it is shown to people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replica {
-    /// Its number.
+    /// The number under which it joined.
     pub id: ReplicaId,
-    /// What it says of itself.
+    /// The description that it gave of itself.
     pub member: Member,
-    /// Its lease is not over.
+    /// `true` if its lease has not ended.
     pub alive: bool,
-    /// How many keys it holds.
+    /// The number of keys that it has leased.
     pub keys: u32,
 }
 
-/// A state whose keys are shared.
+/// A state whose keys are shared by several processes.
 #[async_trait]
 pub trait Membership: Send + Sync {
-    /// Joins under a new number, with nothing claimed.
+    /// Joins under a new number, with no keys claimed.
     ///
     /// # Errors
-    /// [`StateError`].
+    /// Returns [`StateError`] if the state cannot be used.
     async fn join(&self, member: &Member, lease: Duration) -> Result<ReplicaId, StateError>;
 
-    /// Lets the state know of these keys, so that they can be claimed.
+    /// Makes these keys known to the state, so that they can be claimed.
     ///
     /// # Errors
-    /// [`StateError`].
+    /// Returns [`StateError`] if the state cannot be used.
     async fn know(&self, keys: &[KeyId]) -> Result<(), StateError>;
 
-    /// Renews all that this replica holds. `None` where it has been struck out, and with it every
-    /// claim: it may join again. One that is late and was not struck out keeps what it has.
+    /// Renews the lease on all keys of this replica. Returns `None` if the replica has been evicted, and has
+    /// thereby lost all its keys: it may join again. One that is late and was not evicted keeps its keys.
     ///
     /// # Errors
-    /// [`StateError`].
+    /// Returns [`StateError`] if the state cannot be used.
     async fn renew(
         &self,
         replica: ReplicaId,
         renewal: Renewal,
     ) -> Result<Option<Standing>, StateError>;
 
-    /// Claims up to `most` of these keys that are nobody's. Two that claim at once get different
-    /// ones, and neither waits for the other.
+    /// Claims up to `most` of these keys, among those that no replica has leased. Two replicas that claim at
+    /// the same time get different keys, and neither waits for the other.
     ///
     /// # Errors
-    /// [`StateError::Lost`] where this replica has been struck out.
+    /// Returns [`StateError::Lost`] if this replica has been evicted.
     async fn claim(
         &self,
         replica: ReplicaId,
@@ -134,33 +135,34 @@ pub trait Membership: Send + Sync {
         most: u32,
     ) -> Result<Vec<(KeyId, FencingToken)>, StateError>;
 
-    /// Gives keys back; those it does not hold are passed over.
+    /// Releases keys. Those that this replica has not leased are skipped.
     ///
     /// # Errors
-    /// [`StateError`].
+    /// Returns [`StateError`] if the state cannot be used.
     async fn release(&self, replica: ReplicaId, keys: &[KeyId]) -> Result<(), StateError>;
 
-    /// Leaves, and gives everything back.
+    /// Leaves, and releases all keys.
     ///
     /// # Errors
-    /// [`StateError`].
+    /// Returns [`StateError`] if the state cannot be used.
     async fn leave(&self, replica: ReplicaId) -> Result<(), StateError>;
 
-    /// Marks keys for repair, due at once and once more after [`LATE_WRITE`], whoever holds them.
+    /// Marks keys for repair, due at once and once more after [`LATE_WRITE`], whichever replica has leased
+    /// them.
     ///
     /// # Errors
-    /// [`StateError`].
+    /// Returns [`StateError`] if the state cannot be used.
     async fn mark(&self, keys: &[KeyId]) -> Result<(), StateError>;
 
-    /// Everybody who has joined and was not struck out.
+    /// Returns all replicas that have joined and have neither left nor been evicted.
     ///
     /// # Errors
-    /// [`StateError`].
+    /// Returns [`StateError`] if the state cannot be used.
     async fn replicas(&self) -> Result<Vec<Replica>, StateError>;
 
-    /// Which of these keys nobody holds.
+    /// Returns those of these keys that no replica has leased.
     ///
     /// # Errors
-    /// [`StateError`].
+    /// Returns [`StateError`] if the state cannot be used.
     async fn unheld(&self, keys: &[KeyId]) -> Result<Vec<KeyId>, StateError>;
 }

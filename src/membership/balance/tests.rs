@@ -1,4 +1,4 @@
-//! Replicas that decide one after the other, in any order, on what the state would tell them.
+//! Tests with replicas that decide one after another, in any order, by what the state would answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Ticks after which everything has to be in its place.
+/// The number of ticks after which every key must be in its final place.
 const SETTLED: usize = 60;
 
 #[derive(Default)]
@@ -42,7 +42,7 @@ impl World {
         self.joined
     }
 
-    /// It left, or was struck out.
+    /// Removes a replica that left or was evicted.
     fn leave(&mut self, id: u32) {
         self.members.remove(&id);
         for holder in self.holder.values_mut() {
@@ -75,7 +75,7 @@ impl World {
         }
     }
 
-    /// One tick of one replica, as the task carries it out. `pick` chooses among keys.
+    /// Runs one tick of one replica, as the task carries it out. `pick` chooses among keys.
     fn tick(&mut self, id: u32, pick: &mut impl FnMut(usize) -> usize) {
         let (standing, held) = (self.standing(id), self.held(id));
         let Some(member) = self.members.get_mut(&id) else {
@@ -116,7 +116,7 @@ impl World {
         member.wants = wish.wants - claimed.min(wish.wants);
     }
 
-    /// Everybody ticks once, in an order that `pick` chooses.
+    /// Runs one tick of every replica, in an order that `pick` chooses.
     fn round(&mut self, pick: &mut impl FnMut(usize) -> usize) {
         let mut ids: Vec<u32> = self.members.keys().copied().collect();
         while !ids.is_empty() {
@@ -131,7 +131,7 @@ impl World {
         }
     }
 
-    /// Every key that anybody has configured is somebody's who has it configured.
+    /// Returns `true` if every configured key is leased to a replica that has it configured.
     fn all_held(&self) -> bool {
         let known: BTreeSet<u32> = self
             .members
@@ -148,7 +148,7 @@ impl World {
     }
 }
 
-/// Choices without a plan, the same in every run.
+/// Returns a source of arbitrary choices that are the same in every run.
 fn choices(seed: u64) -> impl FnMut(usize) -> usize {
     let mut state = seed.wrapping_mul(2).wrapping_add(1);
     move |below| {
@@ -254,7 +254,7 @@ fn nobody_strikes_out_who_was_away_itself() {
     now += second;
     contact.renewed(now, lease);
     assert!(contact.may_evict(now, lease));
-    // Long enough for the others' leases to be over.
+    // This is long enough for the leases of the others to end.
     now += lease * 2;
     assert!(!contact.may_evict(now, lease), "it was away");
     let back = now;
