@@ -1,12 +1,11 @@
-//! The one way to make a call to an outside service.
+//! The one way to call an outside service.
 //!
-//! A [`Upstream`] stands before each service (every source, and Flashback). A call through it has a
-//! place among a bounded number, a share of the call budget (what a rotation needs goes before what
-//! merely looks), a timeout and a metric, and its
-//! outcome tells the lane whether the service is there. When it is not, the lane is *down*: calls
-//! are turned away at once with the time at which to come back, a single one is let through then
-//! to see, and the outage is reported once when it begins and once when it ends. A service that answers
-//! and does nothing for anybody ([`faults`]) is down, too.
+//! Each service (every source, and Flashback) has an [`Upstream`]. A call through it needs a permit and a
+//! share of the call budget, where calls that a rotation needs come before background calls. It has a time
+//! limit and a metric, and its outcome shows whether the service is available. If it is not, the *circuit is
+//! open*: calls are rejected at once with the time after which to try again, then a single call is let
+//! through as a probe, and the outage is reported once when it begins and once when it ends. A service that
+//! answers, but fails for every key ([`faults`]), counts as unavailable too.
 
 mod breaker;
 mod faults;
@@ -32,23 +31,23 @@ use limiter::RateLimiter;
 pub use limiter::in_background;
 pub use view::UpstreamView;
 
-/// How long callers are told to wait while somebody is out to see whether the service is back. Not
-/// that one's whole time: it may be back with good news at once.
+/// The time for which callers are told to wait while a probe is in progress. This is shorter than the probe
+/// may take, because the service may be back at once.
 const WHILE_PROBED: Duration = Duration::from_secs(5);
 
-/// The longest wait between looks at a service that is away, unless it asks for quiet: it is found to be
-/// back within this and the time of one call.
+/// The longest wait between probes of an unavailable service, unless the service asks for quiet. Its return
+/// is noticed within this time and the time of one call.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// What a lane must know of an error to count it and to tell an outage from a fault.
+/// The properties of an error that an upstream needs to count it, and to tell an outage from a fault.
 pub trait Failure: std::fmt::Display {
-    /// What to do about it.
+    /// Returns the reaction that the error calls for.
     fn class(&self) -> Class;
-    /// The HTTP status, or a word (`timeout`, `connect`, …), for `api_requests_total{status}`.
-    /// It must come from a small, fixed set.
+    /// Returns the HTTP status or a word (`timeout`, `connect`, …) for `api_requests_total{status}`. It must
+    /// come from a small, fixed set.
     fn status(&self) -> String;
-    /// Whether the service is there and asks all its callers to wait: it named a time, or said that
-    /// they are too many.
+    /// Returns `true` if the service is available and asks all its callers to wait: it named a time, or said
+    /// that there are too many calls.
     fn asks_for_quiet(&self) -> bool {
         let named = matches!(
             self.class(),
@@ -58,40 +57,40 @@ pub trait Failure: std::fmt::Display {
         );
         named || matches!(&*self.status(), "429" | "throttled")
     }
-    /// Whether such an answer shows that the service does what it is asked. One that only says that
-    /// the caller must sign in again ends no outage.
+    /// Returns `true` if an answer with this error shows that the service works. One that only says that the
+    /// caller must sign in again ends no outage.
     fn ends_outage(&self) -> bool {
         true
     }
-    /// The error of a call that got no answer in time.
+    /// Creates the error of a call without an answer in time.
     fn timed_out(after: Duration) -> Self;
-    /// The error of a call that was turned away because the lane is down, which shows `cause`: the error of
-    /// the last call that found the service away.
+    /// Creates the error of a call that was rejected because the circuit is open. It shows `cause`, the error
+    /// of the last call that found the service unavailable.
     fn circuit_open(retry_in: Duration, cause: &str) -> Self;
 }
 
-/// Is told when a service goes away and comes back.
+/// Receives the reports of outages.
 pub trait Outages: Send + Sync {
-    /// The service went away. Called once for each outage.
+    /// Reports that the service is unavailable. Called once for each outage.
     fn unavailable(&self, service: &str, error: &str, retry_in: Duration);
-    /// The service is back. Called once for each outage.
+    /// Reports that the service is available again. Called once for each outage.
     fn recovered(&self, service: &str, after: Duration);
 }
 
-/// How a lane treats its service.
+/// The limits of the calls to a service.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
-    /// Calls a second, failures and repetitions included; `None` for no limit.
+    /// The number of calls per second, including failures and repetitions; `None` for no limit.
     pub max_rps: Option<f64>,
-    /// One call's time, from the first byte out to the last byte in.
+    /// The time limit of one call, from the first byte sent to the last byte received.
     pub timeout: Duration,
-    /// Calls under way at once.
+    /// The largest number of calls in progress at once.
     pub permits: usize,
-    /// The waits between looks at a service that is away.
+    /// The waits between probes of an unavailable service.
     pub retry: Limits,
 }
 
-/// The way to one service.
+/// The guarded way to one service.
 pub struct Upstream {
     service: String,
     terms: Terms,
@@ -102,7 +101,7 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// Opens the way to `service`, the name that metrics and reports show.
+    /// Creates the upstream of `service`, which is its name in metrics and reports.
     pub fn new(
         service: impl Into<String>,
         terms: Terms,
@@ -126,17 +125,17 @@ impl Upstream {
         }
     }
 
-    /// The service's name.
+    /// Returns the service's name.
     pub fn service(&self) -> &str {
         &self.service
     }
 
-    /// What is known of it, for whoever does not call.
+    /// Returns a view of the service's health, for code that makes no calls.
     pub fn view(&self) -> UpstreamView {
         UpstreamView::of(&self.breaker)
     }
 
-    /// Takes note of a sign-in that the service has answered.
+    /// Records a sign-in that the service has answered.
     pub fn signed_in(&self, succeeded: bool) {
         let breaker = lock(&self.breaker);
         if !breaker.replaced {
@@ -144,7 +143,7 @@ impl Upstream {
         }
     }
 
-    /// The error that a call made now would be turned away with, if it would.
+    /// Returns the error with which a call made now would be rejected, if it would.
     pub fn circuit_open<E: Failure>(&self) -> Option<E> {
         let breaker = lock(&self.breaker);
         let down = breaker.down.as_ref()?;
@@ -160,7 +159,7 @@ impl Upstream {
         Some(back.min(WHILE_PROBED).max(self.terms.retry.initial))
     }
 
-    /// Whether the service is away, and how long nobody goes to see.
+    /// Returns the time until the next probe, if the service is unavailable.
     pub fn down_for(&self) -> Option<Duration> {
         let breaker = lock(&self.breaker);
         breaker
@@ -172,8 +171,8 @@ impl Upstream {
     /// Makes one call. `operation` is the API's name for it (`GetSecretValue`, `PUT /ai/llm/{id}`).
     ///
     /// # Errors
-    /// The call's own error, [`Failure::timed_out`], or [`Failure::circuit_open`] where the lane is
-    /// down and the call was not made.
+    /// Returns the call's own error, [`Failure::timed_out`], or [`Failure::circuit_open`] if the circuit is
+    /// open and the call was not made.
     pub async fn call<T, E: Failure>(
         &self,
         operation: &'static str,
@@ -182,11 +181,11 @@ impl Upstream {
         self.make(operation, true, call).await
     }
 
-    /// Makes a call that prepares others, such as a sign-in. Its success ends no outage: the calls
-    /// that it was made for have to work first.
+    /// Makes a call that prepares others, such as a sign-in. Its success ends no outage: the calls that it
+    /// was made for must work first.
     ///
     /// # Errors
-    /// As [`call`](Self::call).
+    /// Returns the errors of [`call`](Self::call).
     pub async fn prepare<T, E: Failure>(
         &self,
         operation: &'static str,
@@ -201,7 +200,7 @@ impl Upstream {
         proves: bool,
         call: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        // One that is turned away takes no place, and nothing of the budget.
+        // A rejected call takes no permit, and nothing of the budget.
         if let Some(error) = self.circuit_open() {
             return Err(error);
         }
@@ -252,16 +251,17 @@ impl Upstream {
         })
     }
 
-    /// Whether a fault of a call that began then is the service's. Those of calls that were under way when
-    /// another one worked are not.
+    /// Records a fault of a call that began at `started`. Returns `true` if it is the service's fault: no
+    /// other call has worked since, and enough keys are affected.
     fn is_ill(&self, started: Instant) -> bool {
         let mut breaker = lock(&self.breaker);
         let worked_since = breaker.last_success.is_some_and(|at| at > started);
         !worked_since && breaker.faults.failed(Subject::current(), Instant::now())
     }
 
-    /// Any answer shows that the service is there; one that `worked`, a refusal too, that it does what it is asked.
-    /// Whether it wants to be called again is another question, which only a call made since can answer.
+    /// Records an answer. Any answer shows that the service is available; if it `worked`, which a refusal
+    /// does too, the service does what it is asked. An outage in which the service asked for quiet is ended
+    /// by a probe only: other answers may belong to calls made before that.
     fn answered(&self, probed: bool, worked: bool) {
         let mut breaker = lock(&self.breaker);
         breaker.up_since.get_or_insert_with(Utc::now);
@@ -286,24 +286,24 @@ impl Upstream {
         }
     }
 
-    /// The next caller may go to see at once: what was found out says nothing either way.
+    /// Lets the next caller probe at once, because this probe showed nothing either way.
     fn probe_ended(&self) {
         if let Some(down) = &mut lock(&self.breaker).down {
             down.probed_until = None;
         }
     }
 
-    /// Takes the service to be away because of something that was found without a call through
-    /// this lane.
+    /// Opens the circuit for an outage that was found without a call through this upstream. Ignores other
+    /// errors.
     pub fn report<E: Failure>(&self, error: &E) {
         if let Class::Outage { retry_after } = error.class() {
             self.away(Instant::now(), false, error, retry_after);
         }
     }
 
-    /// Evidence of an outage counts only where nothing was answered since the call began, so that
-    /// one hanging request beside working ones does not stop them. A service that asks for quiet is
-    /// obeyed whatever it has answered to others.
+    /// Records evidence of an outage. It counts only if no call has worked since this one began, so that one
+    /// hanging request beside working ones does not stop them. A service that asks for quiet is obeyed
+    /// whatever it has answered to other calls.
     fn away<E: Failure>(
         &self,
         started: Instant,
@@ -313,8 +313,8 @@ impl Upstream {
     ) {
         let quiet = error.asks_for_quiet();
         let now = Instant::now();
-        // Held to the end: what is told of a service is told in the order it was found, and nothing
-        // after another lane has taken over.
+        // Locked to the end, so that outages are reported in the order in which they were found, and none
+        // after another upstream has taken over.
         let mut breaker = lock(&self.breaker);
         if !quiet && breaker.last_success.is_some_and(|at| at > started) {
             if let Some(down) = breaker.down.as_mut().filter(|_| probed) {
@@ -324,7 +324,7 @@ impl Upstream {
         }
         let error = error.to_string();
         let first = breaker.down.is_none();
-        // An outage has no end by itself: its round is never given up.
+        // An outage does not end by itself, so its round is never given up.
         let forever = Limits {
             give_up_after: Duration::MAX,
             ..self.terms.retry
@@ -339,8 +339,8 @@ impl Upstream {
             probed_until: None,
         });
         if !first && !probed {
-            // A call that was under way when the outage began. It adds what the service asks for,
-            // and nothing else.
+            // The call was in progress when the outage began. It adds only the wait that the service asks
+            // for.
             down.quiet |= quiet;
             let asked = retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
             down.until = down.until.max(now + asked);
@@ -363,8 +363,8 @@ impl Upstream {
     }
 }
 
-/// The right to make a call. One that goes to see whether the service is back and is dropped on the
-/// way (its task was cancelled) leaves that to the next caller.
+/// The right to make a call. A probe that is dropped before it ends, because its task was cancelled, lets the
+/// next caller probe.
 struct Probe<'a> {
     upstream: &'a Upstream,
     goes_to_see: bool,

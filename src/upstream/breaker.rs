@@ -1,4 +1,4 @@
-//! What is known of a service by the calls to it.
+//! The circuit breaker: what the calls to a service have shown.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -9,37 +9,39 @@ use super::faults::Faults;
 use crate::model::Outage;
 use crate::retry::Round;
 
-/// Whether the service is taken to be there.
+/// Tracks whether a service is available.
 #[derive(Debug)]
 pub struct CircuitBreaker {
-    /// Since when the service has been taken to be there, by an answer of it.
+    /// The time since which the service has been available, as shown by an answer.
     pub up_since: Option<DateTime<Utc>>,
-    /// When a call last worked, or was refused as it should be.
+    /// The time at which a call last worked, or was refused for a good reason.
     pub last_success: Option<Instant>,
     pub faults: Faults,
     pub down: Option<Down>,
-    /// The last outage that is over.
+    /// The last outage that has ended.
     pub last_outage: Option<Outage>,
-    /// Another lane has taken its place, and tells of the service from now on.
+    /// `true` if another upstream has taken over and reports on the service from now on.
     pub replaced: bool,
 }
 
+/// An outage that has not ended.
 #[derive(Debug)]
 pub struct Down {
     pub began: Instant,
     pub since: DateTime<Utc>,
-    /// What the last call that found the service away said.
+    /// The error of the last call that found the service unavailable.
     pub error: String,
     pub round: Round,
-    /// Nobody goes before this.
+    /// The time before which no call is made.
     pub until: Instant,
-    /// It asked for quiet: an answer to a call that was under way then does not lift that.
+    /// `true` if the service asked for quiet. An answer to a call that was in progress then does not end the
+    /// outage.
     pub quiet: bool,
-    /// Somebody went to see, and is back by then.
+    /// The time by which the probe in progress has ended.
     pub probed_until: Option<Instant>,
 }
 
-/// A poisoned lock is entered all the same: what it guards is replaced whole, never half.
+/// Locks a mutex even if it is poisoned: no panic can leave half a change behind it.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

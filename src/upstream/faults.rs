@@ -1,7 +1,8 @@
-//! Faults of calls that are the fault of their service.
+//! Detection of failed calls that are the fault of their service.
 //!
-//! A 500 to one call may be the trouble of what it asked for. Where call after call fails so, for one key and then for
-//! others, and nothing works between, the service is ill: an audit log on a full disk, a database behind it that is gone.
+//! A 500 to one call may be caused by what the call asked for. If call after call fails, for one key and then
+//! for others, and none works in between, the service itself is at fault: an audit log on a full disk, or a
+//! database behind it that is gone.
 
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
@@ -10,20 +11,21 @@ use tokio::time::Instant;
 
 use crate::model::KeyId;
 
-/// So many keys speak for a service; fewer where it has fewer …
+/// The number of keys that must fail before the service is at fault. It is lower if the service has fewer
+/// keys.
 const MOST: usize = 5;
-/// … and never one alone.
+/// The smallest number of keys that must fail before the service is at fault.
 const LEAST: usize = 2;
 
-/// A key that was not called for in this time is not counted among those of a service. The rarest checks but a few
-/// come once a day.
+/// The time after its last call for which a key still counts among those of a service. Except for rare ones,
+/// checks run at least once a day.
 const FORGOTTEN: Duration = Duration::from_secs(25 * 60 * 60);
 
 tokio::task_local! {
     static SUBJECT: Subject;
 }
 
-/// Whose call it is, told apart well enough by a hash.
+/// The key that a call is for. A hash distinguishes keys well enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Subject(u64);
 
@@ -32,18 +34,18 @@ impl Subject {
         Self(BuildHasherDefault::<DefaultHasher>::default().hash_one(key))
     }
 
-    /// The key that the call made now is for, where it is for one.
+    /// Returns the key that the current call is for, if there is one.
     pub fn current() -> Option<Self> {
         SUBJECT.try_with(|subject| *subject).ok()
     }
 }
 
-/// Has the calls that `work` makes count as calls for this key.
+/// Attributes the calls that `work` makes to this key.
 pub async fn on_behalf_of<T>(key: &KeyId, work: impl Future<Output = T>) -> T {
     SUBJECT.scope(Subject::of(key), work).await
 }
 
-/// Returns `work` for another task, on behalf of the key that this one works for.
+/// Prepares `work` for another task: its calls stay attributed to the key that this task works for.
 pub fn carried_over<F: Future>(work: F) -> impl Future<Output = F::Output> {
     let subject = Subject::current();
     async move {
@@ -57,19 +59,19 @@ pub fn carried_over<F: Future>(work: F) -> impl Future<Output = F::Output> {
 /// The keys whose calls have failed since the last call that worked.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
-    /// Some of the keys that the service is called for: those of the latest calls, and when.
+    /// The keys of the latest calls, and the time of the last call for each.
     known: Vec<(Subject, Instant)>,
     failed: Vec<Subject>,
 }
 
 impl Faults {
-    /// A call worked.
+    /// Records a call that worked.
     pub fn worked(&mut self, subject: Option<Subject>, now: Instant) {
         self.know(subject, now);
         self.failed.clear();
     }
 
-    /// A call failed. Returns whether the service is ill, by all that is known.
+    /// Records a call that failed. Returns `true` if the service is at fault.
     pub fn failed(&mut self, subject: Option<Subject>, now: Instant) -> bool {
         self.know(subject, now);
         if let Some(subject) = subject

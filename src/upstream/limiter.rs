@@ -1,9 +1,10 @@
-//! Who calls next.
+//! Limits and orders the calls to a service.
 //!
-//! What a rotation needs goes before what merely looks: a key that was rotated must not wait for ten
-//! thousand that were not. Calls of both kinds stand in one line, but of those in no hurry only one
-//! at a time, and some places are never theirs. So a call that matters waits for one that does not
-//! at most; and one that does not waits for those that stood in line before it, and is never starved.
+//! Calls that a rotation needs come before background calls: a key that was rotated must not wait for ten
+//! thousand that were not. Calls of both kinds wait in one queue, but only one background call at a time may
+//! be in it, and some permits are never used for background calls. So an urgent call waits for one background
+//! call at most. A background call waits only for those that entered the queue before it, and is never
+//! starved.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -13,26 +14,26 @@ use tokio::time::Instant;
 
 use crate::progress::in_line;
 
-/// The part of the places that is kept for calls that matter.
+/// The fraction of the permits that is kept for urgent calls: one in this many.
 const KEPT: usize = 8;
 
 tokio::task_local! {
     static BACKGROUND: ();
 }
 
-/// Has the calls that `work` makes wait for those that matter more.
+/// Makes the calls of `work` background calls, which wait for urgent ones.
 pub async fn in_background<T>(work: impl Future<Output = T>) -> T {
     BACKGROUND.scope((), work).await
 }
 
-/// The places of a lane, its budget, and the line before them.
+/// The permits of an upstream, its call budget, and the queue for both.
 pub(super) struct RateLimiter {
     permits: Semaphore,
-    /// Places for those in no hurry.
+    /// The permits for background calls.
     background: Semaphore,
-    /// Held by the one of them that stands in line.
+    /// Locked by the background call that is in the queue.
     last: tokio::sync::Mutex<()>,
-    /// Held by whoever is next.
+    /// Locked by the call that is next.
     line: tokio::sync::Mutex<()>,
     gap: Option<Duration>,
     next: Mutex<Instant>,
@@ -45,7 +46,7 @@ pub(super) struct Permit<'a> {
 }
 
 impl RateLimiter {
-    /// `max_rps` calls a second, and `places` under way at once.
+    /// Creates a limiter for `max_rps` calls per second and `permits` calls in progress at once.
     pub fn new(permits: usize, max_rps: Option<f64>) -> Self {
         let kept = (permits / KEPT).max(1);
         Self {
@@ -58,7 +59,7 @@ impl RateLimiter {
         }
     }
 
-    /// Waits for a place, and for its share of the budget.
+    /// Waits for a permit and for a share of the budget.
     pub async fn take(&self) -> Permit<'_> {
         in_line(self.stand_in_line()).await
     }
@@ -81,7 +82,7 @@ impl RateLimiter {
         }
     }
 
-    /// Spaces calls, with a tenth of a second's worth saved up at most.
+    /// Spaces calls. At most a tenth of a second's worth of unused budget is saved up.
     async fn wait_for_budget(&self) {
         let Some(gap) = self.gap else {
             return;

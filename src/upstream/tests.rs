@@ -158,7 +158,7 @@ async fn the_budget_spaces_calls() {
     );
 }
 
-/// A call that ends after `time`.
+/// Waits for `time` seconds and returns `result`.
 async fn after(time: u64, result: Result<(), Fault>) -> Result<(), Fault> {
     tokio::time::sleep(Duration::from_secs(time)).await;
     result
@@ -260,8 +260,8 @@ async fn a_lane_that_was_replaced_tells_nothing_more() {
     assert!(metrics.contains("source_up{source=\"s\"} 0"), "{metrics}");
 }
 
-/// The order in which calls were made that were all asked for at one moment: `looks` in no hurry,
-/// then `urgent` ones.
+/// Returns the order in which calls were made that were all requested at the same time: `looks` in the
+/// background first, then `urgent` ones.
 async fn order(looks: usize, urgent: usize) -> Vec<&'static str> {
     let (upstream, _) = upstream(Some(10.0));
     let made = Mutex::new(Vec::new());
@@ -286,7 +286,7 @@ async fn what_a_rotation_needs_goes_before_looks() {
     let made = order(100, 3).await;
     assert_eq!(made.len(), 103);
     let last = made.iter().rposition(|what| *what == "read");
-    // The two whose budget was saved up, and one that stood in line.
+    // At most the two calls with a saved budget and the background call in the queue were made before it.
     assert!(last <= Some(5), "{last:?} in {:?}", &made[..10]);
 }
 
@@ -331,7 +331,7 @@ async fn looks_that_hang_leave_places_for_what_matters() {
     assert!(read < Duration::from_secs(1), "{read:?}");
 }
 
-/// A call for the key with this number. Returns whether it was made.
+/// Makes a call for the key with this number. Returns `true` if it was made.
 async fn call_for(upstream: &Upstream, key: usize, result: Result<(), Fault>) -> bool {
     let key = KeyId::new(format!("k{key}"));
     let mut made = false;

@@ -1,4 +1,4 @@
-//! How a service stands, by the calls through its lane.
+//! The health of a service, according to its upstream.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::breaker::{CircuitBreaker, lock};
 use crate::model::{Outage, ServiceHealth, ServiceStatus};
 
-/// What is known of a lane without a way to call through it.
+/// A view of an upstream through which no calls can be made.
 #[derive(Clone)]
 pub struct UpstreamView(Arc<Mutex<CircuitBreaker>>);
 
@@ -15,12 +15,12 @@ impl UpstreamView {
         Self(Arc::clone(breaker))
     }
 
-    /// Whether the service is taken to be there.
+    /// Returns `true` if the service is believed to be available.
     pub fn is_up(&self) -> bool {
         lock(&self.0).down.is_none()
     }
 
-    /// How the service stands.
+    /// Returns the health of the service.
     pub fn health(&self) -> ServiceHealth {
         let breaker = lock(&self.0);
         match (&breaker.down, breaker.up_since) {
@@ -38,24 +38,25 @@ impl UpstreamView {
         }
     }
 
-    /// The last outage that is over, as long as the lane has been there.
+    /// Returns the last outage that has ended since the upstream was created.
     pub fn last_outage(&self) -> Option<Outage> {
         lock(&self.0).last_outage.clone()
     }
 
-    /// Whether a call has worked within this time.
+    /// Returns `true` if a call has worked within this time.
     pub fn has_worked_within(&self, time: Duration) -> bool {
         let last = lock(&self.0).last_success;
         last.is_some_and(|at| at.elapsed() < time)
     }
 
-    /// Whether both are of one lane.
+    /// Returns `true` if both are views of the same upstream.
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Another lane stands before the service, or none any more. Calls under way end as they do,
-    /// and what they find is no longer told: it would be taken for what the new lane found.
+    /// Records that another upstream has taken over the service, or that the service is not used any more.
+    /// Calls in progress end normally, but what they find is not reported, as it would be taken for a finding
+    /// of the new upstream.
     pub fn replaced(&self) {
         lock(&self.0).replaced = true;
     }
