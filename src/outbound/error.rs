@@ -1,18 +1,18 @@
-//! The errors of calls.
+//! The errors of HTTP calls.
 
 use super::names::Unresolved;
 use crate::error_chain;
 
-/// Why there was no answer, or not the whole of it. The texts are fit to be shown.
+/// The reason why a call has no complete answer. Its text may be shown to users.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CallError {
     /// A file that TLS needs cannot be used.
     #[error("{0}")]
     Certificates(String),
-    /// No request can be made of what was given: its address or a header is impossible.
+    /// No request can be made: the address or a header is invalid.
     #[error("no request can be made of this address and these headers")]
     Unsendable,
-    /// A host name has no address; nothing was sent.
+    /// A host name could not be resolved; nothing was sent.
     #[error(
         "cannot resolve {host} ({why}): is the name right, and does this machine's resolver know it?"
     )]
@@ -22,30 +22,30 @@ pub enum CallError {
         /// The resolver's reason.
         why: String,
     },
-    /// There was no connection; nothing was sent.
+    /// No connection could be established; nothing was sent.
     #[error("no connection{}", because(.0))]
     Connect(Option<String>),
-    /// There was no connection in time; nothing was sent.
+    /// No connection was established in time; nothing was sent.
     #[error("no connection in time")]
     ConnectTimeout,
-    /// What answered does not speak HTTP; it may be waiting for TLS.
+    /// The other side does not speak HTTP; it may be waiting for TLS.
     #[error(
         "what answers there does not speak HTTP: is the address one of `https://`, or the port another service's?"
     )]
     NotHttp,
-    /// There was no answer in time. What was asked may have been done.
+    /// There was no answer in time. The request may have been carried out.
     #[error("no answer in time")]
     Timeout,
-    /// The connection ended before the answer did. What was asked may have been done.
+    /// The connection ended before the answer did. The request may have been carried out.
     #[error("the connection broke{}", because(.0))]
     Broken(Option<String>),
-    /// The answer has more bytes than this limit.
+    /// The answer is longer than this number of bytes.
     #[error("the answer has more than {0} bytes")]
     TooLong(usize),
 }
 
 impl CallError {
-    /// Returns what an error of the HTTP client means.
+    /// Converts an error of the HTTP client.
     pub fn of(error: &reqwest::Error) -> Self {
         if error.is_builder() {
             return Self::Unsendable;
@@ -66,7 +66,7 @@ impl CallError {
     }
 }
 
-/// Returns the reason behind a colon, to be put after a sentence.
+/// Returns the reason after a colon, to be appended to a sentence. Returns an empty text if there is none.
 pub fn because(why: &Option<String>) -> String {
     why.as_ref()
         .map_or_else(String::new, |why| format!(": {why}"))

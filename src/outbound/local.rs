@@ -1,4 +1,4 @@
-//! Which addresses are of this machine or this link.
+//! Recognition of addresses of this machine or this link.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv6Addr};
 /// (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html>).
 const EC2: [u16; 2] = [0xfd00, 0x0ec2];
 
-/// Returns whether a host names this machine, or an address that no router forwards: an agent, a sidecar, a
-/// metadata endpoint. What is sent there is not for a proxy.
+/// Returns `true` if a host is this machine, or an address that no router forwards: an agent, a sidecar, a
+/// metadata endpoint. Requests to it do not go through a proxy.
 pub(super) fn is_local(host: &str) -> bool {
     let host = host.trim_matches(['[', ']']);
     match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {

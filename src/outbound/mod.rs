@@ -1,19 +1,19 @@
 //! The one way to make an HTTP client for an outside service.
 //!
-//! Every call to Vault, Flashback, AWS and the providers goes through an [`Outbound`], so that what the
-//! field does to connections is answered in one place:
+//! Every call to Vault, Flashback, AWS and the providers goes through an [`Outbound`], so that the usual
+//! problems of connections are solved in one place:
 //!
-//! - Connections have a bounded age, so that a name that moves to another address is followed.
-//! - A call that fails on the way, or is given up, retires the connections it was made with: the next
-//!   one is made on a new connection. HTTP/2 connections are pinged while an answer is awaited.
-//! - The certificate files are read again when they change, and after a TLS failure (`tls`).
-//! - Loopback and link-local addresses (agents, instance metadata) are never asked through a proxy.
-//! - Bodies are read into memory that is wiped, up to a limit; nothing is decompressed. The head is
-//!   bounded by hyper (some 400 KiB, 100 fields) and by the h2 crate (16 KiB). Time is bounded by the
-//!   caller: dropping a call ends it.
-//! - A sign-in can have a connection of its own, so that its secret stays in no buffer that lives on.
+//! - Connections have a limited age, so that a name that moves to another address is followed.
+//! - A call that fails or is abandoned retires the connections of its client: the next call is made on a new
+//!   connection. HTTP/2 connections are pinged while an answer is awaited.
+//! - Certificate files are read again when they change, and after a TLS failure (`tls`).
+//! - Loopback and link-local addresses (agents, instance metadata) are never reached through a proxy.
+//! - Bodies are read into memory that is wiped, up to a limit, and are never decompressed. The size of the
+//!   head is limited by hyper (some 400 KiB, 100 fields) and by the h2 crate (16 KiB). The caller limits the
+//!   time: dropping a call ends it.
+//! - A sign-in can use a connection of its own, so that its secret stays in no long-lived buffer.
 //!
-//! It knows no status, no service and no token.
+//! This module does not interpret statuses, and knows neither services nor tokens.
 
 mod error;
 mod local;
@@ -47,74 +47,74 @@ use tls::Tls;
 
 pub use error::CallError;
 
-/// Connecting, with name resolution and the TLS handshake, takes no longer than this.
+/// The time limit for connecting, including name resolution and the TLS handshake.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// No connection is used for a new call when it is older than this.
+/// The age from which on a connection is not used for new calls.
 const OLDEST: Duration = Duration::from_secs(45);
 
-/// How long an unused connection is kept. Its buffers may hold a key.
+/// The time for which an unused connection is kept. Its buffers may contain a key.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// How long an HTTP/2 connection with a call under way may be silent before it is pinged …
+/// The time for which an HTTP/2 connection with a call in progress may be silent before it is pinged.
 const PING_AFTER: Duration = Duration::from_secs(4);
 
-/// … and how long it may take to answer that.
+/// The time limit for the answer to an HTTP/2 ping.
 const PING_ANSWER: Duration = Duration::from_secs(3);
 
-/// How long sent bytes may go unacknowledged by the other side's kernel.
+/// The time for which sent bytes may go unacknowledged by the other side's kernel.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 
-/// Redirects followed within the same origin, where any are.
+/// The largest number of redirects that are followed within the same origin.
 const REDIRECTS: usize = 3;
 
-/// How a service is reached.
+/// The settings of the connections to a service.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// The `User-Agent`.
+    /// The `User-Agent` header.
     pub user_agent: Option<String>,
-    /// The authorities to trust instead of the system's: a file in PEM.
+    /// The PEM file of the authorities to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// The client's certificate with its chain, and its key: files in PEM.
+    /// The PEM files of the client's certificate with its chain, and of its key.
     pub identity: Option<(PathBuf, PathBuf)>,
-    /// Follow redirects within the same scheme, host and port. Others are never followed: they would hand
-    /// the credentials to whatever host an answer names.
+    /// `true` to follow redirects within the same scheme, host and port. Others never are: they would hand
+    /// the credentials to any host that an answer names.
     pub follow_within_origin: bool,
-    /// Never use a proxy, whatever the environment says.
+    /// `true` to ignore the proxies that the environment names.
     pub direct: bool,
-    /// The limit of connecting, where it is not the usual one.
+    /// The time limit for connecting, if it is not the usual one.
     pub connect: Option<Duration>,
 }
 
-/// The way to a service: HTTP clients that are made, renewed and retired as needed.
+/// The way to a service: HTTP clients that are created, renewed and retired as needed.
 #[derive(Debug)]
 pub struct Outbound {
     settings: Settings,
     tls: Tls,
-    /// For addresses of this machine and this link, without a proxy.
+    /// The client for addresses of this machine and this link, which uses no proxy.
     near: Mutex<Option<Generation>>,
-    /// For all others.
+    /// The client for all other addresses.
     far: Mutex<Option<Generation>>,
 }
 
-/// A client and the connections it keeps.
+/// A client and its pool of connections.
 #[derive(Debug)]
 struct Generation {
     client: reqwest::Client,
     made: Instant,
-    /// The number of the certificates it was made with.
+    /// The number of the certificates with which it was created.
     certificates: u64,
     retired: Arc<AtomicBool>,
 }
 
-/// Retires the connections of a call that does not come to its end.
+/// Retires the client's connections on drop, unless the call has succeeded.
 #[derive(Debug)]
 struct Attempt {
     retired: Arc<AtomicBool>,
     succeeded: bool,
 }
 
-/// An answer whose body is still to be read.
+/// An answer whose body has not been read yet.
 #[derive(Debug)]
 pub struct Answer {
     response: reqwest::Response,
@@ -122,7 +122,7 @@ pub struct Answer {
 }
 
 impl Outbound {
-    /// Takes the settings; nothing is read before the first call.
+    /// Creates a way to a service. No file is read before the first call.
     pub fn new(settings: Settings) -> Self {
         let tls = Tls::new(settings.ca_file.clone(), settings.identity.clone());
         Self {
@@ -136,7 +136,7 @@ impl Outbound {
     /// Sends a request to an absolute address.
     ///
     /// # Errors
-    /// [`CallError`], but for [`CallError::TooLong`] and [`CallError::Timeout`].
+    /// Returns [`CallError`], but never [`CallError::TooLong`] or [`CallError::Timeout`].
     pub async fn send<B: Into<Bytes>>(&self, request: Request<B>) -> Result<Answer, CallError> {
         let (config, is_near) = self.prepare(request.uri()).await?;
         let slot = if is_near { &self.near } else { &self.far };
@@ -161,10 +161,10 @@ impl Outbound {
         self.exchange(&client, attempt, request).await
     }
 
-    /// Sends a request that holds a secret over a connection of its own, which ends with the answer.
+    /// Sends a request that contains a secret over a connection of its own, which is closed after the answer.
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// Returns the errors of [`send`](Self::send).
     pub async fn send_alone<B: Into<Bytes>>(
         &self,
         request: Request<B>,
@@ -178,7 +178,7 @@ impl Outbound {
         self.exchange(&client, attempt, request).await
     }
 
-    /// Returns the certificates for a request to `address`, and whether no proxy takes part in it.
+    /// Returns the TLS configuration for a request to `address`, and whether the request bypasses the proxy.
     async fn prepare(&self, address: &Uri) -> Result<(tls::Config, bool), CallError> {
         let is_near = self.settings.direct || local::is_local(address.host().unwrap_or_default());
         let is_secure = address.scheme() == Some(&Scheme::HTTPS);
@@ -275,16 +275,16 @@ impl Answer {
         self.response.headers()
     }
 
-    /// Returns how long callers are asked to wait.
+    /// Returns how long the service asks callers to wait (`Retry-After`).
     pub fn retry_after(&self) -> Option<Duration> {
         let text = self.headers().get(RETRY_AFTER)?.to_str().ok()?;
         parse_retry_after(text, SystemTime::now())
     }
 
-    /// Reads the next piece of the body; `None` at its end.
+    /// Reads the next chunk of the body. Returns `None` at its end.
     ///
     /// # Errors
-    /// [`CallError::Broken`].
+    /// Returns [`CallError::Broken`] if the connection ends early.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, CallError> {
         let chunk = self.response.chunk().await;
         let chunk = chunk.map_err(|error| CallError::Broken(error_chain::of_connection(&error)))?;
@@ -295,7 +295,8 @@ impl Answer {
     /// Reads the body, of at most `limit` bytes.
     ///
     /// # Errors
-    /// [`CallError::Broken`] and [`CallError::TooLong`].
+    /// Returns [`CallError::Broken`] if the connection ends early and [`CallError::TooLong`] if the body is
+    /// too long.
     pub async fn body(mut self, limit: usize) -> Result<Zeroizing<Vec<u8>>, CallError> {
         let stated = self.response.content_length().unwrap_or_default();
         let stated = usize::try_from(stated).unwrap_or(usize::MAX);
@@ -312,10 +313,10 @@ impl Answer {
         Ok(body)
     }
 
-    /// Reads the beginning of the body, at most `limit` bytes of it.
+    /// Reads the beginning of the body, at most `limit` bytes.
     ///
     /// # Errors
-    /// [`CallError::Broken`].
+    /// Returns [`CallError::Broken`] if the connection ends early.
     pub async fn beginning(mut self, limit: usize) -> Result<Zeroizing<Vec<u8>>, CallError> {
         let mut body = Zeroizing::new(Vec::with_capacity(limit));
         while body.len() < limit

@@ -1,4 +1,4 @@
-//! Looks host names up, and says by its name which one has no address.
+//! Resolution of host names, with errors that name the host.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,15 +7,15 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::error_chain;
 
-/// The system's resolver, whose failures can be told from others.
+/// The system's resolver, whose failures can be told from other errors of a call.
 #[derive(Debug)]
 pub(super) struct Names {
     limit: Duration,
 }
 
 impl Names {
-    /// Makes one that gives up before a connection, which has this long to come about, does: a name server
-    /// that is away is then told from a service that is.
+    /// Creates a resolver that gives up before the time limit of a connection does, so that an unavailable
+    /// name server is told from an unavailable service.
     pub(super) fn within(connect: Duration) -> Self {
         Self {
             limit: connect.mul_f64(0.8),
@@ -23,7 +23,7 @@ impl Names {
     }
 }
 
-/// A host name that leads to no address.
+/// The error of a host name that could not be resolved.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot resolve {host}")]
 pub(super) struct Unresolved {
@@ -37,7 +37,7 @@ impl Resolve for Names {
         let limit = self.limit;
         Box::pin(async move {
             let host = name.as_str();
-            // The caller puts the port in.
+            // The HTTP client sets the port.
             let looked_up = tokio::time::timeout(limit, tokio::net::lookup_host((host, 0))).await;
             let why = match looked_up {
                 Ok(Ok(found)) => {

@@ -1,4 +1,4 @@
-//! The HTTP client of the AWS SDK: the SDK's own one bounds no body.
+//! The HTTP client of the AWS SDK. The SDK's own client does not limit the size of a body.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,19 +16,20 @@ use bytes::Bytes;
 
 use super::{CallError, Outbound, Settings};
 
-/// No answer is longer, in bytes: 20 secrets of 64 KiB, each escaped, are less
+/// The longest accepted answer, in bytes: 20 secrets of 64 KiB, each escaped, are less
 /// (<https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html>).
 const LONGEST: usize = 8 << 20;
 
-/// The longest call, in time, where the SDK sets no limit: from the first byte out to the last one in.
+/// The longest time of a call, from the first byte sent to the last byte received. Also limits the wait for
+/// the first byte if the SDK sets no limit for it.
 const WHOLE: Duration = Duration::from_secs(15);
 
-/// Returns a client for the SDK, with connections of its own.
+/// Returns an HTTP client for the SDK, with its own connections.
 pub fn http_client() -> SharedHttpClient {
     SharedHttpClient::new(Clients::default())
 }
 
-/// The ways out, by the limit of connecting that the SDK asks for: it is less for instance metadata.
+/// The clients, by the time limit for connecting that the SDK asks for: it is shorter for instance metadata.
 #[derive(Debug, Default)]
 struct Clients(Mutex<HashMap<Option<Duration>, Arc<Outbound>>>);
 

@@ -1,8 +1,8 @@
-//! The certificates of outgoing connections, as their files are now.
+//! The TLS configuration of outgoing connections, according to the current certificate files.
 //!
-//! Files are looked at once a second at most, and read where they have changed. While a renewal is under
-//! way they may not fit together, or be half written: the last certificates that could be used stay in
-//! force until there are others that can.
+//! The files are checked once a second at most, and read if they have changed. During a renewal they may not
+//! fit together, or be incomplete, so the last usable certificates stay in force until there are new ones
+//! that can be used.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use super::CallError;
 use crate::credential::shown_path;
 use crate::settled::{self, Stamp};
 
-/// How often the files are looked at.
+/// The shortest time between two checks of the files.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The authorities that are trusted and the client's own certificate, kept up to date.
+/// The trusted authorities and the client's own certificate, kept up to date.
 #[derive(Debug)]
 pub(super) struct Tls {
     ca_file: Option<PathBuf>,
@@ -35,23 +35,23 @@ pub(super) struct Tls {
 #[derive(Debug, Default)]
 struct State {
     config: Option<Config>,
-    /// How the files were when the configuration was made.
+    /// The stamps of the files when the configuration was made.
     stamps: Stamps,
     looked: Option<Instant>,
 }
 
-/// A configuration for rustls, and a number that is another for each.
+/// A configuration for rustls, and a number that is different for each one.
 #[derive(Clone, Debug)]
 pub(super) struct Config {
     pub number: u64,
     pub rustls: ClientConfig,
-    /// No authority is known, so that no `https://` can be reached.
+    /// `true` if no authority is known, so that no `https://` address can be reached.
     pub trusts_nobody: bool,
 }
 
 type Stamps = Vec<Option<Stamp>>;
 
-/// The system's authorities, read once for all clients and again when they change.
+/// The system's authorities, shared by all clients and read again when they change.
 static SYSTEM: Mutex<Option<(Stamps, Arc<RootCertStore>)>> = Mutex::const_new(None);
 
 impl Tls {
@@ -63,7 +63,8 @@ impl Tls {
         }
     }
 
-    /// Returns whether the configuration names files, whose mistakes must be told even where TLS is not used.
+    /// Returns `true` if the configuration names files. Errors in them are reported even where TLS is not
+    /// used.
     pub(super) fn has_files(&self) -> bool {
         self.ca_file.is_some() || self.identity.is_some()
     }
@@ -71,7 +72,7 @@ impl Tls {
     /// Returns the configuration for new connections.
     ///
     /// # Errors
-    /// [`CallError::Certificates`] where a file cannot be used and none could be before.
+    /// Returns [`CallError::Certificates`] if a file cannot be used and there is no earlier configuration.
     pub(super) async fn current(&self) -> Result<Config, CallError> {
         let mut state = self.state.lock().await;
         if let Some(config) = &state.config
@@ -103,7 +104,8 @@ impl Tls {
         }
     }
 
-    /// Has the files read again for the next connection: they may be others under the same stamps.
+    /// Has the files read again for the next connection: they may have changed without a change of their
+    /// stamps.
     pub(super) async fn doubt(&self) {
         let mut state = self.state.lock().await;
         state.looked = None;
@@ -151,7 +153,7 @@ impl Tls {
 }
 
 impl Config {
-    /// Returns a configuration for connections that are not encrypted.
+    /// Returns the configuration for connections that are not encrypted.
     pub(super) fn unused() -> Result<Self, CallError> {
         let builder = builder(Arc::new(RootCertStore::empty()));
         Ok(Self {
@@ -183,7 +185,8 @@ async fn authorities(path: &Path) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-/// There may be none, as in an image without certificates; `http://` needs none.
+/// Returns the system's authorities. There may be none, as in an image without certificates; `http://` needs
+/// none.
 async fn system_authorities(stamps: &Stamps) -> Arc<RootCertStore> {
     let mut known = SYSTEM.lock().await;
     if let Some((at, roots)) = &*known
