@@ -1,20 +1,21 @@
-//! How long a token lives and when to do something about it.
+//! The lifetime of a token, and when to renew or replace it.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The wait after a renewal that failed, at most.
+/// The longest wait after a renewal that failed.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// How long a token from a file or the environment is used before it is fetched again: it may have been
-/// replaced there.
+/// The time for which a token from a file or the environment is used before it is fetched again, because it
+/// may have been replaced there.
 const FETCHED_AGAIN: Duration = Duration::from_secs(5);
 
-/// A token's life.
+/// The lifetime of a token.
 #[derive(Clone, Copy, Debug)]
 pub struct Lease {
-    /// What it was given at first, which each renewal asks for again; `None` where it never ends.
+    /// The lifetime that was granted at first, which each renewal requests again; `None` if the token never
+    /// expires.
     full: Option<Duration>,
     ends: Option<Instant>,
     due: Option<Instant>,
@@ -22,7 +23,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Of a token that was asked for at `from` and lives for `full`, or for ever.
+    /// Creates the lease of a token that was requested at `from` and lives for `full`, or forever.
     pub fn new(from: Instant, full: Option<Duration>, renewable: bool) -> Self {
         let ends = full.and_then(|life| from.checked_add(life));
         Self {
@@ -33,7 +34,7 @@ impl Lease {
         }
     }
 
-    /// Of a token that somebody else made and of whose end nothing is known.
+    /// Creates the lease of a token that was made elsewhere and whose end is not known.
     pub fn unknown(from: Instant) -> Self {
         Self {
             full: None,
@@ -43,8 +44,8 @@ impl Lease {
         }
     }
 
-    /// Of a token that somebody else made and that lived for `first` then: a renewal asks for
-    /// the life it had at first.
+    /// Creates the lease of a token that was made elsewhere, with a lifetime of `first`, and has `left` to
+    /// live. Renewals request the lifetime that it had at first.
     pub fn adopted(
         from: Instant,
         left: Option<Duration>,
@@ -56,8 +57,8 @@ impl Lease {
         Self { full, ..lease }
     }
 
-    /// After a renewal that gave `life`. Where that is less than was asked for, the end of all
-    /// renewals is near, and the next thing due is a new token. `None` where nothing was given.
+    /// Returns the lease after a renewal that granted `life`, or `None` if it granted nothing. If it granted
+    /// less than was requested, the token will soon not be renewed any more and must be replaced next.
     pub fn renewed(&self, from: Instant, life: Option<Duration>, renewable: bool) -> Option<Self> {
         let (full, life) = (self.full?, life?);
         let given = Self::new(from, Some(life), renewable);
@@ -68,8 +69,8 @@ impl Lease {
         })
     }
 
-    /// After an attempt that failed: a quarter of what is left, but not before `quiet` is over.
-    /// Nothing is due of a token that is past its end: whoever needs one next signs in.
+    /// Returns the lease after a failed attempt. The next one is due after a quarter of the remaining time,
+    /// but not before `quiet` is over. Nothing is due for a token that has expired: the next caller signs in.
     pub fn postponed(&self, quiet: Duration, now: Instant) -> Self {
         let left = self.ends.map_or(4 * FETCHED_AGAIN, |ends| {
             ends.saturating_duration_since(now)
@@ -83,33 +84,34 @@ impl Lease {
         }
     }
 
-    /// What a renewal asks for; `None` where a renewal is not to be had.
+    /// Returns the lifetime that a renewal requests, or `None` if the token cannot be renewed.
     pub fn increment(&self) -> Option<Duration> {
         self.full.filter(|_| self.renewable)
     }
 
-    /// What the token was given at first.
+    /// Returns the lifetime that was granted at first.
     pub fn full(&self) -> Option<Duration> {
         self.full
     }
 
-    /// When to renew or replace it.
+    /// Returns the time at which to renew or replace the token.
     pub fn due(&self) -> Option<Instant> {
         self.due
     }
 
-    /// Whether it is time for that.
+    /// Returns `true` if the token must be renewed or replaced now.
     pub fn is_due(&self, now: Instant) -> bool {
         self.due.is_some_and(|due| due <= now)
     }
 
-    /// Whether it can be used.
+    /// Returns `true` if the token has not expired.
     pub fn lives(&self, now: Instant) -> bool {
         self.ends.is_none_or(|ends| now < ends)
     }
 }
 
-/// Around two thirds, drawn so that many daemons started together do not renew together.
+/// Returns around two thirds of a lifetime, at random, so that daemons that started together do not renew
+/// together.
 fn two_thirds(life: Duration) -> Duration {
     life.mul_f64(0.60 + rand::random::<f64>() / 10.0)
 }

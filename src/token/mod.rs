@@ -1,13 +1,12 @@
-//! Keeps a token that works: got when it is first needed, renewed before it ends, replaced when it has
-//! been refused.
+//! Keeps a token valid: it is obtained when it is first needed, renewed before it expires, and replaced when
+//! it was rejected.
 //!
-//! One [`TokenManager`] keeps one token for all callers. Whoever gets, renews or replaces it is alone, and
-//! whoever waited for that takes its outcome, good or bad, so that many callers make one sign-in. Getting
-//! one runs in a task of its own: a caller that goes away does not take a half-spent credential with it.
-//! Renewal goes on behind the callers' backs while the token at hand is still good.
+//! One [`TokenManager`] keeps one token for all callers. Only one of them obtains, renews or replaces it at a
+//! time, and those that waited for that share the outcome, good or bad, so that many callers make one
+//! sign-in. A token is obtained in a task of its own: a caller that is cancelled does not leave a credential
+//! half used. Renewal happens in the background while the current token is still valid.
 //!
-//! What a sign-in is, an [`Issuer`] knows. Whether signing in works, a [`Standing`] says, once for each
-//! change.
+//! An [`Issuer`] knows how to sign in. A [`Standing`] reports whether signing in works, once for each change.
 
 mod lease;
 mod standing;
@@ -24,68 +23,69 @@ use crate::upstream::{Failure, Upstream, carried_over};
 pub use lease::Lease;
 pub use standing::Standing;
 
-/// Whether a caller waits for a token, or the one at hand is still good.
+/// The urgency of a sign-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// Nothing can be done without it.
+    /// There is no valid token: the caller waits for one.
     Now,
-    /// It is a renewal ahead of time.
+    /// The current token is still valid and is renewed ahead of time.
     Soon,
 }
 
 /// The outcome of a sign-in or a renewal.
 pub enum Issued<T> {
-    /// Another token.
+    /// A new token.
     New(T, Lease),
-    /// More life for the token at hand.
+    /// A longer lifetime for the current token.
     Renewed(Lease),
 }
 
 /// A request to an [`Issuer`].
 pub struct Ask<'a, I: Issuer> {
-    /// The token at hand, where it may be renewed.
+    /// The current token, if it may be renewed.
     pub held: Option<&'a Held<I::Token>>,
-    /// How urgent it is.
+    /// The urgency.
     pub need: Need,
-    /// Why signing in has not worked since it last did.
+    /// The error of the last sign-in, if it failed.
     pub trouble: Option<&'a I::Error>,
 }
 
-/// Knows how to get a token.
+/// Obtains tokens from a service.
 #[async_trait]
 pub trait Issuer: Send + Sync + Sized + 'static {
-    /// The token.
+    /// The type of the token.
     type Token: Send + Sync + 'static;
-    /// Why there is none.
+    /// The error of a sign-in that failed.
     type Error: Failure + Clone + Send + Sync + 'static;
     /// The state that one sign-in leaves for the next.
     type Means: Default + Send + 'static;
 
-    /// Whether a token that was given is known to be accepted. Where it is not, the caller says so with
+    /// `true` if a new token is known to be accepted by the service. If not, the caller reports that with
     /// [`TokenManager::works`].
     const PROVES: bool;
 
-    /// The way to the service.
+    /// Returns the upstream of the service.
     fn upstream(&self) -> &Upstream;
 
-    /// The name of the way to sign in, for logs.
+    /// Returns the name of the sign-in method, for logs.
     fn method(&self) -> &'static str;
 
-    /// The error of a sign-in that was broken off.
+    /// Returns the error of a sign-in that was interrupted.
     fn broken_off() -> Self::Error;
 
-    /// Whether an error is an outage, which the lane reports, and says nothing about signing in.
+    /// Returns `true` if an error is an outage, which the upstream reports and which says nothing about
+    /// signing in.
     fn is_outage(error: &Self::Error) -> bool;
 
-    /// Returns an error where no sign-in may be tried now.
+    /// Returns an error if no sign-in may be attempted now.
     fn circuit_open(&self, _: &mut Self::Means, _: &Ask<'_, Self>) -> Option<Self::Error> {
         None
     }
 
-    /// Gets a token, or more life for the one at hand.
+    /// Obtains a token, or a longer lifetime for the current one.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Returns the reason why there is none.
     async fn issue(
         &self,
         means: &mut Self::Means,
@@ -93,11 +93,11 @@ pub trait Issuer: Send + Sync + Sized + 'static {
     ) -> Result<Issued<Self::Token>, Self::Error>;
 }
 
-/// A token and the life it has left.
+/// A token and its remaining lifetime.
 pub struct Held<T> {
     /// The token; the same one after a renewal.
     pub token: Arc<T>,
-    /// When it ends.
+    /// The lifetime of the token.
     pub lease: Lease,
 }
 
@@ -110,7 +110,7 @@ impl<T> Clone for Held<T> {
     }
 }
 
-/// Keeps the token of one service for all who call it.
+/// Keeps the token of one service for all callers.
 pub struct TokenManager<I: Issuer>(Arc<Inner<I>>);
 
 struct Inner<I: Issuer> {
@@ -120,15 +120,15 @@ struct Inner<I: Issuer> {
     standing: Standing<I::Error>,
 }
 
-/// The state that only the task which changes the token may touch.
+/// The state that only the task which changes the token may access.
 struct Turn<I: Issuer> {
     means: I::Means,
-    /// How the last sign-in ended, if badly, and when.
+    /// The time and the error of the last sign-in, if it failed.
     failed: Option<(Instant, I::Error)>,
 }
 
 impl<I: Issuer> TokenManager<I> {
-    /// Does nothing yet: the first caller signs in.
+    /// Creates a manager without a token: the first caller signs in.
     pub fn new(issuer: I) -> Self {
         let standing = Standing::new(issuer.method());
         Self(Arc::new(Inner {
@@ -142,20 +142,20 @@ impl<I: Issuer> TokenManager<I> {
         }))
     }
 
-    /// Returns who issues the tokens.
+    /// Returns the issuer of the tokens.
     pub fn issuer(&self) -> &I {
         &self.0.issuer
     }
 
-    /// Returns the token at hand, if it has not ended.
+    /// Returns the current token, if it has not expired.
     pub fn current(&self) -> Option<Arc<I::Token>> {
         self.0.living().map(|held| held.token)
     }
 
-    /// Returns a token that is thought to work.
+    /// Returns a token that is believed to be valid, signing in if there is none.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Returns the error of the sign-in.
     pub async fn token(&self) -> Result<Arc<I::Token>, I::Error> {
         let Some(held) = self.0.living() else {
             return self.sign_in(None).await;
@@ -169,16 +169,17 @@ impl<I: Issuer> TokenManager<I> {
         Ok(held.token)
     }
 
-    /// Returns the token after `refused`: another's, where somebody has got one already.
+    /// Returns a token in place of `refused`, which the service rejected. Signs in unless another caller has
+    /// done so already.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Returns the error of the sign-in.
     pub async fn after(&self, refused: &Arc<I::Token>) -> Result<Arc<I::Token>, I::Error> {
         self.forget(refused);
         self.sign_in(Some(Arc::clone(refused))).await
     }
 
-    /// Uses `refused` no more.
+    /// Stops using the token `refused`, which the service rejected.
     pub fn forget(&self, refused: &Arc<I::Token>) {
         self.0.held.send_if_modified(|held| {
             held.take_if(|held| Arc::ptr_eq(&held.token, refused))
@@ -186,22 +187,22 @@ impl<I: Issuer> TokenManager<I> {
         });
     }
 
-    /// Takes note that the service accepts the token, which lives for `life`.
+    /// Records that the service accepts the token, which lives for `life`.
     pub fn works(&self, life: Option<Duration>) {
         self.0.standing.works(self.0.issuer.upstream(), life);
     }
 
-    /// Takes note that a token was refused.
+    /// Records that the service rejected a token.
     pub fn failed(&self, error: &I::Error) {
         self.0.failed(error);
     }
 
-    /// Returns why signing in has not worked since it last did.
+    /// Returns the error of the last sign-in, if it failed.
     pub fn trouble(&self) -> Option<I::Error> {
         self.0.standing.trouble()
     }
 
-    /// Renews the token whenever that is due, also while nobody calls; never ends.
+    /// Renews the token whenever that is due, even if there are no callers. Never returns.
     pub async fn tend(&self) {
         let mut changes = self.0.held.subscribe();
         loop {
@@ -252,7 +253,7 @@ impl<I: Issuer> Inner<I> {
             .cloned()
     }
 
-    /// Renews the token where that is still due. Where it fails, the old one serves on.
+    /// Renews the token if that is still due. If it fails, the old token stays in use.
     async fn renew(&self, mut turn: OwnedMutexGuard<Turn<I>>) {
         let held = self.held.borrow().clone();
         let Some(held) = held.filter(|held| held.lease.is_due(Instant::now())) else {
@@ -321,7 +322,7 @@ impl<I: Issuer> Inner<I> {
         Ok(token)
     }
 
-    /// An outage is the lane's to report.
+    /// Records a failed sign-in. An outage is not recorded here, because the upstream reports it.
     fn failed(&self, error: &I::Error) {
         if !I::is_outage(error) {
             self.standing.failed(self.issuer.upstream(), error);

@@ -1,4 +1,4 @@
-//! Whether signing in to a service works, said once for each change.
+//! The state of signing in to a service, reported once for each change.
 
 use std::fmt::Display;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::telemetry::event;
 use crate::upstream::Upstream;
 
-/// Knows whether signing in works, counts how often it did and did not, and logs each success and the
-/// first of the failures in a row.
+/// Tracks whether signing in works: counts successes and failures, and logs each success and the first
+/// failure in a row.
 #[derive(Debug)]
 pub struct Standing<E> {
     method: &'static str,
@@ -23,7 +23,7 @@ enum State<E> {
 }
 
 impl<E: Display + Clone> Standing<E> {
-    /// Knows nothing yet. `method` is the name of the way to sign in, for the log.
+    /// Creates a standing before the first sign-in. `method` is the name of the sign-in method, for the log.
     pub fn new(method: &'static str) -> Self {
         Self {
             method,
@@ -31,12 +31,12 @@ impl<E: Display + Clone> Standing<E> {
         }
     }
 
-    /// Whether it worked the last time.
+    /// Returns `true` if the last sign-in worked.
     pub fn is_good(&self) -> bool {
         matches!(*self.state(), State::Works)
     }
 
-    /// Returns the first failure since it last worked.
+    /// Returns the error of the last sign-in, if it failed.
     pub fn trouble(&self) -> Option<E> {
         match &*self.state() {
             State::Fails(error) => Some(error.clone()),
@@ -44,7 +44,7 @@ impl<E: Display + Clone> Standing<E> {
         }
     }
 
-    /// Takes note of a sign-in that worked, for a token that lives for `life`.
+    /// Records a sign-in that worked, for a token that lives for `life`.
     pub fn works(&self, upstream: &Upstream, life: Option<Duration>) {
         *self.state() = State::Works;
         upstream.signed_in(true);
@@ -57,7 +57,7 @@ impl<E: Display + Clone> Standing<E> {
         );
     }
 
-    /// Takes note of one that did not.
+    /// Records a sign-in that failed.
     pub fn failed(&self, upstream: &Upstream, error: &E) {
         upstream.signed_in(false);
         let before = std::mem::replace(&mut *self.state(), State::Fails(error.clone()));
