@@ -1,83 +1,83 @@
-//! The names of what is logged: one event for one fact, in the field `event`.
+//! The names of log events. Each event reports one fact, and its name is in the field `event`.
 
 macro_rules! events {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
         $($(#[$doc])* pub const $name: &str = $text;)*
 
-        /// Every name there is.
+        /// All event names.
         pub const ALL: &[&str] = &[$($text),*];
     };
 }
 
 events! {
-    /// The daemon is up.
+    /// The daemon has started.
     STARTED = "started";
-    /// It was told to stop and finishes what is in flight.
+    /// The daemon was asked to stop and finishes what is in progress.
     STOPPING = "stopping";
-    /// It is about to exit.
+    /// The daemon is about to exit.
     STOPPED = "stopped";
     /// A new configuration is in force.
     CONFIG_RELOADED = "config_reloaded";
-    /// A new configuration is broken; the old one goes on.
+    /// A new configuration is invalid; the old one stays in force.
     CONFIG_REJECTED = "config_rejected";
-    /// The store holds another version than before.
+    /// The source has a different version than before.
     ROTATION_DETECTED = "rotation_detected";
     /// A write to Flashback begins.
     PUSH_STARTED = "push_started";
-    /// Flashback has it.
+    /// A write to Flashback has succeeded.
     PUSH_SUCCEEDED = "push_succeeded";
-    /// Others may work on what this replica held, or on a key that was being written.
+    /// Other replicas may work on the keys that this replica had leased, or on a key that was being written.
     LEASE_LOST = "lease_lost";
-    /// It failed and will be tried again.
+    /// A write to Flashback has failed and will be tried again.
     PUSH_RETRYING = "push_retrying";
-    /// It failed and is given up for now.
+    /// A write to Flashback has failed and is given up for now.
     PUSH_FAILED = "push_failed";
-    /// A configuration was made.
+    /// A configuration was created in Flashback.
     CONFIG_CREATED = "config_created";
-    /// A configuration of the key's name was there and is now the key's.
+    /// A configuration with the key's name existed in Flashback and now belongs to the key.
     CONFIG_ADOPTED = "config_adopted";
-    /// The configuration on record is gone from Flashback.
+    /// The configuration on record does not exist in Flashback any more.
     CONFIG_MISSING = "config_missing";
-    /// The configuration was edited or deleted in Flashback, and is as it should be again.
+    /// A configuration that was edited or deleted in Flashback was restored.
     DRIFT_REPAIRED = "drift_repaired";
-    /// Flashback does not list a workspace, or lists what cannot be read.
+    /// Flashback does not list a workspace, or its list has entries that cannot be read.
     LISTING_INCOMPLETE = "listing_incomplete";
-    /// What Flashback holds does not work, and the grace is over.
+    /// The value in Flashback does not work, and the grace period is over.
     VERIFICATION_FAILED = "verification_failed";
     /// The previous version is back in Flashback.
     ROLLED_BACK = "rolled_back";
-    /// A version is not pushed by itself any more.
+    /// A version is held: it is no longer pushed automatically.
     VERSION_HELD = "version_held";
-    /// The store was told which version is live and verified.
+    /// The source was told which version is live and verified.
     ACKNOWLEDGED = "acknowledged";
-    /// A source, or Flashback, does not answer.
+    /// A source or Flashback does not answer.
     SOURCE_UNAVAILABLE = "source_unavailable";
-    /// It answers again.
+    /// A source or Flashback answers again.
     SOURCE_RECOVERED = "source_recovered";
-    /// The store has nothing to push.
+    /// The source has no secret to push.
     SECRET_MISSING = "secret_missing";
-    /// The store does not give it: whether there is one is not known.
+    /// The source does not return the secret, and whether it exists is not known.
     SECRET_UNREADABLE = "secret_unreadable";
-    /// What the store holds cannot be a key.
+    /// The secret in the source cannot be a key.
     SECRET_MALFORMED = "secret_malformed";
-    /// The rotator signed in somewhere.
+    /// The rotator signed in to a service.
     SIGNED_IN = "signed_in";
-    /// The rotator could not sign in.
+    /// The rotator could not sign in to a service.
     SIGN_IN_FAILED = "sign_in_failed";
-    /// Keys that were nobody's are this replica's.
+    /// This replica claimed keys that were free.
     KEYS_CLAIMED = "keys_claimed";
-    /// This replica gave keys back for others to claim.
+    /// This replica released keys for others to claim.
     KEYS_RELEASED = "keys_released";
     /// The shared state does not answer.
     STATE_UNAVAILABLE = "state_unavailable";
-    /// It answers again.
+    /// The shared state answers again.
     STATE_RECOVERED = "state_recovered";
-    /// A receiver was told of something.
+    /// A notification was delivered to a receiver.
     NOTIFICATION_SENT = "notification_sent";
-    /// A receiver could not be told, and is told again.
+    /// A notification could not be delivered and will be sent again.
     NOTIFICATION_RETRYING = "notification_retrying";
-    /// A receiver does not take what it is told.
+    /// A receiver has refused a notification, or it was given up.
     NOTIFICATION_FAILED = "notification_failed";
-    /// A receiver is not told of everything.
+    /// Too many notifications wait for a receiver: it does not learn of every change.
     NOTIFICATION_DROPPED = "notification_dropped";
 }

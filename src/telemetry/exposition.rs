@@ -1,16 +1,16 @@
-//! The form in which `/metrics` is told: Prometheus's text format 0.0.4, which every collector
-//! reads (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
+//! The format of `/metrics`: Prometheus's text format 0.0.4, which every collector reads
+//! (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
 //!
-//! The metrics library writes OpenMetrics. For what this program has the two differ in the names of
-//! counters, whose `_total` belongs to the name here, and in the mark at the end.
+//! The metrics library writes OpenMetrics. For the metrics of this program the formats differ in two
+//! respects: the `_total` of a counter belongs to its name here, and there is no end marker.
 
 use std::fmt::Write as _;
 
-/// `open`, a whole OpenMetrics exposition of counters, gauges and histograms without units and
-/// exemplars, in the text format.
+/// Converts a whole OpenMetrics exposition of counters, gauges and histograms, without units and exemplars,
+/// to the text format.
 pub fn plain(open: &str) -> String {
     let mut text = String::with_capacity(open.len());
-    // `# HELP` comes before `# TYPE`, which says whether it names a counter.
+    // `# HELP` comes before `# TYPE`, which says whether the metric is a counter.
     let mut help = None;
     for line in open.lines().filter(|line| *line != "# EOF") {
         if let Some(named) = line.strip_prefix("# HELP ") {

@@ -1,7 +1,7 @@
-//! What metrics tell of each key.
+//! The metrics of each key.
 //!
-//! Ten series a key are most of what a large fleet's metrics take, so a key's figures stand
-//! together in one small entry, and become series when somebody asks for them.
+//! A key has ten series, which make up most of the metrics where there are many keys. The values of a key are
+//! therefore kept together in one small entry, and become series only when metrics are read.
 
 use std::collections::BTreeMap;
 use std::fmt::Error;
@@ -14,7 +14,7 @@ use prometheus_client::metrics::MetricType;
 
 use crate::model::{KeyId, SourceId, WorkspaceId};
 
-/// The figures of one key, as far as they are known.
+/// The values of one key's metrics, as far as they are known.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Figures {
     pub info: Option<(SourceId, WorkspaceId)>,
@@ -29,8 +29,8 @@ pub(super) struct Figures {
     pub interval: Seconds,
 }
 
-/// A time since 1970, or a length of time; not a number before it is known, which takes no place
-/// beside it.
+/// A Unix time or a length of time, in seconds. It is NaN until it is known, which takes less memory than an
+/// `Option`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seconds(pub f64);
 
@@ -41,7 +41,7 @@ impl Default for Seconds {
 }
 
 impl Seconds {
-    /// Returns a length of time, where there is one.
+    /// Converts a length of time, if there is one.
     pub fn of(length: Option<Duration>) -> Self {
         Self(length.map_or(f64::NAN, |length| length.as_secs_f64()))
     }
@@ -52,7 +52,7 @@ impl Seconds {
 }
 
 impl Figures {
-    /// Whether there is anything to tell.
+    /// Returns `true` if any value is known.
     pub fn is_known(&self) -> bool {
         let Self {
             info,
@@ -74,12 +74,12 @@ impl Figures {
     }
 }
 
-/// The figures of every key.
+/// The values of every key.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Keys(Arc<Mutex<BTreeMap<KeyId, Figures>>>);
 
 impl Keys {
-    /// Changes what is known of a key.
+    /// Changes the values of a key.
     pub fn change(&self, key: &KeyId, change: impl FnOnce(&mut Figures)) {
         let mut keys = self.lock();
         match keys.get_mut(key) {
@@ -88,7 +88,7 @@ impl Keys {
         }
     }
 
-    /// Changes what is known of a key, if anything is; it is forgotten where nothing is left.
+    /// Changes the values of a key that has any. The key is removed if `change` returns `false`.
     pub fn retain(&self, key: &KeyId, change: impl FnOnce(&mut Figures) -> bool) {
         let mut keys = self.lock();
         if keys.get_mut(key).is_some_and(|figures| !change(figures)) {
@@ -103,7 +103,7 @@ impl Keys {
 
 impl Collector for Keys {
     fn encode(&self, encoder: DescriptorEncoder) -> Result<(), Error> {
-        // Taken out first: looks do not wait for whoever reads the metrics.
+        // The values are copied first, so that reconciles do not wait while metrics are read.
         let all: Vec<(KeyId, Figures)> = {
             let keys = self.lock();
             let all = keys.iter();
@@ -206,7 +206,7 @@ impl Series<'_> {
     }
 }
 
-/// One metric, unless nobody has it.
+/// Writes one metric, unless no key has it.
 fn write<L: EncodeLabelSet, V: EncodeGaugeValue>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,

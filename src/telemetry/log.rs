@@ -1,8 +1,8 @@
-//! The log: its format and the floor under its levels.
+//! The log: its format, and the limits of its levels.
 //!
-//! Two filters stand before it. The user's says how much this program tells of itself. The floor
-//! below it belongs to the program: what dependencies log can hold what they were given, a
-//! request's body or a parsed answer, so that no level a user sets lets it through.
+//! Two filters apply to every event. The user's filter decides how much this program logs. The other one is
+//! fixed and limits the dependencies: their events can contain what they were given, such as a request's body
+//! or a parsed answer, so no level that a user sets lets these through.
 
 use std::fmt::{Debug, Write as _};
 use std::io::IsTerminal as _;
@@ -28,25 +28,25 @@ use crate::config::LogFormat;
 use crate::terminal::Wrapped;
 use crate::words::is_invisible;
 
-/// What may say more than a warning.
+/// The target that may log in more detail than warnings.
 const OWN: &str = "flashback_rotator";
 
-/// What may say nothing: their errors were seen to hold the body of an answer, and they are
-/// reported by the source that had them. Prefixes: `aws_` is the whole SDK.
+/// The targets that may not log at all: their errors were seen to contain the body of an answer, and the
+/// source that made the call reports them anyway. These are prefixes: `aws_` stands for the whole SDK.
 const SILENT: [&str; 3] = ["aws_", "rustify", "vaultrs"];
 
-/// A log that cannot be set up.
+/// The error of a log that cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The level is none.
+    /// The level is invalid.
     #[error(
         "[log] level is neither off, error, warn, info, debug or trace, nor directives such as `info,flashback_rotator::engine=debug`"
     )]
     Level,
-    /// It was set up before.
+    /// The log was set up before.
     #[error("the log is set up already")]
     Already,
-    /// Nothing can write it.
+    /// The thread that writes the log could not be started.
     #[error("cannot start the thread that writes the log: {0}")]
     Thread(std::io::Error),
 }
@@ -56,32 +56,32 @@ pub enum LogError {
 pub struct Handle(reload::Handle<EnvFilter, Registry>);
 
 impl Handle {
-    /// Takes another level.
+    /// Sets another level.
     ///
     /// # Errors
-    /// [`LogError::Level`]; the old one stays in force then.
+    /// Returns [`LogError::Level`] if the level is invalid. The old one then stays in force.
     pub fn set_level(&self, level: &str) -> Result<(), LogError> {
         let filter = parse_level(level)?;
-        // It fails only where the subscriber is gone, and then there is no log.
+        // This fails only if the subscriber is gone, and then there is no log.
         let _ = self.0.reload(filter);
         Ok(())
     }
 }
 
-/// Sends the log of this process to standard error (standard output is for documents), and panics
-/// into the log. Without a `format` it is pretty on a terminal and JSON elsewhere.
+/// Sends the log of this process to standard error (standard output is for documents), and panics to the log.
+/// Without a `format` the log is pretty on a terminal and JSON elsewhere.
 ///
 /// # Errors
-/// [`LogError`].
+/// Returns [`LogError`] if the level is invalid or the log was set up before.
 pub fn init(format: Option<LogFormat>, level: &str) -> Result<Handle, LogError> {
     set(format, level, std::io::stderr)
 }
 
-/// The same for a process that must go on whatever becomes of its standard error: nobody who logs
-/// waits for it. Keep the second value to the end, and log nothing after it.
+/// Does the same as [`init`] for a process that must go on whatever happens to its standard error: logging
+/// never waits for it. The caller must keep the second value to the end and log nothing after it is dropped.
 ///
 /// # Errors
-/// [`LogError`].
+/// Returns [`LogError`] if the level is invalid, the log was set up before, or its thread cannot be started.
 pub fn init_unblocked(
     format: Option<LogFormat>,
     level: &str,
@@ -111,15 +111,15 @@ where
     Ok(handle)
 }
 
-/// Reads a level, or directives in the form of tracing-subscriber's `EnvFilter`. What no directive
-/// names is logged from `info` on.
+/// Parses a level, or directives in the form of tracing-subscriber's `EnvFilter`. If no level stands alone
+/// among the directives, what none of them names is logged at `info`.
 ///
 /// # Errors
-/// [`LogError::Level`].
+/// Returns [`LogError::Level`] if the text is neither.
 pub fn parse_level(level: &str) -> Result<EnvFilter, LogError> {
     let mut directives = level.split(',').map(str::trim);
-    // `EnvFilter` takes a bare word that is no level for the name of a module, and silences
-    // everything else: a typing error would end the log.
+    // `EnvFilter` takes a bare word that is no level for the name of a module and silences everything else,
+    // so a typing error would end the log.
     let (levels, others): (Vec<_>, Vec<_>) = directives
         .by_ref()
         .partition(|directive| directive.parse::<LevelFilter>().is_ok());
@@ -146,7 +146,7 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let (filter, handle) = reload::Layer::new(filter);
-    // A log that cannot be written is no reason to stop, and standard error is no place to say so.
+    // A log that cannot be written is no reason to stop, and standard error cannot report it.
     let lines = tracing_subscriber::fmt::layer()
         .log_internal_errors(false)
         .with_ansi(colours)
@@ -180,8 +180,8 @@ fn floor() -> Targets {
         .with_targets(SILENT.map(|target| (target, LevelFilter::OFF)))
 }
 
-/// Passes a text on, with a number in the place of each character that controls a text instead of showing
-/// in it: what others have written must not move the cursor, turn a line around, or look like another one.
+/// Writes a text, with a number in place of each character that controls text instead of showing in it. A
+/// text from outside must not move the cursor, reverse the direction of a line or look like another line.
 struct Visible<'w, 'a> {
     writer: &'w mut Writer<'a>,
     number: fn(&mut Writer<'a>, char) -> std::fmt::Result,
@@ -203,7 +203,7 @@ impl std::fmt::Write for Visible<'_, '_> {
     }
 }
 
-/// A line of JSON, in which such characters are written as JSON may write any.
+/// Formats an event as a line of JSON, with such characters as `\u` escapes.
 struct VisibleJson<F>(F);
 
 impl<S, N, F> FormatEvent<S, N> for VisibleJson<F>
@@ -219,7 +219,7 @@ where
         event: &Event<'_>,
     ) -> std::fmt::Result {
         let number = |writer: &mut Writer<'_>, c: char| {
-            // The end of the line; within it there is none.
+            // This is the end of the line; within it there is no line break.
             if c == '\n' {
                 return writer.write_char(c);
             }
@@ -236,7 +236,7 @@ where
     }
 }
 
-/// A field of a line for people.
+/// Writes a field of a line for people.
 fn visible_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
     match (field.name(), writer.has_ansi_escapes()) {
         ("message", _) => {}
@@ -247,7 +247,7 @@ fn visible_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> s
     write!(Visible { writer, number }, "{value:?}")
 }
 
-/// The time for people who watch: the date is today's.
+/// The local time of day, without the date, for people who watch the log.
 struct TimeOfDay;
 
 impl FormatTime for TimeOfDay {

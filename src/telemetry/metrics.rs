@@ -1,4 +1,4 @@
-//! The metrics: Prometheus text, prefix `flashback_rotator_`.
+//! The metrics, with the prefix `flashback_rotator_`.
 
 use std::time::Duration;
 
@@ -18,13 +18,13 @@ use super::process::Process;
 use super::writer;
 use crate::model::{Action, KeyId, Outcome, SourceId, WorkspaceId};
 
-/// The name metrics and reports give to Flashback, beside the ids of the sources.
+/// The name of Flashback in metrics and reports, where sources have their ids.
 pub const FLASHBACK: &str = "flashback";
 
-/// The name metrics give to the providers of the keys, which are no source.
+/// The name of the keys' providers in metrics. They are not sources.
 pub const PROVIDER: &str = "provider";
 
-/// The name metrics give to those who are told of what happens, who are no source either.
+/// The name of the receivers of notifications in metrics. They are not sources either.
 pub const RECEIVER: &str = "notify";
 
 macro_rules! labels {
@@ -44,14 +44,14 @@ labels!(VersionLabel { version });
 labels!(WorkspaceLabel { workspace_id });
 labels!(ReceiverOutcome { receiver, outcome });
 
-/// Asked for at every look: no text is copied that need not be.
+/// These labels are looked up at every reconcile, so no text is copied unless necessary.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SourceOutcome {
     source: SourceId,
     outcome: &'static str,
 }
 
-/// The same.
+/// These labels are looked up at every call, so no text is copied unless necessary.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabel {
     service: String,
@@ -59,14 +59,14 @@ struct RequestLabel {
     status: String,
 }
 
-/// The same.
+/// These labels are looked up at every call, so no text is copied unless necessary.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OperationLabel {
     service: String,
     operation: &'static str,
 }
 
-/// There may be one for each key.
+/// These labels may exist for each key, so no text is copied unless necessary.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KeyActionOutcome {
     key: KeyId,
@@ -86,30 +86,30 @@ impl EncodeLabelValue for SourceId {
     }
 }
 
-/// How a key stands, as its series show it.
+/// The state of a key, as its metrics show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// Flashback holds what the store holds.
+    /// `true` if Flashback has the source's version.
     pub in_sync: bool,
-    /// The store's version is held.
+    /// `true` if the source's version is held.
     pub held: bool,
-    /// What Flashback holds is known to work.
+    /// `true` if the value in Flashback is known to work.
     pub verified: bool,
-    /// When what is live was pushed.
+    /// The time at which the live version was pushed.
     pub pushed_at: Option<DateTime<Utc>>,
-    /// Since when the source has what is live.
+    /// The time since which the source has had the live version.
     pub created_at: Option<DateTime<Utc>>,
-    /// How old what is live may be.
+    /// The age that the live version may reach.
     pub max_age: Option<Duration>,
 }
 
-/// What the names of this program's own metrics begin with.
+/// The prefix of this program's own metrics.
 const PREFIX: &str = "flashback_rotator";
 
-/// What becomes of a reload.
+/// The outcomes of a reload.
 const RELOADS: [&str; 2] = ["accepted", "rejected"];
 
-/// What becomes of a renewal of the lease.
+/// The outcomes of a renewal of the lease.
 const RENEWALS: [&str; 3] = ["renewed", "lost", "failed"];
 
 macro_rules! metrics {
@@ -122,7 +122,7 @@ macro_rules! metrics {
         }
 
         impl Metrics {
-            /// Those of the table, registered.
+            /// Creates the metrics of the table and registers them.
             fn registered() -> Self {
                 let mut registry = Registry::default();
                 let own = registry.sub_registry_with_prefix(PREFIX);
@@ -202,12 +202,12 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Registers every metric.
+    /// Creates and registers every metric.
     pub fn new() -> Self {
         let mut metrics = Self::registered();
         let process = Box::new(Process::new());
         metrics.registry.register_collector(process);
-        // Counted by the hook and by the log, which are the process's and not this object's.
+        // The panic hook and the log count these for the whole process.
         let own = metrics.registry.sub_registry_with_prefix(PREFIX);
         let help = "Panics, which the process survives; each is a defect";
         own.register("panics", help, panics::COUNT.clone());
@@ -218,7 +218,7 @@ impl Metrics {
             .build
             .get_or_create(&VersionLabel { version })
             .set(1);
-        // What an alert counts must be there before it happens for the first time.
+        // A counter with an alert must exist before it is increased for the first time.
         for outcome in RELOADS.map(str::to_owned) {
             let _ = metrics.reloads.get_or_create(&OutcomeLabel { outcome });
         }
@@ -232,7 +232,7 @@ impl Metrics {
         metrics
     }
 
-    /// One look at a key: `outcome` is one of a fixed set of words.
+    /// Counts one check of a key. `outcome` is one of a fixed set of words.
     pub fn check(&self, key: &KeyId, source: &SourceId, outcome: &'static str, at: DateTime<Utc>) {
         let label = SourceOutcome {
             source: source.clone(),
@@ -243,31 +243,31 @@ impl Metrics {
             .change(key, |figures| figures.last_check = unix_seconds(at));
     }
 
-    /// One write to Flashback.
+    /// Counts one write to Flashback.
     pub fn push(&self, key: &KeyId, action: Action, outcome: Outcome, elapsed: Duration) {
         let label = push_label(key, action, outcome);
         self.pushes.get_or_create(&label).inc();
         self.push_duration.observe(elapsed.as_secs_f64());
     }
 
-    /// When a key was last pushed.
+    /// Sets the time of a key's last push.
     pub fn last_push(&self, key: &KeyId, at: DateTime<Utc>) {
         self.keys
             .change(key, |figures| figures.last_push = unix_seconds(at));
     }
 
-    /// From the store's time of a version to Flashback's answer.
+    /// Records the time from the source's timestamp of a version to Flashback's answer.
     pub fn propagation(&self, elapsed: Duration) {
         self.propagation.observe(elapsed.as_secs_f64());
     }
 
-    /// Whether Flashback holds what the store holds.
+    /// Sets whether Flashback has the source's version.
     pub fn in_sync(&self, key: &KeyId, in_sync: bool) {
         self.keys
             .change(key, |figures| figures.in_sync = Some(in_sync));
     }
 
-    /// How a key stands after a look.
+    /// Sets the state of a key after a reconcile.
     pub fn stands(&self, key: &KeyId, standing: &Standing) {
         self.keys.change(key, |figures| {
             figures.in_sync = Some(standing.in_sync);
@@ -281,7 +281,7 @@ impl Metrics {
         });
     }
 
-    /// One question whether a key works, and its answer, each one of a fixed set of words.
+    /// Counts one verification of a key. `stage` and `outcome` are words of a fixed set each.
     pub fn verification(&self, stage: &'static str, outcome: &'static str) {
         let label = StageOutcome {
             stage: stage.to_owned(),
@@ -290,7 +290,7 @@ impl Metrics {
         self.verifications.get_or_create(&label).inc();
     }
 
-    /// When a key is looked at next, and how long its looks are apart.
+    /// Sets the time of a key's next check, and the time between its checks.
     pub fn next_check(&self, key: &KeyId, at: DateTime<Utc>, interval: Duration) {
         self.keys.change(key, |figures| {
             figures.next_check = unix_seconds(at);
@@ -298,13 +298,13 @@ impl Metrics {
         });
     }
 
-    /// A key is configured so.
+    /// Sets the source and the workspace of a key.
     pub fn key(&self, key: &KeyId, source: &SourceId, workspace: &WorkspaceId) {
         let info = (source.clone(), workspace.clone());
         self.keys.change(key, |figures| figures.info = Some(info));
     }
 
-    /// A key is no longer configured so.
+    /// Removes the source and the workspace of a key, unless it has others by now.
     pub fn key_was(&self, key: &KeyId, source: &SourceId, workspace: &WorkspaceId) {
         self.keys.retain(key, |figures| {
             let was = |info: &(SourceId, WorkspaceId)| info.0 == *source && info.1 == *workspace;
@@ -313,7 +313,7 @@ impl Metrics {
         });
     }
 
-    /// Forgets the series of a key that is no longer configured.
+    /// Removes the series of a key that is no longer configured, except for its source and workspace.
     pub fn forget_key(&self, key: &KeyId) {
         for action in [Action::Create, Action::Update, Action::Adopt] {
             for outcome in [Outcome::Succeeded, Outcome::Failed] {
@@ -330,7 +330,7 @@ impl Metrics {
         });
     }
 
-    /// Forgets the series of a source that is no longer configured.
+    /// Removes the series of a source that is no longer configured.
     pub fn forget_source(&self, source: &SourceId) {
         self.signed_in.remove(&ServiceLabel {
             service: source.to_string(),
@@ -340,7 +340,7 @@ impl Metrics {
         });
     }
 
-    /// One reload of the configuration: `accepted` or `rejected`.
+    /// Counts one reload of the configuration: `accepted` or `rejected`.
     pub fn reload(&self, outcome: &'static str) {
         self.reloads
             .get_or_create(&OutcomeLabel {
@@ -350,7 +350,7 @@ impl Metrics {
         self.last_reload.set(i64::from(outcome == RELOADS[0]));
     }
 
-    /// The text of `/metrics`, in Prometheus's text format.
+    /// Returns the text of `/metrics`, in Prometheus's text format.
     pub fn render(&self) -> String {
         let mut text = String::new();
         match encode(&mut text, &self.registry) {

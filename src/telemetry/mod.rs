@@ -1,4 +1,4 @@
-//! What is told to the outside: log lines, event names, metrics, panics.
+//! The reports of the process to the outside: log lines, event names, metrics and panics.
 
 pub mod event;
 mod exposition;

@@ -1,7 +1,7 @@
-//! A panic is one line in the log and one in a count, whoever catches it.
+//! The reporting of panics: each is logged once and counted once, wherever it is caught.
 //!
-//! Both are the work of the hook, which runs before anything is unwound: it knows the place, and by
-//! [`within`] the task and the key. It never looks at the panic's message, which can hold a value.
+//! Both happen in the panic hook, which runs before unwinding. The hook knows the location and, from
+//! [`within`], the task and the key. It never reads the panic's message, which may contain a value.
 
 use std::future::Future;
 use std::panic::PanicHookInfo;
@@ -13,49 +13,49 @@ use prometheus_client::metrics::family::Family;
 
 use crate::model::KeyId;
 
-/// What a panic can happen in, as `panics_total{task}` names it.
+/// The task in which a panic happened, as `panics_total{task}` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
-    /// The HTTP server, and its connections.
+    /// The HTTP server and its connections.
     Http,
-    /// The desk where other processes leave requests.
+    /// The command queue, in which other processes leave requests.
     CommandServer,
-    /// One such request.
+    /// A request of another process.
     Request,
-    /// What watches the configuration.
+    /// The task that watches the configuration.
     Reload,
     /// The first sign-in to Flashback.
     SignIn,
-    /// The watch for credentials that others change in Flashback.
+    /// The task that watches for credentials that are changed in Flashback by others.
     Edits,
-    /// What tells people how things stand.
+    /// The task that notifies people.
     Notifier,
-    /// What tells systemd how things stand.
+    /// The task that reports to systemd.
     Systemd,
-    /// What tells the state how the daemon stands.
+    /// The task that reports the daemon's health in the state.
     Heartbeat,
-    /// The watch over the checks under way.
+    /// The task that watches over the checks in progress.
     Checks,
-    /// What shares the keys with other replicas.
+    /// The task that shares the keys with other replicas.
     Sharing,
-    /// What wakes keys.
+    /// The task that wakes keys.
     Scheduler,
-    /// The keys of one interval.
+    /// The timer of the keys with one interval.
     IntervalWheel,
-    /// The cron lines.
+    /// The task that watches the cron lines.
     Cron,
-    /// A look at a key.
+    /// A reconcile of a key.
     Reconcile,
-    /// What renews a source's token.
+    /// The task that renews a source's token.
     Token,
-    /// The thread of the state.
+    /// The thread that writes the state.
     State,
     /// Anything else.
     Other,
 }
 
 impl Task {
-    /// Every one there is.
+    /// All tasks.
     const ALL: [Self; 18] = [
         Self::Http,
         Self::CommandServer,
@@ -107,8 +107,8 @@ pub struct TaskLabel {
     task: &'static str,
 }
 
-/// The process's panics. The hook is one for the process, so the count is too; each task is in it
-/// from the start, so that its first panic shows as an increase.
+/// The number of panics in this process. The hook belongs to the whole process, and so does the count. Each
+/// task has its series from the start, so that its first panic shows as an increase.
 pub static COUNT: LazyLock<Family<TaskLabel, Counter>> = LazyLock::new(|| {
     let count = Family::default();
     for task in Task::ALL {
@@ -127,7 +127,7 @@ tokio::task_local! {
     static HERE: (Task, Option<KeyId>);
 }
 
-/// Has a panic in `work` told as one of `task`, and of `key` where it is about one.
+/// Attributes a panic in `work` to `task`, and to `key` if there is one.
 pub fn within<F: Future>(
     task: Task,
     key: Option<KeyId>,
@@ -136,12 +136,12 @@ pub fn within<F: Future>(
     HERE.scope((task, key), work)
 }
 
-/// The same for work that does not wait.
+/// Attributes a panic in synchronous `work` to `task`.
 pub fn within_now<T>(task: Task, work: impl FnOnce() -> T) -> T {
     HERE.sync_scope((task, None), work)
 }
 
-/// The panic hook of a process that has a log.
+/// Logs and counts a panic: the hook of a process that has a log.
 pub fn report(panic: &PanicHookInfo<'_>) {
     let (task, key) = HERE.try_with(Clone::clone).unwrap_or((Task::Other, None));
     COUNT.get_or_create(&label(task)).inc();

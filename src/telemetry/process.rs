@@ -1,8 +1,8 @@
-//! What the process takes, under the names that Prometheus gives it
+//! The resources that the process uses, under the names that Prometheus gives them
 //! (<https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics>).
 //!
-//! It is read when it is asked for. Everything here can be read where `/proc` shows a process
-//! nothing but itself, and where others may not look into it.
+//! They are read whenever metrics are. All of them can also be read where `/proc` shows a process only
+//! itself, and where other users may not inspect the process.
 
 use std::fmt::Error;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -15,15 +15,16 @@ use prometheus_client::registry::Unit;
 use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
-/// This process.
+/// The metrics of this process.
 #[derive(Debug)]
 pub struct Process {
-    /// The kernel's own figure needs the time of boot, which a sandboxed service may not read.
+    /// The start by this program's own clock: the kernel's value needs the time of boot, which a sandboxed
+    /// service may not read.
     started: f64,
 }
 
 impl Process {
-    /// A process that starts now.
+    /// Creates the metrics of a process that starts now.
     pub fn new() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         Self {
@@ -53,7 +54,7 @@ impl Collector for Process {
             )?;
         }
         if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
-            // Less the one that reads the directory.
+            // Does not count the descriptor that reads the directory.
             let open = open.count().saturating_sub(1);
             let open = i64::try_from(open).unwrap_or(i64::MAX);
             tell(
@@ -74,7 +75,7 @@ impl Collector for Process {
     }
 }
 
-/// One metric of any type.
+/// A metric of any type.
 trait Told {
     fn tell(&self, encoder: &mut DescriptorEncoder, name: &str, help: &str) -> Result<(), Error>;
 }

@@ -1,8 +1,8 @@
 //! Standard error of the daemon, written by a thread of its own.
 //!
-//! Standard error may be a pipe that nobody reads, a terminal that was halted, or a file on a full
-//! disk. Whoever logs must not wait for it: a line goes into a queue of bounded size, and one that
-//! does not fit is dropped and counted. So is one that could not be written.
+//! Standard error may be a pipe that is not read, a terminal that was halted, or a file on a full disk.
+//! Logging must not wait for it: a line goes into a queue of limited size, and one that does not fit is
+//! dropped and counted. So is one that could not be written.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -12,22 +12,22 @@ use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 
-/// Bytes that may wait to be written. As many again are being written at the most.
+/// The number of bytes that may wait to be written. At most as many again are being written.
 const QUEUE: usize = 1 << 20;
 
-/// Bytes of memory that stay with the queue when it is empty.
+/// The number of bytes of memory that an empty queue keeps.
 const KEPT: usize = 16 << 10;
 
-/// How long the last lines may take. A pipe that nobody reads must not hold up the exit.
+/// The time limit for writing the last lines. A pipe that is not read must not hold up the exit.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// How soon a descriptor that takes nothing just now (`O_NONBLOCK`) is tried again.
+/// The wait before a descriptor that accepts nothing at the moment (`O_NONBLOCK`) is tried again.
 const NOT_NOW: Duration = Duration::from_millis(20);
 
-/// The process's dropped lines; registered with the other metrics.
+/// The number of dropped lines in this process. It is registered with the other metrics.
 pub static DROPPED: LazyLock<Counter> = LazyLock::new(Counter::default);
 
-/// Takes whole lines, each with one call of `write`, and never waits.
+/// Accepts whole lines, each with one call of `write`, and never waits.
 #[derive(Clone)]
 pub struct LogWriter(Arc<Shared>);
 
@@ -40,9 +40,9 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     lines: Vec<u8>,
-    /// What was taken out of `lines` last is not written yet.
+    /// `true` if the lines that were taken out last are still being written.
     writing: bool,
-    /// Lines dropped since the log last said so.
+    /// The number of lines that were dropped since the log last reported it.
     untold: u64,
 }
 
@@ -50,9 +50,9 @@ impl LogWriter {
     /// Starts the thread that writes to standard error.
     ///
     /// # Errors
-    /// There is no thread or no file descriptor left.
+    /// Returns an error if there is no thread or file descriptor left.
     pub fn to_stderr() -> io::Result<Self> {
-        // Not through `std::io::stderr`: its lock would be held while the thread is blocked.
+        // `std::io::stderr` is not used: its lock would be held while the thread is blocked.
         let descriptor = io::stderr().as_fd().try_clone_to_owned()?;
         Self::to(File::from(descriptor))
     }
@@ -82,7 +82,7 @@ impl Write for LogWriter {
             let waits = queue.lines.is_empty() && !queue.writing;
             queue.lines.extend_from_slice(line);
             drop(queue);
-            // The thread that is at work sees the line by itself, and waking costs a system call.
+            // A thread that is at work finds the line by itself, and waking it costs a system call.
             if waits {
                 self.0.changed.notify_all();
             }
@@ -95,7 +95,7 @@ impl Write for LogWriter {
     }
 }
 
-/// Has the last lines written when it is dropped, if that can be done in a short time.
+/// Writes the last lines on drop, if that is possible in a short time.
 pub struct LastLines(pub LogWriter);
 
 impl Drop for LastLines {
@@ -117,8 +117,8 @@ impl Shared {
             let lost = out.put(&lines);
             let mut queue = self.lock();
             queue.dropped(lost);
-            // Only after a write that worked, and where there is room: otherwise what says how many
-            // lines were dropped would be the next to be dropped.
+            // This is reported only after a successful write and where there is room: otherwise the report
+            // would be dropped next.
             let tell = lost == 0 && queue.lines.len() < QUEUE / 2;
             let dropped = if tell {
                 std::mem::take(&mut queue.untold)
@@ -135,7 +135,7 @@ impl Shared {
         }
     }
 
-    /// Waits for lines and takes all there are.
+    /// Waits for lines and takes all of them.
     fn take(&self, lines: &mut Vec<u8>) {
         lines.clear();
         lines.shrink_to(KEPT);
@@ -158,14 +158,14 @@ impl Queue {
     }
 }
 
-/// Writes lines, and begins a new one where the last one was cut short.
+/// Writes lines, and starts a new line if the last one was cut short.
 struct Lines<W> {
     out: W,
     torn: bool,
 }
 
 impl<W: Write> Lines<W> {
-    /// Returns how many of the lines could not be written.
+    /// Writes lines and returns how many of them could not be written.
     fn put(&mut self, lines: &[u8]) -> u64 {
         if self.torn && self.put_all(b"\n").is_ok() {
             self.torn = false;
@@ -178,8 +178,10 @@ impl<W: Write> Lines<W> {
         left.iter().filter(|byte| **byte == b'\n').count() as u64
     }
 
+    /// Writes all bytes.
+    ///
     /// # Errors
-    /// The number of bytes that are left.
+    /// Returns the number of bytes that are left.
     fn put_all(&mut self, mut bytes: &[u8]) -> Result<(), usize> {
         while !bytes.is_empty() {
             match self.out.write(bytes) {
@@ -222,7 +224,7 @@ mod tests {
         );
     }
 
-    /// A disk that is full after so many bytes, until it is emptied.
+    /// A disk with room for so many more bytes.
     struct Disk {
         free: usize,
         written: Arc<Mutex<Vec<u8>>>,

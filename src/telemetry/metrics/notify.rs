@@ -1,25 +1,25 @@
-//! Those who are told of what happens.
+//! The metrics of notifications.
 
 use super::{Metrics, ReceiverOutcome};
 
-/// What becomes of a notice.
+/// The outcomes of a notification.
 const OUTCOMES: [&str; 4] = ["delivered", "refused", "given_up", "dropped"];
 
 impl Metrics {
-    /// There is a receiver of this name: what an alert counts is there before it happens.
+    /// Creates the counters of a receiver: a counter with an alert must exist before it is increased.
     pub fn receiver(&self, receiver: &str) {
         for outcome in OUTCOMES {
             self.notifications(receiver, outcome, 0);
         }
     }
 
-    /// So many notices to a receiver ended like this: one of a fixed set of words.
+    /// Counts notifications to a receiver that ended with `outcome`, one of a fixed set of words.
     pub fn notifications(&self, receiver: &str, outcome: &'static str, count: u64) {
         let label = label(receiver, outcome);
         self.notifications.get_or_create(&label).inc_by(count);
     }
 
-    /// There is no receiver of this name any more.
+    /// Removes the counters of a receiver that is no longer configured.
     pub fn forget_receiver(&self, receiver: &str) {
         for outcome in OUTCOMES {
             self.notifications.remove(&label(receiver, outcome));

@@ -1,4 +1,4 @@
-//! Metrics of calls to outside services.
+//! The metrics of calls to outside services.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::{
 use crate::model::WorkspaceId;
 
 impl Metrics {
-    /// Whether a service answers: a source's id, or [`FLASHBACK`].
+    /// Sets whether a service answers. `service` is a source's id or [`FLASHBACK`].
     pub fn service_up(&self, service: &str, up: bool) {
         if service == FLASHBACK {
             self.flashback_up.set(i64::from(up));
@@ -22,7 +22,7 @@ impl Metrics {
         }
     }
 
-    /// One sign-in to a service, a source's id or [`FLASHBACK`], that was answered.
+    /// Counts one sign-in that was answered. `service` is a source's id or [`FLASHBACK`].
     pub fn sign_in(&self, service: &str, succeeded: bool) {
         let service = service.to_owned();
         let outcome = match succeeded {
@@ -39,8 +39,7 @@ impl Metrics {
             .set(i64::from(succeeded));
     }
 
-    /// Sets the gauges of a workspace's lists: whether there are any, and how many of their
-    /// entries could not be read.
+    /// Sets whether Flashback lists a workspace, and how many entries of the lists could not be read.
     pub fn listed(&self, workspace: &WorkspaceId, came: bool, unreadable: usize) {
         let workspace_id = workspace.to_string();
         let label = WorkspaceLabel { workspace_id };
@@ -49,7 +48,7 @@ impl Metrics {
         self.unreadable.get_or_create(&label).set(unreadable);
     }
 
-    /// One repetition after a failure.
+    /// Counts one repetition after a failure.
     pub fn retry(&self, target: &str) {
         self.retries
             .get_or_create(&TargetLabel {
@@ -58,7 +57,7 @@ impl Metrics {
             .inc();
     }
 
-    /// One call to an outside service.
+    /// Counts one call to an outside service and records its time.
     pub fn api_request(
         &self,
         service: &str,
