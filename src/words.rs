@@ -1,10 +1,10 @@
 //! The one way for a server's text into a log, an error, the state or a page.
 //!
-//! A server may repeat a secret, its own or another call's, in any encoding and in any place. So a
-//! text is not searched for secrets: it is cut into words, and what passes is what is known to be
-//! harmless. That is words of a list, alone or joined into an identifier (`AccessDeniedException`,
-//! `invalid_api_key`), a few short numbers, and the punctuation of prose. Everything else becomes
-//! one [`MASK`]. What a call sent is masked on top of that, because a passphrase is made of words.
+//! A server may repeat a secret, its own or that of another call, in any encoding and in any place. So a text
+//! is not searched for secrets: it is cut into words, and only what is known to be harmless passes. This is
+//! the words of a list, alone or joined to an identifier (`AccessDeniedException`, `invalid_api_key`), a few
+//! short numbers, and the punctuation of prose. Everything else becomes one [`MASK`]. What a call sent is
+//! masked in any case, because a passphrase consists of words.
 
 mod lexicon;
 
@@ -17,27 +17,29 @@ use crate::redact::{self, MASK};
 
 pub use self::lexicon::is_word;
 
-/// No text of a server is shown longer than this, in characters.
+/// The length of the longest text of a server that is shown, in characters.
 pub const LONGEST: usize = 500;
-/// No id, version or name of a server is accepted that is longer than this, in characters.
+/// The length of the longest id, version or name of a server that is accepted, in characters.
 pub const LONGEST_NAME: usize = 512;
 
-/// How much of a text is looked at, in characters.
+/// The number of characters of a text that are examined.
 const LOOKED_AT: usize = 4096;
-/// More numbers than this in one text may be a dump with words between them.
+/// The largest count of numbers in a text. More may be a dump with words in between.
 const NUMBERS: usize = 6;
-/// So many numbers or single letters in a row may be something spelled out.
+/// The count of numbers or single letters in a row from which on they may spell out a secret.
 const ROW: usize = 3;
-/// Nor may a row have this many letters and digits.
+/// The count of letters and digits in such a row from which on they may spell out a secret.
 const ROW_LENGTH: usize = 6;
-/// A known word this short may be a piece of something by chance.
+/// The length up to which a known word may be a piece of a secret by chance.
 const SHORT: usize = 3;
 /// The longest punctuation between or around words, such as `":{"`.
 const PUNCTUATION: usize = 4;
 
-/// The punctuation allowed before a word, behind it, and inside an identifier.
+/// The punctuation allowed before a word.
 const OPENING: &str = "([{<\"'`*“‘";
+/// The punctuation allowed after a word.
 const CLOSING: &str = ")]}>\"'`.,;:!?“”’…";
+/// The punctuation allowed inside an identifier.
 const JOINING: &str = "-_./:=,;'\"`()[]{}<>+@|?";
 /// The punctuation allowed to stand alone.
 const ALONE: &str = "-–—=+:;.,|/&*…!?()[]{}<>\"'`";
@@ -54,12 +56,12 @@ pub fn shown(text: &str, sent: &[&str]) -> String {
     text.render(&chunks)
 }
 
-/// Whether a text can be shown as it is.
+/// Returns `true` if a text is shown as it is.
 pub fn is_plain(text: &str) -> bool {
     shown(text, &[]) == text
 }
 
-/// Whether a character controls a text instead of showing in it.
+/// Returns `true` if a character controls text instead of showing in it.
 pub fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -70,20 +72,20 @@ pub fn is_invisible(c: char) -> bool {
             | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// The length in characters of an id, a version or a name, where it is too long to be accepted.
+/// Returns the length in characters of an id, a version or a name that is too long to be accepted.
 pub fn too_long(name: &str) -> Option<usize> {
     let length = name.chars().count();
     (length > LONGEST_NAME).then_some(length)
 }
 
-/// A text as it is looked at.
+/// A text under examination.
 struct Text {
     chars: Zeroizing<Vec<char>>,
-    /// The characters of what was sent.
+    /// Marks the characters that repeat what the call sent.
     sent: Vec<bool>,
 }
 
-/// A piece of text between two blanks.
+/// A piece of text between two spaces.
 struct Chunk {
     range: Range<usize>,
     /// The piece without the punctuation around it.
@@ -94,7 +96,7 @@ struct Chunk {
 
 impl Text {
     fn of(text: &str, sent: &[&str]) -> Self {
-        // JSON within a text has these before its quotes and line breaks.
+        // JSON inside a text has backslashes before its quotes and for its line breaks.
         let text = Zeroizing::new(text.chars().take(LOOKED_AT).collect::<String>());
         let text = Zeroizing::new(text.replace("\\\"", "\"").replace("\\n", " "));
         let chars = Zeroizing::new(plain(&text));
@@ -137,7 +139,7 @@ impl Text {
         }
     }
 
-    /// One mask for each masked stretch, with the punctuation around it.
+    /// Returns the text with one mask for each masked stretch, between the punctuation around it.
     fn render(&self, chunks: &[Chunk]) -> String {
         let text = |range: Range<usize>| self.chars[range].iter().collect::<String>();
         let mut shown = String::new();
@@ -165,7 +167,7 @@ impl Text {
     }
 }
 
-/// The characters that people can see; any white space is a blank.
+/// Returns the visible characters, with a space for any white space.
 fn plain(text: &str) -> Vec<char> {
     text.chars()
         .filter_map(|c| match c {
@@ -176,16 +178,16 @@ fn plain(text: &str) -> Vec<char> {
         .collect()
 }
 
-/// Which characters repeat what was sent: in whole or in part, encoded, with other characters
-/// between its letters, or backwards.
+/// Marks the characters that repeat what the call sent: as a whole or in part, encoded, with other characters
+/// between its letters, or reversed.
 fn repeated(chars: &[char], sent: &[&str]) -> Vec<bool> {
     let mut found = vec![false; chars.len()];
     let is_letter = |c: &char| c.is_alphanumeric();
-    let places: Vec<usize> = (0..chars.len())
+    let positions: Vec<usize> = (0..chars.len())
         .filter(|at| is_letter(&chars[*at]))
         .collect();
     let letters: Zeroizing<Vec<char>> =
-        Zeroizing::new(places.iter().map(|at| chars[*at]).collect());
+        Zeroizing::new(positions.iter().map(|at| chars[*at]).collect());
     for secret in sent {
         for form in redact::forms(secret) {
             redact::mask_pieces(chars, &Zeroizing::new(plain(&form)), &mut found);
@@ -199,14 +201,14 @@ fn repeated(chars: &[char], sent: &[&str]) -> Vec<bool> {
         redact::mask_pieces(&letters, &bare, &mut spread);
         bare.reverse();
         redact::mask_pieces(&letters, &bare, &mut spread);
-        for (at, is_sent) in places.iter().zip(spread) {
+        for (at, is_sent) in positions.iter().zip(spread) {
             found[*at] |= is_sent;
         }
     }
     found
 }
 
-/// Cuts a chunk at its punctuation.
+/// Splits a chunk at its punctuation.
 fn pieces(core: &[char]) -> Vec<Piece> {
     let mut pieces = Vec::new();
     if core.len() <= 2 && core.iter().all(|c| ALONE.contains(*c)) {
@@ -229,7 +231,7 @@ fn pieces(core: &[char]) -> Vec<Piece> {
         }
         start += 1;
     }
-    // More than one number or letter in an identifier, `1.1` and `K/V` apart, is no prose either.
+    // More than one number or letter in an identifier is not prose either, except for `1.1` and `K/V`.
     let is_scrap = |piece: &Piece| matches!(piece, Piece::Scrap(_) | Piece::Known(1));
     let is_pair = |pair: &[Piece]| matches!(pair, [one, other] if one.size() + other.size() == 2);
     let scraps = pieces.iter().filter(|piece| is_scrap(piece)).count();
@@ -239,14 +241,14 @@ fn pieces(core: &[char]) -> Vec<Piece> {
     pieces
 }
 
-/// Whether this is the apostrophe of `can't`, and not the end of a quotation.
+/// Returns `true` if this is the apostrophe of `can't`, and not the end of a quotation.
 fn is_apostrophe(core: &[char], at: usize) -> bool {
     let is_letter = |at: usize| core.get(at).is_some_and(char::is_ascii_alphabetic);
     matches!(core[at], '\'' | '’') && at > 0 && is_letter(at - 1) && is_letter(at + 1)
 }
 
-/// Masks rows of numbers, of single letters and of short unknown pieces, however they are parted:
-/// a secret written out in bytes or letters. Short words in such a row are part of it.
+/// Masks rows of numbers, of single letters and of short unknown pieces, whatever separates them: they may be
+/// a secret spelled out in bytes or letters. Short words in such a row are masked with it.
 fn mask_rows(chunks: &mut [Chunk]) {
     let mut row: Vec<usize> = Vec::new();
     let (mut count, mut length) = (0, 0);
@@ -263,7 +265,7 @@ fn mask_rows(chunks: &mut [Chunk]) {
                 length += size;
                 row.push(at);
             }
-            // An article, or one of a row of letters.
+            // This may be an article, or belong to a row of letters.
             Piece::Known(1) => {
                 length += usize::from(count > 0);
                 count += 1;
@@ -287,7 +289,7 @@ fn mask_rows(chunks: &mut [Chunk]) {
     }
 }
 
-/// Masks every number where there are too many for prose.
+/// Masks every number if there are more than in prose.
 fn mask_numbers(chunks: &mut [Chunk]) {
     let is_scrap = |piece: &&Piece| matches!(piece, Piece::Scrap(_));
     let scraps = |chunk: &Chunk| chunk.pieces.iter().filter(is_scrap).count();
@@ -298,8 +300,8 @@ fn mask_numbers(chunks: &mut [Chunk]) {
     }
 }
 
-/// Masks rows of bare punctuation, as Morse code has them, numbers that follow what is masked, and
-/// longer ones before it: they may be its ends, whatever mark is between.
+/// Masks rows of bare punctuation, such as Morse code, numbers that follow a masked chunk, and longer numbers
+/// before one: these may be its ends, whatever punctuation is in between.
 fn mask_marks(chunks: &mut [Chunk]) {
     let is_scrap = |piece: &Piece| matches!(piece, Piece::Scrap(_));
     let is_long = |piece: &Piece| matches!(piece, Piece::Scrap(size) if *size > SHORT);
@@ -319,8 +321,8 @@ fn mask_marks(chunks: &mut [Chunk]) {
     }
 }
 
-/// Masks short words and punctuation between masked chunks, and three or more of the shortest beside
-/// one: they may be pieces that are words by chance.
+/// Masks short words and punctuation between masked chunks, and three or more of the shortest words beside
+/// one: they may be pieces of a secret that are words by chance.
 fn mask_shards(chunks: &mut [Chunk]) {
     let is_shard = |chunk: &Chunk, longest: usize| {
         let is_short = |piece: &Piece| matches!(piece, Piece::Known(size) | Piece::Scrap(size) if *size <= longest);

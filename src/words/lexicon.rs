@@ -1,35 +1,35 @@
-//! Which words are known, and what else a part of a text can be.
+//! The known words, and the classification of the parts of a text.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use zeroize::Zeroizing;
 
-/// The longest number, in digits: a status, a port, a code of PostgreSQL.
+/// The length of the longest number, in digits: an HTTP status, a port, a PostgreSQL error code.
 const DIGITS: usize = 5;
-/// From this length on a known word may have a capital within, as `OAuth` and `OpenAI` have.
+/// The length from which on a known word may contain a capital letter, as in `OAuth` and `OpenAI`.
 const BRAND: usize = 5;
 
 /// The units that may follow a number directly.
 const UNITS: [&str; 9] = ["ms", "s", "m", "h", "d", "k", "kb", "mb", "gb"];
 
-/// The list.
+/// The known words.
 pub(super) static KNOWN: LazyLock<HashSet<&str>> =
     LazyLock::new(|| include_str!("known.txt").lines().collect());
 
-/// A part of a chunk, and how many letters and digits it has.
+/// A part of a chunk, with its number of letters and digits.
 #[derive(Clone, Copy)]
 pub(super) enum Piece {
-    /// A word of the list, or several written together.
+    /// A known word, or several written together.
     Known(usize),
-    /// A number or a single letter: harmless unless there is a row of them.
+    /// A number or a single letter, which is harmless unless there is a row of them.
     Scrap(usize),
     /// Anything else.
     Unknown(usize),
 }
 
 impl Piece {
-    /// How many letters and digits it has.
+    /// Returns the number of letters and digits.
     pub(super) fn size(self) -> usize {
         match self {
             Self::Known(size) | Self::Scrap(size) | Self::Unknown(size) => size,
@@ -37,7 +37,7 @@ impl Piece {
     }
 }
 
-/// Looks one part of a chunk up.
+/// Classifies one part of a chunk.
 pub(super) fn piece(chars: &[char]) -> Piece {
     let length = chars.len();
     let word: Zeroizing<String> =
@@ -51,7 +51,7 @@ pub(super) fn piece(chars: &[char]) -> Piece {
     }
 }
 
-/// `401`, `20s`, `x`.
+/// Matches `401`, `20s`, `x`.
 fn is_scrap(word: &str) -> bool {
     let rest = word.trim_start_matches(|c: char| c.is_ascii_digit());
     match word.len() - rest.len() {
@@ -61,7 +61,7 @@ fn is_scrap(word: &str) -> bool {
     }
 }
 
-/// `unreachable`, `Unauthorized`, `API`, `can't`, `APIs` and `AccessDeniedException`, but not
+/// Matches `unreachable`, `Unauthorized`, `API`, `can't`, `APIs` and `AccessDeniedException`, but not
 /// `hQ7vN2kz9LmX`.
 pub fn is_word(word: &str) -> bool {
     if !word.is_ascii() {
@@ -77,7 +77,7 @@ pub fn is_word(word: &str) -> bool {
         || humps.iter().all(|hump| hump.len() >= 2 && listed(hump))
 }
 
-/// The parts of `AccessDeniedException`, `isKMSKey` and `OpenAI`.
+/// Splits words such as `AccessDeniedException`, `isKMSKey` and `OpenAI` at their capital letters.
 fn humps(word: &str) -> Vec<&str> {
     let bytes = word.as_bytes();
     let starts = |at: &usize| {

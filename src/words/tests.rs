@@ -1,4 +1,4 @@
-//! Ordinary texts pass; no secret does, in whatever dress.
+//! Tests that ordinary texts pass, and that no secret does, however it is encoded.
 
 mod dresses;
 
@@ -181,7 +181,7 @@ fn nothing_is_longer_than_the_limit() {
     );
 }
 
-/// Keys as providers, stores and people make them, without a word that would pass for itself.
+/// Returns keys as providers, secret stores and people make them, without parts that are known words.
 fn secrets() -> impl Strategy<Value = String> {
     prop_oneof![
         "[A-Za-z0-9]{8,60}",
@@ -205,8 +205,8 @@ fn secrets() -> impl Strategy<Value = String> {
     })
 }
 
-/// Each six characters in a row without a blank, one separator among them at most or nothing else,
-/// and each six letters and digits whatever is between them.
+/// Returns each six characters in a row without a space (letters and digits with one separator at most, or
+/// separators alone), and each six letters and digits whatever is between them.
 fn windows(text: &str) -> Vec<String> {
     let solid = text.split(' ').map(str::to_owned);
     let mut windows = Vec::new();
@@ -222,14 +222,14 @@ fn windows(text: &str) -> Vec<String> {
     windows
 }
 
-/// Whether a dress has cut a secret so that pieces of it are words by chance.
+/// Returns `true` if an encoding splits a secret so that pieces of it are words by chance.
 fn is_cut_to_a_word(dressed: &str, other: &str) -> bool {
     let pieces = dressed.split(|c: char| !c.is_ascii_alphanumeric());
     let mut own = pieces.filter(|piece| !piece.is_empty() && !other.contains(piece));
     own.any(|piece| piece.len() > 1 && is_word(piece))
 }
 
-/// The letters and digits of a text, and where it is masked.
+/// Returns the letters and digits of a text, and its masks.
 fn letters(text: &str) -> String {
     let stays = |c: &char| c.is_alphanumeric() || *c == '…';
     text.chars().filter(stays).collect()
@@ -246,7 +246,7 @@ proptest! {
             if is_cut_to_a_word(&dressed, &other) {
                 continue;
             }
-            // What every secret's dress has is no piece of this one.
+            // What the encodings of all secrets have in common is not a piece of this one.
             let mut of_dress = windows(&dressed);
             let other = format!("{other} {}", letters(&other));
             of_dress.retain(|window| !other.contains(window.as_str()));

@@ -1,9 +1,9 @@
-//! A secret in every dress a server may repeat it in, and the places where it may stand.
+//! The encodings in which a server may repeat a secret, and the texts in which it may do so.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
-/// Answers with `SECRET` in them: JSON of the API, another's, or plain text.
+/// Answers that contain `SECRET`: JSON of the API, JSON of another service, or plain text.
 pub const PLACES: [&str; 14] = [
     "SECRET",
     "SECRET is not a valid API key",
@@ -21,7 +21,7 @@ pub const PLACES: [&str; 14] = [
     "key id as SECRET or so",
 ];
 
-/// The secret in each dress, by name.
+/// Returns the secret in each encoding, with the name of the encoding.
 pub fn all(secret: &str) -> Vec<(&'static str, String)> {
     let bytes = secret.as_bytes();
     let each = |separator: &str, write: &dyn Fn(&u8) -> String| {
@@ -166,7 +166,7 @@ fn uu() -> Vec<u8> {
     (0x20..0x60).collect()
 }
 
-/// The bits in groups of `size`, each as a character of the alphabet.
+/// Encodes the bits in groups of `size`, each as a character of `alphabet`.
 fn in_groups(bytes: &[u8], size: usize, alphabet: &[u8]) -> String {
     let bits: String = bytes.iter().map(|byte| format!("{byte:08b}")).collect();
     let groups = bits.as_bytes().chunks(size);
@@ -214,7 +214,7 @@ fn base85(bytes: &[u8]) -> String {
     text
 }
 
-/// The letters and digits; what has no code stays.
+/// Encodes letters and digits as Morse code, and leaves other characters as they are.
 fn morse(c: char) -> String {
     let codes = [
         ".-", "-...", "-.-.", "-..", ".", "..-.", "--.", "....", "..", ".---", "-.-", ".-..", "--",
