@@ -1,13 +1,13 @@
-//! Reading files that others write: a file counts once it has been written whole.
+//! Reads files that other programs write: a file counts once it has been written completely.
 //!
-//! Nothing in a file says that its writer is done with it. A copy over the network, a slow pipe or an
-//! editor writes in steps, and what lies between them is half a secret. Two things show that no step
-//! is left. A file that was moved or linked into its place was finished before, and so was one whose
-//! directory was swapped for another. And a file that nobody has touched for a while ([`QUIET`]) has
-//! no writer any more. A file that holds what it held before needs no proof.
+//! Nothing in a file shows that its writer has finished. A copy over the network, a slow pipe or an editor
+//! writes in steps, and between them the file contains half a secret. Two things show that no step is left. A
+//! file that was moved or linked into its place was finished before, and so was one whose directory was
+//! replaced by another. And a file that has not been touched for a while ([`QUIET`]) has no writer any more.
+//! A file whose content is the one that counted before needs no proof.
 //!
-//! Time is measured by the file's own times where this machine's clock sets them. Elsewhere two looks
-//! must find the same, or the times must be old enough for clocks that differ.
+//! Age is measured by the file's own timestamps if this machine's clock sets them. Otherwise two observations
+//! must agree, or the timestamps must be so old that a difference between the clocks does not matter.
 
 use std::collections::HashMap;
 use std::fs::{self, File, Metadata};
@@ -21,25 +21,26 @@ use zeroize::Zeroizing;
 
 use crate::secret::{Fingerprint, Fingerprinter};
 
-/// How long a file must have been left alone. Writers pause for less within a file.
+/// The time for which a file must not have been touched. Writers pause for less within a file.
 pub const QUIET: Duration = Duration::from_millis(1500);
 
-/// How long a file that keeps changing is waited for.
+/// The longest time to wait for a file that keeps changing.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How far the clock of a file server may be from this machine's.
+/// The largest expected difference between the clocks of a file server and of this machine.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
 
-/// What is added to the age of a file whose times have no fraction: they may be rounded to so much.
+/// The time subtracted from the age of a file whose timestamps have no fraction: they may be rounded by as
+/// much.
 const GRAIN: Duration = Duration::from_secs(2);
 
-/// The largest file that is read: bundles of certificates stay far below it.
+/// The size of the largest file that is read, in bytes. Bundles of certificates are far smaller.
 const LARGEST: u64 = 16 << 20;
 
-/// How often a read is tried again at once where the file changed under it.
+/// The number of attempts in a row to read a file that changes while it is read.
 const TRIES: usize = 5;
 
-/// What tells one state of a file from the next without reading it.
+/// The metadata that distinguish one state of a file from the next, without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     device: u64,
@@ -50,7 +51,7 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// Takes the stamp out of what the system says of a file.
+    /// Extracts the stamp from a file's metadata.
     pub fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
@@ -61,8 +62,9 @@ impl Stamp {
         }
     }
 
-    /// Returns how long the file had been left alone at `now`, by both of its times: tools that copy
-    /// set the one, and only the kernel the other. Zero where either lies ahead.
+    /// Returns how long the file had not been touched at `now`, by both of its timestamps: tools that copy
+    /// set the modification time, and only the kernel sets the change time. Returns zero if either lies in
+    /// the future.
     pub fn age(&self, now: SystemTime) -> Duration {
         let last = system_time(self.modified).max(system_time(self.changed));
         let age = last.and_then(|last| now.duration_since(last).ok());
@@ -73,13 +75,14 @@ impl Stamp {
         age.unwrap_or_default().saturating_sub(grain)
     }
 
-    /// Returns the time of modification; `None` where it is before 1970.
+    /// Returns the time of modification, or `None` if it is before 1970.
     pub fn modified(&self) -> Option<SystemTime> {
         system_time(self.modified)
     }
 
-    /// Whether something other than a write was done to the file last. A write sets both times to the
-    /// same; a rename, a link or a tool that sets the time of modification at the end does not.
+    /// Returns `true` if the last operation on the file was something other than a write. A write sets both
+    /// timestamps to the same time; a rename, a link or a tool that sets the modification time at the end
+    /// does not.
     fn was_finished(&self) -> bool {
         self.changed > self.modified
     }
@@ -94,33 +97,33 @@ fn system_time((seconds, nanoseconds): (i64, i64)) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(since)
 }
 
-/// One state of a file, as it was read. `C` stands for its content: a digest.
+/// One state of a file, as it was read. `C` represents its content, usually as a digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State<C> {
-    /// Where it was found, with every link followed.
+    /// The path of the file, with all links resolved.
     pub place: PathBuf,
-    /// Which file it was.
+    /// The stamp of the file.
     pub stamp: Stamp,
-    /// What it held.
+    /// The content of the file.
     pub content: C,
 }
 
-/// What is known of a file, kept from one look to the next.
+/// The knowledge about a file that is kept from one observation to the next.
 #[derive(Clone, Debug)]
 pub struct Sighting<C> {
     state: State<C>,
-    /// When this state was first seen.
+    /// The time when this state was first seen.
     since: Instant,
-    /// The content that counts: that of the last state that was whole.
+    /// The content that counts: that of the last complete state.
     whole: Option<C>,
 }
 
-/// When a look was taken.
+/// The time of an observation.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
-    /// By a clock that only goes forward.
+    /// The time by a monotonic clock.
     pub instant: Instant,
-    /// By the clock that files' times are compared with.
+    /// The time by the clock with which the timestamps of files are compared.
     pub time: SystemTime,
 }
 
@@ -135,8 +138,8 @@ impl Now {
 }
 
 impl<C: Clone + PartialEq> Sighting<C> {
-    /// Takes in a look, and says how long to wait for the next one; `None` where the file is whole.
-    /// `is_local` says whether this machine's kernel sets the file's times.
+    /// Adds an observation. Returns how long to wait for the next one, or `None` if the file is complete.
+    /// `is_local` says whether this machine's kernel sets the file's timestamps.
     pub fn next(
         before: Option<&Self>,
         state: State<C>,
@@ -167,21 +170,22 @@ impl<C: Clone + PartialEq> Sighting<C> {
         (sighting, (!is_whole).then(|| QUIET - alone))
     }
 
-    /// Returns the state that was seen.
+    /// Returns the last observed state.
     pub fn state(&self) -> &State<C> {
         &self.state
     }
 
-    /// Whether the state that was seen is the one that counts.
+    /// Returns `true` if the last observed state is complete.
     pub fn is_whole(&self) -> bool {
         self.whole.as_ref() == Some(&self.state.content)
     }
 }
 
 impl<C> State<C> {
-    /// Whether the file came into its place whole: its directory was swapped for another, or it was
-    /// moved. Nobody moves an empty file there on purpose. The times that a file server gives say less:
-    /// some change them while a file is open.
+    /// Returns `true` if the file was complete when it came to its place: its directory was replaced by
+    /// another, or it was moved there. An empty file does not count, because it is not moved there on
+    /// purpose. The timestamps of a file server prove less, because some servers change them while a file is
+    /// open.
     fn was_put_whole(&self, before: Option<&Self>, is_local: bool) -> bool {
         let swapped = before.is_some_and(|before| {
             self.place.parent() != before.place.parent()
@@ -193,10 +197,10 @@ impl<C> State<C> {
     }
 }
 
-/// Whether this machine's kernel sets the times of what is at `path`. Where that cannot be told, it
-/// is taken not to.
+/// Returns `true` if this machine's kernel sets the timestamps of files at `path`. Returns `false` if that
+/// cannot be determined.
 pub fn is_local(path: &Path) -> bool {
-    // linux/magic.h: NFS, SMB (1, CIFS, 2), FUSE, 9P, AFS (Open, kernel), Ceph, Coda, NetWare.
+    // From linux/magic.h: NFS, SMB (1, CIFS, 2), FUSE, 9P, AFS (Open, kernel), Ceph, Coda, NetWare.
     const REMOTE: [u32; 11] = [
         0x6969,
         0x517b,
@@ -214,7 +218,7 @@ pub fn is_local(path: &Path) -> bool {
     kind.is_ok_and(|kind| !REMOTE.contains(&kind))
 }
 
-/// The files that this process has read as wholes.
+/// The observations of all files that this process has read.
 static SEEN: LazyLock<Files> = LazyLock::new(|| Files {
     fingerprinter: Fingerprinter::ephemeral(),
     seen: Mutex::default(),
@@ -222,21 +226,22 @@ static SEEN: LazyLock<Files> = LazyLock::new(|| Files {
 
 struct Files {
     fingerprinter: Fingerprinter,
-    /// As many as the configuration names.
+    /// The last observation of each file. There are no more of them than files that the configuration names.
     seen: Mutex<HashMap<PathBuf, Sighting<Fingerprint>>>,
 }
 
-/// What a look at a file gave.
+/// The result of reading a file once.
 enum Look {
     Whole(Zeroizing<Vec<u8>>),
-    /// Somebody may be writing it: worth another look after this.
+    /// The file may still be being written: it should be read again after this time.
     Unfinished(Duration),
 }
 
-/// Reads a file once it has been written whole; waits for that.
+/// Reads a file, and waits until it has been written completely.
 ///
 /// # Errors
-/// The operating system's; or the file is too large, or has changed for too long.
+/// Returns the operating system's error, or an error if the file is too large or has kept changing for too
+/// long.
 pub async fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -249,10 +254,10 @@ pub async fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     }
 }
 
-/// Does what [`read`] does where there is no runtime, or a thread of its own.
+/// Does the same as [`read`], for code outside of an async runtime or on a thread of its own.
 ///
 /// # Errors
-/// Those of [`read`].
+/// Returns the errors of [`read`].
 pub fn read_blocking(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -277,7 +282,7 @@ impl Files {
             let metadata = file.metadata()?;
             let bytes = bytes(&mut file, metadata.len())?;
             if !metadata.is_file() {
-                // A pipe or a device ends where its writer says so.
+                // A pipe or a device has an end of its own.
                 return Ok(Look::Whole(bytes));
             }
             let (stamp, place) = (Stamp::of(&metadata), fs::canonicalize(path)?);
@@ -300,7 +305,7 @@ impl Files {
     }
 }
 
-/// Reads all of a file into a buffer that need not grow: growing leaves copies behind.
+/// Reads all of a file into a buffer that need not grow: growing would leave copies behind.
 fn bytes(file: &mut File, size: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     let room = usize::try_from(size.min(LARGEST)).unwrap_or_default() + 1;
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));

@@ -1,4 +1,4 @@
-//! When a state of a file counts: a table of what writers do, and the reader against real writers.
+//! Tests of when a file counts as complete: a table of what writers do, and reads during real writes.
 
 use std::io::Write as _;
 
@@ -15,7 +15,7 @@ fn at(seconds: u64) -> Now {
     }
 }
 
-/// A file of these times, in seconds on the clock of [`at`].
+/// Returns the state of a file with these timestamps, in seconds on the clock of [`at`].
 fn state(inode: u64, modified: i64, changed: i64, content: &'static str) -> State<&'static str> {
     State {
         place: "/dir/key".into(),
@@ -32,7 +32,7 @@ fn state(inode: u64, modified: i64, changed: i64, content: &'static str) -> Stat
 
 type Step = (u64, State<&'static str>);
 
-/// Whether each of these looks finds a whole file.
+/// Returns for each of these observations whether it finds a complete file.
 fn whole<const N: usize>(is_local: bool, looks: [Step; N]) -> [bool; N] {
     let mut before = None;
     looks.map(|(second, state)| {
@@ -48,7 +48,7 @@ fn whole<const N: usize>(is_local: bool, looks: [Step; N]) -> [bool; N] {
 fn a_local_file_counts_when_it_was_moved_or_left_alone() {
     let local = |looks: [Step; 3]| whole(true, looks);
     let old = || (100, state(1, 0, 0, "old"));
-    // Written in place, in two steps.
+    // The file is written in place, in two steps.
     let looks = [
         old(),
         (200, state(1, 200, 200, "ha")),
@@ -61,28 +61,28 @@ fn a_local_file_counts_when_it_was_moved_or_left_alone() {
         (201, state(1, 201, 201, "half")),
     ];
     assert_eq!(local(looks), [true, false, false]);
-    // Its time of modification was put back, and the inode is the old one.
+    // Its modification time is set back, and the inode stays the same.
     let looks = [
         old(),
         (200, state(1, 5, 200, "ha")),
         (202, state(1, 5, 200, "ha")),
     ];
     assert_eq!(local(looks), [true, false, true]);
-    // Made anew, or moved within the tick of the clock in which it was written.
+    // The file is created anew, or moved within the clock tick in which it was written.
     let looks = [
         old(),
         (200, state(2, 200, 200, "ha")),
         (201, state(2, 201, 201, "half")),
     ];
     assert_eq!(local(looks), [true, false, false]);
-    // Moved there, and found late.
+    // The file is moved there, and observed late.
     let looks = [
         old(),
         (200, state(2, 199, 200, "new")),
         (300, state(3, 210, 210, "newer")),
     ];
     assert_eq!(local(looks), [true, true, true]);
-    // Emptied, and moved while empty; written with what was in it.
+    // The file is emptied, and then written with its old content; or it is moved there while empty.
     let looks = [
         old(),
         (200, state(1, 200, 200, "")),
@@ -95,7 +95,7 @@ fn a_local_file_counts_when_it_was_moved_or_left_alone() {
         (202, state(2, 199, 200, "")),
     ];
     assert_eq!(local(looks), [false, false, true]);
-    // A clock that runs ahead: two looks agree.
+    // The clock that sets the timestamps runs ahead: two observations agree.
     let ahead = || state(1, 5_000, 5_000, "new");
     let looks = [(200, ahead()), (201, ahead()), (202, ahead())];
     assert_eq!(local(looks), [false, false, true]);
@@ -111,7 +111,7 @@ fn a_swap_counts_at_once_wherever_it_is() {
         let looks = [
             (300, swapped(1, "/dir/..1/key", "old")),
             (200, swapped(2, "/dir/..2/key", "new")),
-            // The link of one file was set anew: nothing says that what it names is finished.
+            // Only the link of one file was changed: nothing shows that its target is complete.
             (200, swapped(3, "/dir/..2/other", "newer")),
         ];
         assert_eq!(whole(is_local, looks), [true, true, false], "{is_local}");
@@ -137,7 +137,7 @@ fn times_without_a_fraction_may_be_rounded() {
     assert_eq!(stamp.age(at(3).time), Duration::ZERO, "it lies ahead");
 }
 
-/// Writes `first`, waits as a slow writer does, and writes `second`.
+/// Writes `first`, pauses as a slow writer does, and writes `second`.
 fn in_steps(path: &Path, append: bool, first: &'static str, second: &'static str) {
     let mut file = File::options()
         .create(true)
