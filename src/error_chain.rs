@@ -1,4 +1,5 @@
-//! What is behind an error, where its own text may quote what was sent or received.
+//! Descriptions of an error's causes. The error's own text is not shown, because it may quote what was sent
+//! or received.
 
 mod handshake;
 
@@ -7,14 +8,15 @@ use std::io;
 
 use crate::words;
 
-/// How the standard library calls a kind that has no name.
+/// The text of an `io::ErrorKind` for which the standard library has no name.
 const UNCATEGORIZED: &str = "uncategorized error";
 
-/// Why a host name could not be looked up in time.
+/// The reason given when the name server did not answer in time.
 pub const SILENT_NAME_SERVER: &str = "the name server does not answer";
 
-/// What broke a connection, as far as it may be shown: the meaning of a failed TLS handshake, the operating
-/// system's kind of error, or the words of the innermost error (the outer ones repeat them, and show addresses).
+/// Describes what broke a connection, as far as it may be shown: by the meaning of a failed TLS handshake, by
+/// the operating system's kind of error, or by the text of the innermost error (the outer ones repeat it and
+/// contain addresses).
 pub fn of_connection(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(tls) = find::<rustls::Error>(error) {
         let meaning = handshake::meaning(tls);
@@ -28,7 +30,8 @@ pub fn of_connection(error: &(dyn Error + 'static)) -> Option<String> {
     }
 }
 
-/// The kind of a system's error, and what it takes; the system's own words where the kind says nothing.
+/// Describes an operating system error by its kind, with advice. If the kind has no name, uses the system's
+/// own text.
 fn of_system(error: &io::Error) -> String {
     let kind = error.kind();
     match kind {
@@ -43,20 +46,20 @@ fn of_system(error: &io::Error) -> String {
     }
 }
 
-/// Why a host name could not be looked up, in the system's words.
+/// Describes why a host name could not be resolved, in the system's words.
 pub fn of_look_up(error: &io::Error) -> String {
     let text = error.to_string();
     let beginning = "failed to lookup address information: ";
     words::shown(text.strip_prefix(beginning).unwrap_or(&text), &[])
 }
 
-/// The first of an error and its causes that is a `T`.
+/// Returns the first `T` in the chain of an error and its causes.
 pub fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     chain(error).find_map(|cause| cause.downcast_ref())
 }
 
-/// An error and its causes. What an `io::Error` wraps is one of them, although its `source` skips
-/// over it.
+/// Iterates over an error and its causes, including the error that an `io::Error` wraps, which its `source`
+/// skips.
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error| {
         let error: &'a (dyn Error + 'static) = *error;

@@ -1,15 +1,14 @@
-//! What a failed TLS handshake means, and what to do about it.
+//! The meaning of failed TLS handshakes, and advice for the operator.
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 
 use crate::words;
 
-/// Returns what a TLS error means, in our words where it is one that an operator can put right, and else
-/// in the library's.
+/// Describes a TLS error: in this program's words if an operator can fix it, otherwise in the library's.
 pub(super) fn meaning(error: &Error) -> String {
     let known = match error {
         Error::InvalidCertificate(certificate) => of_certificate(certificate),
-        // The first bytes of another protocol do not read as a TLS record.
+        // The first bytes of another protocol do not parse as a TLS record.
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => Some(
             "what answers there does not speak TLS: is the address one of `http://`, or the port another service's?",
         ),
@@ -39,7 +38,7 @@ fn of_certificate(error: &CertificateError) -> Option<&'static str> {
     })
 }
 
-/// What the server has against this side.
+/// Describes the server's objection to this client.
 fn of_alert(alert: AlertDescription) -> Option<&'static str> {
     use AlertDescription as A;
     Some(match alert {
