@@ -1,24 +1,24 @@
-//! Texts that stand where a key belongs and are plainly none: documents, assignments, headers,
-//! placeholders and references.
+//! Recognition of texts that stand where a key belongs and are plainly not keys: documents, assignments,
+//! headers, placeholders and references.
 //!
-//! Whoever stores a secret by hand, or by a template that did not run, stores one of these in its
-//! place. Each kind is an entry of `KINDS`. A kind is known by what no key has: keys are made of
-//! letters, digits and `-_.:/+|~=$%#`, and what base64 can begin with, such as a `/`, proves nothing.
+//! Such a text is stored when a secret is entered by hand, or when a template was not rendered. Each kind is
+//! an entry of `KINDS` and is recognised by something that no key has: keys are made of letters, digits and
+//! `-_.:/+|~=$%#`. A character that base64 text can begin with, such as `/`, proves nothing.
 
 mod names;
 
 use self::names::{CREDENTIALS, WORDY, is_name, is_variable, is_wordy, names_credential, words};
 use crate::redact;
 
-/// A kind of text, and how it is known.
+/// A kind of text, and the test that recognises it.
 struct Kind {
-    /// A clause after "the secret": what it is, and what to store where that is not plain. Never a
-    /// part of the text.
+    /// A clause after "the secret": what the text is and, where that is not obvious, what to store instead.
+    /// It never contains a part of the text.
     what: &'static str,
     is: fn(&str) -> bool,
 }
 
-/// The first that fits says what a text is.
+/// All kinds. The first one that matches describes a text.
 const KINDS: &[Kind] = &[
     Kind {
         what: "is a placeholder that was never filled in",
@@ -90,15 +90,15 @@ const KINDS: &[Kind] = &[
     },
 ];
 
-/// Says what a text is that is plainly no key, as a clause after "the secret". `None` for whatever may
-/// be one.
+/// Describes a text that is plainly not a key, as a clause after "the secret". Returns `None` for a text that
+/// may be a key.
 pub fn recognise(text: &str) -> Option<&'static str> {
     let text = text.trim();
     let kind = KINDS.iter().find(|kind| (kind.is)(text));
     kind.map(|kind| kind.what)
 }
 
-/// What placeholders say, word by word. Words that a gateway may take for a key are not among them.
+/// The words of placeholders. Words that a gateway may accept as a key are not listed.
 const PLACEHOLDERS: &[&str] = &[
     "changeme",
     "changeit",
@@ -133,12 +133,12 @@ const PLACEHOLDERS: &[&str] = &[
     "n a",
 ];
 
-/// What placeholders ask for, in the first word.
+/// The verbs with which a placeholder asks for a key.
 const REQUESTS: &[&str] = &[
     "insert", "enter", "put", "paste", "replace", "change", "add", "set",
 ];
 
-/// `<REDACTED>`, `changeme`, `your-api-key-here`, `sk-your-key`.
+/// Matches `<REDACTED>`, `changeme`, `your-api-key-here`, `sk-your-key`.
 fn is_placeholder(text: &str) -> bool {
     const ENCLOSED: [(&str, &str); 7] = [
         ("<", ">"),
@@ -167,7 +167,8 @@ fn is_placeholder(text: &str) -> bool {
         || (enclosed.is_some() && (is_variable(inner) || names_credential(words)))
 }
 
-/// `xxxx…`, `****`, `sk-xxxx`, `sk-...abcd`: one character over and over, or dots for what is left out.
+/// Matches `xxxx…`, `****`, `sk-xxxx`, `sk-...abcd`: one character over and over, or dots for an omitted
+/// part.
 fn is_masked(text: &str) -> bool {
     const FILLERS: [char; 11] = ['x', 'X', '*', '•', '●', '·', '.', '?', '_', '-', '#'];
     let is_filled = |text: &str| {
@@ -180,7 +181,7 @@ fn is_masked(text: &str) -> bool {
     is_filled(text) || is_filled(last) || runs.iter().any(|run| text.contains(run))
 }
 
-/// `${NAME}`, `$(command)`, `{{ name }}`, `<%= name %>`, `%NAME%`, `$NAME`, `$env:NAME`, `#{name}`.
+/// Matches `${NAME}`, `$(command)`, `{{ name }}`, `<%= name %>`, `%NAME%`, `$NAME`, `$env:NAME`, `#{name}`.
 fn is_template(text: &str) -> bool {
     const PAIRS: [(&str, &str); 8] = [
         ("${", "}"),
@@ -197,7 +198,7 @@ fn is_template(text: &str) -> bool {
         let (inner, _) = rest.split_once(close)?;
         Some(inner.trim())
     };
-    // A key may have any of these characters in it, and no name between them.
+    // A key may contain any of these characters, but not with a name between them.
     let is_inner = |inner: &str| {
         let first = inner.split([' ', ':', '|', '(', '[', '"', '\'']).next();
         first.is_some_and(|first| is_name(first.trim_matches(['.', '=', '-', '$', '#'])))
@@ -218,7 +219,7 @@ fn is_template(text: &str) -> bool {
             .any(|begin| lower.starts_with(begin) && !lower.contains('='))
 }
 
-/// `null`, `true`, `<nil>`, `(null)`.
+/// Matches `null`, `true`, `<nil>`, `(null)`.
 fn is_literal(text: &str) -> bool {
     const LITERALS: &str = "null nil none true false undefined nan {} [] \"\" ''";
     let bare = text.trim_matches(['(', ')', '<', '>']);
@@ -227,7 +228,7 @@ fn is_literal(text: &str) -> bool {
         .any(|literal| bare.eq_ignore_ascii_case(literal))
 }
 
-/// What sops, Jasypt, Ansible, Spring and Vault's transit engine make.
+/// Matches the ciphertexts of sops, Jasypt, Ansible, Spring and Vault's transit engine.
 fn is_ciphertext(text: &str) -> bool {
     ["ENC[", "ENC(", "$ANSIBLE_VAULT", "{cipher}"]
         .iter()
@@ -237,7 +238,7 @@ fn is_ciphertext(text: &str) -> bool {
             .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// `[name]`, alone in its line.
+/// Matches a text whose first of several lines is `[name]`.
 fn is_section(text: &str) -> bool {
     let first = text.lines().next().unwrap_or_default().trim_end();
     let inner = first
@@ -255,7 +256,8 @@ fn is_json(text: &str) -> bool {
     serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
-/// Every quotation mark that people and word processors write, and the escaped one of a JSON text.
+/// Matches every quotation mark that people and word processors write, and the backslash of a quote escaped
+/// in JSON.
 fn is_quote(c: char) -> bool {
     matches!(
         c,
@@ -263,7 +265,7 @@ fn is_quote(c: char) -> bool {
     )
 }
 
-/// `Authorization: …`, `x-api-key: …`, `Bearer …`.
+/// Matches `Authorization: …`, `x-api-key: …`, `Bearer …`.
 fn is_header(text: &str) -> bool {
     const SCHEMES: [&str; 6] = ["bearer", "basic", "token", "apikey", "digest", "key"];
     let text = text.strip_prefix("-H").unwrap_or(text).trim_start();
@@ -286,7 +288,7 @@ fn is_header(text: &str) -> bool {
         })
 }
 
-/// `NAME=…`, `export NAME=…`, `set NAME=…`, `$env:NAME = …`, `api_key:…`.
+/// Matches `NAME=…`, `export NAME=…`, `set NAME=…`, `$env:NAME = …`, `api_key:…`.
 fn is_assignment(text: &str) -> bool {
     const KEYWORDS: [&str; 11] = [
         "export", "set", "setx", "declare", "local", "let", "const", "var", "env", "SET", "ENV",
@@ -313,7 +315,7 @@ fn is_assignment(text: &str) -> bool {
     };
     let name = name.trim_end_matches([':', '+', '?']).trim();
     let value = value.trim_start_matches(['=', '>']).trim();
-    // base64 ends with `=`, and such a text has no value.
+    // Base64 text may end with `=`, which no value follows.
     match value.is_empty() {
         true => is_variable(name),
         false => {
@@ -336,7 +338,8 @@ fn is_yaml(text: &str) -> bool {
     first == "---" || begins || is_pair || is_name_alone
 }
 
-/// A path of this machine, or one in a store. base64 can begin with a `/`, and be in capitals.
+/// Matches a path on this machine or in a source. Base64 text can begin with `/` too, but has capital
+/// letters.
 fn is_path(text: &str) -> bool {
     const ROOTS: &str =
         "./ ../ ~/ /etc/ /home/ /mnt/ /opt/ /root/ /run/ /tmp/ /usr/ /var/ /Users/ secret/";
@@ -345,7 +348,7 @@ fn is_path(text: &str) -> bool {
     is_lower || ROOTS.split(' ').any(|root| text.starts_with(root))
 }
 
-/// An ARN, a URL, `vault:secret/…`, a path of this machine.
+/// Matches an ARN, a URL, `vault:secret/…`, a path on this machine.
 fn is_reference(text: &str) -> bool {
     const STORES: &str = "vault bao openbao ssm secretsmanager asm aws-sm aws-ssm gcp-sm azure-kv \
                           keyvault secret secrets ref file env sops data";

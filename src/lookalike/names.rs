@@ -1,9 +1,9 @@
-//! Names as people choose them for variables, settings and fields, told from pieces of keys.
+//! Tells names that people choose for variables, settings and fields from pieces of keys.
 
-/// A name of fewer letters may be a piece of a key.
+/// The smallest number of letters in a name. A text with fewer may be a piece of a key.
 pub(super) const WORDY: usize = 3;
 
-/// Words that name a credential.
+/// The words that name a credential.
 pub(super) const CREDENTIALS: &[&str] = &[
     "key",
     "keys",
@@ -19,7 +19,7 @@ pub(super) const CREDENTIALS: &[&str] = &[
     "bearer",
 ];
 
-/// The words of a text in lower case, without what stands between them.
+/// Returns the words of a text in lower case, with one space between them.
 pub(super) fn words(text: &str) -> String {
     let lower = text.to_lowercase();
     let words = lower.split(|c: char| !c.is_alphanumeric());
@@ -33,7 +33,7 @@ pub(super) fn names_credential(name: &str) -> bool {
         .any(|word| CREDENTIALS.contains(&word))
 }
 
-/// A name as it is chosen for a variable or a setting.
+/// Checks that a text has the form of a name of a variable or a setting.
 pub(super) fn is_name(text: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
@@ -41,7 +41,8 @@ pub(super) fn is_name(text: &str) -> bool {
         && text.chars().all(is_part)
 }
 
-/// A name that nobody takes for chance: it names a credential, or is written in one case.
+/// Checks that a text is a name rather than a random piece of a key: it names a credential, or is written in
+/// one case.
 pub(super) fn is_wordy(name: &str) -> bool {
     let letters = |is: fn(&char) -> bool| name.chars().filter(is).count();
     let (upper, lower) = (
@@ -52,7 +53,7 @@ pub(super) fn is_wordy(name: &str) -> bool {
     is_name(name) && (names_credential(name) || (one_case && upper + lower >= WORDY))
 }
 
-/// A variable as it is called in an environment: `OPENAI_API_KEY`.
+/// Checks that a text has the form of an environment variable: `OPENAI_API_KEY`.
 pub(super) fn is_variable(name: &str) -> bool {
     let is_part = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     is_name(name)

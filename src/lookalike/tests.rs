@@ -1,10 +1,10 @@
-//! Both ways: no key is refused, and nothing that is wrapped around one, or put in its place, passes.
+//! Tests that no key is refused, and that nothing that is wrapped around a key or stands in its place passes.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Shapes of keys that providers and gateways give out, with letters and digits of nobody's.
+/// Keys in the formats of providers and gateways, with made-up letters and digits.
 const KEYS: &[&str] = &[
     "sk-1",
     "sk-proj-Zq8vXw3nL0aBcDeFgH1iJkLmNoPqRsTuVwXyZ01234567",
@@ -291,7 +291,7 @@ fn what_stands_where_a_key_belongs_is_told_by_its_kind() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What people and programs put around a key.
+/// Texts that people and programs put around a key.
 const AROUND: &[(&str, &str)] = &[
     (r#"{"api_key":""#, r#"",}"#),
     (r#"{"api_key":""#, r#"""#),
@@ -325,7 +325,7 @@ const AROUND: &[(&str, &str)] = &[
 
 fn any_key() -> impl Strategy<Value = String> {
     prop_oneof![
-        // base64 and base64url, with and without padding.
+        // Base64 and base64url, with and without padding.
         "[A-Za-z0-9+/]{20,86}={0,2}",
         "[A-Za-z0-9_-]{20,86}={0,2}",
         "[A-Za-z0-9]{32}",
@@ -346,7 +346,7 @@ proptest! {
 
     #[test]
     fn keys_pass_and_what_is_around_them_does_not(key in any_key()) {
-        // A run of dots or of one letter is how keys are masked, and chance makes one now and then.
+        // A run of dots or of one letter is taken for a mask, and a random key may contain one.
         prop_assume!(!is_masked(&key));
         prop_assert_eq!(recognise(&key), None);
         for (before, after) in AROUND {
