@@ -1,8 +1,8 @@
-//! Where the rotator's own credentials come from.
+//! The sources of the rotator's own credentials: environment variables, files and systemd credentials.
 //!
-//! A reference is resolved each time it is needed, so that a file which was rotated is picked up
-//! without a restart. Errors name the place, never what was found there; nor a place that looks like
-//! a secret, for it may be one: `{ env = "sk-…" }`.
+//! A reference is resolved each time its value is needed, so that a rotated file is picked up without a
+//! restart. Errors name the variable or file, never the contents. A name that looks like a secret is masked
+//! as well, because a user may have written the secret itself in its place: `{ env = "sk-…" }`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,58 +14,59 @@ use crate::redact;
 use crate::secret::Secret;
 use crate::settled;
 
-/// A credential that can be fetched when it is needed.
+/// A credential that is fetched each time it is needed.
 #[async_trait]
 pub trait Credential: Send + Sync {
-    /// Fetches the value as it is now.
+    /// Fetches the current value.
     ///
     /// # Errors
-    /// [`CredentialError`], which names the place and not the value.
+    /// Returns [`CredentialError`], which names the location and never the value.
     async fn fetch(&self) -> Result<Secret, CredentialError>;
 }
 
-/// A credential that cannot be had.
+/// The error of a credential that could not be fetched.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CredentialError {
-    /// The environment variable is not set, or empty, or not UTF-8.
+    /// The environment variable is not set, is empty or is not UTF-8.
     #[error(
         "the environment variable {} is not set, or is empty",
         redact::shown(name)
     )]
     Env {
-        /// Its name.
+        /// The name of the variable.
         name: String,
     },
-    /// The file cannot be used.
+    /// The file cannot be read, or its contents cannot be used.
     #[error("cannot read {}: {reason}", shown_path(path))]
     File {
-        /// Its path.
+        /// The path of the file.
         path: PathBuf,
-        /// The operating system's words, or ours.
+        /// The reason: the operating system's message, or this program's.
         reason: String,
     },
-    /// `{ credential = … }` outside a systemd unit.
+    /// A systemd credential is configured, but the process does not run in a systemd unit that loads
+    /// credentials.
     #[error(
         "$CREDENTIALS_DIRECTORY is not set, so the credential `{}` cannot be found: it is set by systemd for LoadCredential=",
         redact::shown(name)
     )]
     NoCredentialsDirectory {
-        /// The credential's name.
+        /// The name of the credential.
         name: String,
     },
-    /// The source that holds it has it not, or cannot be read.
+    /// The source that should supply the credential does not have it, or cannot be read.
     #[error("source `{source_id}`, path `{path}`: {reason}")]
     Source {
-        /// The source's id.
+        /// The id of the source.
         source_id: String,
-        /// The path in it.
+        /// The path in the source.
         path: String,
-        /// What the source said.
+        /// The error of the source.
         reason: String,
     },
 }
 
-/// `{ env = "NAME" }`.
+/// A credential from an environment variable: `{ env = "NAME" }`.
 pub struct FromEnv(pub String);
 
 #[async_trait]
@@ -80,7 +81,7 @@ impl Credential for FromEnv {
     }
 }
 
-/// `{ file = "PATH" }`; loses one trailing newline.
+/// A credential from a file: `{ file = "PATH" }`. One trailing newline is removed.
 pub struct FromFile(pub PathBuf);
 
 #[async_trait]
@@ -90,7 +91,7 @@ impl Credential for FromFile {
     }
 }
 
-/// `{ credential = "NAME" }`: a file in `$CREDENTIALS_DIRECTORY` (systemd.exec(5)).
+/// A credential from a file in `$CREDENTIALS_DIRECTORY` (systemd.exec(5)): `{ credential = "NAME" }`.
 pub struct FromSystemd(pub String);
 
 #[async_trait]
@@ -105,7 +106,7 @@ impl Credential for FromSystemd {
     }
 }
 
-/// A text that is no secret, where the configuration allows one.
+/// A literal value that is no secret, where the configuration allows one.
 pub struct Plain(pub String);
 
 #[async_trait]
@@ -115,7 +116,7 @@ impl Credential for Plain {
     }
 }
 
-/// A credential shared by those who need it.
+/// A credential that several components share.
 pub type SharedCredential = Arc<dyn Credential>;
 
 async fn read_file(path: &Path) -> Result<Secret, CredentialError> {
@@ -137,8 +138,9 @@ async fn read_file(path: &Path) -> Result<Secret, CredentialError> {
     Ok(Secret::new(text))
 }
 
-/// A path as a message may show it. Nobody's secret begins with `/`; what a user wrote without it may
-/// be one, and so may the name of a systemd credential at the end.
+/// Returns a path in the form that messages may show: a part that looks like a secret is masked. No secret
+/// begins with `/`, so the directories of an absolute path are shown as they are. Its file name may be the
+/// misplaced name of a systemd credential, and a relative path may be a secret as a whole.
 pub fn shown_path(path: &Path) -> String {
     let last = path.file_name().unwrap_or_default().to_string_lossy();
     match path.parent() {
@@ -149,7 +151,7 @@ pub fn shown_path(path: &Path) -> String {
     }
 }
 
-/// Takes one `\n` or `\r\n` off the end: editors and `echo` add it, and no key has it.
+/// Removes one trailing `\n` or `\r\n`. Editors and `echo` add it, and no key ends with it.
 pub fn trim_one_newline(text: &mut String) {
     if text.ends_with('\n') {
         text.pop();

@@ -1,7 +1,7 @@
-//! What a store holds under one path, and how credentials are taken out of it.
+//! The contents that a source holds under one path, and how credentials are taken out of them.
 //!
-//! A stored secret is an object of fields or one plain text. Errors name fields, never values; a
-//! field that is called like a key may be one that was put in the wrong place, and is not named.
+//! A stored secret is either an object of fields or one plain text. Errors name fields, never values. A field
+//! name that looks like a key is masked too, because it may be a key in the wrong place.
 
 use std::fmt;
 
@@ -13,23 +13,23 @@ use crate::redact;
 use crate::secret::{Credentials, Fingerprint, Fingerprinter, Secret};
 use crate::words;
 
-/// So many of a secret's fields are named in an error.
+/// The largest number of fields that an error names.
 const NAMED: usize = 8;
 
-/// A stored secret, wiped from memory when dropped.
+/// A stored secret. It is wiped from memory on drop.
 pub enum Document {
-    /// One plain text.
+    /// A single plain text.
     Text(Secret),
     /// An object of fields.
     Fields(Fields),
 }
 
-/// Credentials as they were taken out of a document.
+/// The credentials taken out of a document.
 #[derive(Debug)]
 pub struct Taken {
-    /// Without white space around them.
+    /// The credentials, without surrounding white space.
     pub credentials: Credentials,
-    /// Whether there was any, which is worth a warning: whoever stored them did not mean to.
+    /// `true` if white space was removed. This is worth a warning, since it was stored by mistake.
     pub trimmed: bool,
 }
 
@@ -37,8 +37,8 @@ pub struct Taken {
 pub struct Fields(serde_json::Map<String, Value>);
 
 impl Document {
-    /// A text as a store or a file gives it: a JSON object is taken for fields, anything else is
-    /// the secret itself.
+    /// Creates a document from the text that a source or a file contains. A JSON object becomes fields;
+    /// anything else is the secret itself.
     pub fn from_text(text: String) -> Self {
         match serde_json::from_str::<Value>(&text) {
             Ok(Value::Object(map)) => {
@@ -54,12 +54,12 @@ impl Document {
         }
     }
 
-    /// An object that the store itself keeps as one.
+    /// Creates a document from an object that the source stores as such.
     pub fn from_fields(map: serde_json::Map<String, Value>) -> Self {
         Self::Fields(Fields(map))
     }
 
-    /// The digest of the whole document; the order of its fields does not matter.
+    /// Returns the digest of the whole document. The order of the fields does not matter.
     pub fn fingerprint(&self, fingerprinter: &Fingerprinter) -> Fingerprint {
         match self {
             Self::Text(text) => fingerprinter.bytes(text.expose().as_bytes()),
@@ -73,11 +73,11 @@ impl Document {
         }
     }
 
-    /// Takes the credentials out, as `fields` in the configuration says, without the white space
-    /// around them: a line break at the end is the commonest slip of whoever stores a key by hand.
+    /// Takes the credentials out of the fields that the configuration names, and trims them: a trailing line
+    /// break is the most common mistake when a key is stored by hand.
     ///
     /// # Errors
-    /// [`Malformed`], which names fields and never a value.
+    /// Returns [`Malformed`], which names fields and never values.
     pub fn credentials(&self, fields: &FieldMap) -> Result<Taken, Malformed> {
         let mut trimmed = false;
         let mut trim = |secret: Secret, field: Option<&String>| {
@@ -105,10 +105,10 @@ impl Document {
         })
     }
 
-    /// The value of one field, by name or by JSON pointer.
+    /// Returns the value of one field, which is named directly or by a JSON pointer.
     ///
     /// # Errors
-    /// [`Malformed`] where there is no such field, or it is not a text, or empty.
+    /// Returns [`Malformed`] if there is no such field, or if its value is not a text or is empty.
     pub fn field(&self, name: &str) -> Result<Secret, Malformed> {
         let map = match self {
             Self::Fields(Fields(map)) => map,
@@ -143,10 +143,11 @@ impl Document {
         }
     }
 
-    /// The secret of a document whose field was not named.
+    /// Returns the secret of a document for which no field is configured.
     ///
     /// # Errors
-    /// [`Malformed`] unless it is a plain text or has exactly one field, a text.
+    /// Returns [`Malformed`] unless the document is a plain text or has exactly one field, which contains a
+    /// text.
     pub fn only_field(&self) -> Result<Secret, Malformed> {
         match self {
             Self::Text(text) if text.is_empty() => Err(Malformed::Empty { field: None }),
@@ -224,8 +225,8 @@ fn wipe(value: &mut Value) {
     }
 }
 
-/// Writes an object with its fields in name order, so that equal objects give equal bytes
-/// whatever order a dependency keeps them in.
+/// Writes an object with its fields in name order, so that equal objects give equal bytes, whatever order
+/// `serde_json` keeps them in.
 fn canonical(map: &serde_json::Map<String, Value>, out: &mut Vec<u8>) {
     let mut fields: Vec<_> = map.iter().collect();
     fields.sort_by_key(|(name, _)| *name);
@@ -255,61 +256,62 @@ fn canonical_value(value: &Value, out: &mut Vec<u8>) {
     }
 }
 
-/// Which stored fields are Flashback's `key` and `secret`. A name that begins with `/` is a JSON
-/// pointer (RFC 6901).
+/// The names of the stored fields that become Flashback's `key` and `secret`. A name that begins with `/` is
+/// a JSON pointer (RFC 6901).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct FieldMap {
-    /// The field that is Flashback's `key`.
+    /// The name of the field that becomes Flashback's `key`.
     pub key: Option<String>,
-    /// The field that is Flashback's `secret`; where left out, the only one.
+    /// The name of the field that becomes Flashback's `secret`. If it is not set, the document's only field
+    /// does.
     pub secret: Option<String>,
 }
 
-/// A text without fields, after "it".
+/// The description of a plain text that is nothing more specific, as a clause after "it".
 const PLAIN: &str = "is one plain text, so leave `fields` out";
 
-/// A stored secret that cannot be used.
+/// The error of a stored secret that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
-    /// A field was named, and the secret is one plain text.
+    /// A field was requested, but the secret is one plain text.
     #[error("the secret has no field `{field}`: it {}", looks.unwrap_or(PLAIN))]
     NotAnObject {
-        /// The field asked for.
+        /// The requested field.
         field: String,
-        /// What the text is instead, where that can be told.
+        /// A description of the text, if it was recognised.
         looks: Option<&'static str>,
     },
-    /// The field is not there.
+    /// The secret does not have the requested field.
     #[error("the secret has no field `{field}`; its fields are: {found}")]
     NoSuchField {
-        /// The field asked for.
+        /// The requested field.
         field: String,
-        /// The names found.
+        /// The names of the existing fields.
         found: String,
     },
-    /// No field was named and there is not exactly one.
+    /// No field was requested, and the secret does not have exactly one.
     #[error(
         "which field is the secret? Name it with `fields = {{ secret = \"…\" }}`; its fields are: {found}"
     )]
     Ambiguous {
-        /// The names found.
+        /// The names of the existing fields.
         found: String,
     },
-    /// The field is not a text.
+    /// The value of the field is not a text.
     #[error("the field `{field}` is {kind}, not a text")]
     NotText {
-        /// The field.
+        /// The name of the field.
         field: String,
-        /// What it is instead.
+        /// The type of the value.
         kind: &'static str,
     },
-    /// There is nothing in it.
+    /// The field or the whole secret is empty.
     #[error("{}", match field { Some(name) => format!("the field `{name}` is empty"), None => "the secret is empty".to_owned() })]
     Empty {
-        /// The field, where one was named.
+        /// The name of the field, if one was requested.
         field: Option<String>,
     },
-    /// The store holds bytes where a text is needed.
+    /// The source holds bytes where a text is needed.
     #[error("the secret is binary, not a text")]
     Binary,
 }

@@ -1,8 +1,8 @@
-//! What must not be repeated: words of a user that may be a secret in the wrong place, and words of
-//! a server that hold what it was sent.
+//! Recognition of texts that must not be repeated: names given by a user that may be a misplaced secret, and
+//! texts of a server that contain what it was sent.
 //!
-//! Errors name what they are about: a variable, a field, an id. Where people write
-//! `{ env = "sk-…" }`, or a server calls a thing by the secret it was given, the name is the secret.
+//! Error messages name a variable, a field or an id. If a user writes `{ env = "sk-…" }`, or a server names
+//! something after the secret that it was given, this name is the secret.
 
 use std::collections::HashSet;
 
@@ -12,10 +12,10 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::words::is_word as is_known_word;
 
-/// What stands for something that is not shown.
+/// The replacement for a text that is not shown.
 pub const MASK: &str = "…";
 
-/// How keys and tokens begin, in lower case.
+/// The prefixes of keys and tokens, in lower case.
 const BEGINNINGS: [&str; 30] = [
     "sk-",
     "sk_",
@@ -48,39 +48,39 @@ const BEGINNINGS: [&str; 30] = [
     "pypi-",
     "age-secret-key-",
 ];
-/// The same, where a name may begin so, too (`HF_TOKEN`, `asia-east1`): [`RANDOM`] letters and digits
-/// follow.
+/// Further prefixes of keys and tokens. Names may begin with them too (`HF_TOKEN`, `asia-east1`), so they
+/// count only if at least [`RANDOM`] letters and digits follow.
 const BEGINNINGS_OF_NAMES: [&str; 9] = [
     "asia", "abia", "acca", "absk", "dapi", "hf_", "npm_", "fw_", "r8_",
 ];
-/// A piece of a secret this long is the secret, in characters.
+/// The length in characters from which on a piece of a secret must not be shown.
 pub const PIECE: usize = 8;
-/// A part of a name this long may be random, in bytes.
+/// The length in bytes from which on a part of a name may be random.
 const RANDOM: usize = 12;
-/// Nobody writes names of words without anything between them that are this long, in bytes.
+/// The length in bytes from which on a part of a name is suspicious: people separate words before that.
 const LONGEST_PART: usize = 20;
-/// A word of a name is shorter than this, in bytes.
+/// The length in bytes below which a text in one case is taken for a word.
 const LONGEST_WORD: usize = 16;
-/// The digits of a number behind a word, at most.
+/// The largest number of digits after a word.
 const NUMBER: usize = 3;
-/// The digits of a date.
+/// The largest number of digits without a word: those of a date.
 const DATE: usize = 8;
-/// So often a random part of that length goes from letters to digits or back, and no word does.
+/// The number of changes between letters and digits from which on a part is random: no word has as many.
 const SWITCHES: usize = 3;
-/// Words are this long on average, also where they are writtenTogetherLikeThis, in bytes.
+/// The average length of words in bytes, also where they are writtenTogetherLikeThis.
 const WORD: usize = 4;
 
-/// A name that a user wrote as a message may show it: `…` where it looks like a key or token.
+/// Returns a user's name for something as messages may show it: [`MASK`] if it looks like a key or token.
 pub fn shown(name: &str) -> &str {
     if may_be_a_secret(name) { MASK } else { name }
 }
 
-/// Whether a word begins as keys and tokens do.
+/// Returns `true` if a word has the prefix of a key or token.
 pub fn begins_like_a_key(word: &str) -> bool {
     after_beginning(word).is_some()
 }
 
-/// Returns what follows in a word that begins as keys and tokens do.
+/// Returns the rest of a word after the prefix of a key or token.
 fn after_beginning(word: &str) -> Option<&str> {
     let lower = Zeroizing::new(word.to_ascii_lowercase());
     let is_random = |rest: &str| {
@@ -95,13 +95,13 @@ fn after_beginning(word: &str) -> Option<&str> {
     word.get(beginning.len()..)
 }
 
-/// Whether a word begins so anywhere in a name.
+/// Returns `true` if any word in a name has the prefix of a key or token.
 pub fn has_a_key(name: &str) -> bool {
     beginnings(name).any(begins_like_a_key)
 }
 
-/// Whether a text has a key or token in it: something begins as they do, and goes on with more than
-/// words. What is only named like one (`xai-prod`, `sk-openai-2`) has none.
+/// Returns `true` if a text contains a key or token: such a prefix, followed by more than plain words. A name
+/// that merely has the prefix (`xai-prod`, `sk-openai-2`) does not count.
 pub fn is_a_key(text: &str) -> bool {
     let is_of_a_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     beginnings(text).filter_map(after_beginning).any(|rest| {
@@ -110,13 +110,13 @@ pub fn is_a_key(text: &str) -> bool {
     })
 }
 
-/// Whether a text has a part as long and as random as only keys, tokens and digests are.
+/// Returns `true` if a text has a part as long and random as only keys, tokens and digests have.
 pub fn is_long_and_random(text: &str) -> bool {
     parts(text).any(|part| part.len() >= LONGEST_PART && is_jumbled(part))
 }
 
-/// Whether a part of a name is a word in one case, or several known ones, or a number or a date behind
-/// them.
+/// Returns `true` if a part of a name is a word in one case or consists of known words, possibly with a
+/// number at its end, or is a date.
 fn is_of_a_name(part: &str) -> bool {
     let word = part.trim_end_matches(|c: char| c.is_ascii_digit());
     let digits = part.len() - word.len();
@@ -131,7 +131,7 @@ fn is_of_a_name(part: &str) -> bool {
     }
 }
 
-/// What stands behind each boundary of a text where a word begins.
+/// Iterates over the suffixes of a text that start at the beginning of a word.
 fn beginnings(text: &str) -> impl Iterator<Item = &str> {
     let mut before = None;
     text.char_indices().filter_map(move |(at, c)| {
@@ -144,19 +144,20 @@ fn may_be_a_secret(name: &str) -> bool {
     has_a_key(name) || parts(name).any(is_random)
 }
 
-/// The runs of letters and digits in a name.
+/// Iterates over the runs of letters and digits in a name.
 pub fn parts(name: &str) -> impl Iterator<Item = &str> {
     name.split(|c: char| !c.is_ascii_alphanumeric())
 }
 
-/// Tells `hQ7vN2kz9LmX` and `fMCtKjFRYoCcMi` from `openai`, `2026` and `SecretAccessKey`.
+/// Returns `true` if a part is random, such as `hQ7vN2kz9LmX` and `fMCtKjFRYoCcMi`, unlike `openai`, `2026`
+/// and `SecretAccessKey`.
 fn is_random(part: &str) -> bool {
     part.len() >= RANDOM && (switches(part) >= SWITCHES || is_jumbled(part))
         || part.len() >= LONGEST_PART && !is_known_word(part)
 }
 
-/// Whether a part of a name goes from one kind of letter or digit to another as often as no name does,
-/// whose length allows for it.
+/// Returns `true` if a part changes between lower and upper case, or between letters and digits, more often
+/// than a name of its length does.
 pub fn is_jumbled(part: &str) -> bool {
     let hump = |pair: &&[u8]| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase();
     let humps = part.as_bytes().windows(2).filter(hump).count();
@@ -168,12 +169,12 @@ fn switches(part: &str) -> usize {
     part.as_bytes().windows(2).filter(switch).count()
 }
 
-/// The pieces of some secrets, plain, encoded and backwards, to be looked for in many texts. A secret
-/// shorter than a piece may be in any text by chance, and is not looked for.
+/// The pieces of some secrets, plain, encoded and reversed, to be searched for in many texts. Secrets that
+/// are shorter than a piece are left out, because any text may contain them by chance.
 pub struct Pieces(HashSet<[char; PIECE]>);
 
 impl Pieces {
-    /// Of these.
+    /// Creates the pieces of these secrets.
     pub fn of<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
         let long = |secret: &&str| secret.chars().count() >= PIECE;
         let mut pieces = Self(HashSet::new());
@@ -196,8 +197,8 @@ impl Pieces {
         }));
     }
 
-    /// Returns whether `text` has one of them in it, in whatever case, and whatever stands between the
-    /// letters and digits.
+    /// Returns `true` if `text` contains one of the pieces, ignoring case and anything between the letters
+    /// and digits.
     pub fn are_in(&self, text: &str) -> bool {
         let text = folded(text);
         let has = |text: &[char]| text.windows(PIECE).any(|window| self.0.contains(window));
@@ -222,8 +223,8 @@ fn folded(text: &str) -> Vec<char> {
     text.chars().map(|c| c.to_ascii_lowercase()).collect()
 }
 
-/// A secret as it stands, and as JSON, URLs, HTML, dumps and base64 have it. Too short a secret has
-/// no forms but itself: pieces of those would be anywhere.
+/// Returns a secret in the forms in which JSON, URLs, HTML, dumps and base64 contain it, and as it is. A
+/// secret shorter than [`PIECE`] has no other forms: their pieces would be found anywhere.
 pub fn forms(secret: &str) -> Vec<Zeroizing<String>> {
     let mut forms = vec![secret.to_owned()];
     if secret.chars().count() >= PIECE {
@@ -233,7 +234,7 @@ pub fn forms(secret: &str) -> Vec<Zeroizing<String>> {
         forms.push(bytes.iter().map(|byte| percent(*byte)).collect());
         forms.push(secret.escape_default().to_string());
         forms.push(secret.chars().map(entity).collect());
-        // What stands before a text shifts its base64 in one of three ways.
+        // The bytes before a text shift its base64 in one of three ways.
         for (before, skip) in [(0, 0), (1, 2), (2, 3)] {
             let shifted = Zeroizing::new([&vec![0; before], bytes].concat());
             for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
@@ -264,8 +265,8 @@ fn entity(c: char) -> String {
     }
 }
 
-/// Masks every place where [`PIECE`] characters, or all of a shorter one, are the secret's, in
-/// whatever case.
+/// Marks in `masked` every run of [`PIECE`] characters of `words` that occurs in the secret, ignoring case.
+/// If the secret is shorter, marks its occurrences as a whole.
 pub fn mask_pieces(words: &[char], secret: &[char], masked: &mut [bool]) {
     let size = PIECE.min(secret.len());
     if size == 0 || size > words.len() {

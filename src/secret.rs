@@ -1,8 +1,7 @@
-//! Secret values, and the digest that stands for them where a value must not be.
+//! Secret values, and the digests that stand for them where a value must not appear.
 //!
-//! A [`Secret`] has no `Display` and no `Serialize`, its `Debug` is redacted and its memory is
-//! wiped when it is dropped. It is exposed where a request body is written and nowhere else;
-//! `tests/tidy.rs` keeps the list of places.
+//! A [`Secret`] has no `Display` and no `Serialize`, its `Debug` is redacted, and its memory is wiped on
+//! drop. It is exposed only in a few places, such as where a request is written; `tests/tidy.rs` lists them.
 
 use std::fmt;
 
@@ -17,25 +16,26 @@ use zeroize::{Zeroize, Zeroizing};
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// Takes ownership; the text is wiped when the secret is dropped.
+    /// Takes ownership of a text, which is wiped when the secret is dropped.
     pub fn new(text: String) -> Self {
-        // A text with room to spare would be moved to where it fits, and stay where it was.
+        // A `String` with spare capacity would be moved to a smaller allocation, and its old one would not be
+        // wiped.
         let text = Zeroizing::new(text);
         Self(SecretString::from(text.as_str()))
     }
 
-    /// The value. Callers are the few places that put it on the wire.
+    /// Returns the value. Only the few places that send it may call this.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
 
-    /// The same without white space at its ends; `None` where there is none.
+    /// Returns the secret without surrounding white space, or `None` if there is none.
     pub fn trimmed(&self) -> Option<Self> {
         let bare = self.expose().trim();
         (bare.len() < self.expose().len()).then(|| Self::new(bare.to_owned()))
     }
 
-    /// Whether there is nothing in it.
+    /// Returns `true` if the text is empty.
     pub fn is_empty(&self) -> bool {
         self.expose().is_empty()
     }
@@ -47,19 +47,19 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Adds to a buffer that is wiped. One that grows by itself leaves its old memory as it is.
+/// Appends to a buffer that is wiped on drop. A vector that grows by itself does not wipe its old memory.
 pub fn append(buffer: &mut Zeroizing<Vec<u8>>, more: &[u8]) {
     let needed = buffer.len() + more.len();
     if needed > buffer.capacity() {
         let mut larger = Zeroizing::new(Vec::with_capacity(needed.next_power_of_two()));
         larger.extend_from_slice(buffer);
-        // The old one is wiped here.
+        // The old buffer is wiped here, as it is dropped.
         *buffer = larger;
     }
     buffer.extend_from_slice(more);
 }
 
-/// What is written into a configuration in Flashback.
+/// The values that are written into a configuration in Flashback.
 #[derive(Clone, Debug)]
 pub struct Credentials {
     /// `key` in Flashback's API: the access key id, where the provider has one.
@@ -68,22 +68,22 @@ pub struct Credentials {
     pub secret: Secret,
 }
 
-/// A keyed digest of a value: tells whether two values are the same, and nothing else.
+/// A keyed digest of a value. It shows whether two values are equal, and nothing else.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// Sixty-four hexadecimal digits.
+    /// Returns all sixty-four hexadecimal digits.
     pub fn to_hex(&self) -> String {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The first twelve hexadecimal digits, for people.
+    /// Returns the first twelve hexadecimal digits, for people.
     pub fn short(&self) -> String {
         self.to_hex()[..12].to_owned()
     }
 
-    /// Reads what [`to_hex`](Self::to_hex) wrote; `None` where it is not that.
+    /// Parses the output of [`to_hex`](Self::to_hex). Returns `None` if the text is something else.
     pub fn from_hex(text: &str) -> Option<Self> {
         if text.len() != 64 || !text.is_ascii() {
             return None;
@@ -115,25 +115,25 @@ impl<'de> Deserialize<'de> for Fingerprint {
     }
 }
 
-/// Makes fingerprints with a key of the state store's own, so that one without the state cannot
-/// try guesses against them.
+/// Computes fingerprints with a key that belongs to the state, so that nobody can test guesses against them
+/// without the state.
 #[derive(Clone)]
 pub struct Fingerprinter(Zeroizing<[u8; 32]>);
 
 impl Fingerprinter {
-    /// With the key that the state store keeps.
+    /// Uses the key that the state keeps.
     pub fn new(mut key: [u8; 32]) -> Self {
         let kept = Zeroizing::new(key);
         key.zeroize();
         Self(kept)
     }
 
-    /// With a key nobody keeps, for a store that does not exist yet.
+    /// Uses a random key that is not kept, for digests that need not outlive this process.
     pub fn ephemeral() -> Self {
         Self::new(rand::random())
     }
 
-    /// The digest of a pair of credentials.
+    /// Returns the digest of a pair of credentials.
     pub fn credentials(&self, credentials: &Credentials) -> Fingerprint {
         let key = credentials.key.as_ref().map(Secret::expose);
         self.digest(&[
@@ -142,7 +142,7 @@ impl Fingerprinter {
         ])
     }
 
-    /// The digest of a whole document, for stores without versions.
+    /// Returns the digest of a whole document, for sources without versions.
     pub fn bytes(&self, bytes: &[u8]) -> Fingerprint {
         self.digest(&[bytes])
     }
@@ -153,7 +153,7 @@ impl Fingerprinter {
         digest
     }
 
-    /// Each part goes in behind its length, so that `("ab", "c")` and `("a", "bc")` differ.
+    /// Hashes each part after its length, so that `("ab", "c")` and `("a", "bc")` differ.
     #[inline(never)]
     fn digest_on_stack(&self, parts: &[&[u8]]) -> Fingerprint {
         let mut mac =
@@ -166,8 +166,8 @@ impl Fingerprinter {
     }
 }
 
-/// Overwrites the part of the stack that a function called just before has used: the digest moves its
-/// buffer about, and each move leaves a copy of what was hashed.
+/// Overwrites the part of the stack that the function called just before has used: hashing moves its buffer,
+/// and each move leaves a copy of what was hashed.
 #[inline(never)]
 fn wipe_stack() {
     let mut used = [0_u8; 4096];
