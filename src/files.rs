@@ -1,8 +1,8 @@
-//! Files that this program keeps to itself.
+//! Access to files that belong to this program alone.
 //!
-//! It may run as root, in a directory where others may write: a name there may lead to a file of somebody
-//! else's. So no link is followed, nothing is cut before it is known what it is, and what others could
-//! read or write is closed to them.
+//! The program may run as root in a directory where other users may write, so a name there may lead to
+//! another user's file. Links are therefore not followed, nothing is truncated before the file has been
+//! checked, and the permissions of other users are removed.
 
 use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -11,31 +11,32 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-/// What others have of a file, and what everybody has.
+/// The permission bits of the group and of all other users.
 const OTHERS: u32 = 0o077;
+/// The permission bits of users outside the group.
 const EVERYBODY: u32 = 0o007;
 
-/// Opens a file to read and write it, and makes it where there is none. What is in it stays.
+/// Opens a file for reading and writing, and creates it if it does not exist. Its contents are kept.
 ///
 /// # Errors
-/// Why not, in words.
+/// Returns a text that says why the file cannot be used.
 pub fn open(path: &Path) -> Result<File, String> {
     opened(OpenOptions::new().write(true).create(true), path)
 }
 
-/// Closes a file that is there to others.
+/// Removes the permissions of other users from an existing file.
 ///
 /// # Errors
-/// Why it cannot be closed, or is not to be used, in words.
+/// Returns a text that says why the permissions cannot be removed, or why the file must not be used.
 pub fn close_to_others(path: &Path) -> Result<(), String> {
     opened(&mut OpenOptions::new(), path).map(drop)
 }
 
-/// Checks that a name leads to a plain file of no other name. It may have changed by the time the file is
-/// opened: this is to say what is wrong where nothing may be opened yet.
+/// Checks that a name leads to a regular file without further hard links. The file may be replaced before it
+/// is opened, so this serves to report what is wrong where nothing may be opened yet.
 ///
 /// # Errors
-/// What is wrong, in words.
+/// Returns a text that says what is wrong with the file.
 pub fn check(found: &Metadata) -> Result<(), String> {
     if found.is_symlink() {
         return Err(LINK.to_owned());
@@ -55,7 +56,7 @@ const LINK: &str =
     "it is a symbolic link, which is not followed: name the file it leads to, or remove the link";
 
 fn opened(options: &mut OpenOptions, path: &Path) -> Result<File, String> {
-    // Where it is a pipe, opening it must not wait for its other end.
+    // If it is a pipe, opening it must not wait for its other end.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = options
         .read(true)
@@ -72,7 +73,8 @@ fn opened(options: &mut OpenOptions, path: &Path) -> Result<File, String> {
     let found = file.metadata().map_err(|error| error.to_string())?;
     check(&found)?;
     let mode = found.permissions().mode();
-    // A group may have been given its part on purpose, where the file is not this user's to change.
+    // Permissions of the group are accepted if they cannot be removed: the file's owner may have granted them
+    // on purpose.
     if mode & OTHERS != 0
         && let Err(error) = file.set_permissions(Permissions::from_mode(0o600))
         && mode & EVERYBODY != 0

@@ -1,13 +1,13 @@
-//! Lengths of time as people say them.
+//! Formatting of spans of time for people.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// A time gone by: `12 s ago`.
+/// Formats a time in the past: `12 s ago`.
 pub fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     format!("{} ago", duration(now - at))
 }
 
-/// A time to come: `in 12 s`, or `now`.
+/// Formats a time in the future: `in 12 s`, or `now` if it has passed.
 pub fn ahead(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     if at <= now {
         "now".to_owned()
@@ -16,7 +16,7 @@ pub fn ahead(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     }
 }
 
-/// A length of time in its largest unit that is not zero.
+/// Formats a length of time in the largest unit of which it has at least two.
 pub fn duration(length: TimeDelta) -> String {
     let seconds = length.num_seconds().max(0);
     match seconds {

@@ -1,24 +1,26 @@
-//! When cron lines fire.
+//! The times at which cron lines fire.
 //!
-//! Occurrences are computed on instants. Between two changes of its offset the clock of a zone runs evenly, and
-//! croner finds the next time that a line names there. What happens at a change is decided here, much as
+//! Occurrences are computed on instants. Between two changes of its UTC offset a zone's clock runs evenly,
+//! and croner finds the next time that a line names. This module decides what happens at a change, much as
 //! Vixie cron does:
 //!
-//! - **A clock that is set back** shows times twice. A line of set times (seconds, minutes and hours are numbers or lists of
-//!   numbers) fires the first time only. Any other line goes by the time that passes, and fires through both.
-//! - **A clock that is set forward** leaves times out. A line of set times fires once for those, right after the gap.
-//!   Any other line goes on by the clock; one that would then be silent for longer than the gap was fires right
-//!   after it, too.
+//! - **A clock that is set back** shows some times twice. A line with fixed times (its seconds, minutes and
+//!   hours are numbers or lists of numbers) fires the first time only. Any other line follows elapsed time
+//!   and fires both times.
+//! - **A clock that is set forward** skips some times. A line with fixed times fires once for all of those,
+//!   right after the gap. Any other line goes on by the clock; if it would then be silent for longer than the
+//!   gap, it fires right after the gap as well.
 
 use chrono::{DateTime, NaiveDateTime, Offset as _, TimeZone as _, Utc};
 use chrono_tz::Tz;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds};
 
-/// How far apart a zone is asked for its offset. It never changes twice in a day.
+/// The step in which a zone's changes are searched for, in seconds. No zone changes its offset twice in a
+/// day.
 const STRIDE: i64 = 24 * 60 * 60;
 
-/// A time of a cron line, known to be later than the moment it was asked for.
+/// A time at which a cron line fires, known to be later than the time after which it was searched for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Occurrence(DateTime<Utc>);
 
@@ -33,17 +35,18 @@ impl Occurrence {
     }
 }
 
-/// A cron line on the clock of a zone.
+/// A cron line on the clock of a time zone.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     cron: Cron,
     timezone: Tz,
-    /// Seconds, minutes and hours are numbers or lists of numbers.
+    /// `true` if seconds, minutes and hours are numbers or lists of numbers.
     set_times: bool,
 }
 
 impl Schedule {
-    /// Reads a line of six fields, seconds first, as the trigger does; `None` where it is not one.
+    /// Parses a line of six fields, seconds first, as the scheduler's cron trigger does. Returns `None` if it
+    /// is invalid.
     pub fn parse(expression: &str, timezone: Tz) -> Option<Self> {
         let cron = CronParser::builder()
             .seconds(Seconds::Required)
@@ -59,13 +62,14 @@ impl Schedule {
         })
     }
 
-    /// Returns the first occurrence after `now`; `None` where there is none any more.
+    /// Returns the first occurrence after `now`, or `None` if there is none.
     pub fn next_after(&self, now: DateTime<Utc>) -> Option<Occurrence> {
         let at = self.search(now.timestamp(), false)?;
         Occurrence::new(DateTime::from_timestamp(at, 0)?, now)
     }
 
-    /// The first occurrence from `from` on, or after it. All times are seconds since 1970.
+    /// Returns the first occurrence after `from`, or at `from` itself if `inclusive`. Times are in seconds
+    /// since 1970.
     fn search(&self, mut from: i64, mut inclusive: bool) -> Option<i64> {
         loop {
             let offset = self.offset(from)?;
@@ -95,13 +99,13 @@ impl Schedule {
         }
     }
 
-    /// Whether the clock has shown a time before it shows it at `at`.
+    /// Returns `true` if the zone's clock has shown the local time `local` before it shows it at `at`.
     fn is_shown_again(&self, local: NaiveDateTime, at: i64) -> bool {
         let first = self.timezone.from_local_datetime(&local).earliest();
         first.is_some_and(|first| first.timestamp() < at)
     }
 
-    /// When the offset changes first after `from`, up to `to`.
+    /// Returns the first time after `from`, and not after `to`, at which the offset changes.
     fn change_between(&self, from: i64, to: i64) -> Option<i64> {
         let offset = self.offset(from)?;
         let mut same = from;
@@ -123,7 +127,7 @@ impl Schedule {
         None
     }
 
-    /// The seconds that the zone is ahead of UTC.
+    /// Returns the number of seconds by which the zone is ahead of UTC.
     fn offset(&self, at: i64) -> Option<i64> {
         let at = DateTime::from_timestamp(at, 0)?.naive_utc();
         let offset = self.timezone.offset_from_utc_datetime(&at).fix();

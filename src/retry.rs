@@ -1,9 +1,9 @@
-//! What to do about a failure, and how long to wait before the next try.
+//! The classes of failures, and the waits before the next attempt.
 //!
-//! This is the one file that names the `backoff` crate, which is used as a generator of intervals
-//! only: its own retry loop obeys `Retry-After` without a cap and knows no cancellation. Nothing
-//! here sleeps; a wait is a wake-up that the scheduler arms, and the next try begins with a fresh
-//! look, so that what is pushed after an outage is the newest key and not the one that failed.
+//! Only this file names the `backoff` crate, and uses it as a generator of intervals only: its own retry loop
+//! obeys `Retry-After` without a cap and cannot be cancelled. Nothing here sleeps: a wait becomes a wake-up
+//! in the scheduler. The next attempt begins by reading the source again, so that the newest key is pushed
+//! after an outage, not the one that failed.
 
 use std::time::Duration;
 
@@ -11,25 +11,25 @@ use backoff::backoff::Backoff as _;
 use backoff::exponential::{ExponentialBackoff, ExponentialBackoffBuilder};
 use tokio::time::Instant;
 
-/// What a caller does about a failure.
+/// The reaction that a failure calls for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// The service as a whole is away or asks for quiet: hold back every call to it.
+    /// The service as a whole is unavailable or asks for quiet: all calls to it must wait.
     Outage {
-        /// How long the service asked callers to wait.
+        /// The time that the service asked callers to wait.
         retry_after: Option<Duration>,
     },
-    /// This call failed and may work if it is repeated.
+    /// This call failed and may succeed if it is repeated.
     Transient {
-        /// How long the service asked callers to wait.
+        /// The time that the service asked callers to wait.
         retry_after: Option<Duration>,
     },
-    /// Repeating it changes nothing until somebody changes something.
+    /// A repetition is useless until someone changes something.
     Refused,
 }
 
 impl Class {
-    /// How long the service asked callers to wait.
+    /// Returns how long the service asked callers to wait.
     pub fn retry_after(self) -> Option<Duration> {
         match self {
             Self::Outage { retry_after } | Self::Transient { retry_after } => retry_after,
@@ -38,8 +38,8 @@ impl Class {
     }
 }
 
-/// The statuses of an HTTP answer that are worth a repetition, by design: 408, 425, 429 and 5xx.
-/// 429 and the gateway statuses speak for the whole service.
+/// Returns the class of an HTTP status. 408, 425, 429 and 5xx are worth a repetition. 429 and the gateway
+/// statuses (502 to 504) concern the whole service.
 pub fn class_of_status(status: u16, retry_after: Option<Duration>) -> Class {
     match status {
         429 | 502..=504 => Class::Outage { retry_after },
@@ -48,22 +48,22 @@ pub fn class_of_status(status: u16, retry_after: Option<Duration>) -> Class {
     }
 }
 
-/// The limits of one round of tries.
+/// The limits of one round of attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The first wait, before jitter.
     pub initial: Duration,
-    /// No wait grows past this.
+    /// The longest wait, before jitter.
     pub max: Duration,
-    /// When a round is given up; the next begins with the next look.
+    /// The time after which a round is given up. The next one begins with the next check.
     pub give_up_after: Duration,
 }
 
-/// The longest `Retry-After` that is obeyed. A service that asks for more is asked again after
-/// this, so that a nonsensical header cannot stop a key for good.
+/// The longest `Retry-After` that is obeyed. A service that asks for more is called again after this time, so
+/// that a nonsensical header cannot stop a key for good.
 pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(15 * 60);
 
-/// One round of tries: exponential growth with full jitter, a deadline, a count.
+/// One round of attempts: exponential growth with full jitter, a deadline and a count.
 #[derive(Debug)]
 pub struct Round {
     limits: Limits,
@@ -75,8 +75,8 @@ pub struct Round {
 impl Round {
     /// Begins a round now.
     pub fn begin(limits: Limits) -> Self {
-        // With a randomization factor of 1 the crate draws from [0, 2·interval): halving what it
-        // gives is full jitter over [0, interval).
+        // With a randomization factor of 1 the crate draws from [0, 2·interval). Half of that is full jitter
+        // over [0, interval).
         let intervals = ExponentialBackoffBuilder::new()
             .with_initial_interval(limits.initial)
             .with_max_interval(limits.max)
@@ -92,14 +92,14 @@ impl Round {
         }
     }
 
-    /// The number of the try under way, from 1.
+    /// Returns the number of the current attempt, from 1.
     pub fn attempt(&self) -> u32 {
         self.attempts
     }
 
-    /// The wait before the next try, or `None` where the round is over. None is longer than the round has
-    /// lasted: chance may draw short waits one after the other, and what was away for a moment must not be
-    /// waited for much longer.
+    /// Returns the wait before the next attempt, or `None` if the round is over. Apart from `retry_after`, no
+    /// wait is longer than the round has lasted: chance may draw several short waits in a row, and a service
+    /// that was unavailable for a moment must not be waited for much longer.
     pub fn next_wait(&mut self, retry_after: Option<Duration>) -> Option<Duration> {
         let elapsed = self.started.elapsed();
         let longest = elapsed.clamp(self.limits.initial, self.limits.max);
@@ -118,25 +118,25 @@ impl Round {
         }
         let drawn = drawn.max(self.limits.initial / 10);
         match retry_after {
-            // What the service asked for is a floor; the draw on top keeps callers apart.
+            // The requested wait is the minimum; the random wait on top keeps callers apart.
             Some(asked) => asked.min(LONGEST_RETRY_AFTER) + drawn.min(self.limits.initial),
             None => drawn,
         }
     }
 }
 
-/// A wait outside of a round: the one after so many tries, with full jitter, never below what was
-/// asked for.
+/// Returns a wait outside of a round: the one after `tries` attempts, with full jitter and no shorter than
+/// `retry_after`.
 pub fn wait(limits: Limits, tries: u32, retry_after: Option<Duration>) -> Duration {
     let mut round = Round::begin(limits);
-    // The interval doubles up to its limit, which it has reached long before this.
+    // The interval doubles up to its limit, which it reaches long before 32 attempts.
     for _ in 0..tries.min(32) {
         let _ = round.intervals.next_backoff();
     }
     round.draw(limits.max, retry_after)
 }
 
-/// Reads a `Retry-After` header: seconds, or an HTTP date (RFC 9110, section 10.2.3).
+/// Parses a `Retry-After` header: seconds, or an HTTP date (RFC 9110, section 10.2.3).
 pub fn parse_retry_after(text: &str, now: std::time::SystemTime) -> Option<Duration> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<u64>() {
