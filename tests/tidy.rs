@@ -8,6 +8,7 @@ mod words;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use self::modules::Modules;
 
@@ -38,10 +39,9 @@ fn files(below: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Returns what is compiled into the library and the program, without unit tests.
-fn sources() -> Vec<Source> {
-    let crates = ["src/lib.rs", "src/main.rs"].map(|root| Modules::of(&crate_root().join(root)));
-    let modules = crates.iter().flat_map(Modules::iter);
+/// What is compiled into the library and the program, without unit tests.
+static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(|| {
+    let modules = layout::CRATES[..2].iter().flat_map(Modules::iter);
     modules
         .map(|(_, module)| {
             let text = fs::read_to_string(&module.file).expect("a source file");
@@ -52,14 +52,14 @@ fn sources() -> Vec<Source> {
             }
         })
         .collect()
-}
+});
 
 /// Fails with every file outside `allowed` whose code has `word`.
 fn only_in(word: &str, allowed: &[&str]) {
-    let found: Vec<String> = sources()
-        .into_iter()
+    let found: Vec<String> = SOURCES
+        .iter()
         .filter(|source| source.code.contains(word))
-        .map(|source| source.path)
+        .map(|source| source.path.clone())
         .collect();
     let outside: Vec<&String> = found
         .iter()
@@ -79,7 +79,7 @@ fn only_in(word: &str, allowed: &[&str]) {
 
 #[test]
 fn the_decision_is_pure() {
-    for source in sources()
+    for source in SOURCES
         .iter()
         .filter(|source| source.path.starts_with("src/reconcile/"))
     {
@@ -94,7 +94,7 @@ fn the_decision_is_pure() {
 #[test]
 fn adapters_do_not_know_each_other() {
     let adapters = ["source", "flashback", "state", "verify"];
-    for source in sources() {
+    for source in SOURCES.iter() {
         let Some(own) = adapters
             .iter()
             .find(|adapter| source.path.starts_with(&format!("src/{adapter}/")))
@@ -116,7 +116,7 @@ fn adapters_do_not_know_each_other() {
 #[test]
 fn the_whole_configuration_is_seen_by_few() {
     let seers = ["src/config/", "src/runtime/", "src/daemon/", "src/cli/"];
-    for source in sources() {
+    for source in SOURCES.iter() {
         if !seers.iter().any(|seer| source.path.starts_with(seer)) {
             for word in [
                 "config::Config;",
@@ -221,11 +221,10 @@ fn nothing_is_left_behind() {
 
 #[test]
 fn every_event_is_logged_somewhere() {
-    let sources = sources();
     for event in flashback_rotator::telemetry::event::ALL {
         let name = format!("event::{}", event.to_uppercase());
         assert!(
-            sources.iter().any(|source| source.code.contains(&name)),
+            SOURCES.iter().any(|source| source.code.contains(&name)),
             "nothing logs the event `{event}`"
         );
     }
