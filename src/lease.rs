@@ -18,10 +18,10 @@ mod tests;
 use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -123,7 +123,7 @@ impl LeaseTable {
         let mut lost = shared.lost.subscribe();
         let mut write = pin!(write);
         loop {
-            let may_write = || shared.held().may_write(key, lease, Instant::now());
+            let may_write = || shared.held.lock().may_write(key, lease, Instant::now());
             let until = may_write().ok_or(Lost)?;
             // A process that was suspended checks its lease here before it sends anything more.
             let go_on = poll_fn(|context| match may_write() {
@@ -157,18 +157,12 @@ impl LeaseTable {
 
     fn losing(&self, change: impl FnOnce(&mut HeldLeases)) {
         if let Some(shared) = &self.0 {
-            change(&mut shared.held());
+            change(&mut shared.held.lock());
             shared.lost.send_replace(());
         }
     }
 
     fn held(&self) -> Option<MutexGuard<'_, HeldLeases>> {
-        self.0.as_ref().map(Shared::held)
-    }
-}
-
-impl Shared {
-    fn held(&self) -> MutexGuard<'_, HeldLeases> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.as_ref().map(|shared| shared.held.lock())
     }
 }

@@ -7,8 +7,10 @@
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::failpoint;
 use crate::model::KeyId;
@@ -65,7 +67,7 @@ impl Checks {
             steps: AtomicU32::new(0),
             waits: AtomicU32::new(0),
         });
-        self.under_way().push(Watched {
+        self.under_way.lock().push(Watched {
             check: Arc::downgrade(&here),
             steps: 0,
             beats: 0,
@@ -76,7 +78,7 @@ impl Checks {
     /// Examines which checks make progress; to be called each [`BEAT`].
     pub fn beat(&self) {
         let limit = self.stalled_after;
-        self.under_way().retain_mut(|watched| {
+        self.under_way.lock().retain_mut(|watched| {
             let Some(check) = watched.check.upgrade() else {
                 return false;
             };
@@ -93,17 +95,11 @@ impl Checks {
 
     /// Returns a key whose check hangs.
     pub fn stalled(&self) -> Option<KeyId> {
-        let under_way = self.under_way();
+        let under_way = self.under_way.lock();
         let mut stalled = under_way
             .iter()
             .filter(|watched| watched.beats >= self.stalled_after);
         stalled.find_map(|watched| Some(watched.check.upgrade()?.key.clone()))
-    }
-
-    fn under_way(&self) -> MutexGuard<'_, Vec<Watched>> {
-        self.under_way
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -189,7 +185,7 @@ mod tests {
         drop(check);
         assert_eq!(beat(&checks, 0), None, "it has ended");
         assert_eq!(beat(&checks, 1), None);
-        assert!(checks.under_way().is_empty());
+        assert!(checks.under_way.lock().is_empty());
     }
 
     #[test]

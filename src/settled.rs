@@ -14,9 +14,10 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime};
 
+use parking_lot::Mutex;
 use zeroize::Zeroizing;
 
 use crate::secret::{Fingerprint, Fingerprinter};
@@ -296,7 +297,7 @@ impl Files {
                 stamp,
                 content: self.fingerprinter.bytes(&bytes),
             };
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut seen = self.seen.lock();
             let (sighting, wait) = Sighting::next(seen.get(path), state, now, is_local);
             seen.insert(path.to_owned(), sighting);
             return Ok(wait.map_or(Look::Whole(bytes), Look::Unfinished));

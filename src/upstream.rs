@@ -13,10 +13,11 @@ mod limiter;
 mod view;
 
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::model::Outage;
@@ -24,7 +25,7 @@ use crate::progress;
 use crate::retry::{Class, LONGEST_RETRY_AFTER, Limits, Round};
 use crate::telemetry::metrics::Metrics;
 
-use breaker::{CircuitBreaker, Down, lock};
+use breaker::{CircuitBreaker, Down};
 use faults::{Faults, Subject};
 pub use faults::{carried_over, on_behalf_of};
 use limiter::RateLimiter;
@@ -137,7 +138,7 @@ impl Upstream {
 
     /// Records a sign-in that the service has answered.
     pub fn signed_in(&self, succeeded: bool) {
-        let breaker = lock(&self.breaker);
+        let breaker = self.breaker.lock();
         if !breaker.replaced {
             self.metrics.sign_in(&self.service, succeeded);
         }
@@ -145,7 +146,7 @@ impl Upstream {
 
     /// Returns the error with which a call made now would be rejected, if it would.
     pub fn circuit_open<E: Failure>(&self) -> Option<E> {
-        let breaker = lock(&self.breaker);
+        let breaker = self.breaker.lock();
         let down = breaker.down.as_ref()?;
         let wait = self.closed(down, Instant::now())?;
         Some(E::circuit_open(wait, &down.error))
@@ -161,7 +162,7 @@ impl Upstream {
 
     /// Returns the time until the next probe, if the service is unavailable.
     pub fn down_for(&self) -> Option<Duration> {
-        let breaker = lock(&self.breaker);
+        let breaker = self.breaker.lock();
         breaker
             .down
             .as_ref()
@@ -237,7 +238,7 @@ impl Upstream {
     }
 
     fn admit<E: Failure>(&self) -> Result<Probe<'_>, E> {
-        let mut breaker = lock(&self.breaker);
+        let mut breaker = self.breaker.lock();
         let now = Instant::now();
         if let Some(down) = &mut breaker.down {
             if let Some(wait) = self.closed(down, now) {
@@ -254,7 +255,7 @@ impl Upstream {
     /// Records a fault of a call that began at `started`. Returns `true` if it is the service's fault: no
     /// other call has worked since, and enough keys are affected.
     fn is_ill(&self, started: Instant) -> bool {
-        let mut breaker = lock(&self.breaker);
+        let mut breaker = self.breaker.lock();
         let worked_since = breaker.last_success.is_some_and(|at| at > started);
         !worked_since && breaker.faults.failed(Subject::current(), Instant::now())
     }
@@ -263,7 +264,7 @@ impl Upstream {
     /// does too, the service does what it is asked. An outage in which the service asked for quiet is ended
     /// by a probe only: other answers may belong to calls made before that.
     fn answered(&self, probed: bool, worked: bool) {
-        let mut breaker = lock(&self.breaker);
+        let mut breaker = self.breaker.lock();
         breaker.up_since.get_or_insert_with(Utc::now);
         if worked {
             let now = Instant::now();
@@ -288,7 +289,7 @@ impl Upstream {
 
     /// Lets the next caller probe at once, because this probe showed nothing either way.
     fn probe_ended(&self) {
-        if let Some(down) = &mut lock(&self.breaker).down {
+        if let Some(down) = &mut self.breaker.lock().down {
             down.probed_until = None;
         }
     }
@@ -315,7 +316,7 @@ impl Upstream {
         let now = Instant::now();
         // Locked to the end, so that outages are reported in the order in which they were found, and none
         // after another upstream has taken over.
-        let mut breaker = lock(&self.breaker);
+        let mut breaker = self.breaker.lock();
         if !quiet && breaker.last_success.is_some_and(|at| at > started) {
             if let Some(down) = breaker.down.as_mut().filter(|_| probed) {
                 down.probed_until = None;

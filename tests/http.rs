@@ -4,13 +4,14 @@ mod crowd;
 mod page;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use flashback_rotator::http::page::{Key, Overview};
 use flashback_rotator::http::{StatusSource, serve};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -68,7 +69,7 @@ impl StatusSource for Fake {
         tokio::time::sleep(Duration::from_millis(100)).await;
         match self.state_away.load(Ordering::Relaxed) {
             true => Err("the state <is> away".to_owned()),
-            false => Ok(page::overview(self.keys.lock().expect("keys").clone())),
+            false => Ok(page::overview(self.keys.lock().clone())),
         }
     }
 }

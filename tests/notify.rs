@@ -4,6 +4,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
 use flashback_rotator::flashback::sandbox::{Operation, Options, Rule};
+use parking_lot::Mutex;
 
 use crate::support::eventually;
 use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox};
@@ -35,9 +36,9 @@ impl Ear {
 
     /// Waits for a message after the first `after` that `is_it`; gives its number.
     async fn hears(&mut self, what: &str, after: usize, is_it: impl Fn(&str) -> bool) -> usize {
-        let ear = std::sync::Mutex::new(self);
+        let ear = Mutex::new(self);
         eventually(what, || async {
-            let mut ear = ear.lock().expect("not poisoned");
+            let mut ear = ear.lock();
             ear.listen();
             let mut heard = ear.heard.iter().enumerate().skip(after);
             heard.find(|(_, text)| is_it(text)).map(|(at, _)| at)
@@ -170,9 +171,9 @@ async fn a_check_that_hangs_ends_the_watchdogs_trust() {
     let alive = |text: &str| field(text, "WATCHDOG") == Some("1");
     ear.hears("WATCHDOG=1", 0, alive).await;
     let url = format!("{}/livez", rotator.http().await);
-    let listening = std::sync::Mutex::new(&mut ear);
+    let listening = Mutex::new(&mut ear);
     let said = eventually("not alive", || async {
-        listening.lock().expect("not poisoned").listen();
+        listening.lock().listen();
         let answer = reqwest::get(&url).await.ok()?;
         (answer.status() == 503).then_some(answer.text().await.ok()?)
     })

@@ -9,7 +9,7 @@ mod methods;
 mod older;
 mod tls;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flashback_rotator::config::{KvVersion, SecretRef, VaultAuth, VaultConfig};
@@ -21,6 +21,7 @@ use flashback_rotator::source::vault::{VaultCredentials, VaultSource};
 use flashback_rotator::source::{Reading, Source, SourceError};
 use flashback_rotator::telemetry::metrics::Metrics;
 use flashback_rotator::upstream::{Outages, Terms, Upstream};
+use parking_lot::Mutex;
 
 use crate::support::openbao::{OpenBao, ROOT};
 
@@ -36,10 +37,10 @@ struct Seen(Mutex<Vec<String>>);
 
 impl Outages for Seen {
     fn unavailable(&self, _: &str, error: &str, _: Duration) {
-        self.0.lock().expect("whole").push(error.to_owned());
+        self.0.lock().push(error.to_owned());
     }
     fn recovered(&self, _: &str, _: Duration) {
-        self.0.lock().expect("whole").push("recovered".to_owned());
+        self.0.lock().push("recovered".to_owned());
     }
 }
 
@@ -163,14 +164,14 @@ impl Changing {
     }
 
     fn set(&self, value: &str) {
-        *self.0.lock().expect("whole") = value.to_owned();
+        *self.0.lock() = value.to_owned();
     }
 }
 
 #[async_trait::async_trait]
 impl flashback_rotator::credential::Credential for Changing {
     async fn fetch(&self) -> Result<Secret, flashback_rotator::credential::CredentialError> {
-        Ok(Secret::new(self.0.lock().expect("whole").clone()))
+        Ok(Secret::new(self.0.lock().clone()))
     }
 }
 

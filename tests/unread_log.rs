@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use flashback_rotator::flashback::sandbox::{Options, Sandbox};
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox};
@@ -157,18 +158,18 @@ async fn says_how_many_lines_were_dropped_once_the_log_is_read_again() {
             let _ = lines.send(line.expect("a line"));
         }
     });
-    let told = std::sync::Mutex::new(None);
+    let told = Mutex::new(None);
     eventually("it says how many", || async {
         for line in read.try_iter() {
             let line: Value = serde_json::from_str(&line).expect(&line);
             if let Some(dropped) = line["dropped"].as_u64() {
-                *told.lock().expect("told") = Some(dropped);
+                *told.lock() = Some(dropped);
             }
         }
-        *told.lock().expect("told")
+        *told.lock()
     })
     .await;
-    let told = told.lock().expect("told").expect("a number");
+    let told = told.lock().expect("a number");
     assert!(told >= lost, "{told} of {lost}");
     assert!(rotator.stop().await.success());
     let last: Vec<String> = read.iter().collect();

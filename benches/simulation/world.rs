@@ -1,8 +1,8 @@
 //! Sources and targets that answer at once, so that only the rotator itself is measured.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,6 +25,7 @@ use flashback_rotator::state::edits::{Heard, Watch};
 use flashback_rotator::state::{Request, RequestId, RequestState, StateError, StateStore};
 use flashback_rotator::upstream::{Outages, Upstream};
 use flashback_rotator::verify::{Probe, Provider};
+use parking_lot::Mutex;
 
 /// A source behind a real upstream. Nothing is ever rotated.
 pub struct Secrets {
@@ -155,7 +156,7 @@ pub struct Map(Mutex<HashMap<KeyId, Record>>);
 
 impl Map {
     fn with<T>(&self, work: impl FnOnce(&mut HashMap<KeyId, Record>) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.0.lock())
     }
 }
 

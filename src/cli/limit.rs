@@ -1,10 +1,10 @@
 //! A time limit for the work of a command, and the reconciling of keys within it.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use humantime::format_duration;
 use indicatif::ProgressBar;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -50,7 +50,7 @@ pub async fn pass(
     bar: &ProgressBar,
 ) -> Vec<KeyReport> {
     let done: Mutex<Vec<KeyReport>> = Mutex::default();
-    let so_far = || done.lock().unwrap_or_else(PoisonError::into_inner);
+    let so_far = || done.lock();
     let each = |row: &KeyReport| {
         so_far().push(row.clone());
         bar.inc(1);

@@ -1,10 +1,11 @@
 //! Keeps the scheduler in step with the keys that this process has leased.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::Utc;
+use parking_lot::Mutex;
 
 use super::status_source::DaemonStatusSource;
 use crate::config::Check;
@@ -51,8 +52,8 @@ impl Assignments {
 
     /// Schedules the keys that are configured and leased now.
     pub fn renew(&self) {
-        let _order = lock(&self.order);
-        let at_rest = lock(&self.at_rest);
+        let _order = self.order.lock();
+        let at_rest = self.at_rest.lock();
         let first = |key: &KeyId| match at_rest.contains(key) {
             true => First::OnSchedule,
             false => First::Now,
@@ -126,7 +127,7 @@ impl Worker for Assignments {
     async fn took(&self, keys: &[KeyId]) {
         let runtime = self.runtime.load();
         let waiting = self.waiting(&runtime, keys).await;
-        lock(&self.at_rest).extend(waiting);
+        self.at_rest.lock().extend(waiting);
         keys.iter().for_each(|key| runtime.announce_key(key));
         self.renew();
     }
@@ -134,7 +135,7 @@ impl Worker for Assignments {
     fn lost(&self, keys: &[KeyId]) {
         let runtime = self.runtime.load();
         {
-            let mut at_rest = lock(&self.at_rest);
+            let mut at_rest = self.at_rest.lock();
             for key in keys {
                 at_rest.remove(key);
                 runtime.retire_key(key);
@@ -160,8 +161,4 @@ impl Worker for Assignments {
             self.renew();
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,10 +1,11 @@
 //! Takes the requests that other processes leave in the state's command queue, and answers them.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use parking_lot::Mutex;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -156,7 +157,7 @@ impl CommandServer {
         failpoint::reach("request_taken");
         let begun = Instant::now();
         let done: Mutex<Vec<KeyReport>> = Mutex::default();
-        let so_far = || done.lock().unwrap_or_else(PoisonError::into_inner);
+        let so_far = || done.lock();
         let runtime = self.runtime.load();
         let total = u32::try_from(runtime.named(keys).len()).unwrap_or(u32::MAX);
         let each = |row: &KeyReport| so_far().push(row.clone());

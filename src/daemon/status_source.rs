@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::overview;
@@ -130,7 +131,7 @@ impl DaemonStatusSource {
 
     /// Records that the state has answered.
     pub fn state_answered(&self) {
-        *lock(&self.state_answered) = Instant::now();
+        *self.state_answered.lock() = Instant::now();
     }
 
     /// Wakes the keys that failed, since the state can be used again.
@@ -140,7 +141,7 @@ impl DaemonStatusSource {
 
     /// Records that a new configuration is in force.
     pub fn accepted(&self) {
-        let mut configuration = lock(&self.configuration);
+        let mut configuration = self.configuration.lock();
         configuration.loaded_at = Utc::now();
         configuration.rejected = None;
     }
@@ -148,7 +149,7 @@ impl DaemonStatusSource {
     /// Records that a new configuration was refused and the previous one stays in force.
     pub fn rejected(&self, error: &str) {
         let first: String = error.lines().next().unwrap_or_default().to_owned();
-        let mut configuration = lock(&self.configuration);
+        let mut configuration = self.configuration.lock();
         let since = configuration.rejected.take().map(|before| before.since);
         configuration.rejected = Some(Rejected {
             since: since.unwrap_or_else(Utc::now),
@@ -169,7 +170,7 @@ impl DaemonStatusSource {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: self.identity.started_at,
             listen: self.identity.listen,
-            configuration: lock(&self.configuration).clone(),
+            configuration: self.configuration.lock().clone(),
             flashback: health(FLASHBACK),
             sources: sources
                 .map(|id| (id.clone(), health(id.as_str())))
@@ -200,7 +201,7 @@ impl DaemonStatusSource {
 
     /// Returns whether the newest configuration was refused.
     pub fn is_refused(&self) -> bool {
-        lock(&self.configuration).rejected.is_some()
+        self.configuration.lock().rejected.is_some()
     }
 
     /// Records that this process has joined the replicas. Returns `true` the first time.
@@ -245,7 +246,7 @@ impl StatusSource for DaemonStatusSource {
             return Err("the scheduler makes no progress".to_owned());
         }
         // A restart does not end the outage of a database, and is not needed after it.
-        if lock(&self.state_answered).elapsed() >= STATE_GONE && !self.is_shared() {
+        if self.state_answered.lock().elapsed() >= STATE_GONE && !self.is_shared() {
             return Err("the state does not answer".to_owned());
         }
         if !self.supervisor.all_well() {
@@ -317,8 +318,4 @@ impl StatusSource for DaemonStatusSource {
             events,
         })
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

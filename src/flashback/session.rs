@@ -8,11 +8,12 @@
 //! Until then callers get its error at once, and sign-ins are tried at the [pace](super::pace) of a
 //! human being.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::FlashbackError;

@@ -1,10 +1,11 @@
 //! How to sign in: by a token at hand, by login, or by a refresh token in a file.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::Method;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::FlashbackError;
@@ -275,7 +276,7 @@ impl SignIn {
 
     /// How often it may be asked.
     pub fn pace(&self) -> MutexGuard<'_, Pace> {
-        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pace.lock()
     }
 
     /// A sign-in that came to nothing, told from an outage. No other is tried before its time.

@@ -6,8 +6,9 @@
 //! read their answers.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rustix::process::{Resource, getrlimit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -49,7 +50,7 @@ impl ConnectionLimit {
         }
         let permit = free.acquire_owned().await.expect("never closed");
         let closing = CancellationToken::new();
-        let number = Mutex::new(self.taken().add(closing.clone()));
+        let number = Mutex::new(self.taken.lock().add(closing.clone()));
         Permit {
             permits: Arc::clone(self),
             number,
@@ -60,13 +61,9 @@ impl ConnectionLimit {
 
     /// Closes the connection that has sent no request for longest.
     pub fn close_one(&self) {
-        if let Some((_, closing)) = self.taken().closing.pop_first() {
+        if let Some((_, closing)) = self.taken.lock().closing.pop_first() {
             closing.cancel();
         }
-    }
-
-    fn taken(&self) -> MutexGuard<'_, Taken> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -89,8 +86,8 @@ pub(super) struct Permit {
 impl Permit {
     /// Records that the client has sent a request.
     pub fn heard(&self) {
-        let mut number = self.number.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut taken = self.permits.taken();
+        let mut number = self.number.lock();
+        let mut taken = self.permits.taken.lock();
         if let Some(closing) = taken.closing.remove(&number) {
             *number = taken.add(closing);
         }
@@ -104,7 +101,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let number = *self.number.lock().unwrap_or_else(PoisonError::into_inner);
-        self.permits.taken().closing.remove(&number);
+        let number = *self.number.lock();
+        self.permits.taken.lock().closing.remove(&number);
     }
 }

@@ -1,9 +1,10 @@
 //! Tests with replicas that share one state in memory, on paused time.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -33,29 +34,25 @@ struct Floor {
     joined: AtomicBool,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 struct Turn(KeyId, Arc<Mutex<BTreeSet<KeyId>>>);
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        lock(&self.1).remove(&self.0);
+        self.1.lock().remove(&self.0);
     }
 }
 
 #[async_trait]
 impl Worker for Floor {
     fn configured(&self) -> BTreeSet<KeyId> {
-        lock(&self.configured).clone()
+        self.configured.lock().clone()
     }
 
     fn set_aside(&self, keys: &[KeyId], most: usize) -> Vec<SetAside> {
-        let busy = lock(&self.busy);
+        let busy = self.busy.lock();
         let free = keys.iter().filter(|key| !busy.contains(*key)).take(most);
         let aside = |key: &KeyId| {
-            lock(&self.aside).insert(key.clone());
+            self.aside.lock().insert(key.clone());
             SetAside {
                 key: key.clone(),
                 guard: Some(Box::new(Turn(key.clone(), Arc::clone(&self.aside)))),
@@ -69,16 +66,16 @@ impl Worker for Floor {
     }
 
     async fn took(&self, keys: &[KeyId]) {
-        assert!(lock(&self.aside).is_empty(), "claimed while it gives back");
-        lock(&self.works_on).extend(keys.iter().cloned());
+        assert!(self.aside.lock().is_empty(), "claimed while it gives back");
+        self.works_on.lock().extend(keys.iter().cloned());
     }
 
     fn lost(&self, keys: &[KeyId]) {
-        lock(&self.works_on).retain(|key| !keys.contains(key));
+        self.works_on.lock().retain(|key| !keys.contains(key));
     }
 
     fn check_now(&self, keys: &[KeyId]) {
-        lock(&self.looked_at).extend(keys.iter().cloned());
+        self.looked_at.lock().extend(keys.iter().cloned());
     }
 
     fn state_answers(&self, answers: bool) {
@@ -108,7 +105,7 @@ fn keys(count: u32) -> BTreeSet<KeyId> {
 impl Process {
     fn start(link: &Link, configured: BTreeSet<KeyId>) -> Self {
         let floor = Arc::new(Floor::default());
-        *lock(&floor.configured) = configured;
+        *floor.configured.lock() = configured;
         let leases = Arc::new(LeaseTable::shared());
         let (stop, leave) = (CancellationToken::new(), CancellationToken::new());
         let terms = Terms {
@@ -143,7 +140,7 @@ impl Process {
 
     /// Checks that it works on exactly the keys that are leased to it.
     fn agrees(&self) {
-        assert_eq!(*lock(&self.floor.works_on), self.held());
+        assert_eq!(*self.floor.works_on.lock(), self.held());
     }
 
     /// Stops the process abruptly, without leaving.
@@ -253,13 +250,13 @@ async fn one_that_joins_gets_its_part_soon() {
 #[tokio::test(start_paused = true)]
 async fn what_is_being_worked_on_is_not_given_back() {
     let mut processes = runtime(1).await;
-    *lock(&processes[0].floor.busy) = keys(20);
+    *processes[0].floor.busy.lock() = keys(20);
     let link = processes[0].link.another();
     processes.push(Process::start(&link, keys(30)));
     sleep(LEASE * 2).await;
     assert_eq!(counts(&processes), [20, 10]);
     assert!(processes[0].held().is_superset(&keys(20)));
-    lock(&processes[0].floor.busy).clear();
+    processes[0].floor.busy.lock().clear();
     sleep(TWO_TICKS).await;
     assert_eq!(counts(&processes), [15, 15]);
     consistent(&processes);
@@ -298,7 +295,7 @@ async fn one_that_is_cut_off_is_followed_and_joins_again() {
     sleep(TWO_TICKS).await;
     let marked = processes[0].link.tables().marked.clone();
     assert_eq!(marked, BTreeSet::from([KeyId::new("k03")]), "told");
-    let looked_at = |process: &Process| lock(&process.floor.looked_at).clone();
+    let looked_at = |process: &Process| process.floor.looked_at.lock().clone();
     let looks: usize = processes
         .iter()
         .map(|process| looked_at(process).len())
@@ -330,7 +327,7 @@ async fn claims_that_only_one_side_knows_of_come_to_light() {
     // The state has a lease that no process knows of.
     let key = processes[0].held().into_iter().next().expect("fifteen");
     processes[0].leases.gave_up(&key);
-    lock(&processes[0].floor.works_on).remove(&key);
+    processes[0].floor.works_on.lock().remove(&key);
     assert_eq!(all[0].keys, 15);
     sleep(LEASE * 3).await;
     assert_eq!(counts(&processes), [15, 15]);
@@ -347,12 +344,12 @@ async fn claims_that_only_one_side_knows_of_come_to_light() {
 async fn a_changed_configuration_is_followed() {
     let processes = runtime(2).await;
     for process in &processes {
-        *lock(&process.floor.configured) = keys(40);
+        *process.floor.configured.lock() = keys(40);
     }
     sleep(TWO_TICKS).await;
     assert_eq!(counts(&processes), [20, 20]);
     // During an upgrade one of them knows fewer keys than the other.
-    *lock(&processes[0].floor.configured) = keys(10);
+    *processes[0].floor.configured.lock() = keys(10);
     sleep(LEASE * 4).await;
     consistent(&processes);
     assert_eq!(counts(&processes).iter().sum::<usize>(), 40);

@@ -1,7 +1,7 @@
 //! The HTTP client of the AWS SDK. The SDK's own client does not limit the size of a body.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{
@@ -13,6 +13,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use super::{CallError, Outbound, Settings};
 
@@ -40,7 +41,7 @@ impl HttpClient for Clients {
         _: &RuntimeComponents,
     ) -> SharedHttpConnector {
         let connect = settings.connect_timeout();
-        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = self.0.lock();
         let outbound = clients.entry(connect).or_insert_with(|| {
             Arc::new(Outbound::new(Settings {
                 connect,

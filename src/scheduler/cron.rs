@@ -8,11 +8,12 @@
 //! job is made anew when the offset has changed.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset, Offset, TimeDelta, TimeZone, Utc};
 use futures_util::FutureExt as _;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -53,7 +54,7 @@ impl CronTrigger {
         supervisor: &Supervisor,
     ) -> Self {
         let before = old
-            .map(|old| lock(&old.awaited).clone())
+            .map(|old| old.awaited.lock().clone())
             .unwrap_or_default();
         let awaited = Arc::new(Mutex::new(awaited(&watched(&lines, &before))));
         let stop = CancellationToken::new();
@@ -92,11 +93,6 @@ fn watched(lines: &[CronLine], before: &Awaited) -> Vec<Watched> {
 fn awaited(watched: &[Watched]) -> Awaited {
     let one = |watched: &Watched| (watched.line.clone(), watched.next);
     watched.iter().map(one).collect()
-}
-
-/// Locks a mutex, poisoned or not: its value is always replaced as a whole.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Returns the first time after `now` at which a line fires.
@@ -163,7 +159,7 @@ struct Firing {
 impl Firing {
     /// Fires until `stop` is cancelled, beginning with the occurrences in `awaited`.
     async fn fire(&self) {
-        let before = lock(&self.awaited).clone();
+        let before = self.awaited.lock().clone();
         let mut watched = watched(&self.lines, &before);
         let (fired, mut firings) = mpsc::channel(64);
         let mut trigger = match start_trigger(&mut watched, &fired).await {
@@ -202,7 +198,7 @@ impl Firing {
                 }
             }
             before = now;
-            *lock(&self.awaited) = awaited(&watched);
+            *self.awaited.lock() = awaited(&watched);
             failpoint::reach("cron_looked");
         }
         // Dropping the trigger is not enough: its own task would go on.
@@ -382,7 +378,7 @@ mod tests {
         );
         // An occurrence that came due while neither trigger ran.
         let missed = Utc::now() - TimeDelta::seconds(1);
-        lock(&old.awaited).insert(yearly.clone(), Some(missed));
+        old.awaited.lock().insert(yearly.clone(), Some(missed));
         let both = vec![yearly.clone(), line("0 0 0 2 1 *", chrono_tz::UTC)];
         let _new = CronTrigger::start(both, Some(&old), events, &Supervisor::default());
         drop(old);

@@ -3,9 +3,9 @@
 mod handover;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use tokio::time::{Instant, advance, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -41,15 +41,11 @@ struct Fake {
     occurrences: Mutex<Vec<(String, DateTime<Utc>)>>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 struct UnderWay<'a>(&'a Fake, String);
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        lock(&self.0.under_way).remove(&self.1);
+        self.0.under_way.lock().remove(&self.1);
     }
 }
 
@@ -63,15 +59,15 @@ impl Reconciler for Fake {
     ) -> Requeue {
         let name = key.to_string();
         if let Some(occurrence) = occurrence {
-            lock(&self.occurrences).push((name.clone(), occurrence));
+            self.occurrences.lock().push((name.clone(), occurrence));
         }
-        lock(&self.begun).push((Instant::now(), name.clone()));
+        self.begun.lock().push((Instant::now(), name.clone()));
         assert!(
-            lock(&self.under_way).insert(name.clone()),
+            self.under_way.lock().insert(name.clone()),
             "two looks at {name}"
         );
         let _under_way = UnderWay(self, name.clone());
-        let does = lock(&self.does).get(&name).copied();
+        let does = self.does.lock().get(&name).copied();
         match does.unwrap_or(Does::Ends(Duration::ZERO, WELL)) {
             Does::Ends(after, looked) => {
                 sleep(after).await;
@@ -100,16 +96,16 @@ impl Bench {
     }
 
     fn does(&self, key: &str, does: Does) {
-        lock(&self.fake.does).insert(key.to_owned(), does);
+        self.fake.does.lock().insert(key.to_owned(), does);
     }
 
     fn looks(&self, key: &str) -> usize {
-        let begun = lock(&self.fake.begun);
+        let begun = self.fake.begun.lock();
         begun.iter().filter(|(_, name)| name == key).count()
     }
 
     fn under_way(&self) -> usize {
-        lock(&self.fake.under_way).len()
+        self.fake.under_way.lock().len()
     }
 }
 
@@ -399,7 +395,7 @@ async fn a_cron_line_wakes_its_keys_once() {
     bench.scheduler.send(Event::Cron(line, occurrence));
     sleep(Duration::from_secs(5)).await;
     assert_eq!(["a", "b", "c"].map(|key| bench.looks(key)), [1, 2, 1]);
-    let told = lock(&bench.fake.occurrences).clone();
+    let told = bench.fake.occurrences.lock().clone();
     assert_eq!(told, [("b".to_owned(), occurrence)], "not of a first look");
 }
 
@@ -416,5 +412,5 @@ async fn at_the_end_what_is_under_way_is_waited_for_and_nothing_begins() {
     let asked = Instant::now();
     bench.scheduler.drained().await;
     assert!(asked.elapsed() <= Duration::from_secs(6));
-    assert_eq!(lock(&bench.fake.begun).len(), LOOKS_PER_QUEUE);
+    assert_eq!(bench.fake.begun.lock().len(), LOOKS_PER_QUEUE);
 }

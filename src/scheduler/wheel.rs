@@ -6,10 +6,11 @@
 //! burst, so a missed turn is made up once.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -96,7 +97,7 @@ impl IntervalWheel {
 
     /// Returns the position of the wheel as a fraction of a turn.
     pub fn position(&self) -> f64 {
-        let hand = *lock(&self.hand);
+        let hand = *self.hand.lock();
         let left = hand.at.saturating_duration_since(Instant::now());
         // Stay short of the next slot: one that is due this moment has not fired yet.
         let gone = 1.0 - left.div_duration_f64(self.step).clamp(1e-9, 1.0);
@@ -106,7 +107,7 @@ impl IntervalWheel {
     /// Returns how long until the key at `index` is due.
     pub fn until(&self, index: usize) -> Duration {
         let slot = slot_of(index, self.keys.len(), self.slots);
-        let hand = *lock(&self.hand);
+        let hand = *self.hand.lock();
         let steps = (slot + self.slots - hand.slot) % self.slots;
         let left = hand.at.saturating_duration_since(Instant::now());
         left + self.step * u32::try_from(steps).unwrap_or(u32::MAX)
@@ -125,7 +126,7 @@ struct Turning {
 impl Turning {
     /// Turns until the dispatcher is gone.
     async fn turn(&self) {
-        let mut ticks = interval_at(lock(&self.hand).at, self.step);
+        let mut ticks = interval_at(self.hand.lock().at, self.step);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
@@ -141,17 +142,13 @@ impl Turning {
 
     /// Advances the hand. Returns the slot that is due, and the time of the next one.
     fn step(&self) -> (usize, Instant) {
-        let (mut hand, now) = (lock(&self.hand), Instant::now());
+        let (mut hand, now) = (self.hand.lock(), Instant::now());
         let slot = hand.slot;
         let stalled = now.saturating_duration_since(hand.at) > STALL;
         hand.slot = (slot + 1) % self.slots;
         hand.at = if stalled { now } else { hand.at } + self.step;
         (slot, hand.at)
     }
-}
-
-fn lock(hand: &Mutex<Hand>) -> MutexGuard<'_, Hand> {
-    hand.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for IntervalWheel {

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Error;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -81,7 +82,7 @@ pub(super) struct Keys(Arc<Mutex<BTreeMap<KeyId, Figures>>>);
 impl Keys {
     /// Changes the values of a key.
     pub fn change(&self, key: &KeyId, change: impl FnOnce(&mut Figures)) {
-        let mut keys = self.lock();
+        let mut keys = self.0.lock();
         match keys.get_mut(key) {
             Some(figures) => change(figures),
             None => change(keys.entry(key.clone()).or_default()),
@@ -90,14 +91,10 @@ impl Keys {
 
     /// Changes the values of a key that has any. The key is removed if `change` returns `false`.
     pub fn retain(&self, key: &KeyId, change: impl FnOnce(&mut Figures) -> bool) {
-        let mut keys = self.lock();
+        let mut keys = self.0.lock();
         if keys.get_mut(key).is_some_and(|figures| !change(figures)) {
             keys.remove(key);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<KeyId, Figures>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -105,7 +102,7 @@ impl Collector for Keys {
     fn encode(&self, encoder: DescriptorEncoder) -> Result<(), Error> {
         // The values are copied first, so that reconciles do not wait while metrics are read.
         let all: Vec<(KeyId, Figures)> = {
-            let keys = self.lock();
+            let keys = self.0.lock();
             let all = keys.iter();
             all.map(|(key, figures)| (key.clone(), figures.clone()))
                 .collect()

@@ -7,9 +7,10 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd as _;
-use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex};
 use prometheus_client::metrics::counter::Counter;
 
 /// The number of bytes that may wait to be written. At most as many again are being written.
@@ -67,15 +68,16 @@ impl LogWriter {
 
     /// Waits until everything is written, for at most `limit`.
     fn flush_within(&self, limit: Duration) {
-        let queue = self.0.lock();
+        let mut queue = self.0.queue.lock();
         let pending = |queue: &mut Queue| queue.writing || !queue.lines.is_empty();
-        let _ = self.0.changed.wait_timeout_while(queue, limit, pending);
+        let changed = &self.0.changed;
+        changed.wait_while_for(&mut queue, pending, limit);
     }
 }
 
 impl Write for LogWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut queue = self.0.lock();
+        let mut queue = self.0.queue.lock();
         if queue.lines.len() + line.len() > QUEUE {
             queue.dropped(1);
         } else {
@@ -105,17 +107,13 @@ impl Drop for LastLines {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn write_to(&self, out: impl Write) {
         let mut out = Lines { out, torn: false };
         let mut lines = Vec::new();
         loop {
             self.take(&mut lines);
             let lost = out.put(&lines);
-            let mut queue = self.lock();
+            let mut queue = self.queue.lock();
             queue.dropped(lost);
             // This is reported only after a successful write and where there is room: otherwise the report
             // would be dropped next.
@@ -139,13 +137,11 @@ impl Shared {
     fn take(&self, lines: &mut Vec<u8>) {
         lines.clear();
         lines.shrink_to(KEPT);
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         queue.writing = false;
         self.changed.notify_all();
-        let waiting = self
-            .changed
-            .wait_while(queue, |queue| queue.lines.is_empty());
-        let mut queue = waiting.unwrap_or_else(PoisonError::into_inner);
+        let is_empty = |queue: &mut Queue| queue.lines.is_empty();
+        self.changed.wait_while(&mut queue, is_empty);
         std::mem::swap(lines, &mut queue.lines);
         queue.writing = true;
     }
@@ -211,7 +207,7 @@ mod tests {
             writer.write_all(line(number).as_bytes()).expect("taken");
         }
         writer.flush_within(Duration::from_millis(1));
-        let untold = writer.0.lock().untold;
+        let untold = writer.0.queue.lock().untold;
         assert!((7_000..9_500).contains(&untold), "{untold}");
 
         let kept = 10_000 - u32::try_from(untold).expect("few");
@@ -237,7 +233,7 @@ mod tests {
                 return Err(ErrorKind::StorageFull.into());
             }
             self.free -= length;
-            let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut written = self.written.lock();
             written.extend_from_slice(&bytes[..length]);
             Ok(length)
         }
@@ -262,7 +258,7 @@ mod tests {
         lines.out.free = 100;
         assert_eq!(lines.put(b"five\n"), 0);
         assert_eq!(lines.put(b"six\n"), 0);
-        let written = written.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = written.lock();
         assert_eq!(String::from_utf8_lossy(&written), "one\ntwo\nfive\nsix\n");
     }
 }

@@ -1,8 +1,9 @@
 //! The state of signing in to a service, reported once for each change.
 
 use std::fmt::Display;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::telemetry::event;
 use crate::upstream::Upstream;
@@ -33,12 +34,12 @@ impl<E: Display + Clone> Standing<E> {
 
     /// Returns `true` if the last sign-in worked.
     pub fn is_good(&self) -> bool {
-        matches!(*self.state(), State::Works)
+        matches!(*self.state.lock(), State::Works)
     }
 
     /// Returns the error of the last sign-in, if it failed.
     pub fn trouble(&self) -> Option<E> {
-        match &*self.state() {
+        match &*self.state.lock() {
             State::Fails(error) => Some(error.clone()),
             State::Unknown | State::Works => None,
         }
@@ -46,7 +47,7 @@ impl<E: Display + Clone> Standing<E> {
 
     /// Records a sign-in that worked, for a token that lives for `life`.
     pub fn works(&self, upstream: &Upstream, life: Option<Duration>) {
-        *self.state() = State::Works;
+        *self.state.lock() = State::Works;
         upstream.signed_in(true);
         tracing::info!(
             event = event::SIGNED_IN,
@@ -60,7 +61,7 @@ impl<E: Display + Clone> Standing<E> {
     /// Records a sign-in that failed.
     pub fn failed(&self, upstream: &Upstream, error: &E) {
         upstream.signed_in(false);
-        let before = std::mem::replace(&mut *self.state(), State::Fails(error.clone()));
+        let before = std::mem::replace(&mut *self.state.lock(), State::Fails(error.clone()));
         if !matches!(before, State::Fails(_)) {
             tracing::error!(
                 event = event::SIGN_IN_FAILED,
@@ -70,9 +71,5 @@ impl<E: Display + Clone> Standing<E> {
                 "cannot sign in"
             );
         }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State<E>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

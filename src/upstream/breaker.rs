@@ -1,7 +1,5 @@
 //! The circuit breaker: what the calls to a service have shown.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
@@ -39,9 +37,4 @@ pub struct Down {
     pub quiet: bool,
     /// The time by which the probe in progress has ended.
     pub probed_until: Option<Instant>,
-}
-
-/// Locks a mutex even if it is poisoned: no panic can leave half a change behind it.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,9 +6,9 @@
 //! call at most. A background call waits only for those that entered the queue before it, and is never
 //! starved.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
@@ -88,7 +88,7 @@ impl RateLimiter {
             return;
         };
         let turn = {
-            let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut next = self.next.lock();
             let now = Instant::now();
             let earliest = now.checked_sub(Duration::from_millis(100)).unwrap_or(now);
             let turn = (*next).max(earliest);

@@ -1,9 +1,11 @@
 //! The health of a service, according to its upstream.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::breaker::{CircuitBreaker, lock};
+use parking_lot::Mutex;
+
+use super::breaker::CircuitBreaker;
 use crate::model::{Outage, ServiceHealth, ServiceStatus};
 
 /// A view of an upstream through which no calls can be made.
@@ -17,12 +19,12 @@ impl UpstreamView {
 
     /// Returns `true` if the service is believed to be available.
     pub fn is_up(&self) -> bool {
-        lock(&self.0).down.is_none()
+        self.0.lock().down.is_none()
     }
 
     /// Returns the health of the service.
     pub fn health(&self) -> ServiceHealth {
-        let breaker = lock(&self.0);
+        let breaker = self.0.lock();
         match (&breaker.down, breaker.up_since) {
             (Some(down), _) => ServiceHealth {
                 status: ServiceStatus::Down,
@@ -40,12 +42,12 @@ impl UpstreamView {
 
     /// Returns the last outage that has ended since the upstream was created.
     pub fn last_outage(&self) -> Option<Outage> {
-        lock(&self.0).last_outage.clone()
+        self.0.lock().last_outage.clone()
     }
 
     /// Returns `true` if a call has worked within this time.
     pub fn has_worked_within(&self, time: Duration) -> bool {
-        let last = lock(&self.0).last_success;
+        let last = self.0.lock().last_success;
         last.is_some_and(|at| at.elapsed() < time)
     }
 
@@ -58,6 +60,6 @@ impl UpstreamView {
     /// Calls in progress end normally, but what they find is not reported, as it would be taken for a finding
     /// of the new upstream.
     pub fn replaced(&self) {
-        lock(&self.0).replaced = true;
+        self.0.lock().replaced = true;
     }
 }

@@ -1,8 +1,9 @@
 //! Which calls go through a proxy, and which never do. Each test has a network to itself, in which nothing
 //! but the loopback device is.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use wiremock::matchers::{any, method};
@@ -37,7 +38,7 @@ impl Recorder {
                     let length = client.read(&mut buffer).await.unwrap_or_default();
                     let text = String::from_utf8_lossy(&buffer[..length]);
                     let line = text.lines().next().unwrap_or_default().to_owned();
-                    noted.lock().expect("whole").push(line);
+                    noted.lock().push(line);
                     let refusal =
                         b"HTTP/1.1 502 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
                     let _ = client.write_all(refusal).await;
@@ -48,7 +49,7 @@ impl Recorder {
     }
 
     fn lines(&self) -> Vec<String> {
-        self.lines.lock().expect("whole").clone()
+        self.lines.lock().clone()
     }
 
     /// Whether it was asked for this.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use flashback_rotator::credential::FromFile;
 use flashback_rotator::flashback::client::Auth;
 use flashback_rotator::flashback::sandbox::{Operation, Rule};
+use parking_lot::Mutex;
 
 use super::sign_in::{count, list, list_at_last, refresh_file};
 use crate::support::sandbox::{PASSWORD, TOKEN, client, login, start};
@@ -12,11 +13,11 @@ use crate::support::{eventually, log_to};
 
 /// Collects the log of the thread.
 #[derive(Clone, Default)]
-struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl std::io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("the log").extend(bytes);
+        self.0.lock().extend(bytes);
         Ok(bytes.len())
     }
 
@@ -38,7 +39,7 @@ fn logging(log: &Log) -> tracing::subscriber::DefaultGuard {
 
 impl Log {
     fn text(&self) -> String {
-        String::from_utf8(self.0.lock().expect("the log").clone()).expect("UTF-8")
+        String::from_utf8(self.0.lock().clone()).expect("UTF-8")
     }
 
     /// How often signing in failed and worked.

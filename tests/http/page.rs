@@ -136,7 +136,7 @@ pub fn overview(keys: Vec<Key>) -> Overview {
 impl Page {
     async fn with(keys: Vec<Key>) -> Self {
         let page = Self::start().await;
-        *page.status_source.keys.lock().expect("keys") = keys;
+        *page.status_source.keys.lock() = keys;
         page
     }
 

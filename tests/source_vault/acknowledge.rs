@@ -198,7 +198,7 @@ async fn a_refusal_names_the_permission_and_harms_nothing() {
     assert!(error.to_string().contains(&needs), "{error}");
     assert_eq!(bench.value(PATH).await, "sk-1");
     assert_eq!(store.custom().await, Value::Null);
-    assert!(bench.outages.0.lock().expect("whole").is_empty());
+    assert!(bench.outages.0.lock().is_empty());
 
     store.set(json!({"flashback_live_version": "1"})).await;
     let error = bench.source.withdraw(PATH).await.expect_err("denied");

@@ -1,8 +1,9 @@
 //! A TLS server that answers over HTTP/2 with endless frames.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -82,7 +83,7 @@ impl Flood {
                 let (tls, noted) = (TlsAcceptor::from(Arc::clone(&tls)), Arc::clone(&noted));
                 connections.spawn(async move {
                     if let Some(took) = answer(client, tls, frames).await {
-                        let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
+                        let mut noted = noted.lock();
                         noted.push(took);
                     }
                 });
@@ -93,7 +94,7 @@ impl Flood {
 
     /// Returns how long each flood lasted that the client has ended.
     pub fn over(&self) -> Vec<Duration> {
-        let over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        let over = self.over.lock();
         over.clone()
     }
 }

@@ -3,12 +3,13 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use http::{Request, Response, StatusCode, Version, header};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use parking_lot::Mutex;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -119,7 +120,10 @@ impl Front {
     /// Makes the open connections hang forever, while new ones work: as if another server had replaced one
     /// that died without closing its connections.
     pub fn replace(&self) {
-        lock(&self.inner.generations).push(watch::Sender::new(Stands::Open));
+        self.inner
+            .generations
+            .lock()
+            .push(watch::Sender::new(Stands::Open));
     }
 
     /// Closes the open connections; new ones work.
@@ -130,32 +134,32 @@ impl Front {
 
     /// Changes the certificate for new connections.
     pub fn certificate(&self, tls: Arc<ServerConfig>) {
-        *lock(&self.inner.tls) = Some(tls);
+        *self.inner.tls.lock() = Some(tls);
     }
 
     /// Sends new requests, or new connections if bytes are passed on unchanged, to another server.
     pub fn upstream(&self, url: &str) {
-        url.clone_into(&mut lock(&self.inner.upstream));
+        url.clone_into(&mut self.inner.upstream.lock());
     }
 
     /// Returns every request so far, in order.
     pub fn came(&self) -> Vec<Came> {
-        lock(&self.inner.came).clone()
+        self.inner.came.lock().clone()
     }
 
     /// Returns the number of open connections.
     pub fn open(&self) -> usize {
-        let connections = lock(&self.inner.connections);
+        let connections = self.inner.connections.lock();
         connections.iter().filter(|open| **open).count()
     }
 
     /// Returns whether a connection is open.
     pub fn is_open(&self, connection: usize) -> bool {
-        lock(&self.inner.connections)[connection]
+        self.inner.connections.lock()[connection]
     }
 
     fn stand(&self, stands: Stands) {
-        let generations = lock(&self.inner.generations);
+        let generations = self.inner.generations.lock();
         let newest = generations.last().expect("there is one");
         newest.send_replace(stands);
     }
@@ -165,10 +169,6 @@ impl Drop for Front {
     fn drop(&mut self) {
         self.serves.abort();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn accept(listener: TcpListener, inner: Arc<Inner>) {
@@ -183,16 +183,18 @@ async fn accept(listener: TcpListener, inner: Arc<Inner>) {
 }
 
 async fn connection(client: TcpStream, inner: Arc<Inner>) {
-    let stands = lock(&inner.generations)
+    let stands = inner
+        .generations
+        .lock()
         .last()
         .map(watch::Sender::subscribe);
     let stands = stands.expect("there is one");
     let number = {
-        let mut connections = lock(&inner.connections);
+        let mut connections = inner.connections.lock();
         connections.push(true);
         connections.len() - 1
     };
-    let tls = lock(&inner.tls).clone();
+    let tls = inner.tls.lock().clone();
     match tls {
         Some(tls) => {
             let (outer, end) = tokio::io::duplex(64 << 10);
@@ -200,14 +202,14 @@ async fn connection(client: TcpStream, inner: Arc<Inner>) {
             tokio::join!(splice(client, outer, stands), served);
         }
         None => {
-            let upstream = lock(&inner.upstream).clone();
+            let upstream = inner.upstream.lock().clone();
             let (_, address) = upstream.split_once("://").expect("an address");
             if let Ok(server) = TcpStream::connect(address).await {
                 splice(client, server, stands).await;
             }
         }
     }
-    lock(&inner.connections)[number] = false;
+    inner.connections.lock()[number] = false;
 }
 
 /// Copies bytes in both directions until both ends are closed or the connection is cut.
@@ -282,7 +284,7 @@ impl Inner {
         let operation = operation.and_then(|value| value.to_str().ok());
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         let line = format!("{} {path} {}", parts.method, operation.unwrap_or_default());
-        lock(&self.came).push(Came {
+        self.came.lock().push(Came {
             connection,
             version: parts.version,
             line: line.trim_end().to_owned(),
@@ -292,7 +294,7 @@ impl Inner {
             *response.status_mut() = StatusCode::BAD_GATEWAY;
             response
         };
-        let url = format!("{}{path}", lock(&self.upstream));
+        let url = format!("{}{path}", self.upstream.lock());
         let Ok(body) = to_bytes(Body::new(body), usize::MAX).await else {
             return failed();
         };

@@ -1,9 +1,10 @@
 //! A server with harmful answers: they never end, never begin, or are far too large.
 
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
@@ -164,12 +165,12 @@ impl Hostile {
 
     /// Changes the harm; `None` lets every request pass.
     pub fn set(&self, harm: Option<Harm>) {
-        *lock(&self.inner.harm) = harm;
+        *self.inner.harm.lock() = harm;
     }
 
     /// Returns the durations of the harmful answers that have ended.
     pub fn over(&self) -> Vec<Duration> {
-        lock(&self.inner.over).clone()
+        self.inner.over.lock().clone()
     }
 }
 
@@ -177,10 +178,6 @@ impl Drop for Hostile {
     fn drop(&mut self) {
         self.serves.abort();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Inner {
@@ -198,12 +195,12 @@ impl Inner {
                 break String::from_utf8_lossy(&request[..end + 2]).into_owned();
             }
         };
-        let harm = *lock(&self.harm);
+        let harm = *self.harm.lock();
         match harm.filter(|_| head.contains(self.aim)) {
             Some(harm) => {
                 let began = Instant::now();
                 answer(&mut client, harm).await;
-                lock(&self.over).push(began.elapsed());
+                self.over.lock().push(began.elapsed());
             }
             None => self.pass(client, &request).await,
         }

@@ -1,6 +1,6 @@
 //! A sandbox in the test's own process, and a client for it.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flashback_rotator::credential::{Plain, SharedCredential};
@@ -11,6 +11,7 @@ use flashback_rotator::retry::Limits;
 use flashback_rotator::secret::{Credentials, Secret};
 use flashback_rotator::telemetry::metrics::{FLASHBACK, Metrics};
 use flashback_rotator::upstream::{Outages, Terms, Upstream};
+use parking_lot::Mutex;
 
 pub const TOKEN: &str = "sandbox-bearer-token";
 pub const EMAIL: &str = "rotator@example.com";
@@ -66,11 +67,11 @@ pub struct Reports(pub Mutex<Vec<String>>);
 
 impl Outages for Reports {
     fn unavailable(&self, _: &str, error: &str, _: Duration) {
-        self.0.lock().expect("reports").push(error.to_owned());
+        self.0.lock().push(error.to_owned());
     }
 
     fn recovered(&self, _: &str, _: Duration) {
-        self.0.lock().expect("reports").push("recovered".to_owned());
+        self.0.lock().push("recovered".to_owned());
     }
 }
 

@@ -1,8 +1,8 @@
 //! The state that all requests share: the platform, the switches, the journal and the rate limit.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
@@ -44,15 +44,15 @@ impl Shared {
     }
 
     pub fn platform(&self) -> MutexGuard<'_, Platform> {
-        lock(&self.platform)
+        self.platform.lock()
     }
 
     pub fn switches(&self) -> MutexGuard<'_, Switches> {
-        lock(&self.switches)
+        self.switches.lock()
     }
 
     pub fn journal(&self) -> MutexGuard<'_, Journal> {
-        lock(&self.journal)
+        self.journal.lock()
     }
 
     /// Carries out an operation for the bearer token of the request.
@@ -84,17 +84,13 @@ impl Shared {
             return true;
         };
         let now = Instant::now();
-        let mut next = lock(&self.pace);
+        let mut next = self.pace.lock();
         if *next > now + Duration::from_millis(100) {
             return false;
         }
         *next = (*next).max(now) + Duration::from_secs_f64(1.0 / rps);
         true
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Checks a request against the contract and passes it to its handler.

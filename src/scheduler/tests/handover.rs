@@ -48,7 +48,7 @@ async fn a_look_that_is_for_more_than_an_occurrence_is_for_none() {
     bench.scheduler.changed(vec![KeyId::new("a")]);
     sleep(Duration::from_secs(5)).await;
     assert!(bench.looks("a") >= 2);
-    let told = lock(&bench.fake.occurrences).len();
+    let told = bench.fake.occurrences.lock().len();
     assert!(told < bench.looks("a") - 1, "the change is looked at");
 }
 
@@ -68,7 +68,7 @@ async fn half_the_keys_gone_the_others_keep_their_pace() {
         sleep(Duration::from_secs(25)).await;
     }
     sleep(minute * 3).await;
-    let begun = lock(&bench.fake.begun).clone();
+    let begun = bench.fake.begun.lock().clone();
     for key in keys[20..].iter().map(|scheduled| scheduled.key.as_str()) {
         let of_key: Vec<Instant> = begun
             .iter()

@@ -1,5 +1,6 @@
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde_json::Value;
 use tracing::{debug, error, info, info_span, trace, warn};
 
@@ -9,18 +10,14 @@ use super::*;
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Lines {
-    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn take(&self) -> String {
-        String::from_utf8(std::mem::take(&mut *self.lock())).expect("text")
+        String::from_utf8(std::mem::take(&mut *self.0.lock())).expect("text")
     }
 }
 
 impl std::io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.lock().extend_from_slice(bytes);
+        self.0.lock().extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
