@@ -7,6 +7,10 @@ mod edits;
 mod gateway;
 #[path = "platform/odd_entries.rs"]
 mod odd_entries;
+#[path = "platform/stored_key_commands.rs"]
+mod stored_key_commands;
+#[path = "platform/stored_key_crashes.rs"]
+mod stored_key_crashes;
 #[path = "platform/stored_keys.rs"]
 mod stored_keys;
 

@@ -131,6 +131,65 @@ async fn ten_keys_sign_in_at_a_human_pace_whatever_is_wrong() {
     );
 }
 
+/// Counts the sign-ins of ten keys in one window.
+async fn sign_ins_in_a_window(server: &MockServer, auth: &str) -> usize {
+    let mut rotator = rotator(&server.uri(), "");
+    if !auth.is_empty() {
+        place_file(rotator.path().join("refresh-token"), "canary-refresh-0");
+        let keys: String = (0..10).map(|n| file_key(&format!("k{n}"))).collect();
+        rotator.configure_signing_in(&server.uri(), auth, &format!("{QUICK}{keys}"));
+    }
+    let window = WINDOW.as_millis().to_string();
+    rotator.start_with(&[("FLASHBACK_ROTATOR_SIGN_IN_WINDOW_MS", &window)]);
+    tokio::time::sleep(WINDOW).await;
+    assert!(!rotator.log().contains("canary"), "{}", rotator.log());
+    sign_ins(&server.received_requests().await.expect("recorded"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sign_ins_are_few_whatever_else_is_answered() {
+    let well = || answer(200, &json!({"success": true, "aiLlms": []}));
+    let page = ResponseTemplate::new(200).set_body_raw("<!doctype html><p>Sign in", "text/html");
+    let redirect =
+        ResponseTemplate::new(302).insert_header("location", "https://login.example.com");
+    let forbidden = || refusal(403, "FORBIDDEN", "Not allowed");
+    let unauthorized = || refusal(401, "UNAUTHORIZED", "Invalid token");
+    let in_a_file = "refresh_token = { file = \"{dir}/refresh-token\" }";
+    let cases = [
+        ("each call refused with 403", tokens(), forbidden(), ""),
+        (
+            "a refresh token of a file",
+            tokens(),
+            unauthorized(),
+            in_a_file,
+        ),
+        ("the same, refused", unauthorized(), well(), in_a_file),
+        (
+            "a login with 500",
+            refusal(500, "INTERNAL", "Oops"),
+            well(),
+            "",
+        ),
+        ("a login with 503", refusal(503, "AWAY", "Oops"), well(), ""),
+        (
+            "a login with 429",
+            refusal(429, "SLOWLY", "Oops"),
+            well(),
+            "",
+        ),
+        ("a login with a page", page, well(), ""),
+        ("a login with a redirect", redirect, well(), ""),
+        ("a login with 204", ResponseTemplate::new(204), well(), ""),
+    ];
+    let runs = cases.map(|(what, sign_in, rest, auth)| async move {
+        let server = flashback(sign_in, rest).await;
+        (what, sign_ins_in_a_window(&server, auth).await)
+    });
+    for (what, tried) in futures_util::future::join_all(runs).await {
+        assert!((1..=8).contains(&tried), "{what}: {tried} sign-ins");
+    }
+}
+
 /// A Flashback that enforces a second factor, as the reference has it, and takes any write after.
 async fn enforcing() -> MockServer {
     let server = MockServer::start().await;

@@ -125,6 +125,15 @@ impl Client {
         self.exchange.upstream.call(operation, exchange).await
     }
 
+    /// Returns whether the workspace's list can be read as a whole, and has no such id.
+    async fn is_unlisted(&self, id: &AiLlmId, settings: &Settings) -> bool {
+        let kind = settings.target.kind();
+        let listing = self.list(&settings.workspace_id, kind).await;
+        listing.is_ok_and(|listing| {
+            listing.unreadable.is_empty() && listing.entries.iter().all(|listed| listed.id != *id)
+        })
+    }
+
     /// The id of what a creation has made whose answer gave none that can be used.
     async fn look_up(&self, settings: &Settings) -> Result<AiLlmId, FlashbackError> {
         let kind = settings.target.kind();
@@ -238,7 +247,15 @@ impl Flashback for Client {
         };
         let operation = operation(kind, ["update", "update_stored_key"]);
         let read = |body: &[u8], _: &[&Secret]| answer::read_updated(body);
-        self.send(operation, &call, Whole(read)).await
+        match self.send(operation, &call, Whole(read)).await {
+            // Not in the API's words: its list decides.
+            Err(FlashbackError::Faulty { what, status, .. })
+                if status == "404" && self.is_unlisted(id, settings).await =>
+            {
+                Err(FlashbackError::NotFound { what })
+            }
+            other => other,
+        }
     }
 
     async fn validate(&self, id: &AiLlmId) -> Result<Validation, FlashbackError> {

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::answer;
 use super::reader::{Asked, Reader, faulty, lost};
-use super::reason::reason;
+use super::reason::{Reason, reason};
 use super::{FlashbackError, second_factor, stranger, wire};
 use crate::answerer;
 use crate::outbound::{Answer, CallError, Outbound, Settings};
@@ -281,8 +281,10 @@ fn classified(
         ));
     }
     let reason = reason(body);
-    let is_api =
-        reason.as_ref().is_some_and(|reason| reason.is_api) && !answerer::is_of_vault(body);
+    // Many a gateway says with a mere message that it knows no such path, or lets nobody there.
+    let may_be_bare = !matches!(code, 403 | 404);
+    let is_api = |reason: &Reason| reason.is_api && (may_be_bare || !reason.is_bare);
+    let is_api = reason.as_ref().is_some_and(is_api) && !answerer::is_of_vault(body);
     let text = reason.and_then(|reason| reason.text);
     if !is_api && status.is_client_error() && !matches!(code, 408 | 425 | 429) {
         let words = text.map_or_else(String::new, |text| {

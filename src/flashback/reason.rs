@@ -22,6 +22,8 @@ pub(super) struct Reason {
     /// Whether the body is a JSON object in the API's shape. What is not comes from something in
     /// front of Flashback.
     pub is_api: bool,
+    /// Whether `message` is all that it has of the API's fields. Gateways of clouds answer so, too.
+    pub is_bare: bool,
     /// Its reasons, unmasked; `None` where it gives none.
     pub text: Option<Zeroizing<String>>,
 }
@@ -35,12 +37,14 @@ pub(super) fn reason(body: &[u8]) -> Option<Reason> {
         };
         return is_api(&object).then(|| Reason {
             is_api: true,
+            is_bare: is_bare(&object),
             text: told(&object),
         });
     }
     let line = first_line(std::str::from_utf8(body).ok()?)?;
     Some(Reason {
         is_api: false,
+        is_bare: false,
         text: Some(Zeroizing::new(line.to_owned())),
     })
 }
@@ -51,6 +55,11 @@ fn is_api(object: &Map<String, Value>) -> bool {
             .iter()
             .chain([&CODE])
             .any(|field| object.get(*field).is_some_and(|value| !value.is_null()))
+}
+
+fn is_bare(object: &Map<String, Value>) -> bool {
+    let mut others = ["success", CODE].into_iter().chain(FIELDS);
+    !others.any(|field| field != FIELDS[0] && object.contains_key(field))
 }
 
 /// The reasons of an object in the API's shape; each is told once.
@@ -161,6 +170,21 @@ mod tests {
         ] {
             let reason = reason(body.as_bytes()).expect("the API's");
             assert!(reason.is_api && reason.text.is_none(), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_message_alone_is_bare() {
+        for (body, expected) in [
+            (r#"{"message":"Forbidden"}"#, true),
+            (r#"{"message":"no Route","request_id":"7"}"#, true),
+            (r#"{"success":false,"message":"no"}"#, false),
+            (r#"{"message":"no","error_code":"E"}"#, false),
+            (r#"{"error":"no"}"#, false),
+            ("Forbidden", false),
+        ] {
+            let reason = reason(body.as_bytes()).expect("a reason");
+            assert_eq!(reason.is_bare, expected, "{body}");
         }
     }
 

@@ -39,6 +39,8 @@ const PAGE: &str = "<!doctype html><title>Sign in</title>";
 const REFUSAL: &str = r#"{"success":false,"message":"Invalid API key"}"#;
 const NO_SUCCESS: &str = "`success: false`";
 const APIS: &str = "the API's JSON";
+const MESSAGE: &str = r#"{"message":"Forbidden"}"#;
+const BARE: &str = "`message` alone";
 
 /// The calls, as the columns of the table have them.
 const CALLS: [(&str, Operation); 4] = [
@@ -50,7 +52,7 @@ const CALLS: [(&str, Operation); 4] = [
 
 /// What each answer is taken for, call by call. That a call is carried out or not is not known to
 /// whoever gets the answer, so the sandbox carries none out.
-const TABLE: [(Answer, [&str; 4]); 22] = [
+const TABLE: [(Answer, [&str; 4]); 24] = [
     (
         answer(
             200,
@@ -98,11 +100,13 @@ const TABLE: [(Answer, [&str; 4]); 22] = [
         answer(403, JSON, REFUSAL, APIS),
         ["refused", "refused", "refused", "unverified"],
     ),
+    (answer(403, JSON, MESSAGE, BARE), REPEATED),
     (answer(403, HTML, PAGE, "a page"), REPEATED),
     (
         answer(404, JSON, REFUSAL, APIS),
         ["none there", "none there", "gone", "unverified"],
     ),
+    (answer(404, JSON, MESSAGE, BARE), REPEATED),
     (answer(404, TEXT, "404 page not found", "text"), REPEATED),
     (
         answer(409, JSON, REFUSAL, APIS),
@@ -218,6 +222,26 @@ async fn every_answer_means_what_the_table_says() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A configuration that somebody deleted is gone, whatever the words of the 404, where the list says so.
+#[tokio::test]
+async fn a_404_in_other_words_is_checked_against_the_list() {
+    let sandbox = start().await;
+    let client = client(&sandbox.url(), token());
+    let id = client
+        .create(&settings("one"), &credentials("sk-one"))
+        .await
+        .expect("made");
+    for (body, kind) in [(MESSAGE, JSON), (PAGE, HTML)] {
+        sandbox.fail(Rule::page(404, kind, body).on(Operation::Update));
+        let found = call(&sandbox, &client, &id, Operation::Update).await;
+        assert_eq!(found, "repeated", "{body}");
+        let deleted = AiLlmId::new("deleted");
+        let found = call(&sandbox, &client, &deleted, Operation::Update).await;
+        assert_eq!(found, "gone", "{body}");
+        sandbox.heal();
+    }
 }
 
 #[test]

@@ -5,7 +5,11 @@ use std::time::{Duration, Instant};
 
 use flashback_rotator::flashback::sandbox::{Operation, Options, Rule, sha256_hex};
 
+use serde_json::json;
+
 use super::{requests, stands};
+use crate::support::openbao::{OpenBao, ROOT};
+use crate::support::place_file;
 use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox};
 
 const PAGE: &str = "<!doctype html><title>Sign in</title><p>Please sign in.";
@@ -15,57 +19,74 @@ const PAGE: &str = "<!doctype html><title>Sign in</title><p>Please sign in.";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_in_front_delays_a_rotation_and_no_more() {
     let pages = [
+        (200, "text/html", PAGE),
+        (301, "text/html", PAGE),
         (302, "text/html", PAGE),
+        (307, "text/plain", ""),
         (400, "text/html", PAGE),
         (401, "text/html", PAGE),
         (403, "text/html", PAGE),
         (403, "application/json", r#"{"fault":"blocked by policy"}"#),
+        (403, "application/json", r#"{"message":"Forbidden"}"#),
         (404, "text/html", PAGE),
         (404, "text/plain", "404 page not found"),
         (404, "text/plain", ""),
+        (
+            404,
+            "application/json",
+            r#"{"message":"no Route matched with those values"}"#,
+        ),
         (407, "text/html", PAGE),
         (502, "text/html", PAGE),
+        (503, "text/html", PAGE),
     ];
-    let runs = pages.map(|(status, kind, body)| async move {
-        let what = format!("{status} {kind} {body}");
-        let sandbox = sandbox(Options::default()).await;
-        let mut rotator = Rotator::new(
-            &sandbox.url(),
-            &format!("[schedule]\ncheck = \"1s\"\n{}", file_key("a")),
-        );
-        rotator.put("a", "sk-one");
-        rotator.start();
-        stands(&rotator, "a", "in_sync").await;
-        let before = sandbox.configurations()[0].ai_llm_id.clone();
-        let page = Rule {
-            location: Some("https://login.example/".to_owned()),
-            ..Rule::page(status, kind, body)
-        };
-        sandbox.fail(page);
-        rotator.put("a", "sk-two");
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        sandbox.heal();
-        let healed = Instant::now();
-        arrives(&sandbox, "a", "sk-two").await;
-        let took = healed.elapsed();
-        stands(&rotator, "a", "in_sync").await;
-        let all = sandbox.configurations();
-        assert_eq!((all.len(), &all[0].ai_llm_id), (1, &before), "{what}");
-        for event in [
-            "config_missing",
-            "push_failed",
-            "sign_in_failed",
-            "verification_failed",
-        ] {
-            assert_eq!(
-                rotator.count(event),
-                0,
-                "{what}: {event}\n{}",
-                rotator.log()
-            );
-        }
-        (what, took)
-    });
+    // Half of them with an account that logs in.
+    let runs = pages
+        .into_iter()
+        .enumerate()
+        .map(|(number, (status, kind, body))| async move {
+            let what = format!("{status} {kind} {body}");
+            let sandbox = sandbox(Options::default()).await;
+            let config = format!("[schedule]\ncheck = \"1s\"\n{}", file_key("a"));
+            let mut rotator = Rotator::new(&sandbox.url(), &config);
+            if number % 2 == 0 {
+                place_file(rotator.path().join("password"), "canary-password");
+                let auth = "email = \"me@example.com\"\npassword = { file = \"{dir}/password\" }";
+                rotator.configure_signing_in(&sandbox.url(), auth, &config);
+            }
+            rotator.put("a", "sk-one");
+            rotator.start();
+            stands(&rotator, "a", "in_sync").await;
+            let before = sandbox.configurations()[0].ai_llm_id.clone();
+            let page = Rule {
+                location: Some("https://login.example/".to_owned()),
+                ..Rule::page(status, kind, body)
+            };
+            sandbox.fail(page);
+            rotator.put("a", "sk-two");
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            sandbox.heal();
+            let healed = Instant::now();
+            arrives(&sandbox, "a", "sk-two").await;
+            let took = healed.elapsed();
+            stands(&rotator, "a", "in_sync").await;
+            let all = sandbox.configurations();
+            assert_eq!((all.len(), &all[0].ai_llm_id), (1, &before), "{what}");
+            for event in [
+                "config_missing",
+                "push_failed",
+                "sign_in_failed",
+                "verification_failed",
+            ] {
+                assert_eq!(
+                    rotator.count(event),
+                    0,
+                    "{what}: {event}\n{}",
+                    rotator.log()
+                );
+            }
+            (what, took)
+        });
     for (what, took) in futures_util::future::join_all(runs).await {
         assert!(took < Duration::from_secs(5), "{what}: {took:?}");
     }
@@ -197,6 +218,41 @@ async fn a_refused_validation_says_what_it_says() {
                 assert_eq!(rotator.count("verification_failed"), 0, "{what}");
             }
         }
+    });
+    futures_util::future::join_all(runs).await;
+}
+
+/// A key that `validate` rejects with a status of its own is taken out again, as with any rejection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_a_validation_rejects_by_its_status_is_rolled_back() {
+    let bao = OpenBao::shared().await;
+    let runs = [400, 422].map(|status| async move {
+        let sandbox = sandbox(Options::default()).await;
+        let path = format!("rejected-{status}");
+        bao.put_kv2("secret", &path, json!({"key": "sk-one"})).await;
+        let config = format!(
+            "{QUICK}[verify]\ngrace = \"1s\"\n[sources.bao]\ntype = \"vault\"\naddress = \"{}\"\n\
+             [sources.bao.auth]\nmethod = \"token\"\ntoken = {{ env = \"TEST_BAO_TOKEN\" }}\n\
+             [keys.a]\nai_type = \"OPENAI\"\nsource = \"bao\"\npath = \"{path}\"\n",
+            bao.address
+        );
+        let mut rotator = Rotator::new(&sandbox.url(), &config);
+        let token = ("TEST_BAO_TOKEN".to_owned(), ROOT.to_owned());
+        rotator.environment.push(token);
+        rotator.start();
+        crate::support::eventually("the first is verified", || async {
+            (super::row(&rotator, "a").await["verified_by"] == "flashback").then_some(())
+        })
+        .await;
+        let refusal = r#"{"success":false,"message":"Invalid API key"}"#;
+        sandbox.fail(Rule::page(status, "application/json", refusal).on(Operation::Validate));
+        bao.put_kv2("secret", &path, json!({"key": "sk-two"})).await;
+        arrives(&sandbox, "a", "sk-two").await;
+        arrives(&sandbox, "a", "sk-one").await;
+        sandbox.heal();
+        let row = stands(&rotator, "a", "held").await;
+        assert_eq!(row["held_version"], "2", "{status}: {row}");
+        assert_eq!(rotator.count("rolled_back"), 1, "{status}");
     });
     futures_util::future::join_all(runs).await;
 }

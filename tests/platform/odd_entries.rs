@@ -159,6 +159,20 @@ async fn a_workspace_that_cannot_be_listed_is_told_of() {
         (told && row["state"] == "in_sync").then_some(())
     })
     .await;
+    let http = rotator.http().await;
+    for (page, words) in [
+        (
+            "/metrics",
+            "flashback_rotator_workspace_listed{workspace_id=\"w\"} 0",
+        ),
+        ("/", "does not list"),
+    ] {
+        let answer = reqwest::get(format!("{http}{page}"))
+            .await
+            .expect("an answer");
+        let text = answer.text().await.expect("a text");
+        assert!(text.contains(words), "{page}: {text}");
+    }
     rotator.put("a", "sk-two");
     arrives(&sandbox, "a", "sk-two").await;
     assert_eq!(

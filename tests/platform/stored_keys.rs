@@ -9,7 +9,7 @@ use crate::support::openbao::{OpenBao, ROOT};
 use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox};
 
 /// A stored key with the description `shared` and three configurations that use it.
-fn shared(sandbox: &Sandbox) -> (String, Vec<String>) {
+pub(super) fn shared(sandbox: &Sandbox) -> (String, Vec<String>) {
     let key = json!({"key": "", "secret": "sk-old", "provider": "OPENAI", "description": "shared"});
     let key = sandbox.create_stored_key("w", key);
     let users = (0..3).map(|number| {
@@ -21,7 +21,7 @@ fn shared(sandbox: &Sandbox) -> (String, Vec<String>) {
 }
 
 /// The SHA-256 of the stored key's secret, where there is one.
-fn held(sandbox: &Sandbox) -> String {
+pub(super) fn held(sandbox: &Sandbox) -> String {
     let keys = sandbox.stored_keys();
     assert!(keys.len() <= 1, "{keys:?}");
     keys.first()
@@ -29,7 +29,7 @@ fn held(sandbox: &Sandbox) -> String {
         .unwrap_or_default()
 }
 
-async fn stores(sandbox: &Sandbox, secret: &str) {
+pub(super) async fn stores(sandbox: &Sandbox, secret: &str) {
     let digest = sha256_hex(secret);
     eventually("the stored key has it", || async {
         (held(sandbox) == digest).then_some(())
@@ -38,7 +38,7 @@ async fn stores(sandbox: &Sandbox, secret: &str) {
 }
 
 /// A rotator with one key of OpenBao, whose older versions can be read again.
-async fn rotator(sandbox: &Sandbox, bao: &OpenBao, path: &str, target: &str) -> Rotator {
+pub(super) async fn rotator(sandbox: &Sandbox, bao: &OpenBao, path: &str, target: &str) -> Rotator {
     let config = format!(
         "{QUICK}[verify]\ngrace = \"2s\"\nsettle = \"0s\"\n[sources.bao]\ntype = \"vault\"\naddress = \"{}\"\n\
          acknowledge = true\n[sources.bao.auth]\nmethod = \"token\"\ntoken = {{ env = \"TEST_BAO_TOKEN\" }}\n\
