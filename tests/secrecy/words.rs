@@ -4,15 +4,16 @@
 #[path = "../../src/words/tests/dresses.rs"]
 mod dresses;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use chrono::Utc;
 use serde_json::{Value, json};
 
 use super::server::{Stub, answer, json};
-use crate::support::eventually;
-use crate::support::rotator::{QUICK, Rotator};
+use crate::support::rotator::{QUICK, Rotator, file_key};
+use crate::support::{eventually, place_file};
 
 /// Neither has a word in it.
 const SECRETS: [&str; 2] = ["qzKx7vWp3mTbR9ydLfGh2", "qzkxvwpmtbrydlfgh"];
@@ -55,10 +56,19 @@ fn repeating(request: &str, turn: usize, dressed: &str) -> Vec<u8> {
     let list = json!({"success": true, "message": told[12], "aiLlms": [
         entry(json!(dressed), json!("n")), entry(json!("id"), json!(told[13])), told[0], null,
     ]});
+    let event = |context_id: &str, user_id: &str| {
+        json!({"id": turn, "timestamp": Utc::now(), "context": "aillm", "contextId": context_id,
+            "event": "updated", "orgId": told[0], "userId": user_id, "userName": told[1],
+            "userEmail": told[2], "workspaceId": told[3], "jsonData": told[4]})
+    };
+    let events = json!({"total": 2, "skip": told[5], "take": told[6], "message": told[7],
+        "events": [event(dressed, "u"), event("id", &told[8])]});
     let is_list = request.starts_with("GET /ai/llm");
+    let is_events = request.starts_with("POST /systemevent");
     match turn % 7 {
         0 => json(400, &reasons),
         1 if is_list => json(200, &list),
+        1 if is_events => json(200, &events),
         1 => json(
             200,
             &json!({"success": true, "aiLlmId": told[1], "message": told[0]}),
@@ -71,15 +81,103 @@ fn repeating(request: &str, turn: usize, dressed: &str) -> Vec<u8> {
     }
 }
 
-/// Returns all runs of seven letters and digits, at least five of them letters, whatever is between them.
-fn windows(text: &str) -> BTreeSet<String> {
+/// What of the dressed keys would be a leak: runs of what is in them, and in no other text.
+struct Leaks {
+    /// Each run, and the number of the dress it is from.
+    runs: HashMap<Vec<char>, usize>,
+}
+
+impl Leaks {
+    fn of(dressed: &[String]) -> Self {
+        let forms = |text: &str| [runs(text), runs(&Value::from(text).to_string())].concat();
+        let undressed: HashSet<Vec<char>> = dresses::all("~~~~~~~~")
+            .iter()
+            .flat_map(|(_, other)| forms(other))
+            .collect();
+        let all = dressed.iter().enumerate();
+        let all =
+            all.flat_map(|(number, text)| forms(text).into_iter().map(move |run| (run, number)));
+        Self {
+            runs: all.filter(|(run, _)| !undressed.contains(run)).collect(),
+        }
+    }
+
+    /// Returns the runs that are in a text, with the number of their dress.
+    fn found(&self, text: &str) -> BTreeSet<(usize, String)> {
+        // A mask parts what is before it from what happens to follow.
+        let found = text.split('…').flat_map(runs).filter_map(|run| {
+            let number = self.runs.get(&run)?;
+            Some((*number, run.iter().collect()))
+        });
+        found.collect()
+    }
+}
+
+/// Returns the runs of a text that tell what it is: seven letters and digits, five of them letters, or twelve
+/// of any kind, whatever is between them; and ten signs that are neither, as Morse code has them.
+fn runs(text: &str) -> Vec<Vec<char>> {
     let letters: Vec<char> = text.chars().filter(|c| c.is_alphanumeric()).collect();
-    let telling = |window: &&[char]| window.iter().filter(|c| c.is_alphabetic()).count() >= 5;
-    letters
+    let telling = |run: &&[char]| run.iter().filter(|c| c.is_alphabetic()).count() >= 5;
+    let mut all: Vec<Vec<char>> = letters
         .windows(7)
         .filter(telling)
-        .map(|window| window.iter().collect())
-        .collect()
+        .chain(letters.windows(12))
+        .map(<[char]>::to_vec)
+        .collect();
+    let chars: Vec<char> = text.chars().collect();
+    let signs = |run: &&[char]| {
+        let mut different: Vec<&char> = run.iter().collect();
+        different.sort_unstable();
+        different.dedup();
+        run.iter().all(|c| !c.is_alphanumeric()) && different.len() >= 3
+    };
+    all.extend(chars.windows(10).filter(signs).map(<[char]>::to_vec));
+    all
+}
+
+/// What the daemon says of itself: its log, its pages, what the commands print, and what is in the state.
+async fn everything(rotator: &mut Rotator) -> String {
+    let http = rotator.http().await;
+    let mut said = String::new();
+    for path in ["/status", "/metrics", "/", "/readyz"] {
+        let answer = reqwest::get(format!("{http}{path}"))
+            .await
+            .expect("an answer");
+        said += &answer.text().await.expect("a text");
+    }
+    for command in [
+        &["status"][..],
+        &["history"],
+        &["plan", "--json"],
+        &["check", "--connect"],
+        &["status", "--json"],
+    ] {
+        let output = rotator.command(command).await;
+        said += &String::from_utf8_lossy(&[output.stdout, output.stderr].concat());
+    }
+    rotator.stop().await;
+    said += &rotator.log();
+    for file in std::fs::read_dir(rotator.path()).expect("a directory") {
+        let path = file.expect("a file").path();
+        if path.to_string_lossy().contains("state.db") {
+            said += &String::from_utf8_lossy(&std::fs::read(path).expect("read"));
+        }
+    }
+    assert!(said.contains("Flashback"), "there is something to search");
+    said
+}
+
+/// A search that finds nothing anywhere would prove nothing.
+#[test]
+fn each_dress_is_found_where_it_is_shown() {
+    let dressed = all();
+    let leaks = Leaks::of(&dressed);
+    for (number, text) in dressed.iter().enumerate() {
+        for said in [text.clone(), json!({ "error": text }).to_string()] {
+            let said = format!("{{\"event\":\"push_failed\"}} no {said} here");
+            assert!(!leaks.found(&said).is_empty(), "{number}: {text:?}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -121,48 +219,49 @@ async fn no_dress_of_a_key_passes_in_any_field_of_any_answer() {
     ));
     rotator.put("k", SECRETS[0]);
     rotator.start();
-    let http = rotator.http().await;
     eventually("every key was answered in each way", || async {
         let often = |turns: &AtomicUsize| turns.load(Ordering::Relaxed) >= 8;
         turns.iter().all(often).then_some(())
     })
     .await;
-    let mut said = rotator.log();
-    for path in ["/status", "/metrics", "/", "/readyz"] {
-        let answer = reqwest::get(format!("{http}{path}"))
-            .await
-            .expect("an answer");
-        said += &answer.text().await.expect("a text");
-    }
-    for command in [
-        &["status"][..],
-        &["history"],
-        &["plan", "--json"],
-        &["check", "--connect"],
-        &["status", "--json"],
-    ] {
-        let output = rotator.command(command).await;
-        said += &String::from_utf8_lossy(&[output.stdout, output.stderr].concat());
-    }
-    rotator.stop().await;
-    for file in std::fs::read_dir(rotator.path()).expect("a directory") {
-        let path = file.expect("a file").path();
-        if path.to_string_lossy().contains("state.db") {
-            said += &String::from_utf8_lossy(&std::fs::read(path).expect("read"));
-        }
-    }
-    assert!(said.contains("Flashback"), "there is something to search");
-    // A mask parts what is before it from what happens to follow.
-    let found: BTreeSet<String> = said.split('…').flat_map(windows).collect();
-    let undressed: BTreeSet<String> = dresses::all("~~~~~~~~")
-        .iter()
-        .flat_map(|(_, other)| windows(other))
-        .collect();
-    for (number, dressed) in dressed.iter().enumerate() {
-        let leaks: Vec<_> = windows(dressed)
-            .into_iter()
-            .filter(|window| found.contains(window) && !undressed.contains(window))
-            .collect();
-        assert!(leaks.is_empty(), "k{number}: {leaks:?} of {dressed:?}");
-    }
+    let leaks = Leaks::of(&dressed).found(&everything(&mut rotator).await);
+    assert!(leaks.is_empty(), "{leaks:?}");
+}
+
+/// The same of the calls that sign in, and of those about the account.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_dress_of_a_password_passes_in_any_answer_to_a_sign_in() {
+    let dressed = all();
+    let (turn, own) = (Arc::new(AtomicUsize::new(0)), dressed.clone());
+    let asked = Arc::clone(&turn);
+    let stub = Stub::start(move |request| {
+        let turn = match request.starts_with("POST /user") {
+            true => asked.fetch_add(1, Ordering::Relaxed),
+            false => asked.load(Ordering::Relaxed),
+        };
+        repeating(request, turn / own.len(), &own[turn % own.len()])
+    })
+    .await;
+    let mut rotator = Rotator::new(stub.url(), "");
+    place_file(rotator.path().join("password"), SECRETS[0]);
+    let quick = QUICK
+        .replace("\"100ms\"", "\"5ms\"")
+        .replace("\"500ms\"", "\"10ms\"");
+    rotator.configure_signing_in(
+        stub.url(),
+        "email = \"me@example.com\"\npassword = { file = \"{dir}/password\" }",
+        &format!(
+            "{quick}{}[log]\nlevel = \"debug\"\nformat = \"json\"\n",
+            file_key("k")
+        ),
+    );
+    rotator.put("k", SECRETS[1]);
+    rotator.start_with(&[("FLASHBACK_ROTATOR_SIGN_IN_WINDOW_MS", "10")]);
+    let ways = 7 * dressed.len();
+    eventually("a sign-in was answered in each way", || async {
+        (turn.load(Ordering::Relaxed) >= ways).then_some(())
+    })
+    .await;
+    let leaks = Leaks::of(&dressed).found(&everything(&mut rotator).await);
+    assert!(leaks.is_empty(), "{leaks:?}");
 }
