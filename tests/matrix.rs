@@ -17,7 +17,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use self::cell::{Cell, Kill, New, Validate};
-use self::scene::{Run, Scene, Stage};
+use self::scene::{Holder, Run, Scene, Stage};
 
 /// So many processes at a time: most of them wait for the end of a grace.
 const AT_A_TIME: usize = 16;
@@ -58,7 +58,13 @@ async fn the_promise_holds_in_each_cell_whatever_step_the_process_dies_at() {
 }
 
 async fn carry_out(stage: &Stage, number: usize, plan: Plan) -> Vec<(Option<Kill>, Run)> {
-    let mut scene = Scene::set(stage, format!("scene-{number}"), plan.cells).await;
+    let mut scene = Scene::set(
+        stage,
+        format!("scene-{number}"),
+        plan.cells,
+        Holder::Configuration,
+    )
+    .await;
     scene.begin(plan.kill).await;
     scene.rotate().await;
     if let Some(kill) = plan.kill {
@@ -76,10 +82,19 @@ async fn carry_out(stage: &Stage, number: usize, plan: Plan) -> Vec<(Option<Kill
 /// Each process gets one step further than the one before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_that_dies_at_every_step_in_turn_gets_there_too() {
-    let stage = Stage::set("matrix-in-turn").await;
+    die_in_turn(&Stage::set("matrix-in-turn").await, Holder::Configuration).await;
+}
+
+/// The same of a stored key.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_dies_at_every_step_in_turn_gets_a_stored_key_there() {
+    die_in_turn(&Stage::set("matrix-stored").await, Holder::StoredKey).await;
+}
+
+async fn die_in_turn(stage: &Stage, holder: Holder) {
     let runs = stream::iter(Cell::all().into_iter().enumerate())
         .map(async |(number, cell)| {
-            let mut scene = Scene::set(&stage, format!("turn-{number}"), vec![cell]).await;
+            let mut scene = Scene::set(stage, format!("turn-{number}"), vec![cell], holder).await;
             scene.begin(None).await;
             scene.stop().await;
             scene.rotate().await;

@@ -49,8 +49,17 @@ pub struct Scene<'a> {
     stage: &'a Stage,
     name: String,
     cells: Vec<Cell>,
+    holder: Holder,
     sandbox: Sandbox,
     rotator: Rotator,
+}
+
+/// What holds the keys in Flashback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    Configuration,
+    /// A stored key each, which two configurations share.
+    StoredKey,
 }
 
 /// What became of a cell.
@@ -63,7 +72,7 @@ pub struct Run {
 
 impl<'a> Scene<'a> {
     /// Nothing is started yet; the previous keys are in the store.
-    pub async fn set(stage: &'a Stage, name: String, cells: Vec<Cell>) -> Self {
+    pub async fn set(stage: &'a Stage, name: String, cells: Vec<Cell>, holder: Holder) -> Self {
         let sandbox = sandbox(Options::default()).await;
         // So that a question takes a time in which another could overlap it.
         sandbox.change(|switches| switches.latency_ms = 20);
@@ -89,8 +98,15 @@ token = {{ env = "TEST_BAO_TOKEN" }}
                 Provider::Answers => ("provider", stage.providers.answering()),
                 Provider::Silent => ("provider", stage.providers.silent()),
             };
+            let target = match holder {
+                Holder::Configuration => String::new(),
+                Holder::StoredKey => {
+                    share_a_key(&sandbox, index);
+                    format!("target = \"stored-key\"\ndescription = \"k{index}\"\n")
+                }
+            };
             config.push_str(&format!(
-                "[keys.k{index}]\nai_type = \"OTHER\"\nendpoint = \"{endpoint}\"\n\
+                "[keys.k{index}]\n{target}ai_type = \"OTHER\"\nendpoint = \"{endpoint}\"\n\
                  source = \"bao\"\npath = \"{name}/k{index}\"\n\
                  verify = {{ before = \"{before}\" }}\n"
             ));
@@ -102,6 +118,7 @@ token = {{ env = "TEST_BAO_TOKEN" }}
             stage,
             name,
             cells,
+            holder,
             sandbox,
             rotator,
         };
@@ -246,11 +263,21 @@ token = {{ env = "TEST_BAO_TOKEN" }}
     /// How a key stands, in the sandbox and by its row.
     fn stood(&self, index: usize, row: &Value) -> End {
         let name = format!("k{index}");
-        let all = self.sandbox.configurations();
-        let mut named = all.iter().filter(|one| one.name == name);
-        let live = named.next().map(|one| one.secret_sha256.clone());
-        assert!(named.next().is_none(), "one configuration for {name}");
-        let is = |key: String| live.as_deref() == Some(&*sha256_hex(&key));
+        let held: Vec<String> = match self.holder {
+            Holder::Configuration => {
+                let all = self.sandbox.configurations().into_iter();
+                let named = all.filter(|one| one.name == name);
+                named.map(|one| one.secret_sha256).collect()
+            }
+            Holder::StoredKey => {
+                let all = self.sandbox.stored_keys().into_iter();
+                let described = all.filter(|key| key.description() == Some(&*name));
+                described.map(|key| key.secret_sha256).collect()
+            }
+        };
+        assert!(held.len() <= 1, "one {:?} for {name}", self.holder);
+        let live = held.first();
+        let is = |key: String| live == Some(&sha256_hex(&key));
         End {
             live: match (is(self.new_key(index)), is(self.previous_key(index))) {
                 (true, _) => Some(Which::New),
@@ -302,7 +329,14 @@ token = {{ env = "TEST_BAO_TOKEN" }}
             .iter()
             .chain(&new)
             .find_map(|entry| entry.ai_llm_id.clone());
-        let asked = |entry: &Entry| entry.operation == Operation::Validate && entry.ai_llm_id == id;
+        let stored = self.sandbox.stored_keys().into_iter();
+        let stored = stored.filter(|key| Some(&key.api_key_id) == id.as_ref());
+        let shared: Vec<_> = stored.flat_map(|key| key.configurations).collect();
+        let of_it = |about: &Option<String>| {
+            *about == id || about.as_ref().is_some_and(|about| shared.contains(about))
+        };
+        let asked =
+            |entry: &Entry| entry.operation == Operation::Validate && of_it(&entry.ai_llm_id);
         let asked: Vec<Entry> = self.sandbox.journal().into_iter().filter(asked).collect();
         for pair in asked.windows(2) {
             let apart = pair[0].answered_at.is_some_and(|at| at <= pair[1].at);
@@ -333,7 +367,10 @@ token = {{ env = "TEST_BAO_TOKEN" }}
         let journal = self.sandbox.journal();
         let counts = |entry: &&Entry| match entry.operation {
             Operation::Validate => !entry.ai_llm_id.as_deref().is_some_and(open),
-            Operation::Create | Operation::Update => true,
+            Operation::Create
+            | Operation::Update
+            | Operation::CreateStoredKey
+            | Operation::UpdateStoredKey => true,
             _ => false,
         };
         journal.iter().filter(counts).count()
@@ -358,5 +395,19 @@ token = {{ env = "TEST_BAO_TOKEN" }}
             .bao
             .put_kv2(self.stage.mount, &path, json!({ "key": key }))
             .await;
+    }
+}
+
+/// Stores a key, and makes two configurations that use it.
+fn share_a_key(sandbox: &Sandbox, index: usize) {
+    let key = json!({"key": "", "secret": "sk-before", "provider": "OTHER",
+        "description": format!("k{index}")});
+    let key = sandbox.create_stored_key("w", key);
+    for user in ["one", "two"] {
+        let name = format!("{user}-of-k{index}");
+        sandbox.insert(
+            "w",
+            json!({"name": name, "aiType": "OTHER", "apiKeyUuid": key}),
+        );
     }
 }

@@ -179,6 +179,9 @@ impl World {
         value: u8,
     ) -> Result<AiLlmId, Rejection> {
         self.pushes += 1;
+        if !self.settings.target.is_configuration() {
+            return self.write_stored_key(id, value);
+        }
         let taken = |other: &Configuration| {
             other.settings.name == self.settings.name && Some(&other.id) != id
         };

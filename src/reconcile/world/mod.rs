@@ -8,6 +8,7 @@ mod foreign;
 mod happening;
 mod properties;
 mod starts;
+mod stored_keys;
 
 use self::drift::listed;
 use self::happening::Happening;
