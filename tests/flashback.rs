@@ -4,6 +4,7 @@ mod answers;
 mod contract;
 mod faults;
 mod odd_answers;
+mod official_client;
 mod sandbox;
 mod second_factor;
 mod sign_in;

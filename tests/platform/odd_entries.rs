@@ -107,6 +107,83 @@ async fn beside_an_odd_entry_keys_are_created_adopted_and_repaired() {
     futures_util::future::join_all(runs).await;
 }
 
+/// The same of the list of stored keys: one is rotated, and one is created.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beside_an_odd_stored_key_others_are_rotated_and_created() {
+    let entry = |id: Value, description: Value| json!({"id": id, "key": null, "provider": 7, "description": description, "createdAt": "?"});
+    let entries = [
+        (entry(json!("id-1"), Value::Null), true),
+        (entry(json!("id-1"), json!(7)), true),
+        (entry(json!(4711), json!("theirs")), false),
+        (entry(Value::Null, json!("theirs")), false),
+        (Value::Null, false),
+    ];
+    let runs = entries.map(|(entry, readable)| async move {
+        let what = entry.to_string();
+        let sandbox = sandbox(Options::default()).await;
+        super::stored_keys::shared(&sandbox);
+        sandbox.change(|switches| {
+            switches.odd_entries.push(OddEntry {
+                operation: Operation::ListStoredKeys,
+                at: 0,
+                make: Oddity::Insert(entry),
+            });
+        });
+        let keys: String = ["shared", "created"]
+            .map(|key| format!("{}target = \"stored-key\"\ncreate = true\n", file_key(key)))
+            .map(|key| key.replace("\nname =", "\ndescription ="))
+            .concat();
+        let mut rotator = Rotator::new(&sandbox.url(), &format!("{QUICK}{keys}"));
+        for key in ["shared", "created"] {
+            rotator.put(key, &format!("sk-{key}"));
+        }
+        rotator.start();
+        for key in ["shared", "created"] {
+            stands(&rotator, key, "in_sync").await;
+        }
+        let held = sandbox
+            .stored_keys()
+            .into_iter()
+            .map(|key| key.secret_sha256);
+        let held: Vec<_> = held.collect();
+        assert_eq!(held, ["sk-shared", "sk-created"].map(sha256_hex), "{what}");
+        let incomplete = rotator.count("listing_incomplete");
+        assert_eq!(incomplete, usize::from(!readable), "{what}");
+    });
+    futures_util::future::join_all(runs).await;
+}
+
+/// An access key that a configuration had before it was adopted is taken away, where this key has none; an
+/// endpoint in other letters is the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn adopts_without_a_left_over_access_key() {
+    let sandbox = sandbox(Options::default()).await;
+    let theirs = json!({"name": "a", "aiType": "OPENAI", "endpoint": "HTTPS://API.OpenAI.com:443/v1/",
+        "key": "AKIA-left-over", "secret": "old"});
+    sandbox.insert("w", theirs);
+    let mut rotator = Rotator::new(&sandbox.url(), &format!("{QUICK}{}", file_key("a")));
+    rotator.environment.push((OFTEN.0.into(), OFTEN.1.into()));
+    rotator.watch_edits("off");
+    rotator.put("a", "sk-a");
+    rotator.start();
+    stands(&rotator, "a", "in_sync").await;
+    rotator.event("config_adopted", |_| true).await;
+    let adopted = &sandbox.configurations()[0];
+    assert_eq!(adopted.secret_sha256, sha256_hex("sk-a"));
+    assert_eq!(adopted.key_sha256, None);
+
+    let id = adopted.ai_llm_id.clone();
+    let same = json!({"endpoint": "HTTPS://API.OpenAI.com:443/v1/"});
+    assert!(sandbox.edit(&id, "user-7", same));
+    let lists = || super::requests(&sandbox, Operation::List).len();
+    let before = lists();
+    crate::support::eventually("the list is compared", || async {
+        (lists() >= before + 3).then_some(())
+    })
+    .await;
+    assert_eq!(rotator.count("drift_repaired"), 0, "{}", rotator.log());
+}
+
 /// An entry of the key's own whose type somebody changed to one that is not known is still its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_own_entry_of_an_unknown_type_is_put_right() {
