@@ -17,11 +17,12 @@ async fn a_resync_does_not_wait_for_a_time_that_a_wrong_clock_wrote_down() {
     rotator.event("push_succeeded", |_| true).await;
     assert!(rotator.stop().await.success());
     let state = rusqlite::Connection::open(rotator.path().join("state.db")).expect("opened");
-    let ahead = "UPDATE keys SET live = json_set(live, '$.pushed_at',
+    let ahead = "UPDATE keys SET document = json_set(document, '$.record.live.pushed_at',
         strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+1 year'))";
     assert_eq!(state.execute(ahead, []).expect("changed"), 1);
-    let ahead = "UPDATE looks SET checked_at = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '+1 year'),
-        next_at = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '+1 year')";
+    let ahead = "UPDATE looks SET note = json_set(note,
+        '$.checked_at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+1 year'),
+        '$.next_at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+1 year'))";
     assert_eq!(state.execute(ahead, []).expect("changed"), 1);
     drop(state);
 

@@ -83,27 +83,6 @@ async fn an_id_of_flashback_is_not_taken_from_a_creation_or_a_list() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_id_that_an_earlier_version_has_taken_is_let_go() {
-    let sandbox = sandbox(Options::default()).await;
-    let mut rotator = Rotator::new(&sandbox.url(), &format!("{AGAIN}{}", file_key("a")));
-    rotator.put("a", "sk-a-1");
-    rotator.start();
-    arrives(&sandbox, "a", "sk-a-1").await;
-    rotator.event("push_succeeded", |_| true).await;
-    assert!(rotator.stop().await.success());
-    let state = rusqlite::Connection::open(rotator.path().join("state.db")).expect("opened");
-    let taken = "UPDATE keys SET ai_llm_id = replace(hex(zeroblob(35000)), '0', 'i')";
-    assert_eq!(state.execute(taken, []).expect("changed"), 1);
-    drop(state);
-    rotator.put("a", "sk-a-2");
-    rotator.start();
-    arrives(&sandbox, "a", "sk-a-2").await;
-    stands(&rotator, "in_sync", "").await;
-    assert_eq!(sandbox.configurations().len(), 1);
-    sizes(&rotator);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_cannot_be_built_is_refused_and_not_repeated() {
     let sandbox = sandbox(Options::default()).await;
     let source = "[sources.v]\ntype = \"vault\"\naddress = \"http://127.0.0.1:1\"\n\

@@ -69,7 +69,7 @@ pub fn show(report: &Report) {
 
 async fn running(path: Option<&Path>, report: Report) -> Option<Beside> {
     let config = config::peek(path).state?;
-    let store = state::open_beside(&config).await.ok()??;
+    let store = state::open::beside(&config).await.ok()??;
     let daemons = store.daemons().await.ok()?;
     let alive = daemons.all.iter().any(|daemon| daemon.alive);
     alive.then_some(Beside {

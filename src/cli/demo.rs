@@ -183,7 +183,8 @@ impl Stage {
         let path = self.directory.0.join("config.toml");
         let config = config::load(Some(&path)).map_err(text)?.config;
         let store = Arc::new(
-            Sqlite::open(state::file(&config.state).map_err(text)?, "the demo").map_err(text)?,
+            Sqlite::open(state::open::file(&config.state).map_err(text)?, "the demo")
+                .map_err(text)?,
         );
         let (watch, stop) = (Arc::new(Watch::default()), CancellationToken::new());
         let context = RuntimeContext {

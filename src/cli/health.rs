@@ -98,7 +98,7 @@ async fn base(path: Option<&Path>, url: Option<&str>) -> Result<String, &'static
 /// Returns the address that the daemon on this machine has written to the state. That the state cannot be
 /// read is for the daemon to report.
 async fn told(state: &StateConfig) -> Option<SocketAddr> {
-    let store = state::open_beside(state).await.ok()??;
+    let store = state::open::beside(state).await.ok()??;
     let daemons = store.daemons().await.ok()?;
     let host = host();
     let here = |name: &str| name.rsplit_once('/').is_some_and(|(at, _)| at == host);

@@ -44,7 +44,7 @@ pub async fn run(path: Option<&Path>, args: &Args) -> End {
 async fn history(path: Option<&Path>, args: &Args) -> Result<End, End> {
     let config = setup::load(path)?.config;
     let key = args.key.as_ref().map(KeyId::new);
-    let store = state::open_beside(&config.state).await.map_err(fail)?;
+    let store = state::open::beside(&config.state).await.map_err(fail)?;
     let rows = async |since, limit| match &store {
         Some(store) => store
             .history(key.as_ref(), since, limit)

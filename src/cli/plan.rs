@@ -51,7 +51,7 @@ async fn plan(path: Option<&Path>, args: &Args) -> Result<End, End> {
 
 async fn by_configuration(config: Config) -> Result<Vec<KeyReport>, End> {
     setup::quiet_log(&config)?;
-    let store = match state::open_beside(&config.state).await.map_err(fail)? {
+    let store = match state::open::beside(&config.state).await.map_err(fail)? {
         Some(store) => store,
         None => Arc::new(Sqlite::in_memory().map_err(fail)?),
     };

@@ -39,7 +39,7 @@ async fn rollback(path: Option<&Path>, args: &Args) -> Result<End, End> {
     let (end, _) = work::carry_out("rollback", config, &request, None, args.json).await?;
     if matches!(end, End::Done)
         && !args.json
-        && let Some(store) = state::open_beside(&state).await.map_err(fail)?
+        && let Some(store) = state::open::beside(&state).await.map_err(fail)?
     {
         let record = store.load(&key).await.map_err(fail)?;
         if let Some(words) = stands(&KeyReport::of_record(&key, &settings, &record)) {

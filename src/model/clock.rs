@@ -7,16 +7,15 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// The tolerated difference between the clocks of several processes.
+/// How much the clocks of several processes may differ.
 const SLACK: TimeDelta = TimeDelta::seconds(60);
 
-/// Returns whether a saved time, which was the present when it was saved, now lies in the future: the clock
-/// was set back since.
+/// Checks whether a time that was written down when it was reached lies ahead now: the clock was set back since.
 pub fn is_ahead(at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     at - now > SLACK
 }
 
-/// Returns whether a wait that began at `since` is over.
+/// Checks whether a wait that began at `since` is over.
 pub fn is_over(since: DateTime<Utc>, wait: Duration, now: DateTime<Utc>) -> bool {
     let past = (now - since).to_std();
     past.is_ok_and(|past| past >= wait) || is_ahead(since, now)

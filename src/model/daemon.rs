@@ -1,4 +1,4 @@
-//! The report that a daemon saves in the state, for `status` and other processes.
+//! What a daemon writes into the state about itself, for `status` and `health`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,25 +10,25 @@ use serde::{Deserialize, Serialize};
 
 use super::{ServiceHealth, SourceId};
 
-/// The interval at which a daemon saves a report when nothing has changed.
+/// How often a daemon writes a report where nothing has changed.
 pub const BEAT: Duration = Duration::from_secs(60);
 
-/// The condition of a daemon, as it reports it. Times are by its own clock.
+/// What a daemon says of itself. Times are by its own clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaemonReport {
-    /// The daemon's name among the replicas: its host, and its number there.
+    /// Its name among the replicas: its host, and the number of its process there.
     pub name: String,
     /// The version of the program.
     pub version: String,
     /// The time at which it started.
     pub started_at: DateTime<Utc>,
-    /// The address at which it serves HTTP.
+    /// The address at which it answers over HTTP.
     pub listen: SocketAddr,
     /// The configuration in force.
     pub configuration: ConfigurationReport,
-    /// The health of Flashback.
+    /// Whether Flashback answers.
     pub flashback: ServiceHealth,
-    /// The health of the sources.
+    /// Whether each source answers.
     pub sources: BTreeMap<SourceId, ServiceHealth>,
 }
 
@@ -39,29 +39,29 @@ pub struct ConfigurationReport {
     pub path: PathBuf,
     /// The time at which it was loaded.
     pub loaded_at: DateTime<Utc>,
-    /// The changed configuration that was refused since, if any.
+    /// The configuration that was refused since, if any.
     pub rejected: Option<Rejected>,
 }
 
 /// A new configuration that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejected {
-    /// The time at which a changed configuration was first refused.
+    /// Since when the configuration on disk is refused.
     pub since: DateTime<Utc>,
-    /// The first thing that is wrong with it; never a secret value.
+    /// The first error in it; never a value.
     pub error: String,
 }
 
 /// A daemon, as the state knows it. Times are by the state's clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownDaemon {
-    /// The daemon's name among the replicas.
+    /// Its name among the replicas.
     pub name: String,
-    /// `true` if it holds the lock of the state, or its lease is still valid.
+    /// Whether it runs: it holds the lock of the state, or its lease is not over.
     pub alive: bool,
     /// The number of keys it has leased, if several processes share the keys.
     pub keys: Option<u32>,
-    /// Its last report; `None` if its version saves none.
+    /// Its last report, where there is one that this program can read.
     pub last: Option<LastReport>,
 }
 
@@ -70,9 +70,9 @@ pub struct KnownDaemon {
 pub struct LastReport {
     /// The report.
     pub report: DaemonReport,
-    /// The time at which it was saved.
+    /// When it was written.
     pub at: DateTime<Utc>,
-    /// `true` if it was saved when the daemon stopped.
+    /// Whether the daemon wrote it when it stopped.
     pub stopped: bool,
 }
 
@@ -81,12 +81,12 @@ pub struct LastReport {
 pub struct Daemons {
     /// The time by the state's clock.
     pub now: DateTime<Utc>,
-    /// The running daemons and, if none runs, those that ran last.
+    /// The daemons that run; where none does, the last that did.
     pub all: Vec<KnownDaemon>,
 }
 
 impl Daemons {
-    /// Returns the value for a state on which no daemon has ever run.
+    /// Returns what a state knows on which no daemon has ever run.
     pub fn none() -> Self {
         Self {
             now: Utc::now(),
@@ -96,7 +96,7 @@ impl Daemons {
 }
 
 impl DaemonReport {
-    /// Converts the times to a clock that is ahead of the daemon's by `ahead`.
+    /// Returns the report with the times of a clock that is ahead of the daemon's by `ahead`.
     #[must_use]
     pub fn by_clock(mut self, ahead: TimeDelta) -> Self {
         let configuration = &mut self.configuration;

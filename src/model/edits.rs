@@ -1,7 +1,7 @@
-//! Changes by others to a key's configuration or stored key, as reported by Flashback.
+//! Changes that others make to a key's configuration or stored key in Flashback.
 //!
-//! Credentials cannot be read back. A change of them by others can therefore be noticed in one way only: the
-//! platform's system events list an update that is not one of the rotator's own.
+//! Credentials cannot be read back. That somebody else has changed them shows in the platform's system events alone:
+//! they name an update that is none of the rotator's own.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,26 +12,25 @@ pub struct Edit {
     pub id: i64,
     /// The user who made it.
     pub user_id: String,
-    /// `true` if it was made by the rotator's own account, which people may use as well.
+    /// It was made by the account that the rotator uses, which people may use, too.
     pub own: bool,
 }
 
-/// The part of a key's record about updates by others.
+/// What a key's record knows of updates.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edits {
-    /// The number of writes the rotator has begun whose event has not been seen.
+    /// How many writes of the rotator were begun and are not in the events yet.
     pub expected: u32,
     /// The user who has changed the credentials, until the rotator writes them again.
     pub changed_by: Option<String>,
 }
 
-/// The most writes that are expected to be seen. Without a limit, writes that were lost on their way would be
-/// expected forever.
+/// The most writes that are expected in the events. One that was lost on its way never gets there.
 const MOST_EXPECTED: u32 = 64;
 
 impl Edits {
-    /// Records that a write begins, for which Flashback will report an event if the write arrives. `pause`
-    /// says that enough time has passed since earlier writes: their events have been seen, or never will be.
+    /// Expects one more write of the rotator in the events. After a `pause` the earlier ones are in the events, or
+    /// never will be.
     #[must_use]
     pub fn begun(&self, pause: bool) -> Self {
         let before = if pause { 0 } else { self.expected };
@@ -41,8 +40,8 @@ impl Edits {
         }
     }
 
-    /// Records updates that were made. Those of the rotator's own account count as its own writes, up to the
-    /// number of writes it has begun.
+    /// Takes in updates that were made. Those of the rotator's own account are its own writes, up to as many as it has
+    /// made.
     #[must_use]
     pub fn heard(&self, edits: &[Edit]) -> Self {
         let mut own = edits.iter().filter(|edit| edit.own);

@@ -1,8 +1,8 @@
-//! Leases on keys, where several processes share them.
+//! Which process may work on a key, where several share the keys.
 
 use std::time::Duration;
 
-/// One of the processes that share the keys of a state. A process gets a new number each time it joins.
+/// The number of a process among those that share the keys of a state. It gets a new one each time it joins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ReplicaId(pub i64);
 
@@ -10,37 +10,36 @@ pub struct ReplicaId(pub i64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FencingToken(pub i64);
 
-/// The lease on a key.
+/// The claim on a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lease {
-    /// The replica that has it.
+    /// The replica that has the key.
     pub replica: ReplicaId,
-    /// The fencing token under which it was granted.
+    /// The number of its claim.
     pub fencing_token: FencingToken,
 }
 
-/// A mark on a key whose configuration may have been written by a replica after its lease was over: the
-/// newest value must be written once more.
+/// A mark for repair: a replica that had lost the key may have written to Flashback, so the newest value is to be
+/// written once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Repair {
-    /// The number of the mark. It grows with each new mark, and when one comes due, so that a write clears
-    /// only the marks that were due when it began.
+    /// The number of the mark. It grows with each mark, and when one comes due, so that a write takes back what was
+    /// due when it began and nothing that has come since.
     pub number: i64,
-    /// The time until it is due, by the state's own clock. Zero means now.
+    /// How long until the repair is due, by the state's clock; zero where it is due now.
     pub due_in: Duration,
-    /// `true` if a write that began when it was due has succeeded. The save that records the write clears the
-    /// marks that were due.
+    /// A write that began when it was due has succeeded. The save of such a record takes back the marks that were due.
     pub done: bool,
 }
 
 impl Repair {
-    /// Returns whether a write is to be made for it now.
+    /// Checks whether a write is to be made for it now.
     pub fn is_due(&self) -> bool {
         !self.done && self.due_in.is_zero()
     }
 
-    /// Returns the mark after a write that succeeded. One that is not due yet stays, because the late write
-    /// that it waits for may still arrive.
+    /// Returns the mark after a write that succeeded. One that is not due yet stays: the write it waits for may still
+    /// arrive.
     #[must_use]
     pub fn written(self) -> Self {
         Self {

@@ -7,10 +7,12 @@ mod change;
 mod clock;
 mod daemon;
 mod edits;
+mod ids;
 mod lease;
 mod notified;
 mod record;
 mod service;
+mod stored;
 mod target;
 pub mod timeline;
 mod verification;
@@ -28,12 +30,14 @@ pub use self::daemon::{
     BEAT, ConfigurationReport, DaemonReport, Daemons, KnownDaemon, LastReport, Rejected,
 };
 pub use self::edits::{Edit, Edits};
+pub use self::ids::{AiLlmId, KeyId, ReceiverId, SourceId, WorkspaceId};
 pub use self::lease::{FencingToken, Lease, Repair, ReplicaId};
 pub use self::notified::Notified;
 pub use self::record::{
-    CheckNote, Held, Intent, Live, Problem, ProblemKind, Record, Refusal, Shown, Stored, Told,
+    CheckNote, Held, Intent, Live, Problem, ProblemKind, Record, Refusal, Shown, Told,
 };
 pub use self::service::{Outage, ServiceHealth, ServiceStatus};
+pub use self::stored::Stored;
 pub use self::target::{Appearance, Listed, Target, TargetKind};
 pub use self::timeline::{Mark, Timeline};
 pub use self::verification::{Asked, Stage, Verdict, Verification, Verifier};
@@ -41,62 +45,7 @@ pub use self::verification::{Asked, Stage, Verdict, Verification, Verifier};
 use crate::document::FieldMap;
 use crate::secret::Fingerprint;
 
-macro_rules! id {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(transparent)]
-        pub struct $name(Arc<str>);
-
-        impl $name {
-            /// Takes the text as it is; the configuration has checked its syntax.
-            pub fn new(text: impl AsRef<str>) -> Self {
-                Self(Arc::from(text.as_ref()))
-            }
-
-            /// Returns the text.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:?}", &*self.0)
-            }
-        }
-    };
-}
-
-id! {
-    /// The name of a `[keys.…]` table, by which commands, logs and metrics refer to a key.
-    KeyId
-}
-id! {
-    /// The name of a `[sources.…]` table.
-    SourceId
-}
-id! {
-    /// The name of a `[notify.…]` table.
-    ReceiverId
-}
-id! {
-    /// The id that Flashback gave to the holder of the credentials: an AI LLM configuration (`aiLlmId` in its
-    /// API) or a stored key (`apiKeyId`).
-    AiLlmId
-}
-id! {
-    /// The id of a Flashback workspace.
-    WorkspaceId
-}
-
-/// The kinds of provider that Flashback's API knows (`AiType` in its schema).
+/// The provider kinds Flashback's API knows (`AiType` in its schema).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum AiType {

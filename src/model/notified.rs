@@ -1,27 +1,27 @@
 //! The notifications that receivers have been sent.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::ReceiverId;
 
-/// The last notification of a subject to a receiver, and what is wrong with the subject now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a receiver of notifications was told of a subject, and what it is to be told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notified {
     /// The receiver.
     pub receiver: ReceiverId,
-    /// The subject: a key, a source or Flashback, in the notifier's own notation.
+    /// The subject, in the notifier's own words: a key, a source or Flashback.
     pub subject: String,
     /// The event that is the case now; `None` if all is well.
     pub event: Option<String>,
-    /// The time since which that has been so.
+    /// Since when there is something wrong, or nothing any more.
     pub since: DateTime<Utc>,
     /// The event that the receiver was last sent; `None` if it was sent that all is well, or nothing.
     pub told: Option<String>,
 }
 
 impl Notified {
-    /// Returns whether there is nothing to remember: all is well, and the receiver was sent nothing to the
-    /// contrary.
+    /// Checks whether there is nothing to remember: all is well, and the receiver believes so.
     pub fn is_over(&self) -> bool {
         self.event.is_none() && self.told.is_none()
     }

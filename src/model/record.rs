@@ -1,4 +1,4 @@
-//! What is remembered of a key between looks and restarts.
+//! What the state remembers of a key from one check to the next, and over restarts.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -6,53 +6,61 @@ use serde::{Deserialize, Serialize};
 use super::verification::{Verification, Verifier};
 use super::{
     Action, AiLlmId, Appearance, Edit, Edits, KeyId, Lease, Mark, Origin, Repair, Settings,
-    SourceId, Timeline, Version,
+    SourceId, Stored, Timeline, Version,
 };
 use crate::secret::Fingerprint;
 
-/// What the state store remembers of one key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the state remembers of one key.
+///
+/// It is kept as one JSON document. The fields that serde skips are no part of that document: the note of the last
+/// look changes with every look and is kept beside it, and the others are about other processes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// Whose record it is.
+    /// The key.
     pub key: KeyId,
-    /// The configuration in Flashback, once known.
+    /// The configuration in Flashback that holds its credentials, once that is known.
     pub ai_llm_id: Option<AiLlmId>,
-    /// What Flashback is known to hold.
+    /// The version that Flashback is known to hold.
     pub live: Option<Live>,
     /// A write that was begun and whose outcome is not known.
     pub intent: Option<Intent>,
-    /// A write that was refused and waits for a change, or for its time.
+    /// A write that Flashback has refused. It is tried again after a change, or after a while.
     pub refusal: Option<Refusal>,
-    /// A version that may not be pushed by itself, and why.
+    /// A version that is pushed only when a person asks for it, and why.
     pub held: Option<Held>,
-    /// What was live and good before the value that is live: what would be put back.
+    /// The value that was live and worked before the one that is live: a rollback puts it back.
     pub previous: Option<Stored>,
-    /// What Flashback holds has still to prove itself.
+    /// The verification of the value that Flashback holds, while it is under way.
     pub verification: Option<Verification>,
-    /// The newest value, which its provider has turned down so far. Flashback has not got it.
+    /// The verification of the newest value before it is pushed, while the provider has not accepted it.
     pub candidate: Option<Verification>,
-    /// What the store was last told about the version that is live.
+    /// What the source was last told about the version that is live.
     pub told: Option<Told>,
-    /// The version the store was last seen to hold.
+    /// The version that the source was last seen to hold.
     pub seen: Option<Version>,
-    /// The last look's doings, for people.
+    /// What the last look found, for people.
+    #[serde(skip)]
     pub look: CheckNote,
-    /// Whose the key was when this was read; `None` where one process has all of them, or nobody
-    /// this one. A save under a hold that is over is refused.
+    /// The claim on the key when this was read; `None` where one process has all keys, or nobody has this one. The
+    /// state refuses a save under a claim that is over.
+    #[serde(skip)]
     pub lease: Option<Lease>,
-    /// Somebody may have written what nobody holds on record.
+    /// The mark for repair: a replica that has lost the key may have written to Flashback since.
+    #[serde(skip)]
     pub repair: Option<Repair>,
-    /// Updates in Flashback that the key has heard of.
+    /// What is known of updates that others have made in Flashback.
     pub edits: Edits,
-    /// Updates that are still to be looked into. A save of the record that [has done
-    /// so](Record::hearing) takes them out of the state.
+    /// Updates that are still to be looked into. A save of a record that [has done so](Record::hearing) takes them
+    /// out of the state.
+    #[serde(skip)]
     pub unheard: Vec<Edit>,
-    /// The numbers of the updates that this record has heard of since it was read.
+    /// The numbers of the updates that were looked into since the record was read.
+    #[serde(skip)]
     pub heard: Vec<i64>,
 }
 
 impl Record {
-    /// The record of a key nothing is known of.
+    /// Returns the record of a key of which nothing is known.
     pub fn new(key: KeyId) -> Self {
         Self {
             key,
@@ -76,7 +84,7 @@ impl Record {
     }
 }
 
-/// What Flashback is known to hold for a key.
+/// The version that Flashback is known to hold for a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Live {
     /// The version whose value it is.
@@ -87,21 +95,16 @@ pub struct Live {
     pub origin: Origin,
     /// The settings they were written with.
     pub settings: Settings,
-    /// When the source got the value, where that is known; of a source without versions, when it was first
-    /// pushed.
-    #[serde(default)]
+    /// When the source got the value, where that is known; when it was first pushed, where the source has no versions.
     pub created_at: Option<DateTime<Utc>>,
     /// When Flashback answered.
     pub pushed_at: DateTime<Utc>,
-    /// Who has taken it, since it was written with these settings.
-    #[serde(default)]
+    /// Who has verified it since it was written with these settings.
     pub verified_by: Option<Verifier>,
-    /// When.
-    #[serde(default)]
+    /// When it was verified.
     pub verified_at: Option<DateTime<Utc>>,
-    /// How Flashback showed it before it was last put right there, as long as it is not seen to be
-    /// shown otherwise.
-    #[serde(default)]
+    /// How Flashback showed it when it was last written because of that. It is not written again while Flashback
+    /// shows it just so.
     pub shown: Option<Shown>,
 }
 
@@ -109,38 +112,20 @@ pub struct Live {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shown {
-    /// Not at all.
+    /// It is not in the list.
     Nowhere,
-    /// Like this.
+    /// It is in the list, and looks like this.
     As(Appearance),
 }
 
 impl Live {
-    /// Which value it is.
+    /// Returns which value of the source it is.
     pub fn stored(&self) -> Stored {
         Stored {
             version: self.version.clone(),
             fingerprint: self.fingerprint,
             origin: self.origin.clone(),
         }
-    }
-}
-
-/// A value, by its digest and by where a store keeps it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stored {
-    /// The version.
-    pub version: Version,
-    /// The keyed digest of the credentials.
-    pub fingerprint: Fingerprint,
-    /// Where they are taken from.
-    pub origin: Origin,
-}
-
-impl Stored {
-    /// Whether it is this version of that origin.
-    pub fn is(&self, version: &Version, origin: &Origin) -> bool {
-        self.version == *version && self.origin == *origin
     }
 }
 
@@ -151,14 +136,13 @@ pub struct Intent {
     pub version: Version,
     /// Its keyed digest.
     pub fingerprint: Fingerprint,
-    /// With which settings.
+    /// The settings it is written with.
     pub settings: Settings,
-    /// How.
+    /// How it is written.
     pub action: Action,
-    /// When it was begun.
+    /// When the write was begun.
     pub at: DateTime<Utc>,
-    /// What it puts right in Flashback, where it is for that.
-    #[serde(default)]
+    /// The change by others in Flashback that the write undoes, where it is for that.
     pub drift: Option<String>,
 }
 
@@ -169,14 +153,13 @@ pub struct Refusal {
     pub version: Version,
     /// Where it was taken from.
     pub origin: Origin,
-    /// With which settings.
+    /// The settings it would have been written with.
     pub settings: Settings,
-    /// When.
+    /// When it was refused.
     pub at: DateTime<Utc>,
-    /// How many tries in a row a start or a reload has brought forward.
-    #[serde(default)]
+    /// How many tries in a row were made early because of a start or a reload.
     pub early: u32,
-    /// Flashback's words, without any value.
+    /// Flashback's reason, without any value.
     pub error: String,
 }
 
@@ -187,61 +170,58 @@ impl Refusal {
     }
 }
 
-/// A version that is not pushed by itself.
+/// A version that is pushed only when a person asks for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
-    /// Which one.
+    /// The version.
     pub version: Version,
-    /// Why.
+    /// Why it is held.
     pub reason: String,
-    /// Where it is taken from; a state written before this was kept has none.
-    #[serde(default)]
+    /// Where it is taken from.
     pub origin: Option<Origin>,
-    /// What is to be live meanwhile, where anything is.
-    #[serde(default)]
+    /// The value that is to be live meanwhile, if any.
     pub instead: Option<Stored>,
-    /// When that should have been written again and could not be read.
-    #[serde(default)]
+    /// When that value should have been written again and could not be read.
     pub left_at: Option<DateTime<Utc>>,
 }
 
 impl Held {
-    /// Whether it is this version of that origin that is held.
+    /// Checks whether it is this version of that origin that is held.
     pub fn is(&self, version: &Version, origin: &Origin) -> bool {
         self.version == *version && self.origin.as_ref().is_none_or(|held| held == origin)
     }
 }
 
-/// What a store was told about the version that is live.
+/// What a source was told about the version that is live.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
-    /// Which store.
+    /// The source.
     pub source: SourceId,
-    /// Of which secret.
+    /// The path of the secret there.
     pub path: String,
     /// The version that was said to be live.
     pub version: Version,
-    /// When.
+    /// When it was told.
     pub at: DateTime<Utc>,
-    /// It was taken back.
+    /// The source was told since that it is not live any more.
     pub withdrawn: bool,
 }
 
-/// The trace the last look left; lost in a crash without harm.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What the last look at a key found. It may be lost in a crash without harm.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckNote {
     /// When the key was last looked at.
     pub checked_at: Option<DateTime<Utc>>,
     /// When it will be looked at next.
     pub next_at: Option<DateTime<Utc>>,
-    /// What stands in the way, if anything does.
+    /// What keeps the key from being in sync, if anything does.
     pub problem: Option<Problem>,
-    /// How the last day was, this look included.
+    /// How the last 24 hours were, this look included.
     pub timeline: Timeline,
 }
 
 impl CheckNote {
-    /// Goes on with the day of the look before this one.
+    /// Adds this look to the day that the look before it has left.
     pub fn mark(&mut self, before: Self, mark: Option<Mark>) {
         self.timeline = before.timeline;
         if let (Some(now), Some(mark)) = (self.checked_at, mark) {
@@ -251,12 +231,12 @@ impl CheckNote {
     }
 }
 
-/// What stands in the way of a key being in step.
+/// What keeps a key from being in sync.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// Its kind, which decides the state shown.
+    /// The kind, which decides the state that is shown.
     pub kind: ProblemKind,
-    /// For people; never a value.
+    /// The reason, for people; never a value.
     pub error: String,
 }
 
@@ -264,17 +244,16 @@ pub struct Problem {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemKind {
-    /// The store has nothing to push.
+    /// The source has nothing to push.
     Missing,
     /// The stored secret cannot be used.
     Malformed,
-    /// The store could not be read.
+    /// The source could not be read.
     Source,
     /// Flashback refused, or could not be reached.
     Flashback,
     /// What Flashback holds does not work.
     Verification,
-    /// Flashback does not list the workspace: what is changed there is not noticed. The key itself
-    /// is none the worse for it.
+    /// Flashback does not list the workspace, so that changes there are not noticed. The key itself is in sync.
     Unlisted,
 }

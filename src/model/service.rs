@@ -1,9 +1,9 @@
-//! The health of a service: Flashback or a source.
+//! Whether a service (Flashback or a source) answers.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// The availability of a service, judged by the calls made to it.
+/// Whether a service answers, judged by the calls that are made to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ServiceStatus {
@@ -16,26 +16,24 @@ pub enum ServiceStatus {
     Unknown,
 }
 
-/// The health of a service, and since when.
+/// Whether a service answers, and since when.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceHealth {
-    /// The availability.
+    /// Whether it answers.
     pub status: ServiceStatus,
-    /// The beginning of that status, as far as it is known.
-    #[serde(default)]
+    /// Since when that is so, where it is known.
     pub since: Option<DateTime<Utc>>,
-    /// The error of the latest call that was made, if the service is down; never a secret value.
-    #[serde(default)]
+    /// The error of the last call, where the service is down; never a value.
     pub error: Option<String>,
 }
 
 /// A time during which a service did not answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outage {
-    /// The time at which the first failure was noticed.
+    /// When the first call failed.
     pub since: DateTime<Utc>,
     /// The time at which it answered again.
     pub until: DateTime<Utc>,
-    /// The error of the last call that failed; never a secret value.
+    /// The error of the last call that failed; never a value.
     pub error: String,
 }

@@ -19,7 +19,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// Returns the list of a workspace in which it appears.
+    /// Returns the kind, which is also the list of a workspace that shows it.
     pub fn kind(&self) -> TargetKind {
         match self {
             Self::Configuration => TargetKind::Configuration,
@@ -61,8 +61,8 @@ pub struct Listed {
     pub appearance: Appearance,
 }
 
-/// The appearance of an entry in a list. Only the name is required: a field that is absent, `null` or of
-/// another type than the API's reference says is `None`, and nothing is concluded from it.
+/// How a list shows an entry. Only the name has to be there: what is absent, `null` or of another type than the API's
+/// reference says is `None`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Appearance {
     /// The name; for a stored key, the description.
@@ -71,7 +71,6 @@ pub struct Appearance {
     pub ai_type: Option<String>,
     /// The provider's base URL.
     pub endpoint: Option<String>,
-    /// The stored key from which the configuration takes its credentials.
-    #[serde(default)]
+    /// The stored key that the configuration takes its credentials from.
     pub stored_key: Option<AiLlmId>,
 }

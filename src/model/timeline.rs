@@ -1,12 +1,13 @@
-//! The states of a key over the last day, in half hours.
+//! How a key was over the last 24 hours, half an hour at a time.
 //!
-//! Each check marks the half hour in which it falls, and marks those since the previous check with what that
-//! check found. So a [`Timeline`] never covers more than a day, is saved together with the check's other
-//! results, and shows nothing for a time in which a check was overdue because the process was down or stuck.
+//! Each look marks the half hour it falls into, and marks those since the look before it with what that one found. So a
+//! [`Timeline`] is never longer than a day and costs no write of its own. Of a time in which a look was due and did not
+//! come, because the process was down or stuck, it says nothing.
 
 use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The number of half hours in a timeline: one day.
 pub const SLOTS: usize = 48;
@@ -14,21 +15,21 @@ pub const SLOTS: usize = 48;
 /// The length of a slot, in seconds.
 const SLOT: i64 = 30 * 60;
 
-/// The delay from which a check counts as missed. A restart takes less.
+/// How late a look may be before the time since it was due counts as not looked at. A restart takes less.
 const LATE: TimeDelta = TimeDelta::minutes(2);
 
-/// The bit for a time without checks. The other bits are those of [`Mark`].
+/// The bit for a time in which nobody looked; the others are those of [`Mark`].
 const GAP: u8 = 1 << 5;
 
 /// One character for each combination of bits.
 const DIGITS: &[u8; 64] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-";
 
-/// The result of a check, in rising order of importance: a half hour shows its most important one.
+/// What a look found, in the order of how much it matters: a half hour shows the last of what was found in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mark {
     /// A push was under way.
     Pending = 1,
-    /// Flashback had the version that the source had.
+    /// Flashback held what the source held.
     InSync = 1 << 1,
     /// The source's version was held.
     Held = 1 << 2,
@@ -52,7 +53,7 @@ impl Mark {
     }
 }
 
-/// The last day of a key.
+/// The last 24 hours of a key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Timeline {
     /// The number of the newest half hour, counted from 1970.
@@ -74,8 +75,8 @@ impl Default for Timeline {
 }
 
 impl Timeline {
-    /// Records a check at `now` that found `mark`. `checked_at` and `next_at` are the time of the previous
-    /// check and the time at which this one was due.
+    /// Adds a look at `now` that found `mark`. `checked_at` is when the look before it was, and `next_at` when this one
+    /// was due.
     pub fn add(
         &mut self,
         checked_at: Option<DateTime<Utc>>,
@@ -88,9 +89,8 @@ impl Timeline {
         self.set(number(now), number(now), self.last);
     }
 
-    /// Returns the half hours of the day that ends with `now`, oldest first. `None` stands for one in which a
-    /// check was missed or none was made, unless something more important than [`Mark::InSync`] was found in
-    /// it.
+    /// Returns the half hours of the day that ends with `now`, oldest first. `None` is one in which nobody looked for a
+    /// while, and in which nothing worse was found.
     pub fn until(
         &self,
         checked_at: Option<DateTime<Utc>>,
@@ -110,8 +110,8 @@ impl Timeline {
         DateTime::from_timestamp((number(now) - before) * SLOT, 0).unwrap_or(now)
     }
 
-    /// Extends the mark of the last check until the next one was due, and marks the time after that as
-    /// without checks.
+    /// Marks the time since the last look: what it found was so until the next one was due, and from then on nobody
+    /// looked.
     fn extend(
         &mut self,
         checked_at: Option<DateTime<Utc>>,
@@ -137,7 +137,7 @@ impl Timeline {
         }
     }
 
-    /// Makes `slot` the newest half hour, also if the clock was set back.
+    /// Makes this half hour the newest one, also where the clock was set back.
     fn go_to(&mut self, slot: i64) {
         let (from, to) = (self.newest.min(slot) + 1, self.newest.max(slot));
         for passed in from.max(to - SLOTS as i64 + 1)..=to {
@@ -163,8 +163,8 @@ fn shown(bits: u8) -> Option<Mark> {
     mark.filter(|mark| *mark > Mark::InSync || bits & GAP == 0)
 }
 
-/// Writes the form in which the state keeps it: the newest half hour, the mark of the last check, and a digit
-/// for each half hour, oldest first.
+/// Writes it as the state keeps it: the number of the newest half hour, the mark of the last look, and a digit for each
+/// half hour, oldest first.
 impl fmt::Display for Timeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digit = |bits: u8| char::from(DIGITS[usize::from(bits) % DIGITS.len()]);
@@ -180,14 +180,24 @@ impl fmt::Debug for Timeline {
     }
 }
 
-impl Timeline {
-    /// Parses what [`Display`](fmt::Display) writes. Other text gives an empty timeline, so that it does not
-    /// prevent the rest of a record from being read.
-    pub fn parse(text: &str) -> Self {
-        Self::parsed(text).unwrap_or_default()
+impl Serialize for Timeline {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
+}
 
-    fn parsed(text: &str) -> Option<Self> {
+/// A text that is no strip is read as a day of which nothing is known, so that it does not keep the rest of a
+/// record from being read.
+impl<'de> Deserialize<'de> for Timeline {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(Self::parse(&text).unwrap_or_default())
+    }
+}
+
+impl Timeline {
+    /// Reads what [`Display`](fmt::Display) writes.
+    fn parse(text: &str) -> Option<Self> {
         let digit = |byte: u8| {
             let at = DIGITS.iter().position(|digit| *digit == byte)?;
             u8::try_from(at).ok()
@@ -344,7 +354,7 @@ mod tests {
         key.add(0, 30, Mark::InSync);
         key.add(95, 30, Mark::Failing);
         let text = key.timeline.to_string();
-        assert_eq!(Timeline::parse(&text), key.timeline, "{text}");
+        assert_eq!(Timeline::parse(&text), Some(key.timeline), "{text}");
         assert!(text.ends_with("02ywM"), "{text}");
         for broken in [
             "",
@@ -354,10 +364,10 @@ mod tests {
             "99999999999999999999 0 0",
             "-5 0 0",
         ] {
-            assert_eq!(Timeline::parse(broken), Timeline::default(), "{broken}");
+            assert_eq!(Timeline::parse(broken), None, "{broken}");
         }
         let foreign = format!("5 3 {}", "0".repeat(SLOTS));
-        assert_eq!(Timeline::parse(&foreign), Timeline::default());
+        assert_eq!(Timeline::parse(&foreign), None);
     }
 
     #[test]

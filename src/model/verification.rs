@@ -1,4 +1,4 @@
-//! A value that has to prove itself: to its provider before it is pushed, or in Flashback after.
+//! The verification of a value: its provider is asked before it is pushed, or Flashback after.
 
 use std::time::Duration;
 
@@ -7,50 +7,49 @@ use serde::{Deserialize, Serialize};
 
 use super::{AiLlmId, Stored, is_ahead, is_over};
 
-/// A value on trial.
+/// The verification of a value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verification {
-    /// The value the trial began with: the new one, also while the previous one is back.
+    /// The value that is verified: the new one, also while the previous one is live again.
     pub subject: Stored,
-    /// How far it has come.
+    /// The stage it has come to.
     pub stage: Stage,
-    /// The value was not live before, so that what was can be put back.
+    /// Whether the value was not live before, so that the one that was can be put back.
     pub fresh: bool,
-    /// The grace counts from here.
+    /// When the grace period began.
     pub since: DateTime<Utc>,
-    /// How often it was asked about at this pace.
+    /// How many questions in a row were asked at the present pace.
     pub tries: u32,
-    /// When it was last asked about.
+    /// When the last question was asked.
     pub asked_at: Option<DateTime<Utc>>,
-    /// When it is to be asked about next.
+    /// When the next question is to be asked.
     pub next_at: DateTime<Utc>,
-    /// The last verdict was a no, in these words.
+    /// The words of the last verdict, where that was a no.
     pub rejected: Option<String>,
-    /// Why the subject was taken out again.
+    /// Why the value was taken out of Flashback again.
     pub reason: Option<String>,
-    /// When Flashback did not take the older value that was to be put back.
-    #[serde(default)]
+    /// When Flashback refused the previous value, which was to be put back.
     pub turned_down_at: Option<DateTime<Utc>>,
 }
 
-/// How far a trial has come.
+/// The stages of a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// The provider is asked about the subject, which is not pushed yet.
+    /// The provider is asked about the value, which is not pushed yet.
     Before,
-    /// The subject was pushed, and Flashback is asked.
+    /// The value was pushed, and Flashback is asked about it.
     After,
-    /// It did not work: what was live before is put back, and Flashback is asked about that.
+    /// The value did not work. The previous one is put back, and Flashback is asked about that.
     Back,
-    /// Nothing better is to be had: the subject is, or goes, in again, whatever is said of it.
+    /// The previous value does not work either. The new one is pushed again and stays, whatever is said of it.
     Forward,
-    /// An older value stays, whatever is said of it: somebody wanted it so.
+    /// A person has rolled back. The previous value stays, whatever is said of it.
     Kept,
 }
 
 impl Stage {
-    /// The word used in metrics and logs.
+    /// Returns the word for metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Before => "before",
@@ -62,7 +61,7 @@ impl Stage {
     }
 }
 
-/// Who has taken a key.
+/// Who has verified a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verifier {
@@ -73,7 +72,7 @@ pub enum Verifier {
 }
 
 impl Verifier {
-    /// The word used in JSON and logs.
+    /// Returns the word for JSON and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Provider => "provider",
@@ -87,16 +86,16 @@ impl Verifier {
 pub enum Verdict {
     /// It works.
     Works,
-    /// It does not: who said what, for people.
+    /// It does not work: who said so, in which words.
     Rejected(String),
-    /// Nothing is known of it for now: why, for people.
+    /// It is not known for now, for this reason.
     Inconclusive(String),
-    /// Nobody there can tell: why, for people.
+    /// It cannot be found out there, for this reason.
     Unsupported(String),
 }
 
 impl Verdict {
-    /// The word used in metrics.
+    /// Returns the word for metrics.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Works => "works",
@@ -106,7 +105,7 @@ impl Verdict {
         }
     }
 
-    /// Names the configuration that it was said of.
+    /// Puts the configuration it is about into its words.
     #[must_use]
     pub fn of(self, id: &AiLlmId) -> Self {
         let named = |said| format!("{id}: {said}");
@@ -118,7 +117,7 @@ impl Verdict {
         }
     }
 
-    /// Which of several verdicts on one key counts: the highest.
+    /// Returns how grave it is: of several verdicts on one key the gravest counts.
     pub fn gravity(&self) -> u8 {
         match self {
             Self::Works => 0,
@@ -132,7 +131,7 @@ impl Verdict {
 /// One answer about a value, and what it means for the next question.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked {
-    /// When.
+    /// When it came.
     pub at: DateTime<Utc>,
     /// How long to wait before the next question.
     pub wait: Duration,
@@ -141,7 +140,7 @@ pub struct Asked {
 }
 
 impl Verification {
-    /// One that begins now.
+    /// Returns a verification that begins now.
     pub fn begin(subject: Stored, stage: Stage, fresh: bool, now: DateTime<Utc>) -> Self {
         Self {
             subject,
@@ -157,7 +156,7 @@ impl Verification {
         }
     }
 
-    /// The next stage of the same trial.
+    /// Returns the same verification at another stage.
     #[must_use]
     pub fn enter(&self, stage: Stage, now: DateTime<Utc>) -> Self {
         Self {
@@ -166,23 +165,23 @@ impl Verification {
         }
     }
 
-    /// Whether the next question has to wait.
+    /// Checks whether the next question has to wait.
     pub fn waits(&self, now: DateTime<Utc>) -> bool {
         let asked_at = self.asked_at.unwrap_or(self.since);
         now < self.next_at && !is_ahead(asked_at, now)
     }
 
-    /// Whether the grace was over at `time`.
+    /// Checks whether the grace period was over at `time`.
     pub fn late(&self, grace: Duration, time: DateTime<Utc>) -> bool {
         is_over(self.since, grace, time)
     }
 
-    /// Whether it was rejected, and nothing else was said up to the end of the grace.
+    /// Checks whether the value was rejected, and still was at the end of the grace period.
     pub fn failed(&self, grace: Duration) -> bool {
         self.rejected.is_some() && self.asked_at.is_some_and(|at| self.late(grace, at))
     }
 
-    /// Whether the way back that Flashback did not take is to be tried again.
+    /// Checks whether a rollback that Flashback has refused is to be tried again.
     pub fn may_turn_back_again(
         &self,
         after: impl Fn(DateTime<Utc>) -> Duration,
@@ -192,16 +191,16 @@ impl Verification {
         self.rejected.is_some() && self.turned_down_at.is_some_and(over)
     }
 
-    /// How many questions in a row were asked at the pace that holds at `now`, and whether that is
-    /// the calm one: within the grace the end of it is near, later nobody waits for the answer.
+    /// Returns how many questions in a row were asked at the pace of `now`, and whether that is the calm pace. Within
+    /// the grace period it is quick; after that nobody waits for the answer.
     pub fn pace(&self, grace: Duration, now: DateTime<Utc>) -> (u32, bool) {
         let calm = |time| self.stage == Stage::Forward || self.late(grace, time);
         let changed = self.asked_at.is_some_and(|at| calm(at) != calm(now));
         (if changed { 0 } else { self.tries }, calm(now))
     }
 
-    /// After an answer that was not the end of it. The last question within the grace comes at its
-    /// very end.
+    /// Returns the verification after an answer that did not end it. The last question within the grace period comes
+    /// at its very end.
     #[must_use]
     pub fn asked(&self, asked: Asked) -> Self {
         let (tries, calm) = self.pace(asked.grace, asked.at);

@@ -8,72 +8,32 @@
 //! - **Whole or not at all.** A record and its history row are one transaction.
 //! - **Looks are cheap.** [`StateStore::note_check`] may be gathered and written later; losing the last
 //!   seconds of it in a crash is harmless.
-//! - **To the microsecond.** Times and durations are kept no finer.
+//! - **To the microsecond.** Nobody may count on finer times.
 //! - **One writer.** A store that cannot be shared refuses the second process; readers and
 //!   requests go beside the one that works.
 
+mod document;
 pub mod edits;
 mod health;
 pub mod membership;
+pub mod open;
 pub mod postgres;
 pub mod sqlite;
 
-use std::path::Path;
-use std::sync::Arc;
+use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::config::StateConfig;
 use crate::model::{
-    AiLlmId, CheckNote, DaemonReport, Daemons, Edit, HistoryRow, KeyCommand, KeyId, Notified,
-    Record, Verifier, WorkspaceId,
+    CheckNote, DaemonReport, Daemons, Edit, HistoryRow, KeyCommand, KeyId, Notified, Record,
+    Verifier, WorkspaceId,
 };
 use crate::secret::Fingerprinter;
-use crate::words;
 
 use self::edits::{Heard, Watch};
-
-/// The id of a configuration as a state has it. One that is too long was taken by an earlier version, and no request can
-/// be made with it.
-fn usable_id(id: Option<String>) -> Option<AiLlmId> {
-    id.filter(|id| words::too_long(id).is_none())
-        .map(AiLlmId::new)
-}
-
-/// Opens the state beside the processes that work on it, to read it and to hand them requests. `None`
-/// where there is no state yet; nothing is made then.
-///
-/// # Errors
-/// [`StateError`], but not [`StateError::Locked`].
-pub async fn open_beside(config: &StateConfig) -> Result<Option<Arc<dyn StateStore>>, StateError> {
-    Ok(match config {
-        StateConfig::Sqlite { path } => {
-            let store = sqlite::Sqlite::open_beside(path)?;
-            store.map(|store| Arc::new(store) as Arc<dyn StateStore>)
-        }
-        StateConfig::Postgres(config) => {
-            let store = postgres::Postgres::open_beside(config).await?;
-            store.map(|store| Arc::new(store) as Arc<dyn StateStore>)
-        }
-    })
-}
-
-/// The file of a state that one process has alone.
-///
-/// # Errors
-/// [`StateError::Unusable`] where it is in PostgreSQL.
-pub fn file(config: &StateConfig) -> Result<&Path, StateError> {
-    match config {
-        StateConfig::Sqlite { path } => Ok(path),
-        StateConfig::Postgres(_) => Err(StateError::Unusable {
-            place: config.to_string(),
-            reason: "this version works on a SQLite file alone".to_owned(),
-        }),
-    }
-}
 
 /// A state store.
 #[async_trait]
@@ -341,6 +301,18 @@ pub enum StateError {
         /// The newest schema known.
         known: i64,
     },
+    /// It was written by an older version of this program, whose state this one does not read.
+    #[error(
+        "the state {place} was written by an older flashback-rotator (schema {found}, this one needs {known}): move it away and start again: the configurations in Flashback are then adopted by name, and each key is pushed once"
+    )]
+    Older {
+        /// Where the state is.
+        place: String,
+        /// The schema found.
+        found: i64,
+        /// The schema this program needs.
+        known: i64,
+    },
     /// It cannot be read as a state store.
     #[error(
         "the state {place} is damaged or is not a state store: {reason}. Move it away and start again: the configurations in Flashback are then adopted by name, and each key is pushed once"
@@ -367,4 +339,23 @@ pub enum StateError {
         /// What is wrong.
         reason: String,
     },
+}
+
+impl StateError {
+    /// Returns the error for a state whose schema is not the one that is known.
+    fn of_schema(found: i64, known: i64, place: &dyn fmt::Display) -> Self {
+        let place = place.to_string();
+        match found > known {
+            true => Self::Newer {
+                place,
+                found,
+                known,
+            },
+            false => Self::Older {
+                place,
+                found,
+                known,
+            },
+        }
+    }
 }

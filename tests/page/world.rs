@@ -235,8 +235,8 @@ fn age(record: &mut Record) {
 fn backdate_history(state: &std::path::Path) {
     let trail = rusqlite::Connection::open(state).expect("opened");
     let changed = trail.execute(
-        "UPDATE history SET at = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-' ||
-             (2 + 5 * ((SELECT max(id) FROM history) - id)) || ' hours', '-' || (id * 7) || ' minutes')",
+        "UPDATE history SET line = json_set(line, '$.at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-' ||
+             (2 + 5 * ((SELECT max(id) FROM history) - id)) || ' hours', '-' || (id * 7) || ' minutes'))",
         [],
     );
     changed.expect("changed");

@@ -43,7 +43,7 @@ async fn the_tables_are_made_once_by_many_at_once() {
     }));
     let digests = digests.await;
     assert!(digests.iter().all(|digest| *digest == digests[0]));
-    assert_eq!(count("rotator_schema").await, 3, "one row a migration");
+    assert_eq!(count("rotator_schema").await, 1);
 }
 
 #[tokio::test]
@@ -52,12 +52,12 @@ async fn tables_of_a_newer_program_are_used_where_they_need_no_newer_one() {
     drop(opened(&database).await);
     let admin = Server::shared().await.admin(&database.name).await;
     let newer = "ALTER TABLE rotator_keys ADD COLUMN later json;
-        INSERT INTO rotator_schema (number, needs, program) VALUES (4, 1, '9.9.9')";
+        INSERT INTO rotator_schema (number, needs, program) VALUES (5, 1, '9.9.9')";
     admin.batch_execute(newer).await.expect("done");
     let store = opened(&database).await;
     let record = Record::new(key("a"));
     store.save(&record, None).await.expect("saved");
-    let strange = "INSERT INTO rotator_schema (number, needs, program) VALUES (5, 5, '9.9.9')";
+    let strange = "INSERT INTO rotator_schema (number, needs, program) VALUES (6, 6, '9.9.9')";
     admin.batch_execute(strange).await.expect("done");
     for error in [
         Postgres::open(&database.config()).await.err(),
@@ -66,12 +66,28 @@ async fn tables_of_a_newer_program_are_used_where_they_need_no_newer_one() {
         let newer = matches!(
             &error,
             Some(StateError::Newer {
-                found: 5,
-                known: 3,
+                found: 6,
+                known: 4,
                 ..
             })
         );
         assert!(newer, "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn tables_of_an_older_program_are_left_alone() {
+    let database = database().await;
+    drop(opened(&database).await);
+    let admin = Server::shared().await.admin(&database.name).await;
+    let older = "UPDATE rotator_schema SET number = 3, needs = 1";
+    admin.batch_execute(older).await.expect("done");
+    for error in [
+        Postgres::open(&database.config()).await.err(),
+        Postgres::open_beside(&database.config()).await.err(),
+    ] {
+        let older = matches!(&error, Some(StateError::Older { found: 3, .. }));
+        assert!(older, "{error:?}");
     }
 }
 

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use flashback_rotator::model::{Edits, Held, Live, Record};
 use flashback_rotator::state::sqlite::Sqlite;
 use flashback_rotator::state::{StateError, StateStore as _};
 use rusqlite::Connection;
@@ -187,86 +186,38 @@ async fn there_is_no_place_for_a_value() {
         .expect("names");
     // Whoever adds a column here has thought about what goes into it.
     let known = "edits.ai_llm_id edits.at edits.heard edits.id edits.own edits.user_id \
-        history.action history.ai_llm_id history.at history.elapsed_us history.error \
-        history.id history.key history.name history.outcome history.previous_version \
-        history.reason history.source history.verified_by history.version \
-        keys.ai_llm_id keys.candidate keys.edits keys.held keys.intent keys.key keys.live keys.previous \
-        keys.refusal keys.seen keys.told keys.trial \
-        looks.checked_at looks.key looks.next_at looks.problem looks.strip meta.name meta.value \
-        notified.event notified.receiver notified.since notified.subject notified.told \
+        history.at history.id history.key history.line history.outcome history.verified_by \
+        keys.ai_llm_id keys.document keys.key looks.key looks.note meta.name meta.value \
+        notified.line notified.receiver notified.subject \
         requests.answer requests.claimed_at requests.claimed_by requests.done requests.id \
         requests.request requests.submitted_at requests.total \
         watches.read_to watches.workspace_id";
     assert_eq!(columns.join(" "), known);
 }
 
-#[tokio::test]
-async fn a_state_of_an_earlier_schema_is_read_and_brought_up_to_date() {
-    let file = File::new();
-    let store = file.works();
-    let mut record = full("a", 1);
-    store.save(&record, None).await.expect("saved");
-    drop(store);
-    let shell = Connection::open(file.path()).expect("opened");
-    shell
-        .execute_batch(
-            "ALTER TABLE keys DROP COLUMN previous; ALTER TABLE keys DROP COLUMN trial;
-             ALTER TABLE keys DROP COLUMN candidate; ALTER TABLE keys DROP COLUMN told;
-             ALTER TABLE keys DROP COLUMN edits; DROP TABLE edits; DROP TABLE watches;
-             DROP TABLE notified;
-             UPDATE keys SET live = json_remove(live, '$.verified_by', '$.verified_at'),
-                 held = json_remove(held, '$.origin', '$.instead', '$.left_at');
-             PRAGMA user_version = 2;",
-        )
-        .expect("as the schema before was");
-    drop(shell);
-    record.live = record.live.map(|live| Live {
-        verified_by: None,
-        verified_at: None,
-        ..live
-    });
-    record.held = record.held.map(|held| Held {
-        origin: None,
-        instead: None,
-        left_at: None,
-        ..held
-    });
-    let record = Record {
-        previous: None,
-        verification: None,
-        candidate: None,
-        told: None,
-        edits: Edits::default(),
-        ..record
-    };
-    let beside = Sqlite::open_beside(&file.path()).expect("opened");
-    let beside = beside.expect("a state").load_all().await;
-    assert_eq!(
-        beside.expect("read beside an older program"),
-        std::slice::from_ref(&record)
-    );
-    let store = file.works();
-    assert_eq!(store.load_all().await.expect("read"), [record]);
-    store.save(&full("a", 2), None).await.expect("saved");
-    let kept = store.load(&key("a")).await.expect("read");
-    assert_eq!(kept, full("a", 2));
-}
-
 #[test]
-fn a_newer_state_is_left_alone() {
+fn a_state_of_another_schema_is_left_alone() {
     let file = File::new();
-    drop(file.works());
-    let shell = Connection::open(file.path()).expect("opened");
-    shell
-        .pragma_update(None, "user_version", 99)
-        .expect("written");
-    drop(shell);
-    let beside = Sqlite::open_beside(&file.path()).map(|_| ());
-    for error in [refusal(&file.path()), beside.expect_err("newer")] {
-        assert!(
-            matches!(error, StateError::Newer { found: 99, .. }),
-            "{error}"
-        );
+    for schema in [5, 99] {
+        drop(file.works());
+        let shell = Connection::open(file.path()).expect("opened");
+        let write = |schema| shell.pragma_update(None, "user_version", schema);
+        write(schema).expect("written");
+        let beside = Sqlite::open_beside(&file.path()).map(|_| ());
+        for error in [refusal(&file.path()), beside.expect_err("another")] {
+            match error {
+                StateError::Older {
+                    found: 5, known: 6, ..
+                } => assert_eq!(schema, 5),
+                StateError::Newer {
+                    found: 99,
+                    known: 6,
+                    ..
+                } => assert_eq!(schema, 99),
+                error => panic!("{error}"),
+            }
+        }
+        write(6).expect("written");
     }
 }
 

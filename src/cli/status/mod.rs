@@ -102,7 +102,7 @@ type Found = (Status, Option<std::sync::Arc<dyn state::StateStore>>);
 
 async fn by_configuration(config: &Config, path: Option<&Path>) -> Result<Found, End> {
     let path = config::locate(path);
-    let Some(store) = state::open_beside(&config.state).await.map_err(fail)? else {
+    let Some(store) = state::open::beside(&config.state).await.map_err(fail)? else {
         let status = Status::new(Parts {
             state: State::new(&config.state, false),
             path: absolute(&path),

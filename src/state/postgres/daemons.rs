@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use tokio_postgres::types::Json;
 
-use super::Inner;
-use super::value::{Columns, boolean, json, plain, shape, text, time};
+use super::pool::Pool;
+use super::value::{Columns, boolean, json, plain, text, time};
 use crate::model::{DaemonReport, Daemons, KnownDaemon, LastReport};
 use crate::state::StateError;
 
@@ -42,45 +43,43 @@ struct Left {
     stopped: bool,
 }
 
-impl Inner {
-    pub(super) async fn leave(
-        &self,
-        report: &DaemonReport,
-        stopped: bool,
-    ) -> Result<(), StateError> {
-        let parameters = [
-            text(plain(&report.name)),
-            json(shape(Some(report))),
-            time(Some(Utc::now())),
-            boolean(stopped),
-        ];
-        let mut session = self.pool.session().await?;
-        session.query(LEAVE, &parameters).await.map(drop)
-    }
+pub(super) async fn leave(
+    pool: &Pool,
+    report: &DaemonReport,
+    stopped: bool,
+) -> Result<(), StateError> {
+    let parameters = [
+        text(plain(&report.name)),
+        json(Json(report)),
+        time(Some(Utc::now())),
+        boolean(stopped),
+    ];
+    let mut session = pool.session().await?;
+    session.query(LEAVE, &parameters).await.map(drop)
+}
 
-    pub(super) async fn known_daemons(&self) -> Result<Daemons, StateError> {
-        let mut session = self.pool.session().await?;
-        let rows = session.query(DAEMONS, &[]).await?;
-        let mut now = Utc::now();
-        let mut known: BTreeMap<String, Known> = BTreeMap::new();
-        for row in &rows {
-            let columns = self.columns(row);
-            now = columns.get("now")?;
-            let found = Known {
-                joined: columns.get("joined")?,
-                daemon: daemon(&columns)?,
-            };
-            // The entry of one that has joined again may not be struck out yet.
-            known.insert(found.daemon.name.clone(), found);
-        }
-        // Nobody misses one that has left where others go on.
-        let alive = known.values().any(|known| known.daemon.alive);
-        let all = known.into_values().filter(|known| known.joined || !alive);
-        Ok(Daemons {
-            now,
-            all: all.map(|known| known.daemon).collect(),
-        })
+pub(super) async fn known(pool: &Pool) -> Result<Daemons, StateError> {
+    let mut session = pool.session().await?;
+    let rows = session.query(DAEMONS, &[]).await?;
+    let mut now = Utc::now();
+    let mut known: BTreeMap<String, Known> = BTreeMap::new();
+    for row in &rows {
+        let columns = pool.columns(row);
+        now = columns.get("now")?;
+        let found = Known {
+            joined: columns.get("joined")?,
+            daemon: daemon(&columns)?,
+        };
+        // The entry of one that has joined again may not be struck out yet.
+        known.insert(found.daemon.name.clone(), found);
     }
+    // Nobody misses one that has left where others go on.
+    let alive = known.values().any(|known| known.daemon.alive);
+    let all = known.into_values().filter(|known| known.joined || !alive);
+    Ok(Daemons {
+        now,
+        all: all.map(|known| known.daemon).collect(),
+    })
 }
 
 struct Known {

@@ -9,6 +9,7 @@
 mod connect;
 mod daemons;
 mod edits;
+mod membership;
 mod notes;
 mod notified;
 mod password;
@@ -16,14 +17,12 @@ mod place;
 mod pool;
 mod records;
 mod requests;
-mod rows;
 mod schema;
 mod sharing;
 mod tls;
 mod value;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -31,7 +30,8 @@ use chrono::{DateTime, Utc};
 use tokio::task::AbortHandle;
 
 use self::connect::Connector;
-use self::notes::Notes;
+use self::membership::Membership;
+use self::notes::{NoteWriter, Notes};
 use self::place::Place;
 use self::pool::Pool;
 use super::edits::{Heard, Watch};
@@ -40,8 +40,8 @@ use super::{Request, RequestId, RequestState, StateError, StateStore};
 use crate::config::{PostgresConfig, SecretRef};
 use crate::credential::{FromEnv, FromFile, FromSystemd, SharedCredential};
 use crate::model::{
-    CheckNote, DaemonReport, Daemons, Edit, HistoryRow, KeyId, Notified, Record, ReplicaId,
-    Verifier, WorkspaceId,
+    CheckNote, DaemonReport, Daemons, Edit, HistoryRow, KeyId, Notified, Record, Verifier,
+    WorkspaceId,
 };
 use crate::secret::Fingerprinter;
 use crate::telemetry::panics::{Task, within};
@@ -49,16 +49,12 @@ use crate::telemetry::panics::{Task, within};
 /// A database that is open. Notes that were left after the last [`flush`](StateStore::flush) are lost when
 /// it is dropped.
 pub struct Postgres {
-    inner: Arc<Inner>,
-    writer: AbortHandle,
-}
-
-struct Inner {
     pool: Pool,
-    notes: Notes,
-    health: Health,
-    /// As whom this process has joined; zero where it has not.
-    replica: AtomicI64,
+    notes: Arc<Notes>,
+    health: Arc<Health>,
+    membership: Arc<Membership>,
+    note_writer: NoteWriter,
+    writing: AbortHandle,
     /// Held by whoever takes a request.
     taking: tokio::sync::Mutex<()>,
 }
@@ -70,7 +66,7 @@ impl Postgres {
     /// [`StateError`], but not [`StateError::Locked`].
     pub async fn open(config: &PostgresConfig) -> Result<Self, StateError> {
         let opened = Self::new(config)?;
-        schema::migrate(&opened.inner.pool).await?;
+        schema::make(&opened.pool).await?;
         Ok(opened)
     }
 
@@ -81,7 +77,7 @@ impl Postgres {
     /// As [`open`](Self::open).
     pub async fn open_beside(config: &PostgresConfig) -> Result<Option<Self>, StateError> {
         let opened = Self::new(config)?;
-        let there = schema::is_there(&opened.inner.pool).await?;
+        let there = schema::is_there(&opened.pool).await?;
         Ok(there.then_some(opened))
     }
 
@@ -98,17 +94,23 @@ impl Postgres {
             password,
             place,
         };
-        let inner = Arc::new(Inner {
+        let note_writer = NoteWriter {
             pool: Pool::new(connector)?,
-            notes: Notes::new(),
-            health: Health::default(),
-            replica: AtomicI64::new(0),
+            notes: Arc::new(Notes::new()),
+            health: Arc::default(),
+            membership: Arc::default(),
+        };
+        let kept = note_writer.clone();
+        let writing = async move { kept.keep_writing().await };
+        Ok(Self {
+            pool: note_writer.pool.clone(),
+            notes: Arc::clone(&note_writer.notes),
+            health: Arc::clone(&note_writer.health),
+            membership: Arc::clone(&note_writer.membership),
+            writing: tokio::spawn(within(Task::State, None, writing)).abort_handle(),
+            note_writer,
             taking: tokio::sync::Mutex::default(),
-        });
-        let writing = inner.clone();
-        let writer = async move { writing.keep_writing().await };
-        let writer = tokio::spawn(within(Task::State, None, writer)).abort_handle();
-        Ok(Self { inner, writer })
+        })
     }
 }
 
@@ -124,50 +126,31 @@ fn credential(reference: &SecretRef) -> Option<SharedCredential> {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        self.writer.abort();
-    }
-}
-
-impl Inner {
-    fn joined(&self, replica: ReplicaId) {
-        self.replica.store(replica.0, Ordering::Relaxed);
-    }
-
-    fn left(&self, replica: ReplicaId) {
-        let relaxed = Ordering::Relaxed;
-        let _ = self
-            .replica
-            .compare_exchange(replica.0, 0, relaxed, relaxed);
-    }
-
-    /// As whom this process works.
-    fn replica(&self) -> Option<i64> {
-        let replica = self.replica.load(Ordering::Relaxed);
-        (replica != 0).then_some(replica)
+        self.writing.abort();
     }
 }
 
 #[async_trait]
 impl StateStore for Postgres {
     async fn fingerprinter(&self) -> Result<Fingerprinter, StateError> {
-        let mut session = self.inner.pool.session().await?;
+        let mut session = self.pool.session().await?;
         let sql = "SELECT value FROM rotator_meta WHERE name = 'fingerprint_key'";
         let rows = session.query(sql, &[]).await?;
         let key = rows
             .first()
             .and_then(|row| row.get::<_, &[u8]>(0).try_into().ok());
         key.map(Fingerprinter::new).ok_or_else(|| {
-            let place = self.inner.pool.place();
+            let place = self.pool.place();
             place.corrupt("its key for fingerprints is gone")
         })
     }
 
     async fn load_all(&self) -> Result<Vec<Record>, StateError> {
-        self.inner.load_records(None).await
+        records::load(&self.pool, &self.notes, None).await
     }
 
     async fn load(&self, key: &KeyId) -> Result<Record, StateError> {
-        let found = self.inner.load_records(Some(key)).await?;
+        let found = records::load(&self.pool, &self.notes, Some(key)).await?;
         Ok(found
             .into_iter()
             .next()
@@ -175,21 +158,21 @@ impl StateStore for Postgres {
     }
 
     async fn save(&self, record: &Record, row: Option<&HistoryRow>) -> Result<(), StateError> {
-        let put = self.inner.put(record, row, None).await;
-        self.inner.health.written(put)
+        let put = records::put(&self.pool, &self.notes, record, row, None);
+        self.health.written(put.await)
     }
 
     async fn save_verified(&self, record: &Record, by: Verifier) -> Result<(), StateError> {
-        let put = self.inner.put(record, None, Some(by)).await;
-        self.inner.health.written(put)
+        let put = records::put(&self.pool, &self.notes, record, None, Some(by));
+        self.health.written(put.await)
     }
 
     fn note_check(&self, key: &KeyId, note: CheckNote) {
-        self.inner.notes.leave(key, note);
+        self.notes.leave(key, note);
     }
 
     async fn flush(&self) -> Result<(), StateError> {
-        self.inner.write_notes().await
+        self.note_writer.write_notes().await
     }
 
     async fn history(
@@ -198,11 +181,11 @@ impl StateStore for Postgres {
         since: Option<DateTime<Utc>>,
         limit: Option<u32>,
     ) -> Result<Vec<HistoryRow>, StateError> {
-        self.inner.history_rows(key, since, limit).await
+        records::history(&self.pool, key, since, limit).await
     }
 
     async fn watch(&self, workspace: &WorkspaceId, every: Duration) -> Result<Watch, StateError> {
-        self.inner.watched(workspace, every).await
+        edits::watch(&self.pool, workspace, every).await
     }
 
     async fn hear(
@@ -211,58 +194,65 @@ impl StateStore for Postgres {
         read_to: DateTime<Utc>,
         heard: &[Heard],
     ) -> Result<(), StateError> {
-        let kept = self.inner.heard(workspace, read_to, heard).await;
-        self.inner.health.written(kept)
+        let kept = edits::hear(&self.pool, workspace, read_to, heard).await;
+        self.health.written(kept)
     }
 
     async fn edited(&self) -> Result<Vec<KeyId>, StateError> {
-        self.inner.edited_keys().await
+        edits::edited(&self.pool).await
     }
 
     async fn unheard(&self, key: &KeyId) -> Result<Vec<Edit>, StateError> {
-        self.inner.unheard_of(key).await
+        edits::unheard(&self.pool, key).await
     }
 
     async fn notified(&self) -> Result<Vec<Notified>, StateError> {
-        self.inner.load_notified().await
+        notified::load(&self.pool).await
     }
 
     async fn save_notified(&self, lines: &[Notified]) -> Result<(), StateError> {
-        let put = self.inner.put_notified(lines).await;
-        self.inner.health.written(put)
+        let put = notified::save(&self.pool, lines).await;
+        self.health.written(put)
     }
 
     async fn leave_report(&self, report: &DaemonReport, stopped: bool) -> Result<(), StateError> {
-        self.inner.leave(report, stopped).await
+        daemons::leave(&self.pool, report, stopped).await
     }
 
     async fn daemons(&self) -> Result<Daemons, StateError> {
-        self.inner.known_daemons().await
+        daemons::known(&self.pool).await
     }
 
     fn failing(&self) -> Option<StateError> {
-        self.inner.health.failing()
+        self.health.failing()
     }
 
     async fn submit(&self, request: &Request) -> Result<RequestId, StateError> {
-        self.inner.submit_request(request).await
+        requests::submit(&self.pool, request).await
     }
 
     async fn take_request(&self) -> Result<Option<(RequestId, Request)>, StateError> {
-        self.inner.take_part().await
+        let Some(replica) = self.membership.replica() else {
+            return Ok(None);
+        };
+        let _alone = self.taking.lock().await;
+        requests::take_part(&self.pool, replica).await
     }
 
     async fn report_progress(&self, id: RequestId, done: u32, _: u32) -> Result<(), StateError> {
-        self.inner.progress(id, done).await
+        match self.membership.replica() {
+            Some(replica) => requests::report_progress(&self.pool, replica, id, done).await,
+            None => Ok(()),
+        }
     }
 
     async fn answer(&self, id: RequestId, answer: &str) -> Result<(), StateError> {
-        self.inner.answer_part(id, answer).await
+        requests::answer(&self.pool, self.membership.replica(), id, answer).await
     }
 
     async fn request_state(&self, id: RequestId) -> Result<RequestState, StateError> {
-        self.inner.standing_of(id).await?.ok_or_else(|| {
-            let place = self.inner.pool.place();
+        requests::state(&self.pool, id).await?.ok_or_else(|| {
+            let place = self.pool.place();
             place.failed(format!(
                 "it knows no request {}: one is forgotten when its answer was fetched, or after a day",
                 id.0

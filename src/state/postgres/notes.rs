@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::Inner;
-use super::value::{int, ints, texts, times};
+use super::membership::Membership;
+use super::pool::Pool;
+use super::value::{int, ints, texts};
 use crate::model::{CheckNote, KeyId};
-use crate::state::StateError;
+use crate::state::health::Health;
+use crate::state::{StateError, document};
 
 /// How long notes are gathered before they are written.
 const GATHER: Duration = Duration::from_secs(1);
@@ -23,16 +24,14 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// Notes are cheap to lose, and are not waited for. They are written where the key is still held by
 /// whoever left them: another one knows better.
 const WRITE: &str = "
-INSERT INTO rotator_looks (key, checked_at, next_at, problem, strip, session, turn)
-SELECT n.key, n.checked_at, n.next_at, n.problem::json, n.strip, $6, n.turn
-FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::text[], $5::text[], $7::int8[])
-    AS n (key, checked_at, next_at, problem, strip, turn)
+INSERT INTO rotator_looks (key, note, session, turn)
+SELECT n.key, n.note, $4, n.turn
+FROM unnest($1::text[], $2::text[], $3::int8[]) AS n (key, note, turn)
 LEFT JOIN rotator_leases l ON l.key = n.key
-WHERE l.holder IS NOT DISTINCT FROM $8
+WHERE l.holder IS NOT DISTINCT FROM $5
 ORDER BY n.key
-ON CONFLICT (key) DO UPDATE SET (checked_at, next_at, problem, strip, session, turn)
-    = (EXCLUDED.checked_at, EXCLUDED.next_at, EXCLUDED.problem, EXCLUDED.strip, EXCLUDED.session,
-       EXCLUDED.turn)
+ON CONFLICT (key) DO UPDATE
+    SET (note, session, turn) = (EXCLUDED.note, EXCLUDED.session, EXCLUDED.turn)
 WHERE rotator_looks.session <> EXCLUDED.session OR rotator_looks.turn < EXCLUDED.turn";
 
 /// A row is written again as it is.
@@ -143,7 +142,16 @@ impl Drop for Writing<'_> {
     }
 }
 
-impl Inner {
+/// Writes notes into the database.
+#[derive(Clone)]
+pub(super) struct NoteWriter {
+    pub(super) pool: Pool,
+    pub(super) notes: Arc<Notes>,
+    pub(super) health: Arc<Health>,
+    pub(super) membership: Arc<Membership>,
+}
+
+impl NoteWriter {
     /// Writes what is gathered, for good, and gives back connections that nobody uses.
     pub(super) async fn keep_writing(&self) {
         loop {
@@ -162,6 +170,7 @@ impl Inner {
         }
     }
 
+    /// Writes what is gathered now.
     pub(super) async fn write_notes(&self) -> Result<(), StateError> {
         let _alone = self.notes.writer.lock().await;
         let notes = self.notes.begin();
@@ -178,17 +187,13 @@ impl Inner {
     }
 
     async fn write(&self, notes: &HashMap<KeyId, Left>) -> Result<(), StateError> {
-        let columns = Columns::of(notes);
-        let replica = self.replica();
+        let documents = notes.values().map(|left| document::of(&left.note));
         let parameters = [
-            texts(columns.keys),
-            times(columns.checked_at),
-            times(columns.next_at),
-            texts(columns.problems),
-            texts(columns.strips),
+            texts(notes.keys().map(KeyId::as_str).collect::<Vec<_>>()),
+            texts(documents.collect::<Vec<_>>()),
+            ints(notes.values().map(|left| left.turn).collect::<Vec<_>>()),
             int(self.notes.session),
-            ints(columns.turns),
-            int(replica),
+            int(self.membership.replica()),
         ];
         let statement: (_, &[_]) = match notes.is_empty() {
             false => (WRITE, &parameters),
@@ -199,31 +204,5 @@ impl Inner {
             .transaction("SET LOCAL synchronous_commit = off", &[statement])
             .await
             .map(drop)
-    }
-}
-
-#[derive(Default)]
-struct Columns<'a> {
-    keys: Vec<&'a str>,
-    checked_at: Vec<Option<DateTime<Utc>>>,
-    next_at: Vec<Option<DateTime<Utc>>>,
-    problems: Vec<Option<String>>,
-    strips: Vec<String>,
-    turns: Vec<i64>,
-}
-
-impl<'a> Columns<'a> {
-    fn of(notes: &'a HashMap<KeyId, Left>) -> Self {
-        let mut columns = Self::default();
-        for (key, Left { note, turn }) in notes {
-            columns.keys.push(key.as_str());
-            columns.checked_at.push(note.checked_at);
-            columns.next_at.push(note.next_at);
-            let problem = note.problem.as_ref().map(serde_json::to_string);
-            columns.problems.push(problem.and_then(Result::ok));
-            columns.strips.push(note.timeline.to_string());
-            columns.turns.push(*turn);
-        }
-        columns
     }
 }

@@ -13,7 +13,7 @@ use tokio_postgres::{Client, Error, Row};
 
 use super::connect::{Connection, Connector};
 use super::place::{Place, is_of_the_server};
-use super::value::Parameter;
+use super::value::{Columns, Parameter};
 use crate::state::StateError;
 
 /// How many there are at most. A hundred looks at once save their records in turns of milliseconds.
@@ -28,6 +28,11 @@ const LIFE: Duration = Duration::from_secs(60);
 /// How long one operation may take: longer than the server's own limit on a statement, so that where
 /// the server can be reached, it is the one to end it.
 pub(super) const LIMIT: Duration = Duration::from_secs(8);
+
+/// Makes sure that what a transaction writes is on the disk when it is over, even where the server was told not to
+/// wait for that.
+pub(super) const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', true)
+    WHERE current_setting('synchronous_commit') = 'off'";
 
 /// What makes connections, and looks at those that come back.
 struct Keeper {
@@ -90,6 +95,12 @@ impl Pool {
 
     pub(super) fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// Reads a row by the names of its columns.
+    pub(super) fn columns<'a>(&'a self, row: &'a Row) -> Columns<'a> {
+        let place = &self.place;
+        Columns { row, place }
     }
 
     /// A connection for one operation.

@@ -2,10 +2,10 @@
 //! answered when every key is.
 
 use serde_json::Value;
+use tokio_postgres::types::Json;
 
-use super::Inner;
-use super::pool::Session;
-use super::value::{int, json, number, plain, seconds, shape, text, texts};
+use super::pool::{Pool, Session};
+use super::value::{int, json, number, plain, seconds, text, texts};
 use crate::model::KeyId;
 use crate::state::{REQUEST_LIFE, Request, RequestId, RequestState, StateError, UNKNOWN_REQUEST};
 
@@ -53,147 +53,148 @@ SELECT q.answer,
 FROM rotator_requests q LEFT JOIN rotator_request_keys r ON r.request = q.id
 WHERE q.id = $1 GROUP BY q.id";
 
-impl Inner {
-    pub(super) async fn submit_request(&self, request: &Request) -> Result<RequestId, StateError> {
-        let (keys, _) = request.parts();
-        let keys: Vec<&str> = keys.iter().map(KeyId::as_str).collect();
-        let life = REQUEST_LIFE.as_secs_f64();
-        let mut session = self.pool.session().await?;
-        let answers = session
-            .transaction(
-                "",
-                &[
-                    (
-                        "DELETE FROM rotator_requests
-                         WHERE submitted_at < clock_timestamp() - make_interval(secs => $1)",
-                        &[seconds(life)],
-                    ),
-                    (
-                        "WITH q AS (
-                             INSERT INTO rotator_requests (request) VALUES ($1) RETURNING id
-                         ), named AS (
-                             SELECT unnest($2::text[]) AS key
-                             UNION SELECT key FROM rotator_leases
-                             WHERE cardinality($2) = 0 AND holder IS NOT NULL
-                         ), keys AS (
-                             INSERT INTO rotator_request_keys (request, key)
-                             SELECT q.id, named.key FROM q, named
-                         )
-                         SELECT id FROM q",
-                        &[json(shape(Some(request))), texts(keys)],
-                    ),
-                ],
-            )
-            .await?;
-        Ok(RequestId(
-            answers.last().map(|rows| number(rows)).unwrap_or_default(),
-        ))
-    }
+pub(super) async fn submit(pool: &Pool, request: &Request) -> Result<RequestId, StateError> {
+    let (keys, _) = request.parts();
+    let keys: Vec<&str> = keys.iter().map(KeyId::as_str).collect();
+    let life = REQUEST_LIFE.as_secs_f64();
+    let mut session = pool.session().await?;
+    let answers = session
+        .transaction(
+            "",
+            &[
+                (
+                    "DELETE FROM rotator_requests
+                     WHERE submitted_at < clock_timestamp() - make_interval(secs => $1)",
+                    &[seconds(life)],
+                ),
+                (
+                    "WITH q AS (
+                         INSERT INTO rotator_requests (request) VALUES ($1) RETURNING id
+                     ), named AS (
+                         SELECT unnest($2::text[]) AS key
+                         UNION SELECT key FROM rotator_leases
+                         WHERE cardinality($2) = 0 AND holder IS NOT NULL
+                     ), keys AS (
+                         INSERT INTO rotator_request_keys (request, key)
+                         SELECT q.id, named.key FROM q, named
+                     )
+                     SELECT id FROM q",
+                    &[json(Json(request)), texts(keys)],
+                ),
+            ],
+        )
+        .await?;
+    Ok(RequestId(
+        answers.last().map(|rows| number(rows)).unwrap_or_default(),
+    ))
+}
 
-    pub(super) async fn take_part(&self) -> Result<Option<(RequestId, Request)>, StateError> {
-        let Some(replica) = self.replica() else {
-            return Ok(None);
+/// Takes what of the oldest request falls to this replica. Two calls at once would take the same.
+pub(super) async fn take_part(
+    pool: &Pool,
+    replica: i64,
+) -> Result<Option<(RequestId, Request)>, StateError> {
+    loop {
+        let mut session = pool.session().await?;
+        let rows = match session.query(TAKE, &[int(replica)]).await {
+            Ok(rows) => rows,
+            // It was struck out, and the sharing will notice.
+            Err(StateError::Lost) => return Ok(None),
+            Err(error) => return Err(error),
         };
-        // Two at once would see the same part.
-        let _alone = self.taking.lock().await;
-        loop {
-            let mut session = self.pool.session().await?;
-            let rows = match session.query(TAKE, &[int(replica)]).await {
-                Ok(rows) => rows,
-                // It was struck out, and the sharing will notice.
-                Err(StateError::Lost) => return Ok(None),
-                Err(error) => return Err(error),
-            };
-            let Some(row) = rows.first() else {
-                return Ok(None);
-            };
-            let columns = self.columns(row);
-            let id = RequestId(columns.get("id")?);
-            let keys: Vec<&str> = columns.get("keys")?;
-            let keys: Vec<KeyId> = keys.into_iter().map(KeyId::new).collect();
-            match part(columns.get("request")?, keys) {
-                Some(part) => return Ok(Some((id, part))),
-                None => self.answer_whole(&mut session, id, UNKNOWN_REQUEST).await?,
-            }
-        }
-    }
-
-    pub(super) async fn progress(&self, id: RequestId, done: u32) -> Result<(), StateError> {
-        let Some(replica) = self.replica() else {
-            return Ok(());
-        };
-        let mut session = self.pool.session().await?;
-        session
-            .query(
-                "INSERT INTO rotator_request_progress (request, replica, done)
-                 SELECT id, $2, $3 FROM rotator_requests WHERE id = $1
-                 ON CONFLICT (request, replica) DO UPDATE SET done = EXCLUDED.done",
-                &[int(id.0), int(replica), int(i64::from(done))],
-            )
-            .await
-            .map(drop)
-    }
-
-    pub(super) async fn answer_part(&self, id: RequestId, answer: &str) -> Result<(), StateError> {
-        let mut session = self.pool.session().await?;
-        let document: Option<Value> = serde_json::from_str(answer).ok();
-        let rows = document.filter(|document| document["keys"].is_array());
-        match (rows, self.replica()) {
-            (Some(rows), Some(replica)) => session
-                .query(ANSWER, &[int(id.0), json(shape(Some(&rows))), int(replica)])
-                .await
-                .map(drop),
-            _ => self.answer_whole(&mut session, id, answer).await,
-        }
-    }
-
-    async fn answer_whole(
-        &self,
-        session: &mut Session,
-        id: RequestId,
-        answer: &str,
-    ) -> Result<(), StateError> {
-        session
-            .query(
-                "UPDATE rotator_requests SET answer = $2 WHERE id = $1",
-                &[int(id.0), text(plain(answer))],
-            )
-            .await
-            .map(drop)
-    }
-
-    /// `None` where there is no such request any more.
-    pub(super) async fn standing_of(
-        &self,
-        id: RequestId,
-    ) -> Result<Option<RequestState>, StateError> {
-        let mut session = self.pool.session().await?;
-        let rows = session.query(STATE, &[int(id.0)]).await?;
         let Some(row) = rows.first() else {
             return Ok(None);
         };
-        let columns = self.columns(row);
-        let number = |name| columns.get::<i64>(name);
-        let (total, answered) = (number("total")?, number("answered")?);
-        let whole: Option<String> = columns.get("answer")?;
-        if whole.is_none() && answered < total {
-            let done = (answered + number("done")?).min(total);
-            return Ok(Some(match answered + number("taken")? {
-                0 => RequestState::Waiting,
-                _ => RequestState::Working {
-                    done: u32::try_from(done).unwrap_or_default(),
-                    total: u32::try_from(total).unwrap_or_default(),
-                },
-            }));
+        let columns = pool.columns(row);
+        let id = RequestId(columns.get("id")?);
+        let keys: Vec<&str> = columns.get("keys")?;
+        let keys: Vec<KeyId> = keys.into_iter().map(KeyId::new).collect();
+        match part(columns.get("request")?, keys) {
+            Some(part) => return Ok(Some((id, part))),
+            None => answer_whole(&mut session, id, UNKNOWN_REQUEST).await?,
         }
-        let answer = match whole {
-            Some(answer) => answer,
-            None => format!("{{\"keys\":{}}}", columns.get::<&str>("rows")?),
-        };
-        let forget = "DELETE FROM rotator_requests WHERE id = $1";
-        session.query(forget, &[int(id.0)]).await?;
-        Ok(Some(RequestState::Answered(answer)))
     }
+}
+
+pub(super) async fn report_progress(
+    pool: &Pool,
+    replica: i64,
+    id: RequestId,
+    done: u32,
+) -> Result<(), StateError> {
+    let mut session = pool.session().await?;
+    session
+        .query(
+            "INSERT INTO rotator_request_progress (request, replica, done)
+             SELECT id, $2, $3 FROM rotator_requests WHERE id = $1
+             ON CONFLICT (request, replica) DO UPDATE SET done = EXCLUDED.done",
+            &[int(id.0), int(replica), int(i64::from(done))],
+        )
+        .await
+        .map(drop)
+}
+
+/// Answers this replica's part of a request, or all of it where the answer is not one of keys.
+pub(super) async fn answer(
+    pool: &Pool,
+    replica: Option<i64>,
+    id: RequestId,
+    answer: &str,
+) -> Result<(), StateError> {
+    let mut session = pool.session().await?;
+    let document: Option<Value> = serde_json::from_str(answer).ok();
+    let rows = document.filter(|document| document["keys"].is_array());
+    match (rows, replica) {
+        (Some(rows), Some(replica)) => session
+            .query(ANSWER, &[int(id.0), json(Json(&rows)), int(replica)])
+            .await
+            .map(drop),
+        _ => answer_whole(&mut session, id, answer).await,
+    }
+}
+
+async fn answer_whole(
+    session: &mut Session,
+    id: RequestId,
+    answer: &str,
+) -> Result<(), StateError> {
+    session
+        .query(
+            "UPDATE rotator_requests SET answer = $2 WHERE id = $1",
+            &[int(id.0), text(plain(answer))],
+        )
+        .await
+        .map(drop)
+}
+
+/// Returns where a request stands, and forgets one that is answered; `None` where there is none any more.
+pub(super) async fn state(pool: &Pool, id: RequestId) -> Result<Option<RequestState>, StateError> {
+    let mut session = pool.session().await?;
+    let rows = session.query(STATE, &[int(id.0)]).await?;
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    let columns = pool.columns(row);
+    let number = |name| columns.get::<i64>(name);
+    let (total, answered) = (number("total")?, number("answered")?);
+    let whole: Option<String> = columns.get("answer")?;
+    if whole.is_none() && answered < total {
+        let done = (answered + number("done")?).min(total);
+        return Ok(Some(match answered + number("taken")? {
+            0 => RequestState::Waiting,
+            _ => RequestState::Working {
+                done: u32::try_from(done).unwrap_or_default(),
+                total: u32::try_from(total).unwrap_or_default(),
+            },
+        }));
+    }
+    let answer = match whole {
+        Some(answer) => answer,
+        None => format!("{{\"keys\":{}}}", columns.get::<&str>("rows")?),
+    };
+    let forget = "DELETE FROM rotator_requests WHERE id = $1";
+    session.query(forget, &[int(id.0)]).await?;
+    Ok(Some(RequestState::Answered(answer)))
 }
 
 /// What of a request is about these keys; `None` where this version does not know the request.

@@ -1,23 +1,24 @@
 //! The tables, and how a database comes to have them.
 //!
-//! They are in the first schema of the user's `search_path`, and their names begin with `rotator_`.
-//! Times are the server's own type; what has a shape of its own is `json`, which keeps a text as it
-//! is. Each migration is a row of `rotator_schema`, and each only adds: replicas of different
-//! versions work side by side. `needs` is the oldest program's newest schema that can still work
-//! with the tables after it: a program refuses tables that need more than it knows, and no others.
+//! They are in the first schema of the user's `search_path`, and their names begin with `rotator_`. What is read back
+//! whole is a JSON document in one column of text; beside it stand the columns that SQL asks for. Times are the
+//! server's own type.
+//!
+//! Each change of the tables is a row of `rotator_schema`, and only adds, so that replicas of different versions work
+//! side by side. `needs` is the oldest program's newest schema that can still work with the tables after it: a
+//! program refuses tables that need more than it knows, and no other newer ones.
 
 use std::time::Duration;
 
 use super::place::Place;
 use super::pool::{Pool, Session};
-use super::value::{int, number};
+use super::value::{bytes, int, number, text};
 use crate::state::StateError;
 
-/// What brings a database from each schema to the next. A published one is never edited.
-const MIGRATIONS: [Migration; 3] = [
-    Migration {
-        needs: 1,
-        sql: r"
+/// The schema this program makes. Those before 4 had a column for each part of a record.
+const SCHEMA: i64 = 4;
+
+const TABLES: &str = r"
 CREATE TABLE rotator_schema (
     number bigint PRIMARY KEY,
     needs bigint NOT NULL,
@@ -30,28 +31,19 @@ CREATE TABLE rotator_meta (
     value bytea NOT NULL
 );
 
+-- `intent`: a write was begun whose outcome is not known.
 CREATE TABLE rotator_keys (
     key text PRIMARY KEY,
     ai_llm_id text,
-    seen text,
-    live json,
-    intent json,
-    refusal json,
-    held json,
-    previous json,
-    trial json,
-    candidate json,
-    told json
+    intent boolean NOT NULL,
+    document text NOT NULL
 );
 
 -- It changes with every look, and the rest does not. Of two notes of one session the one of the
 -- later turn stays, in whatever order they are written.
 CREATE TABLE rotator_looks (
     key text PRIMARY KEY,
-    checked_at timestamptz,
-    next_at timestamptz,
-    problem json,
-    strip text,
+    note text NOT NULL,
     session bigint NOT NULL,
     turn bigint NOT NULL
 ) WITH (fillfactor = 70);
@@ -60,17 +52,9 @@ CREATE TABLE rotator_history (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamptz NOT NULL,
     key text NOT NULL,
-    source text NOT NULL,
-    name text NOT NULL,
-    ai_llm_id text,
-    previous_version text,
-    version text NOT NULL,
-    action text NOT NULL,
     outcome text NOT NULL,
-    elapsed_us bigint NOT NULL,
     verified_by text,
-    reason text NOT NULL,
-    error text
+    line text NOT NULL
 );
 CREATE INDEX rotator_history_of_key ON rotator_history (key, id);
 
@@ -121,12 +105,6 @@ CREATE TABLE rotator_request_progress (
     done bigint NOT NULL,
     PRIMARY KEY (request, replica)
 );
-",
-    },
-    Migration {
-        needs: 1,
-        sql: r"
-ALTER TABLE rotator_keys ADD COLUMN edits json;
 
 -- Each workspace is asked about by one replica at a time.
 CREATE TABLE rotator_watches (
@@ -145,68 +123,41 @@ CREATE TABLE rotator_edits (
     heard boolean NOT NULL DEFAULT false
 );
 CREATE INDEX rotator_edits_unheard ON rotator_edits (ai_llm_id) WHERE NOT heard;
-",
-    },
-    Migration {
-        needs: 1,
-        sql: r"
+
 -- What each receiver of notifications was told of what, and is to be told.
 CREATE TABLE rotator_notified (
     receiver text NOT NULL,
     subject text NOT NULL,
-    event text,
-    since timestamptz NOT NULL,
-    told text,
+    line text NOT NULL,
     PRIMARY KEY (receiver, subject)
 );
-",
-    },
-];
-
-struct Migration {
-    /// The oldest schema whose programs can still work after it.
-    needs: i64,
-    sql: &'static str,
-}
-
-/// The schema this program writes.
-const KNOWN: i64 = MIGRATIONS.len() as i64;
+";
 
 /// "FlbR": keeps two programs from making the tables at once.
 const LOCK: i64 = 0x466c_6252;
 
 /// How long making the tables may take, the wait for another that makes them included.
-const MIGRATING: Duration = Duration::from_secs(60);
+const MAKING: Duration = Duration::from_secs(60);
 
-/// What the tables are.
-struct Found {
-    schema: i64,
-    needs: i64,
-}
-
-/// Whether there are tables to read yet.
+/// Returns whether there are tables to read yet.
 ///
 /// # Errors
-/// Tables that only a newer program can read, and the server's.
+/// Tables that only a newer or an older program can read, and the server's.
 pub(super) async fn is_there(pool: &Pool) -> Result<bool, StateError> {
     let mut session = pool.session().await?;
-    let found = find(&mut session).await?;
-    accept(&found, pool.place())?;
-    Ok(found.schema > 0)
+    find(&mut session, pool.place()).await
 }
 
-/// Brings the database to the newest schema: all of it, or nothing where it is cut short.
+/// Makes the tables where there are none: all of them, or none where it is cut short.
 ///
 /// # Errors
 /// Those of [`is_there`].
-pub(super) async fn migrate(pool: &Pool) -> Result<(), StateError> {
-    let mut session = pool.session_for(MIGRATING).await?;
-    let found = find(&mut session).await?;
-    accept(&found, pool.place())?;
-    if found.schema >= KNOWN {
+pub(super) async fn make(pool: &Pool) -> Result<(), StateError> {
+    let mut session = pool.session_for(MAKING).await?;
+    if find(&mut session, pool.place()).await? {
         return Ok(());
     }
-    let limit = MIGRATING.as_millis();
+    let limit = MAKING.as_millis();
     session
         .execute(&format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED;
@@ -216,40 +167,22 @@ pub(super) async fn migrate(pool: &Pool) -> Result<(), StateError> {
         ))
         .await?;
     // Somebody else may have done it while this one waited.
-    let found = find(&mut session).await?;
-    for (number, migration) in (1..).zip(MIGRATIONS) {
-        if number > found.schema {
-            session.execute(migration.sql).await?;
-            session
-                .query(
-                    "INSERT INTO rotator_schema (number, needs, program) VALUES ($1, $2, $3)",
-                    &[
-                        int(number),
-                        int(migration.needs),
-                        super::value::text(env!("CARGO_PKG_VERSION")),
-                    ],
-                )
-                .await?;
-        }
+    if !find(&mut session, pool.place()).await? {
+        session.execute(TABLES).await?;
+        let sql = "INSERT INTO rotator_schema (number, needs, program) VALUES ($1, $1, $2)";
+        let program = env!("CARGO_PKG_VERSION");
+        session.query(sql, &[int(SCHEMA), text(program)]).await?;
+        // It is no credential and opens nothing: it keeps one who sees fingerprints from trying
+        // guesses against them.
+        let key: [u8; 32] = rand::random();
+        let sql = "INSERT INTO rotator_meta (name, value) VALUES ('fingerprint_key', $1)";
+        session.query(sql, &[bytes(key.as_slice())]).await?;
     }
-    // It is no credential and opens nothing: it keeps one who sees fingerprints from trying
-    // guesses against them.
-    let key: [u8; 32] = rand::random();
-    session
-        .query(
-            "INSERT INTO rotator_meta (name, value) VALUES ('fingerprint_key', $1)
-             ON CONFLICT DO NOTHING",
-            &[super::value::bytes(key.as_slice())],
-        )
-        .await?;
     session.execute("COMMIT").await
 }
 
-async fn find(session: &mut Session) -> Result<Found, StateError> {
-    let none = Found {
-        schema: 0,
-        needs: 0,
-    };
+/// Returns whether there are tables, where this program can work with them.
+async fn find(session: &mut Session, place: &Place) -> Result<bool, StateError> {
     // Read from the catalogue itself: what the server remembers of names may be older than the lock.
     let named = session
         .query(
@@ -259,7 +192,7 @@ async fn find(session: &mut Session) -> Result<Found, StateError> {
         )
         .await?;
     if number(&named) == 0 {
-        return Ok(none);
+        return Ok(false);
     }
     let rows = session
         .query(
@@ -268,16 +201,10 @@ async fn find(session: &mut Session) -> Result<Found, StateError> {
         )
         .await?;
     let row = rows.first().map(|row| (row.get(0), row.get(1)));
-    Ok(row.map_or(none, |(schema, needs)| Found { schema, needs }))
-}
-
-fn accept(found: &Found, place: &Place) -> Result<(), StateError> {
-    if found.needs > KNOWN {
-        return Err(StateError::Newer {
-            place: place.to_string(),
-            found: found.schema,
-            known: KNOWN,
-        });
+    let (found, needs): (i64, i64) = row.unwrap_or_default();
+    match found {
+        0 => Ok(false),
+        _ if found < SCHEMA || needs > SCHEMA => Err(StateError::of_schema(found, SCHEMA, place)),
+        _ => Ok(true),
     }
-    Ok(())
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::Postgres;
+use super::pool::Pool;
 use super::value::{Columns, int, number, plain, seconds, text, texts};
 use crate::model::{FencingToken, KeyId, ReplicaId};
 use crate::state::StateError;
@@ -61,7 +62,7 @@ WITH free AS (
     ORDER BY key LIMIT $3 FOR UPDATE SKIP LOCKED
 )
 UPDATE rotator_leases l SET holder = $1, fence = l.fence + 1, late_at = CASE
-    WHEN EXISTS (SELECT FROM rotator_keys k WHERE k.key = l.key AND k.intent IS NOT NULL)
+    WHEN EXISTS (SELECT FROM rotator_keys k WHERE k.key = l.key AND k.intent)
     THEN clock_timestamp() + make_interval(secs => $4) ELSE l.late_at END
 FROM free WHERE l.key = free.key
 RETURNING l.key, l.fence";
@@ -78,14 +79,14 @@ impl Role {
 #[async_trait]
 impl Membership for Postgres {
     async fn join(&self, member: &Member, lease: Duration) -> Result<ReplicaId, StateError> {
-        let joined = self.add_replica(member, lease).await;
-        let replica = self.inner.health.answered(joined)?;
-        self.inner.joined(replica);
+        let joined = add_replica(&self.pool, member, lease).await;
+        let replica = self.health.answered(joined)?;
+        self.membership.joined(replica);
         Ok(replica)
     }
 
     async fn know(&self, keys: &[KeyId]) -> Result<(), StateError> {
-        let mut session = self.inner.pool.session().await?;
+        let mut session = self.pool.session().await?;
         session
             .query(
                 "INSERT INTO rotator_leases (key) SELECT key FROM unnest($1::text[]) AS n (key)
@@ -101,8 +102,8 @@ impl Membership for Postgres {
         replica: ReplicaId,
         renewal: Renewal,
     ) -> Result<Option<Standing>, StateError> {
-        let renewed = self.renew_and_see(replica, renewal).await;
-        self.inner.health.answered(renewed)
+        let renewed = renew_and_see(&self.pool, replica, renewal).await;
+        self.health.answered(renewed)
     }
 
     async fn claim(
@@ -111,7 +112,7 @@ impl Membership for Postgres {
         keys: &[KeyId],
         most: u32,
     ) -> Result<Vec<(KeyId, FencingToken)>, StateError> {
-        let mut session = self.inner.pool.session().await?;
+        let mut session = self.pool.session().await?;
         let late = LATE_WRITE.as_secs_f64();
         let parameters = [
             int(replica.0),
@@ -130,7 +131,7 @@ impl Membership for Postgres {
             return Err(StateError::Lost);
         }
         let claims = claimed.iter().map(|row| {
-            let columns = self.inner.columns(row);
+            let columns = self.pool.columns(row);
             let fencing_token = FencingToken(columns.get("fence")?);
             Ok((KeyId::new(columns.get::<&str>("key")?), fencing_token))
         });
@@ -138,7 +139,7 @@ impl Membership for Postgres {
     }
 
     async fn release(&self, replica: ReplicaId, keys: &[KeyId]) -> Result<(), StateError> {
-        let mut session = self.inner.pool.session().await?;
+        let mut session = self.pool.session().await?;
         session
             .query(
                 "UPDATE rotator_leases SET holder = NULL WHERE holder = $1 AND key = ANY ($2)",
@@ -149,19 +150,19 @@ impl Membership for Postgres {
     }
 
     async fn leave(&self, replica: ReplicaId) -> Result<(), StateError> {
-        let mut session = self.inner.pool.session().await?;
+        let mut session = self.pool.session().await?;
         session
             .query(
                 "DELETE FROM rotator_replicas WHERE id = $1",
                 &[int(replica.0)],
             )
             .await?;
-        self.inner.left(replica);
+        self.membership.left(replica);
         Ok(())
     }
 
     async fn mark(&self, keys: &[KeyId]) -> Result<(), StateError> {
-        let mut session = self.inner.pool.session().await?;
+        let mut session = self.pool.session().await?;
         session
             .query(
                 "INSERT INTO rotator_leases AS l (key, repair_no, repair_at, late_at)
@@ -176,7 +177,7 @@ impl Membership for Postgres {
     }
 
     async fn replicas(&self) -> Result<Vec<Replica>, StateError> {
-        let mut session = self.inner.pool.session().await?;
+        let mut session = self.pool.session().await?;
         let rows = session
             .query(
                 "SELECT id, name, role, until > clock_timestamp() AS alive,
@@ -186,7 +187,7 @@ impl Membership for Postgres {
             )
             .await?;
         let replica = |row| {
-            let columns = self.inner.columns(row);
+            let columns = self.pool.columns(row);
             Ok(Replica {
                 id: ReplicaId(columns.get("id")?),
                 member: Member {
@@ -204,7 +205,7 @@ impl Membership for Postgres {
     }
 
     async fn unheld(&self, keys: &[KeyId]) -> Result<Vec<KeyId>, StateError> {
-        let mut session = self.inner.pool.session().await?;
+        let mut session = self.pool.session().await?;
         let rows = session
             .query(
                 "SELECT n.key FROM unnest($1::text[]) AS n (key) WHERE NOT EXISTS (
@@ -213,84 +214,82 @@ impl Membership for Postgres {
                 &[texts(names(keys))],
             )
             .await?;
-        let key = |row| Ok(KeyId::new(self.inner.columns(row).get::<&str>("key")?));
+        let key = |row| Ok(KeyId::new(self.pool.columns(row).get::<&str>("key")?));
         rows.iter().map(key).collect()
     }
 }
 
-impl Postgres {
-    async fn add_replica(&self, member: &Member, lease: Duration) -> Result<ReplicaId, StateError> {
-        let mut session = self.inner.pool.session().await?;
-        let rows = session
-            .query(
-                "INSERT INTO rotator_replicas (name, role, until)
-                 VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3)) RETURNING id",
-                &[
-                    text(plain(&member.name)),
-                    text(member.role.word()),
-                    seconds(lease.as_secs_f64()),
-                ],
-            )
-            .await?;
-        Ok(ReplicaId(number(&rows)))
-    }
+async fn add_replica(
+    pool: &Pool,
+    member: &Member,
+    lease: Duration,
+) -> Result<ReplicaId, StateError> {
+    let mut session = pool.session().await?;
+    let rows = session
+        .query(
+            "INSERT INTO rotator_replicas (name, role, until)
+             VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3)) RETURNING id",
+            &[
+                text(plain(&member.name)),
+                text(member.role.word()),
+                seconds(lease.as_secs_f64()),
+            ],
+        )
+        .await?;
+    Ok(ReplicaId(number(&rows)))
+}
 
-    async fn renew_and_see(
-        &self,
-        replica: ReplicaId,
-        renewal: Renewal,
-    ) -> Result<Option<Standing>, StateError> {
-        let id = replica.0;
-        let wants = i64::from(renewal.wants);
-        // An answer that comes after the lease is over is of no use, and there is time for another try.
-        let mut session = self
-            .inner
-            .pool
-            .session_within(part(renewal.lease, 2))
-            .await?;
-        let renewed = session
-            .query(
-                "UPDATE rotator_replicas
-                 SET until = clock_timestamp() + make_interval(secs => $2), wants = $3::int8
-                 WHERE id = $1 RETURNING id",
-                &[int(id), seconds(renewal.lease.as_secs_f64()), int(wants)],
-            )
-            .await?;
-        if renewed.is_empty() {
-            return Ok(None);
-        }
-        if renewal.evict {
-            self.evict(id, part(renewal.lease, 4)).await;
-        }
-        let late = seconds(LATE_WRITE.as_secs_f64());
-        session.query(COME_DUE, &[int(id), late]).await?;
-        let rows = session.query(STANDING, &[int(id)]).await?;
-        let Some(row) = rows.first() else {
-            return Ok(None);
-        };
-        let columns = self.inner.columns(row);
-        let due: Vec<&str> = columns.get("due")?;
-        Ok(Some(Standing {
-            daemons: count(&columns, "daemons")?,
-            rank: count(&columns, "rank")?,
-            wanted: count(&columns, "wanted")?,
-            free: count(&columns, "free")?,
-            due: due.into_iter().map(KeyId::new).collect(),
-        }))
+async fn renew_and_see(
+    pool: &Pool,
+    replica: ReplicaId,
+    renewal: Renewal,
+) -> Result<Option<Standing>, StateError> {
+    let id = replica.0;
+    let wants = i64::from(renewal.wants);
+    // An answer that comes after the lease is over is of no use, and there is time for another try.
+    let mut session = pool.session_within(part(renewal.lease, 2)).await?;
+    let renewed = session
+        .query(
+            "UPDATE rotator_replicas
+             SET until = clock_timestamp() + make_interval(secs => $2), wants = $3::int8
+             WHERE id = $1 RETURNING id",
+            &[int(id), seconds(renewal.lease.as_secs_f64()), int(wants)],
+        )
+        .await?;
+    if renewed.is_empty() {
+        return Ok(None);
     }
+    if renewal.evict {
+        evict(pool, id, part(renewal.lease, 4)).await;
+    }
+    let late = seconds(LATE_WRITE.as_secs_f64());
+    session.query(COME_DUE, &[int(id), late]).await?;
+    let rows = session.query(STANDING, &[int(id)]).await?;
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    let columns = pool.columns(row);
+    let due: Vec<&str> = columns.get("due")?;
+    Ok(Some(Standing {
+        daemons: count(&columns, "daemons")?,
+        rank: count(&columns, "rank")?,
+        wanted: count(&columns, "wanted")?,
+        free: count(&columns, "free")?,
+        due: due.into_iter().map(KeyId::new).collect(),
+    }))
+}
 
-    /// What cannot be done now, because a save of one of theirs is under way, is done with the next
-    /// renewal: this one must not wait for it.
-    async fn evict(&self, id: i64, limit: Duration) {
-        let evicted = async {
-            let mut session = self.inner.pool.session_within(limit).await?;
-            let longest = seconds(LONGEST_LEASE.as_secs_f64());
-            session.query(CUT_SHORT, &[int(id), longest]).await?;
-            session.query(STRIKE_OUT, &[int(id)]).await
-        };
-        if let Err(error) = evicted.await {
-            tracing::debug!(%error, "replicas whose lease is over could not be struck out yet");
-        }
+/// What cannot be done now, because a save of one of theirs is under way, is done with the next
+/// renewal: this one must not wait for it.
+async fn evict(pool: &Pool, id: i64, limit: Duration) {
+    let evicted = async {
+        let mut session = pool.session_within(limit).await?;
+        let longest = seconds(LONGEST_LEASE.as_secs_f64());
+        session.query(CUT_SHORT, &[int(id), longest]).await?;
+        session.query(STRIKE_OUT, &[int(id)]).await
+    };
+    if let Err(error) = evicted.await {
+        tracing::debug!(%error, "replicas whose lease is over could not be struck out yet");
     }
 }
 

@@ -3,10 +3,8 @@
 //! Every statement is sent whole, with the types of its parameters, in one round trip and without a
 //! name: nothing of it stays in the session, which may be another one behind a pooler.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio_postgres::Row;
-use tokio_postgres::types::{FromSql, Json, ToSql, Type};
+use tokio_postgres::types::{FromSql, ToSql, Type};
 
 use super::place::Place;
 use crate::state::StateError;
@@ -36,11 +34,6 @@ parameter! {
     json: JSON;
 }
 
-/// A value with a shape of its own.
-pub(super) fn shape<T: Serialize>(value: Option<&T>) -> Option<Json<&T>> {
-    value.map(Json)
-}
-
 /// A text as a column can hold it: PostgreSQL has no place for the character zero.
 pub(super) fn plain(text: impl AsRef<str>) -> String {
     text.as_ref().replace('\0', "\u{fffd}")
@@ -64,24 +57,5 @@ impl<'a> Columns<'a> {
         self.row
             .try_get(name)
             .map_err(|error| self.place.explain(&error))
-    }
-
-    /// A value with a shape of its own.
-    pub(super) fn shape<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StateError> {
-        match self.row.try_get::<_, Option<Json<T>>>(name) {
-            Ok(found) => Ok(found.map(|Json(value)| value)),
-            Err(_) => Err(self.not_ours()),
-        }
-    }
-
-    /// One of a fixed set of words.
-    pub(super) fn word<T: DeserializeOwned>(&self, name: &str) -> Result<T, StateError> {
-        let word: String = self.get(name)?;
-        serde_json::from_value(word.into()).map_err(|_| self.not_ours())
-    }
-
-    pub(super) fn not_ours(&self) -> StateError {
-        self.place
-            .corrupt("a row holds what this program does not write")
     }
 }

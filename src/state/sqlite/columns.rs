@@ -41,14 +41,3 @@ impl<T: DeserializeOwned> FromSql for Json<T> {
             .map_err(FromSqlError::other)
     }
 }
-
-/// One of a fixed set of words, without JSON's quotes.
-pub(super) struct Word<T>(pub(super) T);
-
-impl<T: DeserializeOwned> FromSql for Word<T> {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        serde_json::from_value(value.as_str()?.into())
-            .map(Self)
-            .map_err(FromSqlError::other)
-    }
-}

@@ -1,63 +1,53 @@
 //! Updates in Flashback, in SQLite.
 
 use chrono::{DateTime, Utc};
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::columns::Time;
-use super::desk::Desk;
 use crate::model::{Edit, KeyId, Record, WorkspaceId};
 use crate::state::edits::{Heard, OVERLAP};
 
-impl Desk {
-    pub(super) fn read_to(
-        &mut self,
-        workspace: &WorkspaceId,
-    ) -> rusqlite::Result<Option<DateTime<Utc>>> {
-        self.connection
-            .prepare_cached("SELECT read_to FROM watches WHERE workspace_id = ?1")?
-            .query_row([workspace.as_str()], |row| row.get::<_, Time>(0))
-            .optional()
-            .map(|time| time.map(|time| time.0))
-    }
-
-    pub(super) fn hear(
-        &mut self,
-        workspace: &WorkspaceId,
-        read_to: DateTime<Utc>,
-        heard: &[Heard],
-    ) -> rusqlite::Result<()> {
-        self.write(|transaction| put_updates(transaction, workspace, read_to, heard))
-    }
-
-    pub(super) fn edited(&mut self) -> rusqlite::Result<Vec<KeyId>> {
-        self.connection
-            .prepare_cached(
-                "SELECT key FROM keys
-                 WHERE ai_llm_id IN (SELECT ai_llm_id FROM edits WHERE NOT heard)",
-            )?
-            .query_map([], |row| row.get::<_, String>(0).map(KeyId::new))?
-            .collect()
-    }
-
-    pub(super) fn unheard(&mut self, key: &KeyId) -> rusqlite::Result<Vec<Edit>> {
-        self.connection
-            .prepare_cached(
-                "SELECT id, user_id, own FROM edits WHERE NOT heard
-                 AND ai_llm_id = (SELECT ai_llm_id FROM keys WHERE key = ?1) ORDER BY id",
-            )?
-            .query_map([key.as_str()], |row| {
-                Ok(Edit {
-                    id: row.get(0)?,
-                    user_id: row.get(1)?,
-                    own: row.get(2)?,
-                })
-            })?
-            .collect()
-    }
+pub(super) fn read_to(
+    connection: &Connection,
+    workspace: &WorkspaceId,
+) -> rusqlite::Result<Option<DateTime<Utc>>> {
+    connection
+        .prepare_cached("SELECT read_to FROM watches WHERE workspace_id = ?1")?
+        .query_row([workspace.as_str()], |row| row.get::<_, Time>(0))
+        .optional()
+        .map(|time| time.map(|time| time.0))
 }
 
-/// Keeps what was heard of a workspace.
-fn put_updates(
+/// Reads the keys that have updates to look into.
+pub(super) fn edited(connection: &Connection) -> rusqlite::Result<Vec<KeyId>> {
+    connection
+        .prepare_cached(
+            "SELECT key FROM keys
+             WHERE ai_llm_id IN (SELECT ai_llm_id FROM edits WHERE NOT heard)",
+        )?
+        .query_map([], |row| row.get::<_, String>(0).map(KeyId::new))?
+        .collect()
+}
+
+/// Reads the updates that a key has to look into.
+pub(super) fn unheard(connection: &Connection, key: &KeyId) -> rusqlite::Result<Vec<Edit>> {
+    connection
+        .prepare_cached(
+            "SELECT id, user_id, own FROM edits WHERE NOT heard
+             AND ai_llm_id = (SELECT ai_llm_id FROM keys WHERE key = ?1) ORDER BY id",
+        )?
+        .query_map([key.as_str()], |row| {
+            Ok(Edit {
+                id: row.get(0)?,
+                user_id: row.get(1)?,
+                own: row.get(2)?,
+            })
+        })?
+        .collect()
+}
+
+/// Keeps the updates that were heard of in a workspace up to `read_to`.
+pub(super) fn hear(
     transaction: &Transaction<'_>,
     workspace: &WorkspaceId,
     read_to: DateTime<Utc>,
@@ -91,7 +81,7 @@ fn put_updates(
     Ok(())
 }
 
-/// Notes the updates that a record has heard of.
+/// Marks the updates that a record has heard of.
 pub(super) fn put_heard(transaction: &Transaction<'_>, record: &Record) -> rusqlite::Result<()> {
     for id in &record.heard {
         transaction

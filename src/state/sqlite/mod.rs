@@ -8,18 +8,19 @@
 
 mod columns;
 mod daemons;
-mod desk;
 mod edits;
 mod lock;
+mod notes;
 mod notified;
 mod open;
 mod place;
+mod records;
 mod requests;
-mod rows;
 mod saves;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use std::fs::File;
 use std::path::Path;
@@ -30,11 +31,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use rusqlite::{Connection, Transaction};
 use tokio::sync::oneshot;
 
-use self::desk::{Desk, Job, Notes, work_through};
+use self::notes::Notes;
 use self::place::Place;
 use self::saves::Save;
+use self::writer::{Job, Writer, work_through};
 use super::edits::{Heard, Watch};
 use super::health::Health;
 use super::{Request, RequestId, RequestState, StateError, StateStore};
@@ -71,10 +74,9 @@ impl Sqlite {
         open::prepare(&place)?;
         let connection = open::working(&place)?;
         let files = vec![path.to_owned(), place.beside("-wal")];
-        let mut desk = Desk::new(connection, place.clone(), files, holder);
-        desk.give_out_again(Utc::now())
-            .map_err(|error| place.explain(&error))?;
-        Self::start(place, desk, Some(lock))
+        let mut writer = Writer::new(connection, place.clone(), files, holder);
+        writer.write(|transaction| requests::give_out_again(transaction, Utc::now()))?;
+        Self::start(place, writer, Some(lock))
     }
 
     /// Opens the state at `path` beside the process that works on it, to read it and to hand that
@@ -87,8 +89,8 @@ impl Sqlite {
         let Some(connection) = open::beside(&place)? else {
             return Ok(None);
         };
-        let desk = Desk::new(connection, place.clone(), vec![path.to_owned()], "");
-        Self::start(place, desk, None).map(Some)
+        let writer = Writer::new(connection, place.clone(), vec![path.to_owned()], "");
+        Self::start(place, writer, None).map(Some)
     }
 
     /// A state in memory, for looking without leaving a trace.
@@ -98,8 +100,8 @@ impl Sqlite {
     pub fn in_memory() -> Result<Self, StateError> {
         let place = Place::new(Path::new(":memory:"));
         let connection = open::in_memory(&place)?;
-        let desk = Desk::new(connection, place.clone(), Vec::new(), "");
-        Self::start(place, desk, None)
+        let writer = Writer::new(connection, place.clone(), Vec::new(), "");
+        Self::start(place, writer, None)
     }
 
     /// What the process that works on the state at `path` says of itself; `None` where none does.
@@ -107,15 +109,15 @@ impl Sqlite {
         lock::holder(&Place::new(path))
     }
 
-    fn start(place: Place, mut desk: Desk, lock: Option<File>) -> Result<Self, StateError> {
+    fn start(place: Place, mut writer: Writer, lock: Option<File>) -> Result<Self, StateError> {
         let (jobs, received) = channel();
-        let (notes, health) = (desk.notes(), desk.health());
+        let (notes, health) = (writer.notes(), writer.health());
         let thread = std::thread::Builder::new()
             .name("state".to_owned())
             .spawn(move || {
-                work_through(&received, &mut desk);
+                work_through(&received, &mut writer);
                 // The file is closed before another process may open it.
-                drop(desk);
+                drop(writer);
                 drop(lock);
             })
             .map_err(|error| place.unusable(format!("no thread for it: {error}")))?;
@@ -136,28 +138,37 @@ impl Sqlite {
         row: Option<&HistoryRow>,
         verified_by: Option<Verifier>,
     ) -> Result<(), StateError> {
-        let older = self.notes.take(&record.key);
-        let (record, row) = (record.clone(), row.cloned());
-        self.send(|answer| {
-            Job::Save(Box::new(Save {
-                record,
-                row,
-                verified_by,
-                older,
-                answer,
-            }))
-        })
-        .await
+        let save = Box::new(Save {
+            older: self.notes.take(&record.key),
+            record: record.clone(),
+            row: row.cloned(),
+            verified_by,
+        });
+        self.send(|answer| Job::Save(save, answer)).await
     }
 
-    /// Has `work` done by the thread. It is done even if the caller stops waiting.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StateError> {
+        self.ask(|writer| writer.read(work)).await
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StateError> {
+        self.ask(|writer| writer.write(work)).await
+    }
+
+    /// Has the writer do `work`. It is done even if the caller stops waiting.
     async fn ask<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Desk) -> rusqlite::Result<T> + Send + 'static,
+        work: impl FnOnce(&mut Writer) -> Result<T, StateError> + Send + 'static,
     ) -> Result<T, StateError> {
         self.send(|answer| {
-            Job::Work(Box::new(move |desk| {
-                let _ = answer.send(work(desk));
+            Job::Work(Box::new(move |writer| {
+                let _ = answer.send(work(writer));
             }))
         })
         .await
@@ -166,7 +177,7 @@ impl Sqlite {
     /// Hands the thread a job, and waits for its answer.
     async fn send<T>(
         &self,
-        job: impl FnOnce(oneshot::Sender<rusqlite::Result<T>>) -> Job,
+        job: impl FnOnce(oneshot::Sender<Result<T, StateError>>) -> Job,
     ) -> Result<T, StateError> {
         let gone = || self.place.failed("its thread has ended; restart");
         let broken_off = || {
@@ -176,8 +187,7 @@ impl Sqlite {
         let (answer, answered) = oneshot::channel();
         let jobs = self.jobs.as_ref().ok_or_else(gone)?;
         jobs.send(job(answer)).map_err(|_| gone())?;
-        let result = answered.await.map_err(|_| broken_off())?;
-        result.map_err(|error| self.place.explain(&error))
+        answered.await.map_err(|_| broken_off())?
     }
 }
 
@@ -208,17 +218,18 @@ impl Drop for Sqlite {
 #[async_trait]
 impl StateStore for Sqlite {
     async fn fingerprinter(&self) -> Result<Fingerprinter, StateError> {
-        self.ask(|desk| desk.fingerprint_key().map(Fingerprinter::new))
-            .await
+        let sql = "SELECT value FROM meta WHERE name = 'fingerprint_key'";
+        let key = self.read(|connection| connection.query_row(sql, [], |row| row.get(0)));
+        key.await.map(Fingerprinter::new)
     }
 
     async fn load_all(&self) -> Result<Vec<Record>, StateError> {
-        self.ask(Desk::load_all).await
+        self.ask(Writer::load_all).await
     }
 
     async fn load(&self, key: &KeyId) -> Result<Record, StateError> {
         let key = key.clone();
-        self.ask(move |desk| desk.load(&key)).await
+        self.ask(move |writer| writer.load(&key)).await
     }
 
     async fn save(&self, record: &Record, row: Option<&HistoryRow>) -> Result<(), StateError> {
@@ -239,7 +250,7 @@ impl StateStore for Sqlite {
     }
 
     async fn flush(&self) -> Result<(), StateError> {
-        self.ask(Desk::write_notes).await
+        self.ask(Writer::write_notes).await
     }
 
     async fn history(
@@ -248,15 +259,20 @@ impl StateStore for Sqlite {
         since: Option<DateTime<Utc>>,
         limit: Option<u32>,
     ) -> Result<Vec<HistoryRow>, StateError> {
-        let key = key.cloned();
-        self.ask(move |desk| desk.history(key.as_ref(), since, limit))
-            .await
+        let (key, place) = (key.cloned(), self.place.clone());
+        let history = self.read(move |connection| {
+            records::history(connection, key.as_ref(), since, limit, &place)
+        });
+        let mut lines = history.await.flatten()?;
+        lines.reverse();
+        Ok(lines)
     }
 
     /// There is no other process here.
     async fn watch(&self, workspace: &WorkspaceId, _: Duration) -> Result<Watch, StateError> {
         let workspace = workspace.clone();
-        let read_to = self.ask(move |desk| desk.read_to(&workspace)).await?;
+        let read_to = self.read(move |connection| edits::read_to(connection, &workspace));
+        let read_to = read_to.await?;
         Ok(Watch::Mine { read_to })
     }
 
@@ -267,31 +283,37 @@ impl StateStore for Sqlite {
         heard: &[Heard],
     ) -> Result<(), StateError> {
         let (workspace, heard) = (workspace.clone(), heard.to_vec());
-        self.ask(move |desk| desk.hear(&workspace, read_to, &heard))
+        self.write(move |transaction| edits::hear(transaction, &workspace, read_to, &heard))
             .await
     }
 
     async fn edited(&self) -> Result<Vec<KeyId>, StateError> {
-        self.ask(Desk::edited).await
+        self.read(edits::edited).await
     }
 
     async fn unheard(&self, key: &KeyId) -> Result<Vec<Edit>, StateError> {
         let key = key.clone();
-        self.ask(move |desk| desk.unheard(&key)).await
+        self.read(move |connection| edits::unheard(connection, &key))
+            .await
     }
 
     async fn notified(&self) -> Result<Vec<Notified>, StateError> {
-        self.ask(Desk::notified).await
+        self.read(notified::load).await
     }
 
     async fn save_notified(&self, lines: &[Notified]) -> Result<(), StateError> {
         let lines = lines.to_vec();
-        self.ask(move |desk| desk.save_notified(&lines)).await
+        self.write(move |transaction| notified::save(transaction, &lines))
+            .await
     }
 
     async fn leave_report(&self, report: &DaemonReport, stopped: bool) -> Result<(), StateError> {
-        let report = report.clone();
-        self.ask(move |desk| desk.leave_report(report, stopped))
+        let report = LastReport {
+            report: report.clone(),
+            at: Utc::now(),
+            stopped,
+        };
+        self.write(move |transaction| daemons::leave(transaction, &report))
             .await
     }
 
@@ -299,7 +321,7 @@ impl StateStore for Sqlite {
     async fn daemons(&self) -> Result<Daemons, StateError> {
         let holder = Self::holder(self.place.path());
         let running = holder.filter(|holder| holder.starts_with(DAEMON));
-        let last = self.ask(Desk::last_report).await?;
+        let last = self.read(daemons::last).await?;
         // One that is starting has left nothing yet: what there is is its predecessor's.
         let own = |last: &LastReport| match &running {
             Some(holder) => holder.contains(&in_the_line(&last.report.name)),
@@ -325,13 +347,13 @@ impl StateStore for Sqlite {
 
     async fn submit(&self, request: &Request) -> Result<RequestId, StateError> {
         let request = request.clone();
-        self.ask(move |desk| desk.submit(&request, Utc::now()))
+        self.ask(move |writer| requests::submit(writer, &request, Utc::now()))
             .await
     }
 
     async fn take_request(&self) -> Result<Option<(RequestId, Request)>, StateError> {
-        let taken = self.ask(|desk| desk.take_request(Utc::now())).await;
-        self.health.answered(taken)
+        let taken = self.ask(|writer| requests::take(writer, Utc::now()));
+        self.health.answered(taken.await)
     }
 
     async fn report_progress(
@@ -340,17 +362,18 @@ impl StateStore for Sqlite {
         done: u32,
         total: u32,
     ) -> Result<(), StateError> {
-        self.ask(move |desk| desk.report_progress(id, done, total))
+        self.write(move |transaction| requests::report_progress(transaction, id, done, total))
             .await
     }
 
     async fn answer(&self, id: RequestId, answer: &str) -> Result<(), StateError> {
         let answer = answer.to_owned();
-        self.ask(move |desk| desk.answer(id, &answer)).await
+        self.write(move |transaction| requests::answer(transaction, id, &answer))
+            .await
     }
 
     async fn request_state(&self, id: RequestId) -> Result<RequestState, StateError> {
-        self.ask(move |desk| desk.request_state(id))
+        self.ask(move |writer| requests::state(writer, id))
             .await?
             .ok_or_else(|| {
                 self.place.failed(format!(

@@ -77,7 +77,7 @@ pub(super) fn is_somewhere(place: &Place) -> Result<(), StateError> {
 /// A state that nobody shares and nobody keeps.
 pub(super) fn in_memory(place: &Place) -> Result<Connection, StateError> {
     let mut connection = Connection::open_in_memory().map_err(|error| place.explain(&error))?;
-    schema::migrate(&mut connection, place)?;
+    schema::make(&mut connection, place)?;
     Ok(connection)
 }
 
@@ -95,7 +95,7 @@ pub(super) fn working(place: &Place) -> Result<Connection, StateError> {
             "its file system cannot share memory between processes: put it on a local disk",
         ));
     }
-    schema::migrate(&mut connection, place)?;
+    schema::make(&mut connection, place)?;
     let verdict: String = connection
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(explain)?;

@@ -25,7 +25,7 @@ async fn a_full_disk_is_named_and_harms_nothing() {
     let mut record = Record::new(KeyId::new("a"));
     store.save(&record, None).await.expect("saved");
     let pages =
-        |sql: &'static str| store.ask(|desk| desk.connection.query_row(sql, [], |_| Ok(())));
+        |sql: &'static str| store.read(|connection| connection.query_row(sql, [], |_| Ok(())));
     pages("PRAGMA max_page_count = 1").await.expect("set");
     record.held = Some(crate::model::Held {
         version: crate::model::Version::new("v1"),
@@ -53,7 +53,7 @@ async fn notes_that_cannot_be_written_are_kept() {
     let (_directory, store) = opened();
     let key = KeyId::new("a");
     let read_only =
-        |on| store.ask(move |desk| desk.connection.pragma_update(None, "query_only", on));
+        |on| store.read(move |connection| connection.pragma_update(None, "query_only", on));
     read_only(true).await.expect("set");
     store.note_check(&key, CheckNote::default());
     let error = store.flush().await.expect_err("not written");
@@ -67,7 +67,7 @@ async fn notes_that_cannot_be_written_are_kept() {
 #[tokio::test]
 async fn nothing_is_asked_of_the_tables_while_nobody_writes() {
     let (directory, store) = opened();
-    let quiet = || store.ask(|desk| Ok(desk.no_request_since));
+    let quiet = || store.ask(|writer| Ok(writer.no_request_since));
     assert_eq!(quiet().await.expect("asked"), None);
     assert_eq!(store.take_request().await.expect("asked"), None);
     assert!(quiet().await.expect("asked").is_some());
@@ -86,14 +86,14 @@ async fn old_requests_and_unknown_ones_are_cleared_away() {
     let (_directory, store) = opened();
     let long_ago = Utc::now() - TimeDelta::from_std(REQUEST_LIFE).expect("a span") * 2;
     let old = store
-        .ask(move |desk| desk.submit(&everything(), long_ago))
+        .ask(move |writer| requests::submit(writer, &everything(), long_ago))
         .await
         .expect("submitted");
     let fresh = store.submit(&everything()).await.expect("submitted");
     assert!(store.request_state(old).await.is_err(), "forgotten");
     store
-        .ask(|desk| {
-            desk.connection.execute(
+        .write(|transaction| {
+            transaction.execute(
                 "UPDATE requests SET request = '{\"command\": \"dance\"}'",
                 [],
             )
@@ -112,8 +112,7 @@ async fn old_requests_and_unknown_ones_are_cleared_away() {
 async fn a_job_that_panics_ends_in_an_error_undoes_what_it_did_and_stops_no_other() {
     let (_directory, store) = opened();
     let panics: Result<(), _> = store
-        .ask(|desk| {
-            let half = desk.connection.transaction()?;
+        .write(|half| {
             half.execute_batch("CREATE TABLE half (a)")?;
             panic!("on purpose")
         })
@@ -121,10 +120,9 @@ async fn a_job_that_panics_ends_in_an_error_undoes_what_it_did_and_stops_no_othe
     let error = panics.expect_err("it panicked");
     assert!(matches!(error, StateError::Failed { .. }), "{error}");
     assert!(error.to_string().contains("this is a bug"), "{error}");
-    let half = store.ask(|desk| {
+    let half = store.read(|connection| {
         let sql = "SELECT count(*) FROM sqlite_master WHERE name = 'half'";
-        desk.connection
-            .query_row(sql, [], |row| row.get::<_, i64>(0))
+        connection.query_row(sql, [], |row| row.get::<_, i64>(0))
     });
     assert_eq!(half.await.expect("read"), 0);
     store.note_check(&KeyId::new("a"), CheckNote::default());
@@ -135,10 +133,7 @@ async fn a_job_that_panics_ends_in_an_error_undoes_what_it_did_and_stops_no_othe
 async fn records_wait_for_the_disk_also_after_notes_did_not() {
     let (_directory, store) = opened();
     let number = |sql: &'static str| {
-        store.ask(move |desk| {
-            desk.connection
-                .query_row(sql, [], |row| row.get::<_, i64>(0))
-        })
+        store.read(move |connection| connection.query_row(sql, [], |row| row.get::<_, i64>(0)))
     };
     for _ in 0..2 {
         let full = number("PRAGMA synchronous").await.expect("read");
@@ -154,40 +149,13 @@ async fn records_wait_for_the_disk_also_after_notes_did_not() {
     );
 }
 
-#[tokio::test]
-async fn a_state_of_the_first_version_is_read_and_brought_up_to_date() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join("state.db");
-    let first = rusqlite::Connection::open(&path).expect("made");
-    let looks = "INSERT INTO looks (key, checked_at) VALUES ('a', '2026-11-21T22:15:06Z');
-        INSERT INTO meta (name, value) VALUES ('fingerprint_key', zeroblob(32));
-        PRAGMA user_version = 1;";
-    first.execute_batch(schema::MIGRATIONS[0]).expect("tables");
-    first
-        .pragma_update(None, "application_id", schema::APPLICATION)
-        .expect("ours");
-    first.execute_batch(looks).expect("rows");
-    drop(first);
-    let read = async |store: Sqlite| {
-        let record = store.load(&KeyId::new("a")).await.expect("read");
-        assert!(record.look.checked_at.is_some());
-        assert_eq!(record.look.timeline, crate::model::Timeline::default());
-        (store, record)
-    };
-    let beside = Sqlite::open_beside(&path).expect("opened");
-    read(beside.expect("a state")).await;
-    let (store, record) = read(Sqlite::open(&path, "a test").expect("opened")).await;
-    store.save(&record, None).await.expect("saved");
-}
-
 /// Has the thread wait until the saves of these records wait, too; gives what they ended with, and how
 /// many pages that was in the log.
 async fn saved_at_once(store: &Sqlite, records: &[Record]) -> (Vec<Result<(), StateError>>, i64) {
     let frames = || {
-        store.ask(|desk| {
+        store.read(|connection| {
             let sql = "PRAGMA wal_checkpoint(PASSIVE)";
-            desk.connection
-                .query_row(sql, [], |row| row.get::<_, i64>(1))
+            connection.query_row(sql, [], |row| row.get::<_, i64>(1))
         })
     };
     let before = frames().await.expect("read");
@@ -220,7 +188,7 @@ async fn one_that_fails_fails_no_neighbour() {
     let (_directory, store) = opened();
     let trigger = "CREATE TRIGGER no BEFORE INSERT ON keys WHEN new.key IN ('k3', 'k7')
         BEGIN SELECT RAISE(ROLLBACK, 'on purpose'); END";
-    let made = store.ask(move |desk| desk.connection.execute_batch(trigger));
+    let made = store.read(move |connection| connection.execute_batch(trigger));
     made.await.expect("made");
     let record = |index| Record::new(KeyId::new(format!("k{index}")));
     let records: Vec<_> = (0..10).map(record).collect();

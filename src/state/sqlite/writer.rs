@@ -1,0 +1,298 @@
+//! The writer: the thread that owns the connection and does one job after the other.
+
+use std::collections::{HashMap, VecDeque};
+use std::os::unix::fs::MetadataExt as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use rusqlite::ffi::SQLITE_READONLY_DBMOVED;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::oneshot;
+
+use super::notes::Notes;
+use super::place::Place;
+use super::saves::Save;
+use super::{records, schema};
+use crate::failpoint;
+use crate::model::{CheckNote, KeyId, Record};
+use crate::state::StateError;
+use crate::state::health::Health;
+use crate::telemetry::panics::{Task, within_now};
+
+/// How long notes are gathered before they are written.
+const GATHER: Duration = Duration::from_secs(1);
+
+/// How long notes are gathered where they are many. Nearly every page of the table is written each time then, so
+/// that writing often costs the disk and tells nobody more.
+const GATHER_MANY: Duration = Duration::from_secs(10);
+
+/// How soon a write is tried again after one that failed: what hindered it may be over.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// How many notes in one write are many.
+const MANY: usize = 256;
+
+/// The most saves in one transaction: what waits for the first of them waits for the last.
+const TOGETHER: usize = 256;
+
+/// A job for the writer.
+pub(super) enum Job {
+    /// Does this, now.
+    Work(Box<dyn FnOnce(&mut Writer) + Send>),
+    /// Writes a record, and answers.
+    Save(Box<Save>, Answer),
+    /// Writes the notes before long.
+    Noted,
+}
+
+/// Where somebody waits for the end of a save.
+pub(super) type Answer = oneshot::Sender<Result<(), StateError>>;
+
+/// Does the jobs until nobody can send one any more, then writes the last notes.
+///
+/// Of the jobs that wait, the saves come first: whoever saves has work under way, and the others find newer
+/// records than they asked for at worst.
+pub(super) fn work_through(jobs: &Receiver<Job>, writer: &mut Writer) {
+    let mut due: Option<Instant> = None;
+    let (mut saves, mut others) = (VecDeque::new(), VecDeque::new());
+    loop {
+        let first = match due {
+            None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(at) => jobs.recv_timeout(at.saturating_duration_since(Instant::now())),
+        };
+        if matches!(first, Err(RecvTimeoutError::Disconnected)) {
+            break;
+        }
+        for job in first.into_iter().chain(jobs.try_iter()) {
+            match job {
+                Job::Save(save, answer) => saves.push_back((*save, answer)),
+                Job::Work(work) => others.push_back(work),
+                Job::Noted => due = due.or_else(|| Some(Instant::now() + writer.gather)),
+            }
+        }
+        writer.save(&mut saves);
+        for work in others.drain(..) {
+            survive(|| work(writer));
+        }
+        if due.is_some_and(|at| at <= Instant::now()) {
+            // What cannot be written now is kept and tried again.
+            due = match survive(|| writer.write_notes()) {
+                Some(_) => None,
+                None => Some(Instant::now() + AGAIN),
+            };
+        }
+        if writer.health.is_to_write_again() {
+            due = due.or_else(|| Some(Instant::now() + AGAIN));
+        }
+    }
+    survive(|| writer.write_notes());
+}
+
+/// A panic ends one job and not the thread: SQLite undoes what was begun, and whoever waits for
+/// the job is told that it broke off.
+fn survive<T>(job: impl FnOnce() -> T) -> Option<T> {
+    let job = || {
+        failpoint::reach("state_asked");
+        job()
+    };
+    within_now(Task::State, || catch_unwind(AssertUnwindSafe(job))).ok()
+}
+
+/// The connection and what goes with it.
+pub(super) struct Writer {
+    pub(super) connection: Connection,
+    /// Who takes requests, for people.
+    pub(super) holder: String,
+    /// `PRAGMA data_version` when there was last no request to take.
+    pub(super) no_request_since: Option<i64>,
+    place: Place,
+    health: Arc<Health>,
+    /// Device and inode of each file that was opened.
+    files: Vec<(PathBuf, Option<(u64, u64)>)>,
+    notes: Notes,
+    gather: Duration,
+}
+
+impl Writer {
+    /// `files` are those that the connection has open.
+    pub(super) fn new(
+        connection: Connection,
+        place: Place,
+        files: Vec<PathBuf>,
+        holder: &str,
+    ) -> Self {
+        let file = |path: PathBuf| {
+            let identity = identity(&path);
+            (path, identity)
+        };
+        Self {
+            place,
+            health: Arc::default(),
+            files: files.into_iter().map(file).collect(),
+            connection,
+            holder: holder.to_owned(),
+            no_request_since: None,
+            notes: Notes::default(),
+            gather: GATHER,
+        }
+    }
+
+    /// The same figures, for whoever asks.
+    pub(super) fn health(&self) -> Arc<Health> {
+        self.health.clone()
+    }
+
+    /// The same notes, for whoever leaves them.
+    pub(super) fn notes(&self) -> Notes {
+        self.notes.clone()
+    }
+
+    pub(super) fn load_all(&mut self) -> Result<Vec<Record>, StateError> {
+        let noted: Vec<KeyId> = self.notes.lock().keys().cloned().collect();
+        let read = self.read(|connection| records::load_all(connection, &noted, &self.place));
+        let mut all = read.flatten()?;
+        let notes = self.notes.lock();
+        for record in &mut all {
+            if let Some(note) = notes.get(&record.key) {
+                record.look = note.clone();
+            }
+        }
+        Ok(all)
+    }
+
+    pub(super) fn load(&mut self, key: &KeyId) -> Result<Record, StateError> {
+        let read = self.read(|connection| records::load(connection, key, &self.place));
+        let mut record = read.flatten()?;
+        if let Some(note) = self.notes.lock().get(key) {
+            record.look = note.clone();
+        }
+        Ok(record)
+    }
+
+    /// Reads with one statement, or with several between which something else may be written.
+    pub(super) fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StateError> {
+        work(&self.connection).map_err(|error| self.place.explain(&error))
+    }
+
+    /// Writes the saves that wait. Where that fails, each is written by itself, so that every caller gets its
+    /// own error and none that of another.
+    fn save(&mut self, waiting: &mut VecDeque<(Save, Answer)>) {
+        while !waiting.is_empty() {
+            let many = waiting.len().min(TOGETHER);
+            let saves: Vec<_> = waiting.drain(..many).collect();
+            if saves.len() > 1 && matches!(survive(|| self.write_saves(&saves)), Some(Ok(()))) {
+                for (_, answer) in saves {
+                    let _ = answer.send(Ok(()));
+                }
+                continue;
+            }
+            for save in saves {
+                // Without an answer the caller is told that the work on it broke off.
+                let saved = survive(|| self.write_saves(std::slice::from_ref(&save)));
+                let (Save { record, older, .. }, answer) = save;
+                if let (Some(Err(_)), Some(note)) = (&saved, older) {
+                    self.notes.put_back([(record.key, note)].into());
+                }
+                if let Some(saved) = saved {
+                    let _ = answer.send(saved);
+                }
+            }
+        }
+    }
+
+    fn write_saves(&mut self, saves: &[(Save, Answer)]) -> Result<(), StateError> {
+        self.write(|transaction| saves.iter().try_for_each(|(save, _)| save.put(transaction)))
+    }
+
+    /// Without waiting for the disk: the next save does that for all that came before it. After a write
+    /// that failed something is written even where there is no note.
+    pub(super) fn write_notes(&mut self) -> Result<(), StateError> {
+        let notes = self.notes.take_all();
+        if notes.is_empty() && !self.health.is_to_write_again() {
+            return Ok(());
+        }
+        let written = self.put_notes(&notes);
+        match &written {
+            Ok(()) if notes.len() > MANY => self.gather = GATHER_MANY,
+            Ok(()) => self.gather = GATHER,
+            Err(_) => self.notes.put_back(notes),
+        }
+        written
+    }
+
+    fn put_notes(&mut self, notes: &HashMap<KeyId, CheckNote>) -> Result<(), StateError> {
+        self.synchronous("NORMAL")?;
+        let put = self.write(|transaction| {
+            if notes.is_empty() {
+                // It is what it was, and a page is written for it.
+                return schema::mark(transaction);
+            }
+            let mut notes = notes.iter();
+            notes.try_for_each(|(key, note)| records::put_look(transaction, key, note))
+        });
+        self.synchronous("FULL")?;
+        put
+    }
+
+    /// Sets how much of what is written is on the disk when a transaction is over.
+    fn synchronous(&self, how: &str) -> Result<(), StateError> {
+        self.read(|connection| connection.pragma_update(None, "synchronous", how))
+    }
+
+    /// Writes in one transaction, which is the only way to write, and notes how it ended.
+    pub(super) fn write<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StateError> {
+        let written = self.write_in_one(work);
+        let written = written.map_err(|error| self.place.explain(&error));
+        self.health.written(written)
+    }
+
+    /// The transaction takes its place at once: one that reads first and then finds another writer
+    /// would have to begin again.
+    fn write_in_one<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        self.in_place()?;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let done = work(&transaction)?;
+        transaction.commit()?;
+        Ok(done)
+    }
+
+    /// Sees to it that the files are still under their names, where nobody may write for a while.
+    pub(super) fn notice_moves(&self) {
+        if let Err(moved) = self.in_place() {
+            // It is for `failing`: nobody has asked for this write.
+            let _ = self.health.written::<()>(Err(self.place.explain(&moved)));
+        }
+    }
+
+    /// In WAL mode SQLite does not look whether a file is still under its name, and what is written to
+    /// one that is not would be lost.
+    fn in_place(&self) -> rusqlite::Result<()> {
+        let is_in_place = |(path, opened): &(PathBuf, _)| identity(path) == *opened;
+        match self.files.iter().all(is_in_place) {
+            true => Ok(()),
+            false => {
+                let moved = rusqlite::ffi::Error::new(SQLITE_READONLY_DBMOVED);
+                Err(rusqlite::Error::SqliteFailure(moved, None))
+            }
+        }
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let found = path.metadata().ok()?;
+    Some((found.dev(), found.ino()))
+}
