@@ -179,6 +179,7 @@ fn each_dependency_has_its_one_room() {
     only_in("aws_smithy", &["src/outbound/smithy.rs"]);
     only_in("totp_rs", &["src/flashback/totp.rs"]);
     only_in("sd_notify", &["src/daemon/systemd.rs"]);
+    only_in("unsafe_code", &["src/daemon/memory.rs"]);
 }
 
 #[test]

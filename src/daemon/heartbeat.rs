@@ -1,12 +1,14 @@
 //! Writes this daemon's report to the state, where `status` and `health` read it while the daemon runs and
 //! after it has ended.
 //!
-//! A change is written within a second; an unchanged report is written once a minute, as a sign of life.
+//! A change is written within a second; an unchanged report is written once a minute, as a sign of life. Free
+//! memory is given back to the system as often.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::memory;
 use super::status_source::DaemonStatusSource;
 use crate::failpoint;
 use crate::model::BEAT;
@@ -34,6 +36,7 @@ pub async fn keep_up(handle: &RuntimeHandle, status_source: &DaemonStatusSource)
         let store = &handle.load().engine.store;
         if store.leave_report(&report, false).await.is_ok() {
             left = Some((report, Instant::now()));
+            let _ = tokio::task::spawn_blocking(memory::give_back).await;
         }
     }
 }

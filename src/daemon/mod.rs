@@ -9,6 +9,7 @@ mod command_server;
 mod edits;
 mod exposed;
 mod heartbeat;
+mod memory;
 mod notifier;
 mod overview;
 mod reload;
