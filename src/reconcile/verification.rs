@@ -4,7 +4,7 @@
 //!              the newest value is to be pushed
 //!                            │
 //!                    ┌───────▼───────┐ before = "provider", and it said no so far
-//!                    │     Probe     │───────▶ Rest(Probing) ── through the grace ──▶ Lease
+//!                    │     Probe     │───────▶ Rest(Probing) ── through the grace ──▶ Hold
 //!                    └───────┬───────┘
 //!                            │ yes, or nobody knows
 //!                          Push                                        ┌──────────────┐
