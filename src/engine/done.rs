@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::ManagedKey;
 use crate::flashback::FlashbackError;
 use crate::model::{Action, HistoryRow, Outcome, Record, Version};
-use crate::reconcile::Reason;
+use crate::reconcile::{Conclusion, Push, Reason, Step, What};
 
 /// What a pass did, for reports.
 #[derive(Clone, Debug, Default)]
@@ -72,5 +72,45 @@ impl Done {
         error: &FlashbackError,
     ) -> Option<HistoryRow> {
         self.row(managed, record, Outcome::Failed, Some(error.to_string()))
+    }
+
+    /// Takes in a step that is not carried out; returns why it would not be possible.
+    pub fn foresee(&mut self, step: Step) -> Option<String> {
+        match step {
+            Step::Push(push) => {
+                let Push {
+                    action,
+                    reason,
+                    what,
+                    value,
+                    ..
+                } = *push;
+                if what == What::Older {
+                    self.version = Some(value.stored.version);
+                }
+                let action = match (action, &reason) {
+                    // What the list has lost is written where it was, to make sure; as a rule
+                    // that ends in another one.
+                    (Action::Update, Reason::Unlisted) => Action::Create,
+                    (action, _) => action,
+                };
+                self.push = Some((action, reason));
+            }
+            Step::Validate { .. } => self.unproven = true,
+            Step::Conclude(Conclusion::Note(_)) => self.same_value = true,
+            Step::Conclude(
+                Conclusion::Hold { reason, .. } | Conclusion::TurnBack { reason, .. },
+            ) => self.held = Some(reason.to_string()),
+            Step::Conclude(Conclusion::Refuse { error, .. }) => return Some(error),
+            Step::Conclude(
+                Conclusion::LetStand { .. }
+                | Conclusion::Keep
+                | Conclusion::EndTrial
+                | Conclusion::Leave(_),
+            )
+            | Step::Ask(_)
+            | Step::Rest(_) => {}
+        }
+        None
     }
 }

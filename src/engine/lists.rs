@@ -11,39 +11,20 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
-use super::pass::Pass;
-use super::{Engine, Fault};
 use crate::failpoint;
 use crate::flashback::{FlashbackError, Listing};
-use crate::model::{
-    AiLlmId, Listed, Problem, ProblemKind, Settings, Target, TargetKind, WorkspaceId,
-};
+use crate::model::{AiLlmId, Listed, Problem, ProblemKind, Settings, TargetKind, WorkspaceId};
 use crate::progress::in_line;
-use crate::reconcile::{ListAge, Remote, find};
 use crate::telemetry::event;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::in_background;
 
 /// How long a list is good for when nobody waits for the answer, and how soon a workspace that gave
 /// none is asked again.
 const GOOD_FOR: Duration = Duration::from_secs(5 * 60);
 
-/// The same where somebody waits (`sync`, `plan`): they want to know how it stands now.
-const GOOD_FOR_PEOPLE: Duration = Duration::from_secs(10);
-
-/// How long it may be taken to tell that a name is free, or whose it is. Names are unique: where it
-/// has changed since, the write that relies on it is turned down, and the list asked for again.
-const GOOD_FOR_NAMES: Duration = Duration::from_secs(30);
-
-/// How old a list may be that is looked into before a write …
-const GOOD_BEFORE_A_WRITE: Duration = Duration::from_secs(2);
-
-/// … and how long the write waits for one. A workspace that cannot be listed keeps no rotation back.
-const WAIT_BEFORE_A_WRITE: Duration = Duration::from_secs(5);
-
 /// The last list of each workspace, and of each kind.
 pub struct Lists {
-    good_for: Duration,
+    pub(super) good_for: Duration,
     workspaces: Mutex<HashMap<(WorkspaceId, TargetKind), Place>>,
     /// How many entries of the last list could not be read; `None` where there was no list.
     shown: Mutex<HashMap<WorkspaceId, HashMap<TargetKind, Option<usize>>>>,
@@ -145,7 +126,7 @@ impl Lists {
     }
 
     /// The last answer if it will do, and else the one that `ask` brings.
-    async fn get(
+    pub(super) async fn get(
         &self,
         (workspace, kind): (&WorkspaceId, TargetKind),
         metrics: &Metrics,
@@ -163,13 +144,14 @@ impl Lists {
         let list = ask
             .await
             .map(|listing| Arc::new(List::new(asked_at, listing)));
-        let before = place.replace(Answer { since, list });
-        let Some(Answer { list, .. }) = &*place else {
-            unreachable!("an answer was put there")
+        let answer = Answer {
+            since,
+            list: list.clone(),
         };
-        report(workspace, kind, before.map(|answer| answer.list), list);
-        self.show(workspace, kind, list, metrics);
-        list.clone()
+        let before = place.replace(answer).map(|answer| answer.list);
+        report(workspace, kind, before, &list);
+        self.show(workspace, kind, &list, metrics);
+        list
     }
 
     /// Tells of all the lists of a workspace, of which this is one. An outage of all of Flashback says
@@ -190,6 +172,21 @@ impl Lists {
         kinds.insert(kind, unreadable);
         let came = kinds.values().all(Option::is_some);
         metrics.listed(workspace, came, kinds.values().flatten().sum());
+    }
+
+    /// Returns the problem of a key whose workspace could not be listed the last time.
+    pub(super) fn problem(&self, settings: &Settings) -> Option<Problem> {
+        let place = self.place(&settings.workspace_id, settings.target.kind());
+        let place = place.try_lock().ok()?;
+        let error = place.as_ref()?.list.as_ref().err()?;
+        told(error).then(|| Problem {
+            kind: ProblemKind::Unlisted,
+            error: format!(
+                "Flashback does not list workspace `{}`, so that what is changed there is not \
+                 noticed: {error}",
+                settings.workspace_id
+            ),
+        })
     }
 }
 
@@ -242,115 +239,6 @@ pub fn positions(all: &[usize]) -> String {
     match all.len().saturating_sub(SHOWN) {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
-    }
-}
-
-impl Pass<'_> {
-    /// Looks for what is to hold the key, by its name or id.
-    ///
-    /// With a write on record whose outcome is not known, or one that was turned down a moment ago, only
-    /// a list that is asked for from now on can tell; many keys that want one at once share it.
-    pub(super) async fn list(&mut self) -> Result<(), Fault> {
-        let started = Instant::now();
-        let good_for = match self.waited_for {
-            true => GOOD_FOR_PEOPLE,
-            false => GOOD_FOR_NAMES,
-        };
-        let good_for = good_for.min(self.engine.lists.good_for);
-        let afresh = self.record.intent.is_some() || self.rejection.is_some();
-        let will_do = |since: Instant, came: bool| {
-            since >= started || (came && !afresh && since.elapsed() < good_for)
-        };
-        let settings = &self.managed.config.settings;
-        self.remote = match self.listed(settings.target.kind(), will_do).await? {
-            Ok(list) => {
-                let intent = self.record.intent.as_ref();
-                let earlier = intent.map(|intent| intent.settings.name.as_str());
-                let names: Vec<&str> = [&*settings.name].into_iter().chain(earlier).collect();
-                let id = match &settings.target {
-                    Target::StoredKey { id } => id.as_ref(),
-                    Target::Configuration => None,
-                };
-                find(settings, &self.record, &list.about(id, &names))
-            }
-            Err(
-                error @ (FlashbackError::Refused { .. }
-                | FlashbackError::NotFound { .. }
-                | FlashbackError::Unsendable { .. }),
-            ) => Remote::Unlistable(error.to_string()),
-            Err(error) => return Err(Fault::Flashback(error)),
-        };
-        failpoint::reach("list_answered");
-        Ok(())
-    }
-
-    /// A list to hold what is on record against; none where there is none to be had.
-    pub(super) async fn list_to_compare(&self, age: ListAge) -> Result<Option<Arc<List>>, Fault> {
-        let started = Instant::now();
-        let kept = self.engine.lists.good_for;
-        let good_for = match self.waited_for {
-            true => GOOD_FOR_PEOPLE.min(kept),
-            false => kept,
-        };
-        let will_do = |since: Instant, came: bool| match age {
-            ListAge::Zero => since >= started,
-            ListAge::Seconds if came => since + GOOD_BEFORE_A_WRITE >= started,
-            ListAge::Seconds | ListAge::Minutes => since.elapsed() < good_for,
-        };
-        let listed = self.listed(self.managed.config.settings.target.kind(), will_do);
-        let list = match age {
-            ListAge::Seconds => match tokio::time::timeout(WAIT_BEFORE_A_WRITE, listed).await {
-                Ok(list) => list?,
-                Err(_) => return Ok(None),
-            },
-            ListAge::Zero | ListAge::Minutes => in_background(listed).await?,
-        };
-        Ok(list.ok())
-    }
-
-    /// The configurations that take their credentials from a stored key, as they are now.
-    pub(super) async fn users_of(
-        &self,
-        stored_key: &AiLlmId,
-    ) -> Result<Result<Vec<AiLlmId>, FlashbackError>, Fault> {
-        let started = Instant::now();
-        let will_do = |since: Instant, _| since >= started;
-        let list = self.listed(TargetKind::Configuration, will_do).await?;
-        Ok(list.map(|list| list.using(stored_key).cloned().collect()))
-    }
-
-    async fn listed(
-        &self,
-        kind: TargetKind,
-        will_do: impl Fn(Instant, bool) -> bool,
-    ) -> Result<Result<Arc<List>, FlashbackError>, Fault> {
-        let workspace = &self.managed.config.settings.workspace_id;
-        let ask = async {
-            let _place = self.managed.place().await;
-            self.engine.flashback.list(workspace, kind).await
-        };
-        let Engine { lists, metrics, .. } = self.engine;
-        let list = lists.get((workspace, kind), metrics, will_do, ask);
-        self.unless_stopped(list).await
-    }
-}
-
-impl Engine {
-    /// Returns the problem of a key whose workspace could not be listed the last time.
-    pub(super) fn unlisted(&self, settings: &Settings) -> Option<Problem> {
-        let place = self
-            .lists
-            .place(&settings.workspace_id, settings.target.kind());
-        let place = place.try_lock().ok()?;
-        let error = place.as_ref()?.list.as_ref().err()?;
-        told(error).then(|| Problem {
-            kind: ProblemKind::Unlisted,
-            error: format!(
-                "Flashback does not list workspace `{}`, so that what is changed there is not \
-                 noticed: {error}",
-                settings.workspace_id
-            ),
-        })
     }
 }
 

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore, SemaphorePermit};
 
 use super::acknowledge::Telling;
-use super::lease::Written;
 use super::report::State;
+use super::written::Written;
 use crate::config::KeyConfig;
 use crate::model::{KeyId, Problem, ProblemKind, Version};
 use crate::progress::in_line;

@@ -6,23 +6,21 @@
 //! failure ends in a time for the next look and never in a loop of its own.
 
 mod acknowledge;
+mod ask;
 mod changes;
 mod done;
-mod drift;
 mod edited;
-mod lease;
+mod events;
 mod lists;
 mod managed_key;
 mod next;
-mod observe;
 mod pass;
 mod problem;
-mod push;
 pub mod report;
-mod tell;
 #[cfg(test)]
 mod tests;
-mod verify;
+mod write;
+mod written;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -50,9 +48,10 @@ pub use lists::{Lists, positions};
 pub use managed_key::{KeyGuard, ManagedKey, Seen};
 pub use next::Next;
 
+use acknowledge::Telling;
 use done::Done;
 use next::next_after;
-use pass::{Pass, Verdict};
+use pass::Pass;
 use problem::{Fault, flashback_problem, no_way_back, problem_of, source_problem};
 use report::{KeyReport, State};
 
@@ -132,25 +131,29 @@ impl Engine {
             Err(StateError::Lost) => return self.not_ours(managed, guard, command),
             Err(error) => return self.without_state(managed, guard, command, &error),
         };
-        let mut pass = Pass::new(self, managed, record, command, attempt);
         let telling = guard.telling.as_deref();
-        pass.may_tell = telling.is_none_or(|telling| telling.may(self.rules.since));
-        pass.waited_for = planned.is_none();
+        let mut pass = Pass::new(self, managed, record).ordered(command, attempt, telling, planned);
         // On the heap: it is large, and each future around it would hold another copy on the stack.
         let ended = on_behalf_of(&managed.key, Box::pin(pass.run())).await;
         guard.unsaved = pass.unsaved;
-        let untold = self.untold(managed, guard, pass.may_tell, pass.untold);
+        if pass.may_tell && pass.untold.is_none() {
+            guard.telling = None;
+        }
+        let untold = pass.untold.map(|error| {
+            let telling = guard.telling.get_or_insert_default();
+            telling.failed(self, managed, error)
+        });
         let untold = untold.or(pass.settles_in);
-        let (mut record, done, command) = (pass.record, pass.done, pass.command);
+        let (mut record, done, command) = (pass.known.record, pass.done, pass.known.command);
         if let Some(version) = pass.trimmed
             && guard.trimmed.as_deref() != Some(&version)
         {
-            tell::trimmed(managed, &version);
+            events::trimmed(managed, &version);
             guard.trimmed = Some(Box::new(version));
         }
         let (next, problem) = match ended {
             // The key stands as it did, and so does what is known to be wrong with it.
-            Ok(Verdict::Rested(Rest::NoWayBack(why))) if command == KeyCommand::RollBack => {
+            Ok(Rest::NoWayBack(why)) if command == KeyCommand::RollBack => {
                 let problem = no_way_back(&why);
                 let report = KeyReport::of_pass(
                     &managed.key,
@@ -166,16 +169,16 @@ impl Engine {
                     command: KeyCommand::None,
                 };
             }
-            Ok(verdict) => {
+            Ok(rest) => {
                 guard.round = None;
-                let problem = problem_of(&verdict, managed).await;
-                tell::problem(managed, &mut guard.told, problem.as_ref(), &record);
+                let problem = problem_of(&rest, managed).await;
+                events::problem(managed, &mut guard.told, problem.as_ref(), &record);
                 let grace = managed.config.verify.grace;
                 let next = match pass.pushed && record.lease.is_some() {
                     // A write may have waited for its lease, or for Flashback, while the store went
                     // on: what came meanwhile does not wait for the next check.
                     true => Next::In(Duration::ZERO),
-                    false => next_after(&verdict, &record, grace, planned),
+                    false => next_after(&rest, &record, grace, planned),
                 };
                 (next.not_later_than(untold, planned), problem)
             }
@@ -222,7 +225,7 @@ impl Engine {
         let note = CheckNote {
             checked_at: Some(now),
             next_at,
-            problem: problem.or_else(|| self.unlisted(&managed.config.settings)),
+            problem: problem.or_else(|| self.lists.problem(&managed.config.settings)),
             ..CheckNote::default()
         };
         let before = std::mem::replace(&mut record.look, note);
@@ -289,10 +292,10 @@ impl Engine {
     /// [`StateError`]; what else goes wrong is in the row.
     pub async fn plan(&self, managed: &ManagedKey) -> Result<KeyReport, StateError> {
         let record = self.store.load(&managed.key).await?;
-        let mut pass = Pass::new(self, managed, record, KeyCommand::None, 1);
-        pass.waited_for = true;
+        let mut pass = Pass::new(self, managed, record);
         let problem = match pass.preview().await {
-            Ok(verdict) => problem_of(&verdict, managed).await,
+            Ok(None) => None,
+            Ok(Some(rest)) => problem_of(&rest, managed).await,
             Err(Fault::State(error)) => return Err(error),
             Err(Fault::Source(error)) => Some(source_problem(&error)),
             Err(Fault::Flashback(error)) => Some(flashback_problem(&error)),
@@ -307,7 +310,7 @@ impl Engine {
         Ok(KeyReport::of_pass(
             &managed.key,
             &managed.config,
-            &pass.record,
+            &pass.known.record,
             &pass.done,
             problem.as_ref(),
         ))
@@ -324,7 +327,7 @@ impl Engine {
         let next = match error.class() {
             Class::Refused => {
                 guard.round = None;
-                tell::problem(managed, &mut guard.told, Some(&problem), record);
+                events::problem(managed, &mut guard.told, Some(&problem), record);
                 Next::OnSchedule
             }
             class => {
@@ -337,7 +340,7 @@ impl Engine {
                     _ => false,
                 };
                 if !told_by_the_lane {
-                    tell::problem(managed, &mut guard.told, Some(&problem), record);
+                    events::problem(managed, &mut guard.told, Some(&problem), record);
                 }
                 next
             }
@@ -365,13 +368,13 @@ impl Engine {
             Next::In(wait) if !told_for_all => {
                 let pushed = done.started.as_ref().map(|started| &started.version);
                 let version = pushed.or(record.seen.as_ref());
-                tell::push_retrying(managed, record, version, attempt, error, wait);
+                events::push_retrying(managed, record, version, attempt, error, wait);
             }
             Next::In(_) => {}
             // A key has not failed because the account cannot sign in.
             Next::OnSchedule if matches!(error, FlashbackError::SignIn { .. }) => {}
             Next::OnSchedule => {
-                tell::push_failed(managed, record, attempt, &error.to_string());
+                events::push_failed(managed, record, attempt, &error.to_string());
                 guard.told = Some(Box::new(problem.clone()));
                 if let Some(report) = done.failed_row(managed, record, error) {
                     // The trail is for people; the state that matters was saved before.
@@ -414,7 +417,7 @@ impl Engine {
             error: error.to_string(),
         };
         let record = Record::new(managed.key.clone());
-        tell::problem(managed, &mut guard.told, Some(&problem), &record);
+        events::problem(managed, &mut guard.told, Some(&problem), &record);
         let done = Done::default();
         let report = KeyReport::of_pass(
             &managed.key,

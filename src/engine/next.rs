@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::pass::Verdict;
 use crate::model::{Record, Repair, Verification};
 use crate::reconcile::Rest;
 
@@ -37,17 +36,17 @@ impl Next {
 /// due and could not be made has met what is asked about again anyway. Without a schedule (`sync`)
 /// only those questions are waited for whose answers decide what becomes of a push.
 pub fn next_after(
-    verdict: &Verdict,
+    rest: &Rest,
     record: &Record,
     grace: Duration,
     planned: Option<DateTime<Utc>>,
 ) -> Next {
     let now = Utc::now();
-    let refused = match verdict {
-        Verdict::Rested(Rest::Refused { until, .. }) => Some(*until),
+    let refused = match rest {
+        Rest::Refused { until, .. } => Some(*until),
         _ => None,
     };
-    let probing = matches!(verdict, Verdict::Rested(Rest::Probing(_)));
+    let probing = matches!(rest, Rest::Probing(_));
     let candidate = record.candidate.as_ref().filter(|_| probing);
     let waiting = |verification: &&Verification| verification.waits(now);
     let verifications = [record.verification.as_ref(), candidate];

@@ -1,19 +1,22 @@
-//! The executor: one arm for each step, and no opinions.
+//! The executor: asks what the decision wants to know, and does what it says. It has no opinions.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::ask::{Ask, NewestRead};
 use super::done::Done;
-use super::lease::Written;
-use super::{Engine, Fault, ManagedKey};
+use super::written::Written;
+use super::{Engine, Fault, ManagedKey, Telling, events};
 use crate::failpoint;
 use crate::flashback::FlashbackError;
-use crate::model::{Action, HistoryRow, KeyCommand, Observation, Record, Verifier, Version};
-use crate::reconcile::{
-    Compared, Facts, Older, Read, Reason, Rejection, Remote, Rest, Step, What, decide,
+use crate::model::{
+    Asked, HistoryRow, KeyCommand, Observation, Record, Stage, Verdict, Verification, Version,
 };
-use crate::secret::Credentials;
+use crate::reconcile::{
+    Clearance, Knowledge, ListAge, Question, Read, ReadValue, Rest, Step, decide, may_be_owed,
+};
+use crate::retry::{self, Limits};
 use crate::source::SourceError;
 use crate::upstream::in_background;
 
@@ -23,33 +26,25 @@ const MOST_STEPS: usize = 32;
 
 /// One pass over one key.
 pub struct Pass<'a> {
-    pub(super) engine: &'a Engine,
-    pub(super) managed: &'a ManagedKey,
+    pub(super) ask: Ask<'a>,
+    /// Which try of a round it is.
     pub(super) attempt: u32,
-    /// What somebody wants done, as long as it is not.
-    pub command: KeyCommand,
-    pub(super) remote: Remote,
-    pub(super) compared: Option<Compared>,
-    /// Somebody waits for what comes of it.
-    pub waited_for: bool,
-    pub(super) rejection: Option<Rejection>,
-    pub(super) reading: Option<Read>,
-    pub(super) credentials: Option<Credentials>,
-    pub(super) written_at: Option<DateTime<Utc>>,
+    /// What is known, as far as this pass has found it out.
+    pub known: Knowledge,
+    /// What this pass did.
+    pub done: Done,
+    /// What was found out is remembered. A plan remembers nothing.
+    remembers: bool,
+    steps: usize,
     /// When the version that was read was written, as far as the source says.
     pub(super) created_at: Option<DateTime<Utc>>,
     /// The version whose value had white space around it.
     pub trimmed: Option<Version>,
-    pub(super) older: Option<Older>,
-    pub(super) older_credentials: Option<Credentials>,
-    pub(super) before: Option<Result<Version, String>>,
-    /// The provider was asked; who has taken the value then, if anybody.
-    pub(super) cleared: Option<Option<Verifier>>,
-    /// The store may be told now which version is live.
+    /// The source may be told now which version is live.
     pub may_tell: bool,
-    /// Why it was not.
+    /// Why the source was not told.
     pub untold: Option<SourceError>,
-    /// The store is to be told after this long.
+    /// The source is to be told after this long.
     pub settles_in: Option<Duration>,
     /// Why an older value that should be live is not.
     pub(super) left: Option<String>,
@@ -57,88 +52,116 @@ pub struct Pass<'a> {
     pub pushed: bool,
     /// Flashback has taken a write, and the state could not be told.
     pub unsaved: Option<Box<Written>>,
-    /// What is remembered, as far as this pass has changed it.
-    pub record: Record,
-    /// What this pass did.
-    pub done: Done,
-}
-
-/// How a pass ended.
-#[derive(Debug)]
-pub enum Verdict {
-    /// Nothing more to do.
-    Rested(Rest),
-    /// A preview came to a step that would change something.
-    Would,
 }
 
 impl<'a> Pass<'a> {
-    pub fn new(
-        engine: &'a Engine,
-        managed: &'a ManagedKey,
-        record: Record,
-        command: KeyCommand,
-        attempt: u32,
-    ) -> Self {
+    pub fn new(engine: &'a Engine, managed: &'a ManagedKey, record: Record) -> Self {
+        let (config, rules) = (managed.config.clone(), engine.rules);
         Self {
-            engine,
-            managed,
-            attempt,
-            command,
-            remote: Remote::Unasked,
-            compared: None,
-            waited_for: false,
-            rejection: None,
-            reading: None,
-            credentials: None,
-            written_at: None,
+            ask: Ask {
+                engine,
+                managed,
+                waited_for: true,
+            },
+            attempt: 1,
+            known: Knowledge::new(config, rules, record, Utc::now()),
+            done: Done::default(),
+            remembers: true,
+            steps: 0,
             created_at: None,
             trimmed: None,
-            older: None,
-            older_credentials: None,
-            before: None,
-            cleared: None,
             may_tell: false,
             untold: None,
             settles_in: None,
             left: None,
             pushed: false,
             unsaved: None,
-            record,
-            done: Done::default(),
+        }
+    }
+
+    /// A pass that does what is wanted of it. Where it has a `planned` time, nobody waits for it.
+    pub fn ordered(
+        self,
+        command: KeyCommand,
+        attempt: u32,
+        telling: Option<&Telling>,
+        planned: Option<DateTime<Utc>>,
+    ) -> Self {
+        let since = self.ask.engine.rules.since;
+        Self {
+            ask: Ask {
+                waited_for: planned.is_none(),
+                ..self.ask
+            },
+            attempt,
+            known: Knowledge {
+                command,
+                ..self.known
+            },
+            may_tell: telling.is_none_or(|telling| telling.may(since)),
+            ..self
         }
     }
 
     /// Observes, decides and carries out, step by step. What was rotated goes before what is only
     /// looked at, and before what somebody wants written that has not changed.
-    pub async fn run(&mut self) -> Result<Verdict, Fault> {
+    pub async fn run(&mut self) -> Result<Rest, Fault> {
         failpoint::may_hang("check_begun").await;
-        if self.engine.edited.take(&self.managed.key) {
-            self.record.unheard = self.engine.store.unheard(&self.managed.key).await?;
+        let Ask {
+            engine, managed, ..
+        } = self.ask;
+        if engine.edited.take(&managed.key) {
+            self.known.record.unheard = engine.store.unheard(&managed.key).await?;
         }
-        if !self.record.unheard.is_empty() {
-            self.save(self.record.hearing(), None).await?;
+        if !self.known.record.unheard.is_empty() {
+            self.save(self.known.record.hearing(), None).await?;
             failpoint::reach("edits_heard");
         }
-        let observation = in_background(self.observe()).await?;
-        self.notice(&observation).await?;
-        match self.command {
-            KeyCommand::Force => in_background(self.work(&observation)).await,
-            KeyCommand::None | KeyCommand::RollBack => self.work(&observation).await,
+        in_background(self.observe()).await?;
+        self.notice_observed().await?;
+        match self.known.command {
+            KeyCommand::Force => in_background(self.work()).await,
+            KeyCommand::None | KeyCommand::RollBack => self.work().await,
         }
     }
 
-    async fn work(&mut self, observation: &Observation) -> Result<Verdict, Fault> {
-        for _ in 0..MOST_STEPS {
-            match self.decide(observation) {
-                // Most looks take these two steps, and no memory for what the others do.
-                Step::Compare(age) => self.compare_and_note(age).await?,
+    async fn work(&mut self) -> Result<Rest, Fault> {
+        loop {
+            match self.next_change().await? {
                 Step::Rest(rest) if !self.may_owe() => return Ok(self.rest(rest)),
                 step => {
                     if let Some(rest) = Box::pin(self.carry_out(step)).await? {
                         return Ok(self.rest(rest));
                     }
                 }
+            }
+        }
+    }
+
+    /// Does the same up to the first step that would change something, and not that. Returns how the pass ends
+    /// where no step does.
+    pub async fn preview(&mut self) -> Result<Option<Rest>, Fault> {
+        self.remembers = false;
+        in_background(async {
+            self.observe().await?;
+            Ok(match self.next_change().await? {
+                Step::Rest(rest) => Some(self.rest(rest)),
+                step => self.done.foresee(step).map(Rest::Contradiction),
+            })
+        })
+        .await
+    }
+
+    /// Asks what the decision wants to know, until it says what is to be done.
+    async fn next_change(&mut self) -> Result<Step, Fault> {
+        while self.steps < MOST_STEPS {
+            self.steps += 1;
+            self.known.now = Utc::now();
+            match decide(&self.known) {
+                // Most checks ask this and nothing else, and need no memory for the other questions.
+                Step::Ask(Question::Compare(age)) => self.compare(age).await?,
+                Step::Ask(question) => Box::pin(self.find_out(question)).await?,
+                step => return Ok(step),
             }
         }
         Err(Fault::Flashback(FlashbackError::Faulty {
@@ -148,157 +171,163 @@ impl<'a> Pass<'a> {
         }))
     }
 
-    /// Takes one step; gives how the pass ends, where it ends with it.
-    async fn carry_out(&mut self, step: Step) -> Result<Option<Rest>, Fault> {
-        match step {
-            Step::Rest(rest) => {
-                self.acknowledge().await?;
-                return Ok(Some(rest));
-            }
-            Step::Read(version) => {
-                self.read(&version).await?;
+    pub(super) async fn find_out(&mut self, question: Question) -> Result<(), Fault> {
+        let known = &mut self.known;
+        match question {
+            Question::Read(version) => {
+                let NewestRead {
+                    found,
+                    written_at,
+                    trimmed,
+                } = self.ask.read(&version).await?;
+                (self.trimmed, self.created_at) = (trimmed, written_at);
+                known.newest = Some(found);
                 self.notice_read().await?;
             }
-            Step::List => self.list().await?,
-            Step::Compare(age) => self.compare_and_note(age).await?,
-            Step::Push {
-                action,
-                id,
-                reason,
-                what,
-            } => self.push(action, id, reason, what).await?,
-            Step::Note(version) => self.note(version).await?,
-            Step::Refuse { version, error } => self.refuse(version, error).await?,
-            Step::ReadOlder { version, origin } => self.read_older(version, origin).await?,
-            Step::FindOlder(version) => self.find_older(&version).await?,
-            Step::Probe => self.probe().await?,
-            Step::Validate(id) => {
-                if !self.validate(&id).await? {
-                    // What was pushed is pushed; the next process asks.
-                    return Ok(Some(Rest::InSync));
-                }
+            Question::List => known.remote = self.ask.list(known).await?,
+            Question::Compare(age) => self.compare(age).await?,
+            Question::ReadOlder { version, origin } => {
+                known.older = Some(self.ask.read_older(version, origin).await?);
             }
-            Step::Hold { version, reason } => self.lease(version, &reason).await?,
-            Step::TurnBack { to, from, reason } => self.turn_back(to, from, &reason).await?,
-            Step::LetStand { stand, why } => self.let_stand(stand, &why).await?,
-            Step::Keep => self.keep().await?,
-            Step::EndTrial => self.end_trial().await?,
-            Step::Leave(why) => self.leave(why).await?,
-        }
-        Ok(None)
-    }
-
-    /// The same without writing anything anywhere.
-    pub async fn preview(&mut self) -> Result<Verdict, Fault> {
-        in_background(self.foresee()).await
-    }
-
-    async fn foresee(&mut self) -> Result<Verdict, Fault> {
-        let observation = self.observe().await?;
-        for _ in 0..MOST_STEPS {
-            match self.decide(&observation) {
-                Step::Rest(rest) => return Ok(self.rest(rest)),
-                Step::Read(version) => self.read(&version).await?,
-                Step::List => self.list().await?,
-                Step::Compare(age) => self.compare(age).await?,
-                Step::ReadOlder { version, origin } => self.read_older(version, origin).await?,
-                Step::FindOlder(version) => self.find_older(&version).await?,
-                // A plan asks nobody whether a key works; it shows what comes if it does.
-                Step::Probe => self.cleared = Some(None),
-                Step::Push {
-                    action,
-                    reason,
-                    what,
-                    ..
-                } => {
-                    if what == What::Older {
-                        self.done.version = self.older.as_ref().map(|older| older.version.clone());
-                    }
-                    let action = match (action, &reason) {
-                        // What the list has lost is written where it was, to make sure; as a rule
-                        // that ends in another one.
-                        (Action::Update, Reason::Unlisted) => Action::Create,
-                        (action, _) => action,
-                    };
-                    self.done.push = Some((action, reason));
-                    return Ok(Verdict::Would);
-                }
-                Step::Note(_) => {
-                    self.done.same_value = true;
-                    return Ok(Verdict::Would);
-                }
-                Step::Hold { reason, .. } | Step::TurnBack { reason, .. } => {
-                    self.done.held = Some(reason.to_string());
-                    return Ok(Verdict::Would);
-                }
-                Step::Validate(_) => {
-                    self.done.unproven = true;
-                    return Ok(Verdict::Would);
-                }
-                Step::Refuse { error, .. } => {
-                    return Ok(Verdict::Rested(Rest::Contradiction(error)));
-                }
-                Step::LetStand { .. } | Step::Keep | Step::EndTrial | Step::Leave(_) => {
-                    return Ok(Verdict::Would);
-                }
+            Question::FindOlder(version) => {
+                known.before = Some(self.ask.find_older(&version).await?);
             }
+            Question::Probe(value) if self.remembers => self.probe(&value).await?,
+            // A plan asks nobody whether a key works; it shows what comes if it does.
+            Question::Probe(_) => known.clearance = Some(Clearance::Unknown),
         }
-        Ok(Verdict::Would)
-    }
-
-    fn decide(&self, observation: &Observation) -> Step {
-        decide(&Facts {
-            settings: &self.managed.config.settings,
-            origin: &self.managed.config.origin,
-            record: &self.record,
-            observation,
-            reading: self.reading.as_ref(),
-            older: self.older.as_ref(),
-            before: self.before.as_ref(),
-            cleared: self.cleared.is_some(),
-            remote: &self.remote,
-            compared: self.compared.as_ref(),
-            may_create: self.managed.config.may_create,
-            rejection: self.rejection.as_ref(),
-            command: self.command,
-            rules: self.engine.rules,
-            verify: &self.managed.config.verify,
-            now: Utc::now(),
-        })
-    }
-
-    fn rest(&mut self, rest: Rest) -> Verdict {
-        match &rest {
-            Rest::Held(why) | Rest::Probing(why) => self.done.held = Some(why.clone()),
-            Rest::InSync if self.record.verification.is_some() => self.done.unproven = true,
-            _ => {}
-        }
-        Verdict::Rested(match self.left.take() {
-            Some(why) => Rest::NoWayBack(why),
-            None => rest,
-        })
-    }
-
-    async fn note(&mut self, version: Version) -> Result<(), Fault> {
-        self.done.same_value = true;
-        self.save(
-            self.record.noted(&version, &self.managed.config.origin),
-            None,
-        )
-        .await?;
-        failpoint::reach("version_noted");
         Ok(())
     }
 
-    pub(super) async fn unless_stopped<T>(
+    async fn observe(&mut self) -> Result<(), Fault> {
+        let seen = self.known.record.seen.as_ref();
+        self.known.observation = self.ask.observe(seen).await?;
+        if let Observation::Present { version, .. } = &self.known.observation {
+            self.done.version = Some(version.clone());
+        }
+        Ok(())
+    }
+
+    async fn notice_observed(&mut self) -> Result<(), Fault> {
+        match &self.known.observation {
+            Observation::Present { version, .. } => self.notice(version.clone()).await,
+            Observation::Missing(_) => Ok(()),
+        }
+    }
+
+    /// What was read may be newer than what was seen a moment before.
+    async fn notice_read(&mut self) -> Result<(), Fault> {
+        let version = match &self.known.newest {
+            Some(Read::Value(value)) => &value.stored.version,
+            Some(Read::Malformed { version, .. }) => version,
+            Some(Read::Missing(_)) | None => return Ok(()),
+        };
+        let version = version.clone();
+        self.done.version = Some(version.clone());
+        self.notice(version).await
+    }
+
+    /// Remembers which version the source has, and says so if it is another one.
+    async fn notice(&mut self, version: Version) -> Result<(), Fault> {
+        let record = &self.known.record;
+        if !self.remembers || record.seen.as_ref() == Some(&version) {
+            return Ok(());
+        }
+        if let Some(previous) = &record.seen {
+            events::rotation_detected(self.ask.managed, record, previous, &version);
+        }
+        self.save(record.having_seen(&version), None).await
+    }
+
+    /// Compares what is on record with the list of its workspace, and remembers that a repair is seen to have
+    /// worked.
+    async fn compare(&mut self, age: ListAge) -> Result<(), Fault> {
+        let compared = self.ask.compare(&self.known.record, age).await?;
+        let next = self.known.record.compared(&compared.drift);
+        self.known.compared = Some(compared);
+        match next.filter(|_| self.remembers) {
+            Some(next) => self.save(next, None).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Asks the provider about the value that was read.
+    async fn probe(&mut self, value: &ReadValue) -> Result<(), Fault> {
+        let (managed, version) = (self.ask.managed, &value.stored.version);
+        let verdict = self.ask.probe(value).await?;
+        self.count(Stage::Before, &verdict);
+        let record = &self.known.record;
+        let earlier = record.candidate_for(&value.stored);
+        let asked = self.asked(earlier, None);
+        let next = record.probed(&value.stored, &verdict, asked);
+        self.known.clearance = match &verdict {
+            Verdict::Works => Some(Clearance::Taken),
+            _ if next.candidate.is_none() => Some(Clearance::Unknown),
+            _ => None,
+        };
+        match &verdict {
+            Verdict::Rejected(said) if earlier.is_none() => {
+                events::provider_rejects(managed, record, version, said);
+            }
+            Verdict::Inconclusive(why) if self.known.clearance.is_some() => {
+                events::provider_silent(managed, record, version, why);
+            }
+            _ => {}
+        }
+        if next != *record {
+            self.save(next, None).await?;
+            failpoint::reach("probe_recorded");
+        }
+        Ok(())
+    }
+
+    /// The next question comes after this answer's wait: soon while the end of the grace is near,
+    /// calmly when nobody waits for it.
+    pub(super) fn asked(
         &self,
-        work: impl Future<Output = T>,
-    ) -> Result<T, Fault> {
-        self.engine
-            .stop
-            .run_until_cancelled(work)
-            .await
-            .ok_or(Fault::Stopped)
+        verification: Option<&Verification>,
+        retry_after: Option<Duration>,
+    ) -> Asked {
+        let (at, grace) = (Utc::now(), self.known.config.verify.grace);
+        let engine = self.ask.engine;
+        let (tries, calm) =
+            verification.map_or((0, false), |verification| verification.pace(grace, at));
+        let limits = match calm {
+            true => Limits {
+                initial: engine.retry.max,
+                max: engine.rules.refused.max(engine.retry.max),
+                ..engine.retry
+            },
+            false => engine.retry,
+        };
+        Asked {
+            at,
+            wait: retry::wait(limits, tries, retry_after),
+            grace,
+        }
+    }
+
+    pub(super) fn count(&self, stage: Stage, verdict: &Verdict) {
+        let metrics = &self.ask.engine.metrics;
+        metrics.verification(stage.as_str(), verdict.as_str());
+    }
+
+    /// Checks whether the source may have to be told something, as far as this key alone shows it.
+    pub(super) fn may_owe(&self) -> bool {
+        let wants = self.may_tell && self.ask.managed.source.acknowledges();
+        wants && may_be_owed(&self.known.record, &self.known.config.origin)
+    }
+
+    fn rest(&mut self, rest: Rest) -> Rest {
+        match &rest {
+            Rest::Held(why) | Rest::Probing(why) => self.done.held = Some(why.clone()),
+            Rest::InSync if self.known.record.verification.is_some() => self.done.unproven = true,
+            _ => {}
+        }
+        match self.left.take() {
+            Some(why) => Rest::NoWayBack(why),
+            None => rest,
+        }
     }
 
     pub(super) async fn save(
@@ -306,9 +335,9 @@ impl<'a> Pass<'a> {
         next: Record,
         row: Option<&HistoryRow>,
     ) -> Result<(), Fault> {
-        self.engine.store.save(&next, row).await?;
-        self.record = next;
-        self.record.heard.clear();
+        self.ask.engine.store.save(&next, row).await?;
+        self.known.record = next;
+        self.known.record.heard.clear();
         Ok(())
     }
 }

@@ -1,7 +1,6 @@
 //! What went wrong, in the words that people see.
 
 use super::ManagedKey;
-use super::pass::Verdict;
 use crate::flashback::FlashbackError;
 use crate::model::{Problem, ProblemKind};
 use crate::reconcile::Rest;
@@ -54,26 +53,23 @@ pub fn no_way_back(why: &str) -> Problem {
     }
 }
 
-pub async fn problem_of(verdict: &Verdict, managed: &ManagedKey) -> Option<Problem> {
-    let (kind, error) = match verdict {
-        Verdict::Would => return None,
-        Verdict::Rested(rest) => match rest {
-            Rest::InSync | Rest::Held(_) | Rest::Probing(_) => return None,
-            Rest::Missing(why) => {
-                let path = &managed.config.origin.path;
-                let words = why_missing(managed.source.as_ref(), path, *why).await;
-                (ProblemKind::Missing, words)
-            }
-            Rest::Malformed(error) => (ProblemKind::Malformed, error.clone()),
-            Rest::Refused { error, .. } | Rest::Contradiction(error) => {
-                (ProblemKind::Flashback, error.clone())
-            }
-            Rest::Unproven(said) => (
-                ProblemKind::Verification,
-                format!("the key in Flashback does not work: {said}"),
-            ),
-            Rest::NoWayBack(why) => return Some(no_way_back(why)),
-        },
+pub async fn problem_of(rest: &Rest, managed: &ManagedKey) -> Option<Problem> {
+    let (kind, error) = match rest {
+        Rest::InSync | Rest::Held(_) | Rest::Probing(_) => return None,
+        Rest::Missing(why) => {
+            let path = &managed.config.origin.path;
+            let words = why_missing(managed.source.as_ref(), path, *why).await;
+            (ProblemKind::Missing, words)
+        }
+        Rest::Malformed(error) => (ProblemKind::Malformed, error.clone()),
+        Rest::Refused { error, .. } | Rest::Contradiction(error) => {
+            (ProblemKind::Flashback, error.clone())
+        }
+        Rest::Unproven(said) => (
+            ProblemKind::Verification,
+            format!("the key in Flashback does not work: {said}"),
+        ),
+        Rest::NoWayBack(why) => return Some(no_way_back(why)),
     };
     Some(Problem { kind, error })
 }

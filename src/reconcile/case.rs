@@ -1,17 +1,19 @@
 //! One situation, laid before the decision by the tests that walk the tables.
 
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use super::*;
-use crate::config::VerifyConfig;
+use crate::config::{Check, KeyConfig, VerifyConfig};
 use crate::document::FieldMap;
 use crate::model::{
     Action, AiLlmId, AiType, Appearance, Intent, KeyId, Origin, Record, Refusal, Settings,
     SourceId, Target, WorkspaceId,
 };
-use crate::secret::Fingerprinter;
+use crate::secret::{Credentials, Fingerprinter, Secret};
 
 const RULES: Rules = Rules {
     resync: Duration::from_secs(24 * 3600),
@@ -63,55 +65,70 @@ pub fn shown(settings: &Settings) -> Appearance {
     }
 }
 
+/// A value that was read; its secret is its name.
+pub fn value(version: &str, value: &str) -> ReadValue {
+    ReadValue {
+        stored: stored(version, value),
+        credentials: Arc::new(Credentials {
+            key: None,
+            secret: Secret::new(value.to_owned()),
+        }),
+    }
+}
+
+/// What a configuration says of a key with these settings.
+pub fn config(settings: Settings, origin: Origin, verify: VerifyConfig) -> KeyConfig {
+    KeyConfig {
+        settings,
+        origin,
+        check: Check::Every(Duration::from_secs(30)),
+        verify,
+        max_age: None,
+        enabled: true,
+        may_create: false,
+    }
+}
+
 /// One situation, built up from "version 1 is live and nothing has happened since".
-pub struct Case {
-    pub settings: Settings,
-    pub origin: Origin,
-    pub record: Record,
-    pub observation: Observation,
-    pub reading: Option<Read>,
-    pub remote: Remote,
-    pub compared: Option<Compared>,
-    pub rejection: Option<Rejection>,
-    pub command: KeyCommand,
-    pub older: Option<Older>,
-    pub before: Option<Result<Version, String>>,
-    pub cleared: bool,
-    pub may_create: bool,
-    pub verify: VerifyConfig,
-    pub rules: Rules,
-    pub now: DateTime<Utc>,
+pub struct Case(Knowledge);
+
+impl Deref for Case {
+    type Target = Knowledge;
+
+    fn deref(&self) -> &Knowledge {
+        &self.0
+    }
+}
+
+impl DerefMut for Case {
+    fn deref_mut(&mut self) -> &mut Knowledge {
+        &mut self.0
+    }
 }
 
 impl Case {
     pub fn fresh() -> Self {
-        Self {
-            settings: settings("n", "w"),
-            origin: origin("a"),
-            record: Record::new(KeyId::new("k")),
+        let verify = VerifyConfig {
+            before_provider: false,
+            after_flashback: true,
+            grace: Duration::from_secs(60),
+            rollback: true,
+            settle: Duration::ZERO,
+        };
+        let config = config(settings("n", "w"), origin("a"), verify);
+        let record = Record::new(KeyId::new("k"));
+        Self(Knowledge {
             observation: Observation::Present {
                 version: Version::new("1"),
                 written_at: None,
             },
-            reading: None,
-            remote: Remote::Unasked,
             compared: Some(Compared::outdated()),
-            rejection: None,
-            command: KeyCommand::None,
-            older: None,
-            before: None,
-            cleared: false,
-            may_create: false,
-            verify: VerifyConfig {
-                before_provider: false,
-                after_flashback: true,
-                grace: Duration::from_secs(60),
-                rollback: true,
-                settle: Duration::ZERO,
-            },
-            rules: RULES,
-            now: at(60),
-        }
+            ..Knowledge::new(Arc::new(config), RULES, record, at(60))
+        })
+    }
+
+    pub fn config(&mut self) -> &mut KeyConfig {
+        Arc::make_mut(&mut self.0.config)
     }
 
     pub fn live() -> Self {
@@ -145,11 +162,8 @@ impl Case {
     }
 
     pub fn read(self, version: &str, value: &str) -> Self {
-        let read = Read::Value {
-            version: Version::new(version),
-            fingerprint: digest(value),
-        };
-        self.with(|case| case.reading = Some(read))
+        let read = Read::Value(self::value(version, value));
+        self.with(|case| case.newest = Some(read))
     }
 
     pub fn unfinished(self, action: Action, version: &str) -> Self {
@@ -157,7 +171,7 @@ impl Case {
             case.record.intent = Some(Intent {
                 version: Version::new(version),
                 fingerprint: digest("two"),
-                settings: case.settings.clone(),
+                settings: case.config.settings.clone(),
                 action,
                 at: at(10),
                 drift: None,
@@ -211,36 +225,20 @@ impl Case {
 
     /// The step, in few words.
     pub fn step(&self) -> String {
-        let step = decide(&Facts {
-            settings: &self.settings,
-            origin: &self.origin,
-            record: &self.record,
-            observation: &self.observation,
-            reading: self.reading.as_ref(),
-            remote: &self.remote,
-            compared: self.compared.as_ref(),
-            may_create: self.may_create,
-            rejection: self.rejection.as_ref(),
-            older: self.older.as_ref(),
-            before: self.before.as_ref(),
-            cleared: self.cleared,
-            command: self.command,
-            rules: self.rules,
-            verify: &self.verify,
-            now: self.now,
-        });
-        match step {
-            Step::Read(version) => format!("read {version}"),
-            Step::List => "list".into(),
-            Step::Compare(ListAge::Minutes) => "compare".into(),
-            Step::Compare(ListAge::Seconds) => "compare to write".into(),
-            Step::Compare(ListAge::Zero) => "compare afresh".into(),
-            Step::Push {
-                action,
-                id,
-                reason,
-                what,
-            } => {
+        match decide(self) {
+            Step::Ask(Question::Read(version)) => format!("read {version}"),
+            Step::Ask(Question::List) => "list".into(),
+            Step::Ask(Question::Compare(ListAge::Minutes)) => "compare".into(),
+            Step::Ask(Question::Compare(ListAge::Seconds)) => "compare to write".into(),
+            Step::Ask(Question::Compare(ListAge::Zero)) => "compare afresh".into(),
+            Step::Push(push) => {
+                let Push {
+                    action,
+                    id,
+                    reason,
+                    what,
+                    ..
+                } = *push;
                 let id = id.map_or_else(String::new, |id| format!(" {id}"));
                 let older = match what {
                     What::Newest => "",
@@ -248,22 +246,26 @@ impl Case {
                 };
                 format!("{}{id}{older}: {reason}", action.as_str())
             }
-            Step::ReadOlder { version, .. } => format!("read older {version}"),
-            Step::FindOlder(version) => format!("find what is before {version}"),
-            Step::Probe => "probe".into(),
-            Step::Validate(id) => format!("validate {id}"),
-            Step::Hold { version, reason } => format!("hold {version}: {reason}"),
-            Step::TurnBack { to, from, .. } => format!("from {from} back to {}", to.version),
-            Step::LetStand { stand, .. } => match stand {
+            Step::Ask(Question::ReadOlder { version, .. }) => format!("read older {version}"),
+            Step::Ask(Question::FindOlder(version)) => format!("find what is before {version}"),
+            Step::Ask(Question::Probe(_)) => "probe".into(),
+            Step::Validate { id, .. } => format!("validate {id}"),
+            Step::Conclude(Conclusion::Hold { version, reason }) => {
+                format!("hold {version}: {reason}")
+            }
+            Step::Conclude(Conclusion::TurnBack { to, from, .. }) => {
+                format!("from {from} back to {}", to.version)
+            }
+            Step::Conclude(Conclusion::LetStand { stand, .. }) => match stand {
                 Stand::Best => "let stand".into(),
                 Stand::Held => "let stand, held".into(),
                 Stand::ForNow => "let stand for now".into(),
             },
-            Step::Keep => "keep".into(),
-            Step::EndTrial => "end the trial".into(),
-            Step::Leave(_) => "leave".into(),
-            Step::Note(version) => format!("note {version}"),
-            Step::Refuse { version, .. } => format!("refuse {version}"),
+            Step::Conclude(Conclusion::Keep) => "keep".into(),
+            Step::Conclude(Conclusion::EndTrial) => "end the trial".into(),
+            Step::Conclude(Conclusion::Leave(_)) => "leave".into(),
+            Step::Conclude(Conclusion::Note(version)) => format!("note {version}"),
+            Step::Conclude(Conclusion::Refuse { version, .. }) => format!("refuse {version}"),
             Step::Rest(Rest::InSync) => "in sync".into(),
             Step::Rest(Rest::Missing(why)) => format!("missing: {why:?}"),
             Step::Rest(Rest::Malformed(_)) => "malformed".into(),

@@ -15,203 +15,74 @@
 //! repeated before the next resync: Flashback has taken it and shows it in a form of its own, or
 //! somebody else writes it, too, and then the two would write in turns for ever.
 
-use url::Url;
+use super::compare::differences;
+use super::knowledge::{Drift, Knowledge, ListAge};
+use super::step::{Question, Reason, Rest, Step};
+use crate::model::Shown;
 
-use super::facts::{Facts, ListAge, Reason, Rest, Step};
-use super::{known_id, verification};
-use crate::model::{AiLlmId, Appearance, Listed, Live, Record, Settings, Shown};
-use crate::words;
-
-/// A name or address of somebody else is shown up to this length, in characters.
-const LONGEST: usize = 120;
-
-/// What the list says of the configuration on record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Drift {
-    /// Nothing that could be relied on.
-    Unknown,
-    /// It is as it was written.
-    AsWritten,
-    /// It is not in the list.
-    Gone,
-    /// It stands there like this.
-    Edited(Appearance),
-    /// It takes its credentials from this stored key, which others may share.
-    Shared(AiLlmId),
-    /// Another configuration has its name.
-    TakenOver {
-        /// Which.
-        by: AiLlmId,
-        /// The name that ours has now; `None` where it is gone.
-        renamed: Option<String>,
-    },
-}
-
-/// A comparison of this pass.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Compared {
-    /// What came of it.
-    pub drift: Drift,
-    /// How old the list may be that it was held against.
-    pub age: ListAge,
-}
-
-impl Compared {
-    /// What was just written makes every earlier answer out of date.
-    pub fn outdated() -> Self {
-        Self {
-            drift: Drift::Unknown,
-            age: ListAge::Zero,
-        }
-    }
-
-    /// What is to be remembered of the list when a repair is taken.
-    pub fn shown(&self) -> Option<Shown> {
-        match &self.drift {
-            Drift::Gone => Some(Shown::Nowhere),
-            Drift::Edited(appearance) => Some(Shown::As(appearance.clone())),
-            Drift::Unknown | Drift::AsWritten | Drift::Shared(_) | Drift::TakenOver { .. } => None,
-        }
-    }
-}
-
-/// Holds the list of a workspace, asked for after the last push, against what was written.
-pub fn compare(record: &Record, listed: &[&Listed]) -> Drift {
-    let (Some(id), Some(written)) = (&record.ai_llm_id, written(record)) else {
-        return Drift::Unknown;
-    };
-    let ours = listed.iter().find(|other| other.id == *id);
-    let ours = ours.map(|ours| &ours.appearance);
-    if !written.target.is_configuration() {
-        // Nothing but the credentials is ever written to a stored key.
-        return ours.map_or(Drift::Gone, |_| Drift::AsWritten);
-    }
-    let named = |other: &Appearance| same_name(&other.name, &written.name);
-    let other = listed
-        .iter()
-        .find(|other| other.id != *id && named(&other.appearance));
-    match (ours, other) {
-        (
-            Some(Appearance {
-                stored_key: Some(key),
-                ..
-            }),
-            _,
-        ) => Drift::Shared(key.clone()),
-        (Some(ours), Some(other)) if !named(ours) => Drift::TakenOver {
-            by: other.id.clone(),
-            renamed: Some(shown(&ours.name)),
-        },
-        (Some(ours), _) if differences(written, ours).is_empty() => Drift::AsWritten,
-        (Some(ours), _) => Drift::Edited(ours.clone()),
-        (None, Some(other)) => Drift::TakenOver {
-            by: other.id.clone(),
-            renamed: None,
-        },
-        (None, None) => Drift::Gone,
-    }
-}
-
-/// The settings that the configuration on record was last written with, or is being written with.
-fn written(record: &Record) -> Option<&Settings> {
-    let live = record.live.as_ref().map(|live| &live.settings);
-    live.or(record.intent.as_ref().map(|intent| &intent.settings))
-}
-
-impl Record {
-    /// Applies a comparison to the record: a repair that is seen to have worked, and
-    /// credentials that are not this key's any more. `None` where it is no news.
-    pub fn compared(&self, drift: &Drift) -> Option<Self> {
-        let live = self.live.as_ref()?;
-        if matches!(drift, Drift::Shared(_)) {
-            return Some(self.no_longer_live());
-        }
-        let again = match (drift, live.shown.as_ref()?) {
-            (Drift::Unknown | Drift::TakenOver { .. }, _) => true,
-            (Drift::Gone, Shown::Nowhere) => true,
-            (Drift::Edited(appearance), Shown::As(before)) => appearance == before,
-            _ => false,
-        };
-        (!again).then(|| Self {
-            live: Some(Live {
-                shown: None,
-                ..live.clone()
-            }),
-            ..self.clone()
-        })
-    }
-}
-
-/// Whether the list is to be asked when there is nothing to push: the live value could be written
-/// again, and nothing more urgent waits for an answer about it.
-pub(super) fn matters(facts: &Facts<'_>, rest: &Rest) -> bool {
-    let record = facts.record;
-    let (Some(live), Some(_), None) = (&record.live, known_id(facts), &record.intent) else {
+/// Returns whether the list is to be asked where nothing is to be pushed: the live value could be written again,
+/// and nothing more urgent waits for an answer about it. `keeps_previous` says that a previous version should be
+/// live.
+pub fn is_watched(known: &Knowledge, at_rest: &Rest, keeps_previous: bool) -> bool {
+    let record = &known.record;
+    let (Some(live), Some(_), None) = (&record.live, known.known_id(), &record.intent) else {
         return false;
     };
     // Whether the value works is found out first, where the time for that is limited.
-    let urgent = record.verification.as_ref();
-    if urgent.is_some_and(|verification| !verification.pace(facts.verify.grace, facts.now).1) {
+    let grace = known.config.verify.grace;
+    let verification = record.verification.as_ref();
+    if verification.is_some_and(|verification| !verification.pace(grace, known.now).1) {
         return false;
     }
-    match rest {
+    let held = record.held.as_ref();
+    let is_held = || held.is_some_and(|held| held.is(&live.version, &live.origin));
+    match at_rest {
         Rest::InSync => true,
-        Rest::Held(_) => verification::keeps_older(facts, rest) || lives_as_held(record, live),
+        Rest::Held(_) => keeps_previous || is_held(),
         _ => false,
     }
 }
 
-fn lives_as_held(record: &Record, live: &Live) -> bool {
-    let held = record.held.as_ref();
-    held.is_some_and(|held| held.is(&live.version, &live.origin))
-}
-
-/// The question to ask of the list, or what its answer makes of `rest`.
-pub(super) fn at_rest(facts: &Facts<'_>, rest: Rest) -> Step {
-    if let Some(question) = question(facts) {
-        return question;
+/// Returns the question to ask of the list, or how the check ends by its answer: as it would, `rest`, where that
+/// says nothing.
+pub fn at_rest(known: &Knowledge, rest: Rest) -> Step {
+    let confirmed = match &known.compared {
+        None => return Step::Ask(Question::Compare(ListAge::Minutes)),
+        Some(compared) => compared.age == ListAge::Zero || repair(known, &compared.drift).is_none(),
+    };
+    match confirmed {
+        true => Step::Rest(reported(known).unwrap_or(rest)),
+        false => Step::Ask(Question::Compare(ListAge::Zero)),
     }
-    Step::Rest(reported(facts).unwrap_or(rest))
 }
 
-/// A resync writes nothing to what somebody else has taken over.
-pub(super) fn before_resync(facts: &Facts<'_>) -> Option<Step> {
-    if facts.record.verification.is_some() || known_id(facts).is_none() {
+/// Returns the step before a value is written that has not changed: nothing is written to what somebody else
+/// has taken over.
+pub fn before_resync(known: &Knowledge) -> Option<Step> {
+    if known.record.verification.is_some() || known.known_id().is_none() {
         return None;
     }
-    match facts.compared {
-        None => Some(Step::Compare(ListAge::Minutes)),
-        Some(compared) => taken_over(facts, &compared.drift).map(Step::Rest),
+    match &known.compared {
+        None => Some(Step::Ask(Question::Compare(ListAge::Minutes))),
+        Some(compared) => taken_over(known, &compared.drift).map(Step::Rest),
     }
 }
 
-fn question(facts: &Facts<'_>) -> Option<Step> {
-    match facts.compared {
-        None => Some(Step::Compare(ListAge::Minutes)),
-        Some(compared)
-            if compared.age != ListAge::Zero && repair(facts, &compared.drift).is_some() =>
-        {
-            Some(Step::Compare(ListAge::Zero))
-        }
-        Some(_) => None,
-    }
-}
-
-/// Why the live value is to be written again: somebody else has written its credentials, or a fresh list
+/// Returns why the live value is to be written again: somebody else has written its credentials, or a fresh list
 /// has confirmed a drift.
-pub(super) fn due(facts: &Facts<'_>) -> Option<Reason> {
-    if let Some(user) = &facts.record.edits.changed_by {
+pub fn due(known: &Knowledge) -> Option<Reason> {
+    if let Some(user) = &known.record.edits.changed_by {
         return Some(Reason::Overwritten(user.clone()));
     }
-    let compared = facts
-        .compared
-        .filter(|compared| compared.age == ListAge::Zero)?;
-    repair(facts, &compared.drift)
+    let compared = known.compared.as_ref();
+    let fresh = compared.filter(|compared| compared.age == ListAge::Zero)?;
+    repair(known, &fresh.drift)
 }
 
-/// What is on trial is not written for an edit: that would begin the trial anew, or end another.
-fn repair(facts: &Facts<'_>, drift: &Drift) -> Option<Reason> {
-    let record = facts.record;
+/// Returns why what the list shows is to be put right, if it is. What is on trial is not written for an edit: that
+/// would begin the trial anew, or end another.
+fn repair(known: &Knowledge, drift: &Drift) -> Option<Reason> {
+    let record = &known.record;
     let shown = record.live.as_ref().and_then(|live| live.shown.as_ref());
     match drift {
         Drift::Gone => (shown != Some(&Shown::Nowhere)).then_some(Reason::Unlisted),
@@ -228,16 +99,16 @@ fn repair(facts: &Facts<'_>, drift: &Drift) -> Option<Reason> {
     }
 }
 
-/// What people have to put right.
-fn reported(facts: &Facts<'_>) -> Option<Rest> {
-    if facts.record.verification.is_some() {
+/// Returns what people have to put right, if anything.
+fn reported(known: &Knowledge) -> Option<Rest> {
+    if known.record.verification.is_some() {
         return None;
     }
-    let drift = &facts.compared?.drift;
+    let drift = &known.compared.as_ref()?.drift;
     match drift {
         // It is shown as before its repair.
-        Drift::Edited(found) if repair(facts, drift).is_none() => {
-            let written = &facts.record.live.as_ref()?.settings;
+        Drift::Edited(found) if repair(known, drift).is_none() => {
+            let written = &known.record.live.as_ref()?.settings;
             Some(Rest::Contradiction(format!(
                 "{} again after it was put right: somebody else writes it, too, or Flashback shows \
                  it in another form. Let only one of them write it, or configure the key as \
@@ -245,16 +116,19 @@ fn reported(facts: &Facts<'_>) -> Option<Rest> {
                 differences(written, found)
             )))
         }
-        drift => taken_over(facts, drift),
+        drift => taken_over(known, drift),
     }
 }
 
-fn taken_over(facts: &Facts<'_>, drift: &Drift) -> Option<Rest> {
+fn taken_over(known: &Knowledge, drift: &Drift) -> Option<Rest> {
     let Drift::TakenOver { by, renamed } = drift else {
         return None;
     };
-    let id = facts.record.ai_llm_id.as_ref()?;
-    let (name, workspace) = (&facts.settings.name, &facts.settings.workspace_id);
+    let id = known.record.ai_llm_id.as_ref()?;
+    let (name, workspace) = (
+        &known.config.settings.name,
+        &known.config.settings.workspace_id,
+    );
     let (happened, remedy) = match renamed {
         Some(renamed) => (
             format!("was renamed to `{renamed}`"),
@@ -270,114 +144,4 @@ fn taken_over(facts: &Facts<'_>, drift: &Drift) -> Option<Rest> {
          `{workspace}` belongs to another one now ({by}), to which nothing is written by itself. \
          {remedy}"
     )))
-}
-
-/// Lists the differences, for people; empty where there are none. A field that the list leaves out counts as equal.
-fn differences(written: &Settings, found: &Appearance) -> String {
-    let mut all = Vec::new();
-    if !same_name(&written.name, &found.name) {
-        all.push(format!("name was `{}`", shown(&found.name)));
-    }
-    let other = |ai_type: &&String| ai_type.trim() != written.ai_type.as_str();
-    if let Some(ai_type) = found.ai_type.as_ref().filter(other) {
-        all.push(format!("ai_type was {}", shown(ai_type)));
-    }
-    let other = |endpoint: &&String| !same_endpoint(&written.endpoint, endpoint);
-    if let Some(endpoint) = found.endpoint.as_ref().filter(other) {
-        all.push(format!("endpoint was {}", shown_url(endpoint)));
-    }
-    if all.is_empty() {
-        return String::new();
-    }
-    format!("{} in Flashback", all.join(", "))
-}
-
-fn same_name(one: &str, other: &str) -> bool {
-    one.trim() == other.trim()
-}
-
-/// Compares as URLs: the case of scheme and host and a default port mean nothing, and a slash at the
-/// end is often added or taken away.
-fn same_endpoint(one: &str, other: &str) -> bool {
-    let plain = |text: &str| {
-        let text = text.trim();
-        let url = Url::parse(text).map_or_else(|_| text.to_owned(), String::from);
-        url.trim_end_matches('/').to_owned()
-    };
-    plain(one) == plain(other)
-}
-
-/// Words that somebody wrote into Flashback, as far as they may be shown.
-fn shown(text: &str) -> String {
-    words::shown(text, &[]).chars().take(LONGEST).collect()
-}
-
-/// An address without what may carry a password or a key.
-fn shown_url(url: &str) -> String {
-    let plain = url.split(['?', '#']).next().unwrap_or_default();
-    let (scheme, rest) = plain.split_once("://").unwrap_or(("", plain));
-    let (host, path) = match rest.split_once('/') {
-        Some((host, path)) => (host, Some(path)),
-        None => (rest, None),
-    };
-    let host = host.rsplit('@').next().unwrap_or_default();
-    let (host, port) = match host.rsplit_once(':') {
-        Some((host, port)) if port.parse::<u16>().is_ok() => (host, format!(":{port}")),
-        _ => (host, String::new()),
-    };
-    let parts = std::iter::once(host).chain(path.into_iter().flat_map(|path| path.split('/')));
-    let mut parts: Vec<_> = parts.map(shown).collect();
-    parts[0] += &port;
-    let scheme = match scheme {
-        "" => String::new(),
-        scheme => format!("{}://", shown(scheme)),
-    };
-    format!("{scheme}{}", parts.join("/"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn endpoints_are_compared_as_urls() {
-        let ours = "https://api.openai.com/v1";
-        for same in [
-            "https://API.OpenAI.com/v1",
-            "HTTPS://api.openai.com:443/v1/",
-            " https://api.openai.com/v1 ",
-        ] {
-            assert!(same_endpoint(ours, same), "{same}");
-        }
-        for other in [
-            "http://api.openai.com/v1",
-            "https://api.openai.com/V1",
-            "https://api.openai.com:8443/v1",
-            "https://api.openai.com",
-            "",
-        ] {
-            assert!(!same_endpoint(ours, other), "{other}");
-        }
-    }
-
-    #[test]
-    fn no_password_or_key_of_an_address_is_shown() {
-        let table = [
-            ("https://api.example.com/v1", "https://api.example.com/v1"),
-            (
-                "https://u:pw@api.example.com:8443/v1?key=x#y",
-                "https://api.example.com:8443/v1",
-            ),
-            ("https://h/sk-0123456789", "https://h/…"),
-            ("not an address", "not an address"),
-            ("sk-0123456789", "…"),
-            ("https://h/a\nb", "https://h/a b"),
-            ("", ""),
-        ];
-        for (url, expected) in table {
-            assert_eq!(shown_url(url), expected, "{url}");
-        }
-        assert_eq!(shown("my sk-0123456789"), "my …");
-        assert_eq!(shown(&"name ".repeat(200)).len(), LONGEST);
-    }
 }

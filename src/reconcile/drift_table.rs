@@ -83,7 +83,7 @@ impl Case {
         let older = Older {
             version: Version::new(version),
             origin: origin("a"),
-            found: Ok(case::digest(value)),
+            found: Ok(case::value(version, value)),
         };
         self.with(|case| case.older = Some(older))
     }
@@ -141,7 +141,7 @@ fn the_whole_table_of_drift() {
             live()
                 .afresh(&edit)
                 .read("1", "one")
-                .with(|case| case.verify.before_provider = true),
+                .with(|case| case.config().verify.before_provider = true),
             put_right,
         ),
         // Taken over.
@@ -271,7 +271,7 @@ fn the_whole_table_of_drift() {
 
 #[test]
 fn what_the_list_says_of_the_configuration_on_record() {
-    let record = Case::live().record;
+    let record = Case::live().record.clone();
     let listed = |id: &str, appearance: Appearance| Listed {
         id: AiLlmId::new(id),
         appearance,
@@ -343,7 +343,7 @@ fn a_repair_is_remembered_until_it_is_seen() {
     };
     let shown = |record: &Record| record.live.as_ref().and_then(|live| live.shown.clone());
     let as_edited = Some(Shown::As(case::shown(&edited())));
-    let before = Case::live().holding("1", None).record;
+    let before = Case::live().holding("1", None).record.clone();
     let repaired = before.pushed(push(as_edited.clone()));
     assert_eq!(shown(&repaired), as_edited);
     assert_eq!(repaired.held, before.held);

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -9,6 +10,8 @@ use proptest::test_runner::{Config, TestRunner};
 use super::before;
 use super::scenario::{Scenario, now, scenario};
 use super::*;
+use crate::model::Origin;
+use crate::secret::{Credentials, Secret};
 
 fn old(scenario: &Scenario) -> before::Step {
     before::decide(&before::Facts {
@@ -31,40 +34,53 @@ fn old(scenario: &Scenario) -> before::Step {
     })
 }
 
+/// A value without credentials: a decision does not look at them.
+fn value(version: Version, fingerprint: Fingerprint, origin: Origin) -> ReadValue {
+    ReadValue {
+        stored: Stored {
+            version,
+            fingerprint,
+            origin,
+        },
+        credentials: Arc::new(Credentials {
+            key: None,
+            secret: Secret::new(String::new()),
+        }),
+    }
+}
+
 fn new(scenario: &Scenario) -> before::Step {
-    let reading = scenario.reading.clone().map(|read| match read {
+    let scenario = scenario.clone();
+    let origin = &scenario.origin;
+    let newest = scenario.reading.map(|read| match read {
         before::Read::Value {
             version,
             fingerprint,
-        } => Read::Value {
-            version,
-            fingerprint,
-        },
+        } => Read::Value(value(version, fingerprint, origin.clone())),
         before::Read::Malformed { version, error } => Read::Malformed { version, error },
         before::Read::Missing(why) => Read::Missing(why),
     });
-    let older = scenario.older.clone().map(|older| Older {
+    let older = scenario.older.map(|older| Older {
+        found: older
+            .found
+            .map(|found| value(older.version.clone(), found, older.origin.clone())),
         version: older.version,
         origin: older.origin,
-        found: older.found,
     });
-    let step = decide(&Facts {
-        settings: &scenario.settings,
-        origin: &scenario.origin,
-        record: &scenario.record,
-        observation: &scenario.observation,
-        reading: reading.as_ref(),
-        older: older.as_ref(),
-        before: scenario.before.as_ref(),
-        cleared: scenario.cleared,
-        remote: &scenario.remote,
-        compared: scenario.compared.as_ref(),
-        may_create: scenario.may_create,
-        rejection: scenario.rejection.as_ref(),
+    let mut config = case::config(scenario.settings, scenario.origin, scenario.verify);
+    config.may_create = scenario.may_create;
+    let (rules, record) = (scenario.rules, scenario.record);
+    let step = decide(&Knowledge {
         command: scenario.command,
-        rules: scenario.rules,
-        verify: &scenario.verify,
-        now: now(),
+        observation: scenario.observation,
+        newest,
+        older,
+        before: scenario.before,
+        clearance: scenario.cleared.then_some(Clearance::Unknown),
+        remote: scenario.remote,
+        compared: scenario.compared,
+        rejection: scenario.rejection,
+        ..Knowledge::new(Arc::new(config), rules, record, now())
     });
     as_before(step)
 }
@@ -72,32 +88,29 @@ fn new(scenario: &Scenario) -> before::Step {
 fn as_before(step: Step) -> before::Step {
     use before::Step as Before;
     match step {
-        Step::Read(version) => Before::Read(version),
-        Step::List => Before::List,
-        Step::Compare(age) => Before::Compare(age),
-        Step::Push {
-            action,
-            id,
-            reason,
-            what,
-        } => Before::Push {
-            action,
-            id,
-            reason,
-            what,
+        Step::Ask(Question::Read(version)) => Before::Read(version),
+        Step::Ask(Question::List) => Before::List,
+        Step::Ask(Question::Compare(age)) => Before::Compare(age),
+        Step::Push(push) => Before::Push {
+            action: push.action,
+            id: push.id,
+            reason: push.reason,
+            what: push.what,
         },
-        Step::ReadOlder { version, origin } => Before::ReadOlder { version, origin },
-        Step::FindOlder(version) => Before::FindOlder(version),
-        Step::Probe => Before::Probe,
-        Step::Validate(id) => Before::Validate(id),
-        Step::Hold { version, reason } => Before::Hold { version, reason },
-        Step::TurnBack { to, from, reason } => Before::TurnBack { to, from, reason },
-        Step::LetStand { stand, why } => Before::LetStand { stand, why },
-        Step::Keep => Before::Keep,
-        Step::EndTrial => Before::EndTrial,
-        Step::Leave(why) => Before::Leave(why),
-        Step::Note(version) => Before::Note(version),
-        Step::Refuse { version, error } => Before::Refuse { version, error },
+        Step::Ask(Question::ReadOlder { version, origin }) => Before::ReadOlder { version, origin },
+        Step::Ask(Question::FindOlder(version)) => Before::FindOlder(version),
+        Step::Ask(Question::Probe(_)) => Before::Probe,
+        Step::Validate { id, .. } => Before::Validate(id),
+        Step::Conclude(Conclusion::Hold { version, reason }) => Before::Hold { version, reason },
+        Step::Conclude(Conclusion::TurnBack { to, from, reason }) => {
+            Before::TurnBack { to, from, reason }
+        }
+        Step::Conclude(Conclusion::LetStand { stand, why }) => Before::LetStand { stand, why },
+        Step::Conclude(Conclusion::Keep) => Before::Keep,
+        Step::Conclude(Conclusion::EndTrial) => Before::EndTrial,
+        Step::Conclude(Conclusion::Leave(why)) => Before::Leave(why),
+        Step::Conclude(Conclusion::Note(version)) => Before::Note(version),
+        Step::Conclude(Conclusion::Refuse { version, error }) => Before::Refuse { version, error },
         Step::Rest(rest) => Before::Rest(rest),
     }
 }

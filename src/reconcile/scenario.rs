@@ -403,8 +403,8 @@ fn verify() -> impl Strategy<Value = VerifyConfig> {
         )
 }
 
-/// Any state of a key.
-pub fn scenario() -> impl Strategy<Value = Scenario> {
+/// A state in which nothing was made to fit anything else.
+fn any_state() -> impl Strategy<Value = Scenario> {
     let key = (settings(), origin(), any::<bool>(), rules(), verify()).boxed();
     let source = (
         observation(),
@@ -445,4 +445,125 @@ pub fn scenario() -> impl Strategy<Value = Scenario> {
             }
         },
     )
+}
+
+/// What is made to fit in a state, so that what is rare is met often.
+#[derive(Clone, Copy, Debug)]
+enum Shape {
+    Any,
+    /// The newest version is held, and another one was read to be put in its place.
+    Held,
+    /// What is live is on trial, and the source has nothing newer.
+    Verifying,
+    /// What was live before what is on trial is to be put back.
+    TurningBack,
+    /// The value that was read is the one its provider has turned down so far.
+    Candidate,
+}
+
+/// Any state of a key.
+pub fn scenario() -> impl Strategy<Value = Scenario> {
+    let shape = prop::sample::select(
+        &[
+            Shape::Any,
+            Shape::Any,
+            Shape::Held,
+            Shape::Verifying,
+            Shape::TurningBack,
+            Shape::Candidate,
+        ][..],
+    );
+    (shape, any_state().boxed()).prop_map(|(shape, state)| state.shaped(shape))
+}
+
+impl Scenario {
+    fn shaped(mut self, shape: Shape) -> Self {
+        match shape {
+            Shape::Any => {}
+            Shape::Held => self.is_held(),
+            Shape::Verifying => {
+                self.settle();
+                self.put_on_trial();
+            }
+            Shape::TurningBack => {
+                self.settle();
+                self.put_on_trial();
+                self.turn_back();
+            }
+            Shape::Candidate => self.is_turned_down(),
+        }
+        self
+    }
+
+    fn is_held(&mut self) {
+        let Observation::Present { version, .. } = self.observation.clone() else {
+            return;
+        };
+        self.command = KeyCommand::None;
+        self.reading = None;
+        let instead = self.record.previous.clone();
+        self.read_older(instead.as_ref());
+        if let Some(held) = &mut self.record.held {
+            held.version = version;
+            held.origin = None;
+            held.instead = instead;
+        }
+    }
+
+    /// What is live is what the source has, with the settings it should have.
+    fn settle(&mut self) {
+        self.command = KeyCommand::None;
+        self.reading = None;
+        if let Some(live) = &mut self.record.live {
+            self.observation = Observation::Present {
+                version: live.version.clone(),
+                written_at: None,
+            };
+            live.origin = self.origin.clone();
+            live.settings = self.settings.clone();
+        }
+    }
+
+    fn put_on_trial(&mut self) {
+        let live = self.record.live.as_ref().map(Live::stored);
+        if let (Some(verification), Some(live)) = (&mut self.record.verification, live) {
+            verification.subject = live;
+        }
+        self.read_older(self.record.previous.clone().as_ref());
+    }
+
+    fn turn_back(&mut self) {
+        if let Some(verification) = &mut self.record.verification {
+            verification.stage = Stage::Back;
+            self.record.refusal = None;
+        }
+    }
+
+    /// The older version that was read is this one, and holds what it held.
+    fn read_older(&mut self, wanted: Option<&Stored>) {
+        if let (Some(older), Some(wanted)) = (&mut self.older, wanted) {
+            older.version = wanted.version.clone();
+            older.origin = wanted.origin.clone();
+            older.found = older.found.clone().map(|_| wanted.fingerprint);
+        }
+    }
+
+    fn is_turned_down(&mut self) {
+        self.verify.before_provider = true;
+        self.cleared = false;
+        if let (
+            Some(candidate),
+            Some(Read::Value {
+                version,
+                fingerprint,
+            }),
+        ) = (&mut self.record.candidate, &self.reading)
+        {
+            candidate.subject = Stored {
+                version: version.clone(),
+                fingerprint: *fingerprint,
+                origin: self.origin.clone(),
+            };
+        }
+    }
 }

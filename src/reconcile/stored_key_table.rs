@@ -15,7 +15,7 @@ fn what_was_attached_to_a_stored_key_is_not_live() {
             at(30),
         ));
     });
-    let record = in_verification.record;
+    let record = in_verification.record.clone();
     let shared = Drift::Shared(AiLlmId::new("key-1"));
     let after = record.compared(&shared).expect("it is news");
     assert_eq!((&after.live, &after.verification), (&None, &None));
@@ -39,7 +39,7 @@ fn what_was_attached_to_a_stored_key_is_not_live() {
 fn a_stored_key_is_made_only_where_that_is_asked_for() {
     let target = |id: Option<&str>| {
         Case::fresh().read("1", "one").with(|case| {
-            case.settings.target = Target::StoredKey {
+            case.config().settings.target = Target::StoredKey {
                 id: id.map(AiLlmId::new),
             };
         })
@@ -47,7 +47,7 @@ fn a_stored_key_is_made_only_where_that_is_asked_for() {
     let remote = |case: Case, remote: Remote| case.with(|case| case.remote = remote);
     let found = || Remote::Found(AiLlmId::new("key-1"));
     let unlistable = || Remote::Unlistable("403".into());
-    let creating = |case: Case| case.with(|case| case.may_create = true);
+    let creating = |case: Case| case.with(|case| case.config().may_create = true);
     let table = [
         (target(None), "list"),
         (remote(target(None), found()), "adopt key-1: first push"),

@@ -30,12 +30,12 @@ fn the_whole_table() {
         };
         case.with(|case| case.record.held = Some(held))
     };
-    let elsewhere = |case: Case| case.with(|case| case.origin = origin("b"));
+    let elsewhere = |case: Case| case.with(|case| case.config().origin = origin("b"));
     let old = || Case::live().seen("2");
     let new = || old().read("2", "two");
     let first = || Case::fresh().read("1", "one");
-    let moved = || Case::live().with(|case| case.settings = settings("n", "elsewhere"));
-    let renamed = || Case::live().with(|case| case.settings = settings("m", "w"));
+    let moved = || Case::live().with(|case| case.config().settings = settings("n", "elsewhere"));
+    let renamed = || Case::live().with(|case| case.config().settings = settings("m", "w"));
 
     let table = [
         // The store.
@@ -52,11 +52,11 @@ fn the_whole_table() {
         ),
         (old(), "read 2"),
         (
-            old().with(|case| case.reading = Some(Read::Missing(Missing::Destroyed))),
+            old().with(|case| case.newest = Some(Read::Missing(Missing::Destroyed))),
             "missing: Destroyed",
         ),
         (
-            old().with(|case| case.reading = Some(malformed)),
+            old().with(|case| case.newest = Some(malformed)),
             "malformed",
         ),
         (old().read("2", "one"), "note 2"),
@@ -123,7 +123,7 @@ fn the_whole_table() {
                 .unfinished(Action::Create, "1")
                 .remote(unlistable())
                 .with(|case| {
-                    case.settings = settings("m", "w");
+                    case.config().settings = settings("m", "w");
                 }),
             "contradiction",
         ),
@@ -161,7 +161,7 @@ fn the_whole_table() {
         (
             old()
                 .refused("2", 60)
-                .with(|case| case.settings = settings("m", "w")),
+                .with(|case| case.config().settings = settings("m", "w")),
             "read 2",
         ),
         (Case::live().refused("2", 60), "in sync"),
@@ -227,7 +227,7 @@ fn what_waits_is_done_after_the_clock_was_set_back() {
         "read older 0",
         "what could not be put back"
     );
-    let mut record = Case::live().record;
+    let mut record = Case::live().record.clone();
     record.edits.expected = 5;
     let intent = |at| Intent {
         version: Version::new("2"),

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::facts::{Rules, What};
+use super::knowledge::{Drift, Rules};
+use super::step::What;
 use crate::model::{
     Action, AiLlmId, Edits, Intent, Live, Origin, Record, Refusal, Repair, Settings, Shown, Stage,
     Stored, Verification, Verifier, Version, is_over,
@@ -181,8 +182,29 @@ impl Record {
         live.or_else(|| self.previous.clone())
     }
 
+    /// Applies a comparison to the record: a repair that is seen to have worked, and
+    /// credentials that are not this key's any more. `None` where it is no news.
+    pub fn compared(&self, drift: &Drift) -> Option<Self> {
+        let live = self.live.as_ref()?;
+        if matches!(drift, Drift::Shared(_)) {
+            return Some(self.no_longer_live());
+        }
+        let again = match (drift, live.shown.as_ref()?) {
+            (Drift::Unknown | Drift::TakenOver { .. }, _) => true,
+            (Drift::Gone, Shown::Nowhere) => true,
+            (Drift::Edited(appearance), Shown::As(before)) => appearance == before,
+            _ => false,
+        };
+        (!again).then(|| Self {
+            live: Some(Live {
+                shown: None,
+                ..live.clone()
+            }),
+            ..self.clone()
+        })
+    }
     /// Flashback holds credentials that are not this key's any more.
-    pub(super) fn no_longer_live(&self) -> Self {
+    fn no_longer_live(&self) -> Self {
         Self {
             previous: self.last_good(),
             live: None,

@@ -3,17 +3,22 @@
 
 use chrono::{DateTime, Utc};
 
-use super::facts::{HoldReason, Stand};
+use super::step::{HoldReason, Stand};
 use crate::model::{
     Asked, Held, Live, Origin, Record, Stage, Stored, Verdict, Verification, Verifier, Version,
 };
 
 impl Record {
+    /// Returns what the provider has said of this value so far, where that was a no.
+    pub fn candidate_for(&self, value: &Stored) -> Option<&Verification> {
+        let candidate = self.candidate.as_ref();
+        candidate.filter(|candidate| candidate.subject == *value)
+    }
+
     /// The provider has said something of a value that is not pushed yet. A no stands until the
     /// grace is over or a yes comes; silence after it does not take it back.
     pub fn probed(&self, value: &Stored, verdict: &Verdict, asked: Asked) -> Self {
-        let earlier = self.candidate.clone();
-        let earlier = earlier.filter(|candidate| candidate.subject == *value);
+        let earlier = self.candidate_for(value).cloned();
         let candidate = match (verdict, earlier) {
             (Verdict::Rejected(said), earlier) => {
                 let begun = || Verification::begin(value.clone(), Stage::Before, true, asked.at);
@@ -52,9 +57,7 @@ impl Record {
                 }
                 .holding_what_was_turned_back(verification)
             }
-            Verdict::Unsupported(_) => self
-                .without_trial()
-                .holding_what_was_turned_back(verification),
+            Verdict::Unsupported(_) => self.unverifiable(),
             Verdict::Rejected(said) => {
                 let live = self.live.clone().map(|live| Live {
                     verified_by: None,
@@ -75,6 +78,15 @@ impl Record {
                 verification: Some(verification.asked(asked)),
                 ..self.clone()
             },
+        }
+    }
+
+    /// Nobody can tell any more whether what is on trial works: it stays.
+    pub fn unverifiable(&self) -> Self {
+        let next = self.without_trial();
+        match &self.verification {
+            Some(verification) => next.holding_what_was_turned_back(verification),
+            None => next,
         }
     }
 

@@ -110,7 +110,7 @@ fn a_way_back_that_is_refused_is_tried_again_while_the_newest_is_rejected() {
         (again(no().lost("1")), "let stand"),
         (again(no()).seen("3"), "read 3"),
         (
-            again(no()).with(|case| case.verify.rollback = false),
+            again(no()).with(|case| case.config().verify.rollback = false),
             "let stand, held",
         ),
         // A clock that was set back does not make it wait for ever.

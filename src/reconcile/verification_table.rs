@@ -55,10 +55,10 @@ impl Case {
 
     /// The older version that is asked for holds this.
     pub fn older(self, version: &str, value: &str) -> Self {
-        self.found(version, Ok(stored(version, value).fingerprint))
+        self.found(version, Ok(case::value(version, value)))
     }
 
-    fn found(self, version: &str, found: Result<Fingerprint, String>) -> Self {
+    fn found(self, version: &str, found: Result<ReadValue, String>) -> Self {
         self.with(|case| {
             case.older = Some(Older {
                 version: Version::new(version),
@@ -122,7 +122,7 @@ pub fn check(table: &[(Case, &str)]) {
 #[test]
 fn after_a_push() {
     let failed = || pushed().no(100).no(160);
-    let lease = |case: Case| case.with(|case| case.verify.rollback = false);
+    let lease = |case: Case| case.with(|case| case.config().verify.rollback = false);
     check(&[
         (pushed(), "validate id-1"),
         (pushed().said(&Verdict::Works, 100), "in sync"),
@@ -147,7 +147,7 @@ fn after_a_push() {
         (lease(failed()), "let stand, held"),
         // Nobody asks any more.
         (
-            pushed().with(|case| case.verify.after_flashback = false),
+            pushed().with(|case| case.config().verify.after_flashback = false),
             "end the trial",
         ),
         // The store does not matter, as long as it has nothing newer to push.
@@ -187,7 +187,7 @@ fn where_nothing_is_known_of_an_older_one() {
     let one = || before(Ok(Version::new("1")));
     let renamed = {
         // The value was live and good before; the new settings are what does not work.
-        let mut case = Case::live().with(|case| case.settings = settings("m", "w"));
+        let mut case = Case::live().with(|case| case.config().settings = settings("m", "w"));
         let mut again = push("1", "one", What::Newest, at(100));
         again.settings = settings("m", "w");
         case.record = case.record.pushed(again);
@@ -264,7 +264,7 @@ fn on_the_way_back_and_forward() {
         (
             held()
                 .older("1", "one")
-                .with(|case| case.settings = settings("m", "w")),
+                .with(|case| case.config().settings = settings("m", "w")),
             "update id-1 with the older one: settings changed",
         ),
         (
@@ -279,7 +279,7 @@ fn on_the_way_back_and_forward() {
         (
             stands()
                 .read("2", "two")
-                .with(|case| case.verify.before_provider = true),
+                .with(|case| case.config().verify.before_provider = true),
             "update id-1: the previous one does not work either",
         ),
         // It cannot go back in.
@@ -292,7 +292,7 @@ fn on_the_way_back_and_forward() {
         (again().no(222).at(232), "validate id-1"),
         (again().said(&Verdict::Works, 222), "in sync"),
     ]);
-    let works = again().said(&Verdict::Works, 222).record;
+    let works = again().said(&Verdict::Works, 222).record.clone();
     let live = works.live.expect("live");
     assert_eq!(live.verified_by, Some(Verifier::Flashback));
 }
@@ -302,7 +302,7 @@ fn before_a_push() {
     let new = || {
         let case = Case::live().seen("2").read("2", "two");
         case.with(|case| {
-            case.verify.before_provider = true;
+            case.config().verify.before_provider = true;
             case.now = at(100);
         })
     };
@@ -310,14 +310,14 @@ fn before_a_push() {
         case.with(|case| {
             let value = stored("2", "two");
             case.record = case.record.probed(&value, &verdict, asked(second));
-            case.cleared = case.record.candidate.is_none();
+            case.clearance = (case.record.candidate.is_none()).then_some(Clearance::Unknown);
             case.now = at(second);
         })
     };
     let no = |case: Case, second| said(case, Verdict::Rejected("401".into()), second);
     let silent = |case: Case, second| said(case, Verdict::Inconclusive("503".into()), second);
     let resync = Case::live().read("1", "one").with(|case| {
-        case.verify.before_provider = true;
+        case.config().verify.before_provider = true;
         case.now = at(24 * 3600);
     });
     check(&[

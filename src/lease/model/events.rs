@@ -284,7 +284,7 @@ impl World {
             return;
         };
         let writing = matches!(look.stage, Stage::Sent(_) | Stage::Answered(..));
-        if self.guards.bound && writing && !self.may_write(r, look.record.lease) {
+        if self.guards.bound && writing && !self.may_write(r, look.known.record.lease) {
             self.late_write(r);
             self.replicas[r].look = None;
         }

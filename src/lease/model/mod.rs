@@ -19,7 +19,7 @@ mod replica;
 mod state;
 
 use std::rc::Rc;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -30,14 +30,14 @@ use self::outline::Known;
 use self::replica::{Call, Look, Push, Replica, Stage, Then};
 use self::state::State;
 use super::held::HeldLeases;
-use crate::config::VerifyConfig;
+use crate::config::{Check, KeyConfig, VerifyConfig};
 use crate::document::FieldMap;
 use crate::model::{
-    Action, AiLlmId, AiType, Appearance, Intent, KeyCommand, KeyId, Lease, Listed, Observation,
-    Origin, Record, ReplicaId, Settings, SourceId, Stored, Target, Version, WorkspaceId,
+    Action, AiLlmId, AiType, Appearance, KeyId, Lease, Listed, Observation, Origin, Record,
+    ReplicaId, Settings, SourceId, Stored, Target, Version, WorkspaceId,
 };
-use crate::reconcile::{Pushed, Rejection, Rules, What};
-use crate::secret::{Fingerprint, Fingerprinter};
+use crate::reconcile::{self, Pushed, Rejection, Rules, What};
+use crate::secret::{Credentials, Fingerprint, Fingerprinter, Secret};
 
 const LEASE: Duration = Duration::from_secs(10);
 
@@ -58,26 +58,42 @@ const VERIFY: VerifyConfig = VerifyConfig {
     settle: Duration::ZERO,
 };
 
-static SETTINGS: LazyLock<Settings> = LazyLock::new(|| Settings {
-    workspace_id: WorkspaceId::new("w"),
-    name: "n".into(),
-    ai_type: AiType::Other,
-    endpoint: "https://e".into(),
-    target: Target::Configuration,
+static CONFIG: LazyLock<Arc<KeyConfig>> = LazyLock::new(|| {
+    Arc::new(KeyConfig {
+        settings: Settings {
+            workspace_id: WorkspaceId::new("w"),
+            name: "n".into(),
+            ai_type: AiType::Other,
+            endpoint: "https://e".into(),
+            target: Target::Configuration,
+        },
+        origin: Origin {
+            source: SourceId::new("s"),
+            path: "p".into(),
+            fields: FieldMap::default(),
+        },
+        check: Check::Every(Duration::from_secs(30)),
+        verify: VERIFY,
+        max_age: None,
+        enabled: true,
+        may_create: true,
+    })
 });
 
 /// The configuration's appearance in the list.
 static APPEARANCE: LazyLock<Appearance> = LazyLock::new(|| Appearance {
-    name: SETTINGS.name.clone(),
+    name: CONFIG.settings.name.clone(),
     ai_type: None,
     endpoint: None,
     stored_key: None,
 });
 
-static ORIGIN: LazyLock<Origin> = LazyLock::new(|| Origin {
-    source: SourceId::new("s"),
-    path: "p".into(),
-    fields: FieldMap::default(),
+/// Nobody looks at them here: values are told apart by their digests.
+static CREDENTIALS: LazyLock<Arc<Credentials>> = LazyLock::new(|| {
+    Arc::new(Credentials {
+        key: None,
+        secret: Secret::new(String::new()),
+    })
 });
 
 static KEY: LazyLock<KeyId> = LazyLock::new(|| KeyId::new("k"));
@@ -207,7 +223,18 @@ impl World {
         if made {
             world.write(None, values[0]).expect("there is none yet");
             let record = world.state.load().having_seen(&version(0));
-            let record = record.pushed(world.taken(AiLlmId::new("id-1"), 0));
+            let record = record.pushed(Pushed {
+                id: AiLlmId::new("id-1"),
+                value: world.stored(0),
+                settings: CONFIG.settings.clone(),
+                what: What::Newest,
+                validate: false,
+                anew: false,
+                verified_by: None,
+                shown: None,
+                created_at: None,
+                at: now,
+            });
             world.state.record = Known::of(record);
         }
         for r in 0..2 {
@@ -216,23 +243,11 @@ impl World {
         world
     }
 
-    /// Returns the push of this version as accepted by Flashback.
-    fn taken(&self, id: AiLlmId, index: u8) -> Pushed {
-        Pushed {
-            id,
-            value: Stored {
-                version: version(index),
-                fingerprint: self.fingerprint(index),
-                origin: ORIGIN.clone(),
-            },
-            settings: SETTINGS.clone(),
-            what: What::Newest,
-            validate: false,
-            anew: false,
-            verified_by: None,
-            shown: None,
-            created_at: None,
-            at: self.now,
+    fn stored(&self, index: u8) -> Stored {
+        Stored {
+            version: version(index),
+            fingerprint: self.fingerprint(index),
+            origin: CONFIG.origin.clone(),
         }
     }
 

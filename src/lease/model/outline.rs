@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Deref;
 
 use super::*;
-use crate::reconcile::Remote;
+use crate::reconcile::{Read, Remote};
 
 /// A record with its hash. Many worlds share one record.
 pub struct Known {
@@ -76,21 +76,22 @@ fn replica(one: &Replica, now: Instant, to: &mut impl Hasher) {
 }
 
 fn look(look: &Look, to: &mut impl Hasher) {
-    let Look {
-        record: known,
-        seen,
-        read,
-        remote,
-        rejection: turned_down,
-        stage,
-    } = look;
-    known.outline.hash(to);
+    let Look { known, stage } = look;
+    hash(&known.record, to);
+    let seen = match &known.observation {
+        Observation::Present { version, .. } => Some(version),
+        Observation::Missing(_) => None,
+    };
+    let read = match &known.newest {
+        Some(Read::Value(value)) => Some(&value.stored.version),
+        _ => None,
+    };
     (seen, read).hash(to);
-    match remote {
+    match &known.remote {
         Remote::Found(id) => id.hash(to),
         other => std::mem::discriminant(other).hash(to),
     }
-    turned_down.as_ref().map(rejection).hash(to);
+    known.rejection.as_ref().map(rejection).hash(to);
     std::mem::discriminant(stage).hash(to);
     match stage {
         Stage::Deciding => {}
@@ -119,15 +120,10 @@ fn rejection(rejection: &Rejection) -> (Option<AiLlmId>, Option<Action>) {
 }
 
 fn push(push: &Push, to: &mut impl Hasher) {
-    let Push {
-        before,
-        id,
-        action,
-        version,
-        reason,
-    } = push;
+    let Push { before, push } = push;
     before.outline.hash(to);
-    (id, action, version, reason.as_str()).hash(to);
+    let version = &push.value.stored.version;
+    (&push.id, push.action, version, push.reason.as_str()).hash(to);
 }
 
 /// Leaves out times: in this model they matter only to a resync, which is far in the future.

@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use super::*;
 use crate::reconcile::{
-    Compared, Facts, Read, Reason, Rejection, Remote, Rest, Step, What, decide, find,
+    Compared, Conclusion, Knowledge, Question, Read, ReadValue, Reason, Rejection, Rest, Step,
+    decide, find,
 };
 
 #[derive(Clone, Default)]
@@ -27,12 +28,7 @@ pub struct Replica {
 
 #[derive(Clone)]
 pub struct Look {
-    pub record: Rc<Known>,
-    /// The version that the source had.
-    pub seen: u8,
-    pub read: Option<u8>,
-    pub remote: Remote,
-    pub rejection: Option<Rejection>,
+    pub known: Rc<Knowledge>,
     pub stage: Stage,
 }
 
@@ -61,10 +57,15 @@ pub enum Then {
 #[derive(Clone)]
 pub struct Push {
     pub before: Rc<Known>,
-    pub id: Option<AiLlmId>,
-    pub action: Action,
-    pub version: u8,
-    pub reason: Reason,
+    pub push: Rc<reconcile::Push>,
+}
+
+impl Push {
+    /// The version that is written, as the world counts them.
+    pub fn index(&self) -> u8 {
+        let number = self.push.value.stored.version.number();
+        u8::try_from(number.expect("a number")).expect("small") - 1
+    }
 }
 
 /// The result of a call to the state.
@@ -96,20 +97,26 @@ impl World {
         if !ours {
             return;
         }
-        let record = Known::of(self.state.load());
+        let known = self.knowledge();
         let version = version(self.current);
-        let stage = match record.seen.as_ref() == Some(&version) {
+        let stage = match known.record.seen.as_ref() == Some(&version) {
             true => Stage::Deciding,
-            false => Stage::Saving(Known::of(record.having_seen(&version)), Then::Decide),
+            false => Stage::Saving(Known::of(known.record.having_seen(&version)), Then::Decide),
         };
-        self.replicas[r].look = Some(Look {
-            record,
-            seen: self.current,
-            read: None,
-            remote: Remote::Unasked,
-            rejection: None,
-            stage,
-        });
+        let known = Rc::new(known);
+        self.replicas[r].look = Some(Look { known, stage });
+    }
+
+    /// What a look begins with: the record, and the version that the source has.
+    fn knowledge(&self) -> Knowledge {
+        Knowledge {
+            observation: Observation::Present {
+                version: version(self.current),
+                written_at: None,
+            },
+            compared: Some(Compared::outdated()),
+            ..Knowledge::new(Arc::clone(&CONFIG), RULES, self.state.load(), self.now)
+        }
     }
 
     /// Takes the next step of a reconcile run. With `gap`, the replica is stopped between checking the lease
@@ -133,104 +140,63 @@ impl World {
     }
 
     fn decide(&mut self, look: &mut Look) -> bool {
-        match self.decision(look) {
+        let known = Rc::make_mut(&mut look.known);
+        match decide(known) {
             Step::Rest(_) => return false,
-            Step::Read(_) => {
-                look.read = Some(self.current);
+            Step::Ask(Question::Read(_)) => {
                 let version = version(self.current);
-                if look.record.seen.as_ref() != Some(&version) {
-                    let next = Known::of(look.record.having_seen(&version));
+                known.newest = Some(Read::Value(self.read(self.current)));
+                if known.record.seen.as_ref() != Some(&version) {
+                    let next = Known::of(known.record.having_seen(&version));
                     look.stage = Stage::Saving(next, Then::Decide);
                 }
             }
-            Step::List => {
+            Step::Ask(Question::List) => {
                 let listed = |id: &AiLlmId| Listed {
                     id: id.clone(),
                     appearance: APPEARANCE.clone(),
                 };
                 let all: Vec<Listed> = self.held.iter().map(|one| listed(&one.id)).collect();
                 let all: Vec<&Listed> = all.iter().collect();
-                look.remote = find(&SETTINGS, &look.record, &all);
+                known.remote = find(&CONFIG.settings, &known.record, &all);
             }
-            Step::Note(version) => {
-                let next = Known::of(look.record.noted(&version, &ORIGIN));
-                look.stage = Stage::Saving(next, Then::Decide);
-            }
-            Step::Push {
-                action,
-                id,
-                reason,
-                what: What::Newest,
-            } => {
-                let read = look.read.expect("a value was read");
-                let intent = Intent {
-                    version: version(read),
-                    fingerprint: self.fingerprint(read),
-                    settings: SETTINGS.clone(),
-                    action,
-                    at: self.now,
-                    drift: reason.drift(),
-                };
+            Step::Push(push) => {
+                let next = Known::of(known.begin(&push));
                 let push = Push {
-                    before: Rc::clone(&look.record),
-                    id,
-                    action,
-                    version: read,
-                    reason,
+                    before: Known::of(known.record.clone()),
+                    push: Rc::new(*push),
                 };
-                let next = Known::of(look.record.begun(intent, push.id.as_ref()));
                 look.stage = Stage::Saving(next, Then::Write(push));
+            }
+            Step::Conclude(conclusion @ Conclusion::Note(_)) => {
+                let next = known.conclude(&conclusion);
+                look.stage = Stage::Saving(Known::of(next), Then::Decide);
             }
             step => panic!("no such step in this world: {step:?}"),
         }
         true
     }
 
-    /// Returns whether the next step calls the source or Flashback.
-    pub fn asks_somebody(&self, look: &Look) -> bool {
-        matches!(self.decision(look), Step::Read(_) | Step::List)
+    fn read(&self, index: u8) -> ReadValue {
+        ReadValue {
+            stored: self.stored(index),
+            credentials: Arc::clone(&CREDENTIALS),
+        }
     }
 
-    pub fn decision(&self, look: &Look) -> Step {
-        let reading = look.read.map(|index| Read::Value {
-            version: version(index),
-            fingerprint: self.fingerprint(index),
-        });
-        decide(&Facts {
-            settings: &SETTINGS,
-            origin: &ORIGIN,
-            record: &look.record,
-            observation: &Observation::Present {
-                version: version(look.seen),
-                written_at: None,
-            },
-            reading: reading.as_ref(),
-            older: None,
-            before: None,
-            cleared: false,
-            remote: &look.remote,
-            compared: Some(&Compared::outdated()),
-            may_create: true,
-            rejection: look.rejection.as_ref(),
-            command: KeyCommand::None,
-            rules: RULES,
-            verify: &VERIFY,
-            now: self.now,
-        })
+    /// Returns whether the next step calls the source or Flashback.
+    pub fn asks_somebody(&self, look: &Look) -> bool {
+        matches!(
+            decide(&look.known),
+            Step::Ask(Question::Read(_)) | Step::Ask(Question::List)
+        )
     }
 
     /// Returns whether a reconcile run would end at once, with nothing to do.
     pub fn is_in_sync(&self) -> bool {
-        let look = Look {
-            record: Known::of(self.state.load()),
-            seen: self.current,
-            read: None,
-            remote: Remote::Unasked,
-            rejection: None,
-            stage: Stage::Deciding,
-        };
-        let seen = look.record.seen.as_ref() == Some(&version(self.current));
-        seen && self.decision(&look) == Step::Rest(Rest::InSync)
+        let known = self.knowledge();
+        let seen = known.record.seen.as_ref() == Some(&version(self.current));
+        seen && decide(&known) == Step::Rest(Rest::InSync)
     }
 
     fn save(&mut self, r: usize, look: &mut Look, next: Rc<Known>, then: Then, call: Call) -> bool {
@@ -261,7 +227,8 @@ impl World {
                 return false;
             }
         }
-        look.record = next;
+        let known = Rc::make_mut(&mut look.known);
+        known.record.clone_from(&next);
         look.stage = match then {
             Then::Write(push) => Stage::Beginning(push),
             Then::Decide => Stage::Deciding,
@@ -270,9 +237,7 @@ impl World {
                 Stage::Deciding
             }
             Then::TurnedDown(rejection) => {
-                let remote = std::mem::replace(&mut look.remote, Remote::Unasked);
-                look.remote = remote.after(&rejection, look.rejection.as_ref());
-                look.rejection = Some(rejection);
+                known.turned_down(rejection);
                 Stage::Deciding
             }
         };
@@ -280,7 +245,7 @@ impl World {
     }
 
     fn begin_write(&mut self, r: usize, look: &mut Look, push: Push, gap: bool) -> bool {
-        if self.guards.recheck && !self.may_write(r, look.record.lease) {
+        if self.guards.recheck && !self.may_write(r, look.known.record.lease) {
             self.late_write(r);
             return false;
         }
@@ -294,7 +259,7 @@ impl World {
     }
 
     fn send(&mut self, r: usize, look: &mut Look, push: Push) {
-        let lease = look.record.lease;
+        let lease = look.known.record.lease;
         let out_of_the_gap = matches!(look.stage, Stage::InTheGap(_));
         if !self.state.is_held(lease) {
             match out_of_the_gap {
@@ -302,9 +267,9 @@ impl World {
                 false => self.fail("a write is begun without the lease"),
             }
         }
-        let value = self.values[usize::from(push.version)];
+        let value = self.values[usize::from(push.index())];
         if self.replicas[r].taken == lease.map(|lease| (lease, value))
-            && push.reason == Reason::Unfinished
+            && push.push.reason == Reason::Unfinished
         {
             self.fail("a value is written twice because the state was away");
         }
@@ -312,7 +277,7 @@ impl World {
             from: r,
             awaited: true,
             before_the_mark: false,
-            id: push.id.clone(),
+            id: push.push.id.clone(),
             value,
         });
         look.stage = Stage::Sent(push);
@@ -325,18 +290,16 @@ impl World {
         push: Push,
         answer: Result<AiLlmId, Rejection>,
     ) -> bool {
-        let lease = look.record.lease;
+        let lease = look.known.record.lease;
         if self.guards.bound && !self.may_write(r, lease) {
             self.late_write(r);
             return false;
         }
         look.stage = match answer {
             Ok(id) => {
-                let index = push.version;
-                self.replicas[r].taken =
-                    lease.map(|lease| (lease, self.values[usize::from(index)]));
-                look.rejection = None;
-                let next = look.record.pushed(self.taken(id, index));
+                let value = self.values[usize::from(push.index())];
+                self.replicas[r].taken = lease.map(|lease| (lease, value));
+                let next = Rc::make_mut(&mut look.known).pushed(&push.push, id, None);
                 Stage::Saving(Known::of(next), Then::Outcome)
             }
             Err(rejection) => {

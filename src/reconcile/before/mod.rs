@@ -7,8 +7,7 @@ mod verification;
 use chrono::{DateTime, Utc};
 
 use self::push::{known_id, push};
-use super::Compared;
-use super::facts::{HoldReason, ListAge, Reason, Rejection, Remote, Rest, Rules, Stand, What};
+use super::{Compared, HoldReason, ListAge, Reason, Rejection, Remote, Rest, Rules, Stand, What};
 use crate::config::VerifyConfig;
 use crate::model::{
     Action, AiLlmId, KeyCommand, Live, Missing, Observation, Origin, Record, Settings, Stage,

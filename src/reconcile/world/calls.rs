@@ -4,44 +4,12 @@ use super::*;
 use crate::model::Action;
 
 impl World {
-    pub(super) fn push(
-        &mut self,
-        light: &mut Light,
-        command: &mut KeyCommand,
-        (action, id, reason, what): (Action, Option<AiLlmId>, Reason, What),
-        fault: Fault,
-    ) -> Option<End> {
-        let value = match (what, &light.reading, &light.older) {
-            (
-                What::Newest,
-                Some(Read::Value {
-                    version,
-                    fingerprint,
-                }),
-                _,
-            ) => Stored {
-                version: version.clone(),
-                fingerprint: *fingerprint,
-                origin: self.origin.clone(),
-            },
-            (What::Older, _, Some(older)) => Stored {
-                version: older.version.clone(),
-                fingerprint: older.found.clone().expect("it was read"),
-                origin: older.origin.clone(),
-            },
-            _ => panic!("a push without a value"),
-        };
-        self.nothing_held_is_pushed(&value, *command);
+    pub(super) fn push(&mut self, known: &mut Knowledge, push: Push, fault: Fault) -> Option<End> {
+        let (action, id, value) = (push.action, push.id.as_ref(), &push.value.stored);
+        self.nothing_held_is_pushed(value, known.command);
         let before = self.record.clone();
-        let intent = Intent {
-            version: value.version.clone(),
-            fingerprint: value.fingerprint,
-            settings: self.settings.clone(),
-            action,
-            at: self.now,
-            drift: reason.drift(),
-        };
-        self.record = before.begun(intent, id.as_ref());
+        self.record = known.begin(&push);
+        known.record.clone_from(&self.record);
         let answer = match fault {
             Fault::LostRequest => return Some(End::Cut),
             Fault::Refused => {
@@ -53,40 +21,20 @@ impl World {
             }
             Fault::Fine | Fault::LostAnswer => {
                 let secret = self.value(index_of(&value.version), &value.origin);
-                self.write(action, id.as_ref(), secret)
+                self.write(action, id, secret)
             }
         };
         if fault == Fault::LostAnswer {
             return Some(End::Cut);
         }
         match answer {
-            Ok(id) => {
-                *command = KeyCommand::None;
-                light.rejection = None;
-                let compared = light.compared.replace(Compared::outdated());
-                let shown = compared.and_then(|compared| compared.shown());
-                let repaired = reason.is_drift() && action == Action::Update;
-                self.record = self.record.pushed(Pushed {
-                    id,
-                    value,
-                    settings: self.settings.clone(),
-                    what,
-                    validate: self.verify.after_flashback,
-                    anew: reason == Reason::Forced || before.edits.changed_by.is_some(),
-                    verified_by: None,
-                    shown: shown.filter(|_| repaired),
-                    created_at: None,
-                    at: self.now,
-                });
-            }
+            Ok(id) => self.record = known.pushed(&push, id, None),
             Err(refused) => {
                 self.record = match refused {
                     Rejection::Gone(_) => before.gone(),
                     Rejection::Refused { .. } => before,
                 };
-                let remote = light.remote.take().unwrap_or(Remote::Unasked);
-                light.remote = Some(remote.after(&refused, light.rejection.as_ref()));
-                light.rejection = Some(refused);
+                known.turned_down(refused);
             }
         }
         None
@@ -109,28 +57,17 @@ impl World {
         );
     }
 
-    pub(super) fn probe(&mut self, light: &mut Light, fault: Fault) {
+    pub(super) fn probe(&mut self, known: &mut Knowledge, value: &Stored, fault: Fault) {
         self.questions += 1;
-        let Some(Read::Value {
-            version,
-            fingerprint,
-        }) = &light.reading
-        else {
-            panic!("a probe without a value");
-        };
-        let value = Stored {
-            version: version.clone(),
-            fingerprint: *fingerprint,
-            origin: self.origin.clone(),
-        };
-        let secret = self.value(index_of(version), &self.origin);
+        let secret = self.value(index_of(&value.version), &self.origin);
         let verdict = match fault {
             Fault::Fine => self.verdict(secret),
             _ => Verdict::Inconclusive("503".into()),
         };
-        let asked = self.asked(verification::candidate(&self.record, &value));
-        self.record = self.record.probed(&value, &verdict, asked);
-        light.cleared = self.record.candidate.is_none();
+        let asked = self.asked(self.record.candidate_for(value));
+        self.record = self.record.probed(value, &verdict, asked);
+        let cleared = self.record.candidate.is_none();
+        known.clearance = cleared.then_some(Clearance::Unknown);
     }
 
     pub(super) fn validate(&mut self, id: &AiLlmId, fault: Fault) {

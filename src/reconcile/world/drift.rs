@@ -37,8 +37,8 @@ impl World {
 
     /// As the engine does it: where no write has an unknown outcome, and none was turned down in this
     /// pass, a list of the last half minute tells whose a name is.
-    pub(super) fn list_of_names(&mut self, light: &Light) -> Vec<Configuration> {
-        let will_do = self.record.intent.is_none() && light.rejection.is_none();
+    pub(super) fn list_of_names(&mut self, known: &Knowledge) -> Vec<Configuration> {
+        let will_do = self.record.intent.is_none() && known.rejection.is_none();
         match &self.listed {
             Some((all, at, _)) if will_do && self.now < *at + GOOD_FOR_NAMES => all.clone(),
             _ => self.list(),
@@ -48,7 +48,7 @@ impl World {
     /// As the engine does it: a list that is older than the last push tells nothing.
     pub(super) fn compare(
         &mut self,
-        light: &mut Light,
+        known: &mut Knowledge,
         age: ListAge,
         mut fault: impl FnMut() -> Fault,
     ) {
@@ -76,7 +76,7 @@ impl World {
         if let Some(next) = self.record.compared(&drift) {
             self.record = next;
         }
-        light.compared = Some(Compared { drift, age });
+        known.compared = Some(Compared { drift, age });
     }
 }
 

@@ -14,16 +14,17 @@ use self::drift::listed;
 use self::happening::Happening;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::*;
-use crate::config::VerifyConfig;
+use crate::config::{KeyConfig, VerifyConfig};
 use crate::document::FieldMap;
 use crate::model::{
-    AiLlmId, AiType, Appearance, Asked, Edit, Intent, KeyId, Listed, Missing, Origin, Record,
-    Repair, Settings, SourceId, Target, Verdict, Verification, WorkspaceId,
+    AiLlmId, AiType, Appearance, Asked, Edit, KeyId, Listed, Missing, Origin, Record, Repair,
+    Settings, SourceId, Target, Verdict, Verification, WorkspaceId,
 };
 use crate::secret::Fingerprinter;
 
@@ -92,18 +93,6 @@ enum End {
     Cut,
 }
 
-/// What a pass has brought to light.
-#[derive(Default)]
-struct Light {
-    reading: Option<Read>,
-    older: Option<Older>,
-    before: Option<Result<Version, String>>,
-    cleared: bool,
-    remote: Option<Remote>,
-    compared: Option<Compared>,
-    rejection: Option<Rejection>,
-}
-
 impl World {
     fn new(verify: VerifyConfig) -> Self {
         Self {
@@ -132,12 +121,7 @@ impl World {
 
     /// One pass, as the engine makes it: each change of the record is durable when its step is
     /// over, and everything else is lost with the process.
-    fn look(
-        &mut self,
-        faults: &[Fault],
-        dies_after: Option<usize>,
-        mut command: KeyCommand,
-    ) -> End {
+    fn look(&mut self, faults: &[Fault], dies_after: Option<usize>, command: KeyCommand) -> End {
         self.hear();
         let mut faults = faults.iter().copied();
         let observation = match self.current {
@@ -152,128 +136,78 @@ impl World {
         {
             self.record = self.record.having_seen(version);
         }
-        let mut light = Light::default();
+        let mut known = Knowledge {
+            command: command,
+            observation,
+            ..self.knowledge()
+        };
         for steps in 0..=LONGEST_PASS {
             if dies_after == Some(steps) {
                 self.happen(Happening::Start);
                 return End::Cut;
             }
-            let step = decide(&Facts {
-                settings: &self.settings,
-                origin: &self.origin,
-                record: &self.record,
-                observation: &observation,
-                reading: light.reading.as_ref(),
-                older: light.older.as_ref(),
-                before: light.before.as_ref(),
-                cleared: light.cleared,
-                remote: light.remote.as_ref().unwrap_or(&Remote::Unasked),
-                compared: light.compared.as_ref(),
-                may_create: true,
-                rejection: light.rejection.as_ref(),
-                command,
-                rules: self.rules,
-                verify: &self.verify,
-                now: self.now,
-            });
+            known.record.clone_from(&self.record);
             let fault = || faults.next().unwrap_or(Fault::Fine);
-            if let Some(end) = self.carry_out(step, &mut light, &mut command, fault) {
+            if let Some(end) = self.carry_out(decide(&known), &mut known, fault) {
                 return end;
             }
         }
         panic!("a pass that does not end: {:?}", self.record);
     }
 
+    fn knowledge(&self) -> Knowledge {
+        let config = KeyConfig {
+            may_create: true,
+            ..case::config(self.settings.clone(), self.origin.clone(), self.verify)
+        };
+        let (config, record) = (Arc::new(config), self.record.clone());
+        Knowledge::new(config, self.rules, record, self.now)
+    }
+
     fn carry_out(
         &mut self,
         step: Step,
-        light: &mut Light,
-        command: &mut KeyCommand,
+        known: &mut Knowledge,
         mut fault: impl FnMut() -> Fault,
     ) -> Option<End> {
-        let now = self.now;
         match step {
             Step::Rest(rest) => return Some(End::Rested(rest)),
-            Step::Read(asked) => {
+            Step::Ask(Question::Read(asked)) => {
                 let index = self.current.expect("something was observed");
-                light.reading = Some(Read::Value {
-                    version: asked,
-                    fingerprint: digest(self.value(index, &self.origin)),
-                });
+                let secret = self.value(index, &self.origin);
+                known.newest = Some(Read::Value(read(asked, &self.origin, secret)));
             }
-            Step::ReadOlder { version, origin } => {
+            Step::Ask(Question::ReadOlder { version, origin }) => {
                 let index = index_of(&version);
                 let found = match self.pruned.contains(&index) {
                     true => Err("gone".to_owned()),
-                    false => Ok(digest(self.value(index, &origin))),
+                    false => Ok(read(version.clone(), &origin, self.value(index, &origin))),
                 };
-                light.older = Some(Older {
+                known.older = Some(Older {
                     version,
                     origin,
                     found,
                 });
             }
-            Step::FindOlder(asked) => {
+            Step::Ask(Question::FindOlder(asked)) => {
                 let before = index_of(&asked).checked_sub(1);
                 let before = before.map(version).ok_or_else(|| "the first".to_owned());
-                light.before = Some(before);
+                known.before = Some(before);
             }
-            Step::List => match fault() {
+            Step::Ask(Question::List) => match fault() {
                 Fault::Fine => {
-                    let all = listed(&self.list_of_names(light));
+                    let all = listed(&self.list_of_names(known));
                     let all: Vec<&Listed> = all.iter().collect();
-                    light.remote = Some(find(&self.settings, &self.record, &all));
+                    known.remote = find(&self.settings, &self.record, &all);
                 }
-                Fault::Refused => light.remote = Some(Remote::Unlistable("403".into())),
+                Fault::Refused => known.remote = Remote::Unlistable("403".into()),
                 Fault::LostAnswer | Fault::LostRequest => return Some(End::Cut),
             },
-            Step::Compare(age) => self.compare(light, age, fault),
-            Step::Probe => self.probe(light, fault()),
-            Step::Validate(id) => self.validate(&id, fault()),
-            Step::Note(version) => self.record = self.record.noted(&version, &self.origin),
-            Step::Refuse { version, error } => {
-                *command = KeyCommand::None;
-                let (origin, settings) = (self.origin.clone(), self.settings.clone());
-                let rules = &self.rules;
-                self.record = self
-                    .record
-                    .refused(version, origin, settings, error, rules, now);
-            }
-            Step::Hold { version, reason } => {
-                light.rejection = None;
-                if reason == HoldReason::ByHand {
-                    *command = KeyCommand::None;
-                }
-                let origin = self.origin.clone();
-                self.record = self.record.holding(version, origin, &reason, now);
-            }
-            Step::TurnBack { to, from, reason } => {
-                light.rejection = None;
-                if reason == HoldReason::ByHand {
-                    *command = KeyCommand::None;
-                }
-                let origin = self.origin.clone();
-                self.record = self.record.turning_back(to, from, origin, &reason, now);
-            }
-            Step::LetStand { stand, .. } => {
-                light.rejection = None;
-                self.record = self.record.letting_stand(stand, now);
-            }
-            Step::Keep => self.record = self.record.keeping(now),
-            Step::EndTrial => {
-                let verdict = Verdict::Unsupported(String::new());
-                self.record = self.record.validated(&verdict, self.asked(None));
-            }
-            Step::Leave(_) => {
-                light.rejection = None;
-                self.record = self.record.leaving_older(now);
-            }
-            Step::Push {
-                action,
-                id,
-                reason,
-                what,
-            } => return self.push(light, command, (action, id, reason, what), fault()),
+            Step::Ask(Question::Compare(age)) => self.compare(known, age, fault),
+            Step::Ask(Question::Probe(value)) => self.probe(known, &value.stored, fault()),
+            Step::Validate { id, .. } => self.validate(&id, fault()),
+            Step::Push(push) => return self.push(known, *push, fault()),
+            Step::Conclude(conclusion) => self.record = known.conclude(&conclusion),
         }
         None
     }
@@ -306,6 +240,13 @@ fn index_of(version: &Version) -> usize {
     usize::try_from(number).expect("small") - 1
 }
 
-fn digest(value: u8) -> Fingerprint {
-    Fingerprinter::new([3; 32]).bytes(&[value])
+fn read(version: Version, origin: &Origin, value: u8) -> ReadValue {
+    ReadValue {
+        stored: Stored {
+            version,
+            fingerprint: Fingerprinter::new([3; 32]).bytes(&[value]),
+            origin: origin.clone(),
+        },
+        ..case::value("", "")
+    }
 }

@@ -3,10 +3,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::pass::Pass;
 use super::report::KeyReport;
-use super::{Engine, Fault, KeyGuard, ManagedKey, Next, Reconciled, Seen, tell};
-use crate::failpoint;
+use super::{Engine, KeyGuard, ManagedKey, Next, Reconciled, Seen, events};
 use crate::model::{Action, ChangeKind, HistoryRow, KeyCommand, Outcome, Record};
 use crate::reconcile::Reason;
 use crate::state::StateError;
@@ -92,13 +90,13 @@ impl Engine {
 
     /// A write was begun, and the key is not this process's any more: whoever has it now writes once
     /// more what should be live.
-    fn astray(&self, managed: &ManagedKey, record: &Record) {
+    pub(super) fn astray(&self, managed: &ManagedKey, record: &Record) {
         self.leases.late_write(&managed.key);
-        tell::lease_lost(managed, record);
+        events::lease_lost(managed, record);
     }
 
     /// Counts and logs a write that Flashback has taken and the state knows of.
-    fn report(&self, managed: &ManagedKey, written: &Written) {
+    pub(super) fn report(&self, managed: &ManagedKey, written: &Written) {
         let Written { before, record, .. } = written;
         let elapsed = written.row.as_ref().map(|row| row.elapsed);
         let elapsed = elapsed.unwrap_or_default();
@@ -120,9 +118,9 @@ impl Engine {
             metrics.propagation((answered_at - stored_at).to_std().unwrap_or_default());
         }
         let (action, attempt) = (written.action, written.attempt);
-        tell::push_succeeded(managed, record, before, action, attempt, elapsed);
+        events::push_succeeded(managed, record, before, action, attempt, elapsed);
         if written.reason.is_drift() {
-            tell::drift_repaired(managed, record, action, &written.reason);
+            events::drift_repaired(managed, record, action, &written.reason);
             let (changes, reason) = (&self.changes, written.reason.to_string());
             changes.leave(
                 managed,
@@ -139,7 +137,7 @@ impl Engine {
 
     /// Says that the previous version is back, and a newer one held.
     pub(super) fn rolled_back(&self, managed: &ManagedKey, record: &Record) {
-        tell::rolled_back(managed, record);
+        events::rolled_back(managed, record);
         let held = record.held.as_ref();
         let (version, reason) = (
             held.map(|held| &held.version),
@@ -147,33 +145,5 @@ impl Engine {
         );
         let changes = &self.changes;
         changes.leave(managed, ChangeKind::RolledBack, record, version, reason);
-    }
-}
-
-impl Pass<'_> {
-    /// Makes durable what a write has come to. Where the state is away, the next look does that.
-    pub(super) async fn save_outcome(&mut self, written: Written) -> Result<(), Fault> {
-        let saved = self.save(written.record.clone(), written.row.as_ref());
-        match saved.await {
-            Ok(()) => {
-                failpoint::reach("outcome_recorded");
-                self.engine.report(self.managed, &written);
-                self.pushed = true;
-                Ok(())
-            }
-            Err(Fault::Lost) => {
-                self.went_astray();
-                Err(Fault::Lost)
-            }
-            Err(fault) => {
-                self.unsaved = Some(Box::new(written));
-                Err(fault)
-            }
-        }
-    }
-
-    /// What was begun was not seen to end under the lease.
-    pub(super) fn went_astray(&self) {
-        self.engine.astray(self.managed, &self.record);
     }
 }

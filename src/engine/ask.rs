@@ -1,0 +1,197 @@
+//! The questions of a check: to the source, the provider and Flashback. Nothing is changed by them, neither there
+//! nor in what is known of the key.
+
+mod flashback;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::{Engine, Fault, ManagedKey};
+use crate::document::{Document, Taken};
+use crate::failpoint;
+use crate::model::{Observation, Origin, Stored, Verdict, Version};
+use crate::reconcile::{Older, Read, ReadValue};
+use crate::retry::Class;
+use crate::secret::Credentials;
+use crate::source::{Exact, Previous, Reading, SourceError};
+use crate::upstream::Failure as _;
+use crate::verify::{Probe, sanity};
+
+/// Asks on behalf of one key.
+#[derive(Clone, Copy)]
+pub struct Ask<'a> {
+    pub engine: &'a Engine,
+    pub managed: &'a ManagedKey,
+    /// A person waits for what comes of it, and wants to know how it stands now.
+    pub waited_for: bool,
+}
+
+/// What a read of the newest version brought.
+pub struct NewestRead {
+    pub found: Read,
+    /// When the source got it, as far as it says.
+    pub written_at: Option<DateTime<Utc>>,
+    /// The version, where there was white space around its value.
+    pub trimmed: Option<Version>,
+}
+
+impl NewestRead {
+    fn malformed(version: Version, error: String) -> Self {
+        Self::of(Read::Malformed { version, error })
+    }
+
+    fn of(found: Read) -> Self {
+        Self {
+            found,
+            written_at: None,
+            trimmed: None,
+        }
+    }
+}
+
+impl Ask<'_> {
+    /// Does some work, or breaks it off when the process is to stop.
+    pub async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, Fault> {
+        let stop = &self.engine.stop;
+        stop.run_until_cancelled(work).await.ok_or(Fault::Stopped)
+    }
+
+    /// Asks the source which version it has. `seen` is the one it was last seen to have.
+    pub async fn observe(&self, seen: Option<&Version>) -> Result<Observation, Fault> {
+        let source = &self.managed.source;
+        let observe = source.observe(&self.managed.config.origin.path);
+        let looked = self.unless_stopped(observe).await?;
+        let outcome = match &looked {
+            Ok(Observation::Present { version, .. }) if seen == Some(version) => "unchanged",
+            Ok(Observation::Present { .. }) => "changed",
+            Ok(Observation::Missing(_)) => "missing",
+            Err(SourceError::CircuitOpen { .. }) => "held_back",
+            Err(_) => "failed",
+        };
+        let metrics = &self.engine.metrics;
+        metrics.check(&self.managed.key, source.id(), outcome, Utc::now());
+        looked.map_err(Fault::Source)
+    }
+
+    /// Reads the newest version.
+    pub async fn read(&self, version: &Version) -> Result<NewestRead, Fault> {
+        let read = self
+            .managed
+            .source
+            .read(&self.managed.config.origin.path, version);
+        let read = match self.unless_stopped(read).await? {
+            Ok(Reading::Missing(why)) => NewestRead::of(Read::Missing(why)),
+            Ok(Reading::Present {
+                version,
+                written_at,
+                document,
+            }) => NewestRead {
+                written_at,
+                ..self.judge(version, &document)
+            },
+            Err(SourceError::Malformed(error)) => {
+                NewestRead::malformed(version.clone(), error.to_string())
+            }
+            Err(error) => return Err(Fault::Source(error)),
+        };
+        failpoint::reach("secret_read");
+        Ok(read)
+    }
+
+    /// Takes the credentials out of what was read. What is no key of its provider is never pushed.
+    fn judge(&self, version: Version, document: &Document) -> NewestRead {
+        let config = &self.managed.config;
+        let Taken {
+            credentials,
+            trimmed,
+        } = match document.credentials(&config.origin.fields) {
+            Ok(taken) => taken,
+            Err(error) => return NewestRead::malformed(version, error.to_string()),
+        };
+        let trimmed = trimmed.then(|| version.clone());
+        let found = match sanity::check(&config.settings, &credentials) {
+            Err(error) => Read::Malformed { version, error },
+            Ok(()) => Read::Value(self.value(version, config.origin.clone(), credentials)),
+        };
+        NewestRead {
+            trimmed,
+            ..NewestRead::of(found)
+        }
+    }
+
+    fn value(&self, version: Version, origin: Origin, credentials: Credentials) -> ReadValue {
+        ReadValue {
+            stored: Stored {
+                version,
+                fingerprint: self.engine.fingerprinter.credentials(&credentials),
+                origin,
+            },
+            credentials: Arc::new(credentials),
+        }
+    }
+
+    /// Reads an older version. What a policy keeps from being read is as good as gone.
+    pub async fn read_older(&self, version: Version, origin: Origin) -> Result<Older, Fault> {
+        let found = match origin.source == *self.managed.source.id() {
+            false => Err(format!(
+                "version {version} is in the source `{}`, and the key has another one now",
+                origin.source
+            )),
+            true => self.credentials_of(&version, &origin).await?,
+        };
+        failpoint::reach("older_read");
+        Ok(Older {
+            found: found
+                .map(|credentials| self.value(version.clone(), origin.clone(), credentials)),
+            version,
+            origin,
+        })
+    }
+
+    async fn credentials_of(
+        &self,
+        version: &Version,
+        origin: &Origin,
+    ) -> Result<Result<Credentials, String>, Fault> {
+        let read = self.managed.source.read_exact(&origin.path, version);
+        let unreadable = |why: String| Ok(Err(format!("version {version}: {why}")));
+        match self.unless_stopped(read).await? {
+            Ok(Exact::Present { document, .. }) => match document.credentials(&origin.fields) {
+                Ok(taken) => Ok(Ok(taken.credentials)),
+                Err(error) => unreadable(error.to_string()),
+            },
+            Ok(Exact::Gone(why)) => unreadable(why.describe().to_owned()),
+            Err(error) if error.class() == Class::Refused => unreadable(error.to_string()),
+            Err(error) => Err(Fault::Source(error)),
+        }
+    }
+
+    /// Asks the source which version it had before this one, or why there is none.
+    pub async fn find_older(&self, version: &Version) -> Result<Result<Version, String>, Fault> {
+        let source = &self.managed.source;
+        let find = source.previous(&self.managed.config.origin.path, version);
+        match self.unless_stopped(find).await? {
+            Ok(Previous::Version(older)) => Ok(Ok(older)),
+            Ok(Previous::Gone(why)) => {
+                let why = why.describe();
+                Ok(Err(format!("before version {version}: {why}")))
+            }
+            Err(error) if error.class() == Class::Refused => Ok(Err(error.to_string())),
+            Err(error) => Err(Fault::Source(error)),
+        }
+    }
+
+    /// Asks the provider whether it takes a value.
+    pub async fn probe(&self, value: &ReadValue) -> Result<Verdict, Fault> {
+        let settings = &self.managed.config.settings;
+        let probe = self.engine.provider.probe(settings, &value.credentials);
+        let verdict = match self.unless_stopped(probe).await? {
+            Probe::Works => Verdict::Works,
+            Probe::Rejected(said) => Verdict::Rejected(said),
+            Probe::Inconclusive(why) => Verdict::Inconclusive(why),
+        };
+        failpoint::reach("provider_answered");
+        Ok(verdict)
+    }
+}
