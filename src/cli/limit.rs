@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::STOPPED;
-use crate::engine::report::KeyReport;
+use crate::engine::BrokenOff;
+use crate::engine::report::{Ended, KeyReport};
 use crate::model::{KeyCommand, KeyId};
 use crate::runtime::Runtime;
 
@@ -70,6 +70,6 @@ pub async fn pass(
     };
     let late = format!("not done within {}{found_out}", format_duration(timeout));
     let mut rows = so_far().clone();
-    rows.retain(|row| row.error.as_deref() != Some(STOPPED));
+    rows.retain(|row| row.ended != Ended::BrokenOff(BrokenOff::Stopped));
     runtime.complete(rows, keys, &late)
 }

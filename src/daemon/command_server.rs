@@ -11,8 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::status_source::DaemonStatusSource;
-use crate::engine::STOPPED;
-use crate::engine::report::{self, KeyReport};
+use crate::engine::report::{self, Ended, KeyReport};
 use crate::failpoint;
 use crate::model::{KeyCommand, KeyId};
 use crate::runtime::{PANICKED, RuntimeHandle};
@@ -211,6 +210,5 @@ impl CommandServer {
 
 /// Checks that the work on a key was broken off because the process is to stop or has lost the key's lease.
 fn is_broken_off(row: &KeyReport) -> bool {
-    let error = row.error.as_deref();
-    error == Some(STOPPED) || error == Some(&*StateError::Lost.to_string())
+    matches!(row.ended, Ended::BrokenOff(_))
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::{Engine, Fault, ManagedKey};
+use super::{BrokenOff, Engine, Fault, ManagedKey};
 use crate::document::{Document, Taken};
 use crate::failpoint;
 use crate::model::{Observation, Origin, Stored, Verdict, Version};
@@ -54,7 +54,9 @@ impl Ask<'_> {
     /// Does some work, or breaks it off when the process is to stop.
     pub async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, Fault> {
         let stop = &self.engine.stop;
-        stop.run_until_cancelled(work).await.ok_or(Fault::Stopped)
+        stop.run_until_cancelled(work)
+            .await
+            .ok_or(Fault::BrokenOff(BrokenOff::Stopped))
     }
 
     /// Asks the source which version it has. `seen` is the one it was last seen to have.

@@ -10,6 +10,7 @@ mod ask;
 mod changes;
 mod done;
 mod edited;
+mod ending;
 mod events;
 mod lists;
 mod managed_key;
@@ -24,22 +25,20 @@ mod written;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
-use crate::flashback::{Flashback, FlashbackError};
+use crate::flashback::Flashback;
 use crate::lease::LeaseTable;
-use crate::model::{CheckNote, KeyCommand, Problem, ProblemKind, Record};
+use crate::model::{KeyCommand, Record};
 use crate::progress::Checks;
-use crate::reconcile::{Rest, Rules};
+use crate::reconcile::Rules;
 use crate::retry::{Class, Limits, Round};
 use crate::secret::Fingerprinter;
-use crate::source::SourceError;
 use crate::state::{StateError, StateStore};
-use crate::telemetry::metrics::{Metrics, Standing};
-use crate::upstream::{Failure, on_behalf_of};
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::on_behalf_of;
 use crate::verify::Provider;
 
 pub use changes::Changes;
@@ -47,12 +46,13 @@ pub use edited::Edited;
 pub use lists::{Lists, positions};
 pub use managed_key::{KeyGuard, ManagedKey, Seen};
 pub use next::Next;
+pub use problem::BrokenOff;
 
 use acknowledge::Telling;
 use done::Done;
-use next::next_after;
+use ending::Ending;
 use pass::Pass;
-use problem::{Fault, flashback_problem, no_way_back, problem_of, source_problem};
+use problem::{Fault, flashback_problem, problem_of, source_problem};
 use report::{KeyReport, State};
 
 /// What every look needs.
@@ -86,9 +86,6 @@ pub struct Engine {
     /// It was said that Flashback does not validate keys.
     pub told_unsupported: Arc<AtomicBool>,
 }
-
-/// What is said of a key whose look was broken off.
-pub const STOPPED: &str = "the process was told to stop before it was done";
 
 /// How a look ended.
 #[derive(Clone, Debug)]
@@ -135,133 +132,7 @@ impl Engine {
         let mut pass = Pass::new(self, managed, record).ordered(command, attempt, telling, planned);
         // On the heap: it is large, and each future around it would hold another copy on the stack.
         let ended = on_behalf_of(&managed.key, Box::pin(pass.run())).await;
-        guard.unsaved = pass.unsaved;
-        if pass.may_tell && pass.untold.is_none() {
-            guard.telling = None;
-        }
-        let untold = pass.untold.map(|error| {
-            let telling = guard.telling.get_or_insert_default();
-            telling.failed(self, managed, error)
-        });
-        let untold = untold.or(pass.settles_in);
-        let (mut record, done, command) = (pass.known.record, pass.done, pass.known.command);
-        if let Some(version) = pass.trimmed
-            && guard.trimmed.as_deref() != Some(&version)
-        {
-            events::trimmed(managed, &version);
-            guard.trimmed = Some(Box::new(version));
-        }
-        let (next, problem) = match ended {
-            // The key stands as it did, and so does what is known to be wrong with it.
-            Ok(Rest::NoWayBack(why)) if command == KeyCommand::RollBack => {
-                let problem = no_way_back(&why);
-                let report = KeyReport::of_pass(
-                    &managed.key,
-                    &managed.config,
-                    &record,
-                    &done,
-                    Some(&problem),
-                );
-                return Reconciled {
-                    next: Next::OnSchedule,
-                    report,
-                    well: false,
-                    command: KeyCommand::None,
-                };
-            }
-            Ok(rest) => {
-                guard.round = None;
-                let problem = problem_of(&rest, managed).await;
-                events::problem(managed, &mut guard.told, problem.as_ref(), &record);
-                let grace = managed.config.verify.grace;
-                let next = match pass.pushed && record.lease.is_some() {
-                    // A write may have waited for its lease, or for Flashback, while the store went
-                    // on: what came meanwhile does not wait for the next check.
-                    true => Next::In(Duration::ZERO),
-                    false => next_after(&rest, &record, grace, planned),
-                };
-                (next.not_later_than(untold, planned), problem)
-            }
-            Err(Fault::Stopped) => {
-                let problem = Problem {
-                    kind: ProblemKind::Flashback,
-                    error: STOPPED.to_owned(),
-                };
-                let report = KeyReport::of_pass(
-                    &managed.key,
-                    &managed.config,
-                    &record,
-                    &done,
-                    Some(&problem),
-                );
-                return Reconciled {
-                    next: Next::OnSchedule,
-                    report,
-                    well: false,
-                    command,
-                };
-            }
-            Err(Fault::State(error)) => return self.without_state(managed, guard, command, &error),
-            Err(Fault::Lost) => return self.not_ours(managed, guard, command),
-            Err(Fault::Source(error)) => self.source_failed(managed, guard, &record, &error),
-            Err(Fault::Flashback(error)) => {
-                self.flashback_failed(managed, guard, &record, &done, &error)
-                    .await
-            }
-        };
-        let now = Utc::now();
-        let next_at = match next {
-            // A look out of turn (`sync`) leaves the turn where it was.
-            Next::OnSchedule => planned.or(record.look.next_at.filter(|at| *at > now)),
-            Next::In(wait) => Some(now + wait),
-        };
-        let report = KeyReport::of_pass(
-            &managed.key,
-            &managed.config,
-            &record,
-            &done,
-            problem.as_ref(),
-        );
-        let note = CheckNote {
-            checked_at: Some(now),
-            next_at,
-            problem: problem.or_else(|| self.lists.problem(&managed.config.settings)),
-            ..CheckNote::default()
-        };
-        let before = std::mem::replace(&mut record.look, note);
-        let state = self.show(managed, &record);
-        let mut note = record.look;
-        note.mark(before, state.mark());
-        let proven = record.verification.is_none() && record.candidate.is_none();
-        managed.was_seen(Seen {
-            state,
-            problem: note.problem.as_ref().map(|problem| problem.kind),
-            at: now,
-            created_at: record.live.as_ref().and_then(|live| live.created_at),
-        });
-        self.store.note_check(&managed.key, note);
-        Reconciled {
-            next,
-            report,
-            well: state == State::InSync && proven,
-            command,
-        }
-    }
-
-    /// Sets the key's metrics, from the record: a restart must not make a pushed key look like one
-    /// that never was.
-    fn show(&self, managed: &ManagedKey, record: &Record) -> State {
-        let state = report::state(&managed.config, record);
-        let standing = Standing {
-            in_sync: state == State::InSync,
-            held: state == State::Held,
-            verified: report::verified_by(record).is_some(),
-            pushed_at: record.live.as_ref().map(|live| live.pushed_at),
-            created_at: record.live.as_ref().and_then(|live| live.created_at),
-            max_age: managed.config.max_age,
-        };
-        self.metrics.stands(&managed.key, &standing);
-        state
+        Ending::of(pass, guard, planned).reconcile(ended).await
     }
 
     /// Looks at a key until its round of tries is over and what was pushed has proven itself or
@@ -299,12 +170,8 @@ impl Engine {
             Err(Fault::State(error)) => return Err(error),
             Err(Fault::Source(error)) => Some(source_problem(&error)),
             Err(Fault::Flashback(error)) => Some(flashback_problem(&error)),
-            Err(Fault::Stopped) => {
-                return Ok(KeyReport::failed(&managed.key, &managed.config, STOPPED));
-            }
-            Err(Fault::Lost) => {
-                let error = StateError::Lost.to_string();
-                return Ok(KeyReport::failed(&managed.key, &managed.config, error));
+            Err(Fault::BrokenOff(why)) => {
+                return Ok(KeyReport::broken_off(&managed.key, &managed.config, why));
             }
         };
         Ok(KeyReport::of_pass(
@@ -316,77 +183,8 @@ impl Engine {
         ))
     }
 
-    fn source_failed(
-        &self,
-        managed: &ManagedKey,
-        guard: &mut KeyGuard,
-        record: &Record,
-        error: &SourceError,
-    ) -> (Next, Option<Problem>) {
-        let problem = source_problem(error);
-        let next = match error.class() {
-            Class::Refused => {
-                guard.round = None;
-                events::problem(managed, &mut guard.told, Some(&problem), record);
-                Next::OnSchedule
-            }
-            class => {
-                let next = self.again(guard, class, managed.source.id().as_str());
-                let given_up = next == Next::OnSchedule;
-                let told_by_the_lane = match error {
-                    // It has said that the source is away, once for all its keys.
-                    SourceError::CircuitOpen { .. } => true,
-                    SourceError::Unavailable { .. } | SourceError::SignIn { .. } => !given_up,
-                    _ => false,
-                };
-                if !told_by_the_lane {
-                    events::problem(managed, &mut guard.told, Some(&problem), record);
-                }
-                next
-            }
-        };
-        (next, Some(problem))
-    }
-
-    async fn flashback_failed(
-        &self,
-        managed: &ManagedKey,
-        guard: &mut KeyGuard,
-        record: &Record,
-        done: &Done,
-        error: &FlashbackError,
-    ) -> (Next, Option<Problem>) {
-        let problem = flashback_problem(error);
-        let attempt = guard.round.as_deref().map_or(1, Round::attempt);
-        let next = self.again(guard, error.class(), crate::telemetry::metrics::FLASHBACK);
-        // Said once for all keys: that Flashback is away, or cannot be signed in to.
-        let told_for_all = matches!(
-            error,
-            FlashbackError::CircuitOpen { .. } | FlashbackError::SignIn { .. }
-        );
-        match next {
-            Next::In(wait) if !told_for_all => {
-                let pushed = done.started.as_ref().map(|started| &started.version);
-                let version = pushed.or(record.seen.as_ref());
-                events::push_retrying(managed, record, version, attempt, error, wait);
-            }
-            Next::In(_) => {}
-            // A key has not failed because the account cannot sign in.
-            Next::OnSchedule if matches!(error, FlashbackError::SignIn { .. }) => {}
-            Next::OnSchedule => {
-                events::push_failed(managed, record, attempt, &error.to_string());
-                guard.told = Some(Box::new(problem.clone()));
-                if let Some(report) = done.failed_row(managed, record, error) {
-                    // The trail is for people; the state that matters was saved before.
-                    let _ = self.store.save(record, Some(&report)).await;
-                }
-            }
-        }
-        (next, Some(problem))
-    }
-
     /// The time of the next try, or the schedule where the round is over.
-    fn again(&self, guard: &mut KeyGuard, class: Class, target: &str) -> Next {
+    pub(super) fn again(&self, guard: &mut KeyGuard, class: Class, target: &str) -> Next {
         let (Class::Outage { retry_after } | Class::Transient { retry_after }) = class else {
             guard.round = None;
             return Next::OnSchedule;
@@ -412,10 +210,7 @@ impl Engine {
         command: KeyCommand,
         error: &StateError,
     ) -> Reconciled {
-        let problem = Problem {
-            kind: ProblemKind::Flashback,
-            error: error.to_string(),
-        };
+        let problem = flashback_problem(error);
         let record = Record::new(managed.key.clone());
         events::problem(managed, &mut guard.told, Some(&problem), &record);
         let done = Done::default();

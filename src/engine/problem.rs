@@ -1,5 +1,7 @@
 //! What went wrong, in the words that people see.
 
+use std::fmt;
+
 use super::ManagedKey;
 use crate::flashback::FlashbackError;
 use crate::model::{Problem, ProblemKind};
@@ -7,22 +9,37 @@ use crate::reconcile::Rest;
 use crate::source::{SourceError, why_missing};
 use crate::state::StateError;
 
-/// Why a pass broke off.
+/// What ended a pass before its time.
 #[derive(Debug)]
 pub enum Fault {
     Source(SourceError),
     Flashback(FlashbackError),
     State(StateError),
-    /// The key is somebody else's now, or may be.
-    Lost,
+    BrokenOff(BrokenOff),
+}
+
+/// Why the work on a key was broken off, though nothing is wrong with the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BrokenOff {
     /// The process is to stop.
     Stopped,
+    /// Another replica has the key, or may have it soon.
+    Lost,
+}
+
+impl fmt::Display for BrokenOff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopped => f.write_str("the process was told to stop before it was done"),
+            Self::Lost => StateError::Lost.fmt(f),
+        }
+    }
 }
 
 impl From<StateError> for Fault {
     fn from(error: StateError) -> Self {
         match error {
-            StateError::Lost => Self::Lost,
+            StateError::Lost => Self::BrokenOff(BrokenOff::Lost),
             error => Self::State(error),
         }
     }
@@ -39,7 +56,7 @@ pub fn source_problem(error: &SourceError) -> Problem {
     }
 }
 
-pub fn flashback_problem(error: &FlashbackError) -> Problem {
+pub fn flashback_problem(error: &impl fmt::Display) -> Problem {
     Problem {
         kind: ProblemKind::Flashback,
         error: error.to_string(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::BrokenOff;
 use super::done::Done;
 use crate::config::KeyConfig;
 use crate::humanize::duration;
@@ -42,6 +43,21 @@ pub struct KeyReport {
     /// `status`: how it stands.
     #[serde(flatten)]
     pub standing: Option<Standing>,
+    /// How the work on the key ended, for the process that did it.
+    #[serde(skip)]
+    pub ended: Ended,
+}
+
+/// How the work on a key ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ended {
+    /// It was done, or failed.
+    #[default]
+    Done,
+    /// It was done, and a previous version is back.
+    RolledBack,
+    /// It was broken off.
+    BrokenOff(BrokenOff),
 }
 
 /// How a key stands, as `status` tells it. What is not known is `null`.
@@ -243,6 +259,18 @@ impl KeyReport {
         }
     }
 
+    /// The row of a key whose work was broken off before anything was found out.
+    pub fn broken_off(key: &KeyId, config: &KeyConfig, why: BrokenOff) -> Self {
+        Self::failed(key, config, why.to_string()).because(why)
+    }
+
+    /// The same row, of work that was broken off.
+    #[must_use]
+    pub fn because(self, why: BrokenOff) -> Self {
+        let ended = Ended::BrokenOff(why);
+        Self { ended, ..self }
+    }
+
     /// The row of `check --connect`: the version that the store holds, or what is wrong.
     pub fn of_check(
         key: &KeyId,
@@ -272,6 +300,7 @@ impl KeyReport {
             action: None,
             reason: None,
             standing: None,
+            ended: Ended::Done,
         }
     }
 
@@ -295,6 +324,10 @@ impl KeyReport {
             }
             (None, None, None) => (Action::None, "unchanged".to_owned()),
         };
+        let ended = match (problem, &done.push) {
+            (None, Some((_, Reason::RolledBack))) => Ended::RolledBack,
+            _ => Ended::Done,
+        };
         Self {
             version: done
                 .version
@@ -303,6 +336,7 @@ impl KeyReport {
             error: problem.map(|problem| problem.error.clone()),
             action: Some(action),
             reason: Some(reason),
+            ended,
             ..Self::new(key, config, record)
         }
     }
@@ -314,18 +348,15 @@ impl KeyReport {
         let idle = |report: &Self| matches!(report.action, None | Some(Action::None));
         let holds = self.action == Some(Action::Hold);
         match earlier {
-            Some(earlier) if holds && earlier.rolled_back() => earlier,
+            Some(earlier) if holds && earlier.ended == Ended::RolledBack => earlier,
             Some(earlier) if idle(&self) && !idle(&earlier) && earlier.error.is_none() => Self {
                 action: earlier.action,
                 reason: earlier.reason,
+                ended: earlier.ended,
                 ..self
             },
             _ => self,
         }
-    }
-
-    fn rolled_back(&self) -> bool {
-        self.error.is_none() && self.reason.as_deref() == Some(Reason::RolledBack.as_str())
     }
 
     /// The row of `status`.

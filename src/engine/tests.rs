@@ -293,7 +293,7 @@ async fn a_look_that_is_broken_off_is_no_success() {
     bench.engine.stop.cancel();
     let report = bench.engine.settle(&bench.managed, KeyCommand::None).await;
     assert_eq!(report.action, Some(Action::Error));
-    assert_eq!(report.error.as_deref(), Some(STOPPED));
+    assert_eq!(report.ended, report::Ended::BrokenOff(BrokenOff::Stopped));
 }
 
 #[tokio::test]

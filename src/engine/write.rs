@@ -13,7 +13,7 @@ use super::acknowledge::{Acknowledgement, acknowledge};
 use super::done::Started;
 use super::pass::Pass;
 use super::written::Written;
-use super::{Fault, events};
+use super::{BrokenOff, Fault, events};
 use crate::failpoint;
 use crate::flashback::FlashbackError;
 use crate::lease::Lost;
@@ -76,7 +76,7 @@ impl Pass<'_> {
         failpoint::reach("answer_received");
         let lost = |Lost: &Lost| engine.astray(managed, &self.known.record);
         match written.inspect_err(lost) {
-            Err(Lost) => Err(Fault::Lost),
+            Err(Lost) => Err(Fault::BrokenOff(BrokenOff::Lost)),
             Ok(Ok(id)) => self.succeeded(before, push, id).await,
             Ok(Err(error)) => self.turned_down(before, push, error).await,
         }
@@ -115,9 +115,9 @@ impl Pass<'_> {
                 self.pushed = true;
                 Ok(())
             }
-            Err(Fault::Lost) => {
+            Err(Fault::BrokenOff(BrokenOff::Lost)) => {
                 engine.astray(managed, &self.known.record);
-                Err(Fault::Lost)
+                Err(Fault::BrokenOff(BrokenOff::Lost))
             }
             Err(fault) => {
                 // The next look saves it.

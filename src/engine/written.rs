@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 
 use super::report::KeyReport;
-use super::{Engine, KeyGuard, ManagedKey, Next, Reconciled, Seen, events};
+use super::{BrokenOff, Engine, KeyGuard, ManagedKey, Next, Reconciled, Seen, events};
 use crate::model::{Action, ChangeKind, HistoryRow, KeyCommand, Outcome, Record};
 use crate::reconcile::Reason;
 use crate::state::StateError;
@@ -82,7 +82,7 @@ impl Engine {
         managed.was_seen(Seen::default());
         Reconciled {
             next: Next::OnSchedule,
-            report: KeyReport::failed(&managed.key, &managed.config, StateError::Lost.to_string()),
+            report: KeyReport::broken_off(&managed.key, &managed.config, BrokenOff::Lost),
             well: false,
             command,
         }

@@ -171,7 +171,7 @@ impl<'a> Gap<'a> {
             }
         }
         match (home(known), self.desired) {
-            (Err(Obstacle::Step(step)), _) => step,
+            (Err(Obstacle::Step(step)), _) => *step,
             (Err(Obstacle::Refused(error)), Desired::Newest(_)) => {
                 Step::Conclude(Conclusion::Refuse {
                     version: value.stored.version,

@@ -18,7 +18,7 @@ pub struct Home {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Obstacle {
     /// This has to be asked first, or ends the check.
-    Step(Step),
+    Step(Box<Step>),
     /// Flashback has refused it, in these words, or will.
     Refused(String),
 }
@@ -82,14 +82,14 @@ fn on_record(known: &Knowledge, id: &AiLlmId) -> Result<Home, Obstacle> {
                 id: Some(id.clone()),
             }),
         },
-        _ => Err(Obstacle::Step(Step::Ask(Question::Compare(age)))),
+        _ => Err(Obstacle::Step(Box::new(Step::Ask(Question::Compare(age))))),
     }
 }
 
 fn by_list(known: &Knowledge) -> Result<Home, Obstacle> {
     let noun = known.config.settings.target.kind().noun();
     match (&known.remote, &known.rejection) {
-        (Remote::Unasked, _) => Err(Obstacle::Step(Step::Ask(Question::List))),
+        (Remote::Unasked, _) => Err(Obstacle::Step(Box::new(Step::Ask(Question::List)))),
         (Remote::Doubled(ids), _) => {
             let Settings {
                 name, workspace_id, ..
@@ -200,7 +200,7 @@ fn unsettled_name(known: &Knowledge) -> Option<&str> {
 }
 
 fn contradiction(why: String) -> Obstacle {
-    Obstacle::Step(Step::Rest(Rest::Contradiction(why)))
+    Obstacle::Step(Box::new(Step::Rest(Rest::Contradiction(why))))
 }
 
 fn shared(id: &AiLlmId, stored_key: &AiLlmId) -> Obstacle {

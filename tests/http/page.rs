@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
-use flashback_rotator::engine::report::{KeyReport, Standing, State};
+use flashback_rotator::engine::report::{Ended, KeyReport, Standing, State};
 use flashback_rotator::http::page::{Key, Overview, Replica, Service};
 use flashback_rotator::model::timeline::SLOTS;
 use flashback_rotator::model::{
@@ -45,6 +45,7 @@ fn key(id: &str, state: State) -> Key {
                 checked_at: Some(now),
                 next_check: Some(now + TimeDelta::seconds(25)),
             }),
+            ended: Ended::Done,
         },
         path: format!("llm/{id}"),
         seen: Some("3".to_owned()),

@@ -4,11 +4,11 @@ use super::*;
 use crate::model::Action;
 
 impl World {
-    pub(super) fn push(&mut self, known: &mut Knowledge, push: Push, fault: Fault) -> Option<End> {
+    pub(super) fn push(&mut self, known: &mut Knowledge, push: &Push, fault: Fault) -> Option<End> {
         let (action, id, value) = (push.action, push.id.as_ref(), &push.value.stored);
         self.nothing_held_is_pushed(value, known.command);
         let before = self.record.clone();
-        self.record = known.begin(&push);
+        self.record = known.begin(push);
         known.record.clone_from(&self.record);
         let answer = match fault {
             Fault::LostRequest => return Some(End::Cut),
@@ -28,7 +28,7 @@ impl World {
             return Some(End::Cut);
         }
         match answer {
-            Ok(id) => self.record = known.pushed(&push, id, None),
+            Ok(id) => self.record = known.pushed(push, id, None),
             Err(refused) => {
                 self.record = match refused {
                     Rejection::Gone(_) => before.gone(),

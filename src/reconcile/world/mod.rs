@@ -206,7 +206,7 @@ impl World {
             Step::Ask(Question::Compare(age)) => self.compare(known, age, fault),
             Step::Ask(Question::Probe(value)) => self.probe(known, &value.stored, fault()),
             Step::Validate { id, .. } => self.validate(&id, fault()),
-            Step::Push(push) => return self.push(known, *push, fault()),
+            Step::Push(push) => return self.push(known, &push, fault()),
             Step::Conclude(conclusion) => self.record = known.conclude(&conclusion),
         }
         None

@@ -1,0 +1,242 @@
+//! The end of a look at a key: what people are told of it, what is noted, and when the key is looked at next.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::done::Done;
+use super::next::next_after;
+use super::pass::Pass;
+use super::problem::{flashback_problem, no_way_back, problem_of, source_problem};
+use super::report::{self, KeyReport, State};
+use super::{BrokenOff, Engine, Fault, KeyGuard, ManagedKey, Next, Reconciled, Seen, events};
+use crate::flashback::FlashbackError;
+use crate::model::{CheckNote, KeyCommand, Problem, Record};
+use crate::reconcile::Rest;
+use crate::retry::Round;
+use crate::source::SourceError;
+use crate::telemetry::metrics::{FLASHBACK, Standing};
+use crate::upstream::Failure as _;
+
+/// What is left of a pass that is over.
+pub struct Ending<'a> {
+    engine: &'a Engine,
+    managed: &'a ManagedKey,
+    guard: &'a mut KeyGuard,
+    record: Record,
+    done: Done,
+    command: KeyCommand,
+    planned: Option<DateTime<Utc>>,
+    /// Flashback has taken a write.
+    pushed: bool,
+    /// The source is to be told after this long which version is live.
+    tell_in: Option<Duration>,
+}
+
+impl<'a> Ending<'a> {
+    /// Takes what the next look needs to know out of a pass.
+    pub fn of(pass: Pass<'a>, guard: &'a mut KeyGuard, planned: Option<DateTime<Utc>>) -> Self {
+        let (engine, managed) = (pass.ask.engine, pass.ask.managed);
+        guard.unsaved = pass.unsaved;
+        if pass.may_tell && pass.untold.is_none() {
+            guard.telling = None;
+        }
+        let untold = pass.untold.map(|error| {
+            let telling = guard.telling.get_or_insert_default();
+            telling.failed(engine, managed, error)
+        });
+        if let Some(version) = pass.trimmed
+            && guard.trimmed.as_deref() != Some(&version)
+        {
+            events::trimmed(managed, &version);
+            guard.trimmed = Some(Box::new(version));
+        }
+        Self {
+            engine,
+            managed,
+            guard,
+            record: pass.known.record,
+            done: pass.done,
+            command: pass.known.command,
+            planned,
+            pushed: pass.pushed,
+            tell_in: untold.or(pass.settles_in),
+        }
+    }
+
+    /// Ends the look.
+    pub async fn reconcile(mut self, ended: Result<Rest, Fault>) -> Reconciled {
+        let (engine, managed) = (self.engine, self.managed);
+        let (next, problem) = match ended {
+            // The key stands as it did, and so does what is known to be wrong with it.
+            Ok(Rest::NoWayBack(why)) if self.command == KeyCommand::RollBack => {
+                let report = self.report(Some(&no_way_back(&why)));
+                return Reconciled::without_news(report, KeyCommand::None);
+            }
+            Ok(rest) => self.rested(&rest).await,
+            Err(Fault::BrokenOff(BrokenOff::Lost)) => {
+                return engine.not_ours(managed, self.guard, self.command);
+            }
+            Err(Fault::BrokenOff(why @ BrokenOff::Stopped)) => {
+                let report = self.report(Some(&flashback_problem(&why)));
+                return Reconciled::without_news(report.because(why), self.command);
+            }
+            Err(Fault::State(error)) => {
+                return engine.without_state(managed, self.guard, self.command, &error);
+            }
+            Err(Fault::Source(error)) => self.source_failed(&error),
+            Err(Fault::Flashback(error)) => self.flashback_failed(&error).await,
+        };
+        self.note(next, problem)
+    }
+
+    fn report(&self, problem: Option<&Problem>) -> KeyReport {
+        let Self {
+            managed,
+            record,
+            done,
+            ..
+        } = self;
+        KeyReport::of_pass(&managed.key, &managed.config, record, done, problem)
+    }
+
+    async fn rested(&mut self, rest: &Rest) -> (Next, Option<Problem>) {
+        self.guard.round = None;
+        let problem = problem_of(rest, self.managed).await;
+        self.say(problem.as_ref());
+        let next = match self.pushed && self.record.lease.is_some() {
+            // A write may have waited for its lease, or for Flashback, while the source went on: what came
+            // meanwhile does not wait for the next check.
+            true => Next::In(Duration::ZERO),
+            false => {
+                let grace = self.managed.config.verify.grace;
+                next_after(rest, &self.record, grace, self.planned)
+            }
+        };
+        (next.not_later_than(self.tell_in, self.planned), problem)
+    }
+
+    fn source_failed(&mut self, error: &SourceError) -> (Next, Option<Problem>) {
+        let problem = source_problem(error);
+        let source = self.managed.source.id().as_str();
+        let next = self.engine.again(self.guard, error.class(), source);
+        let given_up = next == Next::OnSchedule;
+        let told_by_the_lane = match error {
+            // It has said that the source is away, once for all its keys.
+            SourceError::CircuitOpen { .. } => true,
+            SourceError::Unavailable { .. } | SourceError::SignIn { .. } => !given_up,
+            _ => false,
+        };
+        if !told_by_the_lane {
+            self.say(Some(&problem));
+        }
+        (next, Some(problem))
+    }
+
+    async fn flashback_failed(&mut self, error: &FlashbackError) -> (Next, Option<Problem>) {
+        let (managed, record) = (self.managed, &self.record);
+        let problem = flashback_problem(error);
+        let attempt = self.guard.round.as_deref().map_or(1, Round::attempt);
+        let next = self.engine.again(self.guard, error.class(), FLASHBACK);
+        // Said once for all keys: that Flashback is away, or cannot be signed in to.
+        let told_for_all = matches!(
+            error,
+            FlashbackError::CircuitOpen { .. } | FlashbackError::SignIn { .. }
+        );
+        match next {
+            Next::In(wait) if !told_for_all => {
+                let pushed = self.done.started.as_ref().map(|started| &started.version);
+                let version = pushed.or(record.seen.as_ref());
+                events::push_retrying(managed, record, version, attempt, error, wait);
+            }
+            Next::In(_) => {}
+            // A key has not failed because the account cannot sign in.
+            Next::OnSchedule if matches!(error, FlashbackError::SignIn { .. }) => {}
+            Next::OnSchedule => {
+                events::push_failed(managed, record, attempt, &error.to_string());
+                self.guard.told = Some(Box::new(problem.clone()));
+                if let Some(row) = self.done.failed_row(managed, record, error) {
+                    // The trail is for people; the state that matters was saved before.
+                    let _ = self.engine.store.save(record, Some(&row)).await;
+                }
+            }
+        }
+        (next, Some(problem))
+    }
+
+    /// Logs a problem when it comes up or changes, and remembers it.
+    fn say(&mut self, problem: Option<&Problem>) {
+        events::problem(self.managed, &mut self.guard.told, problem, &self.record);
+    }
+
+    /// Leaves a note of the look.
+    fn note(mut self, next: Next, problem: Option<Problem>) -> Reconciled {
+        let (engine, managed) = (self.engine, self.managed);
+        let report = self.report(problem.as_ref());
+        let now = Utc::now();
+        let next_at = match next {
+            // A look out of turn (`sync`) leaves the turn where it was.
+            Next::OnSchedule => {
+                let before = self.record.look.next_at.filter(|at| *at > now);
+                self.planned.or(before)
+            }
+            Next::In(wait) => Some(now + wait),
+        };
+        let note = CheckNote {
+            checked_at: Some(now),
+            next_at,
+            problem: problem.or_else(|| engine.lists.problem(&managed.config.settings)),
+            ..CheckNote::default()
+        };
+        let before = std::mem::replace(&mut self.record.look, note);
+        let state = self.show();
+        let record = self.record;
+        let proven = record.verification.is_none() && record.candidate.is_none();
+        managed.was_seen(Seen {
+            state,
+            problem: record.look.problem.as_ref().map(|problem| problem.kind),
+            at: now,
+            created_at: record.live.as_ref().and_then(|live| live.created_at),
+        });
+        let mut note = record.look;
+        note.mark(before, state.mark());
+        engine.store.note_check(&managed.key, note);
+        Reconciled {
+            next,
+            report,
+            well: state == State::InSync && proven,
+            command: self.command,
+        }
+    }
+
+    /// Sets the key's metrics, from the record: a restart must not make a pushed key look like one
+    /// that never was.
+    fn show(&self) -> State {
+        let Self {
+            managed, record, ..
+        } = self;
+        let state = report::state(&managed.config, record);
+        let standing = Standing {
+            in_sync: state == State::InSync,
+            held: state == State::Held,
+            verified: report::verified_by(record).is_some(),
+            pushed_at: record.live.as_ref().map(|live| live.pushed_at),
+            created_at: record.live.as_ref().and_then(|live| live.created_at),
+            max_age: managed.config.max_age,
+        };
+        self.engine.metrics.stands(&managed.key, &standing);
+        state
+    }
+}
+
+impl Reconciled {
+    /// A look that has found nothing out that would be noted.
+    fn without_news(report: KeyReport, command: KeyCommand) -> Self {
+        Self {
+            next: Next::OnSchedule,
+            report,
+            well: false,
+            command,
+        }
+    }
+}
