@@ -14,7 +14,7 @@ use crate::model::{
     Asked, HistoryRow, KeyCommand, Observation, Record, Stage, Verdict, Verification, Version,
 };
 use crate::reconcile::{
-    Clearance, Knowledge, ListAge, Question, Read, ReadValue, Rest, Step, decide, may_be_owed,
+    Clearance, Knowledge, ListAge, Question, Read, ReadValue, Rest, Step, decide, may_be_owed, news,
 };
 use crate::retry::{self, Limits};
 use crate::source::SourceError;
@@ -243,7 +243,7 @@ impl<'a> Pass<'a> {
     /// worked.
     async fn compare(&mut self, age: ListAge) -> Result<(), Fault> {
         let compared = self.ask.compare(&self.known.record, age).await?;
-        let next = self.known.record.compared(&compared.drift);
+        let next = news(&self.known.record, &compared.drift);
         self.known.compared = Some(compared);
         match next.filter(|_| self.remembers) {
             Some(next) => self.save(next, None).await,

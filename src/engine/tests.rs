@@ -14,13 +14,13 @@ use tokio::sync::Semaphore;
 use super::*;
 use crate::config::{Check, KeyConfig, VerifyConfig};
 use crate::document::{Document, FieldMap};
-use crate::flashback::{Account, Listing, Update, Validation};
+use crate::flashback::{Account, FlashbackError, Listing, Update, Validation};
 use crate::model::{
     Action, AiLlmId, AiType, KeyId, Observation, Origin, Settings, SourceId, Target, TargetKind,
     Version, WorkspaceId,
 };
 use crate::secret::Credentials;
-use crate::source::{Reading, Source};
+use crate::source::{Reading, Source, SourceError};
 use crate::state::sqlite::Sqlite;
 use crate::verify::{Probe, Provider};
 

@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::knowledge::Drift;
-use crate::model::{Appearance, Listed, Record, Settings};
+use crate::model::{Appearance, Edits, Listed, Live, Record, Settings, Shown};
 use crate::words;
 
 /// A name or address of somebody else is shown up to this length, in characters.
@@ -50,6 +50,42 @@ pub fn compare(record: &Record, listed: &[&Listed]) -> Drift {
 fn written(record: &Record) -> Option<&Settings> {
     let live = record.live.as_ref().map(|live| &live.settings);
     live.or(record.intent.as_ref().map(|intent| &intent.settings))
+}
+
+/// Returns the record after a comparison that tells something new: a repair is seen to have worked, or the
+/// credentials in Flashback are not this key's any more. `None` where it tells nothing new.
+pub fn news(record: &Record, drift: &Drift) -> Option<Record> {
+    let live = record.live.as_ref()?;
+    if matches!(drift, Drift::Shared(_)) {
+        return Some(no_longer_live(record));
+    }
+    let again = match (drift, live.shown.as_ref()?) {
+        (Drift::Unknown | Drift::TakenOver { .. }, _) => true,
+        (Drift::Gone, Shown::Nowhere) => true,
+        (Drift::Edited(appearance), Shown::As(before)) => appearance == before,
+        _ => false,
+    };
+    (!again).then(|| Record {
+        live: Some(Live {
+            shown: None,
+            ..live.clone()
+        }),
+        ..record.clone()
+    })
+}
+
+/// Returns the record where Flashback holds credentials that are not this key's any more.
+fn no_longer_live(record: &Record) -> Record {
+    Record {
+        previous: record.last_good(),
+        live: None,
+        verification: None,
+        edits: Edits {
+            changed_by: None,
+            ..record.edits.clone()
+        },
+        ..record.clone()
+    }
 }
 
 /// Returns the differences, for people; empty where there are none. A field that the list leaves out counts as equal.

@@ -357,7 +357,7 @@ fn a_repair_is_remembered_until_it_is_seen() {
         (Drift::AsWritten, false),
         (Drift::Gone, false),
     ] {
-        let after = repaired.compared(&drift);
+        let after = news(&repaired, &drift);
         let after = shown(after.as_ref().unwrap_or(&repaired));
         assert_eq!(after.is_some(), stays, "{drift:?}");
     }

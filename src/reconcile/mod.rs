@@ -49,10 +49,10 @@ mod gap;
 mod home;
 mod knowledge;
 mod previous;
+mod pushed;
 mod remember;
 mod step;
 mod transition;
-mod verdict;
 mod verification;
 
 #[cfg(test)]
@@ -79,15 +79,15 @@ mod verification_table;
 mod world;
 
 pub use self::acknowledge::{Owed, may_be_owed, owed, stands_apart};
-pub use self::compare::compare;
+pub use self::compare::{compare, news};
 pub use self::decision::decide;
 pub use self::home::find;
 pub use self::knowledge::{
     Clearance, Compared, Drift, Knowledge, ListAge, Older, Read, ReadValue, Rejection, Remote,
     Rules,
 };
+pub use self::pushed::Pushed;
 pub use self::step::{Conclusion, HoldReason, Push, Question, Reason, Rest, Stand, Step, What};
-pub use self::transition::Pushed;
 
 #[cfg(test)]
 use crate::model::{KeyCommand, Live, Observation, Stage, Stored, Version};

@@ -3,8 +3,9 @@
 use chrono::{DateTime, Utc};
 
 use super::knowledge::{Clearance, Compared, Knowledge, Rejection, Remote};
+use super::pushed::Pushed;
 use super::step::{Conclusion, HoldReason, Push, Reason, What};
-use super::transition::Pushed;
+
 use crate::model::{Action, AiLlmId, Intent, KeyCommand, Record};
 
 impl Knowledge {

@@ -17,10 +17,10 @@ fn what_was_attached_to_a_stored_key_is_not_live() {
     });
     let record = in_verification.record.clone();
     let shared = Drift::Shared(AiLlmId::new("key-1"));
-    let after = record.compared(&shared).expect("it is news");
+    let after = news(&record, &shared).expect("it is news");
     assert_eq!((&after.live, &after.verification), (&None, &None));
     assert_eq!(after.ai_llm_id, record.ai_llm_id);
-    assert_eq!(after.compared(&shared), None);
+    assert_eq!(news(&after, &shared), None);
     // It is looked for by its name from then on, and found to be shared.
     let shared = Remote::Shared {
         id: AiLlmId::new("id-1"),

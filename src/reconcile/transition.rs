@@ -5,42 +5,23 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::knowledge::{Drift, Rules};
-use super::step::What;
+use super::knowledge::Rules;
+use super::pushed::{self, Pushed};
+use super::step::{HoldReason, Stand};
 use crate::model::{
-    Action, AiLlmId, Edits, Intent, Live, Origin, Record, Refusal, Repair, Settings, Shown, Stage,
-    Stored, Verification, Verifier, Version, is_over,
+    Action, AiLlmId, Asked, Held, Intent, Live, Origin, Record, Refusal, Settings, Stage, Stored,
+    Verdict, Verification, Verifier, Version, is_over,
 };
 
 /// By then Flashback has told of a write, or never will.
 const HEARD_AFTER: Duration = Duration::from_secs(10 * 60);
 
-/// A push that Flashback has taken.
-#[derive(Clone, Debug)]
-pub struct Pushed {
-    /// Where to.
-    pub id: AiLlmId,
-    /// Which value.
-    pub value: Stored,
-    /// With which settings.
-    pub settings: Settings,
-    /// Whether it is the newest one.
-    pub what: What,
-    /// Flashback is to be asked whether it works.
-    pub validate: bool,
-    /// Also if it was live and verified already.
-    pub anew: bool,
-    /// Who has taken it before the push.
-    pub verified_by: Option<Verifier>,
-    /// How Flashback showed the configuration, where this was to put that right.
-    pub shown: Option<Shown>,
-    /// When the source got the version, as far as it says.
-    pub created_at: Option<DateTime<Utc>>,
-    /// When Flashback answered.
-    pub at: DateTime<Utc>,
-}
-
 impl Record {
+    /// Flashback has taken a push.
+    pub fn pushed(&self, pushed: Pushed) -> Self {
+        pushed::pushed(self, pushed)
+    }
+
     /// Before a push leaves: what is about to be written, and where.
     pub fn begun(&self, intent: Intent, id: Option<&AiLlmId>) -> Self {
         let mut next = self.clone();
@@ -60,118 +41,9 @@ impl Record {
         next
     }
 
-    /// Flashback has it.
-    pub fn pushed(&self, pushed: Pushed) -> Self {
-        let there = self.live.as_ref().filter(|live| {
-            live.fingerprint == pushed.value.fingerprint && live.settings == pushed.settings
-        });
-        let again = there.filter(|_| !pushed.anew);
-        let verification = match again {
-            Some(_) => self.verification.clone(),
-            None => self.trial_of(&pushed),
-        };
-        let verified = again.and_then(|live| Some((live.verified_by?, live.verified_at)));
-        let verified = verified.or(pushed.verified_by.map(|by| (by, Some(pushed.at))));
-        let held = again.and(self.held.clone());
-        let held = held.filter(|held| held.is(&pushed.value.version, &pushed.value.origin));
-        let created_at = self.created_at(&pushed);
-        let shown = pushed
-            .shown
-            .or_else(|| self.shown_of(&pushed.id, &pushed.settings));
-        let next = Self {
-            ai_llm_id: Some(pushed.id),
-            live: Some(Live {
-                version: pushed.value.version,
-                fingerprint: pushed.value.fingerprint,
-                origin: pushed.value.origin,
-                settings: pushed.settings,
-                created_at,
-                pushed_at: pushed.at,
-                verified_by: verified.map(|(by, _)| by),
-                verified_at: verified.and_then(|(_, at)| at),
-                shown,
-            }),
-            intent: None,
-            refusal: None,
-            verification,
-            repair: self.repair.map(Repair::written),
-            edits: Edits {
-                changed_by: None,
-                ..self.edits.clone()
-            },
-            ..self.clone()
-        };
-        match pushed.what {
-            What::Newest => Self {
-                previous: self
-                    .last_good()
-                    .filter(|good| good.fingerprint != pushed.value.fingerprint)
-                    .or_else(|| self.previous.clone()),
-                // What is held in its place is not set free by being written again.
-                held,
-                candidate: None,
-                ..next
-            },
-            What::Older => next.reading_older_again(),
-        }
-    }
-
-    /// Since when the source has the value that was pushed. A value keeps its age when it is pushed again, or
-    /// stored again under another version.
-    fn created_at(&self, pushed: &Pushed) -> Option<DateTime<Utc>> {
-        let same = |live: &&Live| live.fingerprint == pushed.value.fingerprint;
-        let known = self
-            .live
-            .as_ref()
-            .filter(same)
-            .and_then(|live| live.created_at);
-        let version = &pushed.value.version;
-        known.or(match pushed.what {
-            What::Newest if version.is_fingerprint() => Some(pushed.at),
-            What::Newest => version.created_at().or(pushed.created_at),
-            What::Older => version.created_at(),
-        })
-    }
-
-    /// How Flashback shows this configuration with these settings, as far as that is remembered.
-    fn shown_of(&self, id: &AiLlmId, settings: &Settings) -> Option<Shown> {
-        let live = self.live.as_ref()?;
-        let same = self.ai_llm_id.as_ref() == Some(id) && live.settings == *settings;
-        live.shown.clone().filter(|_| same)
-    }
-
-    /// What the value just pushed has to go through.
-    fn trial_of(&self, pushed: &Pushed) -> Option<Verification> {
-        let value = pushed.value.clone();
-        let same = |live: &Live| live.fingerprint == value.fingerprint;
-        // What is still on trial is not what was live before it.
-        let in_verification = |verification: &Verification| {
-            verification.fresh
-                && verification.stage == Stage::After
-                && verification.subject.fingerprint == value.fingerprint
-        };
-        let fresh = !self.live.as_ref().is_some_and(same)
-            || self.verification.as_ref().is_some_and(in_verification);
-        match (&self.verification, pushed.what) {
-            (Some(verification), What::Older) if verification.stage == Stage::Back => {
-                Some(verification.enter(Stage::Back, pushed.at))
-            }
-            _ if !pushed.validate => None,
-            (Some(verification), What::Newest)
-                if verification.stage == Stage::Forward
-                    && verification.subject.fingerprint == value.fingerprint
-                    && !pushed.anew =>
-            {
-                Some(verification.enter(Stage::Forward, pushed.at))
-            }
-            (_, What::Newest) => Some(Verification::begin(value, Stage::After, fresh, pushed.at)),
-            (_, What::Older) => Some(Verification::begin(value, Stage::Kept, false, pushed.at)),
-        }
-    }
-
     /// What would be put back if the value pushed next does not work: what is live, unless that
     /// has still to prove itself.
-    fn last_good(&self) -> Option<Stored> {
+    pub(super) fn last_good(&self) -> Option<Stored> {
         let proven = match &self.verification {
             None => true,
             Some(verification) => {
@@ -180,41 +52,6 @@ impl Record {
         };
         let live = self.live.as_ref().filter(|_| proven).map(Live::stored);
         live.or_else(|| self.previous.clone())
-    }
-
-    /// Applies a comparison to the record: a repair that is seen to have worked, and
-    /// credentials that are not this key's any more. `None` where it is no news.
-    pub fn compared(&self, drift: &Drift) -> Option<Self> {
-        let live = self.live.as_ref()?;
-        if matches!(drift, Drift::Shared(_)) {
-            return Some(self.no_longer_live());
-        }
-        let again = match (drift, live.shown.as_ref()?) {
-            (Drift::Unknown | Drift::TakenOver { .. }, _) => true,
-            (Drift::Gone, Shown::Nowhere) => true,
-            (Drift::Edited(appearance), Shown::As(before)) => appearance == before,
-            _ => false,
-        };
-        (!again).then(|| Self {
-            live: Some(Live {
-                shown: None,
-                ..live.clone()
-            }),
-            ..self.clone()
-        })
-    }
-    /// Flashback holds credentials that are not this key's any more.
-    fn no_longer_live(&self) -> Self {
-        Self {
-            previous: self.last_good(),
-            live: None,
-            verification: None,
-            edits: Edits {
-                changed_by: None,
-                ..self.edits.clone()
-            },
-            ..self.clone()
-        }
     }
 
     /// The configuration on record is gone from Flashback.
@@ -328,6 +165,251 @@ impl Record {
             seen: Some(version.clone()),
             held: self.held.clone().filter(|held| held.version == *version),
             candidate: self.candidate.clone().filter(candidate),
+            ..self.clone()
+        }
+    }
+
+    /// Returns what the provider has said of this value so far, where that was a no.
+    pub fn candidate_for(&self, value: &Stored) -> Option<&Verification> {
+        let candidate = self.candidate.as_ref();
+        candidate.filter(|candidate| candidate.subject == *value)
+    }
+
+    /// The provider has said something of a value that is not pushed yet. A no stands until the
+    /// grace is over or a yes comes; silence after it does not take it back.
+    pub fn probed(&self, value: &Stored, verdict: &Verdict, asked: Asked) -> Self {
+        let earlier = self.candidate_for(value).cloned();
+        let candidate = match (verdict, earlier) {
+            (Verdict::Rejected(said), earlier) => {
+                let begun = || Verification::begin(value.clone(), Stage::Before, true, asked.at);
+                Some(Verification {
+                    rejected: Some(said.clone()),
+                    ..earlier.unwrap_or_else(begun)
+                })
+            }
+            (Verdict::Inconclusive(_), earlier) => earlier,
+            (Verdict::Works | Verdict::Unsupported(_), _) => None,
+        };
+        Self {
+            candidate: candidate.map(|candidate| candidate.asked(asked)),
+            ..self.clone()
+        }
+    }
+
+    /// Flashback has said something of what it holds.
+    pub fn validated(&self, verdict: &Verdict, asked: Asked) -> Self {
+        let Some(verification) = &self.verification else {
+            return self.clone();
+        };
+        match verdict {
+            Verdict::Works => {
+                let live = self.live.clone().map(|live| Live {
+                    verified_by: Some(Verifier::Flashback),
+                    verified_at: Some(asked.at),
+                    ..live
+                });
+                // The version is good after all.
+                let proven = verification.stage == Stage::Forward;
+                Self {
+                    live,
+                    held: self.held.clone().filter(|_| !proven),
+                    ..self.without_trial()
+                }
+                .holding_what_was_turned_back(verification)
+            }
+            Verdict::Unsupported(_) => self.unverifiable(),
+            Verdict::Rejected(said) => {
+                let live = self.live.clone().map(|live| Live {
+                    verified_by: None,
+                    verified_at: None,
+                    ..live
+                });
+                let verification = Verification {
+                    rejected: Some(said.clone()),
+                    ..verification.asked(asked)
+                };
+                Self {
+                    live,
+                    verification: Some(verification),
+                    ..self.clone()
+                }
+            }
+            Verdict::Inconclusive(_) => Self {
+                verification: Some(verification.asked(asked)),
+                ..self.clone()
+            },
+        }
+    }
+
+    /// Nobody can tell any more whether what is on trial works: it stays.
+    pub fn unverifiable(&self) -> Self {
+        let next = self.without_trial();
+        match &self.verification {
+            Some(verification) => next.holding_what_was_turned_back(verification),
+            None => next,
+        }
+    }
+
+    fn without_trial(&self) -> Self {
+        Self {
+            verification: None,
+            ..self.clone()
+        }
+    }
+
+    /// The previous value is back in: the newest, which it has replaced, is held. Where that is
+    /// held already and another was on trial meanwhile, it goes on being held.
+    fn holding_what_was_turned_back(self, verification: &Verification) -> Self {
+        let back = self.live.as_ref().filter(|live| {
+            verification.stage == Stage::Back
+                && live.fingerprint != verification.subject.fingerprint
+        });
+        let Some(instead) = back.map(Live::stored) else {
+            return self;
+        };
+        let subject = Held {
+            version: verification.subject.version.clone(),
+            reason: verification.reason.clone().unwrap_or_default(),
+            origin: Some(verification.subject.origin.clone()),
+            instead: None,
+            left_at: None,
+        };
+        let newest = self.held.clone().filter(|held| {
+            held.version != subject.version && self.seen.as_ref() == Some(&held.version)
+        });
+        Self {
+            held: Some(Held {
+                instead: Some(instead),
+                ..newest.unwrap_or(subject)
+            }),
+            ..self
+        }
+    }
+
+    /// A version that Flashback has not got is not to be pushed by itself.
+    pub fn holding(
+        &self,
+        version: Version,
+        origin: Origin,
+        reason: &HoldReason,
+        now: DateTime<Utc>,
+    ) -> Self {
+        // What is live, or was being put back, stays where somebody wants it so, whatever is said
+        // of it.
+        let kept = |verification: &Verification| match (verification.stage, reason) {
+            (Stage::Before | Stage::Kept, _) => Some(verification.clone()),
+            (_, HoldReason::ByHand) => self.kept(now),
+            _ => Some(verification.clone()),
+        };
+        Self {
+            held: Some(Held {
+                version,
+                reason: reason.to_string(),
+                origin: Some(origin),
+                instead: self.live.as_ref().map(Live::stored),
+                left_at: None,
+            }),
+            verification: self.verification.as_ref().and_then(kept),
+            candidate: None,
+            ..self.clone()
+        }
+    }
+
+    /// An older value is to be put back in the place of `from`.
+    pub fn turning_back(
+        &self,
+        to: Stored,
+        from: Version,
+        origin: Origin,
+        reason: &HoldReason,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let next = Self {
+            previous: Some(to.clone()),
+            ..self.clone()
+        };
+        match (reason, &self.verification) {
+            (HoldReason::Flashback(_), Some(verification)) => Self {
+                verification: Some(Verification {
+                    reason: Some(reason.to_string()),
+                    ..verification.enter(Stage::Back, now)
+                }),
+                ..next
+            },
+            _ => Self {
+                held: Some(Held {
+                    version: from,
+                    reason: reason.to_string(),
+                    origin: Some(origin),
+                    instead: Some(to),
+                    left_at: None,
+                }),
+                verification: None,
+                candidate: None,
+                ..next
+            },
+        }
+    }
+
+    /// The value on trial stays, or goes back in, though it was rejected. It is asked about again
+    /// when it would have been.
+    pub fn letting_stand(&self, stand: Stand, now: DateTime<Utc>) -> Self {
+        let Some(verification) = &self.verification else {
+            return self.clone();
+        };
+        let mark = || Held {
+            version: verification.subject.version.clone(),
+            reason: HoldReason::Flashback(verification.rejected.clone().unwrap_or_default())
+                .to_string(),
+            origin: Some(verification.subject.origin.clone()),
+            instead: None,
+            left_at: None,
+        };
+        Self {
+            held: (stand == Stand::Held)
+                .then(mark)
+                .or_else(|| self.held.clone()),
+            verification: Some(Verification {
+                asked_at: verification.asked_at,
+                next_at: verification.next_at,
+                rejected: verification.rejected.clone(),
+                turned_down_at: (stand == Stand::ForNow).then_some(now),
+                ..verification.enter(Stage::Forward, now)
+            }),
+            ..self.clone()
+        }
+    }
+
+    /// What is live stays, and goes on proving itself.
+    pub fn keeping(&self, now: DateTime<Utc>) -> Self {
+        let instead = self.live.as_ref().map(Live::stored);
+        let held = self.held.clone().map(|held| Held { instead, ..held });
+        Self {
+            held,
+            verification: self.kept(now),
+            ..self.clone()
+        }
+    }
+
+    fn kept(&self, now: DateTime<Utc>) -> Option<Verification> {
+        let live = self.live.as_ref()?;
+        Some(Verification::begin(live.stored(), Stage::Kept, false, now))
+    }
+
+    /// The older value could not be written again.
+    pub fn leaving_older(&self, now: DateTime<Utc>) -> Self {
+        self.with_older(Some(now))
+    }
+
+    /// The older value was written again.
+    pub(super) fn reading_older_again(&self) -> Self {
+        self.with_older(None)
+    }
+
+    fn with_older(&self, left_at: Option<DateTime<Utc>>) -> Self {
+        let held = self.held.clone().map(|held| Held { left_at, ..held });
+        Self {
+            held,
             ..self.clone()
         }
     }

@@ -73,7 +73,7 @@ impl World {
             }
             None => Drift::Unknown,
         };
-        if let Some(next) = self.record.compared(&drift) {
+        if let Some(next) = news(&self.record, &drift) {
             self.record = next;
         }
         known.compared = Some(Compared { drift, age });
