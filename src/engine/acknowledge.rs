@@ -1,4 +1,4 @@
-//! Tells a source which version is live and verified.
+//! Acknowledges the live and verified version to its source.
 
 use std::time::Duration;
 
@@ -14,21 +14,21 @@ use crate::retry::{self, Class};
 use crate::source::SourceError;
 use crate::upstream::Failure as _;
 
-/// What came of telling the source what it is owed.
+/// The result of an acknowledgement.
 pub enum Acknowledgement {
-    /// It is owed nothing.
+    /// Nothing is to be said.
     Nothing,
-    /// It is to be told after this long.
+    /// The version is to be acknowledged after this long.
     Later(Duration),
-    /// Another key has told it.
+    /// Another key has acknowledged the version.
     Heard(Told),
-    /// It was told.
+    /// The version was acknowledged, or the acknowledgement was withdrawn.
     Made(Told),
-    /// It could not be told.
+    /// The source did not accept it.
     Failed(SourceError),
 }
 
-/// Tells the source of a key what it is owed, by the key's record and those of the keys that read the same secret.
+/// Says to a key's source what is to be said, by the key's record and those of the keys that read the same secret.
 pub async fn acknowledge(ask: Ask<'_>, record: &Record) -> Result<Acknowledgement, Fault> {
     let Ask {
         engine, managed, ..
@@ -72,22 +72,22 @@ pub async fn acknowledge(ask: Ask<'_>, record: &Record) -> Result<Acknowledgemen
     })
 }
 
-/// A store that could not be told.
+/// Failed attempts to acknowledge a version.
 #[derive(Debug, Default)]
 pub struct Telling {
-    /// How often in a row.
+    /// The number of failures in a row.
     pub tries: u32,
-    /// Not again before this.
+    /// The time before which it is not tried again.
     pub not_before: Option<Instant>,
-    /// When the process was started, or had reloaded its configuration, as it was last tried.
+    /// The last start or reload before the last attempt.
     pub since: DateTime<Utc>,
     /// The error last logged.
     pub error: Option<SourceError>,
 }
 
 impl Telling {
-    /// Takes in that the source could not be told; returns how long to wait before it is tried again. A refusal is
-    /// somebody's decision, and is asked about as seldom as one of Flashback's.
+    /// Records a failure and returns the wait before the next attempt. A refusal is somebody's decision and is tried
+    /// again as rarely as one of Flashback's.
     pub(super) fn failed(
         &mut self,
         engine: &Engine,
@@ -111,7 +111,7 @@ impl Telling {
         wait
     }
 
-    /// Checks whether it may be tried now by a process that was started, or reloaded its configuration, then.
+    /// Returns whether it may be tried now. `since` is the last start or reload, which brings a try forward.
     pub fn may(&self, since: DateTime<Utc>) -> bool {
         self.since != since || self.not_before.is_none_or(|at| Instant::now() >= at)
     }

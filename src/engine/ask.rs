@@ -1,5 +1,4 @@
-//! The questions of a check: to the source, the provider and Flashback. Nothing is changed by them, neither there
-//! nor in what is known of the key.
+//! The questions of a check to the source, the provider and Flashback. They change nothing.
 
 mod flashback;
 
@@ -18,21 +17,21 @@ use crate::source::{Exact, Previous, Reading, SourceError};
 use crate::upstream::Failure as _;
 use crate::verify::{Probe, sanity};
 
-/// Asks on behalf of one key.
+/// Asks questions on behalf of one key.
 #[derive(Clone, Copy)]
 pub struct Ask<'a> {
     pub engine: &'a Engine,
     pub managed: &'a ManagedKey,
-    /// A person waits for what comes of it, and wants to know how it stands now.
+    /// `true` if a person waits for the answer, so that no old list will do.
     pub waited_for: bool,
 }
 
-/// What a read of the newest version brought.
+/// The result of reading the newest version.
 pub struct NewestRead {
     pub found: Read,
-    /// When the source got it, as far as it says.
+    /// The time at which the source got the version, if it says so.
     pub written_at: Option<DateTime<Utc>>,
-    /// The version, where there was white space around its value.
+    /// The version, if there was white space around its value.
     pub trimmed: Option<Version>,
 }
 
@@ -51,7 +50,7 @@ impl NewestRead {
 }
 
 impl Ask<'_> {
-    /// Does some work, or breaks it off when the process is to stop.
+    /// Does some work, and breaks it off when the process is to stop.
     pub async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, Fault> {
         let stop = &self.engine.stop;
         stop.run_until_cancelled(work)
@@ -59,7 +58,7 @@ impl Ask<'_> {
             .ok_or(Fault::BrokenOff(BrokenOff::Stopped))
     }
 
-    /// Asks the source which version it has. `seen` is the one it was last seen to have.
+    /// Asks the source which version it has. `seen` is the version on record.
     pub async fn observe(&self, seen: Option<&Version>) -> Result<Observation, Fault> {
         let source = &self.managed.source;
         let observe = source.observe(&self.managed.config.origin.path);
@@ -101,7 +100,7 @@ impl Ask<'_> {
         Ok(read)
     }
 
-    /// Takes the credentials out of what was read. What is no key of its provider is never pushed.
+    /// Returns what a secret holds: credentials, or a value that cannot be a key of its provider.
     fn judge(&self, version: Version, document: &Document) -> NewestRead {
         let config = &self.managed.config;
         let Taken {
@@ -133,7 +132,7 @@ impl Ask<'_> {
         }
     }
 
-    /// Reads an older version. What a policy keeps from being read is as good as gone.
+    /// Reads a previous version. One that a policy does not let the rotator read counts as gone.
     pub async fn read_older(&self, version: Version, origin: Origin) -> Result<Older, Fault> {
         let found = match origin.source == *self.managed.source.id() {
             false => Err(format!(

@@ -1,4 +1,4 @@
-//! What happens to keys, for those who want to be told.
+//! The channel of the changes made to keys, for notifications.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use tokio::sync::broadcast;
 use super::ManagedKey;
 use crate::model::{Change, ChangeKind, Record, Version};
 
-/// Changes that wait for whoever listens. Nobody waits for who listens too slowly: those have missed some.
+/// The number of changes kept for a slow listener. One that is slower misses some.
 const KEPT: usize = 1_024;
 
-/// Where changes are left. Without anybody who listens they are gone at once.
+/// Sends changes to all listeners. Without a listener they are dropped.
 #[derive(Clone, Debug)]
 pub struct Changes(broadcast::Sender<Arc<Change>>);
 
@@ -21,12 +21,12 @@ impl Default for Changes {
 }
 
 impl Changes {
-    /// Listens from now on.
+    /// Returns a receiver of the changes from now on.
     pub fn listen(&self) -> broadcast::Receiver<Arc<Change>> {
         self.0.subscribe()
     }
 
-    /// Leaves one. `previous_version` is what was live before, or what is held now.
+    /// Sends a change. `previous_version` is the version that was live before, or that is held now.
     pub(super) fn leave(
         &self,
         managed: &ManagedKey,

@@ -1,4 +1,4 @@
-//! What a pass did: for the row that people see, and for the audit trail.
+//! What a check did, for the report that people see and for the audit trail.
 
 use chrono::Utc;
 use tokio::time::Instant;
@@ -8,18 +8,18 @@ use crate::flashback::FlashbackError;
 use crate::model::{Action, HistoryRow, Outcome, Record, Version};
 use crate::reconcile::{Conclusion, Push, Reason, Step, What};
 
-/// What a pass did, for reports.
+/// What a check did.
 #[derive(Clone, Debug, Default)]
 pub struct Done {
-    /// The push that was made, or would be.
+    /// The push that was made, or would be made.
     pub push: Option<(Action, Reason)>,
-    /// The version it was about.
+    /// The version that the check was about.
     pub version: Option<Version>,
-    /// What stood in its way without being an error.
+    /// The reason why nothing was pushed, if that is no error.
     pub held: Option<String>,
-    /// The value was live already, under another version.
+    /// `true` if the newest value was live already, under another version.
     pub same_value: bool,
-    /// What is live has still to prove itself.
+    /// `true` if the live value is still being verified.
     pub unproven: bool,
     /// The push that was begun.
     pub started: Option<Started>,
@@ -28,16 +28,16 @@ pub struct Done {
 /// A push that was begun.
 #[derive(Clone, Debug)]
 pub struct Started {
-    /// When.
+    /// The time at which it was begun.
     pub at: Instant,
-    /// What was to be written.
+    /// The version that was to be written.
     pub version: Version,
-    /// What was live before it.
+    /// The version that was live before.
     pub previous: Option<Version>,
 }
 
 impl Done {
-    /// The line of the audit trail for the push of this pass.
+    /// Returns the line of the audit trail for the push of this check, if there was one.
     pub fn row(
         &self,
         managed: &ManagedKey,
@@ -64,7 +64,7 @@ impl Done {
         })
     }
 
-    /// The line for a push whose round was given up; `None` where it did not come to a push.
+    /// Returns the line of the audit trail for a push that was given up; `None` if no push was begun.
     pub fn failed_row(
         &self,
         managed: &ManagedKey,
@@ -74,7 +74,7 @@ impl Done {
         self.row(managed, record, Outcome::Failed, Some(error.to_string()))
     }
 
-    /// Takes in a step that is not carried out; returns why it would not be possible.
+    /// Records a step that would be carried out. Returns the error if Flashback would refuse it.
     pub fn foresee(&mut self, step: Step) -> Option<String> {
         match step {
             Step::Push(push) => {
@@ -105,7 +105,7 @@ impl Done {
             Step::Conclude(
                 Conclusion::LetStand { .. }
                 | Conclusion::Keep
-                | Conclusion::EndTrial
+                | Conclusion::EndVerification
                 | Conclusion::Leave(_),
             )
             | Step::Ask(_)

@@ -1,12 +1,12 @@
-//! The keys that have updates in Flashback to look into.
+//! The keys with updates in Flashback that are to be evaluated.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use crate::model::KeyId;
 
-/// The keys that have updates to look into, as far as this process knows. The state has the updates
-/// themselves: a mark that is lost with the process is set again by the next one.
+/// The keys with updates that are to be evaluated. The updates themselves are in the state, so that the next
+/// process marks the keys again after a crash.
 #[derive(Debug, Default)]
 pub struct Edited(Mutex<HashSet<KeyId>>);
 

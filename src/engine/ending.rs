@@ -1,4 +1,4 @@
-//! The end of a look at a key: what people are told of it, what is noted, and when the key is looked at next.
+//! The end of a check: what is reported and noted, and when the key is checked next.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::source::SourceError;
 use crate::telemetry::metrics::{FLASHBACK, Standing};
 use crate::upstream::Failure as _;
 
-/// What is left of a pass that is over.
+/// The end of a check.
 pub struct Ending<'a> {
     engine: &'a Engine,
     managed: &'a ManagedKey,
@@ -27,14 +27,14 @@ pub struct Ending<'a> {
     done: Done,
     command: KeyCommand,
     planned: Option<DateTime<Utc>>,
-    /// Flashback has taken a write.
+    /// `true` if Flashback has accepted a write.
     pushed: bool,
-    /// The source is to be told after this long which version is live.
+    /// The wait before the live version is acknowledged to the source.
     tell_in: Option<Duration>,
 }
 
 impl<'a> Ending<'a> {
-    /// Takes what the next look needs to know out of a pass.
+    /// Takes over what was found and done, and keeps for the next check what that needs to know.
     pub fn of(pass: Pass<'a>, guard: &'a mut KeyGuard, planned: Option<DateTime<Utc>>) -> Self {
         let (engine, managed) = (pass.ask.engine, pass.ask.managed);
         guard.unsaved = pass.unsaved;
@@ -64,7 +64,7 @@ impl<'a> Ending<'a> {
         }
     }
 
-    /// Ends the look.
+    /// Ends the check. `ended` is its result.
     pub async fn reconcile(mut self, ended: Result<Rest, Fault>) -> Reconciled {
         let (engine, managed) = (self.engine, self.managed);
         let (next, problem) = match ended {
@@ -164,12 +164,12 @@ impl<'a> Ending<'a> {
         (next, Some(problem))
     }
 
-    /// Logs a problem when it comes up or changes, and remembers it.
+    /// Logs a problem if it is new or has changed.
     fn say(&mut self, problem: Option<&Problem>) {
         events::problem(self.managed, &mut self.guard.told, problem, &self.record);
     }
 
-    /// Leaves a note of the look.
+    /// Notes the check in the state and in the metrics.
     fn note(mut self, next: Next, problem: Option<Problem>) -> Reconciled {
         let (engine, managed) = (self.engine, self.managed);
         let report = self.report(problem.as_ref());
@@ -209,8 +209,7 @@ impl<'a> Ending<'a> {
         }
     }
 
-    /// Sets the key's metrics, from the record: a restart must not make a pushed key look like one
-    /// that never was.
+    /// Sets the key's metrics from its record, so that they are right after a restart, and returns the key's state.
     fn show(&self) -> State {
         let Self {
             managed, record, ..
@@ -230,7 +229,7 @@ impl<'a> Ending<'a> {
 }
 
 impl Reconciled {
-    /// A look that has found nothing out that would be noted.
+    /// Returns the result of a check that is not noted.
     fn without_news(report: KeyReport, command: KeyCommand) -> Self {
         Self {
             next: Next::OnSchedule,

@@ -1,4 +1,4 @@
-//! What happens to a key, as log lines: one event for one fact.
+//! The log lines about a key: one event for each fact.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::reconcile::{Push, Reason};
 use crate::source::SourceError;
 use crate::telemetry::event;
 
-/// The fields that log lines about a key have in common. One that is `None` is not printed.
+/// The fields that log lines about a key have in common. A field that is `None` is not printed.
 struct Line<'a> {
     managed: &'a ManagedKey,
     event: Option<&'static str>,
@@ -62,7 +62,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Logs a [`Line`], fields of its own and a message.
+/// Logs the fields of a [`Line`], further fields and a message.
 macro_rules! log {
     ($level:ident, $line:expr $(, $field:ident = $value:expr)* ; $($message:tt)+) => {{
         let line: Line<'_> = $line;
@@ -84,7 +84,7 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Names what holds the key in Flashback.
+/// Returns the noun for what holds the key in Flashback.
 fn noun(managed: &ManagedKey) -> &'static str {
     managed.config.settings.target.kind().noun()
 }
@@ -147,7 +147,7 @@ pub fn push_succeeded(
     );
 }
 
-/// A write that was begun may have been carried out when the key was somebody else's.
+/// Logs a write that may have reached Flashback after the lease was over.
 pub fn lease_lost(managed: &ManagedKey, record: &Record) {
     let intent = record.intent.as_ref().map(|intent| &intent.version);
     let line = Line::of(managed, intent.or(live(record)));
@@ -185,7 +185,7 @@ pub fn push_failed(managed: &ManagedKey, record: &Record, attempt: u32, error: &
     );
 }
 
-/// Of a value that is not in Flashback, and may be soon.
+/// Logs that the provider rejects a value that is not pushed yet.
 pub fn provider_rejects(managed: &ManagedKey, record: &Record, version: &Version, said: &str) {
     log!(
         warn, Line::of(managed, Some(version)).after(live(record)),
@@ -202,7 +202,7 @@ pub fn provider_silent(managed: &ManagedKey, record: &Record, version: &Version,
     );
 }
 
-/// Says once in the life of the process what is Flashback's doing and no key's.
+/// Logs that Flashback cannot validate keys. It concerns all keys, and is logged once in the life of the process.
 pub fn validation_unsupported(why: &str) {
     tracing::warn!(
         reason = why,
@@ -210,7 +210,7 @@ pub fn validation_unsupported(why: &str) {
     );
 }
 
-/// One answer of many.
+/// Logs an answer that does not end a verification.
 pub fn not_yet(managed: &ManagedKey, record: &Record, stage: Stage, verdict: &Verdict) {
     let error = match verdict {
         Verdict::Rejected(said) => Some(said),
@@ -234,7 +234,7 @@ pub fn verified(managed: &ManagedKey, record: &Record, stage: Stage) {
     );
 }
 
-/// What was live through the grace does not work. `follows` says what is done about it.
+/// Logs that the live value does not work. `follows` says what is done about it.
 pub fn verification_failed(managed: &ManagedKey, record: &Record, said: &str, follows: &str) {
     let line = Line::of(managed, live(record));
     log!(
@@ -285,7 +285,7 @@ pub fn untold(managed: &ManagedKey, error: &SourceError) {
     );
 }
 
-/// An older value should have been written again.
+/// Logs that a previous value should have been written again and could not be.
 pub fn left(managed: &ManagedKey, record: &Record, why: &str) {
     log!(
         warn, Line::of(managed, live(record)).id(record),
@@ -322,7 +322,7 @@ pub fn drift_repaired(managed: &ManagedKey, record: &Record, action: Action, rea
     );
 }
 
-/// Logs a problem when it comes up or changes, and remembers it.
+/// Logs a problem if it differs from the one that was logged last, `told`.
 pub fn problem(
     managed: &ManagedKey,
     told: &mut Option<Box<Problem>>,

@@ -1,8 +1,7 @@
 //! The newest lists from Flashback: one of each kind for each workspace, shared by all its keys.
 //!
-//! Ten thousand keys that are new to a workspace need to know what it holds, and so does each of
-//! them now and then: a list a key would be a hundred million lines to read. How old a list may be
-//! is for the caller to say, by what it wants to know.
+//! Ten thousand keys of one workspace all need its list now and then. One request for each would be a hundred
+//! million entries to read, so they share the answers. The caller says how old a list may be.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,35 +17,35 @@ use crate::progress::in_line;
 use crate::telemetry::event;
 use crate::telemetry::metrics::Metrics;
 
-/// How long a list is good for when nobody waits for the answer, and how soon a workspace that gave
-/// none is asked again.
+/// The greatest age of a list when no person waits for the answer, and the wait before a workspace that gave no list
+/// is asked again.
 const GOOD_FOR: Duration = Duration::from_secs(5 * 60);
 
 /// The last list of each workspace, and of each kind.
 pub struct Lists {
     pub(super) good_for: Duration,
     workspaces: Mutex<HashMap<(WorkspaceId, TargetKind), Place>>,
-    /// How many entries of the last list could not be read; `None` where there was no list.
+    /// The number of unreadable entries in the last list; `None` if there was no list.
     shown: Mutex<HashMap<WorkspaceId, HashMap<TargetKind, Option<usize>>>>,
 }
 
-/// Whoever asks for a list holds this meanwhile: whoever else wants one waits for the answer.
+/// The last answer of a workspace, locked while a new list is asked for, so that others wait for that.
 type Place = Arc<tokio::sync::Mutex<Option<Answer>>>;
 
-/// What came of asking for a list.
+/// The answer to a request for a list.
 struct Answer {
     since: Instant,
     list: Result<Arc<List>, FlashbackError>,
 }
 
-/// A list, at most as old as `asked_at` says.
+/// A list that was asked for at `asked_at`.
 pub struct List {
     pub asked_at: DateTime<Utc>,
-    /// By name, as [`plain`] has it.
+    /// The entries, sorted by their [`plain`] names.
     all: Vec<Listed>,
-    /// The places in `all`, by id.
+    /// The indices into `all`, sorted by id.
     by_id: Vec<u32>,
-    /// The positions of the entries that could not be read, from 1.
+    /// The positions in the answer of the entries that could not be read, from 1.
     unreadable: Vec<usize>,
 }
 
@@ -69,13 +68,13 @@ impl List {
         }
     }
 
-    /// The entries that take their credentials from this stored key.
+    /// Returns the entries that take their credentials from this stored key.
     pub fn using(&self, stored_key: &AiLlmId) -> impl Iterator<Item = &AiLlmId> {
         let uses = |listed: &&Listed| listed.appearance.stored_key.as_ref() == Some(stored_key);
         self.all.iter().filter(uses).map(|listed| &listed.id)
     }
 
-    /// What it has of this id and under these names, white space around them aside.
+    /// Returns the entries of this id and of these names. White space around names does not count.
     pub fn about(&self, id: Option<&AiLlmId>, names: &[&str]) -> Vec<&Listed> {
         let mut about: Vec<&Listed> = Vec::new();
         if let Some(id) = id {
@@ -100,7 +99,7 @@ impl List {
     }
 }
 
-/// A name as it is compared: some servers take white space around it away.
+/// Returns a name as it is compared. Some servers remove white space around names.
 fn plain(name: &str) -> &str {
     name.trim()
 }
@@ -125,7 +124,7 @@ impl Lists {
         Arc::clone(workspaces.entry(place).or_default())
     }
 
-    /// The last answer if it will do, and else the one that `ask` brings.
+    /// Returns the last answer if `will_do` accepts its time and success, and otherwise asks for a new list.
     pub(super) async fn get(
         &self,
         (workspace, kind): (&WorkspaceId, TargetKind),
@@ -154,8 +153,7 @@ impl Lists {
         list
     }
 
-    /// Tells of all the lists of a workspace, of which this is one. An outage of all of Flashback says
-    /// nothing about them.
+    /// Sets the metrics of a workspace's lists. An outage of all of Flashback changes nothing about them.
     fn show(
         &self,
         workspace: &WorkspaceId,
@@ -174,7 +172,7 @@ impl Lists {
         metrics.listed(workspace, came, kinds.values().flatten().sum());
     }
 
-    /// Returns the problem of a key whose workspace could not be listed the last time.
+    /// Returns the problem of a key whose workspace could not be listed the last time, if that is so.
     pub(super) fn problem(&self, settings: &Settings) -> Option<Problem> {
         let place = self.place(&settings.workspace_id, settings.target.kind());
         let place = place.try_lock().ok()?;
@@ -190,7 +188,7 @@ impl Lists {
     }
 }
 
-/// Says what a list does not show, once for as long as it is the same.
+/// Logs what a list does not show, if that differs from the list before.
 fn report(
     workspace: &WorkspaceId,
     kind: TargetKind,
@@ -222,7 +220,7 @@ fn report(
     }
 }
 
-/// Whether an error is of the list itself: an outage of all of Flashback is told elsewhere.
+/// Returns whether an error concerns the list itself. An outage of all of Flashback is reported elsewhere.
 fn told(error: &FlashbackError) -> bool {
     !matches!(
         error,
@@ -232,7 +230,7 @@ fn told(error: &FlashbackError) -> bool {
     )
 }
 
-/// The first of some positions, and how many more there are.
+/// Returns the first of some positions as text, and how many more there are.
 pub fn positions(all: &[usize]) -> String {
     const SHOWN: usize = 5;
     let shown: Vec<String> = all.iter().take(SHOWN).map(ToString::to_string).collect();

@@ -14,13 +14,13 @@ use crate::progress::in_line;
 use crate::retry::Round;
 use crate::source::Source;
 
-/// One configured key.
+/// A configured key with what this process knows of it.
 pub struct ManagedKey {
     /// Its id.
     pub key: KeyId,
-    /// What the configuration says of it.
+    /// Its configuration.
     pub config: Arc<KeyConfig>,
-    /// The source it names.
+    /// Its source.
     pub source: Arc<dyn Source>,
     /// The keys that read the same secret, this one among them.
     pub readers: Arc<[KeyId]>,
@@ -30,16 +30,16 @@ pub struct ManagedKey {
     seen: Arc<std::sync::Mutex<Seen>>,
 }
 
-/// How a key stood at the end of the last look of this process.
+/// The key's state at the end of the last check by this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// In a word; pending before the first look, and while the key is another replica's.
+    /// The state; pending before the first check, and while another replica has the key.
     pub state: State,
-    /// The kind of what stands in its way, if anything does.
+    /// The kind of the key's problem, if it has one.
     pub problem: Option<ProblemKind>,
-    /// When the look ended.
+    /// The time at which the check ended.
     pub at: DateTime<Utc>,
-    /// Since when the source has what is live.
+    /// The time since which the source has the live value.
     pub created_at: Option<DateTime<Utc>>,
 }
 
@@ -54,18 +54,18 @@ impl Default for Seen {
     }
 }
 
-/// What is known of a key only while the process lives; what is rare of it takes no place before it
-/// is there. Whoever holds it works on the key: looks at one key never overlap.
+/// What is known of a key only while the process lives. Rare fields are boxed. It is locked during a check, so that
+/// checks of one key never overlap.
 #[derive(Debug, Default)]
 pub struct KeyMemory {
     pub(super) round: Option<Box<Round>>,
-    /// The problem last logged, so that it is logged once and not at every look.
+    /// The problem that was logged last, so that it is not logged at each check.
     pub(super) told: Option<Box<Problem>>,
-    /// The version whose white space was last warned of.
+    /// The version for which white space around the value was last logged.
     pub(super) trimmed: Option<Box<Version>>,
-    /// The store could not be told which version is live.
+    /// The failed attempts to acknowledge a version.
     pub(super) telling: Option<Box<Telling>>,
-    /// What a write has come to that the state could not be told.
+    /// The outcome of a write that could not be saved yet.
     pub(super) unsaved: Option<Box<Written>>,
 }
 
@@ -73,7 +73,7 @@ pub struct KeyMemory {
 pub type KeyGuard = OwnedMutexGuard<KeyMemory>;
 
 impl ManagedKey {
-    /// A key that nobody has worked on.
+    /// Returns a key that was not checked yet.
     pub fn new(
         key: KeyId,
         config: impl Into<Arc<KeyConfig>>,
@@ -92,14 +92,14 @@ impl ManagedKey {
         }
     }
 
-    /// The same key among others that read the same secret.
+    /// Returns the key with the keys that read the same secret.
     #[must_use]
     pub fn among(self, readers: Arc<[KeyId]>) -> Self {
         Self { readers, ..self }
     }
 
-    /// The same key under another configuration. Work under way on the old one still excludes
-    /// work on this one.
+    /// Returns the key with what is known of the same key under its former configuration. A check of that still
+    /// excludes one of this.
     #[must_use]
     pub fn taking_over(self, old: &Self) -> Self {
         Self {
@@ -109,7 +109,7 @@ impl ManagedKey {
         }
     }
 
-    /// How it stood at the end of the last look of this process.
+    /// Returns the key's state at the end of the last check by this process.
     pub fn seen(&self) -> Seen {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -123,12 +123,12 @@ impl ManagedKey {
         in_line(self.permits.acquire()).await.expect("never closed")
     }
 
-    /// The right to work on it, unless somebody has it.
+    /// Returns the right to work on the key, unless it is taken.
     pub fn try_guard(&self) -> Option<KeyGuard> {
         Arc::clone(&self.memory).try_lock_owned().ok()
     }
 
-    /// The right to work on it, after whoever has it.
+    /// Waits for the right to work on the key.
     pub async fn guard(&self) -> KeyGuard {
         Arc::clone(&self.memory).lock_owned().await
     }

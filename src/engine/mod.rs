@@ -1,9 +1,9 @@
-//! One look at one key: observe, decide, carry out, record.
+//! The engine reconciles one key: it observes the source, decides, acts and records.
 //!
-//! The engine has no opinions: what to do comes from [`reconcile`](crate::reconcile), when to do
-//! it from the [scheduler](crate::scheduler). It makes sure that an intent is durable before a
-//! write leaves, that the outcome is durable after it, that one thing is logged once, and that a
-//! failure ends in a time for the next look and never in a loop of its own.
+//! The engine decides nothing itself: what to do comes from [`reconcile`](crate::reconcile), when to do it from
+//! the [scheduler](crate::scheduler). It sees to it that an intent is durable before a write is sent and the
+//! outcome after it, that each fact is logged once, and that a failure ends in a time for the next check and never
+//! in a loop. [`ask`] has the questions of a check, [`write`] what changes something, [`ending`] its end.
 
 mod acknowledge;
 mod ask;
@@ -55,55 +55,55 @@ use pass::Pass;
 use problem::{Fault, flashback_problem, problem_of, source_problem};
 use report::{KeyReport, State};
 
-/// What every look needs.
+/// Everything that a check of a key needs, shared by all keys.
 pub struct Engine {
-    /// The state.
+    /// The state store.
     pub store: Arc<dyn StateStore>,
-    /// Which keys this process may work on.
+    /// The keys that this process may work on.
     pub leases: Arc<LeaseTable>,
-    /// The target.
+    /// The client of Flashback.
     pub flashback: Arc<dyn Flashback>,
-    /// What was listed of it last, by workspace.
+    /// The newest lists of Flashback's workspaces.
     pub lists: Arc<Lists>,
-    /// The keys that have updates in Flashback to look into.
+    /// The keys with updates in Flashback that are to be evaluated.
     pub edited: Arc<Edited>,
-    /// The providers the keys are for.
+    /// The client of the keys' providers.
     pub provider: Arc<dyn Provider>,
-    /// Makes the digests the state keeps.
+    /// Makes the fingerprints that the state keeps.
     pub fingerprinter: Fingerprinter,
-    /// Is told of every look and push.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Sees whether looks get on.
+    /// Watches for checks that hang.
     pub checks: Arc<Checks>,
-    /// The intervals decisions go by.
+    /// The intervals that decisions depend on.
     pub rules: Rules,
     /// The limits of one round of tries.
     pub retry: Limits,
-    /// Cancelled when the process is to stop: looks break off then, a push in flight does not.
+    /// Cancelled when the process is to stop. Checks are broken off then; a push that was sent is not.
     pub stop: CancellationToken,
-    /// Is told what happens to keys.
+    /// Receives the changes made to keys, for notifications.
     pub changes: Changes,
-    /// It was said that Flashback does not validate keys.
+    /// `true` once it was logged that Flashback does not validate keys.
     pub told_unsupported: Arc<AtomicBool>,
 }
 
-/// How a look ended.
+/// The result of a check.
 #[derive(Clone, Debug)]
 pub struct Reconciled {
-    /// When to look again.
+    /// The time of the next check.
     pub next: Next,
-    /// What was found and done.
+    /// What was found and done, for people and scripts.
     pub report: KeyReport,
-    /// Nothing stands in the way of the key, and it has nothing to prove.
+    /// `true` if the key is in sync and no verification is left.
     pub well: bool,
-    /// What was wanted of it, as long as that is not done.
+    /// The command that is still to be carried out.
     pub command: KeyCommand,
 }
 
 impl Engine {
-    /// Looks at a key once and does what is to be done.
+    /// Checks a key once and does what is to be done.
     ///
-    /// `planned` is the time of the next look by the schedule, for people to see.
+    /// `planned` is the time of the next check by the schedule; `None` if a person waits for this one.
     pub async fn reconcile(
         &self,
         managed: &ManagedKey,
@@ -135,8 +135,8 @@ impl Engine {
         Ending::of(pass, guard, planned).reconcile(ended).await
     }
 
-    /// Looks at a key until its round of tries is over and what was pushed has proven itself or
-    /// not, or the process is to stop.
+    /// Checks a key until its round of tries is over and what was pushed is verified or rejected, or the process is
+    /// to stop.
     pub async fn settle(&self, managed: &ManagedKey, mut command: KeyCommand) -> KeyReport {
         let mut pushed: Option<KeyReport> = None;
         loop {
@@ -157,10 +157,10 @@ impl Engine {
         }
     }
 
-    /// What a look would do. Changes nothing anywhere.
+    /// Returns what a check would do. Changes nothing anywhere.
     ///
     /// # Errors
-    /// [`StateError`]; what else goes wrong is in the row.
+    /// [`StateError`]; other errors are in the report.
     pub async fn plan(&self, managed: &ManagedKey) -> Result<KeyReport, StateError> {
         let record = self.store.load(&managed.key).await?;
         let mut pass = Pass::new(self, managed, record);
@@ -183,7 +183,7 @@ impl Engine {
         ))
     }
 
-    /// The time of the next try, or the schedule where the round is over.
+    /// Returns the time of the next try, or the schedule if the round of tries is over.
     pub(super) fn again(&self, guard: &mut KeyGuard, class: Class, target: &str) -> Next {
         let (Class::Outage { retry_after } | Class::Transient { retry_after }) = class else {
             guard.round = None;
@@ -202,7 +202,7 @@ impl Engine {
         }
     }
 
-    /// Without its state the engine does nothing to Flashback: it would not know what it did.
+    /// Ends a check whose record could not be loaded or saved. Nothing is written to Flashback then.
     fn without_state(
         &self,
         managed: &ManagedKey,

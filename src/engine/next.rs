@@ -1,4 +1,4 @@
-//! When a key is looked at next.
+//! The time of a key's next check.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use chrono::{DateTime, Utc};
 use crate::model::{Record, Repair, Verification};
 use crate::reconcile::Rest;
 
-/// When to look again.
+/// The time of a key's next check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// When the schedule says. Either all is well, or nobody waits for what is still to come.
+    /// When the schedule says.
     OnSchedule,
-    /// After this long: the round goes on.
+    /// After this long.
     In(Duration),
 }
 
 impl Next {
-    /// Sooner, if that is sooner than what is planned. Without a plan nobody waits for it.
+    /// Returns the earlier of this time and `wait` from now. Without a planned check, `wait` is ignored.
     pub fn not_later_than(self, wait: Option<Duration>, planned: Option<DateTime<Utc>>) -> Self {
         let (Some(wait), Some(planned)) = (wait, planned) else {
             return self;
@@ -30,11 +30,12 @@ impl Next {
     }
 }
 
-/// What was refused is tried again after its time, and what has to prove itself is asked about, also
-/// where the schedule's next look is a day away. A schedule that is sooner finds a newer version
-/// meanwhile, and comes by here again. A repair that is to come is made when it is due; one that is
-/// due and could not be made has met what is asked about again anyway. Without a schedule (`sync`)
-/// only those questions are waited for whose answers decide what becomes of a push.
+/// Returns the time of the next check after one that ended with `rest`.
+///
+/// A refused write is tried again after its wait, a value that is being verified is asked about when its question is
+/// due, and a repair is made when it is due, even if the next check by the schedule is a day away. Without a
+/// schedule (`sync`), only the questions within the grace are waited for: their answers decide what becomes of a
+/// push.
 pub fn next_after(
     rest: &Rest,
     record: &Record,

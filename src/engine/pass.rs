@@ -1,4 +1,4 @@
-//! The executor: asks what the decision wants to know, and does what it says. It has no opinions.
+//! Reconciles a key: asks the questions of the decision, and carries out its steps.
 
 use std::time::Duration;
 
@@ -20,37 +20,37 @@ use crate::retry::{self, Limits};
 use crate::source::SourceError;
 use crate::upstream::in_background;
 
-/// More steps than any pass takes, faults included (`reconcile`'s tests hold its longest). A pass
-/// that got here would be a defect in the decision, and must not become a loop against Flashback.
+/// The greatest number of steps in one check. No check takes so many, even with faults (the tests of `reconcile` know
+/// the longest one): one that did would be a defect, and must not become a loop against Flashback.
 const MOST_STEPS: usize = 32;
 
-/// One pass over one key.
+/// One check of one key.
 pub struct Pass<'a> {
     pub(super) ask: Ask<'a>,
-    /// Which try of a round it is.
+    /// The number of the try within its round.
     pub(super) attempt: u32,
-    /// What is known, as far as this pass has found it out.
+    /// What is known of the key so far.
     pub known: Knowledge,
-    /// What this pass did.
+    /// What was done so far.
     pub done: Done,
-    /// What was found out is remembered. A plan remembers nothing.
+    /// `true` if what was found out is saved. A plan saves nothing.
     remembers: bool,
     steps: usize,
-    /// When the version that was read was written, as far as the source says.
+    /// The time at which the version that was read was written, if the source says so.
     pub(super) created_at: Option<DateTime<Utc>>,
-    /// The version whose value had white space around it.
+    /// The version that was read, if there was white space around its value.
     pub trimmed: Option<Version>,
-    /// The source may be told now which version is live.
+    /// `true` if the live version may be acknowledged to the source now.
     pub may_tell: bool,
-    /// Why the source was not told.
+    /// The error of an acknowledgement that failed.
     pub untold: Option<SourceError>,
-    /// The source is to be told after this long.
+    /// The wait before the live version is acknowledged.
     pub settles_in: Option<Duration>,
-    /// Why an older value that should be live is not.
+    /// The reason why a previous value that should be live is not.
     pub(super) left: Option<String>,
-    /// Flashback has taken a write, and the state knows of it.
+    /// `true` if Flashback has accepted a write and that was saved.
     pub pushed: bool,
-    /// Flashback has taken a write, and the state could not be told.
+    /// A write that Flashback has accepted, if that could not be saved.
     pub unsaved: Option<Box<Written>>,
 }
 
@@ -79,7 +79,8 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// A pass that does what is wanted of it. Where it has a `planned` time, nobody waits for it.
+    /// Returns the check with the command to carry out and its try. If a next check is `planned`, no person waits
+    /// for this one.
     pub fn ordered(
         self,
         command: KeyCommand,
@@ -103,8 +104,8 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Observes, decides and carries out, step by step. What was rotated goes before what is only
-    /// looked at, and before what somebody wants written that has not changed.
+    /// Runs the check to its end. Calls for a rotation have priority over observations, and over writes of unchanged
+    /// values that a person has forced.
     pub async fn run(&mut self) -> Result<Rest, Fault> {
         failpoint::may_hang("check_begun").await;
         let Ask {
@@ -138,8 +139,8 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Does the same up to the first step that would change something, and not that. Returns how the pass ends
-    /// where no step does.
+    /// Runs the check up to the first step that would change something, and records what that would do. Returns the
+    /// result of the check if there is no such step.
     pub async fn preview(&mut self) -> Result<Option<Rest>, Fault> {
         self.remembers = false;
         in_background(async {
@@ -152,7 +153,7 @@ impl<'a> Pass<'a> {
         .await
     }
 
-    /// Asks what the decision wants to know, until it says what is to be done.
+    /// Asks the questions of the decision until it names a step that is no question.
     async fn next_change(&mut self) -> Result<Step, Fault> {
         while self.steps < MOST_STEPS {
             self.steps += 1;
@@ -215,7 +216,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// What was read may be newer than what was seen a moment before.
+    /// Records the version that was read, which may be newer than the one that was observed.
     async fn notice_read(&mut self) -> Result<(), Fault> {
         let version = match &self.known.newest {
             Some(Read::Value(value)) => &value.stored.version,
@@ -227,7 +228,7 @@ impl<'a> Pass<'a> {
         self.notice(version).await
     }
 
-    /// Remembers which version the source has, and says so if it is another one.
+    /// Records the version that the source has, and logs it if it is another one.
     async fn notice(&mut self, version: Version) -> Result<(), Fault> {
         let record = &self.known.record;
         if !self.remembers || record.seen.as_ref() == Some(&version) {
@@ -239,8 +240,7 @@ impl<'a> Pass<'a> {
         self.save(record.having_seen(&version), None).await
     }
 
-    /// Compares what is on record with the list of its workspace, and remembers that a repair is seen to have
-    /// worked.
+    /// Compares the record with the list of its workspace, and saves what that tells.
     async fn compare(&mut self, age: ListAge) -> Result<(), Fault> {
         let compared = self.ask.compare(&self.known.record, age).await?;
         let next = news(&self.known.record, &compared.drift);
@@ -281,8 +281,7 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// The next question comes after this answer's wait: soon while the end of the grace is near,
-    /// calmly when nobody waits for it.
+    /// Returns when the next question about a value is due: soon within the grace, later after it.
     pub(super) fn asked(
         &self,
         verification: Option<&Verification>,
@@ -312,7 +311,7 @@ impl<'a> Pass<'a> {
         metrics.verification(stage.as_str(), verdict.as_str());
     }
 
-    /// Checks whether the source may have to be told something, as far as this key alone shows it.
+    /// Returns whether something may have to be said to the source, by the key's own record.
     pub(super) fn may_owe(&self) -> bool {
         let wants = self.may_tell && self.ask.managed.source.acknowledges();
         wants && may_be_owed(&self.known.record, &self.known.config.origin)

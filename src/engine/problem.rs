@@ -1,4 +1,4 @@
-//! What went wrong, in the words that people see.
+//! The errors that end a check, and the problems that people see.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::reconcile::Rest;
 use crate::source::{SourceError, why_missing};
 use crate::state::StateError;
 
-/// What ended a pass before its time.
+/// An error that ends a check before its time.
 #[derive(Debug)]
 pub enum Fault {
     Source(SourceError),
@@ -18,7 +18,7 @@ pub enum Fault {
     BrokenOff(BrokenOff),
 }
 
-/// Why the work on a key was broken off, though nothing is wrong with the key.
+/// The reason for breaking off a check although nothing is wrong with the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BrokenOff {
     /// The process is to stop.

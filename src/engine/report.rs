@@ -1,4 +1,4 @@
-//! A key as people and scripts see it: one row of `status`, `plan` and `sync`.
+//! Reports on keys for people and scripts: the rows of `status`, `plan` and `sync`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::model::{
 };
 use crate::reconcile::Reason;
 
-/// One row. `--json` prints it as it stands.
+/// A report on a key. `--json` prints its fields as they are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyReport {
     /// The key.
@@ -27,23 +27,23 @@ pub struct KeyReport {
     pub name: String,
     /// The id, in Flashback, of its configuration or its stored key.
     pub ai_llm_id: Option<String>,
-    /// `stored-key` where that is one.
+    /// `stored-key` if the key is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub target: Option<String>,
-    /// `status`: the version live in Flashback. `plan` and `sync`: the store's, or the one that is put back.
+    /// `status`: the version that is live in Flashback. `plan` and `sync`: the source's, or the one that is put back.
     pub version: Option<String>,
-    /// What is wrong; never a value.
+    /// The error, if there is one; never a secret value.
     pub error: Option<String>,
-    /// `plan`, `sync`: what is to be done, or was done.
+    /// `plan`, `sync`: the action that is to be taken, or was taken.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub action: Option<Action>,
-    /// `plan`, `sync`: why.
+    /// `plan`, `sync`: the reason.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
-    /// `status`: how it stands.
+    /// `status`: the key's state in detail.
     #[serde(flatten)]
     pub standing: Option<Standing>,
-    /// How the work on the key ended, for the process that did it.
+    /// How the work on the key ended. Only the process that did the work knows it.
     #[serde(skip)]
     pub ended: Ended,
 }
@@ -51,71 +51,71 @@ pub struct KeyReport {
 /// How the work on a key ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ended {
-    /// It was done, or failed.
+    /// The work was done, or failed.
     #[default]
     Done,
-    /// It was done, and a previous version is back.
+    /// The work was done, and a previous version was put back.
     RolledBack,
-    /// It was broken off.
+    /// The work was broken off.
     BrokenOff(BrokenOff),
 }
 
-/// How a key stands, as `status` tells it. What is not known is `null`.
+/// The state of a key in detail, as `status` shows it. What is not known is `null`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
-    /// In a word.
+    /// The state.
     pub state: State,
     /// Its workspace.
     pub workspace_id: String,
-    /// When Flashback got the live version.
+    /// The time at which Flashback got the live version.
     pub pushed_at: Option<DateTime<Utc>>,
-    /// What has verified it, where anything has: `flashback` or `provider`.
+    /// Who verified the live version, if anybody did: `flashback` or `provider`.
     #[serde(default)]
     pub verified_by: Option<Verifier>,
-    /// The store's version that is held, or is being turned back …
+    /// The source's version that is held or being rolled back.
     #[serde(default)]
     pub held_version: Option<String>,
-    /// … and why.
+    /// The reason for the hold.
     #[serde(default)]
     pub held_reason: Option<String>,
-    /// Since when the source has the live version's value, where that is known.
+    /// The time since which the source has the live value, if that is known.
     #[serde(default)]
     pub version_created_at: Option<DateTime<Utc>>,
-    /// What is to be seen to, though nothing is wrong yet.
+    /// A warning: something to be seen to, though nothing is wrong yet.
     #[serde(default)]
     pub warning: Option<String>,
-    /// The last look.
+    /// The time of the last check.
     pub checked_at: Option<DateTime<Utc>>,
-    /// The next look.
+    /// The time of the next check.
     pub next_check: Option<DateTime<Utc>>,
 }
 
-/// How a key stands.
+/// The state of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Flashback holds what the store holds.
+    /// Flashback has the source's newest value.
     InSync,
-    /// It was not looked at yet, or a push is on its way.
+    /// The key was not checked yet, or a push is under way.
     Pending,
     /// Something is wrong; `error` says what.
     Failing,
-    /// The store's version is held.
+    /// The source's version is held.
     Held,
-    /// The store has nothing to push.
+    /// The source has nothing to push.
     Missing,
-    /// The configuration switches it off.
+    /// The key is switched off in the configuration.
     Disabled,
 }
 
 impl State {
-    /// How the key of a row of `status` stands.
+    /// Returns the state in a report of `status`.
     pub fn of(report: &KeyReport) -> Self {
         let standing = report.standing.as_ref();
         standing.map_or(Self::Pending, |standing| standing.state)
     }
 
-    /// The word used in JSON and tables.
+    /// Returns the word used in JSON and tables.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InSync => "in_sync",
@@ -127,12 +127,12 @@ impl State {
         }
     }
 
-    /// Whether somebody should know of it: what the source holds is not live, and will not be by itself.
+    /// Returns whether a person has to do something before the source's value can be live.
     pub fn is_wrong(self) -> bool {
         matches!(self, Self::Failing | Self::Missing | Self::Held)
     }
 
-    /// What a look that found this leaves in the key's [`Timeline`](crate::model::Timeline).
+    /// Returns the mark in the key's [`Timeline`](crate::model::Timeline) for a check that found this state.
     pub fn mark(self) -> Option<Mark> {
         match self {
             Self::InSync => Some(Mark::InSync),
@@ -145,7 +145,7 @@ impl State {
     }
 }
 
-/// How a key stands, by its record.
+/// Returns the state of a key by its record.
 pub fn state(config: &KeyConfig, record: &Record) -> State {
     if !config.enabled {
         return State::Disabled;
@@ -177,7 +177,7 @@ pub fn state(config: &KeyConfig, record: &Record) -> State {
     }
 }
 
-/// The store's version that is not to be in Flashback, and why.
+/// Returns the source's version if it is held or being rolled back, and the reason.
 fn held(record: &Record) -> Option<(&Version, &str)> {
     let seen = record.seen.as_ref()?;
     let held = record.held.as_ref().filter(|held| held.version == *seen);
@@ -190,7 +190,7 @@ fn held(record: &Record) -> Option<(&Version, &str)> {
     Some((seen, why))
 }
 
-/// What is said of a live version that is older than the key's `max_age`.
+/// Returns the warning about a live version that is older than the key's `max_age`.
 pub fn too_old(config: &KeyConfig, record: &Record, now: DateTime<Utc>) -> Option<String> {
     let age = now - record.live.as_ref()?.created_at?;
     let max_age = config.max_age.filter(|_| config.enabled)?;
@@ -204,27 +204,27 @@ pub fn too_old(config: &KeyConfig, record: &Record, now: DateTime<Utc>) -> Optio
     })
 }
 
-/// Who has taken what Flashback holds, as far as it has nothing more to prove.
+/// Returns who verified the live value; `None` while a verification or a write is under way.
 pub fn verified_by(record: &Record) -> Option<Verifier> {
     let live = record.live.as_ref()?;
     let proven = record.verification.is_none() && record.intent.is_none();
     live.verified_by.filter(|_| proven)
 }
 
-/// The document that `--json` prints: `{"keys": [row…]}`.
+/// Returns the document that `--json` prints: `{"keys": [report…]}`.
 pub fn document(reports: &[KeyReport]) -> serde_json::Value {
     serde_json::json!({ "keys": reports })
 }
 
 impl KeyReport {
-    /// What people are to read of it first: what is wrong, else what is to be seen to.
+    /// Returns the error or, if there is none, the warning.
     pub fn remark(&self) -> Option<&str> {
         let standing = self.standing.as_ref();
         let warning = standing.and_then(|standing| standing.warning.as_deref());
         self.error.as_deref().or(warning)
     }
 
-    /// The rows of `status`: every configured key, looked at or not.
+    /// Returns the reports of `status`: one for each configured key, checked or not.
     pub fn of_records(keys: &BTreeMap<KeyId, Arc<KeyConfig>>, records: Vec<Record>) -> Vec<Self> {
         let records: HashMap<_, _> = records
             .into_iter()
@@ -237,7 +237,7 @@ impl KeyReport {
         keys.iter().map(report).collect()
     }
 
-    /// The row of a key that is not worked on: it is switched off.
+    /// Returns the report on a key that is switched off.
     pub fn disabled(key: &KeyId, config: &KeyConfig) -> Self {
         let reason = Some("disabled".to_owned());
         let record = Record::new(key.clone());
@@ -248,7 +248,7 @@ impl KeyReport {
         }
     }
 
-    /// The row of a key that nothing could be done for.
+    /// Returns the report on a key for which nothing could be done.
     pub fn failed(key: &KeyId, config: &KeyConfig, error: impl Into<String>) -> Self {
         let error = error.into();
         Self {
@@ -259,19 +259,19 @@ impl KeyReport {
         }
     }
 
-    /// The row of a key whose work was broken off before anything was found out.
+    /// Returns the report on a key whose check was broken off before anything was found out.
     pub fn broken_off(key: &KeyId, config: &KeyConfig, why: BrokenOff) -> Self {
         Self::failed(key, config, why.to_string()).because(why)
     }
 
-    /// The same row, of work that was broken off.
+    /// Returns the report, marked as one on work that was broken off.
     #[must_use]
     pub fn because(self, why: BrokenOff) -> Self {
         let ended = Ended::BrokenOff(why);
         Self { ended, ..self }
     }
 
-    /// The row of `check --connect`: the version that the store holds, or what is wrong.
+    /// Returns the report of `check --connect`: the version that the source has, or the error.
     pub fn of_check(
         key: &KeyId,
         config: &KeyConfig,
@@ -304,7 +304,7 @@ impl KeyReport {
         }
     }
 
-    /// The row of `plan` and `sync`.
+    /// Returns the report of `plan` and `sync`.
     pub fn of_pass(
         key: &KeyId,
         config: &KeyConfig,
@@ -341,8 +341,8 @@ impl KeyReport {
         }
     }
 
-    /// The row of several looks in a row: what an earlier one did is not undone by there being
-    /// nothing more to do. What was rolled back from is held, and that is nothing more either.
+    /// Returns the report on several checks in a row. What an earlier one did stays in the report when a later one
+    /// has nothing more to do, or only finds the version held that was rolled back.
     #[must_use]
     pub fn after(self, earlier: Option<Self>) -> Self {
         let idle = |report: &Self| matches!(report.action, None | Some(Action::None));
@@ -359,7 +359,7 @@ impl KeyReport {
         }
     }
 
-    /// The row of `status`.
+    /// Returns the report of `status`.
     pub fn of_record(key: &KeyId, config: &KeyConfig, record: &Record) -> Self {
         let live = record.live.as_ref();
         let held = held(record);

@@ -1,8 +1,8 @@
-//! The steps of a pass that change something: what is written to Flashback, said to the source, and remembered.
+//! The steps of a check that change something in Flashback, in the source or in the state.
 //!
-//! An intent is durable before a write leaves, and the outcome after it. What people must hear of (a version
-//! held, or rolled back) is said before it is remembered: a process that dies between the two says it twice, and
-//! none keeps it to itself.
+//! An intent is saved before a write is sent, and the outcome after it. What people must hear of (a version that is
+//! held or rolled back) is logged before it is saved: a process that dies between the two logs it twice, and never
+//! not at all.
 
 use std::sync::atomic::Ordering;
 
@@ -24,7 +24,7 @@ use crate::model::{
 use crate::reconcile::{Conclusion, HoldReason, Push, Rejection, Rest, Stand, Step};
 
 impl Pass<'_> {
-    /// Takes one step; returns how the pass ends, where it ends with it.
+    /// Carries out a step. Returns the result of the check if it ends with this step.
     pub(super) async fn carry_out(&mut self, step: Step) -> Result<Option<Rest>, Fault> {
         match step {
             Step::Rest(rest) => {
@@ -175,8 +175,8 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Asks Flashback about what it holds. Where that is broken off, the pass ends: what was pushed is pushed, and
-    /// the next process asks.
+    /// Asks Flashback whether the live value works, and saves the verdict. If that is broken off, the check ends: the
+    /// push is done, and the next process asks.
     async fn validate(
         &mut self,
         id: &AiLlmId,
@@ -221,7 +221,7 @@ impl Pass<'_> {
         Ok(None)
     }
 
-    /// Says, remembers and lets die at its point, one after the other.
+    /// Logs a conclusion, then saves it.
     async fn conclude(&mut self, conclusion: Conclusion) -> Result<(), Fault> {
         let before = self.known.record.clone();
         self.known.now = Utc::now();
@@ -236,7 +236,7 @@ impl Pass<'_> {
             Conclusion::TurnBack { .. } => "turn_back_recorded",
             Conclusion::LetStand { .. } => "standing_recorded",
             Conclusion::Keep => "keeping_recorded",
-            Conclusion::EndTrial | Conclusion::Leave(_) => return Ok(()),
+            Conclusion::EndVerification | Conclusion::Leave(_) => return Ok(()),
         });
         Ok(())
     }
@@ -264,7 +264,7 @@ impl Pass<'_> {
                     events::version_held(managed, next);
                 }
             }
-            Conclusion::EndTrial => self.tell_if_rolled_back(next),
+            Conclusion::EndVerification => self.tell_if_rolled_back(next),
             Conclusion::Leave(why) => {
                 events::left(managed, before, why);
                 self.left = Some(why.clone());
@@ -273,8 +273,8 @@ impl Pass<'_> {
         }
     }
 
-    /// Returns the line of the audit trail for a conclusion. A hold without a push is no change in Flashback, and
-    /// yet one that people look for.
+    /// Returns the line of the audit trail for a conclusion, if it has one. A hold has one although nothing changes in
+    /// Flashback, because people look for it.
     fn row_of(&self, conclusion: &Conclusion, next: &Record) -> Option<HistoryRow> {
         let managed = self.ask.managed;
         match conclusion {
@@ -309,7 +309,7 @@ impl Pass<'_> {
         }
     }
 
-    /// Said once, when the grace of what somebody has put back is over.
+    /// Logs once that a value which a person has put back does not work, when its grace is over.
     fn tell_of_a_kept_one(&self, before: &Verification) {
         let (record, grace) = (&self.known.record, self.known.config.verify.grace);
         if let Some(verification) = &record.verification
@@ -322,8 +322,8 @@ impl Pass<'_> {
         }
     }
 
-    /// The end of a pass: the source is told which version is live and verified. That it cannot be told harms no
-    /// key: the error is left for the engine to tell people, and to come back.
+    /// Acknowledges the live and verified version to the source, at the end of the check. A failure does the key no
+    /// harm: it is logged, and tried again later.
     async fn acknowledge(&mut self) -> Result<(), Fault> {
         if !self.may_owe() {
             return Ok(());
@@ -353,7 +353,7 @@ impl Pass<'_> {
     }
 }
 
-/// Returns what was said of a value that stays though it was rejected, and what is done about it.
+/// Returns the error of a rejected value that stays, and a clause on what is done about it.
 fn standing(record: &Record, stand: Stand, why: &str) -> (String, String) {
     let verification = record.verification.as_ref();
     let subject = verification.map(|verification| verification.subject.fingerprint);

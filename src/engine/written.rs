@@ -1,5 +1,5 @@
-//! What several processes on one state ask of a look: it ends where the key is somebody else's, and
-//! what a write has come to is known to the state before anything else is done.
+//! Checks of keys that several replicas share: the outcome of a write is saved before anything else is done, and a
+//! check ends when another replica has the key.
 
 use chrono::{DateTime, Utc};
 
@@ -9,30 +9,30 @@ use crate::model::{Action, ChangeKind, HistoryRow, KeyCommand, Outcome, Record};
 use crate::reconcile::Reason;
 use crate::state::StateError;
 
-/// A write that Flashback has taken, and what is to be remembered and said of it.
+/// A write that Flashback has accepted, and what is to be saved and logged about it.
 #[derive(Debug)]
 pub struct Written {
-    /// What was remembered before it.
+    /// The record before the write.
     pub before: Record,
-    /// What is to be remembered.
+    /// The record after the write.
     pub record: Record,
     /// Its line of the audit trail.
     pub row: Option<HistoryRow>,
-    /// How it was written.
+    /// The kind of write.
     pub action: Action,
-    /// Why.
+    /// The reason for it.
     pub reason: Reason,
-    /// In which try.
+    /// The number of the try within its round.
     pub attempt: u32,
-    /// A configuration that was gone was made again.
+    /// `true` if a configuration that was gone was created again.
     pub again: bool,
-    /// When the store got the value.
+    /// The time at which the source got the value, if it says so.
     pub stored_at: Option<DateTime<Utc>>,
 }
 
 impl Engine {
-    /// The key's record, where this process may work on it. What a write has come to that could not
-    /// be saved is saved first: it is not written again because the state was away.
+    /// Returns the key's record, if this process may work on the key. The outcome of a write that could not be saved
+    /// earlier is saved first, so that the write is not repeated because the state was away.
     pub(super) async fn record(
         &self,
         managed: &ManagedKey,
@@ -69,7 +69,7 @@ impl Engine {
         self.store.load(&managed.key).await
     }
 
-    /// The look ends: another replica works on the key, or may soon.
+    /// Ends a check of a key that another replica has, or may have soon.
     pub(super) fn not_ours(
         &self,
         managed: &ManagedKey,
@@ -88,14 +88,14 @@ impl Engine {
         }
     }
 
-    /// A write was begun, and the key is not this process's any more: whoever has it now writes once
-    /// more what should be live.
+    /// Marks a key whose write was begun and not seen to end under the lease: the replica that has the key now
+    /// writes once more what should be live.
     pub(super) fn astray(&self, managed: &ManagedKey, record: &Record) {
         self.leases.late_write(&managed.key);
         events::lease_lost(managed, record);
     }
 
-    /// Counts and logs a write that Flashback has taken and the state knows of.
+    /// Counts and logs a write that Flashback has accepted and that was saved.
     pub(super) fn report(&self, managed: &ManagedKey, written: &Written) {
         let Written { before, record, .. } = written;
         let elapsed = written.row.as_ref().map(|row| row.elapsed);
@@ -135,7 +135,7 @@ impl Engine {
         }
     }
 
-    /// Says that the previous version is back, and a newer one held.
+    /// Logs and reports that the previous version was put back and a newer one is held.
     pub(super) fn rolled_back(&self, managed: &ManagedKey, record: &Record) {
         events::rolled_back(managed, record);
         let held = record.held.as_ref();

@@ -1,8 +1,8 @@
-//! Whether a store is to be told which version is live.
+//! The decision to acknowledge a version to its source.
 //!
-//! It is told when a version is live and verified in every key that reads the secret, once, and it
-//! is taken back when that version is rolled back. A rotation alone takes nothing back: until the
-//! newer version has proven itself everywhere, the older one is what must not be revoked.
+//! A version is acknowledged once, when it is live and verified in every key that reads the secret, and the
+//! acknowledgement is withdrawn when the version is rolled back. A rotation alone withdraws nothing: until the
+//! newer version is verified everywhere, the older one must not be revoked.
 
 use std::time::Duration;
 
@@ -10,35 +10,35 @@ use chrono::{DateTime, Utc};
 
 use crate::model::{Origin, Record, Told, Version, is_over};
 
-/// What a store is owed.
+/// What is to be said to a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owed {
-    /// That this version is live.
+    /// This version is live.
     Tell(Version),
-    /// That the version it was told of is live no more.
+    /// This version, which was acknowledged, is not live any more.
     Withdraw(Version),
-    /// Nothing: another key has told it so already.
+    /// Nothing, because another key has acknowledged the version already.
     Heard(Told),
-    /// That a version is live, after this long: it was verified a moment ago.
+    /// Nothing yet: the version was verified a moment ago, and is acknowledged after this long.
     Later(Duration),
 }
 
-/// Whether the store may be owed something for this key, as far as its own record can tell. Where
-/// not, the records of others need not be looked at.
+/// Returns whether something may have to be said to the source, by the key's own record. If not, the records of
+/// other keys need not be loaded.
 pub fn may_be_owed(record: &Record, origin: &Origin) -> bool {
     proven(record, origin).is_some_and(|version| !has_told(record, origin, version))
         || rolled_back(record, origin).is_some()
 }
 
-/// Whether another key's record settles that nothing is to be told, whatever those of more say.
+/// Returns whether another key's record is reason enough to say nothing.
 pub fn stands_apart(record: &Record, other: &Record, origin: &Origin) -> bool {
     proven(record, origin) != proven(other, origin)
 }
 
-/// What the store is owed, by the records of this key and of the others that read the same secret.
+/// Returns what is to be said to the source, by the records of the key and of the others that read the same secret.
 ///
-/// A version is told of only `settle` after its last verification: what stands before the providers may
-/// go on using the older one for a moment.
+/// A version is acknowledged only `settle` after its last verification, because clients may go on using the
+/// older one for a moment.
 pub fn owed(
     record: &Record,
     origin: &Origin,
@@ -74,7 +74,7 @@ pub fn owed(
     })
 }
 
-/// The version that is live and verified, with nothing left to prove.
+/// Returns the version that is live and verified.
 fn proven<'a>(record: &'a Record, origin: &Origin) -> Option<&'a Version> {
     let live = record.live.as_ref()?;
     let here = live.origin.source == origin.source && live.origin.path == origin.path;
@@ -82,8 +82,8 @@ fn proven<'a>(record: &'a Record, origin: &Origin) -> Option<&'a Version> {
     (here && settled && live.verified_by.is_some()).then_some(&live.version)
 }
 
-/// How long until what is live has settled; `None` where it has. A time in the future is of a clock that
-/// was set back since, and counts as long past.
+/// Returns the rest of the `settle` time after the verification of the live version; `None` if it is over. A
+/// verification in the future, from before the clock was set back, counts as long past.
 fn settles_in(record: &Record, settle: Duration, now: DateTime<Utc>) -> Option<Duration> {
     let since = record.live.as_ref()?.verified_at?;
     let settling = !is_over(since, settle, now);
@@ -92,7 +92,7 @@ fn settles_in(record: &Record, settle: Duration, now: DateTime<Utc>) -> Option<D
     Some(left).filter(|left| settling && !left.is_zero())
 }
 
-/// The version that the store was told of, where it was taken out of Flashback again.
+/// Returns the version that was acknowledged and has been rolled back since.
 fn rolled_back<'a>(record: &'a Record, origin: &Origin) -> Option<&'a Version> {
     let told = record.told.as_ref()?;
     let held = record.held.as_ref()?;

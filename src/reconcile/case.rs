@@ -262,7 +262,7 @@ impl Case {
                 Stand::ForNow => "let stand for now".into(),
             },
             Step::Conclude(Conclusion::Keep) => "keep".into(),
-            Step::Conclude(Conclusion::EndTrial) => "end the trial".into(),
+            Step::Conclude(Conclusion::EndVerification) => "end the verification".into(),
             Step::Conclude(Conclusion::Leave(_)) => "leave".into(),
             Step::Conclude(Conclusion::Note(version)) => format!("note {version}"),
             Step::Conclude(Conclusion::Refuse { version, .. }) => format!("refuse {version}"),

@@ -1,4 +1,4 @@
-//! How what Flashback lists differs from what was written there.
+//! The comparison of Flashback's list with what was written.
 
 use url::Url;
 

@@ -1,4 +1,4 @@
-//! What to do next for one key.
+//! The decision: the next step for one key.
 
 use super::desired::{self, Desired};
 use super::knowledge::Knowledge;
@@ -20,8 +20,8 @@ pub fn decide(known: &Knowledge) -> Step {
     }
 }
 
-/// Returns the step that is left where nothing is to be done about the newest version, which is `at_rest`: a
-/// previous one may have to be written, what is live may have to prove itself, and somebody may have changed it.
+/// Returns the next step when nothing is to be done about the newest version, which is `at_rest`: a previous version
+/// is written, the live value is verified, or changes that others made in Flashback are looked for.
 fn settle(known: &Knowledge, at_rest: Rest) -> Step {
     let previous = desired::previous(known, &at_rest);
     let watched = drift::is_watched(known, &at_rest, previous.is_some());

@@ -1,4 +1,4 @@
-//! Which value should be live.
+//! The value that should be live.
 
 use super::drift;
 use super::knowledge::{Knowledge, Read};
@@ -10,17 +10,20 @@ use crate::model::{KeyCommand, Observation, Stage, Stored, Version, is_over};
 pub enum Desired<'a> {
     /// The newest version that the source has.
     Newest(&'a Version),
-    /// A previous version in place of the newest.
+    /// A previous version instead of the newest.
     Previous {
-        /// What it is.
+        /// The version and its fingerprint.
         value: &'a Stored,
-        /// It has still to prove itself: the newest did not work, and this one is put back. Otherwise
-        /// the newest version is held, and this one stays meanwhile.
+        /// `true` if the newest version failed its verification and this one is put back and verified in turn.
+        /// `false` if the newest version is held and this one stays meanwhile.
         in_verification: bool,
     },
 }
 
-/// Returns the newest version that the source has, or why that is not to be live (or not for now).
+/// Returns the newest version of the source as the value that should be live.
+///
+/// # Errors
+/// The result of the check if that version is not to be pushed, or not for now.
 pub fn newest(known: &Knowledge) -> Result<Desired<'_>, Rest> {
     let version = match (&known.observation, &known.newest) {
         (Observation::Missing(why), _) | (_, Some(Read::Missing(why))) => {
@@ -39,7 +42,7 @@ pub fn newest(known: &Knowledge) -> Result<Desired<'_>, Rest> {
     ruled_out.map_or(Ok(Desired::Newest(version)), Err)
 }
 
-/// Returns the previous version that should be live where nothing is to be done about the newest, which
+/// Returns the previous version that should be live, if one should, when nothing is to be done about the newest: that
 /// is `at_rest`.
 pub fn previous<'a>(known: &'a Knowledge, at_rest: &Rest) -> Option<Desired<'a>> {
     let record = &known.record;
@@ -64,7 +67,8 @@ pub fn previous<'a>(known: &'a Knowledge, at_rest: &Rest) -> Option<Desired<'a>>
     })
 }
 
-/// A version is held by hand, by its provider's word, or because it did not work once it was live.
+/// Returns the result of a check whose newest version is held: by a person, because its provider rejected it, or
+/// because it did not work once it was live.
 fn held(known: &Knowledge, version: &Version) -> Option<Rest> {
     let (record, origin) = (&known.record, &known.config.origin);
     if let Some(held) = &record.held
@@ -78,8 +82,8 @@ fn held(known: &Knowledge, version: &Version) -> Option<Rest> {
     turned_back.then(|| Rest::Held(verification.reason.clone().unwrap_or_default()))
 }
 
-/// A version that is live can be held, too. It is written again where the configuration wants it with other
-/// settings, which may be what was wrong, and where somebody else has changed it, or may have.
+/// Returns whether a held version is live and is to be written again: with other settings, which may be what was wrong
+/// with it, or because somebody else has changed it, or may have.
 fn is_live_and_to_be_written_again(known: &Knowledge, version: &Version) -> bool {
     let live = known.record.live.as_ref();
     live.is_some_and(|live| {
@@ -90,7 +94,7 @@ fn is_live_and_to_be_written_again(known: &Knowledge, version: &Version) -> bool
     })
 }
 
-/// Flashback has refused this version with these settings, and it is not time to try again.
+/// Returns the result of a check whose newest version Flashback has refused a while ago.
 fn refused(known: &Knowledge, version: &Version) -> Option<Rest> {
     let refusal = known.record.refusal.as_ref()?;
     let wait = known.rules.refused_for(refusal.at, refusal.early);

@@ -1,4 +1,4 @@
-//! Drift: what somebody changed in Flashback behind the rotator's back, and what follows.
+//! Drift: the decision about changes that others make in Flashback.
 //!
 //! ```text
 //!   nothing to push ──▶ Compare ── not known, or as written ────────────▶ as it was
@@ -20,15 +20,14 @@ use super::knowledge::{Drift, Knowledge, ListAge};
 use super::step::{Question, Reason, Rest, Step};
 use crate::model::Shown;
 
-/// Returns whether the list is to be asked where nothing is to be pushed: the live value could be written again,
-/// and nothing more urgent waits for an answer about it. `keeps_previous` says that a previous version should be
-/// live.
+/// Returns whether the list is to be compared when nothing is to be pushed: the live value could be written again, and
+/// nothing more urgent is to be found out about it. `keeps_previous` says that a previous version should be live.
 pub fn is_watched(known: &Knowledge, at_rest: &Rest, keeps_previous: bool) -> bool {
     let record = &known.record;
     let (Some(live), Some(_), None) = (&record.live, known.known_id(), &record.intent) else {
         return false;
     };
-    // Whether the value works is found out first, where the time for that is limited.
+    // Within the grace, it is found out first whether the value works.
     let grace = known.config.verify.grace;
     let verification = record.verification.as_ref();
     if verification.is_some_and(|verification| !verification.pace(grace, known.now).1) {
@@ -43,8 +42,8 @@ pub fn is_watched(known: &Knowledge, at_rest: &Rest, keeps_previous: bool) -> bo
     }
 }
 
-/// Returns the question to ask of the list, or how the check ends by its answer: as it would, `rest`, where that
-/// says nothing.
+/// Returns the comparison to make next or, after the last one, the result of the check: `rest`, unless there is
+/// something for people to put right.
 pub fn at_rest(known: &Knowledge, rest: Rest) -> Step {
     let confirmed = match &known.compared {
         None => return Step::Ask(Question::Compare(ListAge::Minutes)),
@@ -56,8 +55,8 @@ pub fn at_rest(known: &Knowledge, rest: Rest) -> Step {
     }
 }
 
-/// Returns the step before a value is written that has not changed: nothing is written to what somebody else
-/// has taken over.
+/// Returns the step before an unchanged value is written again, if there is one: the comparison that shows whether
+/// somebody else has taken the configuration over, or the end of the check if so.
 pub fn before_resync(known: &Knowledge) -> Option<Step> {
     if known.record.verification.is_some() || known.known_id().is_none() {
         return None;
@@ -68,8 +67,8 @@ pub fn before_resync(known: &Knowledge) -> Option<Step> {
     }
 }
 
-/// Returns why the live value is to be written again: somebody else has written its credentials, or a fresh list
-/// has confirmed a drift.
+/// Returns the reason for writing the live value again because of a change in Flashback: another user has written the
+/// credentials, or a fresh list has confirmed a difference.
 pub fn due(known: &Knowledge) -> Option<Reason> {
     if let Some(user) = &known.record.edits.changed_by {
         return Some(Reason::Overwritten(user.clone()));
@@ -79,8 +78,8 @@ pub fn due(known: &Knowledge) -> Option<Reason> {
     repair(known, &fresh.drift)
 }
 
-/// Returns why what the list shows is to be put right, if it is. What is on trial is not written for an edit: that
-/// would begin the trial anew, or end another.
+/// Returns the reason for repairing a difference, if it is to be repaired. A value that is being verified is not written
+/// again because of an edit: that would begin its verification anew.
 fn repair(known: &Knowledge, drift: &Drift) -> Option<Reason> {
     let record = &known.record;
     let shown = record.live.as_ref().and_then(|live| live.shown.as_ref());

@@ -206,7 +206,7 @@ fn the_whole_table_of_drift() {
                 .read("1", "one"),
             "update id-1: resync",
         ),
-        // On trial: not asked within the grace, and then only whether it is gone.
+        // Being verified: not asked within the grace, and then only whether it is gone.
         (
             live().in_verification(Stage::After, 30).not_compared(),
             "in sync",

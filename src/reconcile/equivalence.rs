@@ -107,7 +107,7 @@ fn as_before(step: Step) -> before::Step {
         }
         Step::Conclude(Conclusion::LetStand { stand, why }) => Before::LetStand { stand, why },
         Step::Conclude(Conclusion::Keep) => Before::Keep,
-        Step::Conclude(Conclusion::EndTrial) => Before::EndTrial,
+        Step::Conclude(Conclusion::EndVerification) => Before::EndTrial,
         Step::Conclude(Conclusion::Leave(why)) => Before::Leave(why),
         Step::Conclude(Conclusion::Note(version)) => Before::Note(version),
         Step::Conclude(Conclusion::Refuse { version, error }) => Before::Refuse { version, error },

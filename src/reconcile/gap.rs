@@ -1,4 +1,4 @@
-//! How what is live differs from what should be live, and the step that closes the gap.
+//! The gap between the value that is live and the one that should be, and the step that closes it.
 
 use super::desired::Desired;
 use super::home::{Home, Obstacle, home};
@@ -8,17 +8,16 @@ use super::{drift, previous, verification};
 use crate::model::{KeyCommand, Live};
 use crate::secret::Fingerprint;
 
-/// The gap between what is live and what should be.
+/// The gap between the value that is live and the one that should be.
 #[derive(Clone, Copy)]
 struct Gap<'a> {
     known: &'a Knowledge,
     desired: Desired<'a>,
-    /// The digest of the value that should be live, as far as it is known: that of the newest version is known
-    /// once it is read.
+    /// The fingerprint of the value that should be live. That of the newest version is known once it is read.
     fingerprint: Option<Fingerprint>,
 }
 
-/// Returns the step that brings what is live closer to what should be; `None` where it is that already.
+/// Returns the next step towards the value that should be live; `None` if it is live already.
 pub fn close(known: &Knowledge, desired: Desired<'_>) -> Option<Step> {
     let gap = Gap::before_reading(known, desired);
     let due = gap.reason();
@@ -44,7 +43,10 @@ pub fn close(known: &Knowledge, desired: Desired<'_>) -> Option<Step> {
     })
 }
 
-/// Returns the value that should be live, or the step that finds it or gives it up.
+/// Returns the value that should be live.
+///
+/// # Errors
+/// The step that reads it, or that follows if it cannot be had.
 fn read(known: &Knowledge, desired: Desired<'_>) -> Result<ReadValue, Box<Step>> {
     let (wanted, in_verification) = match (desired, &known.newest) {
         (Desired::Newest(_), Some(Read::Value(value))) => return Ok(value.clone()),
@@ -69,7 +71,7 @@ fn read(known: &Knowledge, desired: Desired<'_>) -> Result<ReadValue, Box<Step>>
         .map_err(|why| Box::new(given_up(in_verification, Stand::Best, why)))
 }
 
-/// Returns the step that remembers why a previous version is not put back.
+/// Returns the step that records why a previous version is not put back.
 fn given_up(in_verification: bool, stand: Stand, why: String) -> Step {
     match in_verification {
         true => Step::Conclude(Conclusion::LetStand { stand, why }),
@@ -101,7 +103,7 @@ impl<'a> Gap<'a> {
 
     fn has_same_version(&self) -> bool {
         let Desired::Newest(version) = self.desired else {
-            // A previous version is known by its value.
+            // A previous version is identified by its value.
             return true;
         };
         let origin = &self.known.config.origin;
@@ -119,8 +121,8 @@ impl<'a> Gap<'a> {
         self.has_same_settings() && self.has_same_value()
     }
 
-    /// Returns why the value is to be written: the first reason that holds. Before the newest version is read,
-    /// only those are known that hold whatever its value is.
+    /// Returns the reason for writing the value: the first one that applies. Before the newest version is read, these
+    /// are the reasons that apply whatever its value is.
     fn reason(&self) -> Option<Reason> {
         let (known, record) = (self.known, &self.known.record);
         let (newest, in_verification) = match self.desired {
@@ -143,7 +145,7 @@ impl<'a> Gap<'a> {
         } else if let Some(drifted) = drift::due(known) {
             Some(drifted)
         } else if !in_place {
-            // Nothing is live, too, where a write has found that the configuration is gone.
+            // The other value is live, or none: a write may have found that the configuration is gone.
             Some(Reason::RolledBack)
         } else if known.repair_is_due() && !differs {
             Some(Reason::Repair)
@@ -161,7 +163,7 @@ impl<'a> Gap<'a> {
         }
     }
 
-    /// Returns the step that writes a value, once its provider takes it.
+    /// Returns the step that writes a value, or one that has to come before.
     fn write(&self, value: ReadValue, reason: Reason) -> Step {
         let known = self.known;
         if let Desired::Newest(_) = self.desired {

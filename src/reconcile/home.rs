@@ -1,30 +1,30 @@
-//! Where a value is written: to what holds the key by the record or by the list, or to something new; and what
-//! stands in the way of that.
+//! The place in Flashback where a value is written: the configuration or stored key on record, the one that the list
+//! shows, or a new one.
 
 use super::knowledge::{Drift, Knowledge, ListAge, Rejection, Remote};
 use super::step::{Question, Rest, Step};
 use crate::model::{Action, AiLlmId, Listed, Record, Settings, Target};
 
-/// Where a value is written.
+/// The place where a value is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Home {
     /// `Create`, `Update` or `Adopt`.
     pub action: Action,
-    /// What is written to; `None` for `Create`.
+    /// The id that is written to; `None` for `Create`.
     pub id: Option<AiLlmId>,
 }
 
-/// Why a value is not written.
+/// The reason why a value is not written now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Obstacle {
-    /// This has to be asked first, or ends the check.
+    /// This step comes first, or ends the check.
     Step(Box<Step>),
-    /// Flashback has refused it, in these words, or will.
+    /// Flashback has refused the write, or is known to be no place for it, for this reason.
     Refused(String),
 }
 
-/// Finds a key in the list: returns the entry of its name or id, or, where a creation under an earlier
-/// name has no known outcome, the one of that name.
+/// Returns the entry of the list that has the key's name or id. If there is none and a creation under an earlier name
+/// has no known outcome, returns the entry of that name.
 pub fn find(settings: &Settings, record: &Record, listed: &[&Listed]) -> Remote {
     let here = |wanted: &Settings| -> Vec<&Listed> {
         let same = |found: &Listed| match &wanted.target {
@@ -56,7 +56,10 @@ pub fn find(settings: &Settings, record: &Record, listed: &[&Listed]) -> Remote 
     }
 }
 
-/// Returns where the key's value is written, or what stands in the way.
+/// Returns the place where the key's value is written.
+///
+/// # Errors
+/// The reason why it is not written now.
 pub fn home(known: &Knowledge) -> Result<Home, Obstacle> {
     match known.known_id() {
         Some(id) => on_record(known, id),
@@ -64,8 +67,8 @@ pub fn home(known: &Knowledge) -> Result<Home, Obstacle> {
     }
 }
 
-/// A configuration that somebody has attached to a stored key is theirs, and not to be written to. What somebody
-/// has just changed may be that: then the list is asked afresh.
+/// Returns the configuration or stored key on record. Nothing is written to a configuration that somebody has attached
+/// to a stored key; after a change by another user, a fresh list is compared to find that out.
 fn on_record(known: &Knowledge, id: &AiLlmId) -> Result<Home, Obstacle> {
     if let Some(Rejection::Refused { error, .. }) = &known.rejection {
         return Err(Obstacle::Refused(error.clone()));
@@ -121,7 +124,7 @@ fn by_list(known: &Knowledge) -> Result<Home, Obstacle> {
     }
 }
 
-/// The list has nothing of the key's name or id, or failed: `unlistable` says how.
+/// Returns the place for a key that the list does not show. `unlistable` is the error if there was no list.
 fn absent(known: &Knowledge, unlistable: Option<&str>) -> Result<Home, Obstacle> {
     let settings = &known.config.settings;
     let obstacle = match &settings.target {
@@ -137,7 +140,7 @@ fn absent(known: &Knowledge, unlistable: Option<&str>) -> Result<Home, Obstacle>
     )
 }
 
-/// Returns what keeps a configuration from being created.
+/// Returns the reason for not creating a configuration, if there is one.
 fn no_configuration(known: &Knowledge, unlistable: Option<&str>) -> Option<Obstacle> {
     let Settings {
         name, workspace_id, ..
@@ -162,8 +165,8 @@ fn no_configuration(known: &Knowledge, unlistable: Option<&str>) -> Option<Obsta
     }))
 }
 
-/// Returns what keeps a stored key from being created: it is made only where that is asked for, and never where
-/// it may be there already, because its description is not unique to the API.
+/// Returns the reason for not creating a stored key, if there is one. One is created only if the configuration says
+/// so, and never if it may exist already, because the API does not keep descriptions unique.
 fn no_stored_key(
     known: &Knowledge,
     id: Option<&AiLlmId>,
@@ -189,7 +192,7 @@ fn no_stored_key(
     })
 }
 
-/// Returns the name of an unfinished creation, where it is no longer the key's name. Creating another before
+/// Returns the name of an unfinished creation, if the key has another name now. Creating another configuration before
 /// that one is found could make two.
 fn unsettled_name(known: &Knowledge) -> Option<&str> {
     let (intent, wanted) = (known.record.intent.as_ref()?, &known.config.settings);

@@ -1,4 +1,4 @@
-//! What a decision goes by: all that is known of one key.
+//! All that is known of one key when a decision is made.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,31 +15,31 @@ use crate::secret::Credentials;
 /// All that is known of one key while it is checked. Each step of the check adds what it has found.
 #[derive(Clone, Debug)]
 pub struct Knowledge {
-    /// What the configuration says of the key.
+    /// The key's configuration.
     pub config: Arc<KeyConfig>,
-    /// The intervals that decisions go by.
+    /// The intervals that decisions depend on.
     pub rules: Rules,
-    /// What a person asked for, until it is done.
+    /// The command that a person gave, until it is carried out.
     pub command: KeyCommand,
-    /// What the state remembers of the key.
+    /// The key's record in the state.
     pub record: Record,
-    /// The version that the source holds; none before it was asked.
+    /// The version that the source has. Before the source is asked, the secret counts as not found.
     pub observation: Observation,
-    /// What the newest version was found to hold, once it was read.
+    /// The result of reading the newest version, once it was read.
     pub newest: Option<Read>,
-    /// What an older version was found to hold, once one was read.
+    /// The result of reading a previous version, once one was read.
     pub older: Option<Older>,
-    /// The version before the one on trial, or why there is none, once the source was asked for it.
+    /// The version before the one being verified, or why there is none, once the source was asked.
     pub before: Option<Result<Version, String>>,
-    /// What the provider said of the value that was read, where that does not stand in the way of a push.
+    /// The provider's answer about the newest value, if it was asked and does not prevent the push.
     pub clearance: Option<Clearance>,
-    /// What Flashback's list says about the key's name.
+    /// The result of looking the key's name up in Flashback's list.
     pub remote: Remote,
-    /// What the list says about the configuration on record, once they were compared.
+    /// The result of comparing the configuration on record with the list, once that was done.
     pub compared: Option<Compared>,
-    /// How Flashback turned down a push of this check.
+    /// The way in which Flashback turned down a push during this check, if it did.
     pub rejection: Option<Rejection>,
-    /// The time.
+    /// The time at which the decision is made.
     pub now: DateTime<Utc>,
 }
 
@@ -86,16 +86,16 @@ impl Knowledge {
     }
 }
 
-/// A value that was read from a source: where it is kept, its digest, and the credentials themselves.
+/// A value that was read from a source: the credentials, and what identifies them.
 #[derive(Clone, Debug)]
 pub struct ReadValue {
-    /// The version, its keyed digest and where it is kept.
+    /// The version, its origin and the fingerprint of the credentials.
     pub stored: Stored,
-    /// What is to be written into Flashback.
+    /// The credentials as they are written to Flashback.
     pub credentials: Arc<Credentials>,
 }
 
-/// Two values are equal where their digests are, and the places they are kept at.
+/// Compares fingerprint, version and origin; the fingerprint stands for the credentials.
 impl PartialEq for ReadValue {
     fn eq(&self, other: &Self) -> bool {
         self.stored == other.stored
@@ -104,44 +104,44 @@ impl PartialEq for ReadValue {
 
 impl Eq for ReadValue {}
 
-/// What a read of the newest version found.
+/// The result of reading the newest version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Read {
-    /// A value; its version may be newer than the one that was observed.
+    /// A value. Its version may be newer than the one that was observed.
     Value(ReadValue),
-    /// Something that cannot be a key.
+    /// A secret that cannot be a key.
     Malformed {
-        /// The version it belongs to.
+        /// The version that was read.
         version: Version,
-        /// What is wrong with it, for people; never a value.
+        /// The reason, for people; never a secret value.
         error: String,
     },
-    /// Nothing: it was deleted after it was observed.
+    /// Nothing, because the version was deleted after it was observed.
     Missing(Missing),
 }
 
-/// What a read of one older version found.
+/// The result of reading a previous version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Older {
-    /// The version that was asked for.
+    /// The version that was to be read.
     pub version: Version,
-    /// Where it is kept.
+    /// The place in the source where it is kept.
     pub origin: Origin,
-    /// Its value, or why it cannot be had.
+    /// The value, or the reason why it cannot be read.
     pub found: Result<ReadValue, String>,
 }
 
-/// What a provider said of a value that may be pushed.
+/// A provider's answer about a value that may be pushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clearance {
-    /// It takes the value.
+    /// The provider accepts the value.
     Taken,
-    /// It did not say, and that keeps nothing back.
+    /// The provider gave no verdict, or was not asked, which does not prevent a push.
     Unknown,
 }
 
 impl Clearance {
-    /// Returns who has taken the value.
+    /// Returns who has verified the value, if anybody has.
     pub fn verifier(self) -> Option<Verifier> {
         match self {
             Self::Taken => Some(Verifier::Provider),
@@ -150,38 +150,38 @@ impl Clearance {
     }
 }
 
-/// What Flashback's list says about the key's name.
+/// The result of looking a key's name up in Flashback's list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remote {
-    /// It was not asked, or its answer is out of date.
+    /// The list was not asked for, or is out of date.
     Unasked,
-    /// No configuration of that name.
+    /// The list has no entry of that name.
     Absent,
-    /// This one.
+    /// The list has this entry.
     Found(AiLlmId),
-    /// This one, which takes its credentials from a stored key that others may share.
+    /// The list has an entry whose credentials come from a stored key, which others may share.
     Shared {
         /// The configuration.
         id: AiLlmId,
         /// The stored key.
         stored_key: AiLlmId,
     },
-    /// More than one, which the API's own rule forbids.
+    /// The list has more than one entry of that name, which the API's own rules forbid.
     Doubled(Vec<AiLlmId>),
-    /// The list was refused, or there is none.
+    /// The list could not be had, for this reason.
     Unlistable(String),
 }
 
-/// How Flashback turned a push down.
+/// The way in which Flashback turned a push down.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rejection {
-    /// 404: there is no configuration of this id.
+    /// 404: Flashback has nothing of this id.
     Gone(AiLlmId),
-    /// 400, 403 and the like.
+    /// Flashback refused the write (400, 403 and the like).
     Refused {
-        /// What was tried.
+        /// The kind of write.
         action: Action,
-        /// Flashback's words, as far as they may be shown.
+        /// The error that Flashback gave, as far as it may be shown.
         error: String,
     },
 }
@@ -193,51 +193,51 @@ impl Rejection {
     }
 }
 
-/// How old a list may be to answer a question.
+/// The greatest age of a list that may answer a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ListAge {
-    /// It is asked for now.
+    /// The list is asked for now.
     Zero,
-    /// Some seconds: a write follows that the answer may forbid. Where there is no answer soon, the
-    /// write does not wait for it.
+    /// Some seconds. A write follows, which the answer may forbid; if no answer comes soon, the write does not
+    /// wait for it.
     Seconds,
-    /// Some minutes: nothing is written by its answer alone.
+    /// Some minutes. Nothing is written because of such a list alone.
     Minutes,
 }
 
-/// What the list says of the configuration on record.
+/// The difference between a list and the configuration on record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Drift {
-    /// Nothing that could be relied on.
+    /// Unknown: there was no list, or it is too old to tell.
     Unknown,
-    /// It is as it was written.
+    /// The configuration is as it was written.
     AsWritten,
-    /// It is not in the list.
+    /// The configuration is not in the list.
     Gone,
-    /// It stands there like this.
+    /// The configuration was edited and looks like this.
     Edited(Appearance),
-    /// It takes its credentials from this stored key, which others may share.
+    /// The configuration takes its credentials from this stored key, which others may share.
     Shared(AiLlmId),
-    /// Another configuration has its name.
+    /// Another configuration has the key's name.
     TakenOver {
-        /// Which.
+        /// The other configuration.
         by: AiLlmId,
-        /// The name that ours has now; `None` where it is gone.
+        /// The present name of the key's configuration; `None` if it is gone.
         renamed: Option<String>,
     },
 }
 
-/// A comparison of this pass.
+/// A comparison of the record with a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compared {
-    /// What came of it.
+    /// The difference that was found.
     pub drift: Drift,
-    /// How old the list may be that it was held against.
+    /// The greatest age that the list may have had.
     pub age: ListAge,
 }
 
 impl Compared {
-    /// What was just written makes every earlier answer out of date.
+    /// Returns the comparison that holds right after a write, when every earlier list is out of date.
     pub fn outdated() -> Self {
         Self {
             drift: Drift::Unknown,
@@ -245,7 +245,7 @@ impl Compared {
         }
     }
 
-    /// What is to be remembered of the list when a repair is taken.
+    /// Returns how the list showed the configuration, to be recorded when the difference is repaired.
     pub fn shown(&self) -> Option<Shown> {
         match &self.drift {
             Drift::Gone => Some(Shown::Nowhere),
@@ -255,19 +255,19 @@ impl Compared {
     }
 }
 
-/// The intervals a decision goes by.
+/// The intervals that decisions depend on.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
-    /// Push again after this long, changed or not.
+    /// The time after which a key is pushed again, whether it has changed or not.
     pub resync: Duration,
-    /// Try a refused write again after this long.
+    /// The time after which a refused write is tried again.
     pub refused: Duration,
-    /// When the process started, or the configuration was last reloaded: whatever was refused may have been
-    /// put right for that. Where nobody waits for it, the beginning of time.
+    /// The time of the last start or reload. What was refused before may have been put right since, and is tried
+    /// earlier for that. Where this does not matter, the earliest time there is.
     pub since: DateTime<Utc>,
 }
 
-/// How long the second try ahead of its time waits; each further one waits twice as long.
+/// The wait before the second try that a start or reload brings forward; it doubles with each further one.
 const SECOND_EARLY_TRY: Duration = Duration::from_secs(60);
 
 impl Rules {

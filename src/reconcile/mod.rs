@@ -1,12 +1,16 @@
-//! The decision: what to do next for one key, given all that is known of it.
+//! The decision: the next step for one key, given all that is known of it.
 //!
-//! [`decide`] is a pure function. It is asked again after each step, with what the step has
-//! brought to light, until it says [`Step::Rest`]. It has no clock of its own, does no I/O, logs
-//! nothing and draws no random numbers, so every situation can be laid before it in a test.
+//! [`decide`] is a pure function of a [`Knowledge`]. It is called again after each step, with what the step has found,
+//! until it returns [`Step::Rest`]. It has no clock, does no I/O, logs nothing and uses no random numbers, so that every
+//! situation can be tested.
+//!
+//! `desired` says which value should be live: the newest version, or a previous one. `gap` finds how the live value
+//! differs from it, gives the reason for a write, and returns the step that closes the gap. When there is no gap,
+//! `verification` asks whether the live value works, and `drift` whether others have changed it.
 //!
 //! ```text
 //!                      ┌────────────┐
-//!   look ────────────▶ │ observed?  │── nothing to push ─────────────────▶ Rest(Missing)
+//!   check ───────────▶ │ observed?  │── nothing to push ─────────────────▶ Rest(Missing)
 //!                      └─────┬──────┘
 //!                            │ a version
 //!                      ┌─────▼──────┐   held, or refused not long ago ──▶ Rest(Held, Refused)
@@ -30,15 +34,12 @@
 //!                                    refused: list once more
 //! ```
 //!
-//! A push that succeeds leaves a record for which the answer is `Rest(InSync)`. A push whose
-//! outcome is not known leaves an intent, and an intent alone is reason enough to push again, to
-//! the configuration on record or, with none on record, to the one the list shows: that is how a
-//! crash or a lost answer ends in one configuration and not two.
+//! After a push that succeeded, the decision is `Rest(InSync)`. A push whose outcome is not known leaves an intent in
+//! the record, and an intent is reason enough to push again: to the configuration on record or, if there is none, to
+//! the one that the list shows. So a crash or a lost answer ends in one configuration and not in two.
 //!
-//! A key on which somebody may have written who had lost it already is marked for repair: what should
-//! be live is written once more, as at a resync, and the record of that push takes the mark back.
-//!
-//! Where nothing is to be pushed, `drift` asks whether Flashback still has what was written.
+//! A key to which another replica may have written after its lease was over is marked for repair: the value that should
+//! be live is written once more, as at a resync, and the record of that push removes the mark.
 
 mod acknowledge;
 mod compare;

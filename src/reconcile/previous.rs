@@ -1,13 +1,16 @@
-//! Previous versions: which one can be put back, and whether it still holds the value it held.
+//! Previous versions: the way back to one, and its value.
 
 use super::knowledge::{Knowledge, ReadValue};
 use super::step::{Conclusion, HoldReason, Question, Rest, Stand, Step};
 use crate::model::{Held, Observation, Origin, Stored, Verification, Version};
 
-/// A value, or why there is none.
+/// A value, or the reason why there is none.
 type Found<T> = Result<T, String>;
 
-/// Returns the value of a previous version, or why it cannot be written again, or the step that finds out.
+/// Returns the value of a previous version, or why it cannot be written again.
+///
+/// # Errors
+/// The step that finds that out.
 pub fn read(known: &Knowledge, wanted: &Stored) -> Result<Found<ReadValue>, Box<Step>> {
     let found = found(known, &wanted.version, &wanted.origin)?;
     Ok(match found {
@@ -18,7 +21,10 @@ pub fn read(known: &Knowledge, wanted: &Stored) -> Result<Found<ReadValue>, Box<
     })
 }
 
-/// Returns what a version was found to hold, or the step that reads it.
+/// Returns the value that was read of a version.
+///
+/// # Errors
+/// The step that reads it.
 fn found(
     known: &Knowledge,
     version: &Version,
@@ -39,8 +45,11 @@ fn changed(version: &Version) -> String {
     format!("version {version} is another value now")
 }
 
-/// Returns the value that stands before `value` and can be read again: what was live before it or, where that
-/// is not on record, what the source has; or why there is none, or the step that finds out.
+/// Returns the value before `value` that can be read again, or why there is none: the one that was live before it or,
+/// if none is on record, the one that the source had before it.
+///
+/// # Errors
+/// The step that finds that out.
 fn before(known: &Knowledge, value: &Stored) -> Result<Found<Stored>, Box<Step>> {
     let on_record = known.record.previous.as_ref();
     if let Some(previous) = on_record.filter(|one| one.fingerprint != value.fingerprint) {
@@ -63,8 +72,7 @@ fn before(known: &Knowledge, value: &Stored) -> Result<Found<Stored>, Box<Step>>
     })
 }
 
-/// Returns the step that follows where the value on trial does not work: what was live before goes back in,
-/// if it can be had.
+/// Returns the step after a value has failed its verification: the one before it is put back, if it can be read again.
 pub fn turn_back(known: &Knowledge, verification: &Verification) -> Step {
     let said = verification.rejected.clone().unwrap_or_default();
     let stands = |stand, why: String| Step::Conclude(Conclusion::LetStand { stand, why });
@@ -92,7 +100,7 @@ pub fn turn_back(known: &Knowledge, verification: &Verification) -> Step {
     }
 }
 
-/// Returns what `rollback KEY` asks for; `None` where it is so already.
+/// Returns the step that carries out `rollback KEY`; `None` if the key is rolled back already.
 pub fn by_hand(known: &Knowledge) -> Option<Step> {
     let (record, origin) = (&known.record, &known.config.origin);
     let Some(live) = &record.live else {

@@ -1,4 +1,4 @@
-//! How a record changes with a push that Flashback has taken.
+//! The change of a record by a push that Flashback has accepted.
 
 use chrono::{DateTime, Utc};
 
@@ -7,32 +7,32 @@ use crate::model::{
     AiLlmId, Edits, Live, Record, Repair, Settings, Shown, Stage, Stored, Verification, Verifier,
 };
 
-/// A push that Flashback has taken.
+/// A push that Flashback has accepted.
 #[derive(Clone, Debug)]
 pub struct Pushed {
-    /// Where to.
+    /// The id that was written to.
     pub id: AiLlmId,
-    /// Which value.
+    /// The value that was written.
     pub value: Stored,
-    /// With which settings.
+    /// The settings that it was written with.
     pub settings: Settings,
-    /// Whether it is the newest one.
+    /// Which of the key's values it is.
     pub what: What,
-    /// Flashback is to be asked whether it works.
+    /// Flashback is to be asked whether the value works.
     pub validate: bool,
-    /// Also if it was live and verified already.
+    /// Flashback is to be asked even if the value was live and verified before.
     pub anew: bool,
-    /// Who has taken it before the push.
+    /// Who verified the value before the push.
     pub verified_by: Option<Verifier>,
-    /// How Flashback showed the configuration, where this was to put that right.
+    /// The appearance of the configuration in the list before the push, if the push repairs it.
     pub shown: Option<Shown>,
-    /// When the source got the version, as far as it says.
+    /// The time at which the source got the version, if it says so.
     pub created_at: Option<DateTime<Utc>>,
-    /// When Flashback answered.
+    /// The time of Flashback's answer.
     pub at: DateTime<Utc>,
 }
 
-/// Flashback has it.
+/// Returns the record after a push.
 pub fn pushed(record: &Record, pushed: Pushed) -> Record {
     let there = record.live.as_ref().filter(|live| {
         live.fingerprint == pushed.value.fingerprint && live.settings == pushed.settings
@@ -40,7 +40,7 @@ pub fn pushed(record: &Record, pushed: Pushed) -> Record {
     let again = there.filter(|_| !pushed.anew);
     let verification = match again {
         Some(_) => record.verification.clone(),
-        None => trial_of(record, &pushed),
+        None => verification_of(record, &pushed),
     };
     let verified = again.and_then(|live| Some((live.verified_by?, live.verified_at)));
     let verified = verified.or(pushed.verified_by.map(|by| (by, Some(pushed.at))));
@@ -88,7 +88,7 @@ pub fn pushed(record: &Record, pushed: Pushed) -> Record {
     }
 }
 
-/// Since when the source has the value that was pushed. A value keeps its age when it is pushed again, or
+/// Returns the time since which the source has the value. A value keeps its age when it is pushed again, or
 /// stored again under another version.
 fn created_at(record: &Record, pushed: &Pushed) -> Option<DateTime<Utc>> {
     let same = |live: &&Live| live.fingerprint == pushed.value.fingerprint;
@@ -105,18 +105,18 @@ fn created_at(record: &Record, pushed: &Pushed) -> Option<DateTime<Utc>> {
     })
 }
 
-/// How Flashback shows this configuration with these settings, as far as that is remembered.
+/// Returns how the list shows this configuration with these settings, if that is on record.
 fn shown_of(record: &Record, id: &AiLlmId, settings: &Settings) -> Option<Shown> {
     let live = record.live.as_ref()?;
     let same = record.ai_llm_id.as_ref() == Some(id) && live.settings == *settings;
     live.shown.clone().filter(|_| same)
 }
 
-/// What the value just pushed has to go through.
-fn trial_of(record: &Record, pushed: &Pushed) -> Option<Verification> {
+/// Returns the verification of the value that was just pushed, if it needs one.
+fn verification_of(record: &Record, pushed: &Pushed) -> Option<Verification> {
     let value = pushed.value.clone();
     let same = |live: &Live| live.fingerprint == value.fingerprint;
-    // What is still on trial is not what was live before it.
+    // A value that is still being verified is not the one that was live before it.
     let in_verification = |verification: &Verification| {
         verification.fresh
             && verification.stage == Stage::After

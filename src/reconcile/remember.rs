@@ -1,4 +1,4 @@
-//! What follows for the record, and for what is known, from what was concluded and what Flashback has answered.
+//! The consequences of conclusions and of Flashback's answers, for the record and for what is known.
 
 use chrono::{DateTime, Utc};
 
@@ -9,8 +9,8 @@ use super::step::{Conclusion, HoldReason, Push, Reason, What};
 use crate::model::{Action, AiLlmId, Intent, KeyCommand, Record};
 
 impl Knowledge {
-    /// Returns the record with a conclusion in it. What was wanted and is done by that is not wanted any more, and
-    /// how a push was turned down is forgotten where another one may follow.
+    /// Returns the record with a conclusion in it. Clears the command if that carries it out, and forgets that a push
+    /// was turned down if another push may follow.
     pub fn conclude(&mut self, conclusion: &Conclusion) -> Record {
         let (record, config, now) = (&self.record, &self.config, self.now);
         let origin = config.origin.clone();
@@ -35,7 +35,7 @@ impl Knowledge {
                 record.letting_stand(*stand, now)
             }
             Conclusion::Keep => record.keeping(now),
-            Conclusion::EndTrial => record.unverifiable(),
+            Conclusion::EndVerification => record.unverifiable(),
             Conclusion::Leave(_) => {
                 anew = true;
                 record.leaving_older(now)
@@ -50,7 +50,7 @@ impl Knowledge {
         next
     }
 
-    /// Returns the record that is saved before a push leaves.
+    /// Returns the record that is saved before a push is sent.
     pub fn begin(&self, push: &Push) -> Record {
         let stored = &push.value.stored;
         let intent = Intent {
@@ -64,8 +64,8 @@ impl Knowledge {
         self.record.begun(intent, push.id.as_ref())
     }
 
-    /// Returns the record after Flashback has taken a push and named what holds the key: `id`. The source says
-    /// when it got the value: `created_at`.
+    /// Returns the record after Flashback has accepted a push. `id` is what holds the key now; `created_at` is when the
+    /// source got the value, if it says so.
     pub fn pushed(
         &mut self,
         push: &Push,
@@ -92,8 +92,8 @@ impl Knowledge {
         })
     }
 
-    /// Takes in how a push was turned down. A creation that is refused for the first time may have met a
-    /// configuration that came up since, and an id that is gone makes the list's answer old: both ask again, once.
+    /// Records that a push was turned down. The list is asked again, once, after an id was gone, and after a creation was
+    /// refused for the first time: a configuration of that name may have come up since.
     pub fn turned_down(&mut self, rejection: Rejection) {
         let earlier = self.rejection.as_ref();
         let again = match (&self.remote, &rejection) {

@@ -1,4 +1,4 @@
-//! What a decision can say.
+//! The answers of a decision: the next step, and why it is taken.
 
 use std::fmt;
 
@@ -10,85 +10,86 @@ use crate::model::{Action, AiLlmId, Intent, Missing, Origin, Stored, Verificatio
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Find something out.
+    /// Ask the source, the provider or Flashback something. Nothing is changed by it.
     Ask(Question),
-    /// Write a value that was read.
+    /// Write a value to Flashback.
     Push(Box<Push>),
     /// Ask Flashback whether what it holds works, and remember the answer.
     Validate {
-        /// What holds it.
+        /// The configuration or stored key that holds the value.
         id: AiLlmId,
-        /// What the value has been through so far.
+        /// The verification of the value so far.
         verification: Box<Verification>,
     },
-    /// Remember something that follows from what is known.
+    /// Record a conclusion from what is known.
     Conclude(Conclusion),
     /// End the check.
     Rest(Rest),
 }
 
-/// Something to find out before more can be decided. Nothing is changed by it.
+/// A question whose answer is needed before more can be decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Question {
-    /// The value of this version, which is the newest.
+    /// Read the newest version, which is this one.
     Read(Version),
-    /// The entry of the key's name in Flashback's list.
+    /// Look the key's name up in Flashback's list.
     List,
-    /// How the list shows the configuration on record. The list may be so old.
+    /// Compare the configuration on record with Flashback's list, which may be as old as this.
     Compare(ListAge),
-    /// The value of this older version.
+    /// Read this previous version.
     ReadOlder {
         /// The version.
         version: Version,
-        /// Where it is kept.
+        /// The place in the source where it is kept.
         origin: Origin,
     },
-    /// The version that the source had before this one.
+    /// Ask the source which version it had before this one.
     FindOlder(Version),
-    /// The provider's word on this value.
+    /// Ask the provider whether it accepts this value.
     Probe(ReadValue),
 }
 
-/// Something to remember, and nothing else to do.
+/// A conclusion that is recorded in the state. It changes nothing in Flashback.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Conclusion {
-    /// The live value goes by this version now.
+    /// The value that is live is stored under this version now.
     Note(Version),
-    /// Flashback has refused this version with the settings that the key has.
+    /// Flashback refused to take this version with the key's present settings.
     Refuse {
         /// The version.
         version: Version,
-        /// Flashback's words.
+        /// The error that Flashback gave.
         error: String,
     },
-    /// This version is not to be pushed by itself.
+    /// This version is held: it is pushed only when a person forces it.
     Hold {
         /// The version.
         version: Version,
         /// Why.
         reason: HoldReason,
     },
-    /// The value on trial, or the live one where somebody wants that, is to be replaced by an older one.
+    /// The value being verified failed, or a person asked for a rollback: a previous value is to replace it.
     TurnBack {
-        /// The older one.
+        /// The previous value.
         to: Stored,
-        /// The version that is held then.
+        /// The version that is held from then on.
         from: Version,
         /// Why.
         reason: HoldReason,
     },
-    /// The value on trial stays, or goes back in, for want of a better one.
+    /// The value being verified stays in Flashback, or is pushed again, although it was rejected: there is no
+    /// better one.
     LetStand {
-        /// For how long.
+        /// How long it stays.
         stand: Stand,
-        /// Why nothing better is to be had.
+        /// The reason why there is no better value.
         why: String,
     },
-    /// The value on trial cannot go back in: what is live is kept instead.
+    /// The value being verified cannot be pushed again, so the value that is live is kept.
     Keep,
-    /// Nobody can tell any more whether the value on trial works.
-    EndTrial,
-    /// An older value should have been written again, and could not be, for this reason.
+    /// The verification ends without a verdict, because nobody is asked any more.
+    EndVerification,
+    /// A previous value should have been written again and could not be, for this reason.
     Leave(String),
 }
 
@@ -97,44 +98,44 @@ pub enum Conclusion {
 pub struct Push {
     /// `Create`, `Update` or `Adopt`.
     pub action: Action,
-    /// What is written to; `None` for `Create`.
+    /// The id that is written to; `None` for `Create`.
     pub id: Option<AiLlmId>,
-    /// What is written.
+    /// The value that is written.
     pub value: ReadValue,
-    /// Why.
+    /// The reason for the write.
     pub reason: Reason,
-    /// Which of the key's values it is.
+    /// Which of the key's values is written.
     pub what: What,
 }
 
-/// Which value is pushed.
+/// The value of a key that is pushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
-    /// The newest.
+    /// The newest version's.
     Newest,
-    /// An older one that was read for it.
+    /// That of a previous version.
     Older,
 }
 
-/// How long a value stays that was rejected.
+/// How long a rejected value stays in Flashback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stand {
-    /// Until it works, or another one comes.
+    /// Until it works, or the source has another version.
     Best,
-    /// The same, and it counts as held: `on_failure = "lease"`.
+    /// Until it works or the source has another version, and it is shown as held: `on_failure = "hold"`.
     Held,
-    /// Until Flashback takes the older one, which it has refused.
+    /// Until Flashback accepts the previous value, which it has refused.
     ForNow,
 }
 
-/// Why a version is held.
+/// The reason for holding a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HoldReason {
-    /// Its provider did not take it.
+    /// Its provider rejected it before the push.
     Provider(String),
-    /// Flashback said that it does not work.
+    /// Flashback found after the push that it does not work.
     Flashback(String),
-    /// Somebody wanted it so.
+    /// A person asked for a rollback.
     ByHand,
 }
 
@@ -148,40 +149,40 @@ impl fmt::Display for HoldReason {
     }
 }
 
-/// Why a pass ends.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rest {
-    /// Flashback holds what the store holds.
+    /// Flashback has the source's newest value.
     InSync,
-    /// The store has nothing to push.
+    /// The source has nothing to push.
     Missing(Missing),
-    /// What the store holds cannot be a key.
+    /// The secret in the source cannot be a key, for this reason.
     Malformed(String),
-    /// The version is held.
+    /// The source's newest version is held, for this reason.
     Held(String),
-    /// Flashback refused it; it is tried again at that time, or when something changes.
+    /// Flashback refused the newest version. It is tried again when that time has come or something has changed.
     Refused {
-        /// Flashback's words.
+        /// The error that Flashback gave.
         error: String,
-        /// When.
+        /// The time of the next try.
         until: DateTime<Utc>,
     },
-    /// Flashback contradicts itself; for people to put right.
+    /// Something in Flashback contradicts the record, and a person has to put it right.
     Contradiction(String),
-    /// Its provider does not take it so far, in these words; it is asked again.
+    /// The provider rejects the newest value so far, with this error, and is asked again.
     Probing(String),
-    /// What Flashback holds does not work, in these words; it is asked again.
+    /// The value in Flashback does not work, with this error, and Flashback is asked again.
     Unproven(String),
-    /// There is nothing to roll back to.
+    /// There is no value to roll back to, for this reason.
     NoWayBack(String),
 }
 
-/// Why something is pushed.
+/// The reason for a push.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// It never was.
+    /// The key was never pushed.
     First,
-    /// The store holds another value.
+    /// The source has another value.
     Rotated,
     /// Name, type or endpoint were changed in the configuration.
     SettingsChanged,
@@ -189,24 +190,24 @@ pub enum Reason {
     Unfinished,
     /// `resync` is due.
     Resync,
-    /// Its configuration was changed in Flashback: what differed.
+    /// The configuration was edited in Flashback; the text lists the differences.
     Drifted(String),
-    /// This user has changed its credentials in Flashback.
+    /// This user has changed the credentials in Flashback.
     Overwritten(String),
-    /// Flashback does not list its configuration.
+    /// Flashback's list does not show the configuration.
     Unlisted,
-    /// Somebody who had lost the key may have written to it.
+    /// Another replica may have written after its lease was over.
     Repair,
-    /// Somebody asked for it.
+    /// A person asked for it.
     Forced,
-    /// The previous value goes back in.
+    /// The previous value is put back.
     RolledBack,
-    /// The newest value goes back in, though it was rejected: the previous one was, too.
+    /// The newest value is pushed again although it was rejected, because the previous one was rejected too.
     BestGuess,
 }
 
 impl Reason {
-    /// Whether it is that somebody changed something in Flashback.
+    /// Returns whether the reason is a change that somebody made in Flashback.
     pub fn is_drift(&self) -> bool {
         matches!(
             self,
@@ -214,18 +215,18 @@ impl Reason {
         )
     }
 
-    /// The same in words, where it is that.
+    /// Returns the change that somebody made in Flashback, in words, if that is the reason.
     pub fn drift(&self) -> Option<String> {
         self.is_drift().then(|| self.to_string())
     }
 
-    /// A push goes on whose outcome is not known.
+    /// Returns the reason for repeating a push whose outcome is not known.
     pub(super) fn of(unfinished: &Intent) -> Self {
         let drift = unfinished.drift.clone();
         drift.map_or(Self::Unfinished, Self::Drifted)
     }
 
-    /// The word that logs carry.
+    /// Returns the word used in logs.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::First => "first push",

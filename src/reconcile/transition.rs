@@ -1,5 +1,5 @@
-//! How a record changes with what was done: the same for the engine and for the tests that walk
-//! it through every order of events.
+//! The changes of a record by what was done and found. The engine and the tests that try every order of events
+//! use the same ones.
 
 use std::time::Duration;
 
@@ -13,16 +13,16 @@ use crate::model::{
     Verdict, Verification, Verifier, Version, is_over,
 };
 
-/// By then Flashback has told of a write, or never will.
+/// The time after which Flashback has reported a write as an event, or never will.
 const HEARD_AFTER: Duration = Duration::from_secs(10 * 60);
 
 impl Record {
-    /// Flashback has taken a push.
+    /// Returns the record after a push that Flashback has accepted.
     pub fn pushed(&self, pushed: Pushed) -> Self {
         pushed::pushed(self, pushed)
     }
 
-    /// Before a push leaves: what is about to be written, and where.
+    /// Returns the record to be saved before a write is sent: it names what is about to be written, and where.
     pub fn begun(&self, intent: Intent, id: Option<&AiLlmId>) -> Self {
         let mut next = self.clone();
         if intent.action != Action::Update {
@@ -41,8 +41,8 @@ impl Record {
         next
     }
 
-    /// What would be put back if the value pushed next does not work: what is live, unless that
-    /// has still to prove itself.
+    /// Returns the value to put back if the next one does not work: the live one, or the one before it while the
+    /// live one is still being verified.
     pub(super) fn last_good(&self) -> Option<Stored> {
         let proven = match &self.verification {
             None => true,
@@ -54,7 +54,7 @@ impl Record {
         live.or_else(|| self.previous.clone())
     }
 
-    /// The configuration on record is gone from Flashback.
+    /// Returns the record after Flashback said that it has no configuration of the id on record.
     pub fn gone(&self) -> Self {
         Self {
             ai_llm_id: None,
@@ -65,7 +65,7 @@ impl Record {
         }
     }
 
-    /// The live value goes by another version now, or comes from elsewhere.
+    /// Returns the record after the live value was found under another version or origin.
     pub fn noted(&self, version: &Version, origin: &Origin) -> Self {
         let Some(live) = &self.live else {
             return self.clone();
@@ -109,7 +109,7 @@ impl Record {
         }
     }
 
-    /// Flashback refused it.
+    /// Returns the record after Flashback refused a version.
     pub fn refused(
         &self,
         version: Version,
@@ -138,8 +138,8 @@ impl Record {
         }
     }
 
-    /// Looks into the updates that were heard of. What somebody else has written is not known to work,
-    /// and may have put right what was refused.
+    /// Returns the record after the reported updates were evaluated. Credentials that another user has written are
+    /// not known to work, and may have put right what was refused.
     pub fn hearing(&self) -> Self {
         let edits = self.edits.heard(&self.unheard);
         let changed = edits.changed_by.is_some();
@@ -158,7 +158,8 @@ impl Record {
         }
     }
 
-    /// The store was seen to hold this version. What was said of another is over.
+    /// Returns the record after the source was seen to have this version. Holds and provider verdicts on other
+    /// versions are dropped.
     pub fn having_seen(&self, version: &Version) -> Self {
         let candidate = |verification: &Verification| verification.subject.version == *version;
         Self {
@@ -169,14 +170,14 @@ impl Record {
         }
     }
 
-    /// Returns what the provider has said of this value so far, where that was a no.
+    /// Returns the verification of a value that the provider has rejected so far, if it is this value.
     pub fn candidate_for(&self, value: &Stored) -> Option<&Verification> {
         let candidate = self.candidate.as_ref();
         candidate.filter(|candidate| candidate.subject == *value)
     }
 
-    /// The provider has said something of a value that is not pushed yet. A no stands until the
-    /// grace is over or a yes comes; silence after it does not take it back.
+    /// Returns the record after the provider's verdict on a value that is not pushed yet. A rejection counts until
+    /// the grace is over or the provider accepts the value; an inconclusive answer does not cancel it.
     pub fn probed(&self, value: &Stored, verdict: &Verdict, asked: Asked) -> Self {
         let earlier = self.candidate_for(value).cloned();
         let candidate = match (verdict, earlier) {
@@ -196,7 +197,7 @@ impl Record {
         }
     }
 
-    /// Flashback has said something of what it holds.
+    /// Returns the record after Flashback's verdict on the live value.
     pub fn validated(&self, verdict: &Verdict, asked: Asked) -> Self {
         let Some(verification) = &self.verification else {
             return self.clone();
@@ -213,7 +214,7 @@ impl Record {
                 Self {
                     live,
                     held: self.held.clone().filter(|_| !proven),
-                    ..self.without_trial()
+                    ..self.without_verification()
                 }
                 .holding_what_was_turned_back(verification)
             }
@@ -241,24 +242,24 @@ impl Record {
         }
     }
 
-    /// Nobody can tell any more whether what is on trial works: it stays.
+    /// Returns the record after a verification that ends without a verdict: the live value stays.
     pub fn unverifiable(&self) -> Self {
-        let next = self.without_trial();
+        let next = self.without_verification();
         match &self.verification {
             Some(verification) => next.holding_what_was_turned_back(verification),
             None => next,
         }
     }
 
-    fn without_trial(&self) -> Self {
+    fn without_verification(&self) -> Self {
         Self {
             verification: None,
             ..self.clone()
         }
     }
 
-    /// The previous value is back in: the newest, which it has replaced, is held. Where that is
-    /// held already and another was on trial meanwhile, it goes on being held.
+    /// Returns the record with a hold on the value that the previous one has replaced. A hold on the newest version
+    /// that exists already stays.
     fn holding_what_was_turned_back(self, verification: &Verification) -> Self {
         let back = self.live.as_ref().filter(|live| {
             verification.stage == Stage::Back
@@ -286,7 +287,7 @@ impl Record {
         }
     }
 
-    /// A version that Flashback has not got is not to be pushed by itself.
+    /// Returns the record with a hold on a version that is not live.
     pub fn holding(
         &self,
         version: Version,
@@ -315,7 +316,7 @@ impl Record {
         }
     }
 
-    /// An older value is to be put back in the place of `from`.
+    /// Returns the record after the decision to put a previous value back in place of `from`.
     pub fn turning_back(
         &self,
         to: Stored,
@@ -351,8 +352,8 @@ impl Record {
         }
     }
 
-    /// The value on trial stays, or goes back in, though it was rejected. It is asked about again
-    /// when it would have been.
+    /// Returns the record after the decision to leave a rejected value in Flashback, or to push it again. The time
+    /// of the next question stays the same.
     pub fn letting_stand(&self, stand: Stand, now: DateTime<Utc>) -> Self {
         let Some(verification) = &self.verification else {
             return self.clone();
@@ -380,7 +381,7 @@ impl Record {
         }
     }
 
-    /// What is live stays, and goes on proving itself.
+    /// Returns the record after the decision to keep the live value and to go on verifying it.
     pub fn keeping(&self, now: DateTime<Utc>) -> Self {
         let instead = self.live.as_ref().map(Live::stored);
         let held = self.held.clone().map(|held| Held { instead, ..held });
@@ -396,12 +397,12 @@ impl Record {
         Some(Verification::begin(live.stored(), Stage::Kept, false, now))
     }
 
-    /// The older value could not be written again.
+    /// Returns the record after a previous value could not be written again.
     pub fn leaving_older(&self, now: DateTime<Utc>) -> Self {
         self.with_older(Some(now))
     }
 
-    /// The older value was written again.
+    /// Returns the record after a previous value was written again.
     pub(super) fn reading_older_again(&self) -> Self {
         self.with_older(None)
     }

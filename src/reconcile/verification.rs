@@ -1,4 +1,4 @@
-//! A value proves that it works: to its provider before it is pushed, to Flashback after.
+//! The verification of a value: by its provider before it is pushed, by Flashback after.
 //!
 //! ```text
 //!              the newest value is to be pushed
@@ -11,7 +11,7 @@
 //!                            │ after = "flashback"                     │  verified,   │
 //!                    ┌───────▼───────┐ works, or nobody can tell       │  or nobody   │
 //!                    │     After     │────────────────────────────────▶│  can tell:   │
-//!                    └───────┬───────┘                                 │  the trial   │
+//!                    └───────┬───────┘                                 │ verification │
 //!                            │ no, through the grace                   │  is over     │
 //!          can be read again │                                         │              │
 //!           ┌────────────────┴──────────────┐ it cannot, or            │              │
@@ -24,12 +24,12 @@
 //!           └─────────────────────────────────────────────────────────▶└──────────────┘
 //! ```
 //!
-//! A verdict of *no* is what takes a key out again; silence never is. Everything a trial has come to is in
-//! the record, so that a process that dies at any step finds its place again, and whatever waits ends the
-//! check. Where Flashback refuses to take the previous value back, the subject stays for now, and as long as
-//! it is rejected the way back is tried again as any refused write is. Another version in the source ends the
-//! trial of the one before: the newest wins, and what would be put back stays what was last known to be good.
-//! An older value that somebody has put back by hand is asked about too ([`Stage::Kept`]), and stays.
+//! Only a rejection takes a value out of Flashback again; the absence of an answer never does. The whole state of a
+//! verification is in the record, so that another process can go on with it, and a wait for the next question ends
+//! the check. If Flashback refuses to take the previous value back, the new one stays for now, and as long as it is
+//! rejected the way back is tried again like any refused write. A newer version in the source ends the verification
+//! of the one before, and the value to put back stays the one that was last known to work. A previous value that a
+//! person has put back is asked about too ([`Stage::Kept`]), and stays whatever the answer is.
 
 use super::knowledge::{Knowledge, ReadValue};
 use super::previous;
@@ -37,8 +37,8 @@ use super::step::{Conclusion, HoldReason, Question, Rest, Stand, Step};
 use crate::model::{KeyCommand, Record, Stage, Verification};
 use crate::secret::Fingerprint;
 
-/// Returns the step that asks the provider about a value, or ends where the provider has turned it down; `None`
-/// where nothing is in the way of a push. `written` says that Flashback holds the value already.
+/// Returns the step before a value is pushed, if there is one: its provider is asked, or has rejected the value.
+/// `written` says that Flashback has the value already.
 pub fn ask_provider(known: &Knowledge, value: &ReadValue, written: bool) -> Option<Step> {
     let verify = &known.config.verify;
     let asked = verify.before_provider && known.command != KeyCommand::Force;
@@ -62,15 +62,15 @@ pub fn ask_provider(known: &Knowledge, value: &ReadValue, written: bool) -> Opti
     })
 }
 
-/// Returns whether this value goes in a second time, after the one before it did not work either.
+/// Returns whether this value is pushed a second time because the one before it did not work either.
 pub fn goes_back_in(record: &Record, value: &Fingerprint) -> bool {
     record.verification.as_ref().is_some_and(|verification| {
         verification.stage == Stage::Forward && verification.subject.fingerprint == *value
     })
 }
 
-/// Returns the step that lets what is live prove itself, where it has to; where it waits for that, or has not
-/// to, the check ends as it would: `at_rest`.
+/// Returns the next step of the verification of the live value. If there is none for now, the check ends: with
+/// `at_rest`, unless the live value does not work.
 pub fn prove(known: &Knowledge, at_rest: Rest) -> Step {
     let (record, verify) = (&known.record, &known.config.verify);
     let (Some(verification), Some(live), Some(id)) =
@@ -90,7 +90,7 @@ pub fn prove(known: &Knowledge, at_rest: Rest) -> Step {
         return Step::Conclude(Conclusion::Keep);
     }
     if !verify.after_flashback {
-        return Step::Conclude(Conclusion::EndTrial);
+        return Step::Conclude(Conclusion::EndVerification);
     }
     if verification.failed(verify.grace) {
         match verification.stage {
@@ -117,8 +117,8 @@ pub fn prove(known: &Knowledge, at_rest: Rest) -> Step {
     Step::Rest(waiting(known, verification, at_rest))
 }
 
-/// Returns how a check ends while a value waits for the next question: that it does not work is said once the
-/// grace is over, where nothing else stands in the way of the key.
+/// Returns the result of a check while a value waits for the next question. After the grace it is that the value does
+/// not work, unless the key has another problem.
 fn waiting(known: &Knowledge, verification: &Verification, at_rest: Rest) -> Rest {
     let given_up =
         verification.stage == Stage::Forward || verification.failed(known.config.verify.grace);

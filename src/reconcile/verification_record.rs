@@ -1,4 +1,4 @@
-//! What a record keeps of trials, beside the steps that follow from it.
+//! What a record keeps of verifications, beside the steps that follow from it.
 
 use super::case::{Case, at, origin, stored};
 use super::verification_table::{GRACE, asked, check, push, pushed};
@@ -25,7 +25,7 @@ fn what_is_put_back_is_what_was_last_good() {
 }
 
 #[test]
-fn what_is_on_trial_keeps_its_way_back_when_it_is_written_again() {
+fn a_value_in_verification_keeps_its_way_back_when_it_is_written_again() {
     let fresh = |record: &Record| {
         record
             .verification
@@ -139,7 +139,7 @@ fn a_way_back_that_is_refused_is_tried_again_while_the_newest_is_rejected() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_ends_no_trial_and_no_wait() {
+fn a_clock_that_was_set_back_ends_no_verification_and_no_wait() {
     let value = stored("2", "two");
     let verification = Verification::begin(value, Stage::After, true, at(0));
     assert!(!verification.late(GRACE, at(59)) && verification.late(GRACE, at(60)));

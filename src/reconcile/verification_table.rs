@@ -1,4 +1,4 @@
-//! Walks the table of trials: what a value has come to, and the step that follows.
+//! Walks the table of verifications: what a value has come to, and the step that follows.
 
 use std::time::Duration;
 
@@ -148,7 +148,7 @@ fn after_a_push() {
         // Nobody asks any more.
         (
             pushed().with(|case| case.config().verify.after_flashback = false),
-            "end the trial",
+            "end the verification",
         ),
         // The store does not matter, as long as it has nothing newer to push.
         (

@@ -1,4 +1,4 @@
-//! The questions to Flashback: what it lists, and whether a key works.
+//! The questions to Flashback: its lists, and whether a key works.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,24 +15,24 @@ use crate::model::{AiLlmId, Record, Target, TargetKind, Verdict};
 use crate::reconcile::{Compared, Drift, Knowledge, ListAge, Remote, compare, find};
 use crate::upstream::{Failure as _, in_background};
 
-/// How old a list may be where a person waits (`sync`, `plan`): they want to know how it stands now.
+/// The greatest age of a list when a person waits (`sync`, `plan`).
 const GOOD_FOR_PEOPLE: Duration = Duration::from_secs(10);
 
-/// How old a list may be that tells whether a name is free, or whose it is. Names are unique: where it
-/// has changed since, the write that relies on it is turned down, and the list asked for again.
+/// The greatest age of a list that tells whether a name is free. Names are unique: if that has changed since, the write
+/// is turned down and the list asked for again.
 const GOOD_FOR_NAMES: Duration = Duration::from_secs(30);
 
-/// How old a list may be that is looked into before a write …
+/// The greatest age of a list that is compared before a write.
 const GOOD_BEFORE_A_WRITE: Duration = Duration::from_secs(2);
 
-/// … and how long the write waits for one. A workspace that cannot be listed keeps no rotation back.
+/// The longest wait for a list before a write. A workspace that cannot be listed delays no rotation for longer.
 const WAIT_BEFORE_A_WRITE: Duration = Duration::from_secs(5);
 
 impl Ask<'_> {
-    /// Looks for what is to hold the key, by its name or id.
+    /// Looks the key's name or id up in the list.
     ///
-    /// With a write on record whose outcome is not known, or one that was turned down a moment ago, only
-    /// a list that is asked for from now on can tell; many keys that want one at once share it.
+    /// After a write whose outcome is not known, or one that was turned down in this check, only a new list will do.
+    /// Keys that want one at the same time share it.
     pub async fn list(&self, known: &Knowledge) -> Result<Remote, Fault> {
         let started = Instant::now();
         let good_for = match self.waited_for {
@@ -67,7 +67,7 @@ impl Ask<'_> {
         Ok(remote)
     }
 
-    /// Compares what is on record with a list of its workspace.
+    /// Compares the record with the list of its workspace.
     pub async fn compare(&self, record: &Record, age: ListAge) -> Result<Compared, Fault> {
         let list = self.list_to_compare(age).await?;
         failpoint::reach("list_compared");
@@ -84,7 +84,7 @@ impl Ask<'_> {
         Ok(Compared { drift, age })
     }
 
-    /// Returns a list to compare what is on record with; none where there is none to be had.
+    /// Returns a list to compare the record with, if there is one.
     async fn list_to_compare(&self, age: ListAge) -> Result<Option<Arc<List>>, Fault> {
         let started = Instant::now();
         let kept = self.engine.lists.good_for;
@@ -108,8 +108,7 @@ impl Ask<'_> {
         Ok(list.ok())
     }
 
-    /// Asks Flashback whether what holds the key works, and how long it wants to be left alone where it does not
-    /// say.
+    /// Asks Flashback whether the key works. Returns its verdict, and how long it asked callers to wait.
     pub async fn validate(&self, id: &AiLlmId) -> Result<(Verdict, Option<Duration>), Fault> {
         match self.managed.config.settings.target.kind() {
             TargetKind::Configuration => self.validate_all(std::slice::from_ref(id)).await,
@@ -120,8 +119,7 @@ impl Ask<'_> {
         }
     }
 
-    /// Asks about each of these configurations, which all hold the same key: it works where it works in all of
-    /// them.
+    /// Asks about each of these configurations, which all have the same key. The key works if it works in all of them.
     async fn validate_all(&self, all: &[AiLlmId]) -> Result<(Verdict, Option<Duration>), Fault> {
         let mut worst = match all {
             [] => Verdict::Unsupported("no configuration uses the stored key".to_owned()),
@@ -150,7 +148,7 @@ impl Ask<'_> {
         Ok((worst, wait))
     }
 
-    /// Returns the configurations that take their credentials from a stored key, as they are now.
+    /// Returns the configurations that take their credentials from a stored key now.
     async fn users_of(
         &self,
         stored_key: &AiLlmId,
@@ -177,9 +175,8 @@ impl Ask<'_> {
     }
 }
 
-/// Returns whether a list can tell of what was pushed: one that was asked for before the push was over tells
-/// nothing of it. Where the clock was set back since the push, the list is let pass, as nothing is written by it
-/// alone.
+/// Returns whether a list was asked for after the last push, so that it shows that. If the clock was set back since the
+/// push, the list counts as newer: nothing is written because of it alone.
 fn is_newer(asked_at: DateTime<Utc>, pushed_at: Option<DateTime<Utc>>) -> bool {
     pushed_at.is_none_or(|at| asked_at > at || at > Utc::now())
 }

@@ -137,7 +137,7 @@ impl World {
             self.record = self.record.having_seen(version);
         }
         let mut known = Knowledge {
-            command: command,
+            command,
             observation,
             ..self.knowledge()
         };

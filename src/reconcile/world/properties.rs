@@ -162,7 +162,7 @@ proptest! {
 
 }
 
-/// The store was set back while the newest value was on trial, and somebody holds what it was set
+/// The store was set back while the newest value was being verified, and somebody holds what it was set
 /// back to: that does not go in again because what is live does not work.
 #[test]
 fn what_is_held_by_hand_is_no_way_back() {
