@@ -103,15 +103,7 @@ impl Way {
     }
 
     async fn post(&self, request: Request<Bytes>) -> Result<(), Undelivered> {
-        let silent = |error: CallError| {
-            let status = match error {
-                CallError::ConnectTimeout | CallError::Timeout => "timeout",
-                CallError::Unresolved { .. } | CallError::Connect(_) => "connect",
-                CallError::Certificates(_) | CallError::Unsendable => "setup",
-                CallError::NotHttp | CallError::Broken(_) | CallError::TooLong(_) => "broken",
-            };
-            Undelivered::failed(error.to_string(), status)
-        };
+        let silent = |error: CallError| Undelivered::failed(error.to_string(), error.status());
         let address = request.uri().to_string();
         let answer = self.outbound.send_alone(request).await.map_err(silent)?;
         let (status, retry_after) = (answer.status(), answer.retry_after());

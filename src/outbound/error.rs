@@ -45,6 +45,16 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// Returns the word that metrics show for a call that ended so.
+    pub fn status(&self) -> &'static str {
+        match self {
+            Self::ConnectTimeout | Self::Timeout => "timeout",
+            Self::Unresolved { .. } | Self::Connect(_) => "connect",
+            Self::Certificates(_) | Self::Unsendable => "setup",
+            Self::NotHttp | Self::Broken(_) | Self::TooLong(_) => "broken",
+        }
+    }
+
     /// Converts an error of the HTTP client.
     pub fn of(error: &reqwest::Error) -> Self {
         if error.is_builder() {

@@ -277,8 +277,7 @@ impl Answer {
 
     /// Returns how long the service asks callers to wait (`Retry-After`).
     pub fn retry_after(&self) -> Option<Duration> {
-        let text = self.headers().get(RETRY_AFTER)?.to_str().ok()?;
-        parse_retry_after(text, SystemTime::now())
+        retry_after(self.headers())
     }
 
     /// Reads the next chunk of the body. Returns `None` at its end.
@@ -327,6 +326,12 @@ impl Answer {
         }
         Ok(body)
     }
+}
+
+/// Returns how long the headers of an answer ask callers to wait.
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    parse_retry_after(text, SystemTime::now())
 }
 
 fn within_origin(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {

@@ -372,9 +372,7 @@ fn unix_seconds(at: DateTime<Utc>) -> Seconds {
     Seconds(at.timestamp_micros() as f64 / 1e6)
 }
 
-mod notify;
-mod services;
-mod sharing;
+mod outside;
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -21,9 +21,8 @@ use vaultrs::api::EndpointMiddleware;
 use zeroize::Zeroizing;
 
 use crate::answerer;
-use crate::outbound::{CallError, Outbound, Settings};
+use crate::outbound::{CallError, Outbound, Settings, retry_after};
 use crate::redact::Pieces;
-use crate::retry::parse_retry_after;
 use crate::source::SourceError;
 use crate::words;
 
@@ -100,8 +99,7 @@ impl Wire {
         };
         Ok(Answer {
             status: parts.status.as_u16(),
-            retry_after: text(header::RETRY_AFTER)
-                .and_then(|text| parse_retry_after(text, SystemTime::now())),
+            retry_after: retry_after(&parts.headers),
             redirect: text(header::LOCATION)
                 .and_then(|text| Url::parse(text).ok())
                 .and_then(|url| url.host_str().map(str::to_owned))
@@ -114,11 +112,6 @@ impl Wire {
     /// Says what went wrong on the way.
     fn no_answer(&self, error: ClientError) -> SourceError {
         let base = &self.base;
-        let unavailable = |what: String, status: &str| SourceError::Unavailable {
-            what,
-            status: status.to_owned(),
-            retry_after: None,
-        };
         let error = match error {
             ClientError::RequestError { source, .. } => source.downcast::<CallError>().ok(),
             _ => None,
@@ -132,9 +125,11 @@ impl Wire {
             CallError::Unsendable => SourceError::Invalid {
                 what: "the request cannot be built: check `address`, `mount`, `namespace` and the path".to_owned(),
             },
-            error @ (CallError::ConnectTimeout | CallError::Timeout) => unavailable(format!("{base}: {error}"), "timeout"),
-            error @ (CallError::Unresolved { .. } | CallError::Connect(_)) => unavailable(format!("{base}: {error}"), "connect"),
-            error @ (CallError::NotHttp | CallError::Broken(_)) => unavailable(format!("{base}: {error}"), "broken"),
+            error => SourceError::Unavailable {
+                what: format!("{base}: {error}"),
+                status: error.status().to_owned(),
+                retry_after: None,
+            },
         }
     }
 }

@@ -147,15 +147,11 @@ fn address(settings: &KeySettings) -> Option<Url> {
 
 /// No answer, or not the whole of one.
 fn silent(error: &CallError, host: &str) -> NotTaken {
-    let status = match error {
-        CallError::ConnectTimeout | CallError::Timeout => "timeout",
-        CallError::Unresolved { .. } | CallError::Connect(_) => "connect",
-        CallError::Certificates(_) | CallError::Unsendable => {
-            return NotTaken::unclear(format!("{host}: {error}"), "setup");
-        }
-        CallError::NotHttp | CallError::Broken(_) | CallError::TooLong(_) => "broken",
-    };
-    NotTaken::silent(format!("{host}: {error}"), status)
+    let (what, status) = (format!("{host}: {error}"), error.status());
+    match error {
+        CallError::Certificates(_) | CallError::Unsendable => NotTaken::unclear(what, status),
+        _ => NotTaken::silent(what, status),
+    }
 }
 
 #[cfg(test)]

@@ -1,12 +1,16 @@
-//! The metrics of calls to outside services.
+//! The metrics of what is outside this process: the services it calls, the receivers of notifications, the state and
+//! the processes that share the keys.
 
 use std::time::Duration;
 
 use super::{
-    FLASHBACK, Metrics, OperationLabel, PROVIDER, RequestLabel, ServiceLabel, ServiceOutcome,
-    SourceLabel, TargetLabel, WorkspaceLabel,
+    FLASHBACK, Metrics, OperationLabel, OutcomeLabel, PROVIDER, ReceiverOutcome, RequestLabel,
+    ServiceLabel, ServiceOutcome, SourceLabel, TargetLabel, WorkspaceLabel,
 };
 use crate::model::WorkspaceId;
+
+/// The outcomes of a notification.
+const OUTCOMES: [&str; 4] = ["delivered", "refused", "given_up", "dropped"];
 
 impl Metrics {
     /// Sets whether a service answers. `service` is a source's id or [`FLASHBACK`].
@@ -78,5 +82,57 @@ impl Metrics {
         self.request_duration
             .get_or_create(&label)
             .observe(elapsed.as_secs_f64());
+    }
+
+    /// Creates the counters of a receiver: a counter with an alert must exist before it is increased.
+    pub fn receiver(&self, receiver: &str) {
+        for outcome in OUTCOMES {
+            self.notifications(receiver, outcome, 0);
+        }
+    }
+
+    /// Counts notifications to a receiver that ended with `outcome`, one of a fixed set of words.
+    pub fn notifications(&self, receiver: &str, outcome: &'static str, count: u64) {
+        let label = receiver_outcome(receiver, outcome);
+        self.notifications.get_or_create(&label).inc_by(count);
+    }
+
+    /// Removes the counters of a receiver that is no longer configured.
+    pub fn forget_receiver(&self, receiver: &str) {
+        for outcome in OUTCOMES {
+            self.notifications
+                .remove(&receiver_outcome(receiver, outcome));
+        }
+    }
+
+    /// Sets whether the state answers.
+    pub fn state_up(&self, up: bool) {
+        self.state_up.set(i64::from(up));
+    }
+
+    /// Sets the number of processes that share the keys, and the number of keys leased to this one.
+    pub fn sharing(&self, replicas: u32, held: usize) {
+        self.replicas.set(replicas.into());
+        self.keys_held.set(i64::try_from(held).unwrap_or(i64::MAX));
+    }
+
+    /// Sets the number of configured keys that no process works on.
+    pub fn keys_free(&self, keys: usize) {
+        self.keys_free.set(i64::try_from(keys).unwrap_or(i64::MAX));
+    }
+
+    /// Counts one renewal of the lease: `renewed`, `lost` or `failed`.
+    pub fn lease_renewal(&self, outcome: &'static str) {
+        let outcome = outcome.to_owned();
+        self.lease_renewals
+            .get_or_create(&OutcomeLabel { outcome })
+            .inc();
+    }
+}
+
+fn receiver_outcome(receiver: &str, outcome: &str) -> ReceiverOutcome {
+    ReceiverOutcome {
+        receiver: receiver.to_owned(),
+        outcome: outcome.to_owned(),
     }
 }

@@ -1,0 +1,352 @@
+//! A daemon that runs: how its tasks are put together, and in which order they end.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::assignments::Assignments;
+use super::command_server::CommandServer;
+use super::edits::EditWatch;
+use super::notifier::Notifier;
+use super::reload::Reloader;
+use super::services::Services;
+use super::signals::Signals;
+use super::start_error::StartError;
+use super::state::{self, State};
+use super::status_source::{DaemonStatusSource, Identity, Watch};
+use super::{exposed, systemd};
+use crate::config::{Config, Digest};
+use crate::engine::Changes;
+use crate::failpoint;
+use crate::membership::MembershipTask;
+use crate::model::DaemonReport;
+use crate::runtime::{Runtime, RuntimeContext, RuntimeHandle};
+use crate::scheduler::Scheduler;
+use crate::state::StateStore;
+use crate::supervise::Supervisor;
+use crate::telemetry::event;
+use crate::telemetry::log::Handle;
+use crate::telemetry::metrics::Metrics;
+
+/// How long pushes in flight may take to finish after a signal to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long pending notifications may take to be sent after that.
+const LAST_NOTICES: Duration = Duration::from_secs(2);
+
+/// How long the last writes to the state may take.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// What a daemon starts with.
+pub struct Start {
+    /// Where the configuration came from.
+    pub path: PathBuf,
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// What is doubtful about it.
+    pub warnings: Vec<String>,
+    /// The digest of its files.
+    pub digest: Digest,
+    /// What the log's level is changed with.
+    pub log: Handle,
+    /// The state.
+    pub state: State,
+    /// Where health, metrics and status are asked for.
+    pub listener: TcpListener,
+}
+
+impl Start {
+    /// Builds what the configuration asks for, and starts everything.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing was changed then.
+    pub async fn run(self) -> Result<Daemon, StartError> {
+        let ends = Ends::default();
+        let watch = Arc::new(Watch::default());
+        let context = context(&self.state, &watch, &ends).await?;
+        let runtime = Runtime::build(Arc::clone(&self.config), &context, None)?;
+        runtime.report_services(None);
+        report_start(&runtime, &self.path, self.bound(), &self.warnings);
+        exposed::warn(Arc::clone(&self.config));
+        runtime.announce(None);
+        let runtime = Arc::new(RuntimeHandle::new(runtime));
+        let supervisor = Supervisor::new(ends.checks.clone());
+        let scheduler = Scheduler::start(runtime.clone(), supervisor.clone());
+        watch.attach(scheduler.clone());
+        let services = Services {
+            status_source: self.status_source(&runtime, &scheduler, &supervisor, &context),
+            supervisor,
+            runtime,
+        };
+        Ok(self.serve(services, scheduler, context, ends).await)
+    }
+
+    /// Starts the tasks beside the scheduler.
+    async fn serve(
+        self,
+        services: Services,
+        scheduler: Scheduler,
+        context: RuntimeContext,
+        ends: Ends,
+    ) -> Daemon {
+        let (runtime, status_source) = (&services.runtime, &services.status_source);
+        let assignments = Arc::new(Assignments::new(
+            runtime.clone(),
+            scheduler.clone(),
+            status_source.clone(),
+        ));
+        // The notifier subscribes to changes before any key is reconciled.
+        let notifier = Notifier::new(runtime.clone(), status_source.clone(), ends.notices.clone());
+        let membership = share(&services, &self.state, &assignments, &context, &ends);
+        let notifier = services.notifier(notifier);
+        // `READY=1` comes first: the service for systemd sends status lines from here on.
+        systemd::ready(&runtime.load()).await;
+        let (hangups, requests) = (Arc::new(Notify::new()), TaskTracker::new());
+        let commands = CommandServer {
+            runtime: runtime.clone(),
+            store: self.state.store.clone(),
+            requests: requests.clone(),
+            stop: ends.checks.clone(),
+            status_source: status_source.clone(),
+        };
+        let reloader = Reloader::new(
+            self.path,
+            self.digest,
+            runtime.clone(),
+            context,
+            assignments,
+            status_source.clone(),
+            self.log,
+        );
+        let tasks = vec![
+            services.http(self.listener, ends.tasks.clone()),
+            services.command_server(commands),
+            services.reload(reloader, hangups.clone()),
+            services.systemd(),
+            services.heartbeat(),
+            services.checks(),
+            services.sign_in(),
+            services.edits(EditWatch::new(runtime.clone(), scheduler.clone())),
+        ];
+        Daemon {
+            hangups,
+            store: self.state.store,
+            scheduler,
+            status_source: services.status_source,
+            requests,
+            tasks,
+            notifier,
+            membership,
+            ends,
+        }
+    }
+
+    fn status_source(
+        &self,
+        runtime: &Arc<RuntimeHandle>,
+        scheduler: &Scheduler,
+        supervisor: &Supervisor,
+        context: &RuntimeContext,
+    ) -> Arc<DaemonStatusSource> {
+        let membership = self.state.shared.as_ref();
+        let path = &self.path;
+        DaemonStatusSource::new(
+            runtime.clone(),
+            scheduler.clone(),
+            supervisor.clone(),
+            context.metrics.clone(),
+            membership.map(|shared| shared.membership.clone()),
+            Identity {
+                name: state::name(),
+                started_at: Utc::now(),
+                listen: self.bound(),
+                config: std::path::absolute(path).unwrap_or_else(|_| path.clone()),
+            },
+        )
+    }
+
+    /// Returns where it listens.
+    fn bound(&self) -> SocketAddr {
+        let bound = self.listener.local_addr();
+        bound.unwrap_or(self.config.http_listen)
+    }
+}
+
+/// A running daemon.
+pub struct Daemon {
+    /// Wakes whoever reads the configuration again.
+    pub hangups: Arc<Notify>,
+    store: Arc<dyn StateStore>,
+    scheduler: Scheduler,
+    status_source: Arc<DaemonStatusSource>,
+    /// Requests of other processes that are being carried out.
+    requests: TaskTracker,
+    /// The tasks with nothing to finish.
+    tasks: Vec<JoinHandle<()>>,
+    notifier: JoinHandle<()>,
+    /// The task of a replica.
+    membership: Option<JoinHandle<()>>,
+    ends: Ends,
+}
+
+/// What ends when, in the order in which it does.
+#[derive(Clone, Default)]
+struct Ends {
+    /// No more checks are begun.
+    checks: CancellationToken,
+    /// Receivers are told of nothing more.
+    notices: CancellationToken,
+    /// What goes on while the checks drain, and has nothing to finish.
+    tasks: CancellationToken,
+    /// A replica leaves the others.
+    membership: CancellationToken,
+}
+
+impl Daemon {
+    /// Finishes what is in flight, and ends. `signal` is the name of the one that asked for it; another one
+    /// stops at once.
+    pub async fn stop(self, signal: &'static str, signals: &mut Signals) {
+        tracing::info!(
+            event = event::STOPPING,
+            signal,
+            "finishing what is in flight; a second signal stops at once"
+        );
+        systemd::stopping(signal).await;
+        self.ends.checks.cancel();
+        self.requests.close();
+        let last_notices = self.drain(signals).await;
+        self.ends.notices.cancel();
+        let is_told = tokio::select! {
+            told = tokio::time::timeout(last_notices, self.notifier) => told.is_ok(),
+            () = signals.stop() => false,
+        };
+        if !is_told {
+            tracing::warn!(
+                "not every receiver has been told of everything: what lasts is told after the next start"
+            );
+        }
+        self.ends.tasks.cancel();
+        self.tasks.iter().for_each(JoinHandle::abort);
+        let report = self.status_source.report();
+        self.ends.membership.cancel();
+        leave_state(&*self.store, &report, self.membership).await;
+        tracing::info!(event = event::STOPPED, "stopped");
+    }
+
+    /// Waits for what is in flight. Returns how long receivers may be told after that.
+    async fn drain(&self, signals: &mut Signals) -> Duration {
+        let drained = async {
+            self.scheduler.drained().await;
+            self.requests.wait().await;
+        };
+        let limit = failpoint::interval("FLASHBACK_ROTATOR_DRAIN_MS", DRAIN);
+        tokio::select! {
+            () = drained => LAST_NOTICES,
+            () = tokio::time::sleep(limit) => {
+                tracing::warn!("a push did not finish in time; the next start finds out what became of it");
+                LAST_NOTICES
+            }
+            () = signals.stop() => {
+                tracing::warn!("stopping at once");
+                Duration::ZERO
+            }
+        }
+    }
+}
+
+/// Returns what every configuration of this process is built with.
+async fn context(
+    state: &State,
+    watch: &Arc<Watch>,
+    ends: &Ends,
+) -> Result<RuntimeContext, StartError> {
+    Ok(RuntimeContext {
+        fingerprinter: state.store.fingerprinter().await?,
+        store: state.store.clone(),
+        leases: state.leases.clone(),
+        replica: state.name(),
+        metrics: Arc::new(Metrics::new()),
+        checks: Arc::default(),
+        outages: watch.clone(),
+        changes: Changes::default(),
+        stop: ends.checks.clone(),
+        since: Utc::now(),
+    })
+}
+
+/// Logs that the daemon is up, and what is doubtful about its configuration.
+fn report_start(runtime: &Runtime, path: &Path, bound: SocketAddr, warnings: &[String]) {
+    tracing::info!(
+        event = event::STARTED,
+        version = env!("CARGO_PKG_VERSION"),
+        config = %path.display(),
+        state = %runtime.config.state,
+        http = %bound,
+        keys = runtime.managed_keys.len(),
+        sources = runtime.sources.len(),
+        "flashback-rotator is up"
+    );
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    // A pod has to listen on all addresses; the cluster's policies decide who reaches it.
+    let in_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    if !bound.ip().is_loopback() && !in_pod {
+        tracing::warn!(
+            http = %bound,
+            "[http] listen is not a loopback address: whoever reaches it sees the keys' names, states and errors (no secret is among them). Let only those in who may, by a firewall or a network policy"
+        );
+    }
+}
+
+/// Has all keys worked on or, where replicas share them, the task started that claims some.
+fn share(
+    services: &Services,
+    state: &State,
+    assignments: &Arc<Assignments>,
+    context: &RuntimeContext,
+    ends: &Ends,
+) -> Option<JoinHandle<()>> {
+    let Some(shared) = &state.shared else {
+        assignments.renew();
+        return None;
+    };
+    Some(services.sharing(MembershipTask::new(
+        shared.membership.clone(),
+        state.leases.clone(),
+        assignments.clone(),
+        shared.terms.clone(),
+        context.metrics.clone(),
+        ends.checks.clone(),
+        ends.membership.clone(),
+    )))
+}
+
+/// Writes what is left to the state: pending records and the last report, marked as stopped. Where replicas
+/// share the keys, it also waits until this one has left them.
+async fn leave_state(
+    store: &dyn StateStore,
+    report: &DaemonReport,
+    sharing: Option<JoinHandle<()>>,
+) {
+    let left = async {
+        let stopped = store.leave_report(report, true).await;
+        match sharing {
+            Some(sharing) => sharing.await.map_err(|error| error.to_string())?,
+            None => store.flush().await.map_err(|error| error.to_string())?,
+        }
+        stopped.map_err(|error| error.to_string())
+    };
+    match tokio::time::timeout(FLUSH, left).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the last notes were not written"),
+        Err(_) => tracing::warn!("the last notes were not written: the state does not answer"),
+    }
+}
