@@ -4,6 +4,7 @@ use flashback_rotator::flashback::sandbox::{Account, Operation, Options};
 use flashback_rotator::secret::Secret;
 use serde_json::json;
 
+use crate::support::configuration::{Configuration, TOKEN_IN_VARIABLE, key, vault};
 use crate::support::openbao::OpenBao;
 use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox};
 
@@ -93,35 +94,16 @@ async fn flashbacks_token_can_come_from_a_source() {
     };
     let sandbox = sandbox(options).await;
     let mut rotator = Rotator::new(&sandbox.url(), "");
-    rotator.write_config(&format!(
-        r#"
-[flashback]
-base_url = "{}"
-workspace_id = "w"
-[flashback.auth]
-token = {{ source = "vault", path = "flashback", field = "token" }}
-[state]
-url = "sqlite://{{dir}}/state.db"
-[http]
-listen = "127.0.0.1:0"
-[sources.vault]
-type = "vault"
-address = "{}"
-mount = "own-credentials"
-[sources.vault.auth]
-method = "token"
-token = {{ env = "TEST_VAULT_TOKEN" }}
-[keys.a]
-ai_type = "OPENAI"
-source = "vault"
-path = "llm"
-{QUICK}"#,
-        sandbox.url(),
-        bao.address
-    ));
+    let mount = "mount = \"own-credentials\"";
+    let configuration = Configuration::new(&sandbox.url())
+        .auth(r#"token = { source = "vault", path = "flashback", field = "token" }"#)
+        .and(vault("vault", &bao.address, mount, TOKEN_IN_VARIABLE))
+        .and(key("a", "vault", "llm"))
+        .and(QUICK);
+    rotator.write_config(&configuration.text());
     rotator
         .environment
-        .push(("TEST_VAULT_TOKEN".into(), "root".into()));
+        .push(("TEST_BAO_TOKEN".into(), "root".into()));
     rotator.start();
     arrives(&sandbox, "a", "sk-one").await;
 

@@ -7,6 +7,7 @@ use flashback_rotator::flashback::sandbox::Options;
 use serde_json::json;
 
 use crate::support::aws::{Aws, Emulator};
+use crate::support::configuration::{self, TOKEN_IN_VARIABLE, vault};
 use crate::support::eventually;
 use crate::support::openbao::{OpenBao, ROOT};
 use crate::support::rotator::{QUICK, Rotator, arrives, sandbox, writes};
@@ -41,18 +42,7 @@ async fn a_rotation_in_vault_and_in_aws_is_in_flashback_a_moment_later() {
     aws.create("llm/claude", "sk-a1").await;
     let sandbox = sandbox(Options::default()).await;
     let rest = format!(
-        r#"{QUICK}
-[sources.vault]
-type = "vault"
-address = "{}"
-mount = "detection"
-[sources.vault.auth]
-method = "token"
-token = {{ env = "TEST_VAULT_TOKEN" }}
-[sources.aws]
-type = "aws-secrets-manager"
-region = "us-east-1"
-endpoint_url = "{}"
+        r#"{QUICK}{}{}
 [keys.openai]
 ai_type = "OPENAI"
 source = "vault"
@@ -63,12 +53,17 @@ ai_type = "ANTHROPIC"
 source = "aws"
 path = "llm/claude"
 "#,
-        bao.address,
-        aws.url()
+        vault(
+            "vault",
+            &bao.address,
+            "mount = \"detection\"",
+            TOKEN_IN_VARIABLE
+        ),
+        configuration::aws("aws", aws.url())
     );
     let mut rotator = Rotator::new(&sandbox.url(), &rest);
     rotator.environment = [
-        ("TEST_VAULT_TOKEN", ROOT),
+        ("TEST_BAO_TOKEN", ROOT),
         ("AWS_ACCESS_KEY_ID", "test"),
         ("AWS_SECRET_ACCESS_KEY", "test"),
     ]

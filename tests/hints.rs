@@ -5,6 +5,7 @@ use flashback_rotator::flashback::sandbox::Options;
 use serde_json::{Value, json};
 
 use crate::support::aws::{Aws, BOTH, REGION};
+use crate::support::configuration::{key, vault};
 use crate::support::openbao::{OpenBao, ROOT};
 use crate::support::place_file;
 use crate::support::rotator::{Rotator, sandbox};
@@ -32,17 +33,6 @@ fn says(said: &str, start: &str, words: &str) {
         lines.any(|line| line.contains(words)),
         "{start}: no {words:?} in\n{said}"
     );
-}
-
-fn vault(id: &str, bao: &OpenBao, settings: &str, auth: &str) -> String {
-    format!(
-        "[sources.{id}]\ntype = \"vault\"\naddress = \"{}\"\n{settings}\n[sources.{id}.auth]\n{auth}\n",
-        bao.address
-    )
-}
-
-fn key(id: &str, source: &str, path: &str) -> String {
-    format!("[keys.{id}]\nai_type = \"OPENAI\"\nsource = \"{source}\"\npath = \"{path}\"\n")
 }
 
 #[tokio::test]
@@ -123,17 +113,17 @@ async fn a_path_or_a_mount_with_too_much_in_it_is_told_from_a_missing_secret() {
     for (id, mount, version, path, _) in cases {
         let settings = format!("mount = \"{mount}\"\nkv_version = {version}");
         let token = "method = \"token\"\ntoken = { env = \"TEST_ROOT\" }";
-        rest += &vault(id, bao, &settings, token);
+        rest += &vault(id, &bao.address, &settings, token);
         rest += &key(id, id, path);
     }
     let settings = "mount = \"hints\"\nnamespace = \"hints-team\"";
     let token = "method = \"token\"\ntoken = { env = \"TEST_ROOT\" }";
-    rest += &vault("team", bao, settings, token);
+    rest += &vault("team", &bao.address, settings, token);
     rest += &key("team", "team", "hints-team/llm/openai");
     let token = "method = \"token\"\ntoken = { env = \"TEST_NARROW\" }";
     for (id, mount, version) in [("narrow-one", "hints-one", 2), ("narrow-two", "hints", 1)] {
         let settings = format!("mount = \"{mount}\"\nkv_version = {version}");
-        rest += &vault(id, bao, &settings, token);
+        rest += &vault(id, &bao.address, &settings, token);
         rest += &key(id, id, "llm/openai");
     }
     let environment = [("TEST_ROOT", ROOT), ("TEST_NARROW", narrow.as_str())];
@@ -185,17 +175,32 @@ async fn a_wrapped_credential_and_a_mount_with_auth_are_told_from_wrong_ones() {
     let given = "method = \"token\"\ntoken = { file = \"{dir}/wrapped\" }";
     let unknown = "method = \"token\"\ntoken = { file = \"{dir}/unknown\" }";
     let rest = [
-        vault("wrapped", bao, "", given),
-        vault("unknown", bao, "", unknown),
+        vault("wrapped", &bao.address, "", given),
+        vault("unknown", &bao.address, "", unknown),
         vault(
             "secret",
-            bao,
+            &bao.address,
             "",
             &approle("hints-approle", "wrapped-secret"),
         ),
-        vault("mount", bao, "", &approle("auth/hints-approle", "secret")),
-        vault("login", bao, "", &approle("hints-approle/login", "secret")),
-        vault("elsewhere", bao, "", &approle("hints-elsewhere", "secret")),
+        vault(
+            "mount",
+            &bao.address,
+            "",
+            &approle("auth/hints-approle", "secret"),
+        ),
+        vault(
+            "login",
+            &bao.address,
+            "",
+            &approle("hints-approle/login", "secret"),
+        ),
+        vault(
+            "elsewhere",
+            &bao.address,
+            "",
+            &approle("hints-elsewhere", "secret"),
+        ),
     ];
     let files = [
         ("wrapped", token.as_str()),

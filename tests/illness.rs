@@ -5,6 +5,7 @@ use std::time::Instant;
 use flashback_rotator::flashback::sandbox::{Operation, Options, Rule, Sandbox};
 use serde_json::json;
 
+use crate::support::configuration::{key, token_in, vault};
 use crate::support::eventually;
 use crate::support::openbao::{OpenBao, ROOT};
 use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox};
@@ -33,15 +34,16 @@ async fn put(bao: &OpenBao, number: usize, value: &str) {
 
 /// A rotator that takes its keys from there.
 fn rotator(bao: &OpenBao, sandbox: &Sandbox, more: &str) -> Rotator {
-    let mut rest = format!(
-        "{QUICK}[sources.bao]\ntype = \"vault\"\naddress = \"{}\"\nmax_rps = 1000\n\
-         [sources.bao.auth]\nmethod = \"token\"\ntoken = {{ file = \"{{dir}}/bao-token\" }}\n{more}",
-        bao.address
+    let vault = vault(
+        "bao",
+        &bao.address,
+        "max_rps = 1000",
+        &token_in("bao-token"),
     );
+    let mut rest = format!("{QUICK}{vault}{more}");
     for number in 0..KEYS {
-        rest += &format!(
-            "[keys.k{number}]\nname = \"k{number}\"\nai_type = \"OPENAI\"\nsource = \"bao\"\npath = \"llm/k{number}\"\n"
-        );
+        let id = format!("k{number}");
+        rest += &format!("{}name = \"{id}\"\n", key(&id, "bao", &format!("llm/{id}")));
     }
     let rotator = Rotator::new(&sandbox.url(), &rest);
     std::fs::write(rotator.path().join("bao-token"), ROOT).expect("written");

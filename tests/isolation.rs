@@ -3,6 +3,7 @@
 use flashback_rotator::flashback::sandbox::{Fault, Options, Rule};
 use tokio::net::TcpListener;
 
+use crate::support::configuration::{key, token_in, vault};
 use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox};
 
 /// Accepts connections and never answers.
@@ -21,15 +22,10 @@ async fn silence() -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_source_that_never_answers_delays_no_other_key() {
     let sandbox = sandbox(Options::default()).await;
-    let mut rest = format!(
-        "{QUICK}[sources.silent]\ntype = \"vault\"\naddress = \"{}\"\n\
-         [sources.silent.auth]\nmethod = \"token\"\ntoken = {{ file = \"{{dir}}/token\" }}\n",
-        silence().await
-    );
+    let silent = vault("silent", &silence().await, "", &token_in("token"));
+    let mut rest = format!("{QUICK}{silent}");
     for number in 0..40 {
-        rest += &format!(
-            "[keys.silent-{number}]\nai_type = \"OPENAI\"\nsource = \"silent\"\npath = \"p{number}\"\n"
-        );
+        rest += &key(&format!("silent-{number}"), "silent", &format!("p{number}"));
     }
     rest += &file_key("a");
     let mut rotator = Rotator::new(&sandbox.url(), &rest);
@@ -92,9 +88,9 @@ async fn a_workspace_that_hangs_delays_no_other() {
 async fn a_missing_directory_is_one_outage_and_heals() {
     let sandbox = sandbox(Options::default()).await;
     let rest = format!(
-        "{QUICK}[sources.later]\ntype = \"file\"\ndir = \"{{dir}}/later\"\n\
-         [keys.x]\nai_type = \"OPENAI\"\nsource = \"later\"\npath = \"x\"\n\
-         [keys.y]\nai_type = \"OPENAI\"\nsource = \"later\"\npath = \"y\"\n"
+        "{QUICK}[sources.later]\ntype = \"file\"\ndir = \"{{dir}}/later\"\n{}{}",
+        key("x", "later", "x"),
+        key("y", "later", "y")
     );
     let mut rotator = Rotator::new(&sandbox.url(), &rest);
     rotator.start();

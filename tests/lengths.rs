@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use wiremock::matchers::{any, header_regex};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
+use crate::support::configuration::{aws, key, token_in, vault};
 use crate::support::eventually;
 use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox};
 
@@ -85,12 +86,8 @@ async fn an_id_of_flashback_is_not_taken_from_a_creation_or_a_list() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_cannot_be_built_is_refused_and_not_repeated() {
     let sandbox = sandbox(Options::default()).await;
-    let source = "[sources.v]\ntype = \"vault\"\naddress = \"http://127.0.0.1:1\"\n\
-                  [sources.v.auth]\nmethod = \"token\"\ntoken = { file = \"{dir}/token\" }\n";
-    let deep = format!(
-        "[keys.deep]\nai_type = \"OPENAI\"\nsource = \"v\"\npath = \"{}\"\n",
-        "p".repeat(70_000)
-    );
+    let source = vault("v", "http://127.0.0.1:1", "", &token_in("token"));
+    let deep = key("deep", "v", &"p".repeat(70_000));
     let config = format!("{QUICK}{source}{deep}{}", file_key("b"));
     let mut rotator = Rotator::new(&sandbox.url(), &config);
     rotator.put("b", "sk-b-0");
@@ -143,11 +140,8 @@ async fn describe(server: &MockServer, id: &str) {
 async fn a_version_of_aws_is_not_taken() {
     let (server, sandbox) = (MockServer::start().await, sandbox(Options::default()).await);
     describe(&server, &"v".repeat(2 << 20)).await;
-    let config = format!(
-        "{QUICK}[sources.aws]\ntype = \"aws-secrets-manager\"\nregion = \"us-east-1\"\nendpoint_url = \"{}\"\n\
-         [keys.k]\nai_type = \"OPENAI\"\nsource = \"aws\"\npath = \"k\"\n",
-        server.uri()
-    );
+    let (source, key) = (aws("aws", &server.uri()), key("k", "aws", "k"));
+    let config = format!("{QUICK}{source}{key}");
     let mut rotator = Rotator::new(&sandbox.url(), &config);
     for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
         rotator

@@ -6,6 +6,7 @@ use std::time::{Instant, UNIX_EPOCH};
 use flashback_rotator::flashback::sandbox::{Options, Sandbox};
 use serde_json::json;
 
+use crate::support::configuration::{app_role, key, vault};
 use crate::support::openbao::OpenBao;
 use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox};
 use crate::support::sandbox::{TOKEN, secret};
@@ -46,14 +47,9 @@ async fn sign_ins_are_measured_at_each_service() {
         ..Options::default()
     })
     .await;
-    let rest = format!(
-        "{QUICK}[sources.vault]\ntype = \"vault\"\naddress = \"{}\"\n[sources.vault.auth]\n\
-         method = \"approle\"\nmount = \"measured\"\nrole_id = \"{role_id}\"\n\
-         secret_id = {{ file = \"{{dir}}/secret-id\" }}\n\
-         [keys.v]\nai_type = \"OPENAI\"\nsource = \"vault\"\npath = \"v\"\n{}",
-        bao.address,
-        file_key("a")
-    );
+    let source = vault("vault", &bao.address, "", &app_role("measured", &role_id));
+    let keys = key("v", "vault", "v") + &file_key("a");
+    let rest = format!("{QUICK}{source}{keys}");
     let mut rotator = Rotator::new(&sandbox.url(), &rest);
     std::fs::write(rotator.path().join("secret-id"), "another").expect("written");
     rotator.put("a", "sk-a");

@@ -14,7 +14,8 @@ use serde_json::json;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::support::aws::{Aws, Emulator, REGION};
+use crate::support::aws::{Aws, Emulator};
+use crate::support::configuration::{Configuration, aws, vault};
 use crate::support::front::Front;
 use crate::support::openbao::OpenBao;
 use crate::support::pki::Authority;
@@ -124,40 +125,15 @@ struct Services<'a> {
 
 impl Services<'_> {
     fn configuration(&self, name: &str) -> String {
-        let Self {
-            flashback,
-            auth,
-            vault,
-            vault_auth,
-            aws,
-            provider,
-        } = self;
-        let mut text = format!(
-            r#"
-[flashback]
-base_url = "{flashback}"
-workspace_id = "w"
-[flashback.auth]
-{auth}
-[state]
-url = "sqlite://{{dir}}/state.db"
-[http]
-listen = "127.0.0.1:0"
-[sources.files]
-type = "file"
-dir = "{{dir}}/secrets"
-[sources.aws]
-type = "aws-secrets-manager"
-region = "{REGION}"
-endpoint_url = "{aws}"
-[sources.vault]
-type = "vault"
-address = "{vault}"
-ca_file = "{{dir}}/ca.pem"
-[sources.vault.auth]
-{vault_auth}
-{QUICK}"#
-        );
+        let trusted = "ca_file = \"{dir}/ca.pem\"";
+        let mut text = Configuration::new(&self.flashback)
+            .auth(self.auth)
+            .files()
+            .and(aws("aws", &self.aws))
+            .and(vault("vault", &self.vault, trusted, &self.vault_auth))
+            .and(QUICK)
+            .text();
+        let provider = &self.provider;
         for (at, (source, probe)) in KEYS.into_iter().enumerate() {
             let before = if probe { "provider" } else { "none" };
             text += &format!(

@@ -9,6 +9,7 @@ mod states;
 use flashback_rotator::flashback::sandbox::{Options, Sandbox, sha256_hex};
 use serde_json::json;
 
+use crate::support::configuration::{TOKEN_IN_VARIABLE, vault};
 use crate::support::eventually;
 use crate::support::openbao::{OpenBao, ROOT};
 use crate::support::receiver::{PATH, Receiver, Request, SECRET};
@@ -147,11 +148,11 @@ async fn a_roll_back_is_told_at_once_and_the_hold_when_it_lasts() {
     let bao = OpenBao::shared().await;
     bao.mount_kv("notifications", 2).await;
     let notify = Receiver::table("people", "slack", &["rolled_back", "held"], "3s");
+    let mount = "mount = \"notifications\"";
+    let source = vault("bao", &bao.address, mount, TOKEN_IN_VARIABLE);
     let config = format!(
-        "{QUICK}[verify]\ngrace = \"1s\"\n{notify}[sources.bao]\ntype = \"vault\"\naddress = \"{}\"\n\
-         mount = \"notifications\"\n[sources.bao.auth]\nmethod = \"token\"\ntoken = {{ env = \"TEST_BAO_TOKEN\" }}\n\
-         [keys.k]\nai_type = \"OTHER\"\nendpoint = \"https://llm.example.com/v1\"\nsource = \"bao\"\npath = \"k\"\n",
-        bao.address
+        "{QUICK}[verify]\ngrace = \"1s\"\n{notify}{source}\
+         [keys.k]\nai_type = \"OTHER\"\nendpoint = \"https://llm.example.com/v1\"\nsource = \"bao\"\npath = \"k\"\n"
     );
     let mut rotator = Rotator::new(&sandbox.url(), &config);
     receiver.place(rotator.path());

@@ -6,6 +6,7 @@ use std::path::Path;
 use flashback_rotator::flashback::sandbox::{Operation, Options, Rule};
 use parking_lot::Mutex;
 
+use crate::support::configuration::key;
 use crate::support::eventually;
 use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox};
 
@@ -140,9 +141,9 @@ async fn the_start_waits_for_no_outage_and_the_status_names_it() {
     let sandbox = sandbox(Options::default()).await;
     sandbox.fail(Rule::status(503));
     let rest = format!(
-        "{QUICK}[sources.gone]\ntype = \"file\"\ndir = \"{{dir}}/gone\"\n{}\
-         [keys.b]\nai_type = \"OPENAI\"\nsource = \"gone\"\npath = \"b\"\n",
-        file_key("a")
+        "{QUICK}[sources.gone]\ntype = \"file\"\ndir = \"{{dir}}/gone\"\n{}{}",
+        file_key("a"),
+        key("b", "gone", "b")
     );
     let (rotator, mut ear) = started(&sandbox.url(), &rest, "60000000");
     let ready = ear.hears("READY=1", 0, |text| field(text, "READY") == Some("1"));

@@ -7,6 +7,7 @@ use flashback_rotator::flashback::sandbox::{Options, Sandbox};
 use serde_json::{Value, json};
 
 use crate::support::aws::{Aws, BOTH, Emulator, REGION};
+use crate::support::configuration::{app_role, key, vault};
 use crate::support::eventually;
 use crate::support::openbao::OpenBao;
 use crate::support::policies::{policy, without};
@@ -23,23 +24,21 @@ async fn in_vault(bao: &OpenBao, sandbox: &Sandbox, name: &str, policy: &str) ->
         "token_ttl": "3s",
     });
     let (role_id, secret_id) = bao.app_role(name, role).await;
-    let key = |id: &str| {
-        format!(
-            "[keys.{id}]\nname = \"{name} {id}\"\nai_type = \"OPENAI\"\nsource = \"vault\"\n\
-             path = \"llm/{id}\"\n"
-        )
-    };
-    let rest = format!(
-        "{QUICK}[sources.vault]\ntype = \"vault\"\naddress = \"{}\"\n[sources.vault.auth]\n\
-         method = \"approle\"\nmount = \"{name}\"\nrole_id = \"{role_id}\"\n\
-         secret_id = {{ file = \"{{dir}}/secret-id\" }}\n{}{}",
-        bao.address,
-        key("openai"),
-        key("other"),
-    );
+    let source = vault("vault", &bao.address, "", &app_role(name, &role_id));
+    let keys = two_keys(name, "vault", "llm");
+    let rest = format!("{QUICK}{source}{keys}");
     let rotator = Rotator::new(&sandbox.url(), &rest);
     std::fs::write(rotator.path().join("secret-id"), secret_id).expect("written");
     rotator
+}
+
+/// The keys `openai` and `other`, named after the test.
+fn two_keys(name: &str, source: &str, folder: &str) -> String {
+    let table = |id: &str| {
+        let key = key(id, source, &format!("{folder}/{id}"));
+        format!("{key}name = \"{name} {id}\"\n")
+    };
+    table("openai") + &table("other")
 }
 
 async fn metric(rotator: &Rotator, text: &str) {
@@ -141,16 +140,9 @@ fn aws_policy(emulator: Emulator, arn: &str, without: Option<&str>) -> String {
 }
 
 async fn in_aws(aws: &Aws, sandbox: &Sandbox, name: &str, credentials: &Credentials) -> Rotator {
-    let key = |id: &str| {
-        format!(
-            "[keys.{id}]\nname = \"{name} {id}\"\nai_type = \"OPENAI\"\nsource = \"aws\"\n\
-             path = \"prod/llm/{id}\"\n"
-        )
-    };
+    let keys = two_keys(name, "aws", "prod/llm");
     let rest = format!(
-        "{QUICK}[sources.aws]\ntype = \"aws-secrets-manager\"\nregion = \"{REGION}\"\n{}{}",
-        key("openai"),
-        key("other"),
+        "{QUICK}[sources.aws]\ntype = \"aws-secrets-manager\"\nregion = \"{REGION}\"\n{keys}"
     );
     let mut rotator = Rotator::new(&sandbox.url(), &rest);
     for (name, value) in [

@@ -5,6 +5,7 @@ use flashback_rotator::flashback::sandbox::Options;
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use crate::support::configuration::{app_role, key, token_in, vault};
 use crate::support::eventually;
 use crate::support::openbao::{OpenBao, ROOT};
 use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox, writes};
@@ -224,14 +225,9 @@ async fn only_the_source_that_changed_is_made_again() {
     let policies = json!({"token_policies": ["default", "default-reload-sources"]});
     bao.ok("POST", role, policies).await;
     let source = |id: &str, max_rps: u32| {
-        format!(
-            "[sources.{id}]\ntype = \"vault\"\naddress = \"{}\"\nmount = \"reload-sources\"\n\
-             max_rps = {max_rps}\n[sources.{id}.auth]\nmethod = \"approle\"\n\
-             mount = \"reload-sources\"\nrole_id = \"{role_id}\"\n\
-             secret_id = {{ file = \"{{dir}}/secret-id\" }}\n\
-             [keys.of-{id}]\nai_type = \"OPENAI\"\nsource = \"{id}\"\npath = \"k\"\n",
-            bao.address
-        )
+        let settings = format!("mount = \"reload-sources\"\nmax_rps = {max_rps}");
+        let auth = app_role("reload-sources", &role_id);
+        vault(id, &bao.address, &settings, &auth) + &key(&format!("of-{id}"), id, "k")
     };
     let config = |one, two, more: &str| {
         let (one, two) = (source("one", one), source("two", two));
@@ -289,12 +285,8 @@ async fn what_a_replaced_source_finds_is_not_told_of_the_new_one() {
     bao.put_kv2("reload-lanes", "k", json!({"v": "sk-1"})).await;
     let (silent, drop_them) = silence().await;
     let source = |id: &str, address: &str| {
-        format!(
-            "[sources.{id}]\ntype = \"vault\"\naddress = \"{address}\"\n\
-             mount = \"reload-lanes\"\n[sources.{id}.auth]\nmethod = \"token\"\n\
-             token = {{ file = \"{{dir}}/root\" }}\n\
-             [keys.{id}]\nai_type = \"OPENAI\"\nsource = \"{id}\"\npath = \"k\"\n"
-        )
+        let mount = "mount = \"reload-lanes\"";
+        vault(id, address, mount, &token_in("root")) + &key(id, id, "k")
     };
     let both = format!(
         "{QUICK}{}{}",

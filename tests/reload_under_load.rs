@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use flashback_rotator::flashback::sandbox::{Operation, Options, Sandbox, sha256_hex};
 use serde_json::json;
 
+use crate::support::configuration::{key, token_in, vault};
 use crate::support::openbao::{OpenBao, ROOT};
 use crate::support::rotator::{Rotator, file_key, sandbox};
 use crate::support::{LONG, eventually};
@@ -29,18 +30,16 @@ fn value(key: usize, version: usize) -> String {
 /// twice. Each fourth one is broken.
 fn config(bao: &str, round: usize) -> String {
     let max_rps = 500 + round / 5;
+    let settings = format!("mount = \"{MOUNT}\"\nmax_rps = {max_rps}");
     let mut text = format!(
-        "[schedule]\ncheck = \"{}s\"\n[retry]\ninitial = \"100ms\"\nmax = \"500ms\"\n\
-         [sources.bao]\ntype = \"vault\"\naddress = \"{bao}\"\nmount = \"{MOUNT}\"\n\
-         max_rps = {max_rps}\n[sources.bao.auth]\nmethod = \"token\"\n\
-         token = {{ file = \"{{dir}}/root\" }}\n",
-        1 + round % 2
+        "[schedule]\ncheck = \"{}s\"\n[retry]\ninitial = \"100ms\"\nmax = \"500ms\"\n{}",
+        1 + round % 2,
+        vault("bao", bao, &settings, &token_in("root"))
     );
-    for key in 0..KEYS {
-        let name = name(key);
-        text +=
-            &format!("[keys.{name}]\nai_type = \"OPENAI\"\nsource = \"bao\"\npath = \"{name}\"\n");
-        if (key + round).is_multiple_of(7) {
+    for number in 0..KEYS {
+        let name = name(number);
+        text += &key(&name, "bao", &name);
+        if (number + round).is_multiple_of(7) {
             text += "check = \"* * * * * *\"\n";
         }
     }

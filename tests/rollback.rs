@@ -21,6 +21,7 @@ use flashback_rotator::flashback::sandbox::{
 };
 use serde_json::{Value, json};
 
+use crate::support::configuration::{TOKEN_IN_VARIABLE, vault};
 use crate::support::eventually;
 use crate::support::openbao::{OpenBao, ROOT};
 use crate::support::rotator::{QUICK, Rotator, arrives, sandbox, writes};
@@ -41,33 +42,25 @@ impl Scene {
         let bao = OpenBao::shared().await;
         bao.mount_kv(mount, 2).await;
         let sandbox = sandbox(Options::default()).await;
-        let config = format!(
+        let acknowledge = match rest.contains("# acknowledged") {
+            true => "acknowledge = true",
+            false => "",
+        };
+        let settings = format!("mount = \"{mount}\"\n{acknowledge}");
+        let source = vault("bao", &bao.address, &settings, TOKEN_IN_VARIABLE);
+        let mut config = format!(
             r#"{QUICK}
 [verify]
 {verify}
-[sources.bao]
-type = "vault"
-address = "{}"
-mount = "{mount}"
-{{source}}
-[sources.bao.auth]
-method = "token"
-token = {{ env = "TEST_BAO_TOKEN" }}
+{source}
 [keys.k]
 ai_type = "OTHER"
 endpoint = "https://llm.example.com/v1"
 source = "bao"
 path = "llm/k"
 fields = {{ secret = "key" }}
-{rest}"#,
-            bao.address
+{rest}"#
         );
-        let source = if rest.contains("# acknowledged") {
-            "acknowledge = true"
-        } else {
-            ""
-        };
-        let mut config = config.replace("{source}", source);
         if !verify.contains("settle") {
             config = config.replacen("[verify]", "[verify]\nsettle = \"0s\"", 1);
         }

@@ -9,6 +9,7 @@ use tokio::time::sleep;
 
 use crate::common::process::Leashed;
 use crate::common::store::{Role, Store, name};
+use crate::common::support::configuration::{Configuration, app_role, key, vault};
 use crate::common::support::rotator::binary;
 use crate::common::support::{free_port, place_file};
 use crate::flashback::Flashback;
@@ -41,43 +42,22 @@ pub fn command(directory: &Path, http: &str, of: &Setting<'_>) -> Command {
     put("secret-id", &of.role.secret_id);
     let here = directory.display();
     let own = format!("sqlite://{here}/state.db");
-    let mut text = format!(
-        r#"
-[flashback]
-base_url = "{}"
-workspace_id = "w"
-[flashback.auth]
-token = {{ file = "{here}/token" }}
-[state]
-url = "{}"
-[http]
-listen = "{http}"
-[schedule]
-check = "{}"
-[sources.vault]
-type = "vault"
-address = "{}"
-max_rps = 100000
-[sources.vault.auth]
-method = "approle"
-mount = "{}"
-role_id = "{}"
-secret_id = {{ file = "{here}/secret-id" }}
-{}
-"#,
-        of.flashback.sandbox.url(),
-        of.state.unwrap_or(&own),
-        of.check,
-        of.store.address,
-        of.role.mount,
-        of.role.role_id,
-        of.more
-    );
-    for key in (0..of.keys).map(name) {
-        text += &format!(
-            "[keys.{key}]\nai_type = \"OPENAI\"\nsource = \"vault\"\npath = \"llm/{key}\"\n"
-        );
+    let auth = app_role(&of.role.mount, &of.role.role_id);
+    let source = vault("vault", &of.store.address, "max_rps = 100000", &auth);
+    let configuration = Configuration {
+        listen: http.to_owned(),
+        ..Configuration::new(&of.flashback.sandbox.url())
+    };
+    let mut configuration = configuration
+        .state(&format!("url = \"{}\"", of.state.unwrap_or(&own)))
+        .and(format!(
+            "[schedule]\ncheck = \"{}\"\n{source}{}\n",
+            of.check, of.more
+        ));
+    for id in (0..of.keys).map(name) {
+        configuration = configuration.and(key(&id, "vault", &format!("llm/{id}")));
     }
+    let text = configuration.text().replace("{dir}", &here.to_string());
     let mut command = binary();
     command
         .args(["run", "--config"])

@@ -1,13 +1,13 @@
 //! The setup: an OpenBao with keys, a Flashback, and the daemon between them.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use flashback_rotator::flashback::sandbox::{Options, Sandbox, sha256_hex};
 use tokio::time::sleep;
 
 use crate::common::store::{Role, Store, name};
+use crate::common::support::configuration::{Configuration, app_role, key, vault};
 use crate::common::support::rotator::{Rotator, sandbox};
 use crate::common::support::{free_port, place_file};
 
@@ -50,42 +50,22 @@ impl Scene {
 
     /// Writes the daemon's configuration.
     pub fn configure(&self, check: &str, max_rps: u32) {
-        let mut text = format!(
-            r#"
-[flashback]
-base_url = "{}"
-workspace_id = "w"
-[flashback.auth]
-token = {{ file = "{{dir}}/token" }}
-[state]
-url = "sqlite://{{dir}}/state.db"
-[http]
-listen = "127.0.0.1:{}"
-[schedule]
-check = "{check}"
-[sources.vault]
-type = "vault"
-address = "{}"
-max_rps = {max_rps}
-[sources.vault.auth]
-method = "approle"
-mount = "{}"
-role_id = "{}"
-secret_id = {{ file = "{{dir}}/secret-id" }}
-"#,
-            self.sandbox.url(),
-            self.port,
-            self.store.address,
-            self.role.mount,
-            self.role.role_id
+        let source = vault(
+            "vault",
+            &self.store.address,
+            &format!("max_rps = {max_rps}"),
+            &app_role(&self.role.mount, &self.role.role_id),
         );
-        for key in (0..self.keys).map(name) {
-            let _ = writeln!(
-                text,
-                "[keys.{key}]\nai_type = \"OPENAI\"\nsource = \"vault\"\npath = \"llm/{key}\""
-            );
+        let configuration = Configuration {
+            listen: format!("127.0.0.1:{}", self.port),
+            ..Configuration::new(&self.sandbox.url())
+        };
+        let mut configuration =
+            configuration.and(format!("[schedule]\ncheck = \"{check}\"\n{source}"));
+        for id in (0..self.keys).map(name) {
+            configuration = configuration.and(key(&id, "vault", &format!("llm/{id}")));
         }
-        self.rotator.write_config(&text);
+        self.rotator.write_config(&configuration.text());
     }
 
     /// Waits until Flashback has this secret.

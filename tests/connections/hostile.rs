@@ -12,6 +12,7 @@ use wiremock::matchers::method;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::*;
+use crate::support::configuration;
 use crate::support::hostile::{Harm, Hostile};
 use crate::support::rotator::file_key;
 use crate::support::{LONG, eventually};
@@ -155,11 +156,6 @@ async fn survives(what: &str, sandbox: &Sandbox, mut rotator: Rotator, harmed: &
     assert_eq!(rotator.exited(), None, "{what}: {}", rotator.log());
 }
 
-/// A key that has the name of its source and is stored under it.
-fn key_of(source: &str) -> String {
-    format!("[keys.{source}]\nai_type = \"OPENAI\"\nsource = \"{source}\"\npath = \"{source}\"\n")
-}
-
 /// Servers before `upstream`, one for each harm.
 async fn harmed(upstream: &str, aim: &'static str, what: &str, harms: &[Harm]) -> Vec<Harmed> {
     let mut all = Vec::new();
@@ -180,12 +176,9 @@ async fn vault(what: &str, aim: &'static str, auth: &str) {
     for Harmed { key, server, .. } in &all {
         bao.put_kv2("secret", key, json!({"key": "sk-harmed"}))
             .await;
-        let (url, key_table) = (server.url(), key_of(key));
-        write!(
-            rest,
-            "[sources.{key}]\ntype = \"vault\"\naddress = \"{url}\"\n[sources.{key}.auth]\n{auth}{key_table}"
-        )
-        .expect("written");
+        let (url, key_table) = (server.url(), configuration::key(key, key, key));
+        rest += &configuration::vault(key, url, "", auth);
+        rest += &key_table;
     }
     let sandbox = sandbox(Options::default()).await;
     let rotator = bounded(&sandbox.url(), &rest);
@@ -200,10 +193,8 @@ async fn vault_harms_nobody_else() {
         .await;
     let parameters = json!({"token_policies": "hostile"});
     let (role, secret) = bao.app_role("hostile", parameters).await;
-    let app_role = format!(
-        "method = \"approle\"\nmount = \"hostile\"\nrole_id = \"{role}\"\nsecret_id = {{ file = \"{{dir}}/secret-id\" }}\n"
-    );
-    let token = "method = \"token\"\ntoken = { file = \"{dir}/root\" }\n";
+    let app_role = configuration::app_role("hostile", &role);
+    let token = &token_in("root");
     tokio::join!(
         vault("look", " /v1/secret/metadata/", token),
         vault("read", " /v1/secret/data/", token),

@@ -15,6 +15,7 @@ use flashback_rotator::flashback::sandbox::{Options, Sandbox, sha256_hex};
 use serde_json::json;
 
 use crate::support::aws::{Aws, Emulator, REGION};
+use crate::support::configuration::{aws, key, token_in, vault};
 use crate::support::front::Front;
 use crate::support::openbao::{OpenBao, ROOT};
 use crate::support::pki::{Authority, Issued};
@@ -76,15 +77,17 @@ impl Scene {
         front: Front,
     ) -> Self {
         let (flashback, source) = match service {
-            Service::Vault => (sandbox.url(), vault_source(url)),
-            Service::Aws => (sandbox.url(), aws_source("store", url)),
+            Service::Vault => (
+                sandbox.url(),
+                vault("store", url, TRUSTED, &token_in("root")),
+            ),
+            Service::Aws => (sandbox.url(), aws("store", url)),
             Service::Flashback => (
                 url.to_owned(),
                 "[sources.store]\ntype = \"file\"\ndir = \"{dir}/secrets\"\n".to_owned(),
             ),
         };
-        let key =
-            format!("[keys.{name}]\nai_type = \"OPENAI\"\nsource = \"store\"\npath = \"{name}\"\n");
+        let key = key(name, "store", name);
         let mut rotator = Rotator::new(&flashback, &format!("{QUICK}{source}{key}"));
         std::fs::write(rotator.path().join("root"), ROOT).expect("written");
         rotator.environment.extend(aws_credentials());
@@ -173,26 +176,8 @@ fn has(sandbox: &Sandbox, name: &str, digest: &str) -> bool {
         .any(|one| one.name == name && one.secret_sha256 == digest)
 }
 
-/// A Vault at `url`, with the root token and the authorities of `ca.pem`.
-fn vault_source(url: &str) -> String {
-    format!(
-        r#"[sources.store]
-type = "vault"
-address = "{url}"
-ca_file = "{{dir}}/ca.pem"
-[sources.store.auth]
-method = "token"
-token = {{ file = "{{dir}}/root" }}
-"#
-    )
-}
-
-/// A Secrets Manager at `url`.
-fn aws_source(id: &str, url: &str) -> String {
-    format!(
-        "[sources.{id}]\ntype = \"aws-secrets-manager\"\nregion = \"{REGION}\"\nendpoint_url = \"{url}\"\n"
-    )
-}
+/// The authorities that a Vault is trusted by.
+const TRUSTED: &str = "ca_file = \"{dir}/ca.pem\"";
 
 /// Static credentials that emulators take.
 fn aws_credentials() -> [(String, String); 2] {

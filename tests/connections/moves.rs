@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::*;
+use crate::support::configuration::{key, token_in, vault};
 use crate::support::eventually;
 use crate::support::namespaces::with_hosts;
 
@@ -118,8 +119,9 @@ async fn a_successor_of_a_stopped_server_is_used_soon() {
     };
     let (old, new) = (start("127.0.0.2").await, start("127.0.0.3").await);
     let sandbox = sandbox(Options::default()).await;
-    let source = vault_source(&format!("https://{NAME}:{port}"));
-    let key = "[keys.k]\nai_type = \"OPENAI\"\nsource = \"store\"\npath = \"k\"\n";
+    let url = format!("https://{NAME}:{port}");
+    let source = vault("store", &url, TRUSTED, &token_in("root"));
+    let key = key("k", "store", "k");
     let mut rotator = Rotator::new(&sandbox.url(), &format!("{QUICK}{source}{key}"));
     std::fs::write(rotator.path().join("root"), ROOT).expect("written");
     std::fs::write(rotator.path().join("ca.pem"), authority.pem()).expect("written");

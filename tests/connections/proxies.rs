@@ -10,6 +10,7 @@ use wiremock::matchers::{any, method};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::*;
+use crate::support::configuration::{self, key, token_in, vault};
 use crate::support::namespaces::alone_in_a_network;
 use crate::support::rotator::file_key;
 use crate::support::{eventually, free_port};
@@ -110,14 +111,12 @@ async fn loopback_and_link_local_addresses_never_use_one() {
     let mut rest = QUICK.to_owned();
     for (number, address) in addresses.into_iter().enumerate() {
         let id = format!("vault-{number}");
-        rest += &vault_source(address)
-            .replace("[sources.store", &format!("[sources.{id}"))
-            .replace("ca_file = \"{dir}/ca.pem\"\n", "");
-        rest += &format!("[keys.{id}]\nai_type = \"OPENAI\"\nsource = \"{id}\"\npath = \"{id}\"\n");
+        rest += &vault(&id, address, "", &token_in("root"));
+        rest += &key(&id, &id, &id);
         bao.put_kv2("secret", &id, json!({"key": "sk-vault"})).await;
     }
-    rest += &aws_source("aws", aws.url());
-    rest += "[keys.aws]\nai_type = \"OPENAI\"\nsource = \"aws\"\npath = \"aws\"\n";
+    rest += &configuration::aws("aws", aws.url());
+    rest += &key("aws", "aws", "aws");
     aws.create("aws", "sk-aws").await;
     rest += &file_key("probed");
     rest += &format!(
@@ -176,16 +175,14 @@ const HOSTS: [(&str, &str); 5] = [
 
 /// Two daemons: one whose Flashback is elsewhere, and one that gets as far as asking a provider.
 fn elsewhere(sandbox: &Sandbox) -> [Rotator; 2] {
-    let [vault, vaults, aws, flashback, provider] = HOSTS.map(|(url, _)| url);
+    let [plain, secure, in_aws, flashback, provider] = HOSTS.map(|(url, _)| url);
     let mut rest = QUICK.to_owned();
-    for (id, url) in [("vault", vault), ("vaults", vaults)] {
-        rest += &vault_source(url)
-            .replace("[sources.store", &format!("[sources.{id}"))
-            .replace("ca_file = \"{dir}/ca.pem\"\n", "");
+    for (id, url) in [("vault", plain), ("vaults", secure)] {
+        rest += &vault(id, url, "", &token_in("root"));
     }
-    rest += &aws_source("aws", aws);
+    rest += &aws("aws", in_aws);
     for id in ["vault", "vaults", "aws"] {
-        rest += &format!("[keys.{id}]\nai_type = \"OPENAI\"\nsource = \"{id}\"\npath = \"k\"\n");
+        rest += &key(id, id, "k");
     }
     rest += &file_key("k");
     let far = Rotator::new(flashback, &rest);

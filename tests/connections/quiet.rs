@@ -7,6 +7,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 use flashback_rotator::flashback::sandbox::{Fault, Operation, Rule};
 
 use super::*;
+use crate::support::configuration::{aws, key, token_in, vault};
 use crate::support::eventually;
 use crate::support::rotator::file_key;
 
@@ -149,18 +150,14 @@ async fn sources_hold_nothing_back_for_longer_than_a_quarter_of_an_hour() {
         for status in [429, 503, 500] {
             let server = asks_for_quiet(status, retry_after).await;
             let url = server.uri();
-            let (vault, aws) = (
+            let (in_vault, in_aws) = (
                 format!("vault-{number}-{status}"),
                 format!("aws-{number}-{status}"),
             );
-            rest += &vault_source(&url)
-                .replace("[sources.store", &format!("[sources.{vault}"))
-                .replace("ca_file = \"{dir}/ca.pem\"\n", "");
-            rest += &aws_source(&aws, &url);
-            for id in [vault, aws] {
-                rest += &format!(
-                    "[keys.{id}]\nai_type = \"OPENAI\"\nsource = \"{id}\"\npath = \"k\"\n"
-                );
+            rest += &vault(&in_vault, &url, "", &token_in("root"));
+            rest += &aws(&in_aws, &url);
+            for id in [in_vault, in_aws] {
+                rest += &key(&id, &id, "k");
             }
             servers.push(server);
         }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::cell::{Cell, End, Kill, New, Old, Provider, Tally, Validate, Which};
 use super::provider::{Providers, SLOW};
+use crate::support::configuration::{TOKEN_IN_VARIABLE, vault};
 use crate::support::eventually;
 use crate::support::openbao::{OpenBao, ROOT};
 use crate::support::rotator::{QUICK, Rotator, sandbox};
@@ -76,22 +77,10 @@ impl<'a> Scene<'a> {
         let sandbox = sandbox(Options::default()).await;
         // So that a question takes a time in which another could overlap it.
         sandbox.change(|switches| switches.latency_ms = 20);
-        let mut config = format!(
-            r#"{QUICK}
-[verify]
-grace = "{}s"
-[sources.bao]
-type = "vault"
-address = "{}"
-mount = "{}"
-[sources.bao.auth]
-method = "token"
-token = {{ env = "TEST_BAO_TOKEN" }}
-"#,
-            GRACE.as_secs(),
-            stage.bao.address,
-            stage.mount
-        );
+        let mount = format!("mount = \"{}\"", stage.mount);
+        let source = vault("bao", &stage.bao.address, &mount, TOKEN_IN_VARIABLE);
+        let grace = GRACE.as_secs();
+        let mut config = format!("{QUICK}[verify]\ngrace = \"{grace}s\"\n{source}");
         for (index, cell) in cells.iter().enumerate() {
             let (before, endpoint) = match cell.provider {
                 Provider::Unasked => ("none", "https://llm.example.com/v1".to_owned()),

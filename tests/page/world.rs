@@ -7,6 +7,7 @@ use flashback_rotator::state::StateStore as _;
 use flashback_rotator::state::sqlite::Sqlite;
 use serde_json::{Value, json};
 
+use crate::support::configuration::{Configuration, token_in, vault};
 use crate::support::openbao::{OpenBao, ROOT};
 use crate::support::rotator::{Rotator, arrives, sandbox};
 use crate::support::{eventually, free_port};
@@ -23,6 +24,31 @@ const IN_BAO: [(&str, &str, &str, &str); 4] = [
     ),
     ("gemini-search", "Gemini for search", "GOOGLE", "llm/gemini"),
 ];
+
+/// Nothing of it takes long.
+const QUICKLY: &str = r#"
+[schedule]
+check = "2s"
+[verify]
+grace = "1s"
+[retry]
+initial = "100ms"
+max = "2s"
+"#;
+
+/// A directory, and a pair of credentials in it.
+const MOUNTED: &str = r#"
+[sources.mounted]
+type = "file"
+dir = "{dir}/secrets"
+[keys.bedrock]
+name = "Bedrock"
+ai_type = "AWS"
+endpoint = "https://bedrock-runtime.eu-west-1.amazonaws.com"
+source = "mounted"
+path = "bedrock"
+fields = { key = "AccessKeyId", secret = "SecretAccessKey" }
+"#;
 
 /// A source that nobody answers for, and a key in it.
 const LOST: &str = r#"
@@ -84,45 +110,17 @@ impl World {
                  path = \"{path}\"\nfields = {{ secret = \"api_key\" }}\n"
             )
         });
-        format!(
-            r#"
-[flashback]
-base_url = "{flashback}"
-workspace_id = "workspace-123"
-[flashback.auth]
-token = {{ file = "{{dir}}/token" }}
-[state]
-url = "sqlite://{{dir}}/state.db"
-[http]
-listen = "127.0.0.1:0"
-[schedule]
-check = "2s"
-[verify]
-grace = "1s"
-[retry]
-initial = "100ms"
-max = "2s"
-[sources.vault-prod]
-type = "vault"
-address = "{vault}"
-[sources.vault-prod.auth]
-method = "token"
-token = {{ file = "{{dir}}/vault-token" }}
-[sources.mounted]
-type = "file"
-dir = "{{dir}}/secrets"
-[keys.bedrock]
-name = "Bedrock"
-ai_type = "AWS"
-endpoint = "https://bedrock-runtime.eu-west-1.amazonaws.com"
-source = "mounted"
-path = "bedrock"
-fields = {{ key = "AccessKeyId", secret = "SecretAccessKey" }}
-{keys}"#,
-            flashback = self.sandbox.url(),
-            vault = self.bao.address,
-            keys = keys.concat(),
-        )
+        let token = token_in("vault-token");
+        let configuration = Configuration {
+            workspace: "workspace-123".to_owned(),
+            ..Configuration::new(&self.sandbox.url())
+        };
+        configuration
+            .and(QUICKLY)
+            .and(vault("vault-prod", &self.bao.address, "", &token))
+            .and(MOUNTED)
+            .and(keys.concat())
+            .text()
     }
 
     /// Adds a source that is away, while the daemon runs.

@@ -1,6 +1,7 @@
 //! Helpers for the tests: real servers on free ports, temporary directories, and waiting for a condition.
 
 pub mod aws;
+pub mod configuration;
 pub mod flood;
 pub mod front;
 pub mod hostile;

@@ -9,6 +9,7 @@ use flashback_rotator::state::membership::{Membership as _, Replica, Role};
 use flashback_rotator::state::postgres::Postgres;
 use tempfile::TempDir;
 
+use super::configuration::Configuration;
 use super::postgres::Database;
 use super::rotator::{Rotator, arrives, file_key, sandbox};
 use super::{eventually, place_file};
@@ -52,26 +53,15 @@ impl Replicas {
     /// Returns the configuration of a replica with these keys.
     pub fn config(&self, keys: &[String]) -> String {
         let keys: String = keys.iter().map(|key| file_key(key)).collect();
-        format!(
-            r#"
-[flashback]
-base_url = "{}"
-workspace_id = "w"
-[flashback.auth]
-token = {{ file = "{{dir}}/token" }}
-[state]
-{}
-[http]
-listen = "127.0.0.1:0"
-[sources.files]
-type = "file"
-dir = "{}"
-{}{keys}"#,
-            self.sandbox.url(),
-            self.url,
-            self.secrets.path().display(),
-            self.rest,
-        )
+        let secrets = self.secrets.path().display();
+        Configuration::new(&self.sandbox.url())
+            .state(&self.url)
+            .and(format!(
+                "[sources.files]\ntype = \"file\"\ndir = \"{secrets}\"\n"
+            ))
+            .and(&self.rest)
+            .and(keys)
+            .text()
     }
 
     /// Returns a directory with the configuration, without starting a process.

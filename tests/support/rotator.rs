@@ -8,6 +8,7 @@ use flashback_rotator::flashback::sandbox::{Operation, Options, Sandbox, sha256_
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::configuration::{Configuration, key};
 use super::{eventually, place_file};
 
 /// Returns a command for the binary under test.
@@ -107,23 +108,8 @@ impl Rotator {
 
     /// Writes the configuration with `auth` in `[flashback.auth]`.
     pub fn configure_signing_in(&self, flashback: &str, auth: &str, rest: &str) {
-        let common = format!(
-            r#"
-[flashback]
-base_url = "{flashback}"
-workspace_id = "w"
-[flashback.auth]
-{auth}
-[state]
-url = "sqlite://{{dir}}/state.db"
-[http]
-listen = "127.0.0.1:0"
-[sources.files]
-type = "file"
-dir = "{{dir}}/secrets"
-"#
-        );
-        self.write_config(&format!("{common}{rest}"));
+        let configuration = Configuration::new(flashback).auth(auth).files();
+        self.write_config(&configuration.and(rest).text());
     }
 
     /// Writes the whole configuration; `{dir}` in it stands for the directory.
@@ -322,9 +308,7 @@ impl Drop for Rotator {
 
 /// Returns the configuration of a key in the source `files`.
 pub fn file_key(id: &str) -> String {
-    format!(
-        "[keys.{id}]\nname = \"{id}\"\nai_type = \"OPENAI\"\nsource = \"files\"\npath = \"{id}\"\n"
-    )
+    format!("{}name = \"{id}\"\n", key(id, "files", id))
 }
 
 /// Settings by which keys are checked every second and failures are retried soon.

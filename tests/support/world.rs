@@ -10,6 +10,7 @@ use flashback_rotator::flashback::sandbox::{Options, Sandbox, sha256_hex};
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use super::configuration::{Configuration, TOKEN_IN_VARIABLE, vault};
 use super::openbao::{OpenBao, ROOT};
 use super::postgres::{Database, Postgres};
 use super::rotator::QUICK;
@@ -89,28 +90,14 @@ impl World {
             state,
             store,
         } = at;
-        let mut text = format!(
-            r#"
-[flashback]
-base_url = "http://{flashback}"
-workspace_id = "w"
-[flashback.auth]
-token = {{ file = "{{dir}}/token" }}
-[state]
-url = "postgres://rotator@{state}/{database}?sslmode=disable"
-lease = "{lease}s"
-[http]
-listen = "127.0.0.1:0"
-[sources.bao]
-type = "vault"
-address = "http://{store}"
-[sources.bao.auth]
-method = "token"
-token = {{ env = "TEST_BAO_TOKEN" }}
-{QUICK}"#,
-            database = self.database.name,
-            lease = LEASE.as_secs(),
-        );
+        let (database, lease) = (&self.database.name, LEASE.as_secs());
+        let url = format!("postgres://rotator@{state}/{database}?sslmode=disable");
+        let store = format!("http://{store}");
+        let mut text = Configuration::new(&format!("http://{flashback}"))
+            .state(&format!("url = \"{url}\"\nlease = \"{lease}s\""))
+            .and(vault("bao", &store, "", TOKEN_IN_VARIABLE))
+            .and(QUICK)
+            .text();
         for key in keys {
             text += &format!(
                 "[keys.{key}]\nai_type = \"OTHER\"\nendpoint = \"https://llm.example.com/v1\"\n\

@@ -42,7 +42,6 @@ const SPREAD_LEFT: &[&str] = &[
     "crate::source::vault::kv::Engine",
     "crate::state::postgres::Inner",
     "crate::state::sqlite::desk::Desk",
-    "crate::telemetry::metrics::Metrics",
 ];
 
 /// The functions that are still longer than a screen. The list only gets shorter.
@@ -51,7 +50,6 @@ const LONG_LEFT: &[&str] = &[
     "crate::cli::status::key::screen",
     "crate::config::syntax::explain",
     "crate::contest::equal_calls",
-    "crate::daemon::run",
     "crate::engine::push::push",
     "crate::engine::reconcile_watched",
     "crate::eyes",

@@ -209,7 +209,7 @@ impl Module {
         };
         let end = closing(tree, brace);
         let mut begin = brace + 1;
-        for at in begin..=end {
+        for at in brace + 1..=end {
             let inner = &tree[begin..at];
             let opened = inner.iter().filter(|token| token.text == "{").count();
             let closed = inner.iter().filter(|token| token.text == "}").count();

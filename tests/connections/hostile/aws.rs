@@ -24,7 +24,7 @@ async fn aws(way: Way) {
     let mut profiles = String::new();
     for Harmed { key, server, .. } in &all {
         aws.create(key, "sk-harmed").await;
-        let (table, key_table) = (way.table, key_of(key));
+        let (table, key_table) = (way.table, configuration::key(key, key, key));
         write!(
             rest,
             "[sources.{key}]\ntype = \"aws-secrets-manager\"\nregion = \"{REGION}\"\nprofile = \"{key}\"\n{table}{key_table}"
@@ -121,12 +121,15 @@ async fn container(harm: Harm) {
     let all = harmed(&credentials.uri(), " /credentials", "container", &[harm]).await;
     let key = &all[0].key;
     aws.create(key, "sk-harmed").await;
-    let (source, other) = (aws_source(key, aws.url()), file_key("other"));
+    let tables = [
+        QUICK,
+        &file_key("other"),
+        &configuration::aws(key, aws.url()),
+        &configuration::key(key, key, key),
+    ]
+    .concat();
     let sandbox = sandbox(Options::default()).await;
-    let mut rotator = bounded(
-        &sandbox.url(),
-        &format!("{QUICK}{other}{source}{}", key_of(key)),
-    );
+    let mut rotator = bounded(&sandbox.url(), &tables);
     let uri = format!("{}/credentials", all[0].server.url());
     let uri = ("AWS_CONTAINER_CREDENTIALS_FULL_URI".to_owned(), uri);
     rotator.environment.push(uri);

@@ -17,11 +17,12 @@ async fn floods_of_frames_harm_nobody_else() {
             let flood = Flood::start(frames, certificate(&authority).server()).await;
             rest += &match is_vault {
                 true => {
-                    vault_source(&flood.url).replace("[sources.store", &format!("[sources.{id}"))
+                    let token = token_in("root");
+                    configuration::vault(&id, &flood.url, TRUSTED, &token)
                 }
-                false => aws_source(&id, &flood.url),
+                false => aws(&id, &flood.url),
             };
-            rest += &key_of(&id);
+            rest += &key(&id, &id, &id);
             floods.push((id, flood));
         }
     }
