@@ -10,9 +10,59 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use zeroize::Zeroize;
 
+use crate::model::SourceId;
 use crate::redact;
 use crate::secret::Secret;
 use crate::settled;
+
+/// Where a secret is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum SecretRef {
+    /// `{ env = "NAME" }`.
+    Env(String),
+    /// `{ file = "PATH" }`.
+    File(PathBuf),
+    /// `{ credential = "NAME" }`.
+    Credential(String),
+    /// `{ source = "ID", path = "…", field = "…" }`.
+    Source {
+        /// The source.
+        source: SourceId,
+        /// The path in it.
+        path: String,
+        /// The field; where left out, the only one.
+        field: Option<String>,
+    },
+}
+
+impl SecretRef {
+    /// Returns the source that holds the secret, where one does.
+    pub fn source(&self) -> Option<&SourceId> {
+        match self {
+            Self::Source { source, .. } => Some(source),
+            Self::Env(_) | Self::File(_) | Self::Credential(_) => None,
+        }
+    }
+}
+
+/// A setting that is no secret: a plain string or a reference.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ValueRef {
+    /// Written in the configuration.
+    Plain(String),
+    /// Kept elsewhere.
+    Ref(SecretRef),
+}
+
+impl ValueRef {
+    /// Returns where the text comes from; `secret` says it of a reference.
+    pub fn resolve(&self, secret: &dyn Fn(&SecretRef) -> SharedCredential) -> SharedCredential {
+        match self {
+            Self::Plain(text) => Arc::new(Plain(text.clone())),
+            Self::Ref(reference) => secret(reference),
+        }
+    }
+}
 
 /// A credential that is fetched each time it is needed.
 #[async_trait]

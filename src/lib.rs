@@ -57,6 +57,7 @@ pub mod retry;
 pub mod runtime;
 pub mod scheduler;
 pub mod secret;
+pub mod setting;
 pub mod settled;
 pub mod source;
 pub mod state;

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use url::Url;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::words::is_word as is_known_word;
@@ -283,6 +284,18 @@ pub fn mask_pieces(words: &[char], secret: &[char], masked: &mut [bool]) {
     }
     drop(pieces);
     secret.zeroize();
+}
+
+/// Returns the host and the port of a URL. Whatever else stands in it is nobody's business.
+pub fn host_and_port(url: &str) -> String {
+    let Ok(url) = Url::parse(url) else {
+        return String::new();
+    };
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod state;
 use std::path::{Path, PathBuf};
 
 use flashback_rotator::config::{self, Loaded, Report};
+use flashback_rotator::source::KINDS;
 
 use crate::support::place_file;
 
@@ -70,7 +71,7 @@ fn load(text: &str) -> Result<Loaded, Report> {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("config.toml");
     place_file(&path, text);
-    config::load(Some(&path))
+    config::load(Some(&path), KINDS)
 }
 
 fn load_directory(files: &[(&str, &str)]) -> Result<Loaded, Report> {
@@ -78,7 +79,7 @@ fn load_directory(files: &[(&str, &str)]) -> Result<Loaded, Report> {
     for (name, text) in files {
         place_file(directory.path().join(name), text);
     }
-    config::load(Some(directory.path()))
+    config::load(Some(directory.path()), KINDS)
 }
 
 /// A file of the repository.

@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use chrono::Utc;
-use flashback_rotator::config::{AwsConfig, KvVersion, SecretRef, VaultAuth, VaultConfig};
-use flashback_rotator::credential::Plain;
+use flashback_rotator::credential::{Plain, SecretRef};
 use flashback_rotator::model::{Observation, SourceId, Version};
 use flashback_rotator::secret::Fingerprinter;
 use flashback_rotator::source::Source;
-use flashback_rotator::source::vault::{VaultCredentials, VaultSource};
+use flashback_rotator::source::aws::AwsConfig;
+use flashback_rotator::source::vault::{
+    KvVersion, VaultAuth, VaultConfig, VaultCredentials, VaultSource,
+};
 use serde_json::json;
 use tokio::process::{Child, Command};
 

@@ -1,10 +1,9 @@
 //! The `aws-secrets-manager` source against two emulators of AWS.
 
 use chrono::Utc;
-use flashback_rotator::config::AwsConfig;
 use flashback_rotator::document::{FieldMap, Malformed};
 use flashback_rotator::model::{Missing, Observation, Version};
-use flashback_rotator::source::aws::AwsSource;
+use flashback_rotator::source::aws::{AwsConfig, AwsSource};
 use flashback_rotator::source::{Reading, Source, SourceError};
 
 use crate::support::aws::{Aws, BOTH, Emulator, administrator};

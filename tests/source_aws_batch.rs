@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use flashback_rotator::config::{AwsConfig, AwsLook};
 use flashback_rotator::model::{Missing, Observation, Version};
-use flashback_rotator::source::aws::AwsSource;
+use flashback_rotator::source::aws::{AwsConfig, AwsLook, AwsSource};
 use flashback_rotator::source::{Reading, Source, SourceError};
 use futures_util::future::join_all;
 use serde_json::json;

@@ -3,10 +3,9 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use flashback_rotator::config::AwsConfig;
 use flashback_rotator::model::{Missing, Observation, SourceId, Version};
 use flashback_rotator::retry::Class;
-use flashback_rotator::source::aws::AwsSource;
+use flashback_rotator::source::aws::{AwsConfig, AwsSource};
 use flashback_rotator::source::{Reading, Source, SourceError};
 use flashback_rotator::upstream::Failure;
 use wiremock::matchers::header;

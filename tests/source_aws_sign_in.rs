@@ -8,9 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, ConfigLoader};
-use flashback_rotator::config::AwsConfig;
 use flashback_rotator::model::{Observation, SourceId};
-use flashback_rotator::source::aws::AwsSource;
+use flashback_rotator::source::aws::{AwsConfig, AwsSource};
 use flashback_rotator::source::{Source, SourceError};
 use parking_lot::Mutex;
 use wiremock::matchers::{body_string_contains, method};

@@ -3,9 +3,8 @@
 
 use aws_sdk_secretsmanager::config::Credentials;
 use chrono::Utc;
-use flashback_rotator::config::AwsConfig;
 use flashback_rotator::model::{Observation, Version};
-use flashback_rotator::source::aws::AwsSource;
+use flashback_rotator::source::aws::{AwsConfig, AwsSource};
 use flashback_rotator::source::{Exact, GoneVersion, Previous, Source, SourceError};
 use serde_json::{Value, json};
 

@@ -12,12 +12,14 @@ mod tls;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flashback_rotator::config::{KvVersion, SecretRef, VaultAuth, VaultConfig};
+use flashback_rotator::credential::SecretRef;
 use flashback_rotator::credential::{Plain, SharedCredential};
 use flashback_rotator::model::{Observation, SourceId, Version};
 use flashback_rotator::retry::Limits;
 use flashback_rotator::secret::{Fingerprinter, Secret};
-use flashback_rotator::source::vault::{VaultCredentials, VaultSource};
+use flashback_rotator::source::vault::{
+    KvVersion, VaultAuth, VaultConfig, VaultCredentials, VaultSource,
+};
 use flashback_rotator::source::{Reading, Source, SourceError};
 use flashback_rotator::telemetry::metrics::Metrics;
 use flashback_rotator::upstream::{Outages, Terms, Upstream};

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::answers::rows_of;
 use super::end::{End, fail, say, warn};
+use super::kinds::kinds;
 use crate::config::{self, Config, Loaded, Report, StateConfig};
 use crate::engine::report::KeyReport;
 use crate::model::Daemons;
@@ -46,7 +47,7 @@ pub struct Beside {
 /// # Errors
 /// Returns [`End::Wrong`] if the configuration is invalid and no daemon runs. Its errors were printed.
 pub async fn load(path: Option<&Path>) -> Result<Basis, End> {
-    let report = match config::load(path) {
+    let report = match config::load(path, kinds()) {
         Ok(Loaded { config, .. }) => return Ok(Basis::Config(Box::new(config))),
         Err(report) => report,
     };

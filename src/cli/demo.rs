@@ -9,6 +9,7 @@ use chrono::Utc;
 use tokio_util::sync::CancellationToken;
 
 use super::end::{End, fail};
+use super::kinds::kinds;
 use super::{setup, status, table};
 use crate::config;
 use crate::credential::Plain;
@@ -181,7 +182,9 @@ impl Stage {
 
     async fn start(&self) -> Result<Rotator, String> {
         let path = self.directory.0.join("config.toml");
-        let config = config::load(Some(&path)).map_err(text)?.config;
+        let config = config::load(Some(&path), kinds())
+            .map_err(text)?
+            .config;
         let store = Arc::new(
             Sqlite::open(state::open::file(&config.state).map_err(text)?, "the demo")
                 .map_err(text)?,

@@ -1,7 +1,12 @@
 //! `init`: prints a small configuration to begin with.
 
-use super::end::End;
+use clap::Command;
+use clap::builder::{PossibleValue, PossibleValuesParser};
+
+use super::end::{End, wrong};
+use super::kinds::kinds;
 use super::setup;
+use crate::source::Kinds;
 
 /// The arguments of `init`.
 #[derive(Debug, clap::Args)]
@@ -11,33 +16,28 @@ Examples:
   flashback-rotator init --source vault > config.toml  # for HashiCorp Vault or OpenBao")]
 pub struct Args {
     /// Where the keys are rotated. `file` needs no server, and is the quickest way to try things
-    #[arg(long, value_enum, default_value_t = Source::File)]
-    source: Source,
+    #[arg(long, default_value = "file")]
+    source: String,
 }
 
-/// The kinds of source for which the repository has an example.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Source {
-    /// HashiCorp Vault or OpenBao
-    Vault,
-    /// AWS Secrets Manager
-    Aws,
-    /// A directory of files
-    File,
-}
-
-impl Source {
-    fn example(self) -> &'static str {
-        match self {
-            Self::Vault => include_str!("../../config/examples/vault-approle.toml"),
-            Self::Aws => include_str!("../../config/examples/aws-role.toml"),
-            Self::File => include_str!("../../config/examples/mounted-files.toml"),
-        }
-    }
+/// Offers the kinds of source that there are.
+pub fn offer(command: Command, kinds: Kinds) -> Command {
+    let values = kinds.iter().map(|kind| {
+        let example = &kind.example;
+        PossibleValue::new(example.name).help(example.about)
+    });
+    let values = PossibleValuesParser::new(values);
+    command.mut_subcommand("init", |init| {
+        init.mut_arg("source", |source| source.value_parser(values))
+    })
 }
 
 pub fn run(args: &Args) -> End {
-    setup::print(without_schema(args.source.example()).trim_end());
+    let mut kinds = kinds().iter();
+    let Some(kind) = kinds.find(|kind| kind.example.name == args.source) else {
+        return wrong(format!("no kind of source is called `{}`", args.source));
+    };
+    setup::print(without_schema(kind.example.text).trim_end());
     End::Done
 }
 

@@ -8,6 +8,7 @@ mod end;
 mod health;
 mod history;
 mod init;
+mod kinds;
 mod limit;
 mod manual;
 mod pages;
@@ -27,9 +28,11 @@ mod work;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use self::end::fail;
+use self::kinds::{kinds, set_kinds};
+use crate::source::Kinds;
 
 /// Keeps the LLM provider keys in Flashback in step with the store where they are rotated.
 #[derive(Debug, Parser)]
@@ -99,11 +102,15 @@ Examples:
 /// not enough for a build without optimizations. What is not touched takes no memory.
 const STACK: usize = 8 * 1024 * 1024;
 
-/// Parses the arguments, runs the command and returns the exit code.
-pub fn main() -> ExitCode {
+/// Parses the arguments, runs the command and returns the exit code. `kinds` are the kinds of source that there are.
+pub fn main(kinds: Kinds) -> ExitCode {
     forbid_core_dumps();
     std::panic::set_hook(Box::new(say_where));
-    let cli = Cli::parse();
+    set_kinds(kinds);
+    let cli = match Cli::from_arg_matches(&command().get_matches()) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(std::thread::available_parallelism().map_or(2, |n| n.get().min(4)))
         .thread_stack_size(STACK)
@@ -128,13 +135,18 @@ pub fn main() -> ExitCode {
             Command::Sandbox(args) => sandbox::run(args).await,
             Command::Demo => demo::run().await,
             Command::Health(args) => health::run(config, &args).await,
-            Command::Completions(args) => pages::completions(&Cli::command(), &args),
-            Command::Man(args) => pages::man(Cli::command(), &args),
+            Command::Completions(args) => pages::completions(&command(), &args),
+            Command::Man(args) => pages::man(command(), &args),
         }
     });
     // A blocking read that hangs (a dead network mount) must not keep the process alive.
     runtime.shutdown_background();
     end.into()
+}
+
+/// Returns the commands, and what they take.
+fn command() -> clap::Command {
+    init::offer(Cli::command(), kinds())
 }
 
 /// Disables core dumps, which would hold every secret in memory.

@@ -2,6 +2,7 @@
 
 use super::end::End;
 use super::init::without_schema;
+use super::kinds::kinds;
 use super::setup;
 use crate::config;
 
@@ -26,7 +27,10 @@ Examples:
 
 pub fn run(args: &Args) -> End {
     match args.what {
-        What::Reference => setup::print(without_schema(config::REFERENCE).trim_end()),
+        What::Reference => {
+            let reference = config::reference(kinds());
+            setup::print(without_schema(&reference).trim_end());
+        }
     }
     End::Done
 }

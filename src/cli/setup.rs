@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::beside;
 use super::end::{End, fail, say, wrong};
+use super::kinds::kinds;
 use crate::config::{self, Config, Loaded};
 use crate::daemon::state::State;
 use crate::engine::Changes;
@@ -23,7 +24,7 @@ use crate::upstream::Outages;
 
 /// Loads the configuration, and prints every error in it.
 pub fn load(path: Option<&Path>) -> Result<Loaded, End> {
-    config::load(path).map_err(|report| {
+    config::load(path, kinds()).map_err(|report| {
         beside::show(&report);
         End::Wrong
     })

@@ -1,269 +1,145 @@
 //! From the tables to one [`Config`], and what only shows when all of them are known.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 
-use super::diagnostics::{Diagnostics, Reference};
-use super::hints::{self, Certainty, Hint};
+use super::credentials::{CredentialPlan, Held, Owner};
 use super::keys::{General, check_keys};
-use super::setting::{Reader, list, suggest};
-use super::tables;
-use super::tables::source::Source;
-use super::tree::{Span, Tree};
-use super::{Config, FlashbackConfig, SourceConfig, SourceKind, StateConfig};
-use crate::model::SourceId;
+use super::model::{Config, FlashbackConfig};
+use super::sources::Sources;
+use super::state::StateConfig;
+use super::{key, notify, root, sources};
+use crate::retry::Limits;
+use crate::setting::diagnostics::{Diagnostics, REFERENCE};
+use crate::setting::input::Reader;
+use crate::setting::span::Span;
+use crate::setting::tree::Tree;
+use crate::source::Kinds;
 
-/// Reads the merged tree. `None` where something is wrong, which `findings` has then.
-pub(super) fn assemble(
+/// Begins to read the merged `tree`, with the defaults of `reference`.
+fn reader<'a, 'f>(
+    tree: &'a Tree,
+    reference: &'a Tree,
+    diagnostics: &'f mut Diagnostics,
+) -> Reader<'a, 'f> {
+    Reader {
+        tree,
+        // The first file that is not the reference: what is missing is missing there.
+        span: Span::new(REFERENCE + 1, &(0..0)),
+        path: "",
+        defaults: vec![reference],
+        diagnostics,
+    }
+}
+
+/// Reads the merged tree. `None` where something is wrong, which `diagnostics` has then.
+pub fn assemble(
     tree: &Tree,
     reference: &Tree,
+    kinds: Kinds,
     default_state: PathBuf,
     diagnostics: &mut Diagnostics,
 ) -> Option<Config> {
-    let mut root = Reader {
-        tree,
-        // The first file that is not the reference: what is missing is missing there.
-        span: Span::new(super::diagnostics::REFERENCE + 1, &(0..0)),
-        path: "",
-        default: Some(reference),
-        diagnostics,
+    let mut root = reader(tree, reference, diagnostics);
+    root.only(root::ALL);
+    let mut held = Held::new();
+    let mut hold = |owner: Owner, references: &mut Vec<_>| {
+        held.extend(references.drain(..).map(|one| (owner.clone(), one)));
     };
-    root.only(tables::ALL);
-    let flashback = root.get(&tables::FLASHBACK);
-    let state = root.get(&tables::STATE);
-    let schedule = root.get(&tables::SCHEDULE);
-    let retry = root.get(&tables::RETRY);
-    let verify = root.get(&tables::VERIFY).unwrap_or_default();
-    let http = root.get(&tables::HTTP);
-    let log = root.get(&tables::LOG);
-    let defaults = root.get(&tables::DEFAULTS);
-    let sources = root.get(&tables::SOURCES);
-    let notify = root.get(&tables::NOTIFY);
-    let keys = root.get(&tables::KEYS);
+    let flashback = root.get(&root::FLASHBACK);
+    hold(Owner::Flashback, &mut root.diagnostics.references);
+    let state = root.get(&root::STATE);
+    hold(Owner::State, &mut root.diagnostics.references);
+    let schedule = root.get(&root::SCHEDULE);
+    let retry = root.get(&root::RETRY);
+    let verify = root.get(&root::VERIFY).unwrap_or_default();
+    let http = root.get(&root::HTTP);
+    let log = root.get(&root::LOG);
+    let defaults = root.get(&root::DEFAULTS).unwrap_or_default();
+    let mut configs = BTreeMap::new();
+    for mut source in sources::read(&mut root, kinds) {
+        hold(Owner::Source(source.id.clone()), &mut source.references);
+        configs.insert(source.id, source.config);
+    }
+    let mut receivers = Some(BTreeMap::new());
+    for mut receiver in notify::read(&mut root) {
+        hold(
+            Owner::Receiver(receiver.id.clone()),
+            &mut receiver.references,
+        );
+        receivers = receivers.zip(receiver.config).map(|(mut all, config)| {
+            all.insert(receiver.id, config);
+            all
+        });
+    }
+    let keys = key::read(&mut root);
 
-    let sources = Sources::check(sources.unwrap_or_default(), diagnostics);
+    let sources = Sources(configs);
+    for (_, reference) in &held {
+        if let Some((span, path_span)) = reference.spans {
+            sources.check_reference(&reference.secret, span, path_span, diagnostics);
+        }
+    }
+    let credentials = CredentialPlan::new(held, diagnostics);
     let general = General {
-        names_workspace: flashback.as_ref().is_none_or(|f| f.names_workspace),
-        workspace_id: flashback.as_ref().and_then(|f| f.workspace_id.clone()),
-        check: schedule.as_ref().and_then(|s| s.check.clone()),
-        timezone: schedule.as_ref().and_then(|s| s.timezone),
-        verify: defaults.unwrap_or_default().or(verify),
+        names_workspace: flashback
+            .as_ref()
+            .is_none_or(|flashback| flashback.workspace_id.span.is_some()),
+        workspace_id: flashback
+            .as_ref()
+            .and_then(|flashback| flashback.workspace_id.value.clone()),
+        check: schedule
+            .as_ref()
+            .and_then(|schedule| schedule.check.value.clone()),
+        timezone: schedule
+            .as_ref()
+            .and_then(|schedule| schedule.timezone.value),
+        verify: defaults.or(verify),
     };
-    let keys = check_keys(keys.unwrap_or_default(), &sources, &general, diagnostics);
+    let keys = check_keys(keys, &sources, &general, diagnostics);
     let (flashback, retry) = (flashback?, retry?);
     Some(Config {
         flashback: FlashbackConfig {
-            base_url: flashback.base_url?,
-            auth: flashback.auth?,
+            base_url: flashback.base_url.value?,
+            auth: flashback.auth.value?,
         },
-        watch_edits: flashback.watch_edits?,
+        watch_edits: flashback.watch_edits.value?,
         state: state?.unwrap_or(StateConfig::Sqlite {
             path: default_state,
         }),
-        resync: schedule?.resync?,
-        retry: retry.limits?,
-        refused: retry.refused?,
+        resync: schedule?.resync.value?,
+        retry: Limits {
+            initial: retry.initial.value?,
+            max: retry.max.value?,
+            give_up_after: retry.give_up_after.value?,
+        },
+        refused: retry.refused.value?,
         verify: verify.finish()?,
-        http_listen: http?.listen?,
+        http_listen: http?.listen.value?,
         log: log?,
         sources: sources.finish()?,
-        notify: notify?
-            .into_iter()
-            .map(|receiver| Some((receiver.id, receiver.config?)))
-            .collect::<Option<_>>()?,
+        notify: receivers?,
         keys: keys?,
+        credentials,
+        kinds,
     })
 }
 
 /// Reads no more than where the state is and where the daemon answers: what is asked of a configuration whose
 /// other tables may be broken. `None` for what is wrong itself.
-pub(super) fn peek(
+pub fn peek(
     tree: &Tree,
     reference: &Tree,
     default_state: PathBuf,
     diagnostics: &mut Diagnostics,
 ) -> (Option<StateConfig>, Option<SocketAddr>) {
-    let mut root = Reader {
-        tree,
-        span: Span::new(super::diagnostics::REFERENCE + 1, &(0..0)),
-        path: "",
-        default: Some(reference),
-        diagnostics,
-    };
-    let state = root.get(&tables::STATE).map(|state| {
+    let mut root = reader(tree, reference, diagnostics);
+    let state = root.get(&root::STATE).map(|state| {
         state.unwrap_or(StateConfig::Sqlite {
             path: default_state,
         })
     });
-    let listen = root.get(&tables::HTTP).and_then(|http| http.listen);
+    let listen = root.get(&root::HTTP).and_then(|http| http.listen.value);
     (state, listen)
-}
-
-/// The sources, the wrong ones too: a key that names one of those names no unknown source.
-pub(super) struct Sources(BTreeMap<SourceId, Option<SourceConfig>>);
-
-impl Sources {
-    fn check(read: Vec<Source>, diagnostics: &mut Diagnostics) -> Self {
-        let references = std::mem::take(&mut diagnostics.references);
-        report_cycles(&read, &references, diagnostics);
-        let sources = Self(
-            read.into_iter()
-                .map(|source| (source.id, source.config))
-                .collect(),
-        );
-        for reference in &references {
-            if sources.knows(&reference.source, reference.span, diagnostics) {
-                sources.check_path(
-                    &reference.source,
-                    &reference.path,
-                    reference.path_span,
-                    diagnostics,
-                );
-            }
-        }
-        sources
-    }
-
-    pub(super) fn knows(&self, id: &SourceId, span: Span, diagnostics: &mut Diagnostics) -> bool {
-        if self.0.contains_key(id) {
-            return true;
-        }
-        let names = self.0.keys().map(SourceId::as_str);
-        let help = match suggest(id.as_str(), names.clone()) {
-            Some(name) => format!("did you mean `{name}`?"),
-            None if self.0.is_empty() => "there is none yet: add `[sources.ID]`".to_owned(),
-            None if self.0.len() == 1 => format!("the only source is {}", list(names)),
-            None => format!("the sources are {}", list(names).replace(" or ", " and ")),
-        };
-        diagnostics
-            .missing(span, "there is no such source")
-            .help(help);
-        false
-    }
-
-    /// A path in a source, as far as the configuration alone can tell.
-    pub(super) fn check_path(
-        &self,
-        source: &SourceId,
-        path: &str,
-        span: Span,
-        diagnostics: &mut Diagnostics,
-    ) {
-        let problem = match self.0.get(source).and_then(Option::as_ref).map(|s| &s.kind) {
-            Some(SourceKind::File { .. }) if !stays_below(path) => Some((
-                "the path leaves the source's directory",
-                "write it relative to `dir`, without a leading `/` and without `..`",
-            )),
-            Some(SourceKind::Vault(_)) if !is_vault_path(path) => Some((
-                "this is no path in Vault",
-                "write it below the mount, as in `vault kv get -mount=secret llm/openai`: without `/` at its ends, and without `.` and `..`",
-            )),
-            _ => None,
-        };
-        if let Some((message, help)) = problem {
-            diagnostics.mistake(span, message).help(help);
-            return;
-        }
-        let hint = match self.0.get(source).and_then(Option::as_ref).map(|s| &s.kind) {
-            Some(SourceKind::Vault(vault)) => {
-                let namespace = vault.namespace.as_deref();
-                hints::vault_path(namespace, &vault.mount, vault.kv_version, path)
-            }
-            Some(SourceKind::Aws(aws)) => hints::aws_path(aws.region.as_deref(), path),
-            _ => None,
-        };
-        match hint {
-            Some(Hint {
-                text,
-                certainty: Certainty::Certain,
-            }) => {
-                let (what, help) = text.split_once(": ").unwrap_or((&text, ""));
-                diagnostics.mistake(span, what).help(help);
-            }
-            Some(Hint {
-                text,
-                certainty: Certainty::Likely,
-            }) => diagnostics.warn(Some(span), text),
-            _ => {}
-        }
-    }
-
-    fn finish(self) -> Option<BTreeMap<SourceId, SourceConfig>> {
-        self.0
-            .into_iter()
-            .map(|(id, config)| Some((id, config?)))
-            .collect()
-    }
-}
-
-fn stays_below(path: &str) -> bool {
-    Path::new(path)
-        .components()
-        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
-}
-
-fn is_vault_path(path: &str) -> bool {
-    path.split('/').all(|part| !matches!(part, "" | "." | ".."))
-}
-
-/// A source that needs itself to sign in, through others or not, can never begin.
-fn report_cycles(sources: &[Source], references: &[Reference], diagnostics: &mut Diagnostics) {
-    let needs: HashMap<&SourceId, &[Reference]> = sources
-        .iter()
-        .map(|source| (&source.id, &references[source.references.clone()]))
-        .collect();
-    for source in sources {
-        // From each source the way is followed until it ends, or comes back to where it began.
-        let mut open: Vec<_> = needs[&source.id]
-            .iter()
-            .map(|first| (first, first))
-            .collect();
-        let mut seen = Vec::new();
-        while let Some((first, reference)) = open.pop() {
-            if reference.source == source.id {
-                let message = match std::ptr::eq(first, reference) {
-                    true => "this source needs itself to sign in",
-                    false => "this source needs itself to sign in, by way of another source",
-                };
-                diagnostics
-                    .mistake(first.span, message)
-                    .help("keep this credential outside of the sources that wait for it: `{ env = \"NAME\" }`, `{ file = \"PATH\" }` or `{ credential = \"NAME\" }`");
-                break;
-            }
-            if !seen.contains(&&reference.source) {
-                seen.push(&reference.source);
-                let further = needs.get(&reference.source).copied().unwrap_or_default();
-                open.extend(further.iter().map(|next| (first, next)));
-            }
-        }
-    }
-}
-
-/// Where the state is when nothing is said: systemd's StateDirectory= may name several.
-pub(super) fn default_state(directory: Option<&std::ffi::OsStr>) -> PathBuf {
-    let first = directory.and_then(|list| std::env::split_paths(list).next());
-    first.unwrap_or_else(|| PathBuf::from(".")).join("state.db")
-}
-
-#[cfg(test)]
-mod tests {
-    use std::ffi::OsStr;
-
-    use super::*;
-
-    #[test]
-    fn state_is_in_the_first_directory_systemd_names_else_here() {
-        let state = |list: Option<&str>| default_state(list.map(OsStr::new));
-        assert_eq!(state(Some("/a:/b")), Path::new("/a/state.db"));
-        assert_eq!(state(None), Path::new("./state.db"));
-    }
-
-    #[test]
-    fn paths_in_sources_stay_where_they_belong() {
-        assert!(stays_below("a/b.json") && stays_below("./a"));
-        assert!(!stays_below("/a") && !stays_below("a/../../b"));
-        assert!(is_vault_path("llm/openai") && is_vault_path("a"));
-        assert!(!is_vault_path("/a") && !is_vault_path("a/") && !is_vault_path("a/../b"));
-    }
 }

@@ -11,8 +11,8 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{Config, SecretRef, SourceKind};
-use crate::credential::shown_path;
+use super::model::Config;
+use crate::credential::{SecretRef, shown_path};
 use crate::model::SourceId;
 
 /// What `statfs` calls the file systems in memory.
@@ -26,10 +26,11 @@ const OTHERS_PASS: u32 = 0o001;
 /// It looks at the files, and takes as long as the slowest of them.
 pub fn exposed(config: &Config) -> Vec<String> {
     let mut files: Vec<PathBuf> = config
+        .credentials
         .references()
-        .into_iter()
+        .iter()
         .filter_map(|(_, reference)| match reference {
-            SecretRef::File(path) => Some(path),
+            SecretRef::File(path) => Some(path.clone()),
             SecretRef::Env(_) | SecretRef::Credential(_) | SecretRef::Source { .. } => None,
         })
         .collect();
@@ -53,7 +54,8 @@ fn in_sources(config: &Config) -> Vec<String> {
     let mut exposed: BTreeMap<&SourceId, (&Path, usize)> = BTreeMap::new();
     for key in config.keys.values().filter(|key| key.enabled) {
         let origin = &key.origin;
-        if let Some(SourceKind::File { dir }) = config.sources.get(&origin.source).map(|s| &s.kind)
+        if let Some(source) = config.sources.get(&origin.source)
+            && let Some(dir) = source.kind.directory()
             && is_exposed(&dir.join(&origin.path))
         {
             exposed.entry(&origin.source).or_insert((dir, 0)).1 += 1;

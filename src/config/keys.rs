@@ -6,27 +6,28 @@ use std::sync::Arc;
 
 use chrono_tz::Tz;
 
-use super::assemble::Sources;
-use super::diagnostics::Diagnostics;
-use super::mask::shown_name;
-use super::tables::key::Key;
-use super::tables::verify::Verify;
-use super::tree::Span;
-use super::value_types::time::Rhythm;
-use super::{Check, CronLine, KeyConfig};
-use crate::model::{AiLlmId, AiType, KeyId, Origin, Settings, Target, WorkspaceId};
+use super::key::Key;
+use super::model::{Check, CronLine, KeyConfig};
+use super::sources::Sources;
+use super::verify::Verify;
+use crate::model::{AiLlmId, AiType, KeyId, Origin, Settings, SourceId, Target, WorkspaceId};
+use crate::setting::diagnostics::Diagnostics;
+use crate::setting::mask::shown_name;
+use crate::setting::span::Span;
+use crate::setting::value_types::time::Rhythm;
 
 /// The defaults for settings that a key leaves out.
-pub(super) struct General {
-    pub(super) names_workspace: bool,
-    pub(super) workspace_id: Option<String>,
-    pub(super) check: Option<Rhythm>,
-    pub(super) timezone: Option<Tz>,
-    pub(super) verify: Verify,
+pub struct General {
+    /// There is a general `workspace_id`, right or wrong.
+    pub names_workspace: bool,
+    pub workspace_id: Option<String>,
+    pub check: Option<Rhythm>,
+    pub timezone: Option<Tz>,
+    pub verify: Verify,
 }
 
-/// Checks the keys and completes them. `None` where one is wrong, which `findings` has then.
-pub(super) fn check_keys(
+/// Checks the keys and completes them. `None` where one is wrong, which `diagnostics` has then.
+pub fn check_keys(
     mut keys: Vec<Key>,
     sources: &Sources,
     general: &General,
@@ -44,21 +45,22 @@ pub(super) fn check_keys(
     let mut names: HashMap<(bool, String, String), Span> = HashMap::new();
     let mut configs = Some(BTreeMap::new());
     for key in keys {
-        if let (Some(id), Some(span)) = (&key.source, key.written.source)
+        let source = key.table.source.value.as_ref().map(SourceId::new);
+        if let (Some(id), Some(span)) = (&source, key.table.source.span)
             && sources.knows(id, span, diagnostics)
-            && let (Some(path), Some(span)) = (&key.path, key.written.path)
+            && let (Some(path), Some(span)) = (&key.table.path.value, key.table.path.span)
         {
             sources.check_path(id, path, span, diagnostics);
         }
         check_needs(&key, diagnostics);
         check_pair(&key, diagnostics);
         let (name, name_span) = check_target(&key, diagnostics);
-        let workspace = match key.written.workspace_id {
-            Some(_) => key.workspace_id.clone(),
+        let workspace = match key.table.workspace_id.span {
+            Some(_) => key.table.workspace_id.value.clone(),
             None => general.workspace_id.clone(),
         };
         let span = name_span.unwrap_or(key.span);
-        let kind = key.stored == Some(true);
+        let kind = key.table.stored.value == Some(true);
         if let (Some(name), Some(workspace)) = (&name, &workspace)
             && let Some(first) = names.insert((kind, workspace.clone(), name.clone()), span)
         {
@@ -97,34 +99,37 @@ fn same_name(stored: bool) -> (&'static str, &'static str) {
 /// Returns what names a key in Flashback, and where that was written: a configuration's name, a
 /// stored key's description or id.
 fn check_target(key: &Key, diagnostics: &mut Diagnostics) -> (Option<String>, Option<Span>) {
-    let written = &key.written;
-    if key.stored != Some(true) {
+    let table = &key.table;
+    if key.table.stored.value != Some(true) {
         let strays = [
-            ("api_key_id", written.api_key_id),
-            ("description", written.description),
+            ("api_key_id", table.api_key_id.span),
+            ("description", table.description.span),
             (
                 "create",
-                written.create.filter(|_| key.create == Some(true)),
+                table
+                    .create
+                    .span
+                    .filter(|_| key.table.create.value == Some(true)),
             ),
         ];
         for (name, span) in strays {
-            if let (Some(span), Some(false)) = (span, key.stored) {
+            if let (Some(span), Some(false)) = (span, key.table.stored.value) {
                 diagnostics
                     .mistake(span, format!("`{name}` belongs to a stored key"))
                     .help("write `target = \"stored-key\"`, or leave it out");
             }
         }
-        return match written.name {
-            Some(span) => (key.name.clone(), Some(span)),
+        return match table.name.span {
+            Some(span) => (key.table.name.value.clone(), Some(span)),
             None => (Some(key.id.as_str().to_owned()), None),
         };
     }
-    if let Some(span) = written.name {
+    if let Some(span) = table.name.span {
         diagnostics
             .mistake(span, "`name` belongs to a configuration")
             .help("a stored key is known by `api_key_id` or by `description`");
     }
-    match (written.api_key_id, written.description) {
+    match (table.api_key_id.span, table.description.span) {
         (Some(_), Some(span)) => {
             diagnostics
                 .mistake(
@@ -135,14 +140,14 @@ fn check_target(key: &Key, diagnostics: &mut Diagnostics) -> (Option<String>, Op
             (None, None)
         }
         (Some(span), None) => {
-            if let (Some(create), Some(true)) = (written.create, key.create) {
+            if let (Some(create), Some(true)) = (table.create.span, key.table.create.value) {
                 diagnostics
                     .mistake(create, "a stored key of a given id cannot be created")
                     .help("Flashback gives the ids: write `description` instead of `api_key_id`");
             }
-            (key.api_key_id.clone(), Some(span))
+            (key.table.api_key_id.value.clone(), Some(span))
         }
-        (None, Some(span)) => (key.description.clone(), Some(span)),
+        (None, Some(span)) => (key.table.description.value.clone(), Some(span)),
         (None, None) => {
             let id = shown_name(key.id.as_str());
             diagnostics
@@ -159,8 +164,10 @@ fn check_target(key: &Key, diagnostics: &mut Diagnostics) -> (Option<String>, Op
 /// Checks the settings that a key's provider requires.
 fn check_needs(key: &Key, diagnostics: &mut Diagnostics) {
     let id = key.id.as_str();
-    if matches!(key.ai_type, Some(AiType::Aws | AiType::Other)) && key.written.endpoint.is_none() {
-        let (kind, example) = match key.ai_type {
+    if matches!(key.table.ai_type.value, Some(AiType::Aws | AiType::Other))
+        && key.table.endpoint.span.is_none()
+    {
+        let (kind, example) = match key.table.ai_type.value {
             Some(AiType::Aws) => ("AWS", "https://bedrock-runtime.eu-west-1.amazonaws.com"),
             _ => ("OTHER", "https://llm.example.com/v1"),
         };
@@ -173,15 +180,15 @@ fn check_needs(key: &Key, diagnostics: &mut Diagnostics) {
                 "`{kind}` has no default: write `endpoint = \"{example}\"`"
             ));
     }
-    let has_key_field = match (&key.fields, key.written.fields) {
+    let has_key_field = match (&key.table.fields.value, key.table.fields.span) {
         (Some(fields), _) => fields.key.is_some(),
         // It is there and wrong, and has been reported.
         (None, written) => written.is_some(),
     };
-    if key.ai_type == Some(AiType::Aws) && !has_key_field {
+    if key.table.ai_type.value == Some(AiType::Aws) && !has_key_field {
         diagnostics
             .missing(
-                key.written.fields.unwrap_or(key.span),
+                key.table.fields.span.unwrap_or(key.span),
                 format!("`fields.key` is missing in `[keys.{}]`", shown_name(id)),
             )
             .help("AWS credentials are a pair: write `fields = { key = \"AccessKeyId\", secret = \"SecretAccessKey\" }`, with the names your secret has");
@@ -190,7 +197,7 @@ fn check_needs(key: &Key, diagnostics: &mut Diagnostics) {
 
 /// Checks that `fields` names both halves of a pair: neither is the only field.
 fn check_pair(key: &Key, diagnostics: &mut Diagnostics) {
-    if let (Some(fields), Some(span)) = (&key.fields, key.written.fields)
+    if let (Some(fields), Some(span)) = (&key.table.fields.value, key.table.fields.span)
         && fields.key.is_some()
         && fields.secret.is_none()
     {
@@ -205,7 +212,9 @@ fn check_pair(key: &Key, diagnostics: &mut Diagnostics) {
 
 /// One mistake for all keys that neither name a workspace nor have a general one.
 fn check_workspaces(keys: &[Key], general: &General, diagnostics: &mut Diagnostics) {
-    let mut homeless = keys.iter().filter(|key| key.written.workspace_id.is_none());
+    let mut homeless = keys
+        .iter()
+        .filter(|key| key.table.workspace_id.span.is_none());
     let (false, Some(first)) = (general.names_workspace, homeless.next()) else {
         return;
     };
@@ -231,26 +240,27 @@ fn finish_key(
     workspace: Option<String>,
     general: &General,
 ) -> Option<KeyConfig> {
-    let rhythm = key.check.or_else(|| general.check.clone())?;
-    let stored = key.stored?;
+    let rhythm = key.table.check.value.or_else(|| general.check.clone())?;
+    let stored = key.table.stored.value?;
+    let verify = key.table.verify.value.unwrap_or_default();
     Some(KeyConfig {
-        may_create: !stored || key.create?,
+        may_create: !stored || key.table.create.value?,
         settings: Settings {
             workspace_id: WorkspaceId::new(workspace?),
             name: name?,
-            ai_type: key.ai_type?,
-            endpoint: key.endpoint?,
+            ai_type: key.table.ai_type.value?,
+            endpoint: key.table.endpoint.value?,
             target: match stored {
                 false => Target::Configuration,
                 true => Target::StoredKey {
-                    id: key.api_key_id.map(AiLlmId::new),
+                    id: key.table.api_key_id.value.map(AiLlmId::new),
                 },
             },
         },
         origin: Origin {
-            source: key.source?,
-            path: key.path?,
-            fields: key.fields.unwrap_or_default(),
+            source: SourceId::new(key.table.source.value?),
+            path: key.table.path.value?,
+            fields: key.table.fields.value.unwrap_or_default(),
         },
         check: match rhythm {
             Rhythm::Every(interval) => Check::Every(interval),
@@ -259,8 +269,8 @@ fn finish_key(
                 timezone: general.timezone?,
             }),
         },
-        verify: key.verify.or(general.verify).finish()?,
-        max_age: key.max_age.flatten(),
-        enabled: key.enabled?,
+        verify: verify.or(general.verify).finish()?,
+        max_age: key.table.max_age.value.flatten(),
+        enabled: key.table.enabled.value?,
     })
 }

@@ -6,18 +6,15 @@ use std::time::Duration;
 
 use chrono::Utc;
 
-use super::mask::shown_name;
-use super::{AwsLook, Check, Config, CronLine, SourceKind};
+use super::model::{Check, Config, CronLine};
 use crate::model::SourceId;
 use crate::notify::Event;
 use crate::occurrence::Schedule;
-
-/// Requests a second below which a batch goes before it is full.
-const BATCHES: f64 = 10.0;
+use crate::setting::mask::shown_name;
 
 /// Each source that cannot be asked as often as its keys' checks want, in one sentence with the
 /// figures; each key whose store waits in vain.
-pub(super) fn warnings(config: &Config) -> Vec<String> {
+pub fn warnings(config: &Config) -> Vec<String> {
     let mut periods: HashMap<&CronLine, Duration> = HashMap::new();
     let mut asked: BTreeMap<&SourceId, (usize, f64)> = BTreeMap::new();
     for key in config.keys.values().filter(|key| key.enabled) {
@@ -31,7 +28,7 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
     }
     let too_much = asked.into_iter().filter_map(|(id, (keys, rate))| {
         let source = config.sources.get(id)?;
-        let needed = requests(&source.kind, rate);
+        let needed = source.kind.cost(rate);
         #[allow(clippy::cast_precision_loss)] // nobody has 2^53 keys
         let round = keys as f64 * needed / rate / source.max_rps;
         (needed > source.max_rps).then(|| describe(id, keys, needed, source.max_rps, round))
@@ -47,7 +44,7 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
 fn untold(config: &Config) -> impl Iterator<Item = String> {
     const AWAY: [Event; 2] = [Event::SourceDown, Event::FlashbackDown];
     let receivers = config.notify.iter().filter(|(_, receiver)| {
-        let on = &receiver.terms.on;
+        let on = &receiver.on;
         on.contains(&Event::Failing) && !AWAY.iter().all(|away| on.contains(away))
     });
     receivers.map(|(id, _)| {
@@ -56,18 +53,6 @@ fn untold(config: &Config) -> impl Iterator<Item = String> {
             shown_name(id.as_str())
         )
     })
-}
-
-/// The requests that so many looks a second take. Those that go together wait for each other a tenth
-/// of a second and no longer, so that few of them go alone.
-fn requests(kind: &SourceKind, looks: f64) -> f64 {
-    match kind {
-        SourceKind::Aws(aws) if aws.look == AwsLook::Batch => {
-            let full = looks / f64::from(aws.look.at_once());
-            looks.min(full.max(BATCHES))
-        }
-        _ => looks,
-    }
 }
 
 /// Each key whose store waits to be told that a version is live and verified, and never will be.

@@ -7,13 +7,17 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use super::assemble::{assemble, default_state, peek as peek_at};
-use super::diagnostics::Diagnostics;
-use super::report::Report;
-use super::tables::defaults::inherit;
-use super::tree::Tree;
-use super::{Config, StateConfig, lints, reference};
+use super::assemble::{assemble, peek as peek_at};
+use super::defaults::inherit;
+use super::model::Config;
+use super::state::StateConfig;
+use super::{lints, reference};
+use crate::setting::diagnostics::Diagnostics;
+use crate::setting::merge::merge;
+use crate::setting::report::Report;
+use crate::setting::tree::Tree;
 use crate::settled;
+use crate::source::Kinds;
 
 /// Where the configuration is when nothing says otherwise.
 const DEFAULT_PATH: &str = "/etc/flashback-rotator/config.toml";
@@ -47,14 +51,14 @@ pub fn locate(path: Option<&Path>) -> PathBuf {
 }
 
 /// Reads the configuration at [`locate`]`(path)`: a file, or a directory whose `*.toml` are merged
-/// in the order of their names. A file that is being written is waited for.
+/// in the order of their names. A file that is being written is waited for. `kinds` are the kinds of source
+/// that it can have.
 ///
 /// # Errors
 /// The report of every mistake there is.
-pub fn load(path: Option<&Path>) -> Result<Loaded, Report> {
+pub fn load(path: Option<&Path>, kinds: Kinds) -> Result<Loaded, Report> {
     let at = locate(path);
-    let mut diagnostics = Diagnostics::default();
-    let reference = reference::tree(&mut diagnostics);
+    let (mut diagnostics, reference) = reference::begin(kinds);
     let mut tree = Tree::default();
     let contents = read_files(&at, path.is_some(), &mut diagnostics);
     let digest = digest_of(&contents);
@@ -62,7 +66,7 @@ pub fn load(path: Option<&Path>) -> Result<Loaded, Report> {
     for (file, bytes) in contents {
         if let Some(text) = utf8(&file, bytes, &mut diagnostics) {
             let more = diagnostics.add_file(&file, &text);
-            tree.merge(more, "", &mut diagnostics);
+            merge(&mut tree, more, "", &mut diagnostics);
         }
         files.push(file);
     }
@@ -72,7 +76,7 @@ pub fn load(path: Option<&Path>) -> Result<Loaded, Report> {
     }
     let state = default_state(std::env::var_os("STATE_DIRECTORY").as_deref());
     inherit(&mut tree);
-    let config = assemble(&tree, &reference, state, &mut diagnostics);
+    let config = assemble(&tree, &reference, kinds, state, &mut diagnostics);
     if let Some(config) = &config {
         for warning in lints::warnings(config) {
             diagnostics.warn(None, warning);
@@ -110,15 +114,15 @@ pub struct Peeked {
 
 /// Reads no more of the configuration at [`locate`]`(path)` than [`Peeked`].
 pub fn peek(path: Option<&Path>) -> Peeked {
-    let mut diagnostics = Diagnostics::default();
-    let reference = reference::tree(&mut diagnostics);
+    // Neither is said by a kind of source.
+    let (mut diagnostics, reference) = reference::begin(&[]);
     let mut tree = Tree::default();
     let at = locate(path);
     let files = list(&at).ok().filter(|files| !files.is_empty());
     for file in files.unwrap_or_else(|| vec![at]) {
         let text = std::fs::read_to_string(&file).unwrap_or_default();
         let more = diagnostics.add_file(&file, &text);
-        tree.merge(more, "", &mut diagnostics);
+        merge(&mut tree, more, "", &mut diagnostics);
     }
     let default = default_state(std::env::var_os("STATE_DIRECTORY").as_deref());
     let (_, default_listen) = peek_at(
@@ -235,4 +239,22 @@ fn utf8(file: &Path, bytes: Vec<u8>, diagnostics: &mut Diagnostics) -> Option<St
             .help("save the file as UTF-8");
     }
     text.ok()
+}
+
+/// Where the state is when nothing is said: systemd's StateDirectory= may name several.
+fn default_state(directory: Option<&OsStr>) -> PathBuf {
+    let first = directory.and_then(|list| std::env::split_paths(list).next());
+    first.unwrap_or_else(|| PathBuf::from(".")).join("state.db")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_is_in_the_first_directory_systemd_names_else_here() {
+        let state = |list: Option<&str>| default_state(list.map(OsStr::new));
+        assert_eq!(state(Some("/a:/b")), Path::new("/a/state.db"));
+        assert_eq!(state(None), Path::new("./state.db"));
+    }
 }

@@ -1,53 +1,68 @@
-//! The reference configuration, which is where the defaults are.
+//! The reference configuration: every setting with its default and a comment. The defaults are read from it.
+//!
+//! It is put together from the parts of this directory and those of the kinds of source. A copy of the whole,
+//! `config/flashback-rotator.toml`, is kept in step by a test.
 
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::diagnostics::Diagnostics;
-use super::setting::{Settings, Shape};
-use super::tree::Tree;
-use super::{tables, variable};
+use super::{root, sources};
+use crate::setting::declaration::{Described, Shape};
+use crate::setting::diagnostics::Diagnostics;
+use crate::setting::mask::Names;
+use crate::setting::tree::Tree;
+use crate::setting::variable::Variable;
+use crate::source::Kinds;
 
-/// `config/flashback-rotator.toml`: every setting with its default and a comment.
-pub const REFERENCE: &str = include_str!("../../config/flashback-rotator.toml");
+/// The tables before those of the sources, and those behind them.
+const BEFORE: &str = include_str!("reference/general.toml");
+const BEHIND: &str = include_str!("reference/keys.toml");
 
-/// The reference as a tree. It must be the first file that `findings` takes in.
-pub(super) fn tree(diagnostics: &mut Diagnostics) -> Tree {
-    let path = Path::new("config/flashback-rotator.toml");
-    diagnostics.add_file(path, REFERENCE)
+/// Returns the reference configuration of a program with these kinds of source.
+pub fn reference(kinds: Kinds) -> String {
+    let of_kinds = kinds.iter().map(|kind| kind.reference);
+    let parts = [BEFORE].into_iter().chain(of_kinds).chain([BEHIND]);
+    parts.collect::<Vec<_>>().join("\n")
 }
 
-/// Whether the names in the table of this name are the user's.
-pub(super) fn is_of_ids(name: &str) -> bool {
-    let of_ids = |shape| matches!(shape, &Shape::Ids(_));
-    tables::ALL
-        .iter()
-        .any(|table| table.name() == name && of_ids(table.shape()))
-}
-
-/// The name of every setting and table there is.
-pub(super) fn known_names() -> HashSet<String> {
-    let mut names = HashSet::new();
-    collect(tables::ALL, &mut names);
-    names
-}
-
-fn collect(settings: Settings, names: &mut HashSet<String>) {
-    for setting in settings {
-        names.insert(setting.name().to_owned());
-        collect_shape(setting.shape(), names);
+/// Begins to read a configuration: the reference is its first file.
+pub fn begin(kinds: Kinds) -> (Diagnostics, Tree) {
+    let mut names = Names::default();
+    for setting in root::ALL {
+        if matches!(setting.shape(), Shape::Ids(_)) {
+            names.of_ids.insert(setting.name());
+        }
+        collect(*setting, kinds, &mut names.known);
     }
+    let mut diagnostics = Diagnostics::new(names);
+    let path = Path::new("config/flashback-rotator.toml");
+    let tree = diagnostics.add_file(path, &reference(kinds));
+    (diagnostics, tree)
 }
 
-fn collect_shape(shape: &Shape, names: &mut HashSet<String>) {
+/// Adds the name of a setting, and those of the settings in it.
+fn collect(setting: &dyn Described, kinds: Kinds, names: &mut HashSet<String>) {
+    names.insert(setting.name().to_owned());
+    collect_shape(setting.shape(), kinds, names);
+}
+
+fn collect_shape(shape: &Shape, kinds: Kinds, names: &mut HashSet<String>) {
+    let mut all = |settings: &[&dyn Described]| {
+        for setting in settings {
+            collect(*setting, kinds, names);
+        }
+    };
     match shape {
         Shape::Leaf(_) => {}
-        Shape::Text(_) => collect(variable::ALL, names),
-        Shape::Table(settings) => collect(settings, names),
+        Shape::Text(_) => all(Variable::ALL),
+        Shape::Table(settings) => all(settings),
+        Shape::Source => kinds
+            .iter()
+            .for_each(|kind| all(&sources::settings_of(kind))),
+        Shape::Variants { of, .. } => of.iter().for_each(|(_, settings)| all(settings)),
+        Shape::OneOf(lists) => lists.iter().for_each(|settings| all(settings)),
         Shape::Ids(inner) | Shape::TextOr(inner) | Shape::Shared(_, inner) => {
-            collect_shape(inner, names);
+            collect_shape(inner, kinds, names);
         }
-        Shape::Variants { of, .. } => of.iter().for_each(|(_, settings)| collect(settings, names)),
-        Shape::OneOf(all) => all.iter().for_each(|settings| collect(settings, names)),
     }
 }

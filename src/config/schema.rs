@@ -5,16 +5,21 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::setting::{Described, Need, Settings, Shape};
-use super::{REFERENCE, tables, variable};
+use super::key::KeyTable;
+use super::reference::reference;
+use super::{root, sources};
+use crate::setting::declaration::{Described, Need, Shape};
+use crate::setting::variable::Variable;
+use crate::source::Kinds;
 
-/// The schema, in JSON Schema draft 2020-12.
-pub fn schema() -> Json {
+/// Returns the schema of a program with these kinds of source, in JSON Schema draft 2020-12.
+pub fn schema(kinds: Kinds) -> Json {
     let mut writer = Writer {
         shared: Map::new(),
-        defaults: toml::from_str(REFERENCE).ok(),
+        defaults: toml::from_str(&reference(kinds)).ok(),
+        kinds,
     };
-    let mut schema = writer.table(tables::ALL, "");
+    let mut schema = writer.table(root::ALL, "");
     let Json::Object(top) = &mut schema else {
         return schema;
     };
@@ -32,7 +37,7 @@ pub fn schema() -> Json {
 
 /// The settings that each key must have where `[defaults]` has them not.
 fn here_or_in_defaults() -> Json {
-    let settings = tables::key::ALL
+    let settings = KeyTable::ALL
         .iter()
         .filter(|setting| setting.need() == Need::RequiredOrInherited);
     let rules = settings.map(|setting| {
@@ -48,10 +53,11 @@ fn here_or_in_defaults() -> Json {
 struct Writer {
     shared: Map<String, Json>,
     defaults: Option<toml::Table>,
+    kinds: Kinds,
 }
 
 impl Writer {
-    fn table(&mut self, settings: Settings, path: &str) -> Json {
+    fn table(&mut self, settings: &[&dyn Described], path: &str) -> Json {
         let mut properties = Map::new();
         for setting in settings {
             let schema = self.setting(*setting, path);
@@ -99,16 +105,24 @@ impl Writer {
                 "propertyNames": { "pattern": "^[A-Za-z0-9._-]{1,100}$" },
                 "additionalProperties": self.shape(inner, &format!("{path}.*")),
             }),
+            Shape::Source => {
+                let kinds = self.kinds;
+                let all = kinds
+                    .iter()
+                    .map(|kind| (kind.name, sources::settings_of(kind)));
+                let mut schema = self.variants("type", all, path);
+                for table in schema["anyOf"].as_array_mut().into_iter().flatten() {
+                    for setting in sources::ALL {
+                        if let Some(schema) = table["properties"].get_mut(setting.name()) {
+                            schema["description"] = json!(sources::about(*setting, kinds));
+                        }
+                    }
+                }
+                schema
+            }
             Shape::Variants { by, of } => {
-                let variants = of.iter().map(|(word, settings)| {
-                    let mut table = self.table(settings, &format!("{path}.{by}={word}"));
-                    let about = table["properties"][by]["description"].take();
-                    table["properties"][by] = self.or_variable(&json!({ "const": word }));
-                    table["properties"][by]["description"] = about;
-                    table
-                });
-                // Several fit where the word comes from the environment.
-                json!({ "type": "object", "anyOf": variants.collect::<Vec<_>>() })
+                let all = of.iter().map(|(word, settings)| (*word, settings.to_vec()));
+                self.variants(by, all, path)
             }
             Shape::OneOf(all) => {
                 let ways = all.iter().map(|settings| self.table(settings, path));
@@ -129,10 +143,28 @@ impl Writer {
         }
     }
 
+    /// A table whose settings depend on the word in `by`.
+    fn variants<'w>(
+        &mut self,
+        by: &str,
+        all: impl Iterator<Item = (&'w str, Vec<&'static dyn Described>)>,
+        path: &str,
+    ) -> Json {
+        let variants = all.map(|(word, settings)| {
+            let mut table = self.table(&settings, &format!("{path}.{by}={word}"));
+            let about = table["properties"][by]["description"].take();
+            table["properties"][by] = self.or_variable(&json!({ "const": word }));
+            table["properties"][by]["description"] = about;
+            table
+        });
+        // Several fit where the word comes from the environment.
+        json!({ "type": "object", "anyOf": variants.collect::<Vec<_>>() })
+    }
+
     /// A text, or the environment variable that holds it.
     fn or_variable(&mut self, text: &Json) -> Json {
         if !self.shared.contains_key("variable") {
-            let schema = self.table(variable::ALL, "");
+            let schema = self.table(Variable::ALL, "");
             self.shared.insert("variable".to_owned(), schema);
         }
         json!({ "anyOf": [text, { "$ref": "#/$defs/variable" }] })

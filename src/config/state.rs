@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::SecretRef;
+use crate::credential::SecretRef;
 
 /// `[state]`.
 #[derive(Clone, Debug, PartialEq, Eq)]

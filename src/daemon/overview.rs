@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use url::Url;
 
-use crate::config::{Config, KeyConfig, SourceKind};
+use crate::config::{Config, KeyConfig};
 use crate::engine::report::KeyReport;
 use crate::http::page::{Key, Replica, Service};
 use crate::model::{KeyId, Record};
+use crate::redact::host_and_port;
 use crate::runtime::Runtime;
 use crate::state::membership;
 use crate::telemetry::metrics::FLASHBACK;
@@ -20,17 +20,16 @@ pub fn services(runtime: &Runtime) -> Vec<Service> {
     let flashback = Service {
         name: "Flashback".to_owned(),
         kind: "Flashback",
-        place: host(&runtime.config.flashback.base_url),
+        place: host_and_port(&runtime.config.flashback.base_url),
         keys: runtime.managed_keys.len(),
         ..standing(runtime, FLASHBACK)
     };
     let sources = runtime.config.sources.iter().map(|(id, config)| {
-        let (kind, place) = kind(&config.kind);
         let managed_keys = runtime.managed_keys.values();
         Service {
             name: id.to_string(),
-            kind,
-            place,
+            kind: config.title,
+            place: config.kind.place(),
             keys: managed_keys
                 .filter(|managed| &managed.config.origin.source == id)
                 .count(),
@@ -50,36 +49,6 @@ fn standing(runtime: &Runtime, service: &str) -> Service {
         keys: 0,
         health: upstream.map(UpstreamView::health).unwrap_or_default(),
         last_outage: upstream.and_then(UpstreamView::last_outage),
-    }
-}
-
-fn kind(kind: &SourceKind) -> (&'static str, String) {
-    match kind {
-        SourceKind::Vault(vault) => {
-            let place = format!("{}/{}", host(&vault.address), vault.mount);
-            ("Vault or OpenBao", place)
-        }
-        SourceKind::Aws(aws) => {
-            let region = aws.region.as_deref().unwrap_or("region of the environment");
-            let place = match &aws.endpoint_url {
-                Some(endpoint) => format!("{region}, {}", host(endpoint)),
-                None => region.to_owned(),
-            };
-            ("AWS Secrets Manager", place)
-        }
-        SourceKind::File { dir } => ("Directory", dir.display().to_string()),
-    }
-}
-
-/// Returns the host and port of an address; the page shows no other part of it.
-fn host(address: &str) -> String {
-    let Ok(address) = Url::parse(address) else {
-        return String::new();
-    };
-    let host = address.host_str().unwrap_or_default();
-    match address.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
     }
 }
 

@@ -107,9 +107,10 @@ impl Reloader {
 
     async fn load(&mut self, why: &'static str) {
         let path = self.path.clone();
+        let kinds = self.runtime.load().config.kinds;
         let loaded = tokio::task::spawn_blocking(move || {
             let digest = config::digest(&path);
-            (digest, config::load(Some(&path)))
+            (digest, config::load(Some(&path), kinds))
         });
         let Ok((digest, loaded)) = loaded.await else {
             return self.rejected(PANICKED);

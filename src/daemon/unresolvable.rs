@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use crate::config::{Config, Owner, SecretRef};
-use crate::credential::CredentialError;
+use crate::config::{Config, Owner};
+use crate::credential::{CredentialError, SecretRef};
 use crate::state::StateStore;
 
 use super::StartError;
@@ -64,8 +64,10 @@ fn refuse(missing: impl Iterator<Item = (Owner, CredentialError)>) -> Result<(),
 /// Returns the references of `config` that do not resolve and that waiting does not help.
 async fn missing(config: &Config) -> Vec<(Owner, CredentialError)> {
     let looks = config
+        .credentials
         .references()
-        .into_iter()
+        .iter()
+        .cloned()
         .map(|(owner, reference)| async {
             let look = tokio::task::spawn_blocking(move || unresolvable(&reference));
             let found = tokio::time::timeout(ANSWER, look).await;

@@ -10,7 +10,11 @@ pub struct ReplicaId(pub i64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FencingToken(pub i64);
 
-/// The claim on a key.
+/// The longest possible lease. One that ends further ahead was granted by a clock that has been set back
+/// since.
+pub const LONGEST_LEASE: Duration = Duration::from_secs(5 * 60);
+
+/// The lease on a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lease {
     /// The replica that has the key.

@@ -16,6 +16,7 @@ mod stored;
 mod target;
 pub mod timeline;
 mod verification;
+mod verify;
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ pub use self::daemon::{
 };
 pub use self::edits::{Edit, Edits};
 pub use self::ids::{AiLlmId, KeyId, ReceiverId, SourceId, WorkspaceId};
-pub use self::lease::{FencingToken, Lease, Repair, ReplicaId};
+pub use self::lease::{FencingToken, LONGEST_LEASE, Lease, Repair, ReplicaId};
 pub use self::notified::Notified;
 pub use self::record::{
     CheckNote, Held, Intent, Live, Problem, ProblemKind, Record, Refusal, Shown, Told,
@@ -41,6 +42,7 @@ pub use self::stored::Stored;
 pub use self::target::{Appearance, Listed, Target, TargetKind};
 pub use self::timeline::{Mark, Timeline};
 pub use self::verification::{Asked, Stage, Verdict, Verification, Verifier};
+pub use self::verify::VerifyConfig;
 
 use crate::document::FieldMap;
 use crate::secret::Fingerprint;

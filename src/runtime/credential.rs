@@ -5,11 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::Builder;
-use crate::config::{SecretRef, SourceConfig, SourceKind, ValueRef};
 use crate::credential::{
-    Credential, CredentialError, FromEnv, FromFile, FromSystemd, Plain, SharedCredential,
+    Credential, CredentialError, FromEnv, FromFile, FromSystemd, SecretRef, SharedCredential,
 };
-use crate::model::{Observation, SourceId};
+use crate::model::Observation;
 use crate::secret::Secret;
 use crate::source::{Reading, Source, why_missing};
 
@@ -49,24 +48,8 @@ impl Credential for FromSource {
     }
 }
 
-/// The sources that a source takes its own credentials from.
-pub fn references(config: &SourceConfig) -> Vec<SourceId> {
-    let SourceKind::Vault(vault) = &config.kind else {
-        return Vec::new();
-    };
-    vault
-        .auth
-        .references()
-        .into_iter()
-        .filter_map(|reference| match reference {
-            SecretRef::Source { source, .. } => Some(source.clone()),
-            _ => None,
-        })
-        .collect()
-}
-
 impl Builder<'_> {
-    /// Where a secret comes from.
+    /// Returns where a secret comes from. The sources that hold credentials are made before those who need them.
     pub(super) fn credential(&self, reference: &SecretRef) -> SharedCredential {
         match reference {
             SecretRef::Env(name) => Arc::new(FromEnv(name.clone())),
@@ -81,14 +64,6 @@ impl Builder<'_> {
                 path: path.clone(),
                 field: field.clone(),
             }),
-        }
-    }
-
-    /// Where a text that may be a secret comes from.
-    pub(super) fn value(&self, value: &ValueRef) -> SharedCredential {
-        match value {
-            ValueRef::Plain(text) => Arc::new(Plain(text.clone())),
-            ValueRef::Ref(reference) => self.credential(reference),
         }
     }
 }

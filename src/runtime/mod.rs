@@ -26,10 +26,9 @@ pub use self::error::RuntimeError;
 pub use self::handle::RuntimeHandle;
 pub use self::sync::PANICKED;
 
-use self::credential::references;
 use self::readers::Readers;
 
-use crate::config::{Config, FlashbackAuth, SecretRef, SourceConfig, SourceKind};
+use crate::config::{Config, FlashbackAuth, Owner, SourceConfig};
 use crate::engine::{Changes, Engine, ManagedKey};
 use crate::failpoint;
 use crate::flashback::Flashback;
@@ -40,10 +39,7 @@ use crate::notify::Receiver;
 use crate::progress::Checks;
 use crate::reconcile::Rules;
 use crate::secret::Fingerprinter;
-use crate::source::Source;
-use crate::source::aws::AwsSource;
-use crate::source::file::FileSource;
-use crate::source::vault::{VaultCredentials, VaultSource};
+use crate::source::{Context, Source};
 use crate::state::StateStore;
 use crate::telemetry::metrics::{FLASHBACK, Metrics};
 use crate::upstream::{Outages, Terms, Upstream, UpstreamView};
@@ -125,7 +121,7 @@ impl Runtime {
             sources: BTreeMap::new(),
             upstreams: BTreeMap::new(),
         };
-        for id in config.sources.keys() {
+        for id in config.credentials.in_order(config.sources.keys()) {
             builder.source(id)?;
         }
         let flashback = builder.flashback()?;
@@ -252,29 +248,23 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// Makes a source, those it takes credentials from first. The configuration has no cycles.
-    fn source(&mut self, id: &SourceId) -> Result<Arc<dyn Source>, RuntimeError> {
-        if let Some(source) = self.sources.get(id) {
-            return Ok(Arc::clone(source));
-        }
+    /// Makes a source, after those that hold its credentials. The old one is taken over where it is of the same
+    /// settings, and they are the old ones, too.
+    fn source(&mut self, id: &SourceId) -> Result<(), RuntimeError> {
         let config = &self.config.sources[id];
-        let mut same = true;
-        for needed in references(config) {
-            let made = self.source(&needed)?;
-            same &= self
-                .was(&needed)
-                .is_some_and(|(_, old)| Arc::ptr_eq(old, &made));
-        }
+        let owner = Owner::Source(id.clone());
         let source = match self.was(id) {
-            Some((old, source)) if same && old == config && self.same_retry() => {
+            Some((old, source))
+                if old == config && self.same_retry() && self.same_credentials(&owner) =>
+            {
                 let source = Arc::clone(source);
                 self.same_lane(id.as_str());
                 source
             }
             _ => self.make(id, config)?,
         };
-        self.sources.insert(id.clone(), Arc::clone(&source));
-        Ok(source)
+        self.sources.insert(id.clone(), source);
+        Ok(())
     }
 
     fn was(&self, id: &SourceId) -> Option<(&SourceConfig, &Arc<dyn Source>)> {
@@ -298,37 +288,17 @@ impl Builder<'_> {
             failpoint::interval("FLASHBACK_ROTATOR_SOURCE_TIMEOUT_MS", SOURCE_TIMEOUT),
             SOURCE_PERMITS,
         );
-        let fingerprinter = self.context.fingerprinter.clone();
-        Ok(match &config.kind {
-            SourceKind::Vault(vault) => {
-                let credentials = VaultCredentials::resolve(
-                    &vault.auth,
-                    &|reference| self.credential(reference),
-                    &|value| self.value(value),
-                );
-                let source = VaultSource::new(
-                    id.clone(),
-                    vault.clone(),
-                    credentials,
-                    fingerprinter,
-                    upstream,
-                );
-                let source = source.map_err(|error| RuntimeError::Source {
-                    id: id.clone(),
-                    error,
-                })?;
-                Arc::new(source.acknowledging(config.acknowledge))
-            }
-            SourceKind::Aws(aws) => {
-                let source = AwsSource::new(id.clone(), aws.clone(), upstream);
-                Arc::new(source.acknowledging(config.acknowledge))
-            }
-            SourceKind::File { dir } => Arc::new(FileSource::new(
-                id.clone(),
-                dir.clone(),
-                fingerprinter,
-                upstream,
-            )),
+        let context = Context {
+            id: id.clone(),
+            acknowledge: config.acknowledge,
+            upstream,
+            fingerprinter: self.context.fingerprinter.clone(),
+            secret: &|reference| self.credential(reference),
+        };
+        let source = config.kind.build(context);
+        source.map_err(|error| RuntimeError::Source {
+            id: id.clone(),
+            error,
         })
     }
 
@@ -336,7 +306,7 @@ impl Builder<'_> {
         if let Some(old) = self.old
             && old.config.flashback == self.config.flashback
             && self.same_retry()
-            && self.same_references(old)
+            && self.same_credentials(&Owner::Flashback)
         {
             self.same_lane(FLASHBACK);
             return Ok(Arc::clone(&old.engine.flashback));
@@ -348,7 +318,7 @@ impl Builder<'_> {
                 password,
                 totp,
             } => Auth::Login {
-                email: self.value(email),
+                email: email.resolve(&|reference| self.credential(reference)),
                 password: self.credential(password),
                 totp: totp.as_ref().map(|totp| self.credential(totp)),
             },
@@ -364,17 +334,13 @@ impl Builder<'_> {
         Ok(Arc::new(client.map_err(RuntimeError::Flashback)?))
     }
 
-    /// Whether the sources that Flashback's own credentials come from, if any, are the same objects.
-    fn same_references(&self, old: &Runtime) -> bool {
-        let references = self.config.flashback.auth.references();
-        references.into_iter().all(|reference| {
-            let SecretRef::Source { source, .. } = reference else {
-                return true;
-            };
-            match (old.sources.get(source), self.sources.get(source)) {
-                (Some(old), Some(new)) => Arc::ptr_eq(old, new),
-                _ => false,
-            }
+    /// Returns true where the sources that hold the credentials of `owner`, if any, are the old ones.
+    fn same_credentials(&self, owner: &Owner) -> bool {
+        let old = |id| self.old.and_then(|old| old.sources.get(id));
+        let mut sources = self.config.credentials.sources_of(owner);
+        sources.all(|id| match (old(id), self.sources.get(id)) {
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            _ => false,
         })
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Runtime;
-use crate::config::{Config, SourceKind};
+use crate::config::Config;
 use crate::telemetry::metrics::Metrics;
 use crate::verify::{Prober, Provider};
 
@@ -20,18 +20,13 @@ pub(super) fn provider(
     {
         return Arc::clone(&old.engine.provider);
     }
-    let prober = Prober::new(Arc::clone(metrics), config.retry, region.cloned());
+    let prober = Prober::new(Arc::clone(metrics), config.retry, region.map(str::to_owned));
     Arc::new(prober)
 }
 
 /// Where AWS keys are asked about whose endpoint names no region: where the first source is that
 /// names one.
-fn aws_region(config: &Config) -> Option<&String> {
-    config
-        .sources
-        .values()
-        .find_map(|source| match &source.kind {
-            SourceKind::Aws(aws) => aws.region.as_ref(),
-            SourceKind::Vault(_) | SourceKind::File { .. } => None,
-        })
+fn aws_region(config: &Config) -> Option<&str> {
+    let mut sources = config.sources.values();
+    sources.find_map(|source| source.kind.aws_region())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Builder;
 use crate::model::ReceiverId;
-use crate::notify::Receiver;
+use crate::notify::{Receiver, Terms};
 
 /// Makes the receivers of a configuration. They are as cheap as their settings: what was sent, and what
 /// waits, is the notifier's.
@@ -14,7 +14,10 @@ pub(super) fn receivers(builder: &Builder<'_>) -> BTreeMap<ReceiverId, Arc<Recei
         let receiver = Receiver {
             id: id.clone(),
             format: config.format,
-            terms: config.terms.clone(),
+            terms: Terms {
+                on: config.on.clone(),
+                after: config.after,
+            },
             url: builder.credential(&config.url),
             secret: config
                 .secret

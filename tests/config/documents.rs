@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use flashback_rotator::config::{self, Check, FlashbackAuth, REFERENCE, SecretRef, SourceKind};
+use flashback_rotator::config::{self, Check, FlashbackAuth, SecretRef};
 use flashback_rotator::model::{KeyId, SourceId};
+use flashback_rotator::source::KINDS;
 use serde_json::Value as Json;
 
 use super::{GOOD, load, repository};
@@ -21,24 +22,30 @@ fn examples() -> Vec<std::path::PathBuf> {
     paths
 }
 
-#[test]
-fn the_schema_is_in_step() {
-    let path = repository("config/schema.json");
-    let made = serde_json::to_string_pretty(&config::schema()).expect("JSON") + "\n";
+/// Checks that a file of the repository is what the program makes.
+fn assert_in_step(file: &str, made: &str) {
+    let path = repository(file);
     if std::env::var_os("UPDATE_SCHEMA").is_some() {
-        std::fs::write(&path, &made).expect("written");
+        std::fs::write(&path, made).expect("written");
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         made == kept,
-        "config/schema.json is out of step: run the tests once with UPDATE_SCHEMA=1"
+        "{file} is out of step: run the tests once with UPDATE_SCHEMA=1"
     );
 }
 
 #[test]
+fn the_schema_and_the_reference_are_in_step() {
+    let schema = serde_json::to_string_pretty(&config::schema(KINDS)).expect("JSON");
+    assert_in_step("config/schema.json", &(schema + "\n"));
+    assert_in_step("config/flashback-rotator.toml", &config::reference(KINDS));
+}
+
+#[test]
 fn the_schema_accepts_what_is_right_and_refuses_what_is_wrong() {
-    let validator = jsonschema::draft202012::new(&config::schema()).expect("a schema");
-    let mut right = vec![("the reference".to_owned(), REFERENCE.to_owned())];
+    let validator = jsonschema::draft202012::new(&config::schema(KINDS)).expect("a schema");
+    let mut right = vec![("the reference".to_owned(), config::reference(KINDS))];
     right.push(("the small one".to_owned(), GOOD.to_owned()));
     for path in examples() {
         let text = std::fs::read_to_string(&path).expect("readable");
@@ -98,7 +105,8 @@ fn the_schema_accepts_what_is_right_and_refuses_what_is_wrong() {
 
 #[test]
 fn the_reference_is_a_configuration_and_changes_no_default() {
-    let loaded = config::load(Some(&repository("config/flashback-rotator.toml"))).expect("right");
+    let loaded =
+        config::load(Some(&repository("config/flashback-rotator.toml")), KINDS).expect("right");
     let small = "[flashback]\nauth = { token = { env = \"T\" } }\n";
     let defaults = load(small).expect("right");
     let general = |config: &config::Config| {
@@ -117,7 +125,7 @@ fn the_reference_is_a_configuration_and_changes_no_default() {
     };
     assert_eq!(general(&loaded.config), general(&defaults.config));
     assert_eq!(defaults.config.resync, Duration::from_secs(24 * 60 * 60));
-    assert!(REFERENCE.starts_with("#:schema ./schema.json\n"));
+    assert!(config::reference(KINDS).starts_with("#:schema ./schema.json\n"));
     assert_eq!(defaults.warnings.len(), 1, "{:?}", defaults.warnings);
     assert!(defaults.warnings[0].contains("no keys"));
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
@@ -158,7 +166,7 @@ fn in_schema(schema: &Json, at: &Json, path: &str, found: &mut BTreeSet<String>)
 fn in_reference() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut table = Vec::new();
-    for line in REFERENCE.lines() {
+    for line in config::reference(KINDS).lines() {
         let line = line.strip_prefix("# ").unwrap_or(line);
         if line.starts_with('[') {
             let header = line.trim_matches(['[', ']']);
@@ -188,7 +196,7 @@ fn in_reference() -> BTreeSet<String> {
 
 #[test]
 fn the_reference_shows_every_setting_and_no_other() {
-    let schema = config::schema();
+    let schema = config::schema(KINDS);
     let mut known = BTreeSet::new();
     in_schema(&schema, &schema, "", &mut known);
     assert!(known.len() > 60, "{known:?}");
@@ -198,7 +206,7 @@ fn the_reference_shows_every_setting_and_no_other() {
 #[test]
 fn every_example_loads_without_a_warning() {
     for path in examples() {
-        let loaded = config::load(Some(&path)).unwrap_or_else(|report| panic!("{report}"));
+        let loaded = config::load(Some(&path), KINDS).unwrap_or_else(|report| panic!("{report}"));
         assert!(
             loaded.warnings.is_empty(),
             "{path:?}: {:?}",
@@ -211,16 +219,15 @@ fn every_example_loads_without_a_warning() {
 #[test]
 fn a_full_configuration_loads() {
     let path = repository("tests/data/configs/full.toml");
-    let loaded = config::load(Some(&path)).unwrap_or_else(|report| panic!("{report}"));
+    let loaded = config::load(Some(&path), KINDS).unwrap_or_else(|report| panic!("{report}"));
     let config = loaded.config;
     assert_eq!(
         config.flashback.auth,
         FlashbackAuth::Token(SecretRef::Env("FLASHBACK_TOKEN".into()))
     );
-    let SourceKind::Vault(vault) = &config.sources[&SourceId::new("prod-vault")].kind else {
-        panic!("no Vault");
-    };
-    assert_eq!(vault.namespace.as_deref(), Some("team-ai"));
+    let vault = &config.sources[&SourceId::new("prod-vault")];
+    assert_eq!(vault.title, "Vault or OpenBao");
+    assert!(format!("{:?}", vault.kind).contains("namespace: Some(\"team-ai\")"));
     let key = &config.keys[&KeyId::new("openai-prod")];
     assert_eq!(key.check, Check::Every(Duration::from_secs(30)));
     assert_eq!(key.origin.fields.secret.as_deref(), Some("api_key"));

@@ -4,6 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use flashback_rotator::config;
+use flashback_rotator::source::KINDS;
 
 use super::{CANARY, GOOD, load, load_directory, rendered};
 
@@ -63,7 +64,7 @@ fn tables_of_one_parent_can_be_in_several_files() {
 
 #[test]
 fn what_cannot_be_read_is_reported_with_what_to_do() {
-    let report = config::load(Some(Path::new("/no/such/config.toml"))).expect_err("absent");
+    let report = config::load(Some(Path::new("/no/such/config.toml")), KINDS).expect_err("absent");
     insta::assert_snapshot!(report.to_string(), @r"
     error: there is no such file or directory
     --> /no/such/config.toml
@@ -82,7 +83,7 @@ fn what_cannot_be_read_is_reported_with_what_to_do() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("config.toml");
     std::fs::write(&path, b"a = 1\nb = \"\xff canary\"\n").expect("written");
-    let report = config::load(Some(&path)).expect_err("not UTF-8");
+    let report = config::load(Some(&path), KINDS).expect_err("not UTF-8");
     assert_eq!(report.mistakes()[0].message(), "line 2 is not UTF-8 text");
     assert!(!report.to_string().contains("canary"));
 }
@@ -98,8 +99,8 @@ fn a_change_is_told_by_content_through_the_links_of_a_mounted_volume() {
     symlink("..v1", at("..data")).expect("linked");
     symlink("..data/config.toml", at("config.toml")).expect("linked");
 
-    let by_directory = config::load(Some(directory.path())).expect("right");
-    let by_file = config::load(Some(&at("config.toml"))).expect("right");
+    let by_directory = config::load(Some(directory.path()), KINDS).expect("right");
+    let by_file = config::load(Some(&at("config.toml")), KINDS).expect("right");
     let digest = |path: &Path| config::digest(path).expect("readable");
     assert_eq!(digest(directory.path()), by_directory.digest);
     assert_eq!(digest(&at("config.toml")), by_file.digest);

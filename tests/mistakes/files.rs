@@ -3,6 +3,9 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use flashback_rotator::config;
+use flashback_rotator::source::KINDS;
+
 use super::{GOOD, with};
 use crate::support::place_file;
 use crate::support::rotator::binary;
@@ -120,9 +123,8 @@ fn config_reference_prints_the_whole_reference() {
         .expect("it runs");
     assert!(output.status.success() && output.stderr.is_empty());
     let printed = String::from_utf8(output.stdout).expect("text");
-    let (schema, rest) = flashback_rotator::config::REFERENCE
-        .split_once('\n')
-        .expect("lines");
+    let reference = config::reference(KINDS);
+    let (schema, rest) = reference.split_once('\n').expect("lines");
     assert!(schema.starts_with("#:schema"));
     assert_eq!(printed.trim_end(), rest.trim_end());
 }
@@ -141,7 +143,7 @@ fn fifty_keys_of_one_prefix_take_few_lines() {
     let directory = tempfile::tempdir().expect("a directory");
     let config = directory.path().join("config.toml");
     place_file(&config, &text);
-    let loaded = flashback_rotator::config::load(Some(&config)).expect("right");
+    let loaded = config::load(Some(&config), KINDS).expect("right");
     assert_eq!(loaded.config.keys.len(), 50);
     for (id, key) in &loaded.config.keys {
         assert_eq!(key.origin.source.as_str(), "vault");

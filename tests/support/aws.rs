@@ -6,10 +6,9 @@ use aws_config::{BehaviorVersion, ConfigLoader};
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::{Credentials, Region, retry::RetryConfig};
 use aws_sdk_secretsmanager::primitives::Blob;
-use flashback_rotator::config::AwsConfig;
 use flashback_rotator::model::SourceId;
 use flashback_rotator::outbound::smithy;
-use flashback_rotator::source::aws::AwsSource;
+use flashback_rotator::source::aws::{AwsConfig, AwsSource};
 use flashback_rotator::upstream::Upstream;
 use tokio::sync::OnceCell;
 

@@ -9,6 +9,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use flashback_rotator::config::{self, PostgresConfig, StateConfig};
+use flashback_rotator::source::KINDS;
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, NoTls};
 
@@ -275,7 +276,11 @@ pub fn config(state: &str) -> PostgresConfig {
         "[flashback.auth]\ntoken = {{ env = \"TOKEN\" }}\n[state]\n{state}\n[log]\nlevel = \"info\"\n"
     );
     place_file(&path, text);
-    match config::load(Some(&path)).expect("right").config.state {
+    match config::load(Some(&path), KINDS)
+        .expect("right")
+        .config
+        .state
+    {
         StateConfig::Postgres(postgres) => *postgres,
         StateConfig::Sqlite { .. } => panic!("it is no PostgreSQL database"),
     }

@@ -15,17 +15,15 @@ use aws_sdk_secretsmanager::types::{ApiErrorType, SecretValueEntry};
 use tokio::sync::oneshot;
 use zeroize::Zeroize;
 
-use super::error::{Answer, Call};
-use super::{AwsSource, time, version};
-use crate::config::AwsLook;
+use super::calls::{Calls, time, version};
+use super::config::AwsLook;
+use super::error::{Answer, BATCH as OPERATION, Call};
 use crate::model::{Missing, Observation};
 use crate::progress::in_line;
-use crate::source::SourceError;
+use crate::source::contract::SourceError;
 
 /// How long a look waits for others to go with.
 const GATHER: Duration = Duration::from_millis(100);
-
-pub(super) const OPERATION: &str = "BatchGetSecretValue";
 
 type Looked = Result<Observation, SourceError>;
 
@@ -61,6 +59,30 @@ impl Gathered {
         let mut gather = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         (gather.went == group).then(|| gather.go())
     }
+
+    /// Looks at a secret in one call with those that others look at.
+    pub(super) async fn observe(&self, calls: &Calls, path: &str) -> Looked {
+        loop {
+            let (answer, mut answered) = oneshot::channel();
+            let path = path.to_owned();
+            let (group, full) = self.add(Asked { path, answer });
+            let full = match full {
+                Some(full) => Some(full),
+                None => match tokio::time::timeout(GATHER, &mut answered).await {
+                    Ok(Ok(looked)) => return looked,
+                    Ok(Err(_)) => continue,
+                    Err(_) => self.take(group),
+                },
+            };
+            if let Some(group) = full {
+                // Large, and one in twenty has it: the others do not keep a place for it.
+                Box::pin(calls.look_at_all(group)).await;
+            }
+            if let Ok(looked) = in_line(answered).await {
+                return looked;
+            }
+        }
+    }
 }
 
 impl Gather {
@@ -70,30 +92,7 @@ impl Gather {
     }
 }
 
-impl AwsSource {
-    pub(super) async fn look_with_others(&self, path: &str) -> Looked {
-        loop {
-            let (answer, mut answered) = oneshot::channel();
-            let path = path.to_owned();
-            let (group, full) = self.gathered.add(Asked { path, answer });
-            let full = match full {
-                Some(full) => Some(full),
-                None => match tokio::time::timeout(GATHER, &mut answered).await {
-                    Ok(Ok(looked)) => return looked,
-                    Ok(Err(_)) => continue,
-                    Err(_) => self.gathered.take(group),
-                },
-            };
-            if let Some(group) = full {
-                // Large, and one in twenty has it: the others do not keep a place for it.
-                Box::pin(self.look_at_all(group)).await;
-            }
-            if let Ok(looked) = in_line(answered).await {
-                return looked;
-            }
-        }
-    }
-
+impl Calls {
     async fn look_at_all(&self, group: Vec<Asked>) {
         let mut asked: HashMap<String, Vec<oneshot::Sender<Looked>>> = HashMap::new();
         for Asked { path, answer } in group {

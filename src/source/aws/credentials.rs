@@ -6,11 +6,11 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_secretsmanager::config::http::HttpResponse;
 use aws_sdk_secretsmanager::error::ErrorMetadata;
 
-use super::error::{on_the_way, plain};
+use super::shown::{on_the_way, plain};
 use crate::error_chain::find;
 use crate::outbound::CallError;
 use crate::redact;
-use crate::source::SourceError;
+use crate::source::contract::SourceError;
 
 /// A signature is good for so long either way
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>).

@@ -11,14 +11,16 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_secretsmanager::config::http::HttpResponse;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 
-use super::batch::OPERATION as BATCH;
 use super::credentials::{clock_difference, no_credentials, why_refused};
+use super::shown::{identifier, on_the_way, plain};
 use crate::answerer;
 use crate::error_chain::find;
 use crate::outbound::CallError;
 use crate::retry::{Class, class_of_status, parse_retry_after};
-use crate::source::SourceError;
-use crate::words;
+use crate::source::contract::SourceError;
+
+/// The operation that asks about many secrets at once.
+pub(super) const BATCH: &str = "BatchGetSecretValue";
 
 /// The operation of STS that says who the credentials belong to.
 pub(super) const IDENTITY: &str = "GetCallerIdentity";
@@ -219,24 +221,6 @@ impl Call<'_> {
     }
 }
 
-/// What went wrong on the way to AWS. A region that there is not has no host.
-pub(super) fn on_the_way(why: &CallError) -> String {
-    let CallError::Unresolved { host, .. } = why else {
-        return why.to_string();
-    };
-    match region_in(host) {
-        Some(region) => format!("cannot resolve {host}: is there a region `{region}`?"),
-        None => why.to_string(),
-    }
-}
-
-/// The region in the public name of a service's host, as in `secretsmanager.eu-west-1.amazonaws.com`.
-fn region_in(host: &str) -> Option<&str> {
-    let (labels, _) = host.split_once(".amazonaws.")?;
-    let (_, region) = labels.split_once('.')?;
-    (!region.contains('.')).then_some(region)
-}
-
 /// What answered, where it gave no code and so is not AWS.
 fn stranger(code: &str, raw: &HttpResponse) -> String {
     match (code, raw.body().bytes()) {
@@ -313,71 +297,4 @@ fn request_id(raw: &HttpResponse) -> String {
         .and_then(identifier)
         .map(|id| format!(" (request {id})"))
         .unwrap_or_default()
-}
-
-/// An error's code, if it is one: AWS's are known words and dots. What a broken server
-/// sends in its place stays unseen.
-pub(super) fn plain(word: &str) -> Option<&str> {
-    let fits = !word.is_empty() && word.len() <= 64 && words::is_plain(word);
-    let is_code = |c: char| c.is_ascii_alphabetic() || c == '.';
-    (fits && word.chars().all(is_code)).then_some(word)
-}
-
-/// A request's id, if it is one: a UUID, or known words and numbers.
-fn identifier(word: &str) -> Option<&str> {
-    let fits = !word.is_empty() && word.len() <= 64;
-    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    let harmless = uuid::Uuid::try_parse(word).is_ok() || words::is_plain(word);
-    (fits && harmless && word.chars().all(is_word)).then_some(word)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_region_is_read_from_the_public_names_of_hosts_alone() {
-        for (host, region) in [
-            ("secretsmanager.eu-wst-1.amazonaws.com", Some("eu-wst-1")),
-            ("sts.cn-nrth-1.amazonaws.com.cn", Some("cn-nrth-1")),
-            ("sts.amazonaws.com", None),
-            (
-                "vpce-0a1-b2c.secretsmanager.us-east-2.vpce.amazonaws.com",
-                None,
-            ),
-            ("aws.invalid", None),
-        ] {
-            assert_eq!(region_in(host), region, "{host}");
-        }
-    }
-
-    #[test]
-    fn a_word_that_may_be_a_key_stays_unseen() {
-        for code in [
-            "ThrottlingException",
-            "KMSInvalidStateException",
-            "AWS.Other",
-        ] {
-            assert_eq!(plain(code), Some(code));
-        }
-        for id in ["request-1", "b7c1f2de-6c0e-4b59-9f0e-1d2c3b4a5968"] {
-            assert_eq!(identifier(id), Some(id));
-        }
-        for key in [
-            "",
-            "wJalrXUtnFEMIK7MDENGbPxRfiCY9m2",
-            "sk-proj-canary",
-            "a b",
-        ] {
-            assert_eq!(plain(key), None, "{key}");
-        }
-        for key in [
-            "",
-            "wJa1rXUtn5EMIK7MDENGbPxRfiCY9m2",
-            "sk-proj-canary",
-            "a b",
-        ] {
-            assert_eq!(identifier(key), None, "{key}");
-        }
-    }
 }

@@ -8,7 +8,7 @@ use aws_sdk_sts::Client as Sts;
 use url::Url;
 
 use super::error::{Call, IDENTITY};
-use crate::source::SourceError;
+use crate::source::contract::SourceError;
 
 /// Who the credentials belong to.
 pub(super) struct Identity {

@@ -15,11 +15,11 @@ use aws_sdk_secretsmanager::config::{
 };
 use tokio::sync::Mutex;
 
+use super::config::AwsConfig;
 use super::credentials::{OfProfile, no_credentials};
 use super::identity::{self, Identity};
-use crate::config::AwsConfig;
 use crate::outbound::smithy;
-use crate::source::SourceError;
+use crate::source::contract::SourceError;
 use crate::token::Standing;
 use crate::upstream::Upstream;
 

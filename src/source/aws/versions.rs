@@ -7,10 +7,11 @@
 use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
 use aws_sdk_secretsmanager::operation::update_secret_version_stage::UpdateSecretVersionStageOutput;
 
+use super::calls::{self, CURRENT, take};
 use super::error::{Answer, Call};
-use super::{AwsSource, CURRENT, take};
+use super::source::AwsSource;
 use crate::model::{Missing, Version};
-use crate::source::{Exact, GoneVersion, Previous, Reading, SourceError};
+use crate::source::contract::{Exact, GoneVersion, Previous, Reading, SourceError};
 
 const PREVIOUS: &str = "AWSPREVIOUS";
 const LIVE: &str = "FLASHBACK_LIVE";
@@ -28,7 +29,7 @@ impl AwsSource {
         if !ID_LENGTH.contains(&version.as_str().len()) {
             return Ok(Exact::Gone(GoneVersion::NoSuchVersion));
         }
-        let gone = match self.get(path, version).await? {
+        let gone = match self.calls.get(path, version).await? {
             Answer::Value(value) => match take(value, version)? {
                 Reading::Present {
                     written_at,
@@ -64,7 +65,7 @@ impl AwsSource {
         let is_current = holder(&secret, CURRENT) == Some(version.as_str());
         let previous = holder(&secret, PREVIOUS).filter(|id| is_current && *id != version.as_str());
         Ok(match previous {
-            Some(id) => Previous::Version(super::version(id)?),
+            Some(id) => Previous::Version(calls::version(id)?),
             None => Previous::Gone(GoneVersion::NoSuchVersion),
         })
     }
@@ -111,16 +112,17 @@ impl AwsSource {
             operation: "UpdateSecretVersionStage",
             path,
         };
-        self.ask(call, |client| {
-            client
-                .update_secret_version_stage()
-                .secret_id(path)
-                .version_stage(LIVE)
-                .set_move_to_version_id(to.map(str::to_owned))
-                .set_remove_from_version_id(from.map(str::to_owned))
-                .send()
-        })
-        .await
+        self.calls
+            .ask(call, |client| {
+                client
+                    .update_secret_version_stage()
+                    .secret_id(path)
+                    .version_stage(LIVE)
+                    .set_move_to_version_id(to.map(str::to_owned))
+                    .set_remove_from_version_id(from.map(str::to_owned))
+                    .send()
+            })
+            .await
     }
 
     /// The secret without its value, or why there is none.
@@ -128,7 +130,7 @@ impl AwsSource {
         &self,
         path: &str,
     ) -> Result<Result<DescribeSecretOutput, Missing>, SourceError> {
-        Ok(match self.describe(path).await? {
+        Ok(match self.calls.describe(path).await? {
             Answer::Value(secret) if secret.deleted_date().is_none() => Ok(secret),
             Answer::Value(_) | Answer::WrongState => Err(Missing::Deleted),
             Answer::NotFound => Err(Missing::NotFound),

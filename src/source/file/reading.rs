@@ -12,7 +12,7 @@ use zeroize::Zeroize;
 
 use crate::credential::trim_one_newline;
 use crate::settled::Stamp;
-use crate::source::SourceError;
+use crate::source::contract::SourceError;
 
 /// The largest file that is read: what a Kubernetes Secret can hold at most.
 const LARGEST: u64 = 1024 * 1024;

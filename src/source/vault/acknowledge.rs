@@ -18,7 +18,7 @@ use super::kv::{Engine, Metadata};
 use super::refusal::{denied, is_denial, unexpected};
 use super::token::Token;
 use crate::model::Version;
-use crate::source::SourceError;
+use crate::source::contract::SourceError;
 
 const VERSION: &str = "flashback_live_version";
 const AT: &str = "flashback_live_at";

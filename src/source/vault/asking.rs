@@ -2,29 +2,27 @@
 
 use std::sync::Arc;
 
-use super::VaultSource;
+use super::keeper::Keeper;
 use super::token::Token;
-use crate::source::SourceError;
+use crate::source::contract::SourceError;
 
 /// One question, for as long as it takes.
 pub(super) struct Asking<'a> {
-    source: &'a VaultSource,
+    keeper: &'a Keeper,
     token: Arc<Token>,
     is_second: bool,
 }
 
-impl VaultSource {
-    /// Begins with the token in use.
-    pub(super) async fn asking(&self) -> Result<Asking<'_>, SourceError> {
-        Ok(Asking {
-            source: self,
-            token: self.token().await?,
+impl<'a> Asking<'a> {
+    /// Begins with this token.
+    pub(super) fn new(keeper: &'a Keeper, token: Arc<Token>) -> Self {
+        Self {
+            keeper,
+            token,
             is_second: false,
-        })
+        }
     }
-}
 
-impl Asking<'_> {
     /// The token to ask with.
     pub(super) fn token(&self) -> &Token {
         &self.token
@@ -39,7 +37,7 @@ impl Asking<'_> {
         let Err(SourceError::Denied { .. }) = answer else {
             return Ok(true);
         };
-        let keeper = &self.source.keeper;
+        let keeper = self.keeper;
         if self.is_second {
             keeper.vet(&self.token).await;
             return Ok(true);

@@ -16,7 +16,7 @@ use super::keeper::Keeper;
 use super::kv::{Engine, Found, time};
 use super::token::Token;
 use crate::model::Missing;
-use crate::source::SourceError;
+use crate::source::contract::SourceError;
 
 /// How long an answer is good for.
 const GOOD_FOR: Duration = Duration::from_secs(30);

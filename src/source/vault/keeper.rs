@@ -18,7 +18,7 @@ use super::sign_in::{Login, VaultCredentials};
 use super::token::{About, Grant, Granted, LookedUp, Token, life};
 use super::wire::{Answer, Wire};
 use crate::retry::Class;
-use crate::source::SourceError;
+use crate::source::contract::SourceError;
 use crate::token::{Ask, Held, Issued, Issuer, Lease, Need, TokenManager};
 use crate::upstream::{Failure, Upstream};
 

@@ -22,7 +22,7 @@ use super::wire::Answer;
 use crate::document::Document;
 use crate::model::{Missing, Observation, Version};
 use crate::secret::Fingerprinter;
-use crate::source::{Reading, SourceError};
+use crate::source::contract::{Reading, SourceError};
 use crate::words;
 
 /// The longest path taken. Vault's own limit is lower for most storages; rustify panics on an

@@ -4,21 +4,22 @@
 //! no secret, or none that may be seen. So whoever gets that answer asks which engine it is.
 
 use std::collections::HashMap;
-use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use rustify::endpoint::Endpoint;
 use rustify::enums::{RequestMethod, RequestType, ResponseType};
 use serde::Deserialize;
-use tokio::time::Instant;
 
 use super::keeper::Keeper;
 use super::kv::{Engine, Envelope, is_kv_2};
+use super::kv_version::KvVersion;
 use super::token::Token;
-use super::{DENIED_FOR, VaultSource};
-use crate::config::KvVersion;
 use crate::redact;
-use crate::source::SourceError;
+use crate::source::contract::SourceError;
+
+/// How long it is remembered that a token may not see something: policies change.
+pub(super) const DENIED_FOR: Duration = Duration::from_secs(60 * 60);
 
 /// The question which engine a path belongs to. Whoever may do anything at all there may ask it.
 struct MountOf {
@@ -59,35 +60,6 @@ impl Mounted {
             ("kv" | "generic", _) => Some(KvVersion::V1),
             _ => None,
         }
-    }
-}
-
-impl VaultSource {
-    /// Makes sure that the engine is the one the configuration says; once in a while for each token.
-    ///
-    /// # Errors
-    /// [`SourceError::Invalid`] where it is another. That it cannot be asked is no error.
-    pub(super) async fn check_engine(&self, token: &Token) -> Result<(), SourceError> {
-        let has_asked = self.asked().is_some_and(|(generation, at)| {
-            generation == token.generation && at.elapsed() < DENIED_FOR
-        });
-        if has_asked {
-            return Ok(());
-        }
-        let checked = self
-            .engine
-            .check_mounted(&self.keeper, token, self.kv)
-            .await;
-        if let Err(wrong @ SourceError::Invalid { .. }) = checked {
-            return Err(wrong);
-        }
-        *self.asked() = Some((token.generation, Instant::now()));
-        Ok(())
-    }
-
-    /// By which token, and when, it was asked which engine is mounted, where nothing was wrong.
-    fn asked(&self) -> MutexGuard<'_, Option<(u64, Instant)>> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,7 +7,7 @@ use super::keeper::Keeper;
 use super::kv::{self, Engine, Found, Metadata};
 use super::token::Token;
 use crate::model::{Missing, Version};
-use crate::source::{Exact, GoneVersion, Previous, SourceError};
+use crate::source::contract::{Exact, GoneVersion, Previous, SourceError};
 
 impl Engine {
     /// What one version holds.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::wire::Answer;
 use crate::retry::{Class, class_of_status};
-use crate::source::SourceError;
+use crate::source::contract::SourceError;
 
 /// The body of an answer that is not a success. A missing secret has an empty list of errors.
 #[derive(Default, Deserialize)]

@@ -19,10 +19,12 @@ use vaultrs::api::auth::oidc::requests::JWTLoginRequest;
 use vaultrs::api::auth::userpass::requests::LoginRequest;
 use zeroize::Zeroizing;
 
+use super::auth::VaultAuth;
+use super::hints;
 use super::wire::{Answer, Wire};
-use crate::config::{SecretRef, ValueRef, VaultAuth, hints};
 use crate::credential::SharedCredential;
-use crate::source::SourceError;
+use crate::source::contract::SourceError;
+use crate::source::kind::Context;
 
 /// How a Vault source signs in: [`VaultAuth`] with its references resolved.
 pub enum VaultCredentials {
@@ -128,15 +130,11 @@ impl Endpoint for CertLogin {
 }
 
 impl VaultCredentials {
-    /// Resolves the references in `auth` with the two functions.
-    pub fn resolve(
-        auth: &VaultAuth,
-        secret: &dyn Fn(&SecretRef) -> SharedCredential,
-        value: &dyn Fn(&ValueRef) -> SharedCredential,
-    ) -> Self {
+    /// Resolves the references in `auth`.
+    pub(super) fn resolve(auth: &VaultAuth, context: &Context<'_>) -> Self {
         match auth.clone() {
             VaultAuth::Token { token } => Self::Token {
-                token: secret(&token),
+                token: context.secret(&token),
             },
             VaultAuth::AppRole {
                 mount,
@@ -144,18 +142,18 @@ impl VaultCredentials {
                 secret_id,
             } => Self::AppRole {
                 mount,
-                role_id: value(&role_id),
-                secret_id: secret_id.as_ref().map(secret),
+                role_id: context.value(&role_id),
+                secret_id: secret_id.as_ref().map(|id| context.secret(id)),
             },
             VaultAuth::Kubernetes { mount, role, jwt } => Self::Kubernetes {
                 mount,
                 role,
-                jwt: secret(&jwt),
+                jwt: context.secret(&jwt),
             },
             VaultAuth::Jwt { mount, role, jwt } => Self::Jwt {
                 mount,
                 role,
-                jwt: secret(&jwt),
+                jwt: context.secret(&jwt),
             },
             VaultAuth::Userpass {
                 mount,
@@ -163,8 +161,8 @@ impl VaultCredentials {
                 password,
             } => Self::Userpass {
                 mount,
-                username: value(&username),
-                password: secret(&password),
+                username: context.value(&username),
+                password: context.secret(&password),
             },
             VaultAuth::Cert {
                 mount,

@@ -10,7 +10,7 @@ use vaultrs::api::EndpointMiddleware;
 use zeroize::Zeroize;
 
 use super::wire::{Answer, Wire};
-use crate::source::SourceError;
+use crate::source::contract::SourceError;
 use crate::words;
 
 /// A token and the client it is used with.

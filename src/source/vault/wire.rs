@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 use crate::answerer;
 use crate::outbound::{CallError, Outbound, Settings, retry_after};
 use crate::redact::Pieces;
-use crate::source::SourceError;
+use crate::source::contract::SourceError;
 use crate::words;
 
 /// No answer is larger: Vault takes no request beyond 32 MiB, and a KV entry is 1 MiB at most

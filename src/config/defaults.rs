@@ -1,0 +1,56 @@
+//! `[defaults]`: what keys have that do not say otherwise.
+
+use super::key::KeyTable;
+use super::verify::Verify;
+use crate::setting::declaration::{Settings, Shape, ValueType};
+use crate::setting::tree::{Tree, Value};
+
+/// The settings of a key that can stand in `[defaults]`.
+const ALL: Settings = &[
+    &KeyTable::source,
+    &KeyTable::ai_type,
+    &KeyTable::endpoint,
+    &KeyTable::workspace_id,
+    &KeyTable::fields,
+    &KeyTable::check,
+    &KeyTable::max_age,
+    &KeyTable::verify,
+];
+
+/// `[defaults]`. Its value is the `verify` in it, for what a key's own `verify` leaves out; all the rest
+/// is taken over by [`inherit`].
+pub const DEFAULTS: ValueType<Verify> = ValueType {
+    shape: Shape::Table(ALL),
+    read: |input| {
+        let mut table = input.table("`[defaults]` and its settings below it")?;
+        table.only(ALL);
+        ALL.iter().for_each(|setting| setting.check(&mut table));
+        Some(table.get(&KeyTable::verify).unwrap_or_default())
+    },
+};
+
+/// Gives every key what `[defaults]` has and the key has not, with its place.
+pub fn inherit(tree: &mut Tree) {
+    let Some(defaults) = tree.table("defaults") else {
+        return;
+    };
+    let known = |name: &str| ALL.iter().any(|setting| setting.name() == name);
+    let mut inherited = defaults.entries.clone();
+    inherited.retain(|entry| known(&entry.name));
+    inherited
+        .iter_mut()
+        .for_each(|entry| entry.inherited = true);
+    let keys = tree.entries.iter_mut().find(|entry| entry.name == "keys");
+    let Some(Value::Table(keys)) = keys.map(|keys| &mut keys.node.value) else {
+        return;
+    };
+    for key in &mut keys.entries {
+        if let Value::Table(key) = &mut key.node.value {
+            let missing = inherited
+                .iter()
+                .filter(|entry| key.get(&entry.name).is_none());
+            let missing: Vec<_> = missing.cloned().collect();
+            key.entries.extend(missing);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What a configuration says: plain data, which cannot be wrong.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::credentials::CredentialPlan;
+use super::flashback::FlashbackAuth;
+use super::general::LogConfig;
+use super::notify::NotifyConfig;
+use super::state::StateConfig;
+use crate::model::{KeyId, Origin, ReceiverId, Settings, SourceId, VerifyConfig};
+use crate::retry::Limits;
+use crate::source::{Kinds, SourceKind};
+
+/// Everything the program is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `[flashback]`.
+    pub flashback: FlashbackConfig,
+    /// `[flashback] watch_edits`: how often it is asked who has changed credentials; `None` for not.
+    pub watch_edits: Option<Duration>,
+    /// `[state]`.
+    pub state: StateConfig,
+    /// `[schedule]` resync: push again even when unchanged.
+    pub resync: Duration,
+    /// `[retry]` initial, max, give_up_after.
+    pub retry: Limits,
+    /// `[retry]` refused: until a refused write is tried again.
+    pub refused: Duration,
+    /// `[verify]`, which a key's own overrides.
+    pub verify: VerifyConfig,
+    /// `[http]` listen.
+    pub http_listen: SocketAddr,
+    /// `[log]`.
+    pub log: LogConfig,
+    /// `[sources.…]`.
+    pub sources: BTreeMap<SourceId, SourceConfig>,
+    /// `[notify.…]`.
+    pub notify: BTreeMap<ReceiverId, NotifyConfig>,
+    /// `[keys.…]`, the disabled ones too.
+    pub keys: BTreeMap<KeyId, Arc<KeyConfig>>,
+    /// Where the rotator's own credentials are.
+    pub credentials: CredentialPlan,
+    /// The kinds of source that it was read with.
+    pub kinds: Kinds,
+}
+
+/// `[flashback]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlashbackConfig {
+    /// Without a trailing slash.
+    pub base_url: String,
+    /// `[flashback.auth]`.
+    pub auth: FlashbackAuth,
+}
+
+/// `[sources.…]`.
+#[derive(Clone, Debug)]
+pub struct SourceConfig {
+    /// Calls a second, failures and retries included.
+    pub max_rps: f64,
+    /// It is told which version is live.
+    pub acknowledge: bool,
+    /// Its kind, for people: "AWS Secrets Manager".
+    pub title: &'static str,
+    /// The settings of its kind.
+    pub kind: Arc<dyn SourceKind>,
+}
+
+impl PartialEq for SourceConfig {
+    fn eq(&self, other: &Self) -> bool {
+        self.max_rps == other.max_rps
+            && self.acknowledge == other.acknowledge
+            && *self.kind == *other.kind
+    }
+}
+
+/// `[keys.…]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyConfig {
+    /// What it is in Flashback.
+    pub settings: Settings,
+    /// Where its value is taken from.
+    pub origin: Origin,
+    /// When it is looked at.
+    pub check: Check,
+    /// Its own `verify`, or the general one.
+    pub verify: VerifyConfig,
+    /// How old the live version may be before people are warned.
+    pub max_age: Option<Duration>,
+    /// Whether it is looked at at all.
+    pub enabled: bool,
+    /// Whether what is to hold it may be created: a configuration always, a stored key with `create`.
+    pub may_create: bool,
+}
+
+/// When a key is checked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Check {
+    /// Every so often.
+    Every(Duration),
+    /// At the times a cron line names.
+    Cron(CronLine),
+}
+
+/// A cron line, known to be one and to fire some day.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CronLine {
+    /// Six fields, seconds first.
+    pub expression: String,
+    /// Whose clock it goes by.
+    pub timezone: chrono_tz::Tz,
+}

@@ -1,0 +1,260 @@
+//! `[sources.…]`: what a source of any kind has. The rest stands with its kind.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::model::SourceConfig;
+use crate::credential::SecretRef;
+use crate::model::SourceId;
+use crate::setting::declaration::{Described, Shape, ValueType, settings};
+use crate::setting::diagnostics::{Diagnostics, Reference};
+use crate::setting::input::{Input, Reader};
+use crate::setting::span::Span;
+use crate::setting::suggest::{list, suggest};
+use crate::setting::tree::Value;
+use crate::setting::value_types::number::{RATE, SWITCH};
+use crate::source::{Certainty, Hint, Kind, Kinds, SourceKind};
+
+settings! {
+    /// What kind of store it is.
+    TYPE: () = "type", TYPE_WORD, Required;
+    /// The calls a second that are made to it, failures and retries included.
+    MAX_RPS: f64 = "max_rps", RATE, Default;
+    /// Tell the store which version is live, so that whoever rotates knows when the old key can go.
+    ACKNOWLEDGE: bool = "acknowledge", SWITCH, Default;
+}
+
+/// The word of a kind, which only [`read`] knows.
+const TYPE_WORD: ValueType<()> = ValueType {
+    shape: Shape::Text(|| json!({ "type": "string" })),
+    read: |_| None,
+};
+
+/// The settings of `[sources.…]`, for the schema.
+pub const SOURCES: ValueType<()> = ValueType {
+    shape: Shape::Ids(&Shape::Source),
+    read: |_| None,
+};
+
+/// What metrics call other services.
+const TAKEN: [(&str, &str); 3] = [
+    ("flashback", "Flashback itself"),
+    ("notify", "the receivers of notifications"),
+    ("provider", "the providers of the keys"),
+];
+
+/// Returns the settings of a kind's sources in the order in which people write them: tables come last.
+pub fn settings_of(kind: &Kind) -> Vec<&'static dyn Described> {
+    let is_table = |setting: &&&dyn Described| setting.shape().example().is_none();
+    let own = || kind.settings.iter();
+    let mut all: Vec<&'static dyn Described> = vec![&TYPE];
+    all.extend(own().filter(|setting| !is_table(setting)));
+    all.push(&MAX_RPS);
+    if kind.acknowledges.is_some() {
+        all.push(&ACKNOWLEDGE);
+    }
+    all.extend(own().filter(is_table));
+    all
+}
+
+/// Returns the description of a setting of `[sources.…]`, with what the kinds have to say of it.
+pub fn about(setting: &dyn Described, kinds: Kinds) -> String {
+    let about = setting.about().trim();
+    if setting.name() == TYPE.name {
+        let names = list(kinds.iter().map(|kind| kind.name)).replace('`', "");
+        return format!("{}: {names}.", about.trim_end_matches('.'));
+    }
+    if setting.name() == ACKNOWLEDGE.name {
+        return format!("{about} {} can be told.", who_acknowledges(kinds));
+    }
+    about.to_owned()
+}
+
+/// Returns the sources that can be told which version is live, as a sentence names them.
+fn who_acknowledges(kinds: Kinds) -> String {
+    let who = kinds.iter().filter_map(|kind| kind.acknowledges);
+    list(who).replace('`', "").replace(" or ", " and ")
+}
+
+/// A source as far as its own table says.
+pub struct Source {
+    /// The name of its table.
+    pub id: SourceId,
+    /// The secrets that its table refers to.
+    pub references: Vec<Reference>,
+    /// Its settings; `None` where they are wrong.
+    pub config: Option<SourceConfig>,
+}
+
+/// Reads the sources.
+pub fn read(root: &mut Reader<'_, '_>, kinds: Kinds) -> Vec<Source> {
+    for entry in root
+        .tree
+        .table("sources")
+        .iter()
+        .flat_map(|sources| &sources.entries)
+    {
+        if let Some((id, what)) = TAKEN.iter().find(|(id, _)| entry.name == *id) {
+            root.diagnostics
+                .mistake(entry.name_span, format!("the id `{id}` is taken"))
+                .help(format!(
+                    "metrics call {what} so: give the source another id"
+                ));
+        }
+    }
+    root.entries("sources", "source", |id, input| Source {
+        id: SourceId::new(id),
+        config: read_one(input, kinds),
+        references: std::mem::take(&mut input.diagnostics.references),
+    })
+}
+
+fn read_one(input: &mut Input<'_>, kinds: Kinds) -> Option<SourceConfig> {
+    let mut table = input.table("`type`, and what belongs to it, below `[sources.ID]`")?;
+    let words = kinds.iter().map(|kind| (kind.name, kind));
+    let kind = table.get_with(&TYPE, &about(&TYPE, kinds), |input| {
+        input.one_of(words.clone())
+    });
+    let Some(kind) = kind else {
+        // Which settings belong to it is not known: those of any kind pass.
+        let mut any: Vec<&dyn Described> = ALL.to_vec();
+        any.extend(kinds.iter().flat_map(|kind| kind.settings));
+        table.only(&any);
+        return None;
+    };
+    table.of_variant(TYPE.name, kind.name);
+    report_strays(&mut table, kind, kinds);
+    let max_rps = table.get(&MAX_RPS);
+    let acknowledge = match kind.acknowledges {
+        Some(_) => table.get(&ACKNOWLEDGE),
+        None => Some(false),
+    };
+    let settings = (kind.read)(&mut table);
+    if let Some(settings) = &settings {
+        refuse_acknowledge(&mut table, settings.as_ref(), kinds);
+    }
+    Some(SourceConfig {
+        max_rps: max_rps?,
+        acknowledge: acknowledge?,
+        title: kind.title,
+        kind: settings?,
+    })
+}
+
+/// Reports what belongs to no source of this kind. What is for another kind alone is told so, and not called
+/// unknown; `acknowledge` is told why it cannot be by [`refuse_acknowledge`].
+fn report_strays(table: &mut Reader<'_, '_>, kind: &Kind, kinds: Kinds) {
+    let mut known = settings_of(kind);
+    if kind.acknowledges.is_none() && table.written(&ACKNOWLEDGE).is_some() {
+        known.push(&ACKNOWLEDGE);
+    }
+    let others = kinds.iter().filter(|other| other.name != kind.name);
+    for (other, (name, help)) in
+        others.flat_map(|other| other.alone.iter().map(move |it| (other, it)))
+    {
+        let Some(entry) = table.tree.get(name) else {
+            continue;
+        };
+        if known.iter().any(|setting| setting.name() == *name) {
+            continue;
+        }
+        known.extend(
+            other
+                .settings
+                .iter()
+                .find(|setting| setting.name() == *name),
+        );
+        let message = format!("`{name}` is for `{}` alone", other.name);
+        table
+            .diagnostics
+            .mistake(entry.node.span, message)
+            .help(*help);
+    }
+    table.only(&known);
+}
+
+/// Reports `acknowledge` where the source cannot be told which version is live.
+fn refuse_acknowledge(table: &mut Reader<'_, '_>, settings: &dyn SourceKind, kinds: Kinds) {
+    if let Some(why) = settings.cannot_acknowledge()
+        && let Some(entry) = table.tree.get(ACKNOWLEDGE.name)
+        && !matches!(entry.node.value, Value::Boolean(false))
+    {
+        let help = format!(
+            "take `acknowledge` out; {} can be told",
+            who_acknowledges(kinds)
+        );
+        table.diagnostics.mistake(entry.node.span, why).help(help);
+    }
+}
+
+/// The sources, the wrong ones too: a key that names one of those names no unknown source.
+pub struct Sources(pub BTreeMap<SourceId, Option<SourceConfig>>);
+
+impl Sources {
+    /// Returns true where there is such a source, and reports it at `span` where there is none.
+    pub fn knows(&self, id: &SourceId, span: Span, diagnostics: &mut Diagnostics) -> bool {
+        if self.0.contains_key(id) {
+            return true;
+        }
+        let names = self.0.keys().map(SourceId::as_str);
+        let help = match suggest(id.as_str(), names.clone()) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None if self.0.is_empty() => "there is none yet: add `[sources.ID]`".to_owned(),
+            None if self.0.len() == 1 => format!("the only source is {}", list(names)),
+            None => format!("the sources are {}", list(names).replace(" or ", " and ")),
+        };
+        diagnostics
+            .missing(span, "there is no such source")
+            .help(help);
+        false
+    }
+
+    /// Reports what is wrong with a secret reference to a source.
+    pub fn check_reference(
+        &self,
+        secret: &SecretRef,
+        span: Span,
+        path_span: Span,
+        diagnostics: &mut Diagnostics,
+    ) {
+        if let SecretRef::Source { source, path, .. } = secret
+            && self.knows(source, span, diagnostics)
+        {
+            self.check_path(source, path, path_span, diagnostics);
+        }
+    }
+
+    /// Returns the sources, where none of them is wrong.
+    pub fn finish(self) -> Option<BTreeMap<SourceId, SourceConfig>> {
+        self.0
+            .into_iter()
+            .map(|(id, config)| Some((id, config?)))
+            .collect()
+    }
+
+    /// Reports what is wrong with a path in a source, or doubtful, as far as the configuration alone can tell.
+    pub fn check_path(
+        &self,
+        source: &SourceId,
+        path: &str,
+        span: Span,
+        diagnostics: &mut Diagnostics,
+    ) {
+        let source = self.0.get(source).and_then(Option::as_ref);
+        match source.and_then(|source| source.kind.check_path(path)) {
+            Some(Hint {
+                text,
+                certainty: Certainty::Certain,
+            }) => {
+                let (what, help) = text.split_once(": ").unwrap_or((&text, ""));
+                diagnostics.mistake(span, what).help(help);
+            }
+            Some(Hint {
+                text,
+                certainty: Certainty::Likely,
+            }) => diagnostics.warn(Some(span), text),
+            _ => {}
+        }
+    }
+}

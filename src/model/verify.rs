@@ -1,0 +1,18 @@
+//! How a new key is proved to work.
+
+use std::time::Duration;
+
+/// How a new key is proved to work: `[verify]` of the configuration, or a key's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerifyConfig {
+    /// `before = "provider"`.
+    pub before_provider: bool,
+    /// `after = "flashback"`.
+    pub after_flashback: bool,
+    /// `grace`.
+    pub grace: Duration,
+    /// `on_failure = "rollback"` rather than `"hold"`.
+    pub rollback: bool,
+    /// `settle`: how long after its verification a version is acknowledged.
+    pub settle: Duration,
+}

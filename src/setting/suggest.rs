@@ -1,0 +1,42 @@
+//! Words as a message names them: the nearest of those that are known, and lists of them.
+
+/// Returns the known word nearest to `word`, where one is near enough to have been meant.
+pub fn suggest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+    let word = word.to_lowercase();
+    let near = known.filter_map(|candidate| {
+        let likeness = strsim::jaro_winkler(&word, &candidate.to_lowercase());
+        (likeness > 0.8).then_some((candidate, likeness))
+    });
+    near.max_by(|a, b| a.1.total_cmp(&b.1))
+        .map(|(candidate, _)| candidate)
+}
+
+/// Returns the words as a sentence has them: `a`, `b` or `c`.
+pub fn list<'w>(words: impl Iterator<Item = &'w str>) -> String {
+    let words: Vec<_> = words.map(|word| format!("`{word}`")).collect();
+    match words.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => words.concat(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suggests_what_is_near_and_nothing_else() {
+        let known = ["workspace_id", "endpoint", "enabled"];
+        let suggest = |word| suggest(word, known.into_iter());
+        assert_eq!(suggest("workspce_id"), Some("workspace_id"));
+        assert_eq!(suggest("Enabled"), Some("enabled"));
+        assert_eq!(suggest("zzz"), None);
+    }
+
+    #[test]
+    fn lists_words() {
+        assert_eq!(list([].into_iter()), "");
+        assert_eq!(list(["a"].into_iter()), "`a`");
+        assert_eq!(list(["a", "b", "c"].into_iter()), "`a`, `b` or `c`");
+    }
+}

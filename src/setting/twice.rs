@@ -1,0 +1,114 @@
+//! What a file sets twice: the parser says where the second stands, and not where the first does.
+
+use toml::de::{DeTable, DeValue};
+
+/// A header or a setting, with the names that lead to it.
+struct Definition {
+    path: Vec<String>,
+    /// The bytes of its line.
+    line: std::ops::Range<usize>,
+    is_header: bool,
+}
+
+/// What else is known of something that is set twice.
+pub enum Twice {
+    /// It stands in a table that stands twice, which is said of the table.
+    InTable,
+    /// It is the first of this name, or the byte where the first begins is this one.
+    First(Option<usize>),
+}
+
+/// Finds the first of what is set again at byte `at`.
+pub fn find(text: &str, at: usize) -> Twice {
+    let all = definitions(text);
+    let Some(index) = all.iter().position(|one| one.line.contains(&at)) else {
+        return Twice::First(None);
+    };
+    let (earlier, second) = (&all[..index], &all[index]);
+    let first_of =
+        |path: &[String], before: usize| all[..before].iter().find(|one| one.path == path);
+    if !second.is_header
+        && let Some(header) = earlier.iter().rposition(|one| one.is_header)
+        && first_of(&all[header].path, header).is_some()
+    {
+        return Twice::InTable;
+    }
+    let first = first_of(&second.path, index);
+    Twice::First(first.map(|first| first.line.start))
+}
+
+/// Every line that is one, in order. A line of a text of several lines may pass for one: then a place
+/// is wrong, and nothing else.
+fn definitions(text: &str) -> Vec<Definition> {
+    let mut all = Vec::new();
+    let (mut table, mut at) = (Vec::new(), 0);
+    for line in text.split_inclusive('\n') {
+        let begins = at + (line.len() - line.trim_start().len());
+        at += line.len();
+        let content = line.trim();
+        let is_header = content.starts_with('[') && !content.starts_with("[[");
+        let names = match is_header {
+            true => names(content),
+            false => content
+                .split_once('=')
+                .and_then(|(name, _)| names(&format!("{name}= 0"))),
+        };
+        let Some(names) = names else { continue };
+        let path = match is_header {
+            true => {
+                table.clone_from(&names);
+                names
+            }
+            false => table.iter().cloned().chain(names).collect(),
+        };
+        all.push(Definition {
+            path,
+            line: begins..at,
+            is_header,
+        });
+    }
+    all
+}
+
+/// The names in a line with a single header or setting, from the outermost on.
+fn names(line: &str) -> Option<Vec<String>> {
+    let table = DeTable::parse(line).ok()?;
+    let mut names = Vec::new();
+    let mut inner = Some(table.get_ref());
+    while let Some((name, value)) = inner.and_then(|table| table.iter().next()) {
+        names.push(name.get_ref().to_string());
+        inner = match value.get_ref() {
+            DeValue::Table(table) => Some(table),
+            _ => None,
+        };
+    }
+    (!names.is_empty()).then_some(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where the first of what stands again at the last `part` is said to be, as the text from there on.
+    fn first<'t>(text: &'t str, part: &str) -> Option<&'t str> {
+        let at = text.rfind(part).expect("it is in the text");
+        match find(text, at) {
+            Twice::InTable => Some("in the table"),
+            Twice::First(at) => at.map(|at| text[at..].lines().next().unwrap_or_default()),
+        }
+    }
+
+    #[test]
+    fn the_first_of_a_header_or_a_setting_is_found() {
+        let text = "[a]\nx = 1\n[b.c]\nx = 2\ny = 3\n [ b . c ] # again\nx = 4\n";
+        assert_eq!(first(text, "b . c"), Some("[b.c]"));
+        assert_eq!(first(text, "x = 4"), Some("in the table"));
+        assert_eq!(first("x = 1\n\"x\" = 2", "\"x\""), Some("x = 1"));
+        assert_eq!(first("[a]\nb.c = 1\nb.c = 2", "b.c = 2"), Some("b.c = 1"));
+        assert_eq!(
+            first("[k]\nx = { a = 1 }\n[k.x]\n", "k.x"),
+            Some("x = { a = 1 }")
+        );
+        assert_eq!(first("x = 1", "x"), None);
+    }
+}

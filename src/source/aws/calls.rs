@@ -1,0 +1,179 @@
+//! Calls of Secrets Manager, and what their answers say.
+
+use std::future::Future;
+
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
+use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
+use chrono::{DateTime, Utc};
+use zeroize::Zeroize;
+
+use super::error::{Answer, Call};
+use super::session::{Session, Sessions};
+use crate::document::{Document, Malformed};
+use crate::model::{Missing, Observation, Version};
+use crate::source::contract::{Reading, SourceError};
+use crate::upstream::Upstream;
+use crate::words;
+
+/// The staging label of the version that is in use.
+pub(super) const CURRENT: &str = "AWSCURRENT";
+
+/// Makes the calls of one source.
+pub(super) struct Calls {
+    pub(super) upstream: Upstream,
+    pub(super) sessions: Sessions,
+}
+
+impl Calls {
+    /// Makes one call through the lane. Where the credentials are refused they are loaded anew
+    /// and the request is repeated, once: the chain remembers the profile files it has read, and
+    /// they may have been rotated since.
+    pub(super) async fn ask<T, E, F>(
+        &self,
+        call: Call<'_>,
+        send: impl Fn(Client) -> F + Send + Sync,
+    ) -> Result<Answer<T>, SourceError>
+    where
+        T: Send,
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+        F: Future<Output = Result<T, SdkError<E>>> + Send,
+    {
+        let attempt = async |session: &Session| {
+            send(session.client())
+                .await
+                .map(Answer::Value)
+                .or_else(|error| call.explain(&error))
+        };
+        let signed_in = async {
+            let (session, fresh) = self.sessions.get().await?;
+            let answer = attempt(&session).await;
+            if !matches!(answer, Err(SourceError::SignIn { .. })) {
+                return answer;
+            }
+            self.sessions.forget(&session).await;
+            if fresh {
+                return answer;
+            }
+            let (session, _) = self.sessions.get().await?;
+            attempt(&session).await
+        };
+        self.upstream
+            .call(call.operation, async {
+                let answer = signed_in.await;
+                self.sessions.note(&self.upstream, answer.as_ref().err());
+                answer
+            })
+            .await
+    }
+
+    pub(super) async fn describe(
+        &self,
+        path: &str,
+    ) -> Result<Answer<DescribeSecretOutput>, SourceError> {
+        let call = Call {
+            operation: "DescribeSecret",
+            path,
+        };
+        self.ask(call, |client| {
+            client.describe_secret().secret_id(path).send()
+        })
+        .await
+    }
+
+    pub(super) async fn get(
+        &self,
+        path: &str,
+        version: &Version,
+    ) -> Result<Answer<GetSecretValueOutput>, SourceError> {
+        let call = Call {
+            operation: "GetSecretValue",
+            path,
+        };
+        self.ask(call, |client| {
+            client
+                .get_secret_value()
+                .secret_id(path)
+                .version_id(version.as_str())
+                .send()
+        })
+        .await
+    }
+}
+
+pub(super) fn observe(secret: &DescribeSecretOutput) -> Result<Observation, SourceError> {
+    if secret.deleted_date().is_some() {
+        return Ok(Observation::Missing(Missing::Deleted));
+    }
+    let current = secret
+        .version_ids_to_stages()
+        .into_iter()
+        .flatten()
+        .find(|(_, stages)| stages.iter().any(|stage| stage == CURRENT));
+    Ok(match current {
+        Some((id, _)) => Observation::Present {
+            version: version(id)?,
+            written_at: secret.last_changed_date().and_then(time),
+        },
+        None => Observation::Missing(Missing::NoValueYet),
+    })
+}
+
+/// A version by its id, which is kept and shown: at most 64 letters, digits and hyphens of AWS, and
+/// whatever can be seen and is not too long of others.
+pub(super) fn version(id: &str) -> Result<Version, SourceError> {
+    let what = match words::too_long(id) {
+        Some(length) => format!(
+            "a version's id has {length} characters, and {} are the most that is accepted",
+            words::LONGEST_NAME
+        ),
+        None if id.bytes().all(|byte| byte.is_ascii_graphic()) => return Ok(Version::new(id)),
+        None => "a version's id has characters that no id has".to_owned(),
+    };
+    Err(SourceError::Protocol {
+        what: format!("the answer is not Secrets Manager's: {what}"),
+        status: "malformed".to_owned(),
+    })
+}
+
+pub(super) fn take(value: GetSecretValueOutput, version: &Version) -> Result<Reading, SourceError> {
+    let GetSecretValueOutput {
+        secret_string,
+        secret_binary,
+        created_date,
+        ..
+    } = value;
+    if let Some(text) = secret_string {
+        return Ok(Reading::Present {
+            version: version.clone(),
+            written_at: created_date.as_ref().and_then(time),
+            document: Document::from_text(text),
+        });
+    }
+    match secret_binary {
+        Some(bytes) => {
+            bytes.into_inner().zeroize();
+            Err(SourceError::Malformed(Malformed::Binary))
+        }
+        None => Ok(Reading::Missing(Missing::NoValueYet)),
+    }
+}
+
+pub(super) fn time(at: &aws_sdk_secretsmanager::primitives::DateTime) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp(at.secs(), at.subsec_nanos())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_that_cannot_be_kept_is_refused_and_not_repeated() {
+        assert!(version("b7c1f2de-6c0e-4b59-9f0e-1d2c3b4a5968").is_ok());
+        for id in ["canary".repeat(100_000), "canary\u{202e}".to_owned()] {
+            let error = version(&id).expect_err("refused").to_string();
+            assert!(!error.contains("canary"), "{error}");
+        }
+    }
+}

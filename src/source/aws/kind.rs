@@ -1,0 +1,81 @@
+//! `type = "aws-secrets-manager"`: what is read from its table, and the source of it.
+
+use std::sync::Arc;
+
+use super::config::{AwsConfig, AwsLook, AwsTable};
+use super::hints;
+use super::source::AwsSource;
+use crate::redact::host_and_port;
+use crate::setting::input::Reader;
+use crate::source::contract::{Source, SourceError};
+use crate::source::hint::Hint;
+use crate::source::kind::{Context, Example, Kind, SourceKind};
+
+/// Requests a second below which a batch goes before it is full.
+const BATCHES: f64 = 10.0;
+
+/// AWS Secrets Manager.
+pub const KIND: Kind = Kind {
+    name: "aws-secrets-manager",
+    title: "AWS Secrets Manager",
+    settings: AwsTable::ALL,
+    reference: include_str!("reference.toml"),
+    example: Example {
+        name: "aws",
+        about: "AWS Secrets Manager",
+        text: include_str!("../../../config/examples/aws-role.toml"),
+    },
+    acknowledges: Some("AWS"),
+    alone: &[(
+        AwsTable::look.name,
+        "take `look` out; `[schedule] check` says how often the store is looked at",
+    )],
+    read,
+};
+
+fn read(table: &mut Reader<'_, '_>) -> Option<Arc<dyn SourceKind>> {
+    let read = AwsTable::read(table);
+    if let (Some(span), None) = (read.external_id.span, read.assume_role_arn.span) {
+        table
+            .diagnostics
+            .mistake(span, "`external_id` is for a role, and there is none")
+            .help("write `assume_role_arn` too, or take `external_id` out");
+    }
+    Some(Arc::new(read.finish()?))
+}
+
+impl SourceKind for AwsConfig {
+    fn check_path(&self, path: &str) -> Option<Hint> {
+        hints::path(self.region.as_deref(), path)
+    }
+
+    /// Looks that go together wait for each other a tenth of a second and no longer, so that few of them go
+    /// alone.
+    fn cost(&self, checks: f64) -> f64 {
+        match self.look {
+            AwsLook::Describe => checks,
+            AwsLook::Batch => {
+                let full = checks / f64::from(self.look.at_once());
+                checks.min(full.max(BATCHES))
+            }
+        }
+    }
+
+    fn aws_region(&self) -> Option<&str> {
+        self.region.as_deref()
+    }
+
+    fn place(&self) -> String {
+        let region = self.region.as_deref();
+        let region = region.unwrap_or("region of the environment");
+        match &self.endpoint_url {
+            Some(endpoint) => format!("{region}, {}", host_and_port(endpoint)),
+            None => region.to_owned(),
+        }
+    }
+
+    fn build(&self, context: Context<'_>) -> Result<Arc<dyn Source>, SourceError> {
+        let source = AwsSource::new(context.id, self.clone(), context.upstream);
+        Ok(Arc::new(source.acknowledging(context.acknowledge)))
+    }
+}

@@ -1,0 +1,159 @@
+//! A source in AWS Secrets Manager.
+
+use async_trait::async_trait;
+use aws_config::{BehaviorVersion, ConfigLoader};
+use chrono::{DateTime, Utc};
+
+use super::batch::Gathered;
+use super::calls::{Calls, observe, take};
+use super::config::{AwsConfig, AwsLook};
+use super::error::Answer;
+use super::hints;
+use super::session::Sessions;
+use crate::model::{Missing, Observation, SourceId, Version};
+use crate::source::contract::{Exact, Previous, Reading, Source, SourceError};
+use crate::upstream::Upstream;
+
+/// A `type = "aws-secrets-manager"` source.
+pub struct AwsSource {
+    id: SourceId,
+    pub(super) calls: Calls,
+    acknowledges: bool,
+    look: AwsLook,
+    gathered: Gathered,
+}
+
+impl AwsSource {
+    /// Takes the settings. Nothing is read or called until the first look, so that credentials
+    /// which cannot be had delay no start.
+    pub fn new(id: SourceId, config: AwsConfig, upstream: Upstream) -> Self {
+        Self::with_loader(id, config, upstream, || {
+            aws_config::defaults(BehaviorVersion::v2026_01_12())
+        })
+    }
+
+    /// As [`new`](Self::new), where the SDK's own settings (credentials, profile files, endpoints)
+    /// begin from `loader` and not from the process's environment. It is asked again whenever the
+    /// credentials were refused.
+    pub fn with_loader(
+        id: SourceId,
+        config: AwsConfig,
+        upstream: Upstream,
+        loader: impl Fn() -> ConfigLoader + Send + Sync + 'static,
+    ) -> Self {
+        let look = config.look;
+        let sessions = Sessions::new(config, Box::new(loader));
+        Self {
+            id,
+            calls: Calls { upstream, sessions },
+            acknowledges: false,
+            look,
+            gathered: Gathered::default(),
+        }
+    }
+
+    /// Whether it is to be told which version is live.
+    #[must_use]
+    pub fn acknowledging(mut self, asked: bool) -> Self {
+        self.acknowledges = asked;
+        self
+    }
+
+    async fn look_at_one(&self, path: &str) -> Result<Observation, SourceError> {
+        match self.calls.describe(path).await? {
+            Answer::Value(secret) => observe(&secret),
+            Answer::NotFound => Ok(Observation::Missing(Missing::NotFound)),
+            Answer::WrongState => Ok(Observation::Missing(Missing::Deleted)),
+        }
+    }
+
+    /// Why a version could not be read: one more look tells a secret that went away from a
+    /// version without a value, for which AWS gives the same answer.
+    async fn why_unreadable(&self, path: &str, asked: &Version) -> Result<Reading, SourceError> {
+        Ok(Reading::Missing(match self.look_at_one(path).await? {
+            Observation::Missing(missing) => missing,
+            Observation::Present { version, .. } if version == *asked => Missing::NoValueYet,
+            // Versions without a label are deleted by AWS in its own time.
+            Observation::Present { .. } => Missing::Destroyed,
+        }))
+    }
+}
+
+#[async_trait]
+impl Source for AwsSource {
+    fn id(&self) -> &SourceId {
+        &self.id
+    }
+
+    /// `written_at` is the secret's `LastChangedDate`, which moves with the label: the time a
+    /// version became current, or a later change of the secret's settings. `DescribeSecret` has no
+    /// time of a version's own; `BatchGetSecretValue` has, and no other.
+    async fn observe(&self, path: &str) -> Result<Observation, SourceError> {
+        match self.look {
+            AwsLook::Describe => self.look_at_one(path).await,
+            AwsLook::Batch => self.gathered.observe(&self.calls, path).await,
+        }
+    }
+
+    async fn read(&self, path: &str, version: &Version) -> Result<Reading, SourceError> {
+        match self.calls.get(path, version).await? {
+            Answer::Value(value) => take(value, version),
+            Answer::NotFound | Answer::WrongState => self.why_unreadable(path, version).await,
+        }
+    }
+
+    async fn read_exact(&self, path: &str, version: &Version) -> Result<Exact, SourceError> {
+        self.exactly(path, version).await
+    }
+
+    async fn previous(&self, path: &str, version: &Version) -> Result<Previous, SourceError> {
+        self.before(path, version).await
+    }
+
+    async fn hint(&self, path: &str, why: Missing) -> Option<String> {
+        match why {
+            Missing::NotFound => {
+                let (session, _) = self.calls.sessions.get().await.ok()?;
+                let region = session.region();
+                hints::path(region.as_deref(), path).map(|hint| hint.text)
+            }
+            Missing::Deleted => {
+                let text = "it is scheduled for deletion: `aws secretsmanager restore-secret` brings it back";
+                Some(text.to_owned())
+            }
+            Missing::Destroyed | Missing::NoValueYet => None,
+        }
+    }
+
+    fn acknowledges(&self) -> bool {
+        self.acknowledges
+    }
+
+    /// By the staging label `FLASHBACK_LIVE`, which has no place for a time.
+    async fn acknowledge(
+        &self,
+        path: &str,
+        version: &Version,
+        _: DateTime<Utc>,
+    ) -> Result<(), SourceError> {
+        self.label(path, Some(version)).await
+    }
+
+    async fn withdraw(&self, path: &str) -> Result<(), SourceError> {
+        self.label(path, None).await
+    }
+
+    async fn connect(&self) -> Result<String, SourceError> {
+        self.calls
+            .upstream
+            .call("credentials", async {
+                let (session, _) = self.calls.sessions.get().await?;
+                let signed_in = session.sign_in().await;
+                if signed_in.is_err() {
+                    self.calls.sessions.forget(&session).await;
+                }
+                signed_in
+            })
+            .await
+    }
+}

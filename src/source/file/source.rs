@@ -1,0 +1,301 @@
+//! Reads the files of a directory as secrets.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use tokio::sync::Semaphore;
+
+use super::reading::{self, Content, Place};
+use crate::document::{Document, Malformed};
+use crate::model::{Missing, Observation, SourceId, Version};
+use crate::redact;
+use crate::secret::Fingerprinter;
+use crate::settled::{self, Now, Sighting, Stamp, State};
+use crate::source::contract::{Reading, Source, SourceError};
+use crate::upstream::Upstream;
+
+/// How long after its last change a file's times are not trusted: a second write within the
+/// clock's grain would leave them as they are. Two seconds cover the coarsest file systems in use.
+const RACY: Duration = Duration::from_secs(2);
+
+/// Threads that the work of one source may take. On a mount that does not answer each of them hangs,
+/// and those of the process are there for everybody.
+const THREADS: usize = 16;
+
+/// A `type = "file"` source.
+pub struct FileSource {
+    id: SourceId,
+    dir: Arc<PathBuf>,
+    fingerprinter: Fingerprinter,
+    upstream: Upstream,
+    threads: Arc<Semaphore>,
+    /// The last read of each path that is there: as many as the configuration names.
+    seen: Mutex<HashMap<String, Seen>>,
+}
+
+#[derive(Clone)]
+struct Seen {
+    sighting: Sighting<Version>,
+    /// When it was read, taken before the read began.
+    at: SystemTime,
+}
+
+/// What reading a file gave.
+enum Fetched {
+    Nothing,
+    Whole(Seen, Document),
+    /// Somebody may be writing it: worth another read after this.
+    Unfinished(Duration),
+}
+
+impl FileSource {
+    /// The secrets are the files below `dir`, which need not exist yet.
+    pub fn new(
+        id: SourceId,
+        dir: PathBuf,
+        fingerprinter: Fingerprinter,
+        upstream: Upstream,
+    ) -> Self {
+        Self {
+            id,
+            dir: Arc::new(dir),
+            fingerprinter,
+            upstream,
+            threads: Arc::new(Semaphore::new(THREADS)),
+            seen: Mutex::default(),
+        }
+    }
+
+    /// Does file work where it may block.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce() -> Result<T, SourceError> + Send + 'static,
+    ) -> Result<T, SourceError> {
+        self.upstream
+            .call(operation, async {
+                let thread = Arc::clone(&self.threads).acquire_owned().await;
+                let work = move || {
+                    let _thread = thread;
+                    work()
+                };
+                tokio::task::spawn_blocking(work)
+                    .await
+                    .map_err(|_| SourceError::Unavailable {
+                        what: "reading was interrupted".to_owned(),
+                        status: "interrupted".to_owned(),
+                        retry_after: None,
+                    })?
+            })
+            .await
+    }
+
+    /// The file as it is now, once it has been written whole.
+    async fn fetch(&self, path: &str) -> Result<Option<(Seen, Document)>, SourceError> {
+        let deadline = Instant::now() + settled::PATIENCE;
+        loop {
+            match self.fetch_once(path).await? {
+                Fetched::Nothing => return Ok(None),
+                Fetched::Whole(seen, document) => return Ok(Some((seen, document))),
+                Fetched::Unfinished(wait) if Instant::now() < deadline => {
+                    tokio::time::sleep(wait).await;
+                }
+                Fetched::Unfinished(_) => return Err(unfinished(path)),
+            }
+        }
+    }
+
+    /// The file as it is now; the cache learns of it.
+    async fn fetch_once(&self, path: &str) -> Result<Fetched, SourceError> {
+        let at = SystemTime::now();
+        let place = Place::new(self.dir.clone(), path)?;
+        let content = self.blocking("read_file", move || place.read()).await;
+        let Ok(Some(Content { text, place, stamp })) = content else {
+            self.seen().remove(path);
+            return content.map(|_| Fetched::Nothing);
+        };
+        let is_local = settled::is_local(&place);
+        let document = text.map(Document::from_text);
+        let fingerprint = match &document {
+            Some(document) => document.fingerprint(&self.fingerprinter),
+            None => self.fingerprinter.bytes(b"no text"),
+        };
+        let state = State {
+            place,
+            stamp,
+            content: Version::of_fingerprint(&fingerprint),
+        };
+        let mut all = self.seen();
+        let before = all.get(path).map(|seen| &seen.sighting);
+        let (sighting, wait) = Sighting::next(before, state, Now::read(), is_local);
+        let seen = Seen { sighting, at };
+        all.insert(path.to_owned(), seen.clone());
+        match (wait, document) {
+            (Some(wait), _) => Ok(Fetched::Unfinished(wait)),
+            (None, Some(document)) => Ok(Fetched::Whole(seen, document)),
+            (None, None) => {
+                all.remove(path);
+                Err(SourceError::Malformed(Malformed::Binary))
+            }
+        }
+    }
+
+    /// What was last read, where the file is sure to be the same.
+    async fn unchanged(&self, path: &str) -> Result<Option<Seen>, SourceError> {
+        let seen = self.seen().get(path).cloned();
+        let is_sure = |seen: &Seen| seen.sighting.is_whole() && seen.stamp().age(seen.at) >= RACY;
+        let Some(seen) = seen.filter(is_sure) else {
+            return Ok(None);
+        };
+        let place = Place::new(self.dir.clone(), path)?;
+        let now = self.blocking("stat_file", move || place.stamp()).await?;
+        Ok(now.is_some_and(|now| now == *seen.stamp()).then_some(seen))
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, HashMap<String, Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Source for FileSource {
+    fn id(&self) -> &SourceId {
+        &self.id
+    }
+
+    /// `written_at` is the file's time of modification.
+    async fn observe(&self, path: &str) -> Result<Observation, SourceError> {
+        let seen = match self.unchanged(path).await? {
+            Some(seen) => Some(seen),
+            None => self.fetch(path).await?.map(|(seen, _)| seen),
+        };
+        Ok(match seen {
+            Some(seen) => Observation::Present {
+                written_at: time(&seen),
+                version: seen.version(),
+            },
+            None => Observation::Missing(Missing::NotFound),
+        })
+    }
+
+    /// The file as it is now, whatever version was asked for.
+    async fn read(&self, path: &str, _: &Version) -> Result<Reading, SourceError> {
+        Ok(match self.fetch(path).await? {
+            Some((seen, document)) => Reading::Present {
+                written_at: time(&seen),
+                version: seen.version(),
+                document,
+            },
+            None => Reading::Missing(Missing::NotFound),
+        })
+    }
+
+    fn place(&self, path: &str) -> String {
+        format!("`{}` below {}", redact::shown(path), self.dir.display())
+    }
+
+    async fn connect(&self) -> Result<String, SourceError> {
+        let dir = self.dir.clone();
+        self.blocking("stat_dir", move || {
+            reading::root(&dir).map(|root| format!("the directory {}", root.display()))
+        })
+        .await
+    }
+}
+
+impl Seen {
+    fn stamp(&self) -> &Stamp {
+        &self.sighting.state().stamp
+    }
+
+    fn version(&self) -> Version {
+        self.sighting.state().content.clone()
+    }
+}
+
+fn time(seen: &Seen) -> Option<DateTime<Utc>> {
+    Some(DateTime::from(seen.stamp().modified()?))
+}
+
+/// A file that kept changing while it was waited for.
+fn unfinished(path: &str) -> SourceError {
+    SourceError::Protocol {
+        what: format!(
+            "`{}` is still being written: it kept changing for {}",
+            path.escape_debug(),
+            humantime::format_duration(settled::PATIENCE)
+        ),
+        status: "unfinished".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::retry::Limits;
+    use crate::telemetry::metrics::Metrics;
+    use crate::upstream::{Outages, Terms};
+
+    struct Silent;
+
+    impl Outages for Silent {
+        fn unavailable(&self, _: &str, _: &str, _: Duration) {}
+        fn recovered(&self, _: &str, _: Duration) {}
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn work_that_hangs_takes_no_more_than_its_threads() {
+        let wait = Duration::from_millis(1);
+        let terms = Terms {
+            max_rps: None,
+            timeout: wait,
+            permits: 16,
+            retry: Limits {
+                initial: wait,
+                max: wait,
+                give_up_after: wait,
+            },
+        };
+        let upstream = Upstream::new("files", terms, Arc::new(Metrics::new()), Arc::new(Silent));
+        let source = FileSource::new(
+            SourceId::new("files"),
+            PathBuf::from("/"),
+            Fingerprinter::ephemeral(),
+            upstream,
+        );
+        let (answers, hung) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+        let mut timed_out = 0;
+        while timed_out < 2 * THREADS {
+            let (answers, hung) = (Arc::clone(&answers), Arc::clone(&hung));
+            let work = move || {
+                hung.fetch_add(1, Ordering::Relaxed);
+                while !answers.load(Ordering::Relaxed) {
+                    std::thread::sleep(wait);
+                }
+                Ok(())
+            };
+            match source.blocking("read_file", work).await {
+                Err(SourceError::Unavailable { .. }) => timed_out += 1,
+                Err(SourceError::CircuitOpen { .. }) => tokio::time::sleep(wait).await,
+                other => panic!("{other:?}"),
+            }
+        }
+        let hung = hung.load(Ordering::Relaxed);
+        answers.store(true, Ordering::Relaxed);
+        assert_eq!(hung, THREADS);
+        // It answers again, and so does the source.
+        for _ in 0..10_000 {
+            if source.blocking("read_file", || Ok(())).await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(wait).await;
+        }
+        panic!("the source does not answer");
+    }
+}

@@ -1,0 +1,90 @@
+//! `type = "vault"`: what is read from its table, and the source of it.
+
+use std::sync::Arc;
+
+use super::config::{VaultConfig, VaultTable};
+use super::hints;
+use super::kv_version::KvVersion;
+use super::sign_in::VaultCredentials;
+use super::source::VaultSource;
+use crate::redact::host_and_port;
+use crate::setting::input::Reader;
+use crate::source::contract::{Source, SourceError};
+use crate::source::hint::Hint;
+use crate::source::kind::{Context, Example, Kind, SourceKind};
+
+/// HashiCorp Vault and OpenBao.
+pub const KIND: Kind = Kind {
+    name: "vault",
+    title: "Vault or OpenBao",
+    settings: VaultTable::ALL,
+    reference: include_str!("reference.toml"),
+    example: Example {
+        name: "vault",
+        about: "HashiCorp Vault or OpenBao",
+        text: include_str!("../../../config/examples/vault-approle.toml"),
+    },
+    acknowledges: Some("KV 2"),
+    alone: &[],
+    read,
+};
+
+fn read(table: &mut Reader<'_, '_>) -> Option<Arc<dyn SourceKind>> {
+    let read = VaultTable::read(table);
+    if let (Some(kv), Some(mount), Some(span)) =
+        (read.kv_version.value, &read.mount.value, read.mount.span)
+        && let Some(hint) = hints::kv_mount(kv, mount)
+    {
+        table.diagnostics.warn(Some(span), hint.text);
+    }
+    Some(Arc::new(read.finish()?))
+}
+
+impl SourceKind for VaultConfig {
+    /// KV 1 has no versions, and so no place to say which one is live.
+    fn cannot_acknowledge(&self) -> Option<&'static str> {
+        let is_kv_1 = self.kv_version == KvVersion::V1;
+        is_kv_1.then_some("KV 1 cannot be told which version is live")
+    }
+
+    fn check_path(&self, path: &str) -> Option<Hint> {
+        if !is_path(path) {
+            return Some(Hint::certain(
+                "this is no path in Vault: write it below the mount, as in `vault kv get -mount=secret llm/openai`: without `/` at its ends, and without `.` and `..`",
+            ));
+        }
+        let namespace = self.namespace.as_deref();
+        hints::path(namespace, &self.mount, self.kv_version, path)
+    }
+
+    fn place(&self) -> String {
+        format!("{}/{}", host_and_port(&self.address), self.mount)
+    }
+
+    fn build(&self, context: Context<'_>) -> Result<Arc<dyn Source>, SourceError> {
+        let credentials = VaultCredentials::resolve(&self.auth, &context);
+        let source = VaultSource::new(
+            context.id,
+            self.clone(),
+            credentials,
+            context.fingerprinter,
+            context.upstream,
+        )?;
+        Ok(Arc::new(source.acknowledging(context.acknowledge)))
+    }
+}
+
+fn is_path(path: &str) -> bool {
+    path.split('/').all(|part| !matches!(part, "" | "." | ".."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_below_the_mount() {
+        assert!(is_path("llm/openai") && is_path("a"));
+        assert!(!is_path("/a") && !is_path("a/") && !is_path("a/../b"));
+    }
+}
