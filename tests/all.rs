@@ -50,6 +50,7 @@ mod source_aws_faults;
 mod source_aws_sign_in;
 mod source_aws_versions;
 mod source_file;
+mod source_kind;
 mod source_vault;
 mod start;
 mod state;

@@ -25,6 +25,7 @@ mod sync;
 mod table;
 mod work;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -102,12 +103,13 @@ Examples:
 /// not enough for a build without optimizations. What is not touched takes no memory.
 const STACK: usize = 8 * 1024 * 1024;
 
-/// Parses the arguments, runs the command and returns the exit code. `kinds` are the kinds of source that there are.
-pub fn main(kinds: Kinds) -> ExitCode {
+/// Reads the arguments, of which the first is the program's name, runs the command, and returns the exit code.
+/// `kinds` are the kinds of source that there are.
+pub fn main(arguments: impl IntoIterator<Item = OsString>, kinds: Kinds) -> ExitCode {
     forbid_core_dumps();
     std::panic::set_hook(Box::new(say_where));
     set_kinds(kinds);
-    let cli = match Cli::from_arg_matches(&command().get_matches()) {
+    let cli = match Cli::from_arg_matches(&command().get_matches_from(arguments)) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };

@@ -12,9 +12,8 @@ use super::state::StateConfig;
 use super::{key, notify, root, sources};
 use crate::retry::Limits;
 use crate::setting::diagnostics::{Diagnostics, REFERENCE};
-use crate::setting::input::Reader;
-use crate::setting::span::Span;
 use crate::setting::tree::Tree;
+use crate::setting::{Reader, Span};
 use crate::source::Kinds;
 
 /// Begins to read the merged `tree`, with the defaults of `reference`.

@@ -2,8 +2,8 @@
 
 use super::key::KeyTable;
 use super::verify::Verify;
-use crate::setting::declaration::{Settings, Shape, ValueType};
 use crate::setting::tree::{Tree, Value};
+use crate::setting::{Settings, Shape, ValueType};
 
 /// The settings of a key that can stand in `[defaults]`.
 const ALL: Settings = &[

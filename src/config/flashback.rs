@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::credential::{SecretRef, ValueRef};
-use crate::setting::declaration::{Shape, ValueType, settings};
 use crate::setting::suggest::list;
 use crate::setting::value_types::place::BASE_URL;
 use crate::setting::value_types::secret::{SECRET, SECRET_FILE, VALUE};
 use crate::setting::value_types::text::SHORT;
 use crate::setting::value_types::time::WATCH;
+use crate::setting::{Shape, ValueType, settings};
 
 settings! {
     /// `[flashback]`, as it is written.

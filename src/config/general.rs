@@ -7,12 +7,11 @@ use chrono_tz::Tz;
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
-use crate::setting::declaration::{Shape, ValueType, settings};
-use crate::setting::input::Choice;
 use crate::setting::suggest::list;
 use crate::setting::value_types::place::LISTEN;
 use crate::setting::value_types::text::words;
 use crate::setting::value_types::time::{INTERVAL, RHYTHM, Rhythm, TIMEZONE};
+use crate::setting::{Choice, Shape, ValueType, settings};
 
 settings! {
     /// `[schedule]`, as it is written.

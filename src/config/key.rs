@@ -8,15 +8,13 @@ use super::verify::{VERIFY, Verify};
 use crate::document::FieldMap;
 use crate::model::{AiType, KeyId};
 use crate::redact;
-use crate::setting::declaration::{Shape, ValueType, settings};
-use crate::setting::input::{Choice, Input, Reader};
 use crate::setting::plain;
-use crate::setting::span::Span;
 use crate::setting::tree::Tree;
 use crate::setting::value_types::number::SWITCH;
 use crate::setting::value_types::place::{ENDPOINT, IN_SOURCE};
 use crate::setting::value_types::text::{FIELD, SHORT, TEXT, words};
 use crate::setting::value_types::time::{RHYTHM, Rhythm, WATCH};
+use crate::setting::{Choice, Input, Reader, Shape, Span, ValueType, settings};
 
 settings! {
     /// The settings of a key, as they are written.

@@ -11,10 +11,9 @@ use super::model::{Check, CronLine, KeyConfig};
 use super::sources::Sources;
 use super::verify::Verify;
 use crate::model::{AiLlmId, AiType, KeyId, Origin, Settings, SourceId, Target, WorkspaceId};
-use crate::setting::diagnostics::Diagnostics;
 use crate::setting::mask::shown_name;
-use crate::setting::span::Span;
 use crate::setting::value_types::time::Rhythm;
+use crate::setting::{Diagnostics, Span};
 
 /// The defaults for settings that a key leaves out.
 pub struct General {

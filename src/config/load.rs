@@ -12,10 +12,9 @@ use super::defaults::inherit;
 use super::model::Config;
 use super::state::StateConfig;
 use super::{lints, reference};
-use crate::setting::diagnostics::Diagnostics;
 use crate::setting::merge::merge;
-use crate::setting::report::Report;
 use crate::setting::tree::Tree;
+use crate::setting::{Diagnostics, Report};
 use crate::settled;
 use crate::source::Kinds;
 

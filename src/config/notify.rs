@@ -8,12 +8,11 @@ use serde_json::json;
 use crate::credential::SecretRef;
 use crate::model::ReceiverId;
 use crate::notify::{Event, FORMATS, Format};
-use crate::setting::declaration::{Shape, ValueType, settings};
 use crate::setting::diagnostics::Reference;
-use crate::setting::input::{Input, Reader};
 use crate::setting::tree::Value;
 use crate::setting::value_types::secret::SECRET;
 use crate::setting::value_types::time::SPAN;
+use crate::setting::{Input, Reader, Shape, ValueType, settings};
 
 settings! {
     /// `[notify.…]`.

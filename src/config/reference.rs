@@ -7,11 +7,10 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::{root, sources};
-use crate::setting::declaration::{Described, Shape};
-use crate::setting::diagnostics::Diagnostics;
 use crate::setting::mask::Names;
 use crate::setting::tree::Tree;
 use crate::setting::variable::Variable;
+use crate::setting::{Described, Diagnostics, Shape};
 use crate::source::Kinds;
 
 /// The tables before those of the sources, and those behind them.

@@ -12,7 +12,7 @@ use super::sources::SOURCES as SOURCE_TABLES;
 use super::state::StateConfig;
 use super::state_table::STATE as STATE_TABLE;
 use super::verify::{VERIFY as VERIFY_TABLE, Verify};
-use crate::setting::declaration::settings;
+use crate::setting::settings;
 
 settings! {
     /// The Flashback to write to.

@@ -8,8 +8,8 @@ use serde_json::{Map, Value as Json, json};
 use super::key::KeyTable;
 use super::reference::reference;
 use super::{root, sources};
-use crate::setting::declaration::{Described, Need, Shape};
 use crate::setting::variable::Variable;
+use crate::setting::{Described, Need, Shape};
 use crate::source::Kinds;
 
 /// Returns the schema of a program with these kinds of source, in JSON Schema draft 2020-12.

@@ -7,13 +7,11 @@ use serde_json::json;
 use super::model::SourceConfig;
 use crate::credential::SecretRef;
 use crate::model::SourceId;
-use crate::setting::declaration::{Described, Shape, ValueType, settings};
 use crate::setting::diagnostics::{Diagnostics, Reference};
-use crate::setting::input::{Input, Reader};
-use crate::setting::span::Span;
 use crate::setting::suggest::{list, suggest};
 use crate::setting::tree::Value;
 use crate::setting::value_types::number::{RATE, SWITCH};
+use crate::setting::{Described, Input, Reader, Shape, Span, ValueType, settings};
 use crate::source::{Certainty, Hint, Kind, Kinds, SourceKind};
 
 settings! {

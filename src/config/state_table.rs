@@ -8,9 +8,9 @@ use super::state::StateConfig;
 use super::state_url::{STATE_URL, StateUrl};
 use crate::credential::SecretRef;
 use crate::model::LONGEST_LEASE;
-use crate::setting::declaration::{Shape, ValueType, settings};
 use crate::setting::value_types::secret::OUTSIDE;
 use crate::setting::value_types::time::{not_an_interval, within};
+use crate::setting::{Shape, ValueType, settings};
 
 /// It is renewed every second, and a renewal may take a moment.
 const SHORTEST_LEASE: Duration = Duration::from_secs(3);

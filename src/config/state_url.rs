@@ -8,9 +8,8 @@ use percent_encoding::percent_decode_str;
 use serde_json::json;
 
 use super::state::{PostgresConfig, PostgresHost, SslMode, SslRoots};
-use crate::setting::declaration::{Shape, ValueType};
-use crate::setting::input::Input;
 use crate::setting::suggest::list;
+use crate::setting::{Input, Shape, ValueType};
 
 /// What `[state] url` says.
 pub enum StateUrl {

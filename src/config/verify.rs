@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use crate::model::VerifyConfig;
-use crate::setting::declaration::{Shape, ValueType, settings};
-use crate::setting::input::Choice;
 use crate::setting::value_types::text::words;
 use crate::setting::value_types::time::{INTERVAL, SPAN};
+use crate::setting::{Choice, Shape, ValueType, settings};
 
 settings! {
     /// What is written of the verification: a key's own goes before the general one, setting by setting.

@@ -13,8 +13,7 @@ use super::hint::Hint;
 use crate::credential::{SecretRef, SharedCredential, ValueRef};
 use crate::model::SourceId;
 use crate::secret::Fingerprinter;
-use crate::setting::declaration::Settings;
-use crate::setting::input::Reader;
+use crate::setting::{Reader, Settings};
 use crate::upstream::Upstream;
 
 /// The kinds of source that a program knows.

@@ -2,10 +2,9 @@
 
 use serde_json::json;
 
-use crate::setting::declaration::{Shape, ValueType, settings};
-use crate::setting::input::Choice;
 use crate::setting::value_types::place::ENDPOINT;
 use crate::setting::value_types::text::{TEXT, words};
+use crate::setting::{Choice, Shape, ValueType, settings};
 
 settings! {
     /// A source of the type `aws-secrets-manager`.

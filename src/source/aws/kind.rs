@@ -6,7 +6,7 @@ use super::config::{AwsConfig, AwsLook, AwsTable};
 use super::hints;
 use super::source::AwsSource;
 use crate::redact::host_and_port;
-use crate::setting::input::Reader;
+use crate::setting::Reader;
 use crate::source::contract::{Source, SourceError};
 use crate::source::hint::Hint;
 use crate::source::kind::{Context, Example, Kind, SourceKind};

@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::source::FileSource;
-use crate::setting::declaration::settings;
+use crate::setting::settings;
 use crate::setting::value_types::place::PATH;
 use crate::source::contract::{Source, SourceError};
 use crate::source::hint::Hint;

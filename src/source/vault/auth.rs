@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use super::hints;
 use super::value_types::MOUNT as MOUNT_PATH;
 use crate::credential::{SecretRef, ValueRef};
-use crate::setting::declaration::{Described, Settings, Shape, ValueType, settings};
-use crate::setting::input::{Choice, Input, Reader};
 use crate::setting::suggest::list;
 use crate::setting::value_types::place::PATH;
 use crate::setting::value_types::secret;
 use crate::setting::value_types::text::{TEXT, words};
+use crate::setting::{Choice, Described, Input, Reader, Settings, Shape, ValueType, settings};
 
 /// `[sources.….auth]` of a Vault. `mount` is where the method is mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]

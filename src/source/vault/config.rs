@@ -7,10 +7,10 @@ use serde_json::json;
 use super::auth::{self, VaultAuth};
 use super::kv_version::KvVersion;
 use super::value_types::{ADDRESS, MOUNT};
-use crate::setting::declaration::{Shape, ValueType, settings};
 use crate::setting::tree::Value;
 use crate::setting::value_types::place::PATH;
 use crate::setting::value_types::text::TEXT;
+use crate::setting::{Shape, ValueType, settings};
 
 settings! {
     /// A source of the type `vault`.

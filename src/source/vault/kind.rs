@@ -8,7 +8,7 @@ use super::kv_version::KvVersion;
 use super::sign_in::VaultCredentials;
 use super::source::VaultSource;
 use crate::redact::host_and_port;
-use crate::setting::input::Reader;
+use crate::setting::Reader;
 use crate::source::contract::{Source, SourceError};
 use crate::source::hint::Hint;
 use crate::source::kind::{Context, Example, Kind, SourceKind};

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::setting::declaration::{Shape, ValueType};
 use crate::setting::value_types::place::{web, web_schema};
+use crate::setting::{Shape, ValueType};
 
 /// Scheme, host and port of a Vault.
 pub const ADDRESS: ValueType<String> = ValueType {
