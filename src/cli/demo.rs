@@ -182,9 +182,7 @@ impl Stage {
 
     async fn start(&self) -> Result<Rotator, String> {
         let path = self.directory.0.join("config.toml");
-        let config = config::load(Some(&path), kinds())
-            .map_err(text)?
-            .config;
+        let config = config::load(Some(&path), kinds()).map_err(text)?.config;
         let store = Arc::new(
             Sqlite::open(state::open::file(&config.state).map_err(text)?, "the demo")
                 .map_err(text)?,
