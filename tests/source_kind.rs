@@ -133,8 +133,8 @@ fn mistakes_schema_and_reference_know_the_kind() {
     for (line, wrong, expected) in [
         ("path = \"one\"", "path = \"o: ne\"", "this is no name"),
         (
-            "file = \"",
-            "flie = \"",
+            "type = \"toy\"\nfile",
+            "type = \"toy\"\nflie",
             "unknown setting `flie` in `[sources.first]`",
         ),
         (

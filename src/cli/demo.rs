@@ -22,7 +22,7 @@ use crate::flashback::sandbox::{Operation, Options, Rule, Sandbox, sha256_hex};
 use crate::lease::LeaseTable;
 use crate::model::{AiLlmId, AiType, Settings, Target, WorkspaceId};
 use crate::retry::Limits;
-use crate::runtime::{Runtime, RuntimeContext, RuntimeHandle};
+use crate::runtime::{self, RuntimeContext, RuntimeHandle};
 use crate::scheduler::{First, Scheduler};
 use crate::secret::{Credentials, Secret};
 use crate::state;
@@ -200,7 +200,7 @@ impl Stage {
             stop: stop.clone(),
             since: Utc::now(),
         };
-        let runtime = Runtime::build(Arc::new(config), &context, None).map_err(text)?;
+        let runtime = runtime::build(Arc::new(config), &context, None).map_err(text)?;
         let schedule = runtime.schedule(|_| First::Now);
         let runtime = Arc::new(RuntimeHandle::new(runtime));
         let scheduler = Scheduler::start(runtime.clone(), Supervisor::new(stop.clone()));

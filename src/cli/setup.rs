@@ -16,7 +16,7 @@ use crate::engine::Changes;
 use crate::engine::report::KeyReport;
 use crate::lease::LeaseTable;
 use crate::model::KeyId;
-use crate::runtime::{Runtime, RuntimeContext};
+use crate::runtime::{self, Runtime, RuntimeContext};
 use crate::state::StateStore;
 use crate::telemetry::log;
 use crate::telemetry::metrics::Metrics;
@@ -94,7 +94,7 @@ pub async fn fleet_over(
         // A `sync` that cron runs is no reason to try again what was refused before.
         since: DateTime::<Utc>::MIN_UTC,
     };
-    Runtime::build(Arc::new(config), &context, None).map_err(fail)
+    runtime::build(Arc::new(config), &context, None).map_err(fail)
 }
 
 /// Parses a length of time given on the command line, in the format of the configuration.

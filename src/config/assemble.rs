@@ -5,11 +5,17 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::credentials::{CredentialPlan, Held, Owner};
+use super::flashback::Flashback;
+use super::general::{Http, LogConfig, Retry, Schedule};
+use super::key::Key;
 use super::keys::{General, check_keys};
 use super::model::{Config, FlashbackConfig};
+use super::notify::NotifyConfig;
 use super::sources::Sources;
 use super::state::StateConfig;
+use super::verify::Verify;
 use super::{key, notify, root, sources};
+use crate::model::ReceiverId;
 use crate::retry::Limits;
 use crate::setting::diagnostics::{Diagnostics, REFERENCE};
 use crate::setting::tree::Tree;
@@ -32,6 +38,81 @@ fn reader<'a, 'f>(
     }
 }
 
+/// The tables as they are written, before it is checked that they fit together.
+struct Tables {
+    flashback: Option<Flashback>,
+    state: Option<Option<StateConfig>>,
+    schedule: Option<Schedule>,
+    retry: Option<Retry>,
+    verify: Verify,
+    http: Option<Http>,
+    log: Option<LogConfig>,
+    defaults: Verify,
+    sources: Sources,
+    notify: Option<BTreeMap<ReceiverId, NotifyConfig>>,
+    keys: Vec<Key>,
+    /// The secret references, each with the table that it stands in.
+    held: Held,
+}
+
+impl Tables {
+    /// Reads everything, whatever is wrong with it.
+    fn read(mut root: Reader<'_, '_>, kinds: Kinds) -> Self {
+        root.only(root::ALL);
+        let mut held = Held::new();
+        let mut keep = |owner: Owner, references: &mut Vec<_>| {
+            held.extend(references.drain(..).map(|one| (owner.clone(), one)));
+        };
+        let flashback = root.get(&root::FLASHBACK);
+        keep(Owner::Flashback, &mut root.diagnostics.references);
+        let state = root.get(&root::STATE);
+        keep(Owner::State, &mut root.diagnostics.references);
+        let mut sources = BTreeMap::new();
+        for mut source in sources::read(&mut root, kinds) {
+            keep(Owner::Source(source.id.clone()), &mut source.references);
+            sources.insert(source.id, source.config);
+        }
+        let mut notify = Some(BTreeMap::new());
+        for mut receiver in notify::read(&mut root) {
+            keep(
+                Owner::Receiver(receiver.id.clone()),
+                &mut receiver.references,
+            );
+            notify = notify.zip(receiver.config).map(|(mut all, config)| {
+                all.insert(receiver.id, config);
+                all
+            });
+        }
+        Self {
+            flashback,
+            state,
+            schedule: root.get(&root::SCHEDULE),
+            retry: root.get(&root::RETRY),
+            verify: root.get(&root::VERIFY).unwrap_or_default(),
+            http: root.get(&root::HTTP),
+            log: root.get(&root::LOG),
+            defaults: root.get(&root::DEFAULTS).unwrap_or_default(),
+            sources: Sources(sources),
+            notify,
+            keys: key::read(&mut root),
+            held,
+        }
+    }
+
+    /// Returns what holds for keys that do not say otherwise.
+    fn general(&self) -> General {
+        let flashback = self.flashback.as_ref();
+        let schedule = self.schedule.as_ref();
+        General {
+            names_workspace: flashback.is_none_or(|it| it.workspace_id.span.is_some()),
+            workspace_id: flashback.and_then(|it| it.workspace_id.value.clone()),
+            check: schedule.and_then(|it| it.check.value.clone()),
+            timezone: schedule.and_then(|it| it.timezone.value),
+            verify: self.defaults.or(self.verify),
+        }
+    }
+}
+
 /// Reads the merged tree. `None` where something is wrong, which `diagnostics` has then.
 pub fn assemble(
     tree: &Tree,
@@ -40,85 +121,38 @@ pub fn assemble(
     default_state: PathBuf,
     diagnostics: &mut Diagnostics,
 ) -> Option<Config> {
-    let mut root = reader(tree, reference, diagnostics);
-    root.only(root::ALL);
-    let mut held = Held::new();
-    let mut hold = |owner: Owner, references: &mut Vec<_>| {
-        held.extend(references.drain(..).map(|one| (owner.clone(), one)));
-    };
-    let flashback = root.get(&root::FLASHBACK);
-    hold(Owner::Flashback, &mut root.diagnostics.references);
-    let state = root.get(&root::STATE);
-    hold(Owner::State, &mut root.diagnostics.references);
-    let schedule = root.get(&root::SCHEDULE);
-    let retry = root.get(&root::RETRY);
-    let verify = root.get(&root::VERIFY).unwrap_or_default();
-    let http = root.get(&root::HTTP);
-    let log = root.get(&root::LOG);
-    let defaults = root.get(&root::DEFAULTS).unwrap_or_default();
-    let mut configs = BTreeMap::new();
-    for mut source in sources::read(&mut root, kinds) {
-        hold(Owner::Source(source.id.clone()), &mut source.references);
-        configs.insert(source.id, source.config);
-    }
-    let mut receivers = Some(BTreeMap::new());
-    for mut receiver in notify::read(&mut root) {
-        hold(
-            Owner::Receiver(receiver.id.clone()),
-            &mut receiver.references,
-        );
-        receivers = receivers.zip(receiver.config).map(|(mut all, config)| {
-            all.insert(receiver.id, config);
-            all
-        });
-    }
-    let keys = key::read(&mut root);
-
-    let sources = Sources(configs);
-    for (_, reference) in &held {
+    let tables = Tables::read(reader(tree, reference, diagnostics), kinds);
+    let sources = &tables.sources;
+    for (_, reference) in &tables.held {
         if let Some((span, path_span)) = reference.spans {
             sources.check_reference(&reference.secret, span, path_span, diagnostics);
         }
     }
-    let credentials = CredentialPlan::new(held, diagnostics);
-    let general = General {
-        names_workspace: flashback
-            .as_ref()
-            .is_none_or(|flashback| flashback.workspace_id.span.is_some()),
-        workspace_id: flashback
-            .as_ref()
-            .and_then(|flashback| flashback.workspace_id.value.clone()),
-        check: schedule
-            .as_ref()
-            .and_then(|schedule| schedule.check.value.clone()),
-        timezone: schedule
-            .as_ref()
-            .and_then(|schedule| schedule.timezone.value),
-        verify: defaults.or(verify),
-    };
-    let keys = check_keys(keys, &sources, &general, diagnostics);
-    let (flashback, retry) = (flashback?, retry?);
+    let general = tables.general();
+    let credentials = CredentialPlan::new(tables.held, diagnostics);
+    let keys = check_keys(tables.keys, sources, &general, diagnostics);
+    let (flashback, retry) = (tables.flashback?, tables.retry?);
     Some(Config {
         flashback: FlashbackConfig {
             base_url: flashback.base_url.value?,
             auth: flashback.auth.value?,
         },
         watch_edits: flashback.watch_edits.value?,
-        state: state?.unwrap_or(StateConfig::Sqlite {
+        state: tables.state?.unwrap_or(StateConfig::Sqlite {
             path: default_state,
         }),
-        resync: schedule?.resync.value?,
+        resync: tables.schedule?.resync.value?,
         retry: Limits {
             initial: retry.initial.value?,
             max: retry.max.value?,
             give_up_after: retry.give_up_after.value?,
         },
         refused: retry.refused.value?,
-        verify: verify.finish()?,
-        http_listen: http?.listen.value?,
-        log: log?,
-        sources: sources.finish()?,
-        notify: receivers?,
+        verify: tables.verify.finish()?,
+        http_listen: tables.http?.listen.value?,
+        log: tables.log?,
+        sources: tables.sources.finish()?,
+        notify: tables.notify?,
         keys: keys?,
         credentials,
         kinds,

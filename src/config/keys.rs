@@ -99,27 +99,10 @@ fn same_name(stored: bool) -> (&'static str, &'static str) {
 /// stored key's description or id.
 fn check_target(key: &Key, diagnostics: &mut Diagnostics) -> (Option<String>, Option<Span>) {
     let table = &key.table;
-    if key.table.stored.value != Some(true) {
-        let strays = [
-            ("api_key_id", table.api_key_id.span),
-            ("description", table.description.span),
-            (
-                "create",
-                table
-                    .create
-                    .span
-                    .filter(|_| key.table.create.value == Some(true)),
-            ),
-        ];
-        for (name, span) in strays {
-            if let (Some(span), Some(false)) = (span, key.table.stored.value) {
-                diagnostics
-                    .mistake(span, format!("`{name}` belongs to a stored key"))
-                    .help("write `target = \"stored-key\"`, or leave it out");
-            }
-        }
+    if table.stored.value != Some(true) {
+        report_strays(key, diagnostics);
         return match table.name.span {
-            Some(span) => (key.table.name.value.clone(), Some(span)),
+            Some(span) => (table.name.value.clone(), Some(span)),
             None => (Some(key.id.as_str().to_owned()), None),
         };
     }
@@ -156,6 +139,27 @@ fn check_target(key: &Key, diagnostics: &mut Diagnostics) -> (Option<String>, Op
                 )
                 .help("say which stored key it is: `api_key_id = \"…\"`, or `description = \"…\"`");
             (None, None)
+        }
+    }
+}
+
+/// Reports the settings of a stored key that stand in the table of a configuration.
+fn report_strays(key: &Key, diagnostics: &mut Diagnostics) {
+    let table = &key.table;
+    let create = table.create.span;
+    let strays = [
+        ("api_key_id", table.api_key_id.span),
+        ("description", table.description.span),
+        (
+            "create",
+            create.filter(|_| table.create.value == Some(true)),
+        ),
+    ];
+    for (name, span) in strays {
+        if let (Some(span), Some(false)) = (span, table.stored.value) {
+            diagnostics
+                .mistake(span, format!("`{name}` belongs to a stored key"))
+                .help("write `target = \"stored-key\"`, or leave it out");
         }
     }
 }

@@ -27,7 +27,7 @@ use crate::engine::Changes;
 use crate::failpoint;
 use crate::membership::MembershipTask;
 use crate::model::DaemonReport;
-use crate::runtime::{Runtime, RuntimeContext, RuntimeHandle};
+use crate::runtime::{self, Runtime, RuntimeContext, RuntimeHandle};
 use crate::scheduler::Scheduler;
 use crate::state::StateStore;
 use crate::supervise::Supervisor;
@@ -71,7 +71,7 @@ impl Start {
         let ends = Ends::default();
         let watch = Arc::new(Watch::default());
         let context = context(&self.state, &watch, &ends).await?;
-        let runtime = Runtime::build(Arc::clone(&self.config), &context, None)?;
+        let runtime = runtime::build(Arc::clone(&self.config), &context, None)?;
         runtime.report_services(None);
         report_start(&runtime, &self.path, self.bound(), &self.warnings);
         exposed::warn(Arc::clone(&self.config));

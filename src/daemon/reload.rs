@@ -16,7 +16,7 @@ use super::status_source::DaemonStatusSource;
 use super::systemd;
 use crate::config::{self, Digest, Loaded};
 use crate::failpoint;
-use crate::runtime::{Runtime, RuntimeContext, RuntimeHandle};
+use crate::runtime::{self, Runtime, RuntimeContext, RuntimeHandle};
 use crate::telemetry::event;
 use crate::telemetry::log::Handle;
 
@@ -127,7 +127,7 @@ impl Reloader {
         failpoint::reach("config_loaded");
         let old = self.runtime.load();
         self.context.since = Utc::now();
-        let runtime = match Runtime::build(Arc::new(loaded.config), &self.context, Some(&old)) {
+        let runtime = match runtime::build(Arc::new(loaded.config), &self.context, Some(&old)) {
             Ok(runtime) => runtime,
             Err(error) => return self.rejected(&error.to_string()),
         };

@@ -1,14 +1,14 @@
 //! Where the credentials of a configuration come from, and those that one of the sources holds.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::Builder;
 use crate::credential::{
     Credential, CredentialError, FromEnv, FromFile, FromSystemd, SecretRef, SharedCredential,
 };
-use crate::model::Observation;
+use crate::model::{Observation, SourceId};
 use crate::secret::Secret;
 use crate::source::{Reading, Source, why_missing};
 
@@ -48,22 +48,23 @@ impl Credential for FromSource {
     }
 }
 
-impl Builder<'_> {
-    /// Returns where a secret comes from. The sources that hold credentials are made before those who need them.
-    pub(super) fn credential(&self, reference: &SecretRef) -> SharedCredential {
-        match reference {
-            SecretRef::Env(name) => Arc::new(FromEnv(name.clone())),
-            SecretRef::File(path) => Arc::new(FromFile(path.clone())),
-            SecretRef::Credential(name) => Arc::new(FromSystemd(name.clone())),
-            SecretRef::Source {
-                source,
-                path,
-                field,
-            } => Arc::new(FromSource {
-                source: Arc::clone(&self.sources[source]),
-                path: path.clone(),
-                field: field.clone(),
-            }),
-        }
+/// Returns where a secret comes from. The sources that hold credentials are built before those who need them.
+pub(super) fn credential(
+    reference: &SecretRef,
+    sources: &BTreeMap<SourceId, Arc<dyn Source>>,
+) -> SharedCredential {
+    match reference {
+        SecretRef::Env(name) => Arc::new(FromEnv(name.clone())),
+        SecretRef::File(path) => Arc::new(FromFile(path.clone())),
+        SecretRef::Credential(name) => Arc::new(FromSystemd(name.clone())),
+        SecretRef::Source {
+            source,
+            path,
+            field,
+        } => Arc::new(FromSource {
+            source: Arc::clone(&sources[source]),
+            path: path.clone(),
+            field: field.clone(),
+        }),
     }
 }

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::Runtime;
+use super::instance::Runtime;
 use crate::engine::{ManagedKey, Next};
 use crate::model::{KeyCommand, KeyId};
 use crate::scheduler::{Reconciler, Requeue, is_served, pace};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Runtime;
+use super::instance::Runtime;
 use crate::engine::Lists;
 use crate::flashback::Flashback;
 

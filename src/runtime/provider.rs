@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Runtime;
+use super::instance::Runtime;
 use crate::config::Config;
 use crate::telemetry::metrics::Metrics;
 use crate::verify::{Prober, Provider};

@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 
-use super::Runtime;
+use super::instance::Runtime;
 use crate::engine::report::KeyReport;
 use crate::model::{KeyCommand, KeyId};
 use crate::state::StateError;

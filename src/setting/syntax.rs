@@ -3,76 +3,78 @@
 /// What is wrong with a table or a setting that stands there already.
 pub const TWICE: &str = "this is set twice";
 
-/// What is wrong, and what to do about it. Only known beginnings of the parser's message, and the first
+/// The beginnings of the parser's messages, each with what is wrong and what to do about it.
+const KNOWN: &[(&str, &str, &str)] = &[
+    (
+        "duplicate key",
+        TWICE,
+        "keep one of the two; a table has one header",
+    ),
+    (
+        "string values must be quoted",
+        "a text without quotes",
+        "put quotes around it: `name = \"…\"`",
+    ),
+    (
+        "missing opening quote",
+        "a text without an opening quote",
+        "put quotes around it: `name = \"…\"`",
+    ),
+    (
+        "invalid basic string",
+        "a text that does not end, or has a character it cannot hold",
+        "close it with `\"` in the same line, and write `\\\\` for `\\`",
+    ),
+    (
+        "invalid literal string",
+        "a text that does not end, or has a character it cannot hold",
+        "close it with `'` in the same line",
+    ),
+    (
+        "invalid multi-line",
+        "a text of several lines that does not end",
+        "close it with the three quotes it began with",
+    ),
+    (
+        "missing value",
+        "nothing stands right of the `=`",
+        "write a value: `name = \"…\"`, `name = 1`, `name = true`",
+    ),
+    (
+        "key with no value",
+        "a name without a value",
+        "write `name = \"…\"`, with `=` and not `:`, or take the line out",
+    ),
+    (
+        "extra `=`",
+        "there is one `=` too many",
+        "one setting a line: `name = \"…\"`",
+    ),
+    (
+        "unclosed array",
+        "a list that does not end",
+        "close it with `]`",
+    ),
+    (
+        "unclosed inline table",
+        "a table that does not end",
+        "close it with `}`",
+    ),
+    (
+        "unclosed table",
+        "a header that does not end",
+        "close it with `]`",
+    ),
+    (
+        "missing comma",
+        "a comma is missing",
+        "put a comma between two entries: `{ path = \"…\", field = \"…\" }`",
+    ),
+];
+
+/// Returns what is wrong, and what to do about it. Only known beginnings of the parser's message, and the first
 /// characters of what it stumbled over, are looked at, and none of it is passed on.
 pub fn explain(message: &str, from: &str) -> (&'static str, &'static str) {
-    const KNOWN: &[(&str, &str, &str)] = &[
-        (
-            "duplicate key",
-            TWICE,
-            "keep one of the two; a table has one header",
-        ),
-        (
-            "string values must be quoted",
-            "a text without quotes",
-            "put quotes around it: `name = \"…\"`",
-        ),
-        (
-            "missing opening quote",
-            "a text without an opening quote",
-            "put quotes around it: `name = \"…\"`",
-        ),
-        (
-            "invalid basic string",
-            "a text that does not end, or has a character it cannot hold",
-            "close it with `\"` in the same line, and write `\\\\` for `\\`",
-        ),
-        (
-            "invalid literal string",
-            "a text that does not end, or has a character it cannot hold",
-            "close it with `'` in the same line",
-        ),
-        (
-            "invalid multi-line",
-            "a text of several lines that does not end",
-            "close it with the three quotes it began with",
-        ),
-        (
-            "missing value",
-            "nothing stands right of the `=`",
-            "write a value: `name = \"…\"`, `name = 1`, `name = true`",
-        ),
-        (
-            "key with no value",
-            "a name without a value",
-            "write `name = \"…\"`, with `=` and not `:`, or take the line out",
-        ),
-        (
-            "extra `=`",
-            "there is one `=` too many",
-            "one setting a line: `name = \"…\"`",
-        ),
-        (
-            "unclosed array",
-            "a list that does not end",
-            "close it with `]`",
-        ),
-        (
-            "unclosed inline table",
-            "a table that does not end",
-            "close it with `}`",
-        ),
-        (
-            "unclosed table",
-            "a header that does not end",
-            "close it with `]`",
-        ),
-        (
-            "missing comma",
-            "a comma is missing",
-            "put a comma between two entries: `{ path = \"…\", field = \"…\" }`",
-        ),
-    ];
     const CURLY: [char; 6] = ['“', '”', '„', '‘', '’', '«'];
     if from.starts_with(CURLY) {
         return (

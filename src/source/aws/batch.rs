@@ -7,11 +7,11 @@
 //! ask again.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_secretsmanager::operation::batch_get_secret_value::BatchGetSecretValueOutput;
 use aws_sdk_secretsmanager::types::{ApiErrorType, SecretValueEntry};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use zeroize::Zeroize;
 
@@ -47,7 +47,7 @@ struct Asked {
 impl Gathered {
     /// Adds a look. Gives the number of its group, and the group itself where that is full.
     fn add(&self, asked: Asked) -> (u64, Option<Vec<Asked>>) {
-        let mut gather = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gather = self.0.lock();
         gather.asked.push(asked);
         let group = gather.went;
         let full = gather.asked.len() >= AwsLook::Batch.at_once() as usize;
@@ -56,7 +56,7 @@ impl Gathered {
 
     /// A group, unless it went already.
     fn take(&self, group: u64) -> Option<Vec<Asked>> {
-        let mut gather = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gather = self.0.lock();
         (gather.went == group).then(|| gather.go())
     }
 

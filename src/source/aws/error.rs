@@ -147,28 +147,34 @@ impl Call<'_> {
             "InvalidParameterException" | "ValidationException" => SourceError::Invalid {
                 what: format!("AWS Secrets Manager does not take `{path}` for a secret's name"),
             },
-            // One secret's trouble, unless it is said of many at once.
-            _ if number >= 500 && (*operation == BATCH || is_outage(number)) => {
-                SourceError::Unavailable {
-                    what: format!(
-                        "{service} answered {number} to {operation}{}",
-                        request_id(raw)
-                    ),
-                    status,
-                    retry_after: retry_after(raw),
-                }
-            }
-            _ => SourceError::Protocol {
-                what: format!(
-                    "{number} {code}{}to {operation}{}{}{}",
-                    if code.is_empty() { "" } else { " " },
-                    self.named(" of "),
-                    stranger(code, raw),
-                    request_id(raw)
-                ),
-                status,
-            },
+            _ => self.failed(code, raw),
         })
+    }
+
+    /// What an answer means whose code says nothing of the caller or of the secret.
+    fn failed(&self, code: &str, raw: &HttpResponse) -> SourceError {
+        let operation = self.operation;
+        let number = raw.status().as_u16();
+        let status = number.to_string();
+        // One secret's trouble, unless it is said of many at once.
+        if number >= 500 && (operation == BATCH || is_outage(number)) {
+            let (service, request) = (self.service(), request_id(raw));
+            return SourceError::Unavailable {
+                what: format!("{service} answered {number} to {operation}{request}"),
+                status,
+                retry_after: retry_after(raw),
+            };
+        }
+        SourceError::Protocol {
+            what: format!(
+                "{number} {code}{}to {operation}{}{}{}",
+                if code.is_empty() { "" } else { " " },
+                self.named(" of "),
+                stranger(code, raw),
+                request_id(raw)
+            ),
+            status,
+        }
     }
 
     /// What a code means that is said of one secret among many.

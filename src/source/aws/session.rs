@@ -1,6 +1,6 @@
 //! Signing in to AWS: the SDK's standard chain, watched.
 
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_config::retry::RetryConfig;
@@ -13,6 +13,7 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::{
     IdentityCache, SharedHttpClient, StalledStreamProtectionConfig,
 };
+use parking_lot::Mutex as SyncMutex;
 use tokio::sync::Mutex;
 
 use super::config::AwsConfig;
@@ -43,7 +44,7 @@ pub(super) struct Sessions {
 }
 
 /// When the credentials of the moment expire, where they do.
-type Expiry = Arc<StdMutex<Option<SystemTime>>>;
+type Expiry = Arc<SyncMutex<Option<SystemTime>>>;
 
 /// A client and the credentials behind it.
 pub(super) struct Session {
@@ -95,7 +96,7 @@ impl Sessions {
             Some(error @ SourceError::SignIn { .. }) => self.standing.failed(upstream, error),
             // AWS looks at the policy after the signature.
             None | Some(SourceError::Denied { .. }) if !self.standing.is_good() => {
-                let expiry = *self.expiry.lock().unwrap_or_else(PoisonError::into_inner);
+                let expiry = *self.expiry.lock();
                 let life = expiry.and_then(|at| at.duration_since(SystemTime::now()).ok());
                 self.standing.works(upstream, life);
             }
@@ -227,7 +228,7 @@ impl ProvideCredentials for Watched {
                 .await
                 .unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(SIGN_IN_TIMEOUT)));
             if let Ok(credentials) = &loaded {
-                let mut expiry = self.expiry.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut expiry = self.expiry.lock();
                 *expiry = credentials.expiry();
             }
             loaded.map_err(|error| match (error, &self.profile) {

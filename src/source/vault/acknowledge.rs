@@ -59,86 +59,84 @@ impl Endpoint for Change {
     }
 }
 
-impl Engine {
-    /// Says which version is live, or that none is.
-    pub async fn say(
-        &self,
-        keeper: &Keeper,
-        token: &Token,
-        path: &str,
-        live: Option<&Live<'_>>,
-    ) -> Result<(), SourceError> {
-        let mut may_patch = true;
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let metadata = match self.read_metadata(keeper, token, path).await? {
-                Ok(metadata) => metadata,
-                // With the secret went what was said of it.
-                Err(_) if live.is_none() => return Ok(()),
-                Err(missing) => return Err(invalid(missing.describe())),
-            };
-            let Some(entries) = entries(&metadata, live)? else {
-                return Ok(());
-            };
-            let mut result = Ok(());
-            if may_patch {
-                let mut body = json!({ "custom_metadata": entries });
-                // At first without: a patch needs no luck beside others who write there.
-                if tries > 1 {
-                    check_and_set(&mut body, &metadata);
-                }
-                let patch = RequestMethod::PATCH;
-                result = self.change(keeper, token, path, patch, body).await;
-                may_patch = !result.as_ref().is_err_and(is_no_patch);
-            }
-            if !may_patch {
-                let mut body = json!({ "custom_metadata": merged(&metadata, entries) });
+/// Says which version is live, or that none is.
+pub(super) async fn say(
+    engine: &Engine,
+    keeper: &Keeper,
+    token: &Token,
+    path: &str,
+    live: Option<&Live<'_>>,
+) -> Result<(), SourceError> {
+    let mut may_patch = true;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let metadata = match engine.read_metadata(keeper, token, path).await? {
+            Ok(metadata) => metadata,
+            // With the secret went what was said of it.
+            Err(_) if live.is_none() => return Ok(()),
+            Err(missing) => return Err(invalid(missing.describe())),
+        };
+        let Some(entries) = entries(&metadata, live)? else {
+            return Ok(());
+        };
+        let mut result = Ok(());
+        if may_patch {
+            let mut body = json!({ "custom_metadata": entries });
+            // At first without: a patch needs no luck beside others who write there.
+            if tries > 1 {
                 check_and_set(&mut body, &metadata);
-                let write = RequestMethod::POST;
-                result = self.change(keeper, token, path, write, body).await;
             }
-            match result {
-                Err(error) if is_conflict(&error) && tries < TRIES => {}
-                result => return result,
-            }
+            let patch = RequestMethod::PATCH;
+            result = change(engine, keeper, token, path, patch, body).await;
+            may_patch = !result.as_ref().is_err_and(is_no_patch);
+        }
+        if !may_patch {
+            let mut body = json!({ "custom_metadata": merged(&metadata, entries) });
+            check_and_set(&mut body, &metadata);
+            let write = RequestMethod::POST;
+            result = change(engine, keeper, token, path, write, body).await;
+        }
+        match result {
+            Err(error) if is_conflict(&error) && tries < TRIES => {}
+            result => return result,
         }
     }
+}
 
-    async fn change(
-        &self,
-        keeper: &Keeper,
-        token: &Token,
-        path: &str,
-        method: RequestMethod,
-        body: Value,
-    ) -> Result<(), SourceError> {
-        let (mount, path) = (self.mount.clone(), path.to_owned());
-        let place = format!("{mount}/metadata/{path}");
-        let inside = self.inside();
-        let operation = match method {
-            RequestMethod::PATCH => "patch_metadata",
-            _ => "write_metadata",
-        };
-        let request = Change {
-            mount,
-            path,
-            method,
-            body,
-        };
-        let call = async {
-            let answer = token.call(request).await?;
-            match answer.status {
-                200..=299 => Ok(()),
-                status if is_denial(status) => Err(denied(
-                    &answer,
-                    &format!("`patch` (or else `update`) on `{place}`{inside}"),
-                )),
-                _ => Err(unexpected(&answer, &format!("writing `{place}`{inside}"))),
-            }
-        };
-        keeper.upstream().call(operation, call).await
-    }
+async fn change(
+    engine: &Engine,
+    keeper: &Keeper,
+    token: &Token,
+    path: &str,
+    method: RequestMethod,
+    body: Value,
+) -> Result<(), SourceError> {
+    let (mount, path) = (engine.mount.clone(), path.to_owned());
+    let place = format!("{mount}/metadata/{path}");
+    let inside = engine.inside();
+    let operation = match method {
+        RequestMethod::PATCH => "patch_metadata",
+        _ => "write_metadata",
+    };
+    let request = Change {
+        mount,
+        path,
+        method,
+        body,
+    };
+    let call = async {
+        let answer = token.call(request).await?;
+        match answer.status {
+            200..=299 => Ok(()),
+            status if is_denial(status) => Err(denied(
+                &answer,
+                &format!("`patch` (or else `update`) on `{place}`{inside}"),
+            )),
+            _ => Err(unexpected(&answer, &format!("writing `{place}`{inside}"))),
+        }
+    };
+    keeper.upstream().call(operation, call).await
 }
 
 /// The entries to change, a null for one that is to go; `None` where they are as they should be.

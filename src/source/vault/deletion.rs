@@ -6,15 +6,14 @@
 //! `deletion_time` is the same.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::future::Future;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 use vaultrs::api::kv2::responses::SecretMetadata;
 
-use super::keeper::Keeper;
-use super::kv::{Engine, Found, time};
-use super::token::Token;
+use super::entry::{Found, time};
 use crate::model::Missing;
 use crate::source::contract::SourceError;
 
@@ -32,25 +31,25 @@ struct Answered {
     at: Instant,
 }
 
-impl Engine {
-    /// Returns why the version with this number is not there; `None` where it is.
-    pub async fn missing(
+impl Deletions {
+    /// Returns why the version with this number is not there; `None` where it is. `ask` asks the server for the
+    /// version.
+    pub(super) async fn missing(
         &self,
-        keeper: &Keeper,
-        token: &Token,
         path: &str,
         number: u64,
         version: &SecretMetadata,
+        ask: impl Future<Output = Result<Found, SourceError>>,
     ) -> Result<Option<Missing>, SourceError> {
         if version.destroyed {
             return Ok(Some(Missing::Destroyed));
         }
         if version.deletion_time.is_empty() {
-            self.deletions().remove(path);
+            self.lock().remove(path);
             return Ok(None);
         }
         time(&version.deletion_time)?;
-        if let Some(known) = self.deletions().get(path)
+        if let Some(known) = self.lock().get(path)
             && known.number == number
             && known.deletion_time == version.deletion_time
             && known.at.elapsed() < GOOD_FOR
@@ -58,7 +57,7 @@ impl Engine {
             return Ok(known.missing);
         }
         let at = Instant::now();
-        let missing = match self.find_version(keeper, token, path, number).await? {
+        let missing = match ask.await? {
             Found::Version(found) => found.data().err(),
             Found::Nothing(missing) => Some(missing),
         };
@@ -68,12 +67,11 @@ impl Engine {
             missing,
             at,
         };
-        self.deletions().insert(path.to_owned(), answered);
+        self.lock().insert(path.to_owned(), answered);
         Ok(missing)
     }
 
-    fn deletions(&self) -> std::sync::MutexGuard<'_, HashMap<String, Answered>> {
-        let deletions = self.deletions.0.lock();
-        deletions.unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Answered>> {
+        self.0.lock()
     }
 }

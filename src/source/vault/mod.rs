@@ -14,6 +14,7 @@ mod asking;
 mod auth;
 mod config;
 mod deletion;
+mod entry;
 mod hints;
 mod keeper;
 mod kind;

@@ -11,8 +11,9 @@ use rustify::endpoint::Endpoint;
 use rustify::enums::{RequestMethod, RequestType, ResponseType};
 use serde::Deserialize;
 
+use super::entry::Envelope;
 use super::keeper::Keeper;
-use super::kv::{Engine, Envelope, is_kv_2};
+use super::kv::{Engine, is_kv_2};
 use super::kv_version::KvVersion;
 use super::token::Token;
 use crate::redact;
@@ -63,57 +64,55 @@ impl Mounted {
     }
 }
 
-impl Engine {
-    /// Names a path with what surrounds it, and the version of KV it is read as.
-    pub fn place(&self, path: &str, kv: KvVersion) -> String {
-        let version = match kv {
-            KvVersion::V1 => "KV 1",
-            KvVersion::V2 => "KV 2",
-        };
-        let (path, mount, inside) = (redact::shown(path), &self.mount, self.inside());
-        format!("`{path}` in the mount `{mount}`{inside}, read as {version}")
-    }
+/// Names a path with what surrounds it, and the version of KV it is read as.
+pub(super) fn place(engine: &Engine, path: &str, kv: KvVersion) -> String {
+    let version = match kv {
+        KvVersion::V1 => "KV 1",
+        KvVersion::V2 => "KV 2",
+    };
+    let (path, mount, inside) = (redact::shown(path), &engine.mount, engine.inside());
+    format!("`{path}` in the mount `{mount}`{inside}, read as {version}")
+}
 
-    /// Asks which engine is mounted there, for whoever was told that there is nothing. A token that may
-    /// not know learns nothing.
-    ///
-    /// # Errors
-    /// [`SourceError::Invalid`] where it is another engine than `kv`, or mounted elsewhere.
-    pub async fn check_mounted(
-        &self,
-        keeper: &Keeper,
-        token: &Token,
-        kv: KvVersion,
-    ) -> Result<(), SourceError> {
-        let mount = &self.mount;
-        let request = MountOf {
-            path: mount.clone(),
-        };
-        let call = async {
-            let answer = token.call(request).await?;
-            match answer.status {
-                200..=299 => Ok(answer.json::<Envelope<Mounted>>()?.data),
-                _ => Ok(None),
-            }
-        };
-        let Some(mounted) = keeper.upstream().call("read_mount", call).await? else {
-            return Ok(());
-        };
-        let inside = self.inside();
-        let invalid = |what| Err(SourceError::Invalid { what });
-        let place = mounted.path.trim_end_matches('/');
-        if place != mount && mount.starts_with(place) {
-            return invalid(format!(
-                "`{mount}`{inside} is a path in the engine at `{place}`: set `mount = \"{place}\"`, and what comes after it belongs to the path, without `data` and `metadata`"
-            ));
+/// Asks which engine is mounted there, for whoever was told that there is nothing. A token that may
+/// not know learns nothing.
+///
+/// # Errors
+/// [`SourceError::Invalid`] where it is another engine than `kv`, or mounted elsewhere.
+pub(super) async fn check_mounted(
+    engine: &Engine,
+    keeper: &Keeper,
+    token: &Token,
+    kv: KvVersion,
+) -> Result<(), SourceError> {
+    let mount = &engine.mount;
+    let request = MountOf {
+        path: mount.clone(),
+    };
+    let call = async {
+        let answer = token.call(request).await?;
+        match answer.status {
+            200..=299 => Ok(answer.json::<Envelope<Mounted>>()?.data),
+            _ => Ok(None),
         }
-        match (mounted.version(), kv) {
-            (None, _) => invalid(format!("the engine at `{mount}`{inside} is no KV engine")),
-            (Some(KvVersion::V1), KvVersion::V2) => invalid(format!(
-                "the engine at `{mount}`{inside} is KV 1: set `kv_version = 1`"
-            )),
-            (Some(KvVersion::V2), KvVersion::V1) => invalid(is_kv_2(mount, &inside)),
-            _ => Ok(()),
-        }
+    };
+    let Some(mounted) = keeper.upstream().call("read_mount", call).await? else {
+        return Ok(());
+    };
+    let inside = engine.inside();
+    let invalid = |what| Err(SourceError::Invalid { what });
+    let place = mounted.path.trim_end_matches('/');
+    if place != mount && mount.starts_with(place) {
+        return invalid(format!(
+            "`{mount}`{inside} is a path in the engine at `{place}`: set `mount = \"{place}\"`, and what comes after it belongs to the path, without `data` and `metadata`"
+        ));
+    }
+    match (mounted.version(), kv) {
+        (None, _) => invalid(format!("the engine at `{mount}`{inside} is no KV engine")),
+        (Some(KvVersion::V1), KvVersion::V2) => invalid(format!(
+            "the engine at `{mount}`{inside} is KV 1: set `kv_version = 1`"
+        )),
+        (Some(KvVersion::V2), KvVersion::V1) => invalid(is_kv_2(mount, &inside)),
+        _ => Ok(()),
     }
 }

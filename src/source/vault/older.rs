@@ -3,88 +3,87 @@
 //! A version is the one that was asked for only where its time of creation is, too: a secret that
 //! was deleted whole and made again counts from 1 again.
 
+use super::entry::{self, Found};
 use super::keeper::Keeper;
-use super::kv::{self, Engine, Found, Metadata};
+use super::kv::{Engine, Metadata};
 use super::token::Token;
 use crate::model::{Missing, Version};
 use crate::source::contract::{Exact, GoneVersion, Previous, SourceError};
 
-impl Engine {
-    /// What one version holds.
-    pub async fn read_exactly(
-        &self,
-        keeper: &Keeper,
-        token: &Token,
-        path: &str,
-        version: &Version,
-    ) -> Result<Exact, SourceError> {
-        let Some(number) = version.number() else {
-            return Ok(Exact::Gone(GoneVersion::NoSuchVersion));
-        };
-        let gone = match self.find_version(keeper, token, path, number).await? {
-            Found::Version(found) if found.version()? != *version => GoneVersion::NoSuchVersion,
-            Found::Version(found) => {
-                let written_at = Some(found.created_at()?);
-                match found.data() {
-                    Ok(document) => {
-                        return Ok(Exact::Present {
-                            document,
-                            written_at,
-                        });
-                    }
-                    Err(missing) => why(missing),
+/// What one version holds.
+pub(super) async fn read_exactly(
+    engine: &Engine,
+    keeper: &Keeper,
+    token: &Token,
+    path: &str,
+    version: &Version,
+) -> Result<Exact, SourceError> {
+    let Some(number) = version.number() else {
+        return Ok(Exact::Gone(GoneVersion::NoSuchVersion));
+    };
+    let gone = match engine.find_version(keeper, token, path, number).await? {
+        Found::Version(found) if found.version()? != *version => GoneVersion::NoSuchVersion,
+        Found::Version(found) => {
+            let written_at = Some(found.created_at()?);
+            match found.data() {
+                Ok(document) => {
+                    return Ok(Exact::Present {
+                        document,
+                        written_at,
+                    });
                 }
+                Err(missing) => why(missing),
             }
-            Found::Nothing(_) => {
-                let known = self.known_metadata(keeper, token, path).await?;
-                why_absent(known.as_ref(), number)
-            }
-        };
-        Ok(Exact::Gone(gone))
-    }
+        }
+        Found::Nothing(_) => {
+            let known = known_metadata(engine, keeper, token, path).await?;
+            why_absent(known.as_ref(), number)
+        }
+    };
+    Ok(Exact::Gone(gone))
+}
 
-    /// The version before another. Where metadata is denied, the data are asked.
-    pub async fn version_before(
-        &self,
-        keeper: &Keeper,
-        token: &Token,
-        path: &str,
-        version: &Version,
-    ) -> Result<Previous, SourceError> {
-        let gone = |why| Ok(Previous::Gone(why));
-        let number = match version.number() {
-            None | Some(0 | 1) => return gone(GoneVersion::NoSuchVersion),
-            Some(number) => number - 1,
-        };
-        if let Some(metadata) = self.known_metadata(keeper, token, path).await?
-            && let Some(previous) = previous_in(&metadata, version, number)?
-        {
-            return Ok(previous);
-        }
-        match self.find_version(keeper, token, path, number).await? {
-            Found::Version(found) => {
-                let version = found.version()?;
-                Ok(match found.data() {
-                    Ok(_) => Previous::Version(version),
-                    Err(missing) => Previous::Gone(why(missing)),
-                })
-            }
-            Found::Nothing(_) => gone(GoneVersion::NoSuchVersion),
-        }
+/// The version before another. Where metadata is denied, the data are asked.
+pub(super) async fn version_before(
+    engine: &Engine,
+    keeper: &Keeper,
+    token: &Token,
+    path: &str,
+    version: &Version,
+) -> Result<Previous, SourceError> {
+    let gone = |why| Ok(Previous::Gone(why));
+    let number = match version.number() {
+        None | Some(0 | 1) => return gone(GoneVersion::NoSuchVersion),
+        Some(number) => number - 1,
+    };
+    if let Some(metadata) = known_metadata(engine, keeper, token, path).await?
+        && let Some(previous) = previous_in(&metadata, version, number)?
+    {
+        return Ok(previous);
     }
-
-    /// The metadata, where the policy lets them be read and there are any.
-    async fn known_metadata(
-        &self,
-        keeper: &Keeper,
-        token: &Token,
-        path: &str,
-    ) -> Result<Option<Metadata>, SourceError> {
-        match self.read_metadata(keeper, token, path).await {
-            Ok(metadata) => Ok(metadata.ok()),
-            Err(SourceError::Denied { .. }) => Ok(None),
-            Err(error) => Err(error),
+    match engine.find_version(keeper, token, path, number).await? {
+        Found::Version(found) => {
+            let version = found.version()?;
+            Ok(match found.data() {
+                Ok(_) => Previous::Version(version),
+                Err(missing) => Previous::Gone(why(missing)),
+            })
         }
+        Found::Nothing(_) => gone(GoneVersion::NoSuchVersion),
+    }
+}
+
+/// The metadata, where the policy lets them be read and there are any.
+async fn known_metadata(
+    engine: &Engine,
+    keeper: &Keeper,
+    token: &Token,
+    path: &str,
+) -> Result<Option<Metadata>, SourceError> {
+    match engine.read_metadata(keeper, token, path).await {
+        Ok(metadata) => Ok(metadata.ok()),
+        Err(SourceError::Denied { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -129,6 +128,6 @@ fn previous_in(
     if !entry.deletion_time.is_empty() {
         return Ok(None);
     }
-    let version = kv::version(number, &entry.created_time)?;
+    let version = entry::version(number, &entry.created_time)?;
     Ok(Some(Previous::Version(version)))
 }

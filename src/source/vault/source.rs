@@ -1,16 +1,17 @@
 //! Reads the secrets of a KV engine, and tells it which version is live.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use url::Url;
 
-use super::acknowledge::Live;
+use super::acknowledge::{self, Live};
 use super::asking::Asking;
 use super::config::VaultConfig;
 use super::deletion::Deletions;
@@ -18,7 +19,8 @@ use super::hints;
 use super::keeper::Keeper;
 use super::kv::{Engine, check_path};
 use super::kv_version::KvVersion;
-use super::mounted::DENIED_FOR;
+use super::mounted::{self, DENIED_FOR};
+use super::older;
 use super::sign_in::VaultCredentials;
 use super::token::Token;
 use crate::model::{Missing, Observation, SourceId, Version};
@@ -202,7 +204,7 @@ impl VaultSource {
         let (engine, keeper) = (&self.engine, &self.keeper);
         let mut asking = self.asking().await?;
         loop {
-            let result = engine.say(keeper, asking.token(), path, live).await;
+            let result = acknowledge::say(engine, keeper, asking.token(), path, live).await;
             if asking.is_over(&result).await? {
                 return result;
             }
@@ -220,10 +222,7 @@ impl VaultSource {
         if has_asked {
             return Ok(());
         }
-        let checked = self
-            .engine
-            .check_mounted(&self.keeper, token, self.kv)
-            .await;
+        let checked = mounted::check_mounted(&self.engine, &self.keeper, token, self.kv).await;
         if let Err(wrong @ SourceError::Invalid { .. }) = checked {
             return Err(wrong);
         }
@@ -233,7 +232,7 @@ impl VaultSource {
 
     /// By which token, and when, it was asked which engine is mounted, where nothing was wrong.
     fn asked(&self) -> MutexGuard<'_, Option<(u64, Instant)>> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+        self.asked.lock()
     }
 
     fn metadata_denied(&self, path: &str, token: &Token) -> bool {
@@ -259,7 +258,7 @@ impl VaultSource {
     }
 
     fn denials(&self) -> MutexGuard<'_, HashMap<String, (u64, Instant)>> {
-        self.denied.lock().unwrap_or_else(PoisonError::into_inner)
+        self.denied.lock()
     }
 }
 
@@ -300,7 +299,7 @@ impl Source for VaultSource {
         let mut asking = self.asking().await?;
         loop {
             let token = asking.token();
-            let result = engine.read_exactly(keeper, token, path, version).await;
+            let result = older::read_exactly(engine, keeper, token, path, version).await;
             if asking.is_over(&result).await? {
                 return result;
             }
@@ -316,7 +315,7 @@ impl Source for VaultSource {
         let mut asking = self.asking().await?;
         loop {
             let token = asking.token();
-            let result = engine.version_before(keeper, token, path, version).await;
+            let result = older::version_before(engine, keeper, token, path, version).await;
             if asking.is_over(&result).await? {
                 return result;
             }
@@ -333,7 +332,7 @@ impl Source for VaultSource {
     }
 
     fn place(&self, path: &str) -> String {
-        self.engine.place(path, self.kv)
+        mounted::place(&self.engine, path, self.kv)
     }
 
     fn acknowledges(&self) -> bool {

@@ -1,8 +1,8 @@
 //! A token, and what Vault says when it gives one or is asked about one.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use rustify::endpoint::Endpoint;
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -66,9 +66,7 @@ impl Token {
     }
 
     fn trusted(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.trusted_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.trusted_until.lock()
     }
 }
 

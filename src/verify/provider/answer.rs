@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::NotTaken;
+use super::not_taken::NotTaken;
 use crate::model::AiType;
 
 /// An answer to the question for the list of models.
@@ -149,7 +149,7 @@ impl Refusal {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Kind;
+    use super::super::not_taken::Kind;
     use super::*;
 
     fn judge(ai_type: AiType, status: u16, body: &str) -> Result<(), NotTaken> {

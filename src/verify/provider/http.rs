@@ -6,8 +6,8 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue}
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::NotTaken;
 use super::answer::{self, Answer};
+use super::not_taken::NotTaken;
 use crate::model::{AiType, Settings as KeySettings};
 use crate::outbound::{CallError, Outbound, Settings};
 use crate::secret::Credentials;

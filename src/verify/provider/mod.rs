@@ -7,6 +7,7 @@
 
 mod answer;
 mod http;
+mod not_taken;
 mod sts;
 
 use std::collections::HashMap;
@@ -17,13 +18,14 @@ use async_trait::async_trait;
 use aws_config::{BehaviorVersion, ConfigLoader};
 
 use self::http::Http;
+use self::not_taken::{Kind, NotTaken};
 use self::sts::Sts;
 use super::{Probe, Provider};
 use crate::model::{AiType, Settings};
-use crate::retry::{Class, Limits};
+use crate::retry::Limits;
 use crate::secret::Credentials;
 use crate::telemetry::metrics::{Metrics, PROVIDER};
-use crate::upstream::{Failure, Outages, Terms, Upstream};
+use crate::upstream::{Outages, Terms, Upstream};
 
 /// The time of one call.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -131,93 +133,6 @@ impl Provider for Prober {
             }) => Probe::Rejected(what),
             Err(NotTaken { what, .. }) => Probe::Inconclusive(what),
         }
-    }
-}
-
-/// A key that was not taken, or not looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct NotTaken {
-    kind: Kind,
-    /// For people: who said what.
-    what: String,
-    /// For metrics.
-    status: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// It is no key of the provider's.
-    Rejected,
-    /// The provider said something else.
-    Unclear,
-    /// The provider said nothing.
-    Silent,
-    /// The provider was not asked: it said nothing to others a moment ago.
-    CircuitOpen(Duration),
-}
-
-impl NotTaken {
-    fn rejected(what: String, status: &str) -> Self {
-        Self::of(Kind::Rejected, what, status)
-    }
-
-    fn unclear(what: String, status: &str) -> Self {
-        Self::of(Kind::Unclear, what, status)
-    }
-
-    fn silent(what: String, status: &str) -> Self {
-        Self::of(Kind::Silent, what, status)
-    }
-
-    /// The lane does not know whom it did not hear from.
-    fn naming(mut self, host: &str) -> Self {
-        if !self.what.contains(host) {
-            self.what = format!("{} from {host}", self.what);
-        }
-        self
-    }
-
-    fn of(kind: Kind, what: String, status: &str) -> Self {
-        let status = status.to_owned();
-        Self { kind, what, status }
-    }
-}
-
-impl std::fmt::Display for NotTaken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.what)
-    }
-}
-
-impl Failure for NotTaken {
-    /// A status speaks of the key it answers, a limit of calls too: another key may fare better.
-    /// Only silence speaks of the host.
-    fn class(&self) -> Class {
-        match self.kind {
-            Kind::Rejected => Class::Refused,
-            Kind::Unclear => Class::Transient { retry_after: None },
-            Kind::Silent => Class::Outage { retry_after: None },
-            Kind::CircuitOpen(retry_in) => Class::Outage {
-                retry_after: Some(retry_in),
-            },
-        }
-    }
-
-    fn status(&self) -> String {
-        self.status.clone()
-    }
-
-    fn asks_for_quiet(&self) -> bool {
-        false
-    }
-
-    fn timed_out(after: Duration) -> Self {
-        let time = humantime::format_duration(after);
-        Self::silent(format!("no answer within {time}"), "timeout")
-    }
-
-    fn circuit_open(retry_in: Duration, cause: &str) -> Self {
-        Self::of(Kind::CircuitOpen(retry_in), cause.to_owned(), "held_back")
     }
 }
 

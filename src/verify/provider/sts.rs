@@ -13,7 +13,7 @@ use aws_sdk_sts::config::{SharedHttpClient, StalledStreamProtectionConfig};
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use url::Url;
 
-use super::NotTaken;
+use super::not_taken::NotTaken;
 use crate::error_chain;
 use crate::outbound::{CallError, smithy};
 use crate::secret::{Credentials, Secret};
@@ -163,7 +163,7 @@ fn is_region(label: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Kind;
+    use super::super::not_taken::Kind;
     use super::*;
 
     #[test]
