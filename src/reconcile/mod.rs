@@ -57,17 +57,11 @@ mod transition;
 mod verification;
 
 #[cfg(test)]
-mod before;
-#[cfg(test)]
 mod case;
 #[cfg(test)]
 mod drift_table;
 #[cfg(test)]
-mod equivalence;
-#[cfg(test)]
 mod repair_table;
-#[cfg(test)]
-mod scenario;
 #[cfg(test)]
 mod stored_key_table;
 #[cfg(test)]
