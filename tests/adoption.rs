@@ -3,6 +3,7 @@
 
 use flashback_rotator::flashback::sandbox::{Fault, Operation, Options, Rule, Sandbox};
 
+use crate::support::client;
 use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox, writes};
 
 /// Makes a configuration as somebody does in Flashback's console.
@@ -11,7 +12,7 @@ async fn make_by_hand(sandbox: &Sandbox, name: &str) -> String {
         "name": name, "aiType": "OPENAI", "endpoint": "https://api.openai.com/v1",
         "secret": "by-hand", "workspaceId": "w",
     });
-    let request = reqwest::Client::new().post(format!("{}/ai/llm", sandbox.url()));
+    let request = client().post(format!("{}/ai/llm", sandbox.url()));
     let answer = request
         .bearer_auth("x")
         .json(&body)

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::support::page::{Page, blocks};
 use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox};
-use crate::support::{eventually, place_file};
+use crate::support::{eventually, get, place_file};
 
 const RULES: &str = "deploy/prometheus/rules.yaml";
 
@@ -140,7 +140,7 @@ async fn told() -> BTreeMap<String, BTreeSet<String>> {
     arrives(&sandbox, "a", "sk-a").await;
     let url = format!("{}/metrics", rotator.http().await);
     let text = eventually("a key in step", || async {
-        let text = reqwest::get(&url).await.ok()?.text().await.ok()?;
+        let text = get(&url).await.ok()?.text().await.ok()?;
         // The last that a look leaves.
         let last = ["key_in_sync{key=\"a\"} 1\n", "key_held{key=\"a\"} 0\n"];
         last.iter().all(|one| text.contains(one)).then_some(text)

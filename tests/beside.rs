@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use flashback_rotator::flashback::sandbox::{Fault, Operation, Options, Rule, Sandbox};
 use serde_json::Value;
 
-use crate::support::eventually;
 use crate::support::rotator::{QUICK, Rotator, arrives, binary, file_key, sandbox, writes};
+use crate::support::{eventually, get};
 
 /// The daemon's own next look is an hour away.
 const HOURLY: &str = "[schedule]\ncheck = \"1h\"\n";
@@ -199,7 +199,7 @@ async fn a_restart_keeps_what_metrics_say_of_pushes() {
     rotator.ready().await;
     let url = format!("{}/metrics", rotator.http().await);
     eventually("the time of the push", || async {
-        let text = reqwest::get(&url).await.ok()?.text().await.ok()?;
+        let text = get(&url).await.ok()?.text().await.ok()?;
         text.contains("key_last_push_timestamp_seconds{key=\"a\"}")
             .then_some(())
     })

@@ -8,15 +8,15 @@ use serde_json::json;
 
 use crate::support::aws::{Aws, Emulator};
 use crate::support::configuration::{self, TOKEN_IN_VARIABLE, vault};
-use crate::support::eventually;
 use crate::support::openbao::{OpenBao, ROOT};
 use crate::support::rotator::{QUICK, Rotator, arrives, sandbox, writes};
+use crate::support::{eventually, get};
 
 /// Waits until every key has been looked at `looks` times more.
 async fn looks(rotator: &Rotator, looks: f64) {
     let url = format!("{}/metrics", rotator.http().await);
     let count = || async {
-        let text = reqwest::get(&url).await.ok()?.text().await.ok()?;
+        let text = get(&url).await.ok()?.text().await.ok()?;
         let lines = text
             .lines()
             .filter(|line| line.starts_with("flashback_rotator_checks_total"));

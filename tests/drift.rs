@@ -4,8 +4,8 @@
 use flashback_rotator::flashback::sandbox::{Operation, Options, Rule, Sandbox, Shown};
 use serde_json::{Value, json};
 
-use crate::support::eventually;
 use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox, writes};
+use crate::support::{client, eventually, get};
 
 /// Lists are asked for this often, in place of every five minutes.
 const OFTEN: (&str, &str) = ("FLASHBACK_ROTATOR_LIST_EVERY_MS", "300");
@@ -67,7 +67,7 @@ fn there(sandbox: &Sandbox) -> Shown {
 /// Does as somebody in Flashback's console does.
 async fn by_hand(sandbox: &Sandbox, method: reqwest::Method, path: &str, body: Value) -> Value {
     let url = format!("{}/ai/llm{path}", sandbox.url());
-    let request = reqwest::Client::new().request(method, url);
+    let request = client().request(method, url);
     let request = request.bearer_auth("somebody's token").json(&body);
     let answer = request.send().await.expect("an answer");
     assert!(answer.status().is_success(), "{answer:?}");
@@ -373,7 +373,7 @@ async fn the_keys_of_a_workspace_share_one_list() {
     rotator.ready().await;
     let looks = || async {
         let url = format!("{}/metrics", rotator.http().await);
-        let text = reqwest::get(&url).await.ok()?.text().await.ok()?;
+        let text = get(&url).await.ok()?.text().await.ok()?;
         let line = "flashback_rotator_checks_total{source=\"files\",outcome=\"unchanged\"} ";
         let count = text.lines().find_map(|found| found.strip_prefix(line))?;
         (count.parse::<usize>().ok()? >= 3 * KEYS).then_some(())

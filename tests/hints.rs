@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::support::aws::{Aws, BOTH, REGION};
 use crate::support::configuration::{key, vault};
 use crate::support::openbao::{OpenBao, ROOT};
-use crate::support::place_file;
 use crate::support::rotator::{Rotator, sandbox};
+use crate::support::{client, place_file};
 
 /// What `check --connect` says, with the sources and keys of `rest`.
 async fn checked(rest: &str, files: &[(&str, &str)], environment: &[(&str, &str)]) -> String {
@@ -146,7 +146,7 @@ async fn a_path_or_a_mount_with_too_much_in_it_is_told_from_a_missing_secret() {
 
 /// A response-wrapping token, from a request that would give `of`.
 async fn wrapped(bao: &OpenBao, of: &str) -> String {
-    let answer = reqwest::Client::new()
+    let answer = client()
         .post(format!("{}/v1/{of}", bao.address))
         .header("X-Vault-Token", ROOT)
         .header("X-Vault-Wrap-TTL", "10m")

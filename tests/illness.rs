@@ -6,9 +6,9 @@ use flashback_rotator::flashback::sandbox::{Operation, Options, Rule, Sandbox};
 use serde_json::json;
 
 use crate::support::configuration::{key, token_in, vault};
-use crate::support::eventually;
 use crate::support::openbao::{OpenBao, ROOT};
 use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox};
+use crate::support::{eventually, get};
 
 const KEYS: usize = 30;
 
@@ -52,7 +52,7 @@ fn rotator(bao: &OpenBao, sandbox: &Sandbox, more: &str) -> Rotator {
 
 async fn metrics(rotator: &Rotator) -> String {
     let url = format!("{}/metrics", rotator.http().await);
-    let answer = reqwest::get(url).await.expect("an answer");
+    let answer = get(url).await.expect("an answer");
     answer.text().await.expect("a text")
 }
 
@@ -134,7 +134,7 @@ async fn a_rotator_whose_only_source_does_nothing_is_not_ready() {
     rotator.event("source_unavailable", of_bao).await;
     let ready = format!("{}/readyz", rotator.http().await);
     eventually("only the source is missing", || async {
-        let answer = reqwest::get(&ready).await.ok()?;
+        let answer = get(&ready).await.ok()?;
         assert_eq!(answer.status().as_u16(), 503);
         let text = answer.text().await.ok()?;
         (text == "no source gives an answer that is of use\n").then_some(())

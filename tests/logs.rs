@@ -6,6 +6,7 @@ use flashback_rotator::flashback::sandbox::{Operation, Options, Rule, Sandbox};
 use flashback_rotator::telemetry::event;
 use serde_json::Value;
 
+use crate::support::client;
 use crate::support::page::{Page, blocks};
 use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox};
 use crate::support::sandbox::{TOKEN, secret};
@@ -127,7 +128,7 @@ async fn make_by_hand(sandbox: &Sandbox, name: &str) {
         "name": name, "aiType": "OPENAI", "endpoint": "https://api.openai.com/v1",
         "secret": "by-hand", "workspaceId": "w",
     });
-    let request = reqwest::Client::new().post(format!("{}/ai/llm", sandbox.url()));
+    let request = client().post(format!("{}/ai/llm", sandbox.url()));
     let answer = request.bearer_auth(TOKEN).json(&body).send().await;
     assert!(answer.expect("an answer").status().is_success());
 }

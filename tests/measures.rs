@@ -10,11 +10,11 @@ use crate::support::configuration::{app_role, key, vault};
 use crate::support::openbao::OpenBao;
 use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox};
 use crate::support::sandbox::{TOKEN, secret};
-use crate::support::{LONG, eventually};
+use crate::support::{LONG, eventually, get};
 
 async fn metrics(rotator: &Rotator) -> String {
     let url = format!("{}/metrics", rotator.http().await);
-    let answer = reqwest::get(&url).await.expect("an answer");
+    let answer = get(&url).await.expect("an answer");
     answer.text().await.expect("text")
 }
 

@@ -10,10 +10,10 @@ use flashback_rotator::flashback::sandbox::{Options, Sandbox, sha256_hex};
 use serde_json::json;
 
 use crate::support::configuration::{TOKEN_IN_VARIABLE, vault};
-use crate::support::eventually;
 use crate::support::openbao::{OpenBao, ROOT};
 use crate::support::receiver::{PATH, Receiver, Request, SECRET};
 use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox};
+use crate::support::{eventually, get};
 
 /// A rotator with these keys, whose receiver is told this.
 fn rotator(sandbox: &Sandbox, receiver: &Receiver, notify: &str, keys: &[&str]) -> Rotator {
@@ -29,7 +29,7 @@ fn cloudevents(on: &[&str], after: &str) -> String {
 
 /// Nothing that is a secret of the receiver, or of a key, is in anything that others see.
 async fn tells_no_secret(rotator: &Rotator, receiver: &Receiver) {
-    let metrics = reqwest::get(format!("{}/metrics", rotator.http().await)).await;
+    let metrics = get(format!("{}/metrics", rotator.http().await)).await;
     let metrics = metrics.expect("an answer").text().await.expect("text");
     let status = rotator.json(&["status"]).await.to_string();
     let key = SECRET.trim_start_matches("whsec_");
@@ -52,7 +52,7 @@ async fn tells_no_secret(rotator: &Rotator, receiver: &Receiver) {
 
 async fn metric(rotator: &Rotator, series: &str) -> Option<f64> {
     let url = format!("{}/metrics", rotator.http().await);
-    let text = reqwest::get(url).await.ok()?.text().await.ok()?;
+    let text = get(url).await.ok()?.text().await.ok()?;
     let line = format!("flashback_rotator_{series} ");
     let mut values = text.lines().filter_map(|text| text.strip_prefix(&line));
     values.next()?.parse().ok()

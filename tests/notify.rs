@@ -7,8 +7,8 @@ use flashback_rotator::flashback::sandbox::{Operation, Options, Rule};
 use parking_lot::Mutex;
 
 use crate::support::configuration::key;
-use crate::support::eventually;
 use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox};
+use crate::support::{eventually, get};
 
 /// Where the daemon's notifications end.
 struct Ear {
@@ -175,7 +175,7 @@ async fn a_check_that_hangs_ends_the_watchdogs_trust() {
     let listening = Mutex::new(&mut ear);
     let said = eventually("not alive", || async {
         listening.lock().listen();
-        let answer = reqwest::get(&url).await.ok()?;
+        let answer = get(&url).await.ok()?;
         (answer.status() == 503).then_some(answer.text().await.ok()?)
     })
     .await;

@@ -4,8 +4,8 @@
 use flashback_rotator::flashback::sandbox::{Options, Sandbox};
 use serde_json::Value;
 
-use crate::support::eventually;
 use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox};
+use crate::support::{eventually, get};
 
 const AT: &str = "FLASHBACK_ROTATOR_PANIC_AT";
 
@@ -26,7 +26,7 @@ fn panics(rotator: &Rotator) -> Vec<Value> {
 
 async fn counted(rotator: &Rotator, task: &str) -> Option<u64> {
     let url = format!("{}/metrics", rotator.http().await);
-    let text = reqwest::get(url).await.ok()?.text().await.ok()?;
+    let text = get(url).await.ok()?.text().await.ok()?;
     let name = format!("flashback_rotator_panics_total{{task=\"{task}\"}} ");
     let count = text.lines().find_map(|line| line.strip_prefix(&name));
     count.expect(&text).parse().ok()
@@ -148,7 +148,7 @@ async fn what_cannot_go_on_makes_the_process_unwell() {
         let rotator = panicking(&sandbox, &rest, point).await;
         let url = format!("{}/livez", rotator.http().await);
         eventually(&format!("{point}: unwell"), || async {
-            let answer = reqwest::get(&url).await.ok()?;
+            let answer = get(&url).await.ok()?;
             (answer.status() == 503).then_some(())
         })
         .await;

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::support::aws::{Aws, BOTH, Emulator, REGION};
 use crate::support::configuration::{app_role, key, vault};
-use crate::support::eventually;
 use crate::support::openbao::OpenBao;
 use crate::support::policies::{policy, without};
 use crate::support::rotator::{QUICK, Rotator, arrives, sandbox, writes};
+use crate::support::{eventually, get};
 
 const KEY: &str = "llm/openai";
 
@@ -44,7 +44,7 @@ fn two_keys(name: &str, source: &str, folder: &str) -> String {
 async fn metric(rotator: &Rotator, text: &str) {
     let url = format!("{}/metrics", rotator.http().await);
     eventually(&format!("{text} in {url}"), || async {
-        let metrics = reqwest::get(&url).await.ok()?.text().await.ok()?;
+        let metrics = get(&url).await.ok()?.text().await.ok()?;
         metrics.contains(text).then_some(())
     })
     .await;

@@ -6,9 +6,9 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::support::configuration::{app_role, key, token_in, vault};
-use crate::support::eventually;
 use crate::support::openbao::{OpenBao, ROOT};
 use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox, writes};
+use crate::support::{eventually, get};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_come_change_and_go_while_it_runs() {
@@ -61,7 +61,7 @@ async fn a_broken_configuration_is_refused_and_the_old_one_goes_on() {
     assert!(!error.contains("canary"), "{error}");
     rotator.put("a", "sk-two");
     arrives(&sandbox, "a", "sk-two").await;
-    let metrics = reqwest::get(format!("{}/metrics", rotator.http().await))
+    let metrics = get(format!("{}/metrics", rotator.http().await))
         .await
         .expect("answer");
     let metrics = metrics.text().await.expect("text");
@@ -199,7 +199,7 @@ async fn schedules_are_armed_anew_and_a_push_under_way_finishes() {
     let metrics = format!("{}/metrics", rotator.http().await);
     assert_eq!(writes(&sandbox), before + 1);
     eventually("its series are gone", || async {
-        let text = reqwest::get(&metrics).await.ok()?.text().await.ok()?;
+        let text = get(&metrics).await.ok()?.text().await.ok()?;
         let series = ["key_in_sync", "key_last_push", "key_last_check"];
         let has = |name: &str| {
             text.lines()
@@ -308,7 +308,7 @@ async fn what_a_replaced_source_finds_is_not_told_of_the_new_one() {
     bao.put_kv2("reload-lanes", "k", json!({"v": "sk-2"})).await;
     arrives(&sandbox, "moved", "sk-2").await;
     let metrics = format!("{}/metrics", rotator.http().await);
-    let metrics = reqwest::get(metrics).await.expect("an answer");
+    let metrics = get(metrics).await.expect("an answer");
     let metrics = metrics.text().await.expect("text");
     assert!(
         metrics.contains("source_up{source=\"moved\"} 1"),

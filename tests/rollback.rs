@@ -22,9 +22,9 @@ use flashback_rotator::flashback::sandbox::{
 use serde_json::{Value, json};
 
 use crate::support::configuration::{TOKEN_IN_VARIABLE, vault};
-use crate::support::eventually;
 use crate::support::openbao::{OpenBao, ROOT};
 use crate::support::rotator::{QUICK, Rotator, arrives, sandbox, writes};
+use crate::support::{eventually, get};
 
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -145,7 +145,7 @@ fields = {{ secret = "key" }}
 
     async fn metric(&self, name: &str) -> Option<f64> {
         let url = format!("{}/metrics", self.rotator.http().await);
-        let text = reqwest::get(url).await.ok()?.text().await.ok()?;
+        let text = get(url).await.ok()?.text().await.ok()?;
         let line = format!("flashback_rotator_{name} ");
         let value = text.lines().find_map(|text| text.strip_prefix(&line))?;
         value.parse().ok()

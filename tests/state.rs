@@ -7,9 +7,9 @@ use flashback_rotator::flashback::sandbox::{Options, Sandbox};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::logs::all_conform;
-use crate::support::eventually;
 use crate::support::replicas::metric;
 use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox};
+use crate::support::{eventually, get};
 
 /// A daemon that has pushed its key. Where it may write no more, it gets an error and no signal.
 async fn at_work(sandbox: &Sandbox, schedule: &str) -> Rotator {
@@ -40,7 +40,7 @@ fn limit_files(rotator: &Rotator, size: Option<u64>) {
 /// What the daemon says of its state to each who asks.
 async fn says(rotator: &Rotator) -> (u16, Option<i32>, Option<i32>, bool) {
     let http = rotator.http().await;
-    let answer = reqwest::get(format!("{http}/readyz")).await;
+    let answer = get(format!("{http}/readyz")).await;
     let health = async |more: &[&str]| {
         let arguments = [&["health", "--url", &http], more].concat();
         rotator.command(&arguments).await.status.code()
@@ -77,7 +77,7 @@ async fn a_state_that_takes_no_writes_is_seen_until_it_takes_one() {
     let error = told["error"].as_str().expect("words");
     assert!(error.contains("the disk"), "{error}");
     let livez = format!("{}/livez", rotator.http().await);
-    let alive = reqwest::get(livez).await.expect("an answer").status();
+    let alive = get(livez).await.expect("an answer").status();
     assert_eq!(alive.as_u16(), 200, "a restart helps nobody");
     limit_files(&rotator, None);
     says_soon(&rotator, WELL).await;

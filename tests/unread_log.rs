@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox};
-use crate::support::{eventually, free_port};
+use crate::support::{eventually, free_port, get};
 
 /// A daemon whose standard error is `target`, and where it answers.
 fn start(sandbox: &Sandbox, rest: &str, target: &str) -> (Rotator, String) {
@@ -56,7 +56,7 @@ fn fill(path: &Path) {
 }
 
 async fn dropped(url: &str) -> Option<u64> {
-    let text = reqwest::get(format!("{url}/metrics"))
+    let text = get(format!("{url}/metrics"))
         .await
         .ok()?
         .text()
@@ -69,7 +69,7 @@ async fn dropped(url: &str) -> Option<u64> {
 
 async fn is_alive(url: &str) {
     eventually("alive", || async {
-        let answer = reqwest::get(format!("{url}/livez")).await.ok()?;
+        let answer = get(format!("{url}/livez")).await.ok()?;
         answer.status().is_success().then_some(())
     })
     .await;

@@ -12,7 +12,7 @@ use flashback_rotator::flashback::sandbox::Options;
 use serde_json::Value;
 
 use crate::support::rotator::{Rotator, sandbox};
-use crate::support::{Server, eventually, free_port, venv};
+use crate::support::{Server, eventually, free_port, get, venv};
 
 /// What a run of `check --connect` has said.
 struct Said {
@@ -101,10 +101,7 @@ impl Website {
             .current_dir(directory.path());
         let server = Server::start(&command, &directory.path().join("log"));
         let url = format!("http://127.0.0.1:{port}");
-        eventually("the web server answers", || async {
-            reqwest::get(&url).await.ok()
-        })
-        .await;
+        eventually("the web server answers", || async { get(&url).await.ok() }).await;
         Self {
             url,
             _server: server,

@@ -3,6 +3,7 @@
 use flashback_rotator::flashback::sandbox::Rule;
 
 use super::*;
+use crate::support::get;
 use crate::support::postgres::Postgres;
 use crate::support::replicas::Replicas;
 
@@ -131,7 +132,7 @@ async fn a_version_that_is_too_old_is_seen_everywhere() {
     let table = rotator.command(&["status"]).await.stdout;
     let table = String::from_utf8_lossy(&table).into_owned();
     assert!(table.contains("max_age is 3 s"), "{table}");
-    let page = reqwest::get(rotator.http().await).await.expect("a page");
+    let page = get(rotator.http().await).await.expect("a page");
     let page = page.text().await.expect("text");
     assert!(page.contains("max_age is 3 s"));
     let created_at = row["version_created_at"].as_str().expect("a time");

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::configuration::{Configuration, token_in, vault};
 use crate::support::openbao::{OpenBao, ROOT};
 use crate::support::rotator::{Rotator, arrives, sandbox};
-use crate::support::{eventually, free_port};
+use crate::support::{eventually, free_port, get};
 
 /// The keys in OpenBao: id, name in Flashback, type, path.
 const IN_BAO: [(&str, &str, &str, &str); 4] = [
@@ -154,7 +154,7 @@ impl World {
         eventually(
             &format!("the state of {id}; the log is\n{}", self.rotator.log()),
             async || {
-                let status: Value = reqwest::get(&url).await.ok()?.json().await.ok()?;
+                let status: Value = get(&url).await.ok()?.json().await.ok()?;
                 let rows = status["keys"].as_array()?;
                 let row = rows.iter().find(|row| row["key"] == id)?;
                 such(row["state"].as_str()?).then_some(())

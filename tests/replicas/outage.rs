@@ -1,14 +1,14 @@
 //! The database away: at the start, and later.
 
 use super::sound;
-use crate::support::eventually;
 use crate::support::postgres::Postgres;
 use crate::support::replicas::{Replicas, metric};
 use crate::support::rotator::{QUICK, Rotator, writes};
+use crate::support::{eventually, get};
 
 async fn status(rotator: &Rotator, path: &str) -> u16 {
     let url = format!("{}{path}", rotator.http().await);
-    let answer = reqwest::get(url).await.expect("an answer");
+    let answer = get(url).await.expect("an answer");
     answer.status().as_u16()
 }
 

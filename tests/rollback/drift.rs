@@ -1,6 +1,7 @@
 //! What is changed in Flashback while a version is held.
 
 use super::*;
+use crate::support::client;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_live_is_put_right_and_not_what_is_held() {
@@ -18,7 +19,7 @@ async fn what_is_live_is_put_right_and_not_what_is_held() {
     let id = scene.sandbox.configurations()[0].ai_llm_id.clone();
     let url = format!("{}/ai/llm/{id}", scene.sandbox.url());
     let edit = json!({ "endpoint": "https://other.example.com", "secret": "sk-wrong" });
-    let request = reqwest::Client::new().put(url).bearer_auth("x").json(&edit);
+    let request = client().put(url).bearer_auth("x").json(&edit);
     let answer = request.send().await.expect("an answer");
     assert!(answer.status().is_success());
     let repaired = scene.rotator.event("drift_repaired", |_| true).await;

@@ -5,8 +5,8 @@ use std::process::{Command, Output, Stdio};
 use flashback_rotator::flashback::sandbox::Rule;
 
 use super::*;
-use crate::support::free_port;
 use crate::support::rotator::{arrives, binary};
+use crate::support::{free_port, get};
 
 /// A source that nobody answers for, and two keys in it.
 const LOST: &str = r#"
@@ -55,7 +55,7 @@ async fn all_is_well() {
     let (document, code) = document(&rotator, &[]).await;
     assert_eq!(code, Some(0));
     let url = format!("{}/status", rotator.http().await);
-    let told: Value = reqwest::get(url)
+    let told: Value = get(url)
         .await
         .expect("it answers")
         .json()
@@ -185,7 +185,7 @@ async fn flashback_is_down() {
     is_golden("flashback-down", &masked(&output, rotator.path()));
     // One truth: the page and the metric say the same.
     let get = async |page: &str| {
-        let answer = reqwest::get(format!("{url}/{page}")).await;
+        let answer = get(format!("{url}/{page}")).await;
         answer.expect("it answers").text().await.expect("text")
     };
     assert!(

@@ -13,7 +13,7 @@ use flashback_rotator::upstream::Upstream;
 use tokio::sync::OnceCell;
 
 use super::upstreams::upstream;
-use super::{Server, eventually, free_port, venv};
+use super::{Server, client, eventually, free_port, venv};
 
 /// The region of all secrets in the tests.
 pub const REGION: &str = "us-east-1";
@@ -84,7 +84,7 @@ impl Aws {
         let log = home.path().join("log");
         let server = Server::start(&command, &log);
         let url = format!("http://127.0.0.1:{port}");
-        let probe = reqwest::Client::new();
+        let probe = client();
         eventually(&format!("{emulator:?} answers at {url}"), async || {
             probe.get(&url).send().await.ok()
         })
@@ -209,7 +209,7 @@ impl Aws {
         let authorization = format!(
             "AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/{service}/aws4_request, SignedHeaders=host, Signature=0"
         );
-        let answer = reqwest::Client::new()
+        let answer = client()
             .post(&self.url)
             .header("content-type", "application/x-www-form-urlencoded")
             .header("authorization", authorization)
@@ -251,7 +251,7 @@ impl Aws {
             return;
         }
         let url = format!("{}/moto-api/reset-auth", self.url);
-        let answer = reqwest::Client::new().post(url).body("0").send().await;
+        let answer = client().post(url).body("0").send().await;
         assert!(answer.expect("an answer").status().is_success());
     }
 }

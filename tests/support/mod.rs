@@ -28,6 +28,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime};
 
 /// The time after which a test gives up waiting. It is far longer than any condition needs, and is only
@@ -52,6 +53,24 @@ pub fn venv() -> PathBuf {
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()
+}
+
+/// Returns an HTTP client for the servers of a test. It reads no authorities, which without optimization takes
+/// longer than most requests, and keeps no connections, because each test has a runtime of its own.
+pub fn client() -> reqwest::Client {
+    static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
+        reqwest::Client::builder()
+            .pool_max_idle_per_host(0)
+            .tls_certs_only(Vec::new())
+            .build()
+            .expect("a client")
+    });
+    CLIENT.clone()
+}
+
+/// Asks for what is at `url`.
+pub async fn get(url: impl reqwest::IntoUrl) -> reqwest::Result<reqwest::Response> {
+    client().get(url).send().await
 }
 
 /// Polls `condition` until it returns a value.

@@ -8,7 +8,7 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use super::{Server, eventually, free_port, venv};
+use super::{Server, client, eventually, free_port, venv};
 
 /// The root token.
 pub const ROOT: &str = "root";
@@ -194,15 +194,6 @@ impl OpenBao {
     fn url(&self, path: &str) -> String {
         format!("{}/v1/{path}", self.address)
     }
-}
-
-/// Returns a client that keeps no connections, since each test has a runtime of its own.
-fn client() -> reqwest::Client {
-    reqwest::Client::builder()
-        .pool_max_idle_per_host(0)
-        .tls_certs_only(Vec::new())
-        .build()
-        .expect("a client")
 }
 
 /// Returns the path of the server itself: `bin/bao` is a wrapper whose end would not end the server.

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Server, eventually, free_port, venv};
+use super::{Server, client, eventually, free_port, get, venv};
 
 /// The secret with which notices are signed.
 pub const SECRET: &str = "whsec_Y2FuYXJ5LXNpZ25pbmctc2VjcmV0LW9mLTM2LWJ5dGVz";
@@ -50,7 +50,7 @@ impl Receiver {
         self.server = Some(Server::start(&command, &output));
         let control = self.control();
         eventually("a receiver", || async {
-            reqwest::get(&control).await.ok().map(drop)
+            get(&control).await.ok().map(drop)
         })
         .await;
     }
@@ -70,7 +70,7 @@ impl Receiver {
 
     /// Sets the next answers; the last one is repeated.
     pub async fn answer(&self, answers: Value) {
-        let client = reqwest::Client::new();
+        let client = client();
         let set = client.put(self.control()).json(&answers).send().await;
         assert!(set.expect("an answer").status().is_success());
     }

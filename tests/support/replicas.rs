@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::configuration::Configuration;
 use super::postgres::Database;
 use super::rotator::{Rotator, arrives, file_key, sandbox};
-use super::{eventually, place_file};
+use super::{eventually, get, place_file};
 
 /// A set of replicas.
 pub struct Replicas {
@@ -188,7 +188,7 @@ pub fn writers(sandbox: &Sandbox) -> BTreeMap<u32, usize> {
 /// Returns the sum of a metric over its series, as exported by one process; zero if there is none.
 pub async fn metric(rotator: &Rotator, name: &str) -> f64 {
     let url = format!("{}/metrics", rotator.http().await);
-    let text = reqwest::get(url).await.expect("metrics").text().await;
+    let text = get(url).await.expect("metrics").text().await;
     let text = text.expect("text");
     let series = text.lines().filter(|line| {
         line.strip_prefix(name)

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::configuration::{Configuration, key};
-use super::{eventually, place_file};
+use super::{eventually, get, place_file};
 
 /// Returns a command for the binary under test.
 pub fn binary() -> Command {
@@ -224,7 +224,7 @@ impl Rotator {
     pub async fn ready(&self) {
         let url = format!("{}/readyz", self.http().await);
         eventually("ready", || async {
-            let answer = reqwest::get(&url).await.ok()?;
+            let answer = get(&url).await.ok()?;
             answer.status().is_success().then_some(())
         })
         .await;
