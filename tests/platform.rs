@@ -1,6 +1,8 @@
 //! The platform as it is: lists with odd entries, answers of gateways, stored keys, and people who
 //! edit beside the rotator.
 
+#[path = "platform/accounts.rs"]
+mod accounts;
 #[path = "platform/edits.rs"]
 mod edits;
 #[path = "platform/gateway.rs"]

@@ -224,6 +224,15 @@ async fn ask(
     let since = read_to.map(|time| time - OVERLAP);
     let updates = engine.flashback.updates(workspace, since).await;
     let updates = updates.map_err(Unasked::Flashback)?;
+    let own = match updates.iter().all(|update| update.user_id == own) {
+        true => own.to_owned(),
+        // The rotator may have been given another account since.
+        false => {
+            let account = engine.flashback.account().await;
+            let account = account.map_err(Unasked::Flashback)?;
+            account.user_id.unwrap_or_else(|| own.to_owned())
+        }
+    };
     let newest = updates.iter().map(|update| update.at).max();
     let newest = newest.max(read_to).unwrap_or_else(|| Utc::now() - FIRST);
     let heard = updates.into_iter().map(|update| Heard {
