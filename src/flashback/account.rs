@@ -22,14 +22,14 @@ impl Account {
     /// The lowest role that sees the system events of others, by the platform's reference.
     const SEES_ALL: u8 = 0xfe;
 
-    /// Whether it sees what other users did. Ordinary members see their own events only.
+    /// Returns whether the account sees the events of other users. Ordinary members see only their own.
     pub fn sees_all_events(&self) -> bool {
         self.org_role.is_some_and(|role| role >= Self::SEES_ALL)
     }
 }
 
-/// The answer to `GET /user/profile`. The profile stands in `data`. What is missing, or of another
-/// type than the reference has, is taken for unknown.
+/// Reads the answer to `GET /user/profile`, whose profile is in `data`. A field that is missing, or of
+/// another type than in the reference, is taken as unknown.
 pub(super) fn read(body: &[u8], sent: &[&Secret]) -> Result<Account, Odd> {
     let answer: serde_json::Map<String, Value> = parse(body)?;
     let nested = answer.get("data").and_then(Value::as_object);

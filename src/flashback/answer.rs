@@ -1,7 +1,6 @@
-//! What comes back: the answers, held against the API's contract.
+//! Readers of successful answers, which check them against the API's contract.
 //!
-//! Everything an answer promises is checked here, and what does not keep the promise is an [`Odd`]
-//! answer, which quotes nothing of the body.
+//! An answer that breaks the contract becomes an [`Odd`], which quotes nothing of the body.
 
 use std::time::Duration;
 
@@ -17,35 +16,35 @@ use crate::redact::{self, Pieces};
 use crate::secret::Secret;
 use crate::words;
 
-/// What came of a validation.
+/// The result of a validation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Validation {
     /// The provider takes the credentials.
     Valid,
-    /// It does not, or cannot be reached: Flashback's words, as far as they may be shown.
+    /// The provider rejects them, or cannot be reached; with the part of Flashback's reason that may be shown.
     Invalid(String),
 }
 
-/// The life of an access token where its answer does not say: the platform's documented hour.
+/// How long an access token is valid when its answer does not say: the hour that the platform documents.
 pub(super) const DOCUMENTED_LIFE: Duration = Duration::from_secs(3600);
-/// No stated life is believed past this.
+/// A longer validity than this is taken as this one.
 const LONGEST_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
-/// Above this, a Unix time is in milliseconds: in seconds it would be the year 5138.
+/// A Unix time above this is in milliseconds: in seconds it would be in the year 5138.
 const MILLISECONDS_ABOVE: f64 = 1e11;
 
-/// A 2xx that is not the success the contract promises.
+/// A 2xx answer that does not mean success, or is not what the contract promises.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Odd {
-    /// Its body is not the contract's.
+    /// The body is not what the contract promises; the text says why.
     NotTheContract(String),
-    /// `{"success": false}`, with the server's words as they came, where it gives any.
+    /// `{"success": false}`, with the server's unmasked reason if it gives one.
     Unsuccessful(Option<Zeroizing<String>>),
-    /// It asks for a second factor.
+    /// The answer asks for a second factor.
     SecondFactor,
 }
 
 impl Odd {
-    /// The body lacks a field.
+    /// Returns the error of a body that lacks a field.
     pub fn lacks(field: &str) -> Self {
         Self::NotTheContract(format!("its JSON lacks `{field}`"))
     }
@@ -56,7 +55,7 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Odd> {
     serde_json::from_slice(body).map_err(|error| parse_error(&error))
 }
 
-/// A body that could not be parsed.
+/// Returns the error of a body that could not be parsed.
 pub(super) fn parse_error(error: &serde_json::Error) -> Odd {
     let place = format!("line {}, column {}", error.line(), error.column());
     Odd::NotTheContract(match error.classify() {
@@ -67,7 +66,7 @@ pub(super) fn parse_error(error: &serde_json::Error) -> Odd {
     })
 }
 
-/// `success`, in which every answer but a list can be read.
+/// The field `success`, which every answer can have.
 #[derive(Default, Deserialize)]
 pub(super) struct Success {
     success: Option<bool>,
@@ -82,7 +81,7 @@ pub(super) fn unless_unsuccessful(body: &[u8]) -> Result<Success, Odd> {
     }
 }
 
-/// The answer to `POST /ai/llm/{id}/validate`: here `success: false` is a result and no failure.
+/// Reads the answer to `POST /ai/llm/{id}/validate`, in which `success: false` is a result and not a failure.
 pub(super) fn read_validated(body: &[u8], sent: &[&Secret]) -> Result<Validation, Odd> {
     match unless_unsuccessful(body) {
         Ok(Success {
@@ -96,8 +95,8 @@ pub(super) fn read_validated(body: &[u8], sent: &[&Secret]) -> Result<Validation
     }
 }
 
-/// The answer to a `POST` that creates, whose id is in `field`. `None` where the API has taken it and
-/// gives no id that can be used: then it is to be looked up by its name.
+/// Reads the answer to a `POST` that creates something, whose id is in `field`. Returns `None` if the API
+/// accepted it but gives no usable id: the caller then looks it up by its name.
 pub(super) fn read_created(
     body: &[u8],
     field: &str,
@@ -110,8 +109,8 @@ pub(super) fn read_created(
     Ok(id.and_then(|id| usable_id(id, &sent)))
 }
 
-/// The answer to a `PUT`, whose 2xx is the success: only a body that denies it is a failure, and a
-/// page, which is never the API's.
+/// Reads the answer to a `PUT`. Its 2xx is enough: it fails only if the body says `success: false` or is a
+/// page of HTML, which is never the API's.
 pub(super) fn read_updated(body: &[u8]) -> Result<(), Odd> {
     if body.trim_ascii_start().starts_with(b"<") {
         return Err(Odd::NotTheContract("its body is a page".to_owned()));
@@ -122,9 +121,8 @@ pub(super) fn read_updated(body: &[u8]) -> Result<(), Odd> {
     }
 }
 
-/// An id becomes part of a path, so one that would lead elsewhere is none. It is also logged and
-/// kept, so one that repeats a secret is none either, nor one of any length or with signs that no id
-/// has.
+/// Returns an id if it can be used. It becomes part of a path, is logged and is stored: so it must not lead to
+/// another path, repeat a secret that was sent, be too long or have characters that no id has.
 pub(super) fn usable_id(id: &str, sent: &Pieces) -> Option<AiLlmId> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.:~".contains(c);
     let usable = words::too_long(id).is_none()
@@ -135,24 +133,24 @@ pub(super) fn usable_id(id: &str, sent: &Pieces) -> Option<AiLlmId> {
     usable.then(|| AiLlmId::new(id))
 }
 
-/// Whether a text can be one segment of a path: `.` and `..` lead elsewhere, encoded or not.
+/// Returns whether a text can be one segment of a path. `.` and `..` would lead to another path, encoded or not.
 pub(super) fn fits_a_path(id: &str) -> bool {
     !matches!(id, "" | "." | "..")
         && !id.chars().any(words::is_invisible)
         && words::too_long(id).is_none()
 }
 
-/// The answer to a sign-in.
+/// The tokens that a sign-in gives.
 pub(super) struct Tokens {
-    /// For the calls.
+    /// The access token for the calls.
     pub access: Secret,
-    /// For the next sign-in, where there was one.
+    /// The refresh token for the next sign-in, if the answer has one.
     pub refresh: Option<Secret>,
-    /// How long the access token lives.
+    /// How long the access token is valid.
     pub life: Duration,
 }
 
-/// The answer to `POST /user/login` and `POST /user/refresh`, read at `now` (Unix time, seconds).
+/// Reads the answer to `POST /user/login` or `POST /user/refresh` at `now` (Unix time in seconds).
 pub(super) fn read_tokens(body: &[u8], now: f64) -> Result<Tokens, Odd> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -176,9 +174,9 @@ pub(super) fn read_tokens(body: &[u8], now: f64) -> Result<Tokens, Odd> {
     })
 }
 
-/// How long a token lives: from `expiresAt`, else from the token itself where it is a JWT, else the
-/// documented hour. A life that is over already shows a clock that is wrong, not a dead token: it
-/// is taken for the documented hour, and a 401 puts it right.
+/// Returns how long a token is valid: by `expiresAt`, else by the token itself if it is a JWT, else the
+/// documented hour. One that seems to have expired already points to a wrong clock rather than to a dead token:
+/// it is given the documented hour, and a 401 corrects that.
 fn life(expires_at: Option<f64>, token: &str, now: f64) -> Duration {
     let stated = match expires_at {
         Some(at) if at > MILLISECONDS_ABOVE => Some(at / 1000.0 - now),
@@ -193,7 +191,7 @@ fn life(expires_at: Option<f64>, token: &str, now: f64) -> Duration {
     }
 }
 
-/// `exp` of a JSON Web Token (RFC 7519, section 4.1.4), unverified: it is only a hint.
+/// Returns the claim `exp` of a JSON Web Token (RFC 7519, section 4.1.4). It is not verified: it is only a hint.
 pub(super) fn jwt_expiry(token: &str) -> Option<f64> {
     #[derive(Deserialize)]
     struct Claims {

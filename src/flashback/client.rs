@@ -47,7 +47,7 @@ impl Client {
         Self::of_replica(base_url, auth, upstream, None)
     }
 
-    /// The same, which says in each request which replica it is.
+    /// Makes a client that names its replica in the `User-Agent` of each request.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -134,7 +134,7 @@ impl Client {
         })
     }
 
-    /// The id of what a creation has made whose answer gave none that can be used.
+    /// Finds by its name what a `POST` has created whose answer had no usable id.
     async fn look_up(&self, settings: &Settings) -> Result<AiLlmId, FlashbackError> {
         let kind = settings.target.kind();
         let listing = self.list(&settings.workspace_id, kind).await;
@@ -156,7 +156,7 @@ impl Client {
     }
 }
 
-/// Whether the answer shows that Flashback took the access.
+/// Returns whether an answer shows that Flashback accepted the access token.
 fn known<T>(result: &Result<T, FlashbackError>) -> bool {
     matches!(
         result,
@@ -164,12 +164,12 @@ fn known<T>(result: &Result<T, FlashbackError>) -> bool {
     )
 }
 
-/// What a 401 leads to.
+/// How a call deals with a 401.
 #[derive(Clone, Copy)]
 enum Chance {
-    /// To another sign-in.
+    /// It signs in again.
     First,
-    /// To an error.
+    /// It fails.
     Last,
 }
 
@@ -181,7 +181,7 @@ fn secrets(credentials: &Credentials) -> Vec<&Secret> {
         .collect()
 }
 
-/// The path of a kind of target, and the field that holds its id in the answer to its creation.
+/// Returns the path of a kind of target, and the field that holds the id in the answer to its creation.
 fn place(kind: TargetKind) -> (&'static [&'static str], &'static str) {
     match kind {
         TargetKind::Configuration => (&["ai", "llm"], "aiLlmId"),
@@ -189,7 +189,7 @@ fn place(kind: TargetKind) -> (&'static [&'static str], &'static str) {
     }
 }
 
-/// The name of an operation, for metrics.
+/// Returns the name of an operation in metrics.
 fn operation(kind: TargetKind, names: [&'static str; 2]) -> &'static str {
     match kind {
         TargetKind::Configuration => names[0],
@@ -304,7 +304,7 @@ impl Flashback for Client {
         Some(self.session.explained(error))
     }
 
-    /// To be known is enough: an account may write where it may not list.
+    /// A refusal of the list is enough: an account may write where it may not list.
     async fn sign_in(&self) -> Result<String, FlashbackError> {
         let call = Call {
             identifies: true,

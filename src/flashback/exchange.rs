@@ -1,4 +1,4 @@
-//! One request and its answer: what every call to Flashback has in common.
+//! One request and its answer, as every call to Flashback makes it.
 //!
 //! An answer is a value only where it is a 2xx whose body the caller's reader accepts; everything
 //! else becomes a [`FlashbackError`] here, with no more of the server's words than may be shown. A refusal counts as one
@@ -25,16 +25,16 @@ use crate::secret::Secret;
 use crate::upstream::Upstream;
 use crate::words;
 
-/// The longest error that is read.
+/// The longest body of an error that is read, in bytes.
 const LONGEST_ERROR: usize = 64 << 10;
 
 const JSON: &str = "application/json";
 
-/// The way requests go out.
+/// Sends requests to Flashback.
 pub(super) struct Exchange {
     outbound: Outbound,
     base: Url,
-    /// What every call goes through.
+    /// The upstream that every call goes through.
     pub upstream: Arc<Upstream>,
 }
 
@@ -42,26 +42,26 @@ pub(super) struct Exchange {
 pub(super) struct Call<'a> {
     /// The method.
     pub method: Method,
-    /// The path's segments behind `base_url`, not encoded.
+    /// The segments of the path after `base_url`, not yet encoded.
     pub path: &'a [&'a str],
-    /// `workspaceId` in the query.
+    /// The value of `workspaceId` in the query.
     pub workspace: Option<&'a str>,
-    /// JSON.
+    /// The body, in JSON.
     pub body: Option<Bytes>,
     /// The secrets in the body, which an answer must not show.
     pub sent: Vec<&'a Secret>,
-    /// The call finds out whether this is Flashback at all: an answer that is not in the API's JSON
-    /// is an error that says so.
+    /// Whether the call checks that this is Flashback at all: an answer that is not the API's JSON becomes an error
+    /// that says so.
     pub identifies: bool,
-    /// The call holds a secret of the sign-in, and goes over a connection of its own.
+    /// Whether the call has a secret of the sign-in in it, and so uses a connection of its own.
     pub signs_in: bool,
-    /// Flashback calls the provider before it answers, and is given this long. That it comes to
-    /// nothing may be the provider's fault, and is no outage of Flashback.
+    /// The limit of a call for which Flashback asks the provider before it answers. A failure may be the
+    /// provider's then, and is not taken as an outage of Flashback.
     pub relays: Option<Duration>,
 }
 
 impl<'a> Call<'a> {
-    /// A request without a body.
+    /// Makes a request without a body.
     pub fn new(method: Method, path: &'a [&'a str]) -> Self {
         Self {
             method,
@@ -205,7 +205,7 @@ impl Exchange {
         }
     }
 
-    /// The configured base URL.
+    /// Returns the configured base URL.
     pub fn base(&self) -> &str {
         self.base.as_str()
     }
@@ -237,7 +237,7 @@ impl Exchange {
     }
 }
 
-/// What Flashback's operators see of who asked.
+/// Returns the `User-Agent`, which tells Flashback's operators which replica made a request.
 fn user_agent(replica: Option<&str>) -> String {
     let product = concat!("flashback-rotator/", env!("CARGO_PKG_VERSION"));
     let Some(replica) = replica else {

@@ -1,4 +1,4 @@
-//! Reads Flashback's lists entry by entry, as they come.
+//! Reads Flashback's lists entry by entry, while they are received.
 //!
 //! A list can be longer than what one would hold in memory for it, and one entry that is not as the
 //! reference says must not hide those beside it. So the body is parsed while it is received, of each
@@ -24,18 +24,18 @@ use crate::words;
 
 /// The longest entry that is read, in bytes.
 const LONGEST_ENTRY: usize = 1 << 20;
-/// How much of a list is kept, in bytes: some 300,000 entries.
+/// The largest part of a list that is kept, in bytes: about 300,000 entries.
 const MOST_KEPT: usize = 64 << 20;
-/// The size of an entry without its texts, in bytes.
+/// The size of an entry in memory without its texts, in bytes.
 const ENTRY: usize = 200;
-/// Chunks of the body that wait for the parser.
+/// How many chunks of the body may wait for the parser.
 const WAITING: usize = 4;
 
 /// A list that could not be read.
 pub(super) enum Unread {
-    /// It is not what the API promises.
+    /// The body is not what the API promises.
     Odd(Odd),
-    /// The connection ended before it did.
+    /// The connection ended before the list did.
     Lost(CallError),
 }
 
@@ -97,7 +97,7 @@ struct Sought {
 }
 
 impl Sought {
-    /// The field that holds the entries.
+    /// Returns the field that holds the entries.
     fn field(&self) -> &'static str {
         match self.kind {
             TargetKind::Configuration => "aiLlms",
@@ -146,7 +146,7 @@ impl Sought {
         }))
     }
 
-    /// The stored key that an entry refers to. One of a form that cannot be used refers to one, too.
+    /// Returns the stored key that an entry refers to, or `?` if its id cannot be used.
     fn stored_key(&self, entry: &Map<String, Value>) -> Option<AiLlmId> {
         match entry.get("apiKeyId")? {
             Value::Null => None,
@@ -162,7 +162,7 @@ impl Sought {
 /// An entry that cannot be read.
 struct Unreadable;
 
-/// The body as it is received.
+/// The body, of which more is received while it is read.
 struct Received {
     chunks: mpsc::Receiver<Bytes>,
     chunk: Bytes,
@@ -182,7 +182,7 @@ impl Read for Received {
     }
 }
 
-/// A body of which no more than `left` is read at a time; whoever has read an entry sets it anew.
+/// A body that fails once more than `left` bytes were read. The parser resets `left` for each entry.
 struct Bounded<'a, R> {
     body: R,
     left: &'a Cell<usize>,
@@ -229,7 +229,7 @@ fn parse(body: impl Read, sought: &Sought) -> Result<Listing, Odd> {
     }
 }
 
-/// The answer as a whole.
+/// Parses the answer as a whole.
 struct Document<'a> {
     sought: &'a Sought,
     left: &'a Cell<usize>,
@@ -277,7 +277,7 @@ impl<'de> Visitor<'de> for Document<'_> {
     }
 }
 
-/// The list in it; `None` where there is something else in its place.
+/// Parses the list in an answer; gives `None` if that is `null`.
 struct Entries<'a>(&'a Document<'a>);
 
 impl<'de> DeserializeSeed<'de> for Entries<'_> {

@@ -1,7 +1,7 @@
-//! The target: Flashback's AI LLM configurations.
+//! Flashback, into which keys are written.
 //!
-//! [`Flashback`] is what the engine needs of it. The client writes strictly and reads tolerantly:
-//! docs/flashback.md has the table of what each answer is taken for.
+//! [`Flashback`] has the operations that the engine needs. The client writes exactly what the API's contract says, and
+//! reads tolerantly: docs/flashback.md has a table of what each answer means.
 
 mod account;
 mod answer;
@@ -40,15 +40,15 @@ use crate::upstream::Failure;
 pub struct Listing {
     /// The entries of the workspace that could be read.
     pub entries: Vec<Listed>,
-    /// The positions of those that could not, from 1.
+    /// The positions of the entries that could not be read, from 1.
     pub unreadable: Vec<usize>,
 }
 
 /// The operations the rotator needs.
 #[async_trait]
 pub trait Flashback: Send + Sync {
-    /// `GET /ai/llm?workspaceId=…` or `GET /apikeys?workspaceId=…`: what one workspace has of a kind,
-    /// as far as the caller can see it.
+    /// Lists what the account can see of a kind in one workspace: `GET /ai/llm?workspaceId=…` or
+    /// `GET /apikeys?workspaceId=…`.
     ///
     /// # Errors
     /// [`FlashbackError`].
@@ -58,7 +58,8 @@ pub trait Flashback: Send + Sync {
         kind: TargetKind,
     ) -> Result<Listing, FlashbackError>;
 
-    /// `POST /ai/llm` or `POST /apikeys`. Where the answer has no id, it is looked up by its name.
+    /// Creates a configuration or stored key: `POST /ai/llm` or `POST /apikeys`. If the answer has no id, finds it by
+    /// its name.
     ///
     /// # Errors
     /// [`FlashbackError`]. After one that [may have written](FlashbackError::may_have_written),
@@ -69,7 +70,8 @@ pub trait Flashback: Send + Sync {
         credentials: &Credentials,
     ) -> Result<AiLlmId, FlashbackError>;
 
-    /// `PUT /ai/llm/{id}` with every field, or `PUT /apikeys/{uuid}` with the credentials.
+    /// Writes every field of a configuration (`PUT /ai/llm/{id}`), or the credentials of a stored key
+    /// (`PUT /apikeys/{uuid}`).
     ///
     /// # Errors
     /// [`FlashbackError`].
@@ -80,21 +82,21 @@ pub trait Flashback: Send + Sync {
         credentials: &Credentials,
     ) -> Result<(), FlashbackError>;
 
-    /// `POST /ai/llm/{id}/validate`: has Flashback try what it holds at the provider.
+    /// Has Flashback try the credentials of a configuration at the provider: `POST /ai/llm/{id}/validate`.
     ///
     /// # Errors
     /// [`FlashbackError`]; [`FlashbackError::NotFound`] also where there is no such endpoint.
     async fn validate(&self, id: &AiLlmId) -> Result<Validation, FlashbackError>;
 
-    /// `GET /user/profile`: the account that is signed in. A Flashback without that endpoint gives
-    /// an account of which nothing is known.
+    /// Returns the account that is signed in: `GET /user/profile`. If Flashback has no such endpoint, nothing is known
+    /// of the account.
     ///
     /// # Errors
     /// [`FlashbackError`].
     async fn account(&self) -> Result<Account, FlashbackError>;
 
-    /// `POST /systemevent`: the updates of configurations and stored keys in a workspace, as far as the
-    /// account sees them, since a time or of the last 24 hours.
+    /// Returns the updates of configurations and stored keys in a workspace that the account can see, since a time or
+    /// in the last 24 hours: `POST /systemevent`.
     ///
     /// # Errors
     /// [`FlashbackError`].
@@ -104,8 +106,8 @@ pub trait Flashback: Send + Sync {
         since: Option<DateTime<Utc>>,
     ) -> Result<Vec<Update>, FlashbackError>;
 
-    /// The error that a call made now would end with at once, if it would: Flashback is away or
-    /// asked for quiet, or it cannot be signed in to.
+    /// Returns the error that a call would end with at once, if it would: Flashback is away, has asked callers to wait,
+    /// or cannot be signed in to.
     fn circuit_open(&self) -> Option<FlashbackError>;
 
     /// Signs in and asks for the list, for `check --connect` and `/readyz`, and returns a line that
@@ -117,8 +119,7 @@ pub trait Flashback: Send + Sync {
     async fn sign_in(&self) -> Result<String, FlashbackError>;
 }
 
-/// A call that did not do what it should. Never holds a credential: of Flashback's own
-/// words no more gets here than may be shown.
+/// A call that failed. It never holds a credential, and of Flashback's reason only the part that may be shown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FlashbackError {
     /// No usable answer: no connection, a time-out, 429, 502 to 504.
@@ -128,7 +129,7 @@ pub enum FlashbackError {
         what: String,
         /// For metrics: an HTTP status or a word.
         status: String,
-        /// What it asked callers to wait.
+        /// How long it has asked callers to wait.
         retry_after: Option<Duration>,
     },
     /// This call failed and may work when repeated: 408, 425, 500, a connection lost before the answer,
@@ -141,7 +142,7 @@ pub enum FlashbackError {
         what: String,
         /// For metrics.
         status: String,
-        /// What it asked callers to wait.
+        /// How long it has asked callers to wait.
         retry_after: Option<Duration>,
     },
     /// The rotator cannot sign in, or Flashback refuses the token that a sign-in gave.
@@ -151,7 +152,7 @@ pub enum FlashbackError {
         what: String,
         /// For metrics.
         status: String,
-        /// How long no other sign-in is tried, where it has been tried too often.
+        /// How long no further sign-in is tried, if there were too many.
         retry_after: Option<Duration>,
     },
     /// 404: there is no such configuration, or no such endpoint.
@@ -168,7 +169,7 @@ pub enum FlashbackError {
         /// For people: its message.
         what: String,
     },
-    /// No request can be made of what is configured or on record; the call was not made.
+    /// What is configured or stored cannot be made into a request; the call was not made.
     #[error("the request to Flashback cannot be built: {what}")]
     Unsendable {
         /// For people.
@@ -177,7 +178,7 @@ pub enum FlashbackError {
     /// Flashback is away; the call was not made.
     #[error("{cause}")]
     CircuitOpen {
-        /// What the last call found that was made.
+        /// The error of the last call that was made.
         cause: String,
         /// When to come back.
         retry_in: Duration,
@@ -201,7 +202,7 @@ impl FlashbackError {
         }
     }
 
-    /// Whether a write that ended so may have happened all the same.
+    /// Returns whether a write that ended in this error may have been carried out.
     pub fn may_have_written(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Faulty { .. })
     }
@@ -239,7 +240,7 @@ impl Failure for FlashbackError {
         }
     }
 
-    /// A 401 is answered by another sign-in; only what is done with that shows anything.
+    /// A 401 says nothing of an outage: the sign-in that follows it does.
     fn ends_outage(&self) -> bool {
         !matches!(self, Self::Refused { status: 401, .. })
     }

@@ -1,8 +1,7 @@
-//! How often the account is signed in to.
+//! Limits how often the rotator signs in.
 //!
-//! A sign-in that works and whose token Flashback takes is nobody's trouble, however short the
-//! token's life. Everything else is held to the pace of a human being: a platform that sees the same
-//! account sign in hundreds of times a minute locks it.
+//! Sign-ins whose token Flashback accepts are not limited, however soon the token expires. All others are few, as a
+//! person's would be: a platform that sees the same account sign in hundreds of times a minute may lock it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,13 +10,14 @@ use tokio::time::Instant;
 
 use crate::failpoint;
 
-/// The window in which calls are counted …
+/// The window in which calls are counted.
 const WINDOW: Duration = Duration::from_secs(60);
-/// … and how many may be in it.
+/// The most calls in a window.
 const MOST: usize = 6;
-/// So many calls may follow each other at once …
+/// The most calls that may follow each other without a wait.
 const AT_ONCE: usize = 3;
-/// … and further ones this part of the window after the last, so that a remedy is noticed soon.
+/// Each further call waits this part of the window after the last, so that a mistake that was corrected is
+/// noticed soon.
 const APART: u32 = 4;
 
 /// Counts the calls of `POST /user/login` and `POST /user/refresh`, until a token that they gave has
@@ -37,7 +37,7 @@ struct Call {
 }
 
 impl Pace {
-    /// How long no call may be made, seen at `now`; `None` where one may.
+    /// Returns how long no call may be made from `now` on; `None` if one may.
     pub fn wait(&mut self, now: Instant) -> Option<Duration> {
         let window = failpoint::interval("FLASHBACK_ROTATOR_SIGN_IN_WINDOW_MS", WINDOW);
         while self
@@ -60,7 +60,7 @@ impl Pace {
         (until > now).then(|| until - now)
     }
 
-    /// A call is being made.
+    /// Notes that a call is being made.
     pub fn called(&mut self, now: Instant) {
         self.calls.push_back(Call {
             at: now,
@@ -69,17 +69,17 @@ impl Pace {
         });
     }
 
-    /// The last call did not get as far as a connection.
+    /// Notes that the last call did not get a connection, and so does not count.
     pub fn not_connected(&mut self) {
         self.calls.pop_back();
     }
 
-    /// A token was refused.
+    /// Notes that a token was refused.
     pub fn refused(&mut self) {
         self.after_refusal = true;
     }
 
-    /// The newest token was accepted.
+    /// Notes that the newest token was accepted.
     pub fn accepted(&mut self) {
         self.after_refusal = false;
         self.calls.retain(|call| call.after_refusal);

@@ -19,14 +19,14 @@ const LONGEST: usize = 1 << 20;
 pub(super) struct Asked<'a> {
     /// The configured base URL.
     pub base: &'a str,
-    /// The secrets that were sent, to know them again.
+    /// The secrets that were sent, which an answer must not show.
     pub sent: &'a [&'a Secret],
-    /// Whether it is to be found out that this is Flashback at all.
+    /// Whether the call checks that this is Flashback at all.
     pub identifies: bool,
 }
 
 impl Asked<'_> {
-    /// Refuses what cannot be the API's, where that is asked.
+    /// Refuses a body that cannot be the API's, if the call checks that.
     fn identify(&self, status: StatusCode, body: &[u8]) -> Result<(), FlashbackError> {
         match self.identifies && !stranger::is_of_the_api(status, body) {
             true => Err(stranger::error(self.base, status, body)),
@@ -97,7 +97,7 @@ impl Reader for Identity {
     }
 }
 
-/// A 2xx that is no success.
+/// Returns the error of a 2xx answer that does not mean success.
 fn odd_answer(odd: Odd, sent: &[&Secret]) -> FlashbackError {
     match odd {
         Odd::NotTheContract(what) => faulty(
@@ -115,7 +115,7 @@ fn odd_answer(odd: Odd, sent: &[&Secret]) -> FlashbackError {
     }
 }
 
-/// A body that could not be read.
+/// Returns the error of a body that could not be read.
 fn unread(error: &CallError) -> FlashbackError {
     match error {
         CallError::TooLong(limit) => faulty(
@@ -126,7 +126,7 @@ fn unread(error: &CallError) -> FlashbackError {
     }
 }
 
-/// The connection ended after the request began to leave: it may have been carried out.
+/// Returns the error of a connection that ended after the request began to be sent: it may have been carried out.
 pub(super) fn lost(error: &CallError) -> FlashbackError {
     faulty(format!("no answer was received: {error}"), "lost")
 }

@@ -9,20 +9,20 @@ use zeroize::Zeroizing;
 
 /// The fields that hold a reason, in the order in which they are told.
 const FIELDS: [&str; 5] = ["message", "error", "error_message", "errors", "detail"];
-/// A short name for the reason, told in brackets behind it.
+/// The field of a short name for the reason, which is shown in brackets after it.
 const CODE: &str = "error_code";
-/// How many bytes of reasons are collected. More would be cut before it is shown.
+/// The most bytes of reasons that are collected. More would be cut before it is shown.
 const LONGEST: usize = 4096;
-/// How many reasons are collected.
+/// The most reasons that are collected.
 const MOST: usize = 32;
 
 /// The reason for a failure, read from a body.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Reason {
-    /// Whether the body is a JSON object in the API's shape. What is not comes from something in
-    /// front of Flashback.
+    /// Whether the body is a JSON object in the API's shape. Any other body comes from something in front of
+    /// Flashback.
     pub is_api: bool,
-    /// Whether `message` is all that it has of the API's fields. Gateways of clouds answer so, too.
+    /// Whether it has no field of the API's but `message`. Gateways of cloud providers answer so, too.
     pub is_bare: bool,
     /// Its reasons, unmasked; `None` where it gives none.
     pub text: Option<Zeroizing<String>>,
@@ -62,7 +62,7 @@ fn is_bare(object: &Map<String, Value>) -> bool {
     !others.any(|field| field != FIELDS[0] && object.contains_key(field))
 }
 
-/// The reasons of an object in the API's shape; each is told once.
+/// Returns the reasons of an object in the API's shape, each of them once.
 fn told(object: &Map<String, Value>) -> Option<Zeroizing<String>> {
     let mut texts = Vec::new();
     for field in FIELDS {
@@ -93,7 +93,7 @@ fn told(object: &Map<String, Value>) -> Option<Zeroizing<String>> {
     (!told.is_empty()).then_some(told)
 }
 
-/// The texts in a field: itself, those of a list, and the reasons of an object in either.
+/// Collects the texts of a field: itself, those of a list, and the reasons of an object in either.
 fn collect<'a>(value: &'a Value, texts: &mut Vec<&'a str>) {
     if texts.len() == MOST {
         return;
@@ -115,7 +115,7 @@ fn collect<'a>(value: &'a Value, texts: &mut Vec<&'a str>) {
     }
 }
 
-/// The first line that is not blank, of a text that is neither a page nor broken JSON.
+/// Returns the first line that is not blank, of a text that is neither a page nor broken JSON.
 fn first_line(text: &str) -> Option<&str> {
     let text = text.trim_start_matches('\u{feff}').trim();
     let line = text.lines().next()?.trim();

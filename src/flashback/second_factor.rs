@@ -21,7 +21,7 @@ const ASKED: &str = "it asks for a second factor (MFA)";
 pub(super) const NEEDED: &str = "the account needs a second factor (MFA): set `totp` in \
     [flashback.auth] to the base32 seed of its authenticator, or use an account without one";
 
-/// The refusal that asks for a second factor.
+/// Returns the refusal that asks for a second factor.
 pub(super) fn asked(status: u16) -> FlashbackError {
     FlashbackError::Refused {
         status,
@@ -29,12 +29,12 @@ pub(super) fn asked(status: u16) -> FlashbackError {
     }
 }
 
-/// Whether this is that refusal.
+/// Returns whether an error is that refusal.
 pub(super) fn is_asked(error: &FlashbackError) -> bool {
     matches!(error, FlashbackError::Refused { what, .. } if what == ASKED)
 }
 
-/// Whether an answer's body asks for a second factor: by a field, or in the words of a refusal.
+/// Returns whether an answer's body asks for a second factor: by a field, or in the words of a refusal.
 pub(super) fn is_asked_by(body: &[u8], refusal: bool) -> bool {
     // Nothing else of the answer is kept: it may hold tokens, and these would not be wiped.
     #[derive(Deserialize)]
@@ -71,7 +71,7 @@ pub(super) fn is_asked_by(body: &[u8], refusal: bool) -> bool {
     flags.contains(&Some(&Value::Bool(true))) || (refused && words.any(mentions))
 }
 
-/// Whether a text is about a second factor.
+/// Returns whether a text is about a second factor.
 fn mentions(text: &str) -> bool {
     const NAMES: [&str; 3] = ["mfa", "2fa", "totp"];
     let plain = text.to_lowercase().replace(['-', '_'], " ");
@@ -82,7 +82,7 @@ fn mentions(text: &str) -> bool {
             .any(|phrase| plain.contains(phrase))
 }
 
-/// The answer to `POST /mfa/verify-login`, read at `now` (Unix time, seconds).
+/// Reads the answer to `POST /mfa/verify-login` at `now` (Unix time in seconds).
 pub(super) fn read_verified(body: &[u8], now: f64) -> Result<Tokens, Odd> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]

@@ -1,7 +1,7 @@
-//! When to sign in: the access of the moment, and what its refusal means.
+//! The access token in use: when to sign in for another, and what a refusal of it means.
 //!
-//! A [`TokenManager`] keeps the token. What is Flashback's own is that a token which was given may still be
-//! refused: signing in works once a call with the token was accepted.
+//! A [`TokenManager`] keeps the token alive. Beyond that, Flashback may refuse a token that it has just given: a sign-in
+//! counts as successful once a call with its token was accepted.
 //!
 //! Trouble with signing in belongs to the account and not to a key. It begins with a sign-in that
 //! fails or a fresh token that is refused, is logged once, and ends when Flashback accepts a token.
@@ -27,15 +27,15 @@ use crate::upstream::Upstream;
 
 /// A token that Flashback is expected to take.
 pub(super) struct Access {
-    /// The bearer.
+    /// The bearer token.
     pub token: Secret,
-    /// How long it lives, where that is known.
+    /// How long it is valid, if that is known.
     life: Option<Duration>,
-    /// Flashback took it.
+    /// Whether Flashback has accepted it.
     accepted: AtomicBool,
 }
 
-/// The sign-in that is in force, and the means for the next.
+/// The sign-in in use, and what the next one needs.
 pub(super) struct Session(TokenManager<SignIn>);
 
 impl Session {
@@ -47,12 +47,12 @@ impl Session {
         }))
     }
 
-    /// How it signs in, in a word.
+    /// Returns the word for how it signs in.
     pub fn method(&self) -> &'static str {
         self.0.issuer().auth.method()
     }
 
-    /// The access of the moment.
+    /// Returns the access in use.
     pub async fn access(&self) -> Result<Arc<Access>, FlashbackError> {
         self.0.token().await
     }
@@ -75,13 +75,13 @@ impl Session {
         }
     }
 
-    /// The access after `refused` got a 401: another's, where somebody has it already.
+    /// Returns the access to use after `refused` got a 401: a new one, unless another caller has one already.
     pub async fn renewed(&self, refused: &Arc<Access>) -> Result<Arc<Access>, FlashbackError> {
         self.0.issuer().pace().refused();
         self.0.after(refused).await
     }
 
-    /// Flashback took it: what failed before is over.
+    /// Notes that Flashback has accepted an access, which ends the trouble with signing in.
     pub fn accepted(&self, access: &Access) {
         if !access.accepted.swap(true, Ordering::Relaxed) {
             self.0.issuer().pace().accepted();
@@ -89,7 +89,7 @@ impl Session {
         }
     }
 
-    /// A fresh access was refused too.
+    /// Gives an access up that was refused although it is fresh, and returns the error.
     pub fn give_up(&self, access: &Arc<Access>, what: &str, status: &str) -> FlashbackError {
         self.0.forget(access);
         let error = FlashbackError::SignIn {
@@ -123,8 +123,7 @@ impl Session {
         }
     }
 
-    /// The error in full: where Flashback is held back because it cannot be signed in to, that is
-    /// the cause.
+    /// Returns the error with its cause: if calls are not made because Flashback cannot be signed in to, that error.
     pub fn explained(&self, error: FlashbackError) -> FlashbackError {
         match (error, &self.0.trouble()) {
             (FlashbackError::CircuitOpen { retry_in, .. }, Some(trouble)) => {
@@ -224,7 +223,7 @@ impl Issuer for SignIn {
     }
 }
 
-/// The error of a sign-in, with another wait.
+/// Returns the error of a sign-in with another wait.
 fn after(error: &FlashbackError, wait: Duration) -> FlashbackError {
     match error {
         FlashbackError::SignIn { what, status, .. } => FlashbackError::SignIn {

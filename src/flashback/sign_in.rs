@@ -1,4 +1,4 @@
-//! How to sign in: by a token at hand, by login, or by a refresh token in a file.
+//! The ways to sign in: with a given token, by login, or with a refresh token in a file.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub enum Auth {
 }
 
 impl Auth {
-    /// The word for logs.
+    /// Returns the word for it in the log.
     pub(super) fn method(&self) -> &'static str {
         match self {
             Self::Token(_) => "token",
@@ -48,7 +48,7 @@ impl Auth {
     }
 }
 
-/// What one sign-in leaves for the next.
+/// What a sign-in keeps for the next one.
 #[derive(Default)]
 pub(super) struct Means {
     /// `Login`: the refresh token its answer gave.
@@ -61,16 +61,16 @@ pub(super) struct Means {
     pub reason: Option<FlashbackError>,
 }
 
-/// A bearer token, and its life where that is known.
+/// A bearer token, and how long it is valid if that is known.
 type Bearer = (Secret, Option<Duration>);
 
-/// The way in.
+/// Signs in to Flashback.
 pub(super) struct SignIn {
-    /// Which way.
+    /// How.
     pub auth: Auth,
-    /// Where it is asked for.
+    /// Where the requests are sent.
     pub exchange: Arc<Exchange>,
-    /// How often it is asked for.
+    /// Limits how often.
     pub pace: Mutex<Pace>,
 }
 
@@ -246,7 +246,7 @@ impl SignIn {
             .await
     }
 
-    /// One of the calls that give tokens. That it works ends no outage: the token may be refused.
+    /// Makes one of the calls that give tokens. Its success does not end an outage: the token may still be refused.
     async fn obtain(
         &self,
         operation: &'static str,
@@ -274,12 +274,12 @@ impl SignIn {
         result.map_err(|error| self.as_sign_in(operation, error))
     }
 
-    /// How often it may be asked.
+    /// Returns what limits how often it signs in.
     pub fn pace(&self) -> MutexGuard<'_, Pace> {
         self.pace.lock()
     }
 
-    /// A sign-in that came to nothing, told from an outage. No other is tried before its time.
+    /// Returns the error of a sign-in that failed, with the time of the next; an outage stays one.
     fn as_sign_in(&self, operation: &str, error: FlashbackError) -> FlashbackError {
         let asked = second_factor::is_asked(&error);
         let (status, what) = match error {
@@ -315,7 +315,7 @@ impl SignIn {
     }
 }
 
-/// Whether a status is that of a code that was not accepted.
+/// Returns whether a status is that of a code that was not accepted.
 fn is_refusal(status: &str) -> bool {
     matches!(status, "400" | "401" | "403" | "unsuccessful")
 }
@@ -325,7 +325,7 @@ async fn fetch(credential: &SharedCredential) -> Result<Secret, FlashbackError> 
     fetched.map_err(|error| cannot_have(&error.to_string()))
 }
 
-/// The rotator's own credential is not there.
+/// Returns the error of a credential that the rotator itself needs and cannot have.
 pub(super) fn cannot_have(what: &str) -> FlashbackError {
     FlashbackError::SignIn {
         what: what.to_owned(),
@@ -360,7 +360,7 @@ async fn blocking<T: Send + 'static>(
         })
 }
 
-/// Seconds since 1970, to compare with what an answer states.
+/// Returns the seconds since 1970, which answers state times in.
 fn unix_now() -> f64 {
     SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)

@@ -1,4 +1,4 @@
-//! Telling Flashback from whatever else may answer at `base_url`: a secret store, a login page, a
+//! Tells Flashback from anything else that may answer at `base_url`: a secret store, a login page, a
 //! web server.
 
 use std::collections::BTreeMap;
@@ -21,18 +21,17 @@ const KNOWN: [&str; 6] = [
     "accessToken",
 ];
 
-/// So much of an answer tells what it is. A list may be as long as it likes.
+/// How much of an answer is read to identify its sender, in bytes. A list may be far longer.
 pub(super) const ENOUGH: usize = 64 << 10;
 
-/// Whether this is the beginning of a list that is longer than what was read of it.
+/// Returns whether a body is the beginning of a list that was not read to its end.
 fn begins_a_list(body: &[u8]) -> bool {
     let has = |word: &[u8]| body.windows(word.len()).any(|window| window == word);
     body.len() >= ENOUGH && body.trim_ascii_start().starts_with(b"{") && has(b"\"aiLlms\"")
 }
 
-/// Whether a body can be the API's: a JSON object with a field that its answers have. Many a web
-/// server says in JSON that it does not know a path, or that a caller may not go there, so that a 404 and a
-/// 403, which are taken for a proof that the token is known, need `success`.
+/// Returns whether a body can be the API's: a JSON object with a field that its answers have. A 403 and a 404 prove
+/// that the token is known, so they need `success`: many a web server says the same with a mere `message`.
 pub(super) fn is_of_the_api(status: StatusCode, body: &[u8]) -> bool {
     let known = match status {
         StatusCode::NOT_FOUND | StatusCode::FORBIDDEN => &KNOWN[..1],
@@ -43,7 +42,7 @@ pub(super) fn is_of_the_api(status: StatusCode, body: &[u8]) -> bool {
         || begins_a_list(body)
 }
 
-/// The error of an answer that cannot be Flashback's. It quotes nothing of the body.
+/// Returns the error of an answer that cannot be Flashback's. It quotes nothing of the body.
 pub(super) fn error(base: &str, status: StatusCode, body: &[u8]) -> FlashbackError {
     let code = status.as_u16();
     let answered = match status.is_redirection() {

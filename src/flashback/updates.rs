@@ -9,9 +9,9 @@ use crate::model::{AiLlmId, WorkspaceId};
 use crate::redact::Pieces;
 use crate::secret::Secret;
 
-/// Events in one page: the most that the API gives.
+/// The events in one page, which is the most that the API gives.
 pub(super) const PAGE: usize = 100;
-/// So many pages are read at most. Where there are more, what comes after them is asked for next time.
+/// The most pages that are read at a time. The rest is asked for the next time.
 pub(super) const MOST_PAGES: usize = 1_000;
 /// The API's number of the event "updated".
 const UPDATED: u8 = 1;
@@ -23,9 +23,9 @@ pub struct Update {
     pub id: i64,
     /// The id of the configuration or stored key that was updated.
     pub ai_llm_id: AiLlmId,
-    /// By whom.
+    /// The id of the user who made it.
     pub user_id: String,
-    /// When, by Flashback's clock.
+    /// When it was made, by Flashback's clock.
     pub at: DateTime<Utc>,
 }
 
@@ -33,14 +33,14 @@ pub struct Update {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Page {
     pub updates: Vec<Update>,
-    /// How many events it has, those of no interest too.
+    /// How many events it has, of all kinds.
     pub length: usize,
-    /// How many there are in all, where that is told.
+    /// How many events there are in all, if the answer says so.
     pub total: Option<usize>,
 }
 
-/// The body of `POST /systemevent` for the updates in a workspace since a time. The contexts cannot be
-/// named together, so that one call asks for all of them.
+/// Returns the body of `POST /systemevent` for the updates in a workspace since a time. It names no
+/// context, as it could name only one.
 pub(super) fn body(workspace: &WorkspaceId, since: Option<DateTime<Utc>>, skip: usize) -> Bytes {
     let mut body = json!({
         "workspaceId": workspace.as_str(),

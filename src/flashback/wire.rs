@@ -1,7 +1,7 @@
-//! What goes onto the wire: the requests, as the API spells them.
+//! The bodies and headers of requests, as the API spells them.
 //!
-//! This is where secrets are exposed: into a request's body, its `Authorization`, the file of the
-//! next refresh token, and into comparisons that need the value.
+//! Secrets are exposed only here: for a request's body, its `Authorization`, the file of the next refresh token, and
+//! comparisons that need the value.
 
 use std::io::Write;
 
@@ -49,7 +49,7 @@ impl<'a> Field<'a> {
     }
 }
 
-/// A stored key. Of one that is there nothing but the credentials is written.
+/// A stored key. Only the credentials of an existing one are written.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct StoredKey<'a> {
@@ -70,7 +70,7 @@ struct MadeKey<'a> {
     description: &'a str,
 }
 
-/// The body of the `POST` that creates what `settings` describe.
+/// Returns the body of the `POST` that creates what `settings` describe.
 pub(super) fn create_body(settings: &Settings, credentials: &Credentials) -> Bytes {
     match settings.target.kind() {
         TargetKind::Configuration => {
@@ -90,7 +90,7 @@ pub(super) fn create_body(settings: &Settings, credentials: &Credentials) -> Byt
     }
 }
 
-/// The body of the `PUT`: of a configuration every field there is, of a stored key its credentials.
+/// Returns the body of the `PUT`: every field of a configuration, or the credentials of a stored key.
 pub(super) fn update_body(settings: &Settings, credentials: &Credentials) -> Bytes {
     match settings.target.kind() {
         TargetKind::Configuration => configuration(settings, credentials, None),
@@ -169,7 +169,7 @@ pub(super) fn code(seed: &Secret, unix_time: u64) -> Result<Secret, totp::NotASe
     totp::code(seed.expose(), unix_time).map(Secret::new)
 }
 
-/// JSON in memory that is wiped when the last handle to it goes.
+/// Returns JSON in memory that is wiped when its last handle is dropped.
 fn wiped_json(body: &impl Serialize) -> Bytes {
     // Measured first, because a buffer that grows leaves its old memory behind unwiped.
     let mut size = Measure(0);
@@ -194,7 +194,7 @@ impl Write for Measure {
     }
 }
 
-/// `Authorization: Bearer …`; `None` where the token cannot stand in a header.
+/// Returns the value of `Authorization: Bearer …`; `None` if the token cannot be in a header.
 pub(super) fn bearer(token: &Secret) -> Option<HeaderValue> {
     let text = Zeroizing::new(format!("Bearer {}", token.expose()).into_bytes());
     let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(text)).ok()?;
@@ -207,17 +207,17 @@ pub(super) fn write_token(token: &Secret, file: &mut impl Write) -> std::io::Res
     file.write_all(token.expose().as_bytes())
 }
 
-/// Whether two secrets are the same text.
+/// Returns whether two secrets are the same text.
 pub(super) fn same(one: &Secret, other: &Secret) -> bool {
     one.expose() == other.expose()
 }
 
-/// Whether a secret is the text given, for the sandbox's own sign-in.
+/// Returns whether a secret is the given text; the sandbox checks sign-ins with it.
 pub(super) fn is(secret: &Secret, text: &str) -> bool {
     secret.expose() == text
 }
 
-/// A server's reason for a failure, as it may be shown to people.
+/// Returns the part of a server's reason for a failure that may be shown.
 pub(super) fn said(words: Option<&String>, sent: &[&Secret]) -> String {
     words.map_or_else(
         || "it gives no reason".to_owned(),
