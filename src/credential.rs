@@ -15,7 +15,7 @@ use crate::redact;
 use crate::secret::Secret;
 use crate::settled;
 
-/// Where a secret is.
+/// The location of a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SecretRef {
     /// `{ env = "NAME" }`.
@@ -36,7 +36,7 @@ pub enum SecretRef {
 }
 
 impl SecretRef {
-    /// Returns the source that holds the secret, where one does.
+    /// Returns the source that holds the secret, if one does.
     pub fn source(&self) -> Option<&SourceId> {
         match self {
             Self::Source { source, .. } => Some(source),
@@ -45,7 +45,7 @@ impl SecretRef {
     }
 }
 
-/// A setting that is no secret: a plain string or a reference.
+/// A text that is not secret: a plain text or a reference.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ValueRef {
     /// Written in the configuration.
@@ -55,7 +55,7 @@ pub enum ValueRef {
 }
 
 impl ValueRef {
-    /// Returns where the text comes from; `secret` says it of a reference.
+    /// Returns the credential that yields the text; `secret` resolves a reference.
     pub fn resolve(&self, secret: &dyn Fn(&SecretRef) -> SharedCredential) -> SharedCredential {
         match self {
             Self::Plain(text) => Arc::new(Plain(text.clone())),

@@ -1,4 +1,4 @@
-//! From the tables to one [`Config`], and what only shows when all of them are known.
+//! Puts the tables together into one [`Config`], and checks what depends on several of them.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -56,7 +56,7 @@ struct Tables {
 }
 
 impl Tables {
-    /// Reads everything, whatever is wrong with it.
+    /// Reads every table, also after mistakes, so that all of them are reported.
     fn read(mut root: Reader<'_, '_>, kinds: Kinds) -> Self {
         root.only(root::ALL);
         let mut held = Held::new();
@@ -99,7 +99,7 @@ impl Tables {
         }
     }
 
-    /// Returns what holds for keys that do not say otherwise.
+    /// Returns the settings of keys that have none of their own.
     fn general(&self) -> General {
         let flashback = self.flashback.as_ref();
         let schedule = self.schedule.as_ref();
@@ -113,7 +113,7 @@ impl Tables {
     }
 }
 
-/// Reads the merged tree. `None` where something is wrong, which `diagnostics` has then.
+/// Reads the merged tree. Returns `None` if something is wrong, which `diagnostics` has then.
 pub fn assemble(
     tree: &Tree,
     reference: &Tree,
@@ -159,8 +159,8 @@ pub fn assemble(
     })
 }
 
-/// Reads no more than where the state is and where the daemon answers: what is asked of a configuration whose
-/// other tables may be broken. `None` for what is wrong itself.
+/// Reads only the location of the state and the address of the HTTP server, from a configuration whose other
+/// tables may be invalid. Each is `None` if it is wrong itself.
 pub fn peek(
     tree: &Tree,
     reference: &Tree,

@@ -1,6 +1,8 @@
-//! Where the rotator's own credentials are, and the order in which the sources that hold some of them are made.
+//! The locations of the rotator's own credentials, and the order in which the sources that hold some of them are
+//! built.
 //!
-//! Every reference is noted as it is read, whichever table it stands in, so that none can be forgotten.
+//! Every reference is recorded when it is read, in whichever table it stands, so that no table and no kind of source
+//! has to list its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,7 +11,7 @@ use crate::credential::SecretRef;
 use crate::model::{ReceiverId, SourceId};
 use crate::setting::diagnostics::{Diagnostics, Reference};
 
-/// What a secret reference opens.
+/// The service that a secret opens.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Owner {
     /// The state.
@@ -22,7 +24,7 @@ pub enum Owner {
     Receiver(ReceiverId),
 }
 
-/// The table that the reference stands in.
+/// Formats it as the table that the reference stands in.
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -34,7 +36,7 @@ impl fmt::Display for Owner {
     }
 }
 
-/// The references that a table holds, while the configuration is read.
+/// The references that have been read, each with the service that it opens.
 pub type Held = Vec<(Owner, Reference)>;
 
 /// Every secret reference of a configuration.
@@ -45,7 +47,7 @@ pub struct CredentialPlan {
 }
 
 impl CredentialPlan {
-    /// Plans for these references. A source that needs itself to sign in, through others or not, is a mistake.
+    /// Makes the plan. Reports a source that needs itself to sign in, directly or by way of other sources.
     pub fn new(mut held: Held, diagnostics: &mut Diagnostics) -> Self {
         held.sort_by(|(a, _), (b, _)| a.cmp(b));
         let needs = Needs::new(&held);
@@ -60,7 +62,7 @@ impl CredentialPlan {
         }
     }
 
-    /// Returns every reference, with what it opens.
+    /// Returns every reference with the service that it opens.
     pub fn references(&self) -> &[(Owner, SecretRef)] {
         &self.references
     }
@@ -98,7 +100,7 @@ impl<'a> Needs<'a> {
 
     fn report_cycles(&self, diagnostics: &mut Diagnostics) {
         for (id, needs) in &self.0 {
-            // From each source the way is followed until it ends, or comes back to where it began.
+            // Follows the references from each source until they end or lead back to it.
             let mut open: Vec<_> = needs.iter().map(|first| (*first, *first)).collect();
             let mut seen = BTreeSet::new();
             while let Some((first, reference)) = open.pop() {

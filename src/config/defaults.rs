@@ -17,8 +17,8 @@ const ALL: Settings = &[
     &KeyTable::verify,
 ];
 
-/// `[defaults]`. Its value is the `verify` in it, for what a key's own `verify` leaves out; all the rest
-/// is taken over by [`inherit`].
+/// `[defaults]`. Its value is the `verify` in it, which fills the gaps of a key's own `verify`; [`inherit`] takes
+/// care of the other settings.
 pub const DEFAULTS: ValueType<Verify> = ValueType {
     shape: Shape::Table(ALL),
     read: |input| {
@@ -29,7 +29,7 @@ pub const DEFAULTS: ValueType<Verify> = ValueType {
     },
 };
 
-/// Gives every key what `[defaults]` has and the key has not, with its place.
+/// Copies the settings of `[defaults]` into every key that does not have them itself, with their places.
 pub fn inherit(tree: &mut Tree) {
     let Some(defaults) = tree.table("defaults") else {
         return;

@@ -1,10 +1,9 @@
 //! Files with secrets in them that other users of this machine can read.
 //!
-//! A file is one of those where its mode lets others read it, each directory above it lets others
-//! through, and it is on a disk. What is in memory (tmpfs, ramfs) was put there for this process by
-//! whoever runs it: Kubernetes, the secrets store CSI driver, Vault's agent, Docker and systemd mount
-//! secrets so, most of them with the mode 0644, and nobody else is there to read them. A group that may
-//! read is a choice that somebody has made.
+//! A file counts as exposed if its mode lets others read it, each directory above it lets others through, and
+//! it is on a disk. Files in memory (tmpfs, ramfs) do not count: Kubernetes, the secrets store CSI driver,
+//! Vault's agent, Docker and systemd mount secrets that way, most of them with the mode 0644, where no other user
+//! can reach them. A group that may read a file is assumed to be intended.
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
@@ -15,15 +14,15 @@ use super::model::Config;
 use crate::credential::{SecretRef, shown_path};
 use crate::model::SourceId;
 
-/// What `statfs` calls the file systems in memory.
+/// The types that `statfs` reports for file systems in memory.
 const IN_MEMORY: [u32; 2] = [0x0102_1994, 0x8584_58f6];
 
-/// What others may do, in a mode: read a file, go through a directory.
+/// The bits of a mode that let others read a file, and pass through a directory.
 const OTHERS_READ: u32 = 0o004;
 const OTHERS_PASS: u32 = 0o001;
 
-/// A sentence for each exposed file of a secret reference, and for each source with exposed files.
-/// It looks at the files, and takes as long as the slowest of them.
+/// Returns a warning for each exposed file that a secret reference names, and for each source with exposed
+/// files. Blocks on the file system.
 pub fn exposed(config: &Config) -> Vec<String> {
     let mut files: Vec<PathBuf> = config
         .credentials
@@ -74,7 +73,8 @@ fn in_sources(config: &Config) -> Vec<String> {
     exposed.into_iter().map(describe).collect()
 }
 
-/// A file that cannot be looked at is somebody else's to report.
+/// Returns true if other users can read the file; false if it cannot be inspected, which is reported when it is
+/// read.
 fn is_exposed(file: &Path) -> bool {
     let may = |path: &Path, right: u32| {
         let allows = |metadata: Metadata| metadata.mode() & right != 0;

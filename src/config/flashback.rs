@@ -53,7 +53,7 @@ pub enum FlashbackAuth {
     Token(SecretRef),
     /// `POST /user/login`.
     Login {
-        /// Not secret.
+        /// The e-mail address, which is not secret.
         email: ValueRef,
         /// The password.
         password: SecretRef,
@@ -77,7 +77,7 @@ settings! {
     REFRESH_TOKEN: PathBuf = "refresh_token", SECRET_FILE, Required;
 }
 
-/// What is said of a sign-in that can end by itself.
+/// The warning about refresh tokens, which can be lost.
 const ONE_USE: &str = "a refresh token works once, and each start and renewal uses one: a process that is killed between Flashback's answer and the write to the disk leaves a token that is used up, and somebody has to make a new one. `email` and `password` have no such moment";
 
 const AUTH: ValueType<FlashbackAuth> = ValueType {

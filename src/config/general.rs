@@ -94,12 +94,12 @@ pub const LOG: ValueType<LogConfig> = ValueType {
     read: |input| LogTable::of(input)?.finish(),
 };
 
-/// How a log line looks.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// One object a line.
     Json,
-    /// For people.
+    /// Text for people.
     Pretty,
 }
 

@@ -52,13 +52,13 @@ settings! {
     }
 }
 
-/// A key as far as its own table says.
+/// A key, as its own table describes it.
 pub struct Key {
     /// The name of its table.
     pub id: KeyId,
-    /// Where its table stands.
+    /// The place of its table in the files.
     pub span: Span,
-    /// What stands in it.
+    /// The settings in its table.
     pub table: KeyTable,
 }
 
@@ -68,7 +68,7 @@ pub const KEYS: ValueType<()> = ValueType {
     read: |_| None,
 };
 
-/// Reads the keys.
+/// Reads all `[keys.…]` tables.
 pub fn read(root: &mut Reader<'_, '_>) -> Vec<Key> {
     let keys = root.entries("keys", "key", read_one);
     keys.into_iter().flatten().collect()
@@ -78,7 +78,8 @@ fn read_one(id: &str, input: &mut Input<'_>) -> Option<Key> {
     let examples = input.defaults.clone();
     let mut input = input.table("the key's settings below `[keys.ID]`")?;
     input.only(KeyTable::ALL);
-    // What every key has stands in the first example; each provider's endpoint in its own.
+    // The defaults that do not depend on the provider stand in the example for OpenAI, and each provider's
+    // endpoint in the example for that provider.
     input.of_variant(KeyTable::ai_type.name, AiType::Openai.as_str());
     let mut table = KeyTable::read(&mut input);
     if let (None, Some(ai_type @ (AiType::Openai | AiType::Anthropic | AiType::Google))) =

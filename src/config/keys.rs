@@ -1,5 +1,4 @@
-//! The keys: what they take from the tables that speak for all, and what they need beside their own
-//! settings.
+//! Completes the keys from the general tables, and checks what goes beyond a key's own table.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -25,7 +24,7 @@ pub struct General {
     pub verify: Verify,
 }
 
-/// Checks the keys and completes them. `None` where one is wrong, which `diagnostics` has then.
+/// Checks the keys and completes them. Returns `None` if one is wrong, which `diagnostics` has then.
 pub fn check_keys(
     mut keys: Vec<Key>,
     sources: &Sources,
@@ -81,7 +80,7 @@ pub fn check_keys(
     configs
 }
 
-/// The message and the help where two keys would be written to the same place.
+/// Returns the message and the help for two keys that would be written to the same place.
 fn same_name(stored: bool) -> (&'static str, &'static str) {
     match stored {
         false => (
@@ -95,8 +94,8 @@ fn same_name(stored: bool) -> (&'static str, &'static str) {
     }
 }
 
-/// Returns what names a key in Flashback, and where that was written: a configuration's name, a
-/// stored key's description or id.
+/// Returns the name of a key in Flashback and the place where it is written: a configuration's name, or a stored
+/// key's description or id.
 fn check_target(key: &Key, diagnostics: &mut Diagnostics) -> (Option<String>, Option<Span>) {
     let table = &key.table;
     if table.stored.value != Some(true) {
@@ -213,7 +212,7 @@ fn check_pair(key: &Key, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// One mistake for all keys that neither name a workspace nor have a general one.
+/// Reports the keys that neither name a workspace nor have a general one, in one mistake.
 fn check_workspaces(keys: &[Key], general: &General, diagnostics: &mut Diagnostics) {
     let mut homeless = keys
         .iter()

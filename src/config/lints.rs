@@ -1,5 +1,5 @@
-//! Whether what is asked can be done: a look costs a request, and a source has a budget; a store is
-//! told of a version that is verified, and somebody has to verify it.
+//! Warnings about settings that are valid by themselves and do not fit together: checks that need more requests
+//! than a source's budget, acknowledgements that nothing triggers, receivers that are not told of outages.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -12,8 +12,7 @@ use crate::notify::Event;
 use crate::occurrence::Schedule;
 use crate::setting::mask::shown_name;
 
-/// Each source that cannot be asked as often as its keys' checks want, in one sentence with the
-/// figures; each key whose store waits in vain.
+/// Returns the warnings, a sentence each.
 pub fn warnings(config: &Config) -> Vec<String> {
     let mut periods: HashMap<&CronLine, Duration> = HashMap::new();
     let mut asked: BTreeMap<&SourceId, (usize, f64)> = BTreeMap::new();
@@ -39,8 +38,8 @@ pub fn warnings(config: &Config) -> Vec<String> {
         .collect()
 }
 
-/// Each receiver that is told of keys that fail, and not of what is away: where a source or Flashback is
-/// away, that is told of it and not of each of its keys.
+/// Warns of each receiver that is told of failing keys but not of outages. During an outage of a source or of
+/// Flashback only the outage is told, and not each of its keys.
 fn untold(config: &Config) -> impl Iterator<Item = String> {
     const AWAY: [Event; 2] = [Event::SourceDown, Event::FlashbackDown];
     let receivers = config.notify.iter().filter(|(_, receiver)| {
@@ -55,7 +54,7 @@ fn untold(config: &Config) -> impl Iterator<Item = String> {
     })
 }
 
-/// Each key whose store waits to be told that a version is live and verified, and never will be.
+/// Warns of each key whose source is to be told of verified versions while nothing verifies them.
 fn unverified(config: &Config) -> impl Iterator<Item = String> {
     let keys = config.keys.iter().filter(|(_, key)| key.enabled);
     let unverified = keys.filter(|(_, key)| {
@@ -88,7 +87,7 @@ fn plural(keys: usize) -> String {
     }
 }
 
-/// The time between the next two firings of a cron line.
+/// Returns the time between the next two firings of a cron line.
 fn period_of(line: &CronLine) -> Duration {
     let gap = Schedule::parse(&line.expression, line.timezone).and_then(|schedule| {
         let first = schedule.next_after(Utc::now())?.at();

@@ -18,20 +18,20 @@ use crate::setting::{Diagnostics, Report};
 use crate::settled;
 use crate::source::Kinds;
 
-/// Where the configuration is when nothing says otherwise.
+/// The default path of the configuration.
 const DEFAULT_PATH: &str = "/etc/flashback-rotator/config.toml";
 
-/// The environment variable that names it.
+/// The environment variable that holds its path.
 const VARIABLE: &str = "FLASHBACK_ROTATOR_CONFIG";
 
-/// A configuration that can be used.
+/// A valid configuration, and where it was read from.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// What it says.
+    /// The configuration.
     pub config: Config,
     /// The files it was read from, in the order they were merged.
     pub files: Vec<PathBuf>,
-    /// What works, but not as it may be meant to: for the log and for `check`.
+    /// Settings that work but may not do what was intended, for the log and for `check`.
     pub warnings: Vec<String>,
     /// The digest of the files, to be compared with a later [`digest`].
     pub digest: Digest,
@@ -40,7 +40,7 @@ pub struct Loaded {
 /// A digest over the names and the content of the files.
 pub type Digest = [u8; 32];
 
-/// Where the configuration is: what `--config` says, else what `$FLASHBACK_ROTATOR_CONFIG` says,
+/// Returns the path of the configuration: that of `--config`, else that in `$FLASHBACK_ROTATOR_CONFIG`,
 /// else `/etc/flashback-rotator/config.toml`.
 pub fn locate(path: Option<&Path>) -> PathBuf {
     let named = std::env::var_os(VARIABLE).filter(|name| !name.is_empty());
@@ -100,20 +100,19 @@ pub fn load(path: Option<&Path>, kinds: Kinds) -> Result<Loaded, Report> {
     })
 }
 
-/// What is asked of a configuration by whoever looks after its daemon. A mistake anywhere else, or a file
-/// that cannot be read, is passed over: the daemon goes on with what it has then, and must not be taken for
-/// dead.
+/// The settings that locate a running daemon. Mistakes in other settings and files that cannot be read are
+/// ignored: the daemon keeps running with its earlier configuration, and must not be reported dead.
 #[derive(Clone, Debug)]
 pub struct Peeked {
-    /// Where the state is; the default one where nothing can be read, and `None` where `[state]` is wrong.
+    /// The location of the state; the default if nothing can be read, and `None` if `[state]` is invalid.
     pub state: Option<StateConfig>,
-    /// Where the daemon answers over HTTP; the default where `[http] listen` is wrong.
+    /// The address of the daemon's HTTP server; the default if `[http] listen` is invalid.
     pub http_listen: Option<SocketAddr>,
 }
 
 /// Reads no more of the configuration at [`locate`]`(path)` than [`Peeked`].
 pub fn peek(path: Option<&Path>) -> Peeked {
-    // Neither is said by a kind of source.
+    // Neither depends on the kinds of source.
     let (mut diagnostics, reference) = reference::begin(&[]);
     let mut tree = Tree::default();
     let at = locate(path);
@@ -240,7 +239,8 @@ fn utf8(file: &Path, bytes: Vec<u8>, diagnostics: &mut Diagnostics) -> Option<St
     text.ok()
 }
 
-/// Where the state is when nothing is said: systemd's StateDirectory= may name several.
+/// Returns the default location of the state. systemd's StateDirectory= may name several directories; the first
+/// counts.
 fn default_state(directory: Option<&OsStr>) -> PathBuf {
     let first = directory.and_then(|list| std::env::split_paths(list).next());
     first.unwrap_or_else(|| PathBuf::from(".")).join("state.db")

@@ -1,4 +1,4 @@
-//! What a configuration says: plain data, which cannot be wrong.
+//! A configuration that has been read and checked, as plain data.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,12 +14,12 @@ use crate::model::{KeyId, Origin, ReceiverId, Settings, SourceId, VerifyConfig};
 use crate::retry::Limits;
 use crate::source::{Kinds, SourceKind};
 
-/// Everything the program is told.
+/// The whole configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `[flashback]`.
     pub flashback: FlashbackConfig,
-    /// `[flashback] watch_edits`: how often it is asked who has changed credentials; `None` for not.
+    /// `[flashback] watch_edits`: how often Flashback is asked who has changed credentials; `None` for never.
     pub watch_edits: Option<Duration>,
     /// `[state]`.
     pub state: StateConfig,
@@ -41,7 +41,7 @@ pub struct Config {
     pub notify: BTreeMap<ReceiverId, NotifyConfig>,
     /// `[keys.…]`, the disabled ones too.
     pub keys: BTreeMap<KeyId, Arc<KeyConfig>>,
-    /// Where the rotator's own credentials are.
+    /// The locations of the rotator's own credentials.
     pub credentials: CredentialPlan,
     /// The kinds of source that it was read with.
     pub kinds: Kinds,
@@ -61,7 +61,7 @@ pub struct FlashbackConfig {
 pub struct SourceConfig {
     /// Calls a second, failures and retries included.
     pub max_rps: f64,
-    /// It is told which version is live.
+    /// True if the source is told which version is live.
     pub acknowledge: bool,
     /// Its kind, for people: "AWS Secrets Manager".
     pub title: &'static str,
@@ -80,19 +80,20 @@ impl PartialEq for SourceConfig {
 /// `[keys.…]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeyConfig {
-    /// What it is in Flashback.
+    /// Its settings in Flashback.
     pub settings: Settings,
-    /// Where its value is taken from.
+    /// The location of its value.
     pub origin: Origin,
-    /// When it is looked at.
+    /// When it is checked.
     pub check: Check,
     /// Its own `verify`, or the general one.
     pub verify: VerifyConfig,
-    /// How old the live version may be before people are warned.
+    /// The age of the live version from which on people are warned.
     pub max_age: Option<Duration>,
-    /// Whether it is looked at at all.
+    /// False if it is not checked at all.
     pub enabled: bool,
-    /// Whether what is to hold it may be created: a configuration always, a stored key with `create`.
+    /// True if the configuration or stored key in Flashback may be created: always for a configuration, with
+    /// `create` for a stored key.
     pub may_create: bool,
 }
 
@@ -105,11 +106,11 @@ pub enum Check {
     Cron(CronLine),
 }
 
-/// A cron line, known to be one and to fire some day.
+/// A valid cron line that fires at least once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CronLine {
     /// Six fields, seconds first.
     pub expression: String,
-    /// Whose clock it goes by.
+    /// The time zone of its times.
     pub timezone: chrono_tz::Tz,
 }

@@ -31,13 +31,13 @@ settings! {
     }
 }
 
-/// A receiver as its table has it.
+/// A receiver, as its own table describes it.
 pub struct Receiver {
     /// The name of its table.
     pub id: ReceiverId,
     /// The secrets that its table refers to.
     pub references: Vec<Reference>,
-    /// Its settings; `None` where they are wrong.
+    /// Its settings; `None` if one of them is wrong.
     pub config: Option<NotifyConfig>,
 }
 
@@ -47,7 +47,7 @@ pub const NOTIFY: ValueType<()> = ValueType {
     read: |_| None,
 };
 
-/// Reads the receivers.
+/// Reads all `[notify.…]` tables.
 pub fn read(root: &mut Reader<'_, '_>) -> Vec<Receiver> {
     root.entries("notify", "receiver", |id, input| Receiver {
         id: ReceiverId::new(id),

@@ -1,7 +1,7 @@
 //! The JSON Schema of the configuration, for completion and checks in editors.
 //!
-//! It is made from the same list of settings the reading goes by; `config/schema.json` is a copy
-//! that a test keeps in step.
+//! It is generated from the lists of settings that the configuration is read with. A test keeps the copy in
+//! `config/schema.json` in step.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -35,7 +35,7 @@ pub fn schema(kinds: Kinds) -> Json {
     schema
 }
 
-/// The settings that each key must have where `[defaults]` has them not.
+/// Returns the rules for settings that each key must have unless `[defaults]` has them.
 fn here_or_in_defaults() -> Json {
     let settings = KeyTable::ALL
         .iter()
@@ -143,7 +143,7 @@ impl Writer {
         }
     }
 
-    /// A table whose settings depend on the word in `by`.
+    /// Returns the schema of a table whose settings depend on the word in `by`.
     fn variants<'w>(
         &mut self,
         by: &str,
@@ -161,7 +161,7 @@ impl Writer {
         json!({ "type": "object", "anyOf": variants.collect::<Vec<_>>() })
     }
 
-    /// A text, or the environment variable that holds it.
+    /// Returns the schema of a text, or of the environment variable that holds it.
     fn or_variable(&mut self, text: &Json) -> Json {
         if !self.shared.contains_key("variable") {
             let schema = self.table(Variable::ALL, "");
@@ -170,7 +170,7 @@ impl Writer {
         json!({ "anyOf": [text, { "$ref": "#/$defs/variable" }] })
     }
 
-    /// The reference's value at `path`, in which `*` is any table and `name=word` one where
+    /// Returns the value at `path` in the reference, in which `*` is any table and `name=word` one where
     /// the setting `name` is `word`.
     fn default(&self, path: &str) -> Option<Json> {
         let mut places = vec![toml::Value::Table(self.defaults.clone()?)];

@@ -23,7 +23,7 @@ settings! {
     ACKNOWLEDGE: bool = "acknowledge", SWITCH, Default;
 }
 
-/// The word of a kind, which only [`read`] knows.
+/// The word of a kind. [`read`] knows which words there are.
 const TYPE_WORD: ValueType<()> = ValueType {
     shape: Shape::Text(|| json!({ "type": "string" })),
     read: |_| None,
@@ -35,7 +35,7 @@ pub const SOURCES: ValueType<()> = ValueType {
     read: |_| None,
 };
 
-/// What metrics call other services.
+/// The labels that metrics use for other services, which are not available as ids of sources.
 const TAKEN: [(&str, &str); 3] = [
     ("flashback", "Flashback itself"),
     ("notify", "the receivers of notifications"),
@@ -69,13 +69,13 @@ pub fn about(setting: &dyn Described, kinds: Kinds) -> String {
     about.to_owned()
 }
 
-/// Returns the sources that can be told which version is live, as a sentence names them.
+/// Returns the names of the sources that accept acknowledgements, joined for a sentence.
 fn who_acknowledges(kinds: Kinds) -> String {
     let who = kinds.iter().filter_map(|kind| kind.acknowledges);
     list(who).replace('`', "").replace(" or ", " and ")
 }
 
-/// A source as far as its own table says.
+/// A source, as its own table describes it.
 pub struct Source {
     /// The name of its table.
     pub id: SourceId,
@@ -85,7 +85,7 @@ pub struct Source {
     pub config: Option<SourceConfig>,
 }
 
-/// Reads the sources.
+/// Reads all `[sources.…]` tables.
 pub fn read(root: &mut Reader<'_, '_>, kinds: Kinds) -> Vec<Source> {
     for entry in root
         .tree
@@ -115,7 +115,7 @@ fn read_one(input: &mut Input<'_>, kinds: Kinds) -> Option<SourceConfig> {
         input.one_of(words.clone())
     });
     let Some(kind) = kind else {
-        // Which settings belong to it is not known: those of any kind pass.
+        // The kind is unknown, so the settings of every kind are accepted.
         let mut any: Vec<&dyn Described> = ALL.to_vec();
         any.extend(kinds.iter().flat_map(|kind| kind.settings));
         table.only(&any);
@@ -140,8 +140,8 @@ fn read_one(input: &mut Input<'_>, kinds: Kinds) -> Option<SourceConfig> {
     })
 }
 
-/// Reports what belongs to no source of this kind. What is for another kind alone is told so, and not called
-/// unknown; `acknowledge` is told why it cannot be by [`refuse_acknowledge`].
+/// Reports the settings that this kind does not have. For a setting that only another kind has, the message says
+/// so; `acknowledge` is left to [`refuse_acknowledge`], which knows the reason.
 fn report_strays(table: &mut Reader<'_, '_>, kind: &Kind, kinds: Kinds) {
     let mut known = settings_of(kind);
     if kind.acknowledges.is_none() && table.written(&ACKNOWLEDGE).is_some() {
@@ -186,11 +186,12 @@ fn refuse_acknowledge(table: &mut Reader<'_, '_>, settings: &dyn SourceKind, kin
     }
 }
 
-/// The sources, the wrong ones too: a key that names one of those names no unknown source.
+/// The sources, including those with mistakes, so that a key which names one of them is not reported for naming an
+/// unknown source.
 pub struct Sources(pub BTreeMap<SourceId, Option<SourceConfig>>);
 
 impl Sources {
-    /// Returns true where there is such a source, and reports it at `span` where there is none.
+    /// Returns true if there is such a source, and otherwise reports at `span` that there is none.
     pub fn knows(&self, id: &SourceId, span: Span, diagnostics: &mut Diagnostics) -> bool {
         if self.0.contains_key(id) {
             return true;
@@ -223,7 +224,7 @@ impl Sources {
         }
     }
 
-    /// Returns the sources, where none of them is wrong.
+    /// Returns the sources if none of them has a mistake.
     pub fn finish(self) -> Option<BTreeMap<SourceId, SourceConfig>> {
         self.0
             .into_iter()
@@ -231,7 +232,7 @@ impl Sources {
             .collect()
     }
 
-    /// Reports what is wrong with a path in a source, or doubtful, as far as the configuration alone can tell.
+    /// Reports mistakes and doubts about a path in a source that can be seen without asking the source.
     pub fn check_path(
         &self,
         source: &SourceId,

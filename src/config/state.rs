@@ -1,4 +1,4 @@
-//! Where the state is, as `[state]` says it.
+//! The location of the state, as `[state]` configures it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ pub enum StateConfig {
     Postgres(Box<PostgresConfig>),
 }
 
-/// As people write it, without parameters.
+/// Formats it as a URL or a path, without parameters.
 impl fmt::Display for StateConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -34,15 +34,15 @@ impl fmt::Display for StateConfig {
 pub struct PostgresConfig {
     /// They are tried in this order; there is at least one.
     pub hosts: Vec<PostgresHost>,
-    /// Who signs in.
+    /// The user to sign in as.
     pub user: String,
     /// The database.
     pub dbname: String,
     /// `[state] password`; `$PGPASSFILE` or `~/.pgpass` where left out.
     pub password: Option<SecretRef>,
-    /// Whether the connection is encrypted, and how much of the server's certificate is checked.
+    /// How the connection is encrypted, and how much of the server's certificate is checked.
     pub sslmode: SslMode,
-    /// What the server's certificate is checked against.
+    /// The authorities that the server's certificate is checked against.
     pub sslrootcert: Option<SslRoots>,
     /// A PEM file with the client certificate and its chain, and one with its key.
     pub sslcert: Option<(PathBuf, PathBuf)>,
@@ -51,9 +51,9 @@ pub struct PostgresConfig {
     pub channel_binding: Option<bool>,
     /// Pass over servers that take no writes.
     pub read_write: bool,
-    /// How long a connection may take to come about.
+    /// The longest time that connecting may take.
     pub connect_timeout: Option<Duration>,
-    /// What `pg_stat_activity` shows.
+    /// The name that `pg_stat_activity` shows.
     pub application_name: Option<String>,
     /// Settings of the session, as `-c name=value`.
     pub options: Option<String>,
@@ -61,7 +61,7 @@ pub struct PostgresConfig {
     pub lease: Duration,
 }
 
-/// Where a server is.
+/// The address of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgresHost {
     /// A name, an address, or the directory of a Unix socket.
@@ -71,7 +71,7 @@ pub struct PostgresHost {
 }
 
 impl PostgresHost {
-    /// Whether it is a Unix socket.
+    /// Returns true if it is the directory of a Unix socket.
     pub fn is_socket(&self) -> bool {
         self.host.starts_with('/')
     }
@@ -88,7 +88,7 @@ pub enum SslMode {
     Require,
     /// Encrypted, and the certificate is signed by a trusted authority.
     VerifyCa,
-    /// The same, and it is the host's own.
+    /// Encrypted; the certificate is signed by a trusted authority and issued for the host.
     VerifyFull,
 }
 
@@ -97,7 +97,7 @@ pub enum SslMode {
 pub enum SslRoots {
     /// The authorities this machine trusts.
     System,
-    /// Those of a PEM file.
+    /// The authorities in a PEM file.
     File(PathBuf),
 }
 

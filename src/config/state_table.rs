@@ -12,7 +12,7 @@ use crate::setting::value_types::secret::OUTSIDE;
 use crate::setting::value_types::time::{not_an_interval, within};
 use crate::setting::{Shape, ValueType, settings};
 
-/// It is renewed every second, and a renewal may take a moment.
+/// The shortest lease. Leases are renewed every second, and a renewal takes time.
 const SHORTEST_LEASE: Duration = Duration::from_secs(3);
 
 settings! {
@@ -56,7 +56,7 @@ pub const STATE: ValueType<Option<StateConfig>> = ValueType {
     },
 };
 
-/// How long a lease is.
+/// The length of a lease.
 const LEASE: ValueType<Duration> = ValueType {
     shape: Shape::Text(|| json!({ "type": "string", "examples": ["15s", "30s"] })),
     read: |input| {

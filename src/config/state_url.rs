@@ -1,4 +1,4 @@
-//! Where the state is: a SQLite file or a PostgreSQL database.
+//! Parses `[state] url`: a SQLite file or a PostgreSQL database.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use super::state::{PostgresConfig, PostgresHost, SslMode, SslRoots};
 use crate::setting::suggest::list;
 use crate::setting::{Input, Shape, ValueType};
 
-/// What `[state] url` says.
+/// The location in `[state] url`.
 pub enum StateUrl {
     Sqlite(PathBuf),
     /// `password` and `lease` are settings of their own.
@@ -80,7 +80,7 @@ const SSL_MODES: [(&str, SslMode); 5] = [
     ("verify-full", SslMode::VerifyFull),
 ];
 
-/// What is wrong, as it goes on after the setting's name, and what to do about it.
+/// Why a URL is refused: a message that continues after the setting's name, and what to do about it.
 struct Refused {
     what: Cow<'static, str>,
     help: Cow<'static, str>,
@@ -101,7 +101,7 @@ fn a_password<T>() -> Result<T, Refused> {
     )
 }
 
-/// Reads what stands behind the scheme.
+/// Parses the part of the URL behind the scheme.
 fn postgres(rest: &str) -> Result<PostgresConfig, Refused> {
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, dbname) = rest.split_once('/').unwrap_or((rest, ""));
@@ -175,7 +175,7 @@ fn decoded(text: &str) -> Result<String, Refused> {
     }
 }
 
-/// Names and values behind the `?`.
+/// The parameters behind the `?`.
 struct Parameters(Vec<(&'static str, String)>);
 
 impl Parameters {
@@ -211,7 +211,7 @@ impl Parameters {
         Some(&found.1)
     }
 
-    /// As libpq has it, but for one thing: without `sslrootcert`, `verify-full` trusts the
+    /// Follows libpq, with one exception: without `sslrootcert`, `verify-full` trusts the
     /// authorities of the machine, where libpq wants a file in the home directory.
     fn tls(&self) -> Result<(SslMode, Option<SslRoots>), Refused> {
         let roots = self.get("sslrootcert").map(|value| match value {

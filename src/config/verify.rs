@@ -8,7 +8,7 @@ use crate::setting::value_types::time::{INTERVAL, SPAN};
 use crate::setting::{Choice, Shape, ValueType, settings};
 
 settings! {
-    /// What is written of the verification: a key's own goes before the general one, setting by setting.
+    /// The settings of `[verify]`, or of a key's own `verify`, which takes precedence setting by setting.
     #[derive(Clone, Copy, Default)]
     pub table Verify fills VerifyConfig {
         /// "provider": ask the provider before pushing.
@@ -43,7 +43,7 @@ const ON_FAILURE: ValueType<bool> = ValueType {
     read: |input| input.choice(FAILURES),
 };
 
-/// How a new key is verified.
+/// The value type of `verify`.
 pub const VERIFY: ValueType<Verify> = ValueType {
     shape: Shape::Shared("verify", &Shape::Table(Verify::ALL)),
     read: |input| {

@@ -25,20 +25,20 @@ use crate::telemetry::metrics::FLASHBACK;
 use crate::upstream::{Terms, Upstream, UpstreamView};
 use crate::verify::Provider;
 
-/// The time of one call to a source.
+/// The timeout of one call to a source.
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The time of one call to Flashback. A write may wait for its own checks there.
+/// The timeout of one call to Flashback, which validates a key before it answers a write.
 const FLASHBACK_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Calls to a source under way at once.
+/// The most calls to a source under way at once.
 const SOURCE_PERMITS: usize = 16;
 
-/// Calls to Flashback under way at once …
+/// The most calls to Flashback under way at once.
 const FLASHBACK_PERMITS: usize = 64;
 
-/// … and those for one workspace at most. Where there are many workspaces each has fewer, so that
-/// all of them but one may be slow and it still finds a place.
+/// The most calls to Flashback for one workspace under way at once. With many workspaces each has fewer, so that
+/// slow workspaces cannot use up the permits of the others.
 const WORKSPACE_PERMITS: usize = 16;
 
 /// Builds what `config` asks for, taking over from `old` what did not change.
@@ -147,8 +147,8 @@ impl Builder<'_> {
         credential::credential(reference, &self.sources)
     }
 
-    /// Makes a source, after those that hold its credentials. The old one is taken over where it is of the same
-    /// settings, and they are the old ones, too.
+    /// Builds a source, after those that hold its credentials. The old one is taken over if its settings are the same
+    /// and the sources that hold its credentials are the old ones, too.
     fn source(&mut self, id: &SourceId) -> Result<(), RuntimeError> {
         let config = &self.config.sources[id];
         let owner = Owner::Source(id.clone());
@@ -233,7 +233,7 @@ impl Builder<'_> {
         Ok(Arc::new(client.map_err(RuntimeError::Flashback)?))
     }
 
-    /// Returns true where the sources that hold the credentials of `owner`, if any, are the old ones.
+    /// Returns true if the sources that hold the credentials of `owner` are the old ones.
     fn same_credentials(&self, owner: &Owner) -> bool {
         let old = |id| self.old.and_then(|old| old.sources.get(id));
         let mut sources = self.config.credentials.sources_of(owner);
@@ -243,7 +243,7 @@ impl Builder<'_> {
         })
     }
 
-    /// The service is the old one, and so is the way to it.
+    /// Takes over the upstream of a service that is taken over.
     fn same_lane(&mut self, service: &str) {
         if let Some(upstream) = self.old.and_then(|old| old.upstreams.get(service)) {
             self.upstreams.insert(service.to_owned(), upstream.clone());

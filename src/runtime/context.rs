@@ -1,4 +1,4 @@
-//! What a runtime is built on.
+//! The parts of a process that outlive a configuration.
 
 use std::sync::Arc;
 
@@ -13,27 +13,27 @@ use crate::state::StateStore;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::Outages;
 
-/// What a runtime is built on, and keeps from one configuration to the next.
+/// The parts of a process that a runtime is built on, and that stay the same across reloads.
 #[derive(Clone)]
 pub struct RuntimeContext {
     /// The state.
     pub store: Arc<dyn StateStore>,
-    /// Which keys this process may work on.
+    /// The keys that this process may work on.
     pub leases: Arc<LeaseTable>,
-    /// What this process is called among those that share the keys.
+    /// The name of this process among the replicas that share the keys.
     pub replica: Option<String>,
-    /// Makes the digests the state keeps.
+    /// Makes the digests that the state keeps.
     pub fingerprinter: Fingerprinter,
     /// The process's metrics.
     pub metrics: Arc<Metrics>,
-    /// Sees whether looks get on.
+    /// Watches that checks make progress.
     pub checks: Arc<Checks>,
-    /// Is told when a service goes away and comes back.
+    /// Is notified when a service becomes unavailable and when it recovers.
     pub outages: Arc<dyn Outages>,
-    /// Is told what happens to keys.
+    /// Is notified of changes of keys.
     pub changes: Changes,
     /// Cancelled when the process is to stop.
     pub stop: CancellationToken,
-    /// What was refused before this is tried again at once.
+    /// The time before which refusals no longer count: a write that was refused earlier is tried again at once.
     pub since: DateTime<Utc>,
 }

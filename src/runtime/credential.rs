@@ -1,4 +1,4 @@
-//! Where the credentials of a configuration come from, and those that one of the sources holds.
+//! Resolves the secret references of a configuration.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::model::{Observation, SourceId};
 use crate::secret::Secret;
 use crate::source::{Reading, Source, why_missing};
 
-/// `{ source = "ID", path = "…", field = "…" }`.
+/// A credential in a source: `{ source = "ID", path = "…", field = "…" }`.
 pub struct FromSource {
     pub source: Arc<dyn Source>,
     pub path: String,
@@ -48,7 +48,7 @@ impl Credential for FromSource {
     }
 }
 
-/// Returns where a secret comes from. The sources that hold credentials are built before those who need them.
+/// Returns the credential that a reference names. The sources that hold credentials are built before those who need them.
 pub(super) fn credential(
     reference: &SecretRef,
     sources: &BTreeMap<SourceId, Arc<dyn Source>>,

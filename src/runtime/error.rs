@@ -1,22 +1,21 @@
-//! What keeps a configuration from being made real.
+//! Why a runtime cannot be built from a configuration.
 
 use crate::flashback::FlashbackError;
 use crate::model::SourceId;
 use crate::source::SourceError;
 
-/// Something in a valid configuration that cannot be made: a certificate file that cannot be
-/// read, say.
+/// Why a part of a valid configuration cannot be built, such as a certificate file that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
-    /// A source cannot be made.
+    /// A source cannot be built.
     #[error("source `{id}`: {error}")]
     Source {
-        /// Which.
+        /// The id of the source.
         id: SourceId,
-        /// Why.
+        /// The reason.
         error: SourceError,
     },
-    /// The client of Flashback cannot be made.
+    /// The client of Flashback cannot be built.
     #[error("Flashback: {0}")]
     Flashback(FlashbackError),
 }

@@ -1,4 +1,4 @@
-//! The fleet of the moment, which a reload replaces.
+//! The runtime in use, which a reload replaces.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,17 +13,17 @@ use crate::engine::{ManagedKey, Next};
 use crate::model::{KeyCommand, KeyId};
 use crate::scheduler::{Reconciler, Requeue, is_served, pace};
 
-/// When a look is tried again that found somebody else at the key.
+/// The wait before a check is tried again that found another task at the key.
 const AFTER_ANOTHER: Duration = Duration::from_secs(1);
 
-/// The fleet of the moment, as the scheduler and the commands see it.
+/// The runtime in use, as the scheduler and the commands see it.
 pub struct RuntimeHandle {
     runtime: ArcSwap<Runtime>,
     stateless: AtomicBool,
 }
 
 impl RuntimeHandle {
-    /// Begins with this one.
+    /// Starts with this runtime.
     pub fn new(runtime: Runtime) -> Self {
         Self {
             runtime: ArcSwap::from_pointee(runtime),
@@ -31,18 +31,18 @@ impl RuntimeHandle {
         }
     }
 
-    /// The fleet of the moment.
+    /// Returns the runtime in use.
     pub fn load(&self) -> Arc<Runtime> {
         self.runtime.load_full()
     }
 
-    /// Puts another in its place. Looks under way end on the one they began with.
+    /// Replaces the runtime. Checks under way end on the one they began with.
     pub fn replace(&self, runtime: Runtime) {
         self.runtime.store(Arc::new(runtime));
     }
 
-    /// Whether the state is known to be away: no look would come to anything, and each would say so.
-    /// Gives what was known before.
+    /// Sets if the state is known to be unavailable. Checks are skipped then, because each would only fail and log.
+    /// Returns the previous value.
     pub fn set_stateless(&self, stateless: bool) -> bool {
         self.stateless.swap(stateless, Ordering::Relaxed)
     }
@@ -108,8 +108,8 @@ impl Reconciler for RuntimeHandle {
     }
 }
 
-/// Whether there is nothing to do for an occurrence of the key's cron line, because the replica that
-/// had it before has looked at it then.
+/// Returns true if there is nothing to do for an occurrence of a key's cron line, because the replica that had the
+/// key before has checked it then.
 async fn served_by_another(
     runtime: &Runtime,
     managed: &ManagedKey,

@@ -1,4 +1,4 @@
-//! What was built from a configuration, and what it is asked for.
+//! The objects that were built from a configuration.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -13,28 +13,28 @@ use crate::scheduler::{First, Scheduled, pace};
 use crate::source::Source;
 use crate::upstream::UpstreamView;
 
-/// Everything a configuration asks for.
+/// The objects that were built from a configuration: sources, target, receivers and keys.
 pub struct Runtime {
     /// The configuration it was built from.
     pub config: Arc<Config>,
-    /// What looks at keys.
+    /// Checks keys.
     pub engine: Arc<Engine>,
     /// The enabled keys.
     pub managed_keys: BTreeMap<KeyId, Arc<ManagedKey>>,
     /// The sources.
     pub sources: BTreeMap<SourceId, Arc<dyn Source>>,
-    /// Who is told of what happens.
+    /// The receivers of notifications.
     pub receivers: BTreeMap<ReceiverId, Arc<Receiver>>,
-    /// The way to each service, under the name that metrics show.
+    /// The upstream of each service, by the service's label in metrics.
     pub upstreams: BTreeMap<String, UpstreamView>,
-    /// Keys that left the configuration while somebody looked at them: one that comes back
-    /// meanwhile must not be looked at twice at once.
+    /// Keys that left the configuration during a check. If one comes back in the meantime, it must not be checked
+    /// twice at once.
     pub(super) gone: BTreeMap<KeyId, Weak<ManagedKey>>,
 }
 
 impl Runtime {
-    /// Tells from now on which services are there, in the place of `old`: what calls of a lane that
-    /// was replaced find is told no more, and a source that was removed is forgotten.
+    /// Reports the services of this runtime to the metrics in place of those of `old`. Upstreams that were replaced
+    /// report nothing from now on, and sources that were removed are forgotten.
     pub fn report_services(&self, old: Option<&Self>) {
         let metrics = &self.engine.metrics;
         for (service, upstream) in old.iter().flat_map(|old| &old.upstreams) {
@@ -51,13 +51,13 @@ impl Runtime {
         }
     }
 
-    /// A key of this configuration, or of an earlier one that somebody still looks at.
+    /// Returns a key of this configuration, or of an earlier one whose check is still running.
     pub(super) fn known(&self, key: &KeyId) -> Option<Arc<ManagedKey>> {
         let gone = || self.gone.get(key).and_then(Weak::upgrade);
         self.managed_keys.get(key).cloned().or_else(gone)
     }
 
-    /// The known keys that are not among `units`.
+    /// Returns the known keys that are not among `managed_keys`.
     pub(super) fn left_by(
         &self,
         managed_keys: &BTreeMap<KeyId, Arc<ManagedKey>>,
@@ -73,7 +73,7 @@ impl Runtime {
             .collect()
     }
 
-    /// The keys that `keys` names, all of them where it is empty.
+    /// Returns the keys that `keys` names, or all keys if it is empty.
     pub fn named(&self, keys: &[KeyId]) -> Vec<KeyId> {
         if keys.is_empty() {
             return self.config.keys.keys().cloned().collect();
@@ -84,7 +84,8 @@ impl Runtime {
             .collect()
     }
 
-    /// When each key that this process holds is looked at; `first` says it of those that come anew.
+    /// Returns the schedule of each key that this process has a lease on; `first` gives the first check of a key that
+    /// is new.
     pub fn schedule(&self, first: impl Fn(&KeyId) -> First) -> Vec<Scheduled> {
         let held = self.engine.leases.keys();
         let is_held = |(id, _): &(&KeyId, &Arc<ManagedKey>)| match &held {
@@ -105,8 +106,7 @@ impl Runtime {
             .collect()
     }
 
-    /// The right to work on a key; `None` where somebody has it. A key that nobody could work on has
-    /// no turn.
+    /// Returns the guard of a key; `None` if another task has it. A key that is not known has no guard.
     pub fn set_aside(&self, key: &KeyId) -> Option<Option<KeyGuard>> {
         match self.known(key) {
             Some(managed) => managed.try_guard().map(Some),
@@ -114,8 +114,7 @@ impl Runtime {
         }
     }
 
-    /// Tells the metrics which keys there are, in place of `old`'s: one that is never looked at
-    /// must show, too.
+    /// Reports the keys to the metrics in place of those of `old`, so that a key which is never checked shows, too.
     pub fn announce(&self, old: Option<&Self>) {
         for (key, managed) in old.iter().flat_map(|old| &old.managed_keys) {
             let new = self.managed_keys.get(key);
@@ -135,7 +134,7 @@ impl Runtime {
         }
     }
 
-    /// Tells the metrics of a key that this process holds from now on.
+    /// Reports a key to the metrics that this process has a lease on from now on.
     pub fn announce_key(&self, key: &KeyId) {
         if let Some(managed) = self.managed_keys.get(key) {
             self.announce_info(managed);
@@ -143,7 +142,7 @@ impl Runtime {
         }
     }
 
-    /// Takes everything back that the metrics tell of a key.
+    /// Removes everything about a key from the metrics.
     pub fn retire_key(&self, key: &KeyId) {
         if let Some(managed) = self.managed_keys.get(key) {
             self.withdraw(managed);

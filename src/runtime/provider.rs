@@ -1,4 +1,4 @@
-//! Who asks the providers of the keys.
+//! The client that verifies keys with their providers.
 
 use std::sync::Arc;
 
@@ -7,7 +7,8 @@ use crate::config::Config;
 use crate::telemetry::metrics::Metrics;
 use crate::verify::{Prober, Provider};
 
-/// Takes over the old one, which knows what gave no answer, where nothing that it goes by changed.
+/// Returns the old client, which knows the hosts that did not answer, if none of its settings changed, and a new one
+/// otherwise.
 pub(super) fn provider(
     config: &Config,
     metrics: &Arc<Metrics>,
@@ -24,8 +25,8 @@ pub(super) fn provider(
     Arc::new(prober)
 }
 
-/// Where AWS keys are asked about whose endpoint names no region: where the first source is that
-/// names one.
+/// Returns the region in which AWS keys are verified whose endpoint names none: that of the first source that has
+/// one.
 fn aws_region(config: &Config) -> Option<&str> {
     let mut sources = config.sources.values();
     sources.find_map(|source| source.kind.aws_region())

@@ -1,4 +1,4 @@
-//! Which keys read the same secret: its store is told of a version when all of them have it.
+//! Groups keys that read the same secret: a source is told of a version once all of them have it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,14 +6,14 @@ use std::sync::Arc;
 use crate::config::{Config, KeyConfig};
 use crate::model::{KeyId, SourceId};
 
-/// Which enabled keys read which secret.
+/// The enabled keys that read each secret, of sources that accept acknowledgements.
 pub struct Readers(BTreeMap<(SourceId, String), Arc<[KeyId]>>);
 
 impl Readers {
-    /// By the configuration.
+    /// Groups the keys of a configuration.
     pub fn new(config: &Config) -> Self {
         let mut readers: BTreeMap<_, Vec<KeyId>> = BTreeMap::new();
-        // Of a store that is told nothing nobody needs to know.
+        // Only sources that are told of live versions need the groups.
         let told = |key: &KeyConfig| {
             let source = config.sources.get(&key.origin.source);
             key.enabled && source.is_some_and(|source| source.acknowledge)
@@ -26,7 +26,7 @@ impl Readers {
         Self(readers.into_iter().map(shared).collect())
     }
 
-    /// Those that read what `key` reads, itself included.
+    /// Returns the keys that read the same secret as `key`, including itself.
     pub fn of(&self, key: &KeyConfig) -> Arc<[KeyId]> {
         let readers = self
             .0

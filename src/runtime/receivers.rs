@@ -1,4 +1,4 @@
-//! Those who are told of what happens.
+//! The receivers of notifications.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use crate::credential::{SecretRef, SharedCredential};
 use crate::model::ReceiverId;
 use crate::notify::{Receiver, Terms};
 
-/// Makes the receivers of a configuration. They are as cheap as their settings: what was sent, and what
-/// waits, is the notifier's.
+/// Builds the receivers of a configuration. They hold settings only; the notifier keeps what was sent and what is
+/// waiting, so a reload builds them anew.
 pub(super) fn receivers(
     config: &Config,
     credential: &dyn Fn(&SecretRef) -> SharedCredential,

@@ -15,7 +15,7 @@ use crate::telemetry::panics::{Task, within};
 /// its own. The lanes bound what reaches a service.
 const SYNC_AT_ONCE: usize = 128;
 
-/// What is said of a key whose look panicked.
+/// The error of a key whose check panicked.
 pub const PANICKED: &str = "the look at it panicked: this is a bug, please report it";
 
 impl Runtime {
@@ -70,7 +70,7 @@ impl Runtime {
         reports
     }
 
-    /// What a pass over the keys that `keys` names would do. Changes nothing.
+    /// Returns what a pass over the keys that `keys` names would do. Changes nothing.
     ///
     /// # Errors
     /// [`StateError`].

@@ -1,5 +1,5 @@
-//! What a setting is. Each table lists its settings once, with [`settings!`]: from that
-//! list come the reading, the "unknown setting" with its suggestion, and the JSON Schema.
+//! Declares settings. Each table lists its settings once, with [`settings!`]. Reading, the "unknown setting"
+//! message with its suggestion, and the JSON Schema all use that list.
 
 use serde_json::Value as Json;
 
@@ -12,34 +12,34 @@ pub struct Setting<T: 'static> {
     pub name: &'static str,
     /// Its description, for the schema.
     pub about: &'static str,
-    /// What it means when it is left out.
+    /// The consequence of leaving it out.
     pub need: Need,
-    /// How its value is written.
+    /// The syntax of its value.
     pub value_type: &'static ValueType<T>,
 }
 
-/// What it means when a setting is left out.
+/// The consequence of leaving a setting out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// It is a mistake.
+    /// A mistake is reported.
     Required,
-    /// It is a mistake where `[defaults]` leaves it out, too.
+    /// A mistake is reported if `[defaults]` leaves it out, too.
     RequiredOrInherited,
-    /// The value of the reference configuration holds.
+    /// The value of the reference configuration is used.
     Default,
-    /// There is no value.
+    /// The setting has no value.
     Optional,
 }
 
-/// How a value is written, and how it is read.
+/// The syntax of a value, and the function that reads it.
 pub struct ValueType<T: 'static> {
-    /// How it is written.
+    /// The syntax.
     pub shape: Shape,
     /// Reads it, or reports why not.
     pub read: fn(&mut Input<'_>) -> Option<T>,
 }
 
-/// How a value is written, for the schema and for the search for names.
+/// The syntax of a value, for the schema and for the list of known names.
 pub enum Shape {
     /// A plain text, which may come from an environment variable.
     Text(fn() -> Json),
@@ -67,7 +67,7 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// Returns what a value looks like, where it is written right of a `=`; `None` for tables.
+    /// Returns an example of a value as it is written right of a `=`; `None` for tables.
     pub fn example(&self) -> Option<&'static str> {
         match self {
             Self::Text(_) | Self::Leaf(_) | Self::TextOr(_) => Some("\"…\""),
@@ -91,11 +91,11 @@ pub trait Described: Sync {
     fn name(&self) -> &'static str;
     /// Returns its description.
     fn about(&self) -> &'static str;
-    /// Returns what it means when it is left out.
+    /// Returns the consequence of leaving it out.
     fn need(&self) -> Need;
-    /// Returns how its value is written.
+    /// Returns the syntax of its value.
     fn shape(&self) -> &'static Shape;
-    /// Reports what is wrong with its value, where the table has one.
+    /// Reports mistakes in its value, if the table has one.
     fn check(&self, table: &mut Reader<'_, '_>);
 }
 
@@ -123,12 +123,12 @@ impl<T> Described for Setting<T> {
     }
 }
 
-/// What was read of one setting of a table.
+/// One setting of a table, as it was read.
 #[derive(Clone, Copy, Debug)]
 pub struct Field<T> {
     /// The value; `None` where it was left out and has no default, and where it is wrong.
     pub value: Option<T>,
-    /// Where it was written, right or wrong.
+    /// The place where it was written, valid or not.
     pub span: Option<Span>,
 }
 

@@ -1,4 +1,4 @@
-//! What is found wrong while the configuration is read, kept until all of it has been read.
+//! Collects mistakes and warnings until the whole configuration has been read.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::credential::SecretRef;
 /// The number of the reference configuration among the files: it is always the first.
 pub const REFERENCE: usize = 0;
 
-/// Mistakes, warnings and what has to be checked once everything is known.
+/// The mistakes and warnings found so far, and the secret references, which are checked at the end.
 pub struct Diagnostics {
     names: Names,
     files: Vec<SourceFile>,
@@ -29,9 +29,9 @@ pub struct Diagnostics {
 
 /// A secret reference that was read.
 pub struct Reference {
-    /// Where the secret is.
+    /// The location of the secret.
     pub secret: SecretRef,
-    /// Where a source is named as the place, and where the path in it.
+    /// The places of the source's id and of the path, if the secret is in a source.
     pub spans: Option<(Span, Span)>,
 }
 
@@ -49,20 +49,20 @@ pub struct Diagnostic {
 enum Kind {
     /// The file is not TOML here.
     Syntax,
-    /// Something is there and wrong.
+    /// Something is wrong.
     Wrong,
-    /// Something is not there, or not known; it may be in what could not be parsed.
+    /// Something is missing or unknown; it may be in a part that could not be parsed.
     Missing,
 }
 
 impl Diagnostic {
-    /// What to write instead.
+    /// Adds what to write instead.
     pub fn help(&mut self, help: impl Into<String>) -> &mut Self {
         self.help = Some(help.into());
         self
     }
 
-    /// A second place that belongs to it.
+    /// Adds a second place that belongs to it.
     pub fn also(&mut self, span: Span, what: &'static str) -> &mut Self {
         self.also = Some((span, what));
         self
@@ -70,7 +70,7 @@ impl Diagnostic {
 }
 
 impl Diagnostics {
-    /// Begins with nothing wrong. `names` may be shown, whatever else the files hold.
+    /// Begins without mistakes. Messages may show `names`, which are those of all settings.
     pub fn new(names: Names) -> Self {
         Self {
             names,
@@ -81,7 +81,7 @@ impl Diagnostics {
         }
     }
 
-    /// Takes a file in: its syntax errors, and whatever of it could be parsed.
+    /// Parses a file, records its syntax errors, and returns the part that could be parsed.
     pub fn add_file(&mut self, path: &Path, text: &str) -> Tree {
         let number = self.files.len();
         let (table, errors) = DeTable::parse_recoverable(text);
@@ -118,25 +118,25 @@ impl Diagnostics {
         tree
     }
 
-    /// The file is not TOML at `span`.
+    /// Records that the file is not TOML at `span`.
     fn syntax(&mut self, span: Span, message: &str) -> &mut Diagnostic {
         let path = self.files[span.file].path.clone();
         self.find(Some(span), path, message.to_owned(), Kind::Syntax)
     }
 
-    /// Something is wrong at `span`.
+    /// Records a mistake at `span`.
     pub fn mistake(&mut self, span: Span, message: impl Into<String>) -> &mut Diagnostic {
         let path = self.files[span.file].path.clone();
         self.find(Some(span), path, message.into(), Kind::Wrong)
     }
 
-    /// Something that belongs at `span` is nowhere to be found.
+    /// Records that something is missing at `span`.
     pub fn missing(&mut self, span: Span, message: impl Into<String>) -> &mut Diagnostic {
         let path = self.files[span.file].path.clone();
         self.find(Some(span), path, message.into(), Kind::Missing)
     }
 
-    /// The file itself is the matter.
+    /// Records that a file cannot be read.
     pub fn unreadable(&mut self, path: PathBuf, message: String) -> &mut Diagnostic {
         self.find(None, path, message, Kind::Syntax)
     }
@@ -166,12 +166,12 @@ impl Diagnostics {
         &mut self.mistakes[last]
     }
 
-    /// A name at `span` as a message may show it.
+    /// Returns a name at `span` as a message may show it.
     pub fn shown_name<'n>(&self, span: Span, name: &'n str) -> &'n str {
         self.files[span.file].shown(name)
     }
 
-    /// Something that works, but not as it may be meant to.
+    /// Records a warning, for settings that work but may not do what was intended.
     pub fn warn(&mut self, span: Option<Span>, text: impl Into<String>) {
         let warning = (span, text.into());
         if !self.warnings.contains(&warning) {
@@ -190,7 +190,7 @@ impl Diagnostics {
         self.files[span.file].position(span.start).0
     }
 
-    /// The warnings, each with its place.
+    /// Returns the warnings, each with its place.
     ///
     /// # Errors
     /// The report, where there is any mistake.
@@ -206,17 +206,17 @@ impl Diagnostics {
         Err(self.into_report())
     }
 
-    /// Whether nothing but the reference could be taken in.
+    /// Returns true if no file but the reference could be read.
     pub fn is_hopeless(&self) -> bool {
         self.files.len() <= REFERENCE + 1
     }
 
-    /// Whether no mistake was found so far.
+    /// Returns true if no mistake has been found so far.
     pub fn is_clean(&self) -> bool {
         self.mistakes.is_empty()
     }
 
-    /// The report of what was found so far.
+    /// Returns the report of the mistakes found so far.
     pub fn into_report(mut self) -> Report {
         self.drop_consequences();
         self.mistakes.sort_by_key(|diagnostic| diagnostic.span);
@@ -227,7 +227,7 @@ impl Diagnostics {
         Report::new(mistakes.collect())
     }
 
-    /// Where a file could not be parsed or read, what is missing may well be in it.
+    /// Drops reports of missing settings if a file could not be parsed or read, because they may be in it.
     fn drop_consequences(&mut self) {
         let is_syntax = |diagnostic: &&Diagnostic| diagnostic.kind == Kind::Syntax;
         let broken: HashSet<_> = self

@@ -2,17 +2,17 @@
 
 /// Another format.
 pub struct Foreign {
-    /// What it is, as a whole sentence.
+    /// The message, as a whole sentence.
     pub message: &'static str,
     /// The byte at which its first line begins.
     pub at: usize,
 }
 
-/// What to do about a file in another format.
+/// The help for a file in another format.
 pub const HELP: &str = "write it as TOML: a table is `[flashback]`, a setting `base_url = \"…\"`, a comment begins with `#`; `flashback-rotator init` prints a file to begin with";
 
-/// What a file that is not TOML is, where that is plain: by the first line that says something, and
-/// for YAML by most of the lines, since a slip can look like it in one.
+/// Returns the format of a file that is not TOML, if it is plain. The first line that is not blank or a comment
+/// decides; YAML is also recognised by most of the lines, because one line of it may be a slip in TOML.
 pub fn recognise(text: &str) -> Option<Foreign> {
     let lines = || {
         let mut at = 0;

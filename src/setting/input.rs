@@ -1,4 +1,4 @@
-//! A value that is being read, and what is said of one that is wrong.
+//! A value that is being read, and the messages for one that is wrong.
 
 use super::diagnostics::{Diagnostic, Diagnostics};
 use super::plain;
@@ -17,7 +17,7 @@ pub struct Input<'a> {
     pub defaults: Vec<&'a Tree>,
     /// The environment variable that the text was taken from, where it was.
     pub variable: Option<&'a str>,
-    /// Takes what is wrong.
+    /// Collects the mistakes.
     pub diagnostics: &'a mut Diagnostics,
 }
 
@@ -126,14 +126,14 @@ impl<'a> Input<'a> {
 
 /// A table that is being read.
 pub struct Reader<'a, 'f> {
-    /// What stands in it.
+    /// Its settings, as they are written.
     pub tree: &'a Tree,
-    /// Where it stands.
+    /// Its place in the files.
     pub span: Span,
     /// Its name, behind those of the tables that it is in; empty for the whole configuration.
     pub path: &'a str,
     /// The tables of the reference configuration that may hold the defaults: the first that has one counts.
     pub defaults: Vec<&'a Tree>,
-    /// Takes what is wrong.
+    /// Collects the mistakes.
     pub diagnostics: &'f mut Diagnostics,
 }

@@ -13,33 +13,33 @@ use toml::de::{DeTable, DeValue};
 use crate::redact;
 use crate::words;
 
-/// What stands for something that is not shown. Always one character, whatever it hides.
+/// The character in place of anything that is not shown, whatever its length.
 const MASK: &str = redact::MASK;
 
-/// What stands for a comment.
+/// The text in place of a comment.
 const COMMENT: &str = "# …";
 
-/// A longer name is not shown: it may be a secret on the wrong side of the `=`.
+/// The longest name that is shown. A longer one may be a secret on the wrong side of the `=`.
 const LONGEST_NAME: usize = 40;
 
-/// So is a longer one that should be a setting's, which are shorter.
+/// The longest name that is shown as that of a setting, which are shorter than those of users.
 const LONGEST_SETTING: usize = 24;
 
-/// From this length on a part of a name is looked at, in bytes …
+/// The shortest part of a name that is examined, in bytes.
 const SHORTEST_PART: usize = 6;
 
-/// … and from this one on it must be words that are known.
+/// The length from which on a part of a name must be a known word, in bytes.
 const LONGEST_WORD: usize = 10;
 
-/// More digits than a date has are no part of a name.
+/// The most digits of a name that is shown: those of a date.
 const DIGITS: usize = 8;
 
 /// The names that a configuration can have in it.
 #[derive(Default)]
 pub struct Names {
-    /// Those of settings and tables.
+    /// The names of settings and tables.
     pub known: HashSet<String>,
-    /// Those of the tables whose names are the user's own, such as `keys`.
+    /// The names of the tables that hold names of the user's own, such as `keys`.
     pub of_ids: HashSet<&'static str>,
 }
 
@@ -125,7 +125,7 @@ impl SourceFile {
         (line, self.text[start..byte].chars().count() + 1)
     }
 
-    /// The line `range` begins in, masked, and where in it the range is.
+    /// Returns the masked line that `range` begins in, and the position of the range in it.
     pub fn excerpt(&self, range: &Range<usize>) -> Excerpt {
         let from = self.floor(range.start);
         let to = self.floor(range.end.max(from));
@@ -234,7 +234,7 @@ impl<'a> Piece<'a> {
         }
     }
 
-    /// Where a mark that begins at `byte` begins in what is shown.
+    /// Returns the position in the shown text of a mark that begins at `byte`.
     fn inside(&self, byte: usize) -> usize {
         match self.verbatim {
             true => byte.saturating_sub(self.range.start),
@@ -242,7 +242,7 @@ impl<'a> Piece<'a> {
         }
     }
 
-    /// Where a mark that ends at `byte` ends in what is shown.
+    /// Returns the position in the shown text of a mark that ends at `byte`.
     fn inside_end(&self, byte: usize) -> usize {
         match self.verbatim {
             true => byte.saturating_sub(self.range.start),
@@ -251,12 +251,12 @@ impl<'a> Piece<'a> {
     }
 }
 
-/// A name as a message may show it: `…` where it is too long, or too odd, to be only a name.
+/// Returns a name as a message may show it: `…` if it may be or contain a secret.
 pub fn shown_name(name: &str) -> &str {
     if is_harmless(name) { name } else { MASK }
 }
 
-/// A path of names, each as [`shown_name`] has it.
+/// Returns a dotted path of names, each as [`shown_name`] returns it.
 pub fn shown_path(path: &str) -> String {
     path.split('.')
         .map(shown_name)
@@ -264,7 +264,7 @@ pub fn shown_path(path: &str) -> String {
         .join(".")
 }
 
-/// Whether a name that a user has made up is only a name, as far as that can be told.
+/// Returns true if a user's name is unlikely to be or contain a secret.
 fn is_harmless(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     name.len() <= LONGEST_NAME
@@ -274,8 +274,8 @@ fn is_harmless(name: &str) -> bool {
         && !redact::parts(name).any(is_odd)
 }
 
-/// Whether a part of a name may be a piece of something random: letters, digits and cases that change,
-/// or many letters that are no words. A number at the end is no oddity.
+/// Returns true if a part of a name looks random: changing letters, digits and cases, or many letters that form
+/// no known word. A number at the end is normal.
 fn is_odd(part: &str) -> bool {
     let word = part.trim_end_matches(|c: char| c.is_ascii_digit());
     let is_mixed = word.bytes().skip(1).any(|byte| byte.is_ascii_uppercase())
@@ -290,7 +290,7 @@ fn digits(text: &str) -> usize {
     text.bytes().filter(u8::is_ascii_digit).count()
 }
 
-/// Whether a name could be that of a setting of some version.
+/// Returns true if a name has the form of a setting's name, in this version or another.
 fn may_be_a_setting(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || matches!(c, '_' | '-');
     name.len() <= LONGEST_SETTING && name.chars().all(plain) && is_harmless(name)

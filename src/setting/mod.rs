@@ -1,5 +1,5 @@
-//! What a setting is: how a table of the configuration lists its settings, how it is read, and what is said
-//! of what is wrong.
+//! The building blocks of a configuration: how a table declares its settings, how it is read, and how mistakes are
+//! reported.
 //!
 //! Nothing here knows which settings there are. Whoever owns a table declares it with [`settings!`]: the
 //! configuration for its own tables, each kind of source for its own. From that one list come the reading,

@@ -1,15 +1,15 @@
-//! What no plain text of a configuration is, whatever its setting.
+//! Checks that apply to every plain text of a configuration.
 
 use crate::redact;
 
-/// What is wrong with a text that may be a key.
+/// The message for a text that may be a key.
 pub const KEY: &str = "looks like a key or token";
 
-/// What to do about it.
+/// The help for a text that may be a key.
 pub const MOVE_KEY: &str = "this place is shown in logs, metrics and pages: write what belongs here, keep the key in its source, and change it there, for it was in a readable file";
 
-/// What is wrong with the text of the setting `name`, as it goes on after the setting's name, and
-/// what to do about it. `None` where nothing is.
+/// Returns the message for a text of the setting `name`, which continues after the setting's name, and what to
+/// do about it. `None` if nothing is wrong.
 pub fn problem(text: &str, name: &str) -> Option<(&'static str, String)> {
     if redact::is_a_key(text) {
         return Some((KEY, MOVE_KEY.to_owned()));

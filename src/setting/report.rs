@@ -7,13 +7,13 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 
 use super::mask::Excerpt;
 
-/// What is wrong with a configuration: all of it, in the order of the files.
+/// All mistakes in a configuration, in the order of the files.
 #[derive(Clone, Debug)]
 pub struct Report {
     mistakes: Vec<Mistake>,
 }
 
-/// One thing that is wrong. Holds no value of the configuration.
+/// One mistake. It holds no value of the configuration.
 #[derive(Clone, Debug)]
 pub struct Mistake {
     file: PathBuf,
@@ -23,7 +23,7 @@ pub struct Mistake {
     note: Option<String>,
 }
 
-/// Where in its file.
+/// The place of a mistake in its file.
 #[derive(Clone, Debug)]
 pub struct Place {
     pub line: usize,
@@ -48,27 +48,27 @@ impl Mistake {
         }
     }
 
-    /// The file it is in.
+    /// Returns the file it is in.
     pub fn file(&self) -> &Path {
         &self.file
     }
 
-    /// The line, from 1; `None` where the file as a whole is the matter.
+    /// Returns the line, from 1; `None` if the mistake concerns the file as a whole.
     pub fn line(&self) -> Option<usize> {
         self.place.as_ref().map(|place| place.line)
     }
 
-    /// The column, in characters from 1.
+    /// Returns the column, in characters from 1.
     pub fn column(&self) -> Option<usize> {
         self.place.as_ref().map(|place| place.column)
     }
 
-    /// What is wrong.
+    /// Returns the message.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// What to write instead.
+    /// Returns what to write instead.
     pub fn help(&self) -> Option<&str> {
         self.help.as_deref()
     }
@@ -119,12 +119,12 @@ impl Report {
         Self { mistakes }
     }
 
-    /// The mistakes, in the order of the files. There is at least one.
+    /// Returns the mistakes, in the order of the files. There is at least one.
     pub fn mistakes(&self) -> &[Mistake] {
         &self.mistakes
     }
 
-    /// The whole report for people, with colours for a terminal that shows them.
+    /// Renders the whole report for people, in colour if `colour` is set.
     pub fn render(&self, colour: bool) -> String {
         let renderer = match colour {
             true => Renderer::styled(),

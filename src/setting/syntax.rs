@@ -1,6 +1,6 @@
 //! TOML's own errors in words that are safe to print: the parser's may quote the file.
 
-/// What is wrong with a table or a setting that stands there already.
+/// The message for a table or a setting that is defined already.
 pub const TWICE: &str = "this is set twice";
 
 /// The beginnings of the parser's messages, each with what is wrong and what to do about it.
@@ -72,8 +72,8 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Returns what is wrong, and what to do about it. Only known beginnings of the parser's message, and the first
-/// characters of what it stumbled over, are looked at, and none of it is passed on.
+/// Returns a message for an error of the parser, and what to do about it. The parser's own message may quote the
+/// file: only its known beginnings are compared, and none of it is passed on.
 pub fn explain(message: &str, from: &str) -> (&'static str, &'static str) {
     const CURLY: [char; 6] = ['“', '”', '„', '‘', '’', '«'];
     if from.starts_with(CURLY) {

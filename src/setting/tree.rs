@@ -1,7 +1,7 @@
-//! The configuration as it was written: TOML values that remember their place.
+//! A configuration as it was written: TOML values that know their place.
 //!
-//! Files are parsed one by one and merged into one tree, so that everything after this can speak
-//! of a setting's place without asking which file it came from.
+//! Files are parsed one by one and merged into one tree. A [`Span`] holds the number of its file, so that no later
+//! step needs to know which file a setting came from.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -11,13 +11,13 @@ use super::span::Span;
 /// A value and its place.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Where it stands.
+    /// Its place in the files.
     pub span: Span,
-    /// What it is.
+    /// Its content.
     pub value: Value,
 }
 
-/// What a value is, in TOML's kinds.
+/// A value of one of TOML's types.
 #[derive(Clone, Debug)]
 pub enum Value {
     /// A string.
@@ -37,7 +37,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// The kind, as a mistake names it.
+    /// Returns the type as a message names it.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Text(_) => "a text",
@@ -53,7 +53,7 @@ impl Value {
 /// A table.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
-    /// What stands in it.
+    /// Its entries, in the order of the parser.
     pub entries: Vec<Entry>,
     /// Written `{ … }`, or with a header of its own; not merely the parent of one that is.
     pub explicit: bool,
@@ -64,11 +64,11 @@ pub struct Tree {
 pub struct Entry {
     /// Its name.
     pub name: String,
-    /// Where the name stands.
+    /// The place of the name.
     pub name_span: Span,
     /// Its value.
     pub node: Node,
-    /// It stands in `[defaults]`, and not in this table.
+    /// True if it was copied from `[defaults]`.
     pub inherited: bool,
 }
 
@@ -78,7 +78,7 @@ impl Tree {
         self.entries.iter().find(|entry| entry.name == name)
     }
 
-    /// The table of that name, where it is one.
+    /// Returns the entry of that name if it is a table.
     pub fn table(&self, name: &str) -> Option<&Self> {
         match &self.get(name)?.node.value {
             Value::Table(tree) => Some(tree),
@@ -86,7 +86,7 @@ impl Tree {
         }
     }
 
-    /// The tables in it.
+    /// Returns the entries that are tables.
     pub fn tables(&self) -> impl Iterator<Item = &Self> {
         self.entries
             .iter()
@@ -96,7 +96,7 @@ impl Tree {
             })
     }
 
-    /// The text of that name, where it is one.
+    /// Returns the entry of that name if it is a text.
     pub fn text(&self, name: &str) -> Option<&str> {
         match &self.get(name)?.node.value {
             Value::Text(text) => Some(text),
@@ -105,7 +105,7 @@ impl Tree {
     }
 }
 
-/// `parent.name`, or `name` at the top.
+/// Returns `parent.name`, or `name` at the top.
 pub fn join(parent: &str, name: &str) -> String {
     if parent.is_empty() {
         name.to_owned()
@@ -114,7 +114,7 @@ pub fn join(parent: &str, name: &str) -> String {
     }
 }
 
-/// Takes over what the TOML parser found in file number `file`.
+/// Converts the result of the TOML parser for the file with the number `file`.
 pub fn convert(table: &DeTable<'_>, text: &str, file: usize) -> Tree {
     let entries = table
         .iter()

@@ -1,4 +1,4 @@
-//! What a file sets twice: the parser says where the second stands, and not where the first does.
+//! Finds the first definition of a setting or table that a file defines twice. The parser reports only the second.
 
 use toml::de::{DeTable, DeValue};
 
@@ -10,15 +10,15 @@ struct Definition {
     is_header: bool,
 }
 
-/// What else is known of something that is set twice.
+/// The first definition of something that is defined twice.
 pub enum Twice {
-    /// It stands in a table that stands twice, which is said of the table.
+    /// It is in a table that is itself defined twice, which is reported instead.
     InTable,
-    /// It is the first of this name, or the byte where the first begins is this one.
+    /// The byte at which the first definition begins; `None` if there is no earlier one.
     First(Option<usize>),
 }
 
-/// Finds the first of what is set again at byte `at`.
+/// Finds the first definition of what is defined again at byte `at`.
 pub fn find(text: &str, at: usize) -> Twice {
     let all = definitions(text);
     let Some(index) = all.iter().position(|one| one.line.contains(&at)) else {

@@ -50,7 +50,7 @@ settings! {
 /// A text that came from the environment, or the default that stands in its place.
 pub(super) struct Taken {
     pub(super) text: String,
-    /// Where its variable, or its default, is written.
+    /// The place of its variable, or of its default.
     pub(super) span: Span,
     /// The variable; `None` where the text is the default.
     pub(super) variable: Option<String>,

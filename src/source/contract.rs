@@ -1,4 +1,4 @@
-//! What a source of keys can do, and how it fails.
+//! The operations of a source, their results and their errors.
 
 use std::time::Duration;
 
@@ -11,42 +11,42 @@ use crate::redact;
 use crate::retry::Class;
 use crate::upstream::Failure;
 
-/// A store of rotated keys.
+/// A service or directory in which keys are rotated.
 #[async_trait]
 pub trait Source: Send + Sync {
-    /// The name of its table in the configuration.
+    /// Returns its id, which is the name of its table in the configuration.
     fn id(&self) -> &SourceId;
 
-    /// Which version `path` holds now.
+    /// Returns the current version of the secret at `path`.
     ///
     /// # Errors
-    /// [`SourceError`]. A secret that is not there is no error but [`Observation::Missing`].
+    /// Returns [`SourceError`]. A missing secret is not an error but [`Observation::Missing`].
     async fn observe(&self, path: &str) -> Result<Observation, SourceError>;
 
-    /// What `path` holds in `version`, or in a newer one where the store has no versions to ask
-    /// for: the answer says which it is.
+    /// Reads the secret at `path` in `version`, or in a newer one if the source has no versions to ask for. The result
+    /// holds the version that was read.
     ///
     /// # Errors
     /// [`SourceError`].
     async fn read(&self, path: &str, version: &Version) -> Result<Reading, SourceError>;
 
-    /// Signs in, for `check --connect`: a line that says as whom or how.
+    /// Signs in, for `check --connect`, and returns a line that says as whom or how.
     ///
     /// # Errors
     /// [`SourceError`].
     async fn connect(&self) -> Result<String, SourceError>;
 
-    /// What `path` holds in exactly this version, be it the latest or an older one.
+    /// Reads the secret at `path` in exactly this version, which may be an earlier one.
     ///
     /// # Errors
-    /// [`SourceError`]. A version that cannot be had any more is no error but [`Exact::Gone`].
+    /// Returns [`SourceError`]. A version that is no longer available is not an error but [`Exact::Gone`].
     async fn read_exact(&self, path: &str, version: &Version) -> Result<Exact, SourceError> {
         let _ = (path, version);
         Ok(Exact::Gone(GoneVersion::NoVersions))
     }
 
-    /// The version before `version`, for a rollback of which nothing is on record. No older one is
-    /// looked for where that one is gone: whoever took it away meant to.
+    /// Returns the version before `version`, for a rollback without a previous version on record. If that one is gone,
+    /// no older one is searched for, because it was removed on purpose.
     ///
     /// # Errors
     /// [`SourceError`].
@@ -55,25 +55,24 @@ pub trait Source: Send + Sync {
         Ok(Previous::Gone(GoneVersion::NoVersions))
     }
 
-    /// Names `path` with what surrounds it in the store, for people.
+    /// Returns `path` with its surroundings in the source, such as the mount, for people.
     fn place(&self, path: &str) -> String {
         format!("`{}`", redact::shown(path))
     }
 
-    /// Says what to do, after the store has said that `path` has nothing to give; a clause for people that names
-    /// no part of the path.
+    /// Returns what to do about a missing secret: a clause for people that repeats no part of the path.
     async fn hint(&self, path: &str, why: Missing) -> Option<String> {
         let _ = (path, why);
         None
     }
 
-    /// Whether the store is to be told which version is live, and can be.
+    /// Returns true if the source is to be told which version is live, and can be.
     fn acknowledges(&self) -> bool {
         false
     }
 
-    /// Tells the store that this version has been live and verified since `at`. Telling it again
-    /// changes nothing. Only called where [`acknowledges`](Self::acknowledges).
+    /// Records in the source that this version has been live and verified since `at`. Doing so again changes nothing.
+    /// Only called if [`acknowledges`](Self::acknowledges) returns true.
     ///
     /// # Errors
     /// [`SourceError`]; [`SourceError::Denied`] names the permission.
@@ -87,7 +86,7 @@ pub trait Source: Send + Sync {
         Err(cannot_acknowledge())
     }
 
-    /// Takes that back: no version is said to be live. Where nothing was told it changes nothing.
+    /// Withdraws the acknowledgement, so that no version is recorded as live. Changes nothing if there is none.
     ///
     /// # Errors
     /// [`SourceError`]; [`SourceError::Denied`] names the permission.
@@ -97,7 +96,7 @@ pub trait Source: Send + Sync {
     }
 }
 
-/// Says why `source` has nothing to give at `path`, in words for people.
+/// Returns why the secret at `path` is missing, for people.
 pub async fn why_missing(source: &dyn Source, path: &str, why: Missing) -> String {
     let said = why.describe();
     let place = match why {
@@ -116,62 +115,62 @@ fn cannot_acknowledge() -> SourceError {
     }
 }
 
-/// What a read found.
+/// The result of reading a secret.
 #[derive(Debug)]
 pub enum Reading {
-    /// A value.
+    /// The value.
     Present {
         /// The version it belongs to.
         version: Version,
-        /// When the store says it was written.
+        /// The time at which it was written, according to the source.
         written_at: Option<DateTime<Utc>>,
-        /// The secret.
+        /// The value.
         document: Document,
     },
-    /// It went away between the look and the read.
+    /// The secret went missing after it was observed.
     Missing(Missing),
 }
 
-/// What a read of one version found.
+/// The result of reading one version.
 #[derive(Debug)]
 pub enum Exact {
-    /// Its value.
+    /// The value.
     Present {
-        /// The secret.
+        /// The value.
         document: Document,
-        /// When the store says it was written.
+        /// The time at which it was written, according to the source.
         written_at: Option<DateTime<Utc>>,
     },
-    /// It cannot be had any more.
+    /// It is no longer available.
     Gone(GoneVersion),
 }
 
-/// What stands before a version.
+/// The version before another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Previous {
-    /// Another one, which can be read.
+    /// A version that can be read.
     Version(Version),
-    /// Nothing that could be read.
+    /// A version that cannot be read, or none at all.
     Gone(GoneVersion),
 }
 
-/// Why an older version cannot be read.
+/// Why an earlier version cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GoneVersion {
     /// It was deleted, and may be undeleted.
     Deleted,
     /// It was destroyed.
     Destroyed,
-    /// The store keeps so many versions and no more.
+    /// The source dropped it to make room for newer versions.
     Pruned,
-    /// The store knows no such version.
+    /// The source has no such version.
     NoSuchVersion,
-    /// The store keeps none but the latest.
+    /// The source keeps only the latest version.
     NoVersions,
 }
 
 impl GoneVersion {
-    /// A clause for people.
+    /// Returns a clause for people.
     pub fn describe(self) -> &'static str {
         match self {
             Self::Deleted => "the version is deleted in the store",
@@ -183,59 +182,59 @@ impl GoneVersion {
     }
 }
 
-/// A store that did not give what it was asked for. Never holds a value: each adapter turns its
-/// client library's errors into these and drops what they carried.
+/// An error of a source. It never holds a value: each adapter converts the errors of its client library and drops
+/// what they carry.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
-    /// No usable answer: no connection, a time-out, a 5xx, a sealed Vault, a throttled caller.
+    /// There is no usable answer: no connection, a timeout, a 5xx status, a sealed Vault, a throttled caller.
     #[error("{what}")]
     Unavailable {
-        /// For people.
+        /// The reason, for people.
         what: String,
-        /// For metrics: an HTTP status or a word.
+        /// The status for metrics: an HTTP status or a word.
         status: String,
-        /// How long it asked callers to wait.
+        /// The time that it asked callers to wait.
         retry_after: Option<Duration>,
     },
-    /// The rotator's own credentials were refused or could not be had.
+    /// The rotator's own credentials were refused, or could not be read.
     #[error("cannot sign in: {what}")]
     SignIn {
-        /// For people.
+        /// The reason, for people.
         what: String,
-        /// For metrics.
+        /// The status for metrics.
         status: String,
     },
-    /// A policy refuses this path to this caller.
+    /// A policy denies access to this path.
     #[error("access denied: {what}")]
     Denied {
-        /// For people: what was asked, and which permission it needs.
+        /// The request and the permission that it needs, for people.
         what: String,
-        /// For metrics.
+        /// The status for metrics.
         status: String,
     },
-    /// The store's answer is not its API's.
+    /// The answer does not follow the API of the source.
     #[error("unexpected answer: {what}")]
     Protocol {
-        /// For people.
+        /// The reason, for people.
         what: String,
-        /// For metrics.
+        /// The status for metrics.
         status: String,
     },
-    /// The store holds something that cannot be a key.
+    /// The secret cannot hold a key.
     #[error("{0}")]
     Malformed(Malformed),
-    /// The configuration names something the store cannot have (a path that leaves a directory).
+    /// The configuration names something that the source cannot have, such as a path that leaves the directory.
     #[error("{what}")]
     Invalid {
-        /// For people.
+        /// The reason, for people.
         what: String,
     },
     /// The source is away; the call was not made.
     #[error("{cause}")]
     CircuitOpen {
-        /// What the last call found that was made.
+        /// The error of the last call that was made.
         cause: String,
-        /// When to come back.
+        /// The time until the next call is allowed.
         retry_in: Duration,
     },
 }

@@ -1,27 +1,26 @@
-//! What a path or a mount looks like that has more in it than belongs there, or belongs elsewhere.
+//! Hints about paths and mounts that were probably copied from an API's address, a policy or another tool.
 //!
-//! Copied from an API's address, a policy or another tool, such a path is right in form and leads
-//! nowhere. What is certain is a mistake, what is likely a warning when the configuration is read, and
-//! the rest is said once the source has said that there is nothing. No hint repeats a path: it may be a
-//! secret in the wrong place. Each kind of source knows its own hints.
+//! Such a path is well-formed and leads nowhere. A certain hint is reported as a mistake when the configuration is
+//! read, a likely one as a warning, and a possible one once the source has answered that there is no such secret.
+//! No hint repeats a path, because it may be a secret in the wrong place. Each kind of source has its own hints.
 
-/// A clause for people, after a colon.
+/// A hint, as a clause that stands after a colon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hint {
-    /// What it looks like and, after a colon, what to write.
+    /// A description of the problem and, after a colon, what to write.
     pub text: String,
-    /// How sure that is.
+    /// How sure it is.
     pub certainty: Certainty,
 }
 
 /// How sure a [`Hint`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Certainty {
-    /// Nothing else can be meant.
+    /// The path is certainly wrong.
     Certain,
-    /// Hardly anything else can be meant.
+    /// The path is probably wrong.
     Likely,
-    /// It may be as it should be.
+    /// The path may be right.
     Possible,
 }
 

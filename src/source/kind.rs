@@ -1,4 +1,4 @@
-//! What a kind of source is: what `type = "…"` says in a source's table.
+//! The interface of a kind of source, which `type = "…"` in a source's table selects.
 //!
 //! A kind owns its settings, their place in the reference configuration, and the making of a source. It is a
 //! folder here and a line in [`KINDS`](super::KINDS).
@@ -29,15 +29,14 @@ pub struct Kind {
     pub settings: Settings,
     /// Its part of the reference configuration: `[sources.…]` tables that show each setting, with its default.
     pub reference: &'static str,
-    /// What `init` prints for it.
+    /// The configuration that `init` prints for it.
     pub example: Example,
-    /// What of it can be told which version is live, as a message names it: "KV 2". `None` where nothing can:
-    /// then its sources have no setting `acknowledge`.
+    /// The name, for messages, of the sources of this kind that can be told which version is live, such as "KV 2". `None`
+    /// if there are none; the setting `acknowledge` does not exist for this kind then.
     pub acknowledges: Option<&'static str>,
-    /// Settings that are likely to be written for another kind, which has nothing like them: the name of each,
-    /// and what to do instead.
+    /// Settings that users are likely to write for sources of other kinds, with what to do instead.
     pub alone: &'static [(&'static str, &'static str)],
-    /// Reads its settings out of a source's table, or reports why not.
+    /// Reads its settings from a source's table, or reports mistakes.
     pub read: fn(&mut Reader<'_, '_>) -> Option<Arc<dyn SourceKind>>,
 }
 
@@ -45,7 +44,7 @@ pub struct Kind {
 pub struct Example {
     /// The word that `init --source` has for it.
     pub name: &'static str,
-    /// What it is for, in the help of `init`.
+    /// Its description in the help of `init`.
     pub about: &'static str,
     /// The whole configuration.
     pub text: &'static str,
@@ -59,71 +58,71 @@ impl fmt::Debug for Kind {
 
 /// The settings of a source, of whatever kind.
 pub trait SourceKind: Same + fmt::Debug + Send + Sync {
-    /// Returns why this source cannot be told which version is live, where it cannot, as a sentence.
+    /// Returns a sentence that says why this source cannot be told which version is live; `None` if it can.
     fn cannot_acknowledge(&self) -> Option<&'static str> {
         None
     }
 
-    /// Returns what is wrong with a path in this source, or doubtful, as far as the settings alone tell.
+    /// Returns a hint if a path in this source is wrong or doubtful, judged by the settings alone.
     fn check_path(&self, path: &str) -> Option<Hint> {
         let _ = path;
         None
     }
 
-    /// Returns the requests a second that so many checks a second take.
+    /// Returns the number of requests a second that `checks` checks a second need.
     fn cost(&self, checks: f64) -> f64 {
         checks
     }
 
-    /// Returns the directory of this machine that the secrets are in, where they are in one.
+    /// Returns the local directory that holds the secrets, if they are in one.
     fn directory(&self) -> Option<&Path> {
         None
     }
 
-    /// Returns the AWS region that the source is in, where the settings name one.
+    /// Returns the AWS region of the source, if the settings name one.
     fn aws_region(&self) -> Option<&str> {
         None
     }
 
-    /// Returns where the source is, for people.
+    /// Returns the location of the source, for people.
     fn place(&self) -> String;
 
-    /// Makes the source. Nothing is read or called before it is first used.
+    /// Builds the source. It reads and calls nothing before it is first used.
     ///
     /// # Errors
     /// [`SourceError::Invalid`] where the settings cannot be those of a source.
     fn build(&self, context: Context<'_>) -> Result<Arc<dyn Source>, SourceError>;
 }
 
-/// What a source is made with, beside its own settings.
+/// Everything a source is built with, beside its own settings.
 pub struct Context<'a> {
     /// The name of its table.
     pub id: SourceId,
-    /// Tell it which version is live.
+    /// True if the source is to be told which version is live.
     pub acknowledge: bool,
-    /// The way to it.
+    /// The upstream through which each call goes.
     pub upstream: Upstream,
     /// Makes the digests that stand for values.
     pub fingerprinter: Fingerprinter,
-    /// Says where a secret comes from.
+    /// Resolves a secret reference.
     pub secret: &'a dyn Fn(&SecretRef) -> SharedCredential,
 }
 
 impl Context<'_> {
-    /// Returns where a secret comes from.
+    /// Resolves a secret reference.
     pub fn secret(&self, reference: &SecretRef) -> SharedCredential {
         (self.secret)(reference)
     }
 
-    /// Returns where a text comes from that may be kept elsewhere.
+    /// Resolves a text that may be a secret reference.
     pub fn value(&self, value: &ValueRef) -> SharedCredential {
         value.resolve(self.secret)
     }
 }
 
-/// Tells whether two values are the same, where their types are not known.
+/// Compares values whose types are not known.
 pub trait Same: Any {
-    /// Returns true where `other` is of the same type, and equal.
+    /// Returns true if `other` is of the same type and equal.
     fn is_same(&self, other: &dyn Any) -> bool;
 }
 

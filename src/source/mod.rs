@@ -1,9 +1,9 @@
-//! The sources: where keys are rotated.
+//! The sources, in which keys are rotated.
 //!
-//! A source answers which version is there now ([`Source::observe`], cheap, and exposing nothing
-//! where it can), what is in it ([`Source::read`]) and what was there before
-//! ([`Source::read_exact`], [`Source::previous`]). Where it is asked to, it notes which
-//! version is live ([`Source::acknowledge`]). It decides nothing and knows nothing of Flashback.
+//! A source returns the current version of a secret ([`Source::observe`], which is cheap and exposes no value if that
+//! is possible), its value ([`Source::read`]) and earlier versions ([`Source::read_exact`], [`Source::previous`]). If
+//! the configuration asks for it, it records which version is live ([`Source::acknowledge`]). It decides nothing and
+//! does not know Flashback.
 //!
 //! A new kind of source is a folder here and a line in [`KINDS`].
 

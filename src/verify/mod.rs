@@ -1,4 +1,4 @@
-//! Whether a key is one: by its shape, and by asking the provider.
+//! Checks that a value is a usable key of its provider: by its form, and by asking the provider.
 //!
 //! [`sanity`] refuses what is plainly no key of the provider, without asking anybody. A [`Prober`]
 //! makes the provider's cheapest authenticated call with the key. What follows from either is not
@@ -14,7 +14,7 @@ use crate::secret::Credentials;
 
 pub use provider::Prober;
 
-/// Somebody who knows whether a key works.
+/// Verifies keys.
 #[async_trait]
 pub trait Provider: Send + Sync {
     /// Tries `credentials` where a configuration with `settings` would use them. It ends within the
@@ -22,13 +22,13 @@ pub trait Provider: Send + Sync {
     async fn probe(&self, settings: &Settings, credentials: &Credentials) -> Probe;
 }
 
-/// What came of trying a key.
+/// The result of verifying a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Probe {
-    /// The provider took it.
+    /// The provider accepted it.
     Works,
-    /// The provider knows it not, or not any more: who said what, for people.
+    /// The provider does not know it, or no longer; with a text for people that names the provider and its answer.
     Rejected(String),
-    /// Nothing is known of the key: why, for people.
+    /// The provider could not be asked or gave no clear answer; with the reason, for people.
     Inconclusive(String),
 }

@@ -1,4 +1,4 @@
-//! What is plainly no key of its provider.
+//! Refuses values that are plainly no key of their provider.
 //!
 //! A text of another kind ([`lookalike`]), and white space and control characters within a value, are
 //! no part of any key. Beyond that only a shape that is known to be somebody else's is refused, and
@@ -14,7 +14,7 @@ use crate::secret::{Credentials, Secret};
 /// Says what is wrong with credentials that cannot be what they are stored as.
 ///
 /// # Errors
-/// What is wrong, for people; never a value.
+/// The reason for a refusal, for people. It never holds the value.
 pub fn check(settings: &Settings, credentials: &Credentials) -> Result<(), String> {
     let secret = credentials.secret.expose();
     let key = credentials.key.as_ref().map(Secret::expose);

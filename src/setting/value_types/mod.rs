@@ -1,4 +1,4 @@
-//! How single values are written: each constant reads one syntax, and describes it for the schema.
+//! The syntaxes of single values. Each constant reads one, and describes it for the schema.
 
 pub mod number;
 pub mod place;

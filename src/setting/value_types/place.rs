@@ -9,7 +9,7 @@ use url::Url;
 use crate::setting::declaration::{Shape, ValueType};
 use crate::setting::input::Input;
 
-/// Where Flashback's API is: kept without a trailing slash.
+/// The base URL of Flashback's API, without a trailing slash.
 pub const BASE_URL: ValueType<String> = ValueType {
     shape: Shape::Text(web_schema),
     read: |input| {
@@ -49,7 +49,7 @@ pub const PATH: ValueType<PathBuf> = ValueType {
     read: |input| input.text("/path/to/it").map(PathBuf::from),
 };
 
-/// Where a secret is in its source: one, and not a pattern for several.
+/// The path of one secret in its source. Patterns are refused.
 pub const IN_SOURCE: ValueType<String> = ValueType {
     shape: Shape::Text(|| json!({ "type": "string", "minLength": 1, "pattern": "^[^*]+$" })),
     read: |input| {
@@ -92,8 +92,8 @@ pub fn web<'a>(input: &mut Input<'a>, example: &str) -> Option<(&'a str, Url)> {
     Some((text, url))
 }
 
-/// Whether something stands before an `@` in the part of a URL where the host is. Also where the
-/// rest of it is no URL: it may be a password all the same.
+/// Returns true if something stands before an `@` in the host part of a URL. It may be a password even if the
+/// rest is not a URL.
 fn has_password(text: &str) -> bool {
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);

@@ -1,4 +1,4 @@
-//! Secret references: where a secret is, never what it is.
+//! Secret references, which give the location of a secret and never the secret itself.
 
 use std::path::PathBuf;
 
@@ -53,7 +53,7 @@ pub const SECRET: ValueType<SecretRef> = ValueType {
     read,
 };
 
-/// A secret that no source holds: what it opens is needed before the sources are.
+/// A secret that may not be in a source, because the service that it opens is needed before the sources.
 pub const OUTSIDE: ValueType<SecretRef> = ValueType {
     shape: Shape::Shared(
         "secret-outside-of-sources",
@@ -76,7 +76,7 @@ pub const OUTSIDE: ValueType<SecretRef> = ValueType {
     },
 };
 
-/// What is no secret: a plain text or a reference.
+/// A text that is not secret: a plain text or a reference.
 pub const VALUE: ValueType<ValueRef> = ValueType {
     shape: Shape::Shared("value", &Shape::TextOr(&SECRET.shape)),
     read: |input| match input.node.value {

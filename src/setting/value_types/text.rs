@@ -12,7 +12,7 @@ pub const TEXT: ValueType<String> = ValueType {
     read: |input| input.text("…").map(str::to_owned),
 };
 
-/// What Flashback knows something by: a text that is no longer than what is accepted of Flashback.
+/// A name in Flashback, no longer than the names that are accepted from Flashback.
 pub const SHORT: ValueType<String> = ValueType {
     shape: Shape::Text(|| json!({ "type": "string", "minLength": 1, "maxLength": LONGEST_NAME })),
     read: |input| {
@@ -43,7 +43,7 @@ pub const FIELD: ValueType<String> = ValueType {
     },
 };
 
-/// The schema of a [`Choice`].
+/// Returns the schema of a [`Choice`].
 pub fn words<T>(choice: Choice<T>) -> Json {
     let words: Vec<_> = choice.iter().map(|(word, _)| *word).collect();
     json!({ "enum": words })

@@ -66,7 +66,7 @@ pub const WATCH: ValueType<Option<Duration>> = ValueType {
     },
 };
 
-/// What `check` says: the time zone of a cron line stands elsewhere.
+/// The value of `check`. The time zone of a cron line is a setting of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rhythm {
     /// Every so often.

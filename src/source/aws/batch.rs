@@ -22,30 +22,30 @@ use crate::model::{Missing, Observation};
 use crate::progress::in_line;
 use crate::source::contract::SourceError;
 
-/// How long a look waits for others to go with.
+/// The time that an observation waits for others to share a call with.
 const GATHER: Duration = Duration::from_millis(100);
 
 type Looked = Result<Observation, SourceError>;
 
-/// The looks that wait for others.
+/// The observations that wait for others.
 #[derive(Default)]
 pub(super) struct Gathered(Mutex<Gather>);
 
 #[derive(Default)]
 struct Gather {
-    /// How many times they went.
+    /// The number of calls made so far.
     went: u64,
     asked: Vec<Asked>,
 }
 
-/// One look, and whoever waits for it.
+/// One observation, and the task that waits for it.
 struct Asked {
     path: String,
     answer: oneshot::Sender<Looked>,
 }
 
 impl Gathered {
-    /// Adds a look. Gives the number of its group, and the group itself where that is full.
+    /// Adds an observation. Returns the number of its group, and the group itself if it is full.
     fn add(&self, asked: Asked) -> (u64, Option<Vec<Asked>>) {
         let mut gather = self.0.lock();
         gather.asked.push(asked);
@@ -54,13 +54,13 @@ impl Gathered {
         (group, full.then(|| gather.go()))
     }
 
-    /// A group, unless it went already.
+    /// Returns a group unless its call has been made already.
     fn take(&self, group: u64) -> Option<Vec<Asked>> {
         let mut gather = self.0.lock();
         (gather.went == group).then(|| gather.go())
     }
 
-    /// Looks at a secret in one call with those that others look at.
+    /// Observes a secret in one call with those of other tasks.
     pub(super) async fn observe(&self, calls: &Calls, path: &str) -> Looked {
         loop {
             let (answer, mut answered) = oneshot::channel();

@@ -25,7 +25,7 @@ settings! {
     }
 }
 
-/// How the secrets of a source are looked at.
+/// How the secrets of a source are observed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AwsLook {
     /// One by one, with no value in the answer.
@@ -36,7 +36,7 @@ pub enum AwsLook {
 }
 
 impl AwsLook {
-    /// Returns how many secrets one call looks at at most.
+    /// Returns the most secrets that one call observes.
     pub fn at_once(self) -> u32 {
         match self {
             Self::Describe => 1,

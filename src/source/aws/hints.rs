@@ -1,8 +1,8 @@
-//! What the id of a secret in AWS looks like that leads nowhere.
+//! Hints about names and ARNs of secrets in AWS.
 
 use crate::source::hint::Hint;
 
-/// What an id of a secret in AWS looks like, to a source that asks in `region`.
+/// Returns a hint if the name or ARN of a secret is wrong or doubtful for a source in `region`.
 pub(super) fn path(region: Option<&str>, path: &str) -> Option<Hint> {
     let parts: Vec<_> = path.split(':').collect();
     let ["arn", _, service, of, _, kind, ref rest @ ..] = parts[..] else {
@@ -30,7 +30,7 @@ pub(super) fn path(region: Option<&str>, path: &str) -> Option<Hint> {
     })
 }
 
-/// A name that ends as an ARN does leads nowhere; one that does not may be in another region.
+/// Returns a hint about a name: one that ends like an ARN does not exist, and any other may be in another region.
 fn of_name(region: Option<&str>, path: &str) -> Option<Hint> {
     let is_random = |end: &str| {
         end.len() == 6

@@ -11,7 +11,7 @@ use crate::source::contract::{Source, SourceError};
 use crate::source::hint::Hint;
 use crate::source::kind::{Context, Example, Kind, SourceKind};
 
-/// Requests a second below which a batch goes before it is full.
+/// The number of batches a second below which they are sent before they are full.
 const BATCHES: f64 = 10.0;
 
 /// AWS Secrets Manager.
@@ -49,8 +49,8 @@ impl SourceKind for AwsConfig {
         hints::path(self.region.as_deref(), path)
     }
 
-    /// Looks that go together wait for each other a tenth of a second and no longer, so that few of them go
-    /// alone.
+    /// Counts a batch for every twenty checks, and at least ten a second: observations that share a call wait a tenth
+    /// of a second for each other, so a batch may go before it is full.
     fn cost(&self, checks: f64) -> f64 {
         match self.look {
             AwsLook::Describe => checks,

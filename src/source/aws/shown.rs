@@ -1,9 +1,9 @@
-//! What of AWS's words, and of a failed connection to it, may be shown.
+//! Selects the parts of AWS's answers and of failed connections that may be shown.
 
 use crate::outbound::CallError;
 use crate::words;
 
-/// What went wrong on the way to AWS. A region that there is not has no host.
+/// Returns why there is no connection to AWS. The host of a region that does not exist cannot be resolved.
 pub(super) fn on_the_way(why: &CallError) -> String {
     let CallError::Unresolved { host, .. } = why else {
         return why.to_string();
@@ -14,22 +14,22 @@ pub(super) fn on_the_way(why: &CallError) -> String {
     }
 }
 
-/// The region in the public name of a service's host, as in `secretsmanager.eu-west-1.amazonaws.com`.
+/// Returns the region in the public name of a service's host, as in `secretsmanager.eu-west-1.amazonaws.com`.
 fn region_in(host: &str) -> Option<&str> {
     let (labels, _) = host.split_once(".amazonaws.")?;
     let (_, region) = labels.split_once('.')?;
     (!region.contains('.')).then_some(region)
 }
 
-/// An error's code, if it is one: AWS's are known words and dots. What a broken server
-/// sends in its place stays unseen.
+/// Returns the code of an error if it consists of known words and dots, as AWS's do. What a broken server sends in its
+/// place is not shown.
 pub(super) fn plain(word: &str) -> Option<&str> {
     let fits = !word.is_empty() && word.len() <= 64 && words::is_plain(word);
     let is_code = |c: char| c.is_ascii_alphabetic() || c == '.';
     (fits && word.chars().all(is_code)).then_some(word)
 }
 
-/// A request's id, if it is one: a UUID, or known words and numbers.
+/// Returns the id of a request if it is a UUID, or known words and numbers.
 pub(super) fn identifier(word: &str) -> Option<&str> {
     let fits = !word.is_empty() && word.len() <= 64;
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-';

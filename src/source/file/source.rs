@@ -1,4 +1,4 @@
-//! Reads the files of a directory as secrets.
+//! A source that reads the files of a directory.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -45,16 +45,16 @@ struct Seen {
     at: SystemTime,
 }
 
-/// What reading a file gave.
+/// The result of reading a file.
 enum Fetched {
     Nothing,
     Whole(Seen, Document),
-    /// Somebody may be writing it: worth another read after this.
+    /// It may still be being written; read it again after this time.
     Unfinished(Duration),
 }
 
 impl FileSource {
-    /// The secrets are the files below `dir`, which need not exist yet.
+    /// Makes a source of the files below `dir`, which need not exist yet.
     pub fn new(
         id: SourceId,
         dir: PathBuf,
@@ -71,7 +71,7 @@ impl FileSource {
         }
     }
 
-    /// Does file work where it may block.
+    /// Runs blocking file operations in a thread of their own.
     async fn blocking<T: Send + 'static>(
         &self,
         operation: &'static str,
@@ -95,7 +95,7 @@ impl FileSource {
             .await
     }
 
-    /// The file as it is now, once it has been written whole.
+    /// Reads the file once it has been written completely.
     async fn fetch(&self, path: &str) -> Result<Option<(Seen, Document)>, SourceError> {
         let deadline = Instant::now() + settled::PATIENCE;
         loop {
@@ -110,7 +110,7 @@ impl FileSource {
         }
     }
 
-    /// The file as it is now; the cache learns of it.
+    /// Reads the file and updates the cache.
     async fn fetch_once(&self, path: &str) -> Result<Fetched, SourceError> {
         let at = SystemTime::now();
         let place = Place::new(self.dir.clone(), path)?;
@@ -145,7 +145,7 @@ impl FileSource {
         }
     }
 
-    /// What was last read, where the file is sure to be the same.
+    /// Returns the last read if the file is certain to be the same.
     async fn unchanged(&self, path: &str) -> Result<Option<Seen>, SourceError> {
         let seen = self.seen().get(path).cloned();
         let is_sure = |seen: &Seen| seen.sighting.is_whole() && seen.stamp().age(seen.at) >= RACY;
@@ -222,7 +222,7 @@ fn time(seen: &Seen) -> Option<DateTime<Utc>> {
     Some(DateTime::from(seen.stamp().modified()?))
 }
 
-/// A file that kept changing while it was waited for.
+/// Returns the error for a file that kept changing.
 fn unfinished(path: &str) -> SourceError {
     SourceError::Protocol {
         what: format!(

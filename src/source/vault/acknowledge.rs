@@ -1,4 +1,4 @@
-//! Telling KV 2 which version is live: two entries of the secret's custom metadata, which has no
+//! Records in KV 2 which version is live, in two entries of the secret's custom metadata, which have no
 //! effect on its versions (<https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2>).
 //!
 //! A JSON merge patch touches these two and nothing else. Where the policy has no `patch`, or the
@@ -23,16 +23,16 @@ use crate::source::contract::SourceError;
 const VERSION: &str = "flashback_live_version";
 const AT: &str = "flashback_live_at";
 
-/// How often a write is repeated that somebody else's came before.
+/// The most attempts of a write that conflicts with others.
 const TRIES: usize = 5;
 
-/// What is said.
+/// The live version that is recorded.
 pub(super) struct Live<'a> {
     pub version: &'a Version,
     pub at: DateTime<Utc>,
 }
 
-/// A change of a secret's metadata. vaultrs knows no patch.
+/// A request that changes a secret's metadata. vaultrs has none for a patch.
 struct Change {
     mount: String,
     path: String,
@@ -59,7 +59,7 @@ impl Endpoint for Change {
     }
 }
 
-/// Says which version is live, or that none is.
+/// Records which version is live, or that none is.
 pub(super) async fn say(
     engine: &Engine,
     keeper: &Keeper,
@@ -139,7 +139,7 @@ async fn change(
     keeper.upstream().call(operation, call).await
 }
 
-/// The entries to change, a null for one that is to go; `None` where they are as they should be.
+/// Returns the entries to change, with null for those to remove; `None` if nothing is to change.
 fn entries(
     metadata: &Metadata,
     live: Option<&Live<'_>>,
@@ -170,7 +170,7 @@ fn entries(
     Ok(Some(entries.into_iter().collect()))
 }
 
-/// All custom metadata, with these entries changed.
+/// Returns all custom metadata with these entries changed.
 fn merged(metadata: &Metadata, entries: Map<String, Value>) -> Map<String, Value> {
     let mut all = metadata.custom_metadata.clone().unwrap_or_default();
     for (name, value) in entries {
@@ -182,14 +182,14 @@ fn merged(metadata: &Metadata, entries: Map<String, Value>) -> Map<String, Value
     all
 }
 
-/// Has the write hold only for the metadata that were read, where the server counts.
+/// Makes the write conditional on the metadata that were read, if the server counts changes.
 fn check_and_set(body: &mut Value, metadata: &Metadata) {
     if let Some(count) = metadata.current_metadata_version {
         body["metadata_cas"] = json!(count);
     }
 }
 
-/// Whether the policy does not allow a patch, or the server does not know it.
+/// Returns true if the policy does not allow a patch, or the server does not support it.
 fn is_no_patch(error: &SourceError) -> bool {
     match error {
         SourceError::Denied { .. } => true,
@@ -198,7 +198,7 @@ fn is_no_patch(error: &SourceError) -> bool {
     }
 }
 
-/// Whether the metadata may have changed since they were read, or ask for check-and-set.
+/// Returns true if the metadata may have changed since they were read, or require check-and-set.
 fn is_conflict(error: &SourceError) -> bool {
     matches!(error, SourceError::Protocol { status, .. } if status == "400")
 }

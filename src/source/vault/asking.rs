@@ -1,4 +1,4 @@
-//! Asking with a token, and once more with another where the first was dead.
+//! Repeats a request with a new token if the first one was no longer valid.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::keeper::Keeper;
 use super::token::Token;
 use crate::source::contract::SourceError;
 
-/// One question, for as long as it takes.
+/// A request and the token it is made with.
 pub(super) struct Asking<'a> {
     keeper: &'a Keeper,
     token: Arc<Token>,
@@ -14,7 +14,7 @@ pub(super) struct Asking<'a> {
 }
 
 impl<'a> Asking<'a> {
-    /// Begins with this token.
+    /// Starts with this token.
     pub(super) fn new(keeper: &'a Keeper, token: Arc<Token>) -> Self {
         Self {
             keeper,
@@ -23,13 +23,13 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// The token to ask with.
+    /// Returns the token to use.
     pub(super) fn token(&self) -> &Token {
         &self.token
     }
 
-    /// Whether an answer is the last one. Where it is a denial because the token is dead, there is
-    /// another token now, and the question is to be asked again.
+    /// Returns true if an answer is final. If it is a denial because the token is no longer valid, the token is
+    /// replaced, and the request must be repeated.
     pub(super) async fn is_over<T>(
         &mut self,
         answer: &Result<T, SourceError>,

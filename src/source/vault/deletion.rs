@@ -1,4 +1,4 @@
-//! Whether a KV 2 version is deleted.
+//! Finds out if a KV 2 version is deleted.
 //!
 //! Metadata do not say: a version carries a `deletion_time` when it was deleted and, with `delete_version_after`, when it
 //! will be. Which of the two it is depends on the server's clock, and this machine's may be wrong. So the server is asked
@@ -17,10 +17,10 @@ use super::entry::{Found, time};
 use crate::model::Missing;
 use crate::source::contract::SourceError;
 
-/// How long an answer is good for.
+/// The time for which an answer is remembered.
 const GOOD_FOR: Duration = Duration::from_secs(30);
 
-/// What the server has said of the versions that carry a `deletion_time`, by path.
+/// The server's answers about versions with a `deletion_time`, by path.
 #[derive(Default)]
 pub(super) struct Deletions(Mutex<HashMap<String, Answered>>);
 
@@ -32,8 +32,8 @@ struct Answered {
 }
 
 impl Deletions {
-    /// Returns why the version with this number is not there; `None` where it is. `ask` asks the server for the
-    /// version.
+    /// Returns why the version with this number is missing; `None` if it is not. `ask` requests the version from the
+    /// server, and is not polled if the answer is known.
     pub(super) async fn missing(
         &self,
         path: &str,

@@ -10,7 +10,7 @@ use crate::model::{Missing, Version};
 use crate::source::contract::SourceError;
 use crate::words;
 
-/// What surrounds every answer. What else it holds is not read.
+/// The envelope of every answer. Its other fields are not read.
 #[derive(Deserialize)]
 pub(super) struct Envelope<T> {
     pub data: Option<T>,
@@ -23,7 +23,7 @@ pub(super) struct VersionedData {
     metadata: SecretVersionMetadata,
 }
 
-/// The same, wiped from memory when it is dropped.
+/// A version in KV 2 whose data is wiped from memory when it is dropped.
 pub(super) struct Entry {
     pub document: Option<Document>,
     pub metadata: SecretVersionMetadata,
@@ -47,7 +47,7 @@ impl Entry {
         time(&self.metadata.created_time)
     }
 
-    /// What it holds, or why it holds nothing.
+    /// Returns the data, or why there is none.
     pub fn data(self) -> Result<Document, Missing> {
         let missing = match self.metadata.destroyed {
             true => Missing::Destroyed,
@@ -57,20 +57,20 @@ impl Entry {
     }
 }
 
-/// What was found of one version.
+/// The result of requesting one version.
 pub(super) enum Found {
     /// The version, with or without its data.
     Version(Entry),
-    /// No such version, or no secret at all: the answer is the same.
+    /// No such version or no such secret, which give the same answer.
     Nothing(Missing),
 }
 
-/// A version. What it is told apart by is kept, and must be a time.
+/// Returns the version with this number. Its time of creation distinguishes it and must be valid.
 pub(super) fn version(number: u64, created: &str) -> Result<Version, SourceError> {
     time(created).map(|_| Version::numbered(number, created))
 }
 
-/// A fraction of a second may have any number of digits, so the length is limited, too.
+/// Parses a time. Its length is limited, because a fraction of a second may have any number of digits.
 pub(super) fn time(text: &str) -> Result<DateTime<Utc>, SourceError> {
     if let Some(length) = words::too_long(text) {
         return Err(incomplete(&format!("a time in it has {length} characters")));

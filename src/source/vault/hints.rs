@@ -1,9 +1,9 @@
-//! What a path or a mount in Vault has in it that does not belong there.
+//! Hints about paths and mounts in Vault.
 
 use super::kv_version::KvVersion;
 use crate::source::hint::Hint;
 
-/// What a path in Vault begins with that is no part of it: `v1/`, the namespace, the mount, and what
+/// Returns a hint if a path begins with something that is not part of it: `v1/`, the namespace, the mount, and what
 /// the API of KV 2 has after the mount.
 pub fn path(namespace: Option<&str>, mount: &str, kv: KvVersion, path: &str) -> Option<Hint> {
     let mut rest = path;
@@ -48,7 +48,7 @@ pub fn path(namespace: Option<&str>, mount: &str, kv: KvVersion, path: &str) -> 
     })
 }
 
-/// What the mount of a KV engine has that is no part of it.
+/// Returns a hint if the mount of a KV engine has something that is not part of it.
 pub fn kv_mount(kv: KvVersion, mount: &str) -> Option<Hint> {
     if mount.starts_with("v1/") {
         return Some(Hint::certain(
@@ -67,7 +67,7 @@ pub fn kv_mount(kv: KvVersion, mount: &str) -> Option<Hint> {
     })
 }
 
-/// What the mount of an auth method has that is no part of it.
+/// Returns a hint if the mount of an auth method has something that is not part of it.
 pub fn auth_mount(mount: &str) -> Option<Hint> {
     let bare = mount.strip_prefix("v1/").unwrap_or(mount);
     (bare.starts_with("auth/") || mount.len() != bare.len() || mount.ends_with("/login")).then(|| {

@@ -1,4 +1,4 @@
-//! The two key-value engines: which request answers which question, and what the answers mean.
+//! Requests to the two key-value engines, and the meaning of their answers.
 //!
 //! KV 2 (<https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2>): a deleted or destroyed
 //! version is a 404 with a body, a missing secret a 404 with an empty list of errors. Deleting the
@@ -24,11 +24,11 @@ use crate::model::{Missing, Observation, Version};
 use crate::secret::Fingerprinter;
 use crate::source::contract::{Reading, SourceError};
 
-/// The longest path taken. Vault's own limit is lower for most storages; rustify panics on an
+/// The longest path that is accepted. Vault's own limit is lower for most storages; rustify panics on an
 /// address that is too long.
 const LONGEST_PATH: usize = 4096;
 
-/// Where the secrets are.
+/// The location of the secrets.
 pub(super) struct Engine {
     pub mount: String,
     pub namespace: Option<String>,
@@ -49,8 +49,8 @@ pub(super) struct Metadata {
 }
 
 impl Engine {
-    /// KV 2: asks for the metadata, which exposes nothing. Only a version that is or will be deleted is asked for
-    /// itself.
+    /// Observes a secret in KV 2 by its metadata, which expose no value. The version itself is requested only if it is
+    /// or will be deleted.
     pub async fn look_at_metadata(
         &self,
         keeper: &Keeper,
@@ -81,7 +81,7 @@ impl Engine {
         })
     }
 
-    /// KV 2: the metadata, or why there are none.
+    /// Reads the metadata of a secret in KV 2, or returns why there are none.
     pub async fn read_metadata(
         &self,
         keeper: &Keeper,
@@ -106,7 +106,7 @@ impl Engine {
         keeper.upstream().call("read_metadata", call).await
     }
 
-    /// KV 2: reads a version, the latest where no number is given.
+    /// Reads a version of a secret in KV 2, or the latest if no number is given.
     pub async fn read_version(
         &self,
         keeper: &Keeper,
@@ -120,7 +120,7 @@ impl Engine {
         }
     }
 
-    /// KV 2: one version, as it is.
+    /// Reads one version in KV 2, deleted or not.
     pub async fn find_version(
         &self,
         keeper: &Keeper,
@@ -165,7 +165,7 @@ impl Engine {
         keeper.upstream().call("read_data", call).await
     }
 
-    /// KV 1: reads; the digest of what is found is its version.
+    /// Reads a secret in KV 1. The digest of its content stands for its version.
     pub async fn read_unversioned(
         &self,
         keeper: &Keeper,
@@ -198,7 +198,7 @@ impl Engine {
         keeper.upstream().call("read_data", call).await
     }
 
-    /// What a 404 means.
+    /// Interprets a 404.
     pub fn nothing(&self, answer: &Answer, place: &str) -> Result<Missing, SourceError> {
         let mount = &self.mount;
         let inside = self.inside();
@@ -213,7 +213,7 @@ impl Engine {
         }
     }
 
-    /// The permission a path takes.
+    /// Returns the permission that a path needs.
     pub fn needs(&self, place: &str) -> String {
         format!("`read` on `{place}`{}", self.inside())
     }
@@ -229,7 +229,7 @@ pub(super) fn is_kv_2(mount: &str, inside: &str) -> String {
     format!("the engine at `{mount}`{inside} is KV 2: set `kv_version = 2`")
 }
 
-/// Refuses a path that would be another one on the way: an address drops `.` and `..`.
+/// Refuses a path that would change in a URL, which drops `.` and `..`.
 pub(super) fn check_path(path: &str) -> Result<(), SourceError> {
     let odd = |segment: &str| matches!(segment, "" | "." | "..");
     let reason = if path.len() > LONGEST_PATH {
@@ -246,7 +246,7 @@ pub(super) fn check_path(path: &str) -> Result<(), SourceError> {
     })
 }
 
-/// What a read of one version says.
+/// Converts a version to the result of a read.
 fn read(found: Entry) -> Result<Reading, SourceError> {
     let (version, written_at) = (found.version()?, found.created_at()?);
     Ok(match found.data() {

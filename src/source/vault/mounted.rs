@@ -1,7 +1,7 @@
-//! Which engine is mounted where the configuration says.
+//! Checks which engine is mounted at the configured path.
 //!
-//! Asked of the other KV engine, or of one that is mounted elsewhere, Vault answers as if there were
-//! no secret, or none that may be seen. So whoever gets that answer asks which engine it is.
+//! If the configuration names the wrong KV version or mount, Vault answers as if the secret were missing or denied.
+//! After such an answer the engine is checked.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -19,10 +19,10 @@ use super::token::Token;
 use crate::redact;
 use crate::source::contract::SourceError;
 
-/// How long it is remembered that a token may not see something: policies change.
+/// The time for which denials and checks are remembered. Policies and mounts change.
 pub(super) const DENIED_FOR: Duration = Duration::from_secs(60 * 60);
 
-/// The question which engine a path belongs to. Whoever may do anything at all there may ask it.
+/// The request for the engine that a path belongs to. It is allowed to any token that has some permission there.
 struct MountOf {
     path: String,
 }
@@ -42,10 +42,10 @@ impl Endpoint for MountOf {
     }
 }
 
-/// The answer to it.
+/// The answer to [`MountOf`].
 #[derive(Deserialize)]
 struct Mounted {
-    /// With a slash at its end.
+    /// The path of the mount, with a slash at its end.
     path: String,
     #[serde(rename = "type")]
     kind: String,
@@ -53,7 +53,7 @@ struct Mounted {
 }
 
 impl Mounted {
-    /// Which KV engine it is; `None` for one of another kind.
+    /// Returns the version of the KV engine; `None` for an engine of another kind.
     fn version(&self) -> Option<KvVersion> {
         let version = self.options.as_ref().and_then(|all| all.get("version"));
         match (&*self.kind, version.map(String::as_str)) {
@@ -64,7 +64,7 @@ impl Mounted {
     }
 }
 
-/// Names a path with what surrounds it, and the version of KV it is read as.
+/// Returns a path with its mount and namespace and the version of KV that it is read as, for people.
 pub(super) fn place(engine: &Engine, path: &str, kv: KvVersion) -> String {
     let version = match kv {
         KvVersion::V1 => "KV 1",
@@ -74,8 +74,7 @@ pub(super) fn place(engine: &Engine, path: &str, kv: KvVersion) -> String {
     format!("`{path}` in the mount `{mount}`{inside}, read as {version}")
 }
 
-/// Asks which engine is mounted there, for whoever was told that there is nothing. A token that may
-/// not know learns nothing.
+/// Checks which engine is mounted at the configured path. Returns without an error if the token may not know.
 ///
 /// # Errors
 /// [`SourceError::Invalid`] where it is another engine than `kv`, or mounted elsewhere.

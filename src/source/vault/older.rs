@@ -1,7 +1,7 @@
-//! KV 2's older versions.
+//! Earlier versions in KV 2.
 //!
-//! A version is the one that was asked for only where its time of creation is, too: a secret that
-//! was deleted whole and made again counts from 1 again.
+//! Versions are compared by number and time of creation, because the numbers of a secret that was deleted and created
+//! again start at 1 again.
 
 use super::entry::{self, Found};
 use super::keeper::Keeper;
@@ -10,7 +10,7 @@ use super::token::Token;
 use crate::model::{Missing, Version};
 use crate::source::contract::{Exact, GoneVersion, Previous, SourceError};
 
-/// What one version holds.
+/// Reads one version.
 pub(super) async fn read_exactly(
     engine: &Engine,
     keeper: &Keeper,
@@ -43,7 +43,7 @@ pub(super) async fn read_exactly(
     Ok(Exact::Gone(gone))
 }
 
-/// The version before another. Where metadata is denied, the data are asked.
+/// Returns the version before another. If metadata are denied, it requests the version itself.
 pub(super) async fn version_before(
     engine: &Engine,
     keeper: &Keeper,
@@ -73,7 +73,7 @@ pub(super) async fn version_before(
     }
 }
 
-/// The metadata, where the policy lets them be read and there are any.
+/// Reads the metadata, if there are any and the policy allows it.
 async fn known_metadata(
     engine: &Engine,
     keeper: &Keeper,
@@ -87,8 +87,8 @@ async fn known_metadata(
     }
 }
 
-/// Why a version is not there of which its number says nothing. A dropped version and one that
-/// never was get the same answer; only the metadata say which numbers were dropped.
+/// Returns why a version is missing. A dropped version and one that never existed get the same answer; only the
+/// metadata tell which numbers were dropped.
 fn why_absent(metadata: Option<&Metadata>, number: u64) -> GoneVersion {
     match metadata {
         Some(known) if number < known.oldest_version => GoneVersion::Pruned,
@@ -96,7 +96,7 @@ fn why_absent(metadata: Option<&Metadata>, number: u64) -> GoneVersion {
     }
 }
 
-/// Why a version is not there that the server knows.
+/// Returns why a version is missing that the server knows.
 fn why(missing: Missing) -> GoneVersion {
     match missing {
         Missing::Destroyed => GoneVersion::Destroyed,
@@ -104,8 +104,8 @@ fn why(missing: Missing) -> GoneVersion {
     }
 }
 
-/// What metadata say of the version with `number`, the one before `version`; `None` where it is or will be deleted, and
-/// only the server's clock tells which.
+/// Returns the version with `number`, the one before `version`, according to the metadata; `None` if it is or will be
+/// deleted, which only the server's clock decides.
 fn previous_in(
     metadata: &Metadata,
     version: &Version,

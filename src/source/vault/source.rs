@@ -30,7 +30,7 @@ use crate::supervise::Supervisor;
 use crate::telemetry::panics::Task;
 use crate::upstream::Upstream;
 
-/// A KV engine of a Vault or an OpenBao.
+/// A source in a KV engine of Vault or OpenBao.
 pub struct VaultSource {
     id: SourceId,
     engine: Engine,
@@ -38,17 +38,16 @@ pub struct VaultSource {
     fingerprinter: Fingerprinter,
     keeper: Arc<Keeper>,
     tending: OnceLock<AbortHandle>,
-    /// The paths whose metadata was denied while their data was not: to which token, and when.
+    /// The paths whose metadata was denied while their data was not, with the generation of the token and the time.
     denied: Mutex<HashMap<String, (u64, Instant)>>,
-    /// By which token, and when, it was asked which engine is mounted.
+    /// The generation of the token with which the mounted engine was last checked, and the time.
     asked: Mutex<Option<(u64, Instant)>>,
     acknowledges: bool,
 }
 
 impl VaultSource {
-    /// Takes the settings as they are; nothing is read or called before the first look, so that a
-    /// file that is not there yet delays nothing. `ca_file`, where given, replaces the system's
-    /// authorities.
+    /// Makes a source that reads and calls nothing before it is first used, so that a file which does not exist yet
+    /// delays nothing. If `ca_file` is given, it replaces the system's authorities.
     ///
     /// # Errors
     /// [`SourceError::Invalid`] where the address, the mount or the namespace cannot be one.
@@ -89,14 +88,14 @@ impl VaultSource {
         })
     }
 
-    /// Whether it is to be told which version is live; KV 1 has no place for that.
+    /// Sets if it is told which version is live. KV 1 cannot be told and ignores this.
     #[must_use]
     pub fn acknowledging(mut self, asked: bool) -> Self {
         self.acknowledges = asked && self.kv == KvVersion::V2;
         self
     }
 
-    /// A token, which is tended from the first time on.
+    /// Returns a token. The first call starts the task that keeps it alive.
     async fn token(&self) -> Result<Arc<Token>, SourceError> {
         self.tending.get_or_init(|| {
             let keeper = Arc::clone(&self.keeper);
@@ -110,7 +109,7 @@ impl VaultSource {
         self.keeper.token().await
     }
 
-    /// Begins to ask with the token in use.
+    /// Starts a request with the token in use.
     async fn asking(&self) -> Result<Asking<'_>, SourceError> {
         Ok(Asking::new(&self.keeper, self.token().await?))
     }
@@ -129,8 +128,7 @@ impl VaultSource {
         looked.map_err(|error| self.explained(path, error))
     }
 
-    /// Says of a denial that the path has more in it than belongs there, where it has: no policy is to be
-    /// widened then.
+    /// Adds the hint to the denial of a path that has one: the path should be corrected then, not the policy widened.
     fn explained(&self, path: &str, error: SourceError) -> SourceError {
         match (error, self.path_hint(path)) {
             (SourceError::Denied { what, status }, Some(hint)) => SourceError::Denied {
@@ -198,7 +196,7 @@ impl VaultSource {
         }
     }
 
-    /// Says which version is live, or that none is.
+    /// Records which version is live, or that none is.
     async fn say(&self, path: &str, live: Option<&Live<'_>>) -> Result<(), SourceError> {
         check_path(path)?;
         let (engine, keeper) = (&self.engine, &self.keeper);
@@ -211,10 +209,10 @@ impl VaultSource {
         }
     }
 
-    /// Makes sure that the engine is the one the configuration says; once in a while for each token.
+    /// Checks that the mounted engine is the configured one, at most once an hour for each token.
     ///
     /// # Errors
-    /// [`SourceError::Invalid`] where it is another. That it cannot be asked is no error.
+    /// Returns [`SourceError::Invalid`] if it is another. Not being able to check is not an error.
     async fn check_engine(&self, token: &Token) -> Result<(), SourceError> {
         let has_asked = self.asked().is_some_and(|(generation, at)| {
             generation == token.generation && at.elapsed() < DENIED_FOR
@@ -230,7 +228,7 @@ impl VaultSource {
         Ok(())
     }
 
-    /// By which token, and when, it was asked which engine is mounted, where nothing was wrong.
+    /// Locks the record of the last successful check of the mounted engine.
     fn asked(&self) -> MutexGuard<'_, Option<(u64, Instant)>> {
         self.asked.lock()
     }
@@ -392,8 +390,8 @@ fn observation(reading: Reading) -> Observation {
     }
 }
 
-/// Scheme, host and port: vaultrs drops a path, and what looks like credentials in an address
-/// would end in messages.
+/// Returns the address if it consists of a scheme, a host and a port. vaultrs drops a path, and credentials in an
+/// address would end up in messages.
 fn checked_address(address: &str) -> Result<String, SourceError> {
     let url = Url::parse(address).map_err(|_| invalid("`address` is not a URL"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {

@@ -1,4 +1,4 @@
-//! What an answer says of the key it was asked with.
+//! Interprets a provider's answer to a request with a key.
 //!
 //! Of a body no more is taken than whether it is a list of models, or which of the reasons below it
 //! gives; nothing of it is repeated.
@@ -14,7 +14,7 @@ pub(super) struct Answer<'a> {
     pub ai_type: AiType,
     pub host: &'a str,
     pub status: u16,
-    /// It is HTML, which no provider's API answers with.
+    /// The body is HTML, which no provider's API returns.
     pub is_page: bool,
     /// `None` where it is too long.
     pub body: Option<&'a [u8]>,
@@ -74,7 +74,7 @@ impl Answer<'_> {
     }
 }
 
-/// Whether the last part of an endpoint's path is an API's version: `v1`, `v1beta`.
+/// Returns true if the last part of an endpoint's path is the version of an API, such as `v1` or `v1beta`.
 pub(super) fn is_version(part: &str) -> bool {
     let digit = part.strip_prefix('v').and_then(|rest| rest.chars().next());
     digit.is_some_and(|c| c.is_ascii_digit())

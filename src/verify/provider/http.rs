@@ -44,7 +44,7 @@ pub(super) struct Question {
 }
 
 impl Question {
-    /// Whom it is for: host, and port where it is not the scheme's.
+    /// Returns the host that it is sent to, with the port if it is not the scheme's default.
     pub(super) fn host(&self) -> &str {
         &self.host
     }

@@ -27,36 +27,36 @@ use crate::secret::Credentials;
 use crate::telemetry::metrics::{Metrics, PROVIDER};
 use crate::upstream::{Outages, Terms, Upstream};
 
-/// The time of one call.
+/// The timeout of one call.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Calls to one host under way at once …
+/// The most calls to one host under way at once.
 const PLACES: usize = 16;
 
-/// … and in a second: a change of many keys at once must not use up their limits there.
+/// The most calls to one host in a second, so that a change of many keys at once does not use up their rate limits.
 const MAX_RPS: f64 = 20.0;
 
-/// Asks providers over the network; one for all keys.
+/// Verifies keys by calling their providers; one for all keys.
 pub struct Prober {
     metrics: Arc<Metrics>,
     terms: Terms,
-    /// The way to each host that was asked. Hosts are named by the configuration, so they are few.
+    /// The upstream of each host that was called. The configuration names the hosts, so there are few.
     upstreams: Mutex<HashMap<String, Arc<Upstream>>>,
     http: Http,
     sts: Sts,
 }
 
 impl Prober {
-    /// Nothing is read or called before the first probe. `region` is where AWS keys are asked about
-    /// whose endpoint does not name one.
+    /// Makes a prober that reads and calls nothing before the first probe. `region` is the region in which AWS keys are
+    /// verified whose endpoint names none.
     pub fn new(metrics: Arc<Metrics>, retry: Limits, region: Option<String>) -> Self {
         Self::with_loader(metrics, retry, region, || {
             aws_config::defaults(BehaviorVersion::v2026_01_12())
         })
     }
 
-    /// As [`new`](Self::new), where the AWS SDK's own settings (endpoints, profile files) begin from
-    /// `loader` and not from the process's environment.
+    /// Does the same as [`new`](Self::new), with the AWS SDK's own settings (endpoints, profile files) from `loader`
+    /// instead of the process's environment.
     pub fn with_loader(
         metrics: Arc<Metrics>,
         retry: Limits,
@@ -78,7 +78,7 @@ impl Prober {
         }
     }
 
-    /// Gives up on a call sooner or later than after ten seconds.
+    /// Sets another timeout of one call than ten seconds.
     #[must_use]
     pub fn timing_out_after(mut self, timeout: Duration) -> Self {
         self.terms.timeout = timeout;
@@ -136,7 +136,7 @@ impl Provider for Prober {
     }
 }
 
-/// Whoever tries a key says what came of it; an outage of a provider is nobody else's matter.
+/// Ignores outages of providers: the result of each probe says what happened.
 struct Untold;
 
 impl Outages for Untold {

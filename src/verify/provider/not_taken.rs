@@ -1,29 +1,29 @@
-//! Why a provider did not take a key.
+//! Why a key was not accepted.
 
 use std::time::Duration;
 
 use crate::retry::Class;
 use crate::upstream::Failure;
 
-/// A key that was not taken, or not looked at.
+/// A key that was not accepted, or not checked at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct NotTaken {
     pub(super) kind: Kind,
-    /// For people: who said what.
+    /// A text for people that names the provider and its answer.
     pub(super) what: String,
-    /// For metrics.
+    /// A status for metrics.
     pub(super) status: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// It is no key of the provider's.
+    /// The provider rejected the key.
     Rejected,
-    /// The provider said something else.
+    /// The provider gave another answer.
     Unclear,
-    /// The provider said nothing.
+    /// The provider did not answer.
     Silent,
-    /// The provider was not asked: it said nothing to others a moment ago.
+    /// The provider was not called, because it has not answered other calls just before.
     CircuitOpen(Duration),
 }
 
@@ -40,7 +40,7 @@ impl NotTaken {
         Self::of(Kind::Silent, what, status)
     }
 
-    /// The lane does not know whom it did not hear from.
+    /// Adds the host to the text, which an error of the upstream does not name.
     pub(super) fn naming(mut self, host: &str) -> Self {
         if !self.what.contains(host) {
             self.what = format!("{} from {host}", self.what);
@@ -61,8 +61,8 @@ impl std::fmt::Display for NotTaken {
 }
 
 impl Failure for NotTaken {
-    /// A status speaks of the key it answers, a limit of calls too: another key may fare better.
-    /// Only silence speaks of the host.
+    /// Classes answers, rate limits included, as failures of the key, because another key may be accepted. Only a
+    /// missing answer is an outage of the host.
     fn class(&self) -> Class {
         match self.kind {
             Kind::Rejected => Class::Refused,

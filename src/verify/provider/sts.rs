@@ -49,7 +49,7 @@ impl Sts {
         }
     }
 
-    /// Where a key is asked about: in its endpoint's region. Keys are known in every region of a
+    /// Returns the region in which a key is verified: that of its endpoint. Keys are known in every region of a
     /// partition, and China and GovCloud are partitions of their own.
     pub(super) fn region_of(&self, endpoint: &str) -> Option<String> {
         region_in(endpoint).or_else(|| self.region.clone())
