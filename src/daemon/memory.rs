@@ -3,8 +3,7 @@
 //! The C library keeps what is freed for the next use, in a heap for each thread. After a start, a reload or a
 //! `status` of many keys that is as much as all that is in use.
 
-/// Gives back what is free. Each heap is locked for as long as it is gone through, which takes a millisecond for
-/// some megabytes.
+/// Gives back what is free. It takes a millisecond or two where tens of megabytes are in use.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[expect(unsafe_code, reason = "no library wraps this call")]
 pub fn give_back() {

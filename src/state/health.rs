@@ -7,29 +7,29 @@ use super::StateError;
 /// The error of the last operation of a kind, where it failed.
 #[derive(Default)]
 pub(super) struct Health {
-    /// What is asked all the time, whatever there is to write.
+    /// The question for requests, which is asked all the time.
     answers: Mutex<Option<StateError>>,
     /// Records, notes and whatever else is to be kept.
     writes: Mutex<Option<StateError>>,
 }
 
 impl Health {
-    /// Takes down how the question ended that is asked all the time.
+    /// Remembers how the question for requests ended.
     pub(super) fn answered<T>(&self, result: Result<T, StateError>) -> Result<T, StateError> {
         take_down(&self.answers, result)
     }
 
-    /// Takes down how a write ended.
+    /// Remembers how a write ended.
     pub(super) fn written<T>(&self, result: Result<T, StateError>) -> Result<T, StateError> {
         take_down(&self.writes, result)
     }
 
-    /// Whether the last write failed.
+    /// Checks whether the last write failed.
     pub(super) fn is_to_write_again(&self) -> bool {
         lock(&self.writes).is_some()
     }
 
-    /// Why the state cannot be used.
+    /// Returns why the state cannot be used.
     pub(super) fn failing(&self) -> Option<StateError> {
         let writes = lock(&self.writes).clone();
         writes.or_else(|| lock(&self.answers).clone())

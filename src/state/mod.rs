@@ -1,16 +1,16 @@
-//! What the rotator remembers between looks and restarts.
+//! What the rotator remembers from one check to the next, and over restarts.
 //!
-//! The contract every store keeps, in prose:
+//! The contract that every state store keeps, in prose:
 //!
 //! - **Never a value.** Ids, versions, fingerprints, times and outcomes only.
 //! - **Durable before it returns.** When [`StateStore::save`] has returned, a power cut does not undo
 //!   it. The engine relies on that between an intent and its push.
 //! - **Whole or not at all.** A record and its history row are one transaction.
-//! - **Looks are cheap.** [`StateStore::note_check`] may be gathered and written later; losing the last
+//! - **Notes are cheap.** What [`StateStore::note_check`] leaves may be gathered and written later; losing the last
 //!   seconds of it in a crash is harmless.
 //! - **To the microsecond.** Nobody may count on finer times.
-//! - **One writer.** A store that cannot be shared refuses the second process; readers and
-//!   requests go beside the one that works.
+//! - **One writer.** A store that cannot be shared refuses a second process that wants to work on it. Others may
+//!   read beside the one that works, and hand it requests.
 
 mod document;
 pub mod edits;
@@ -38,19 +38,19 @@ use self::edits::{Heard, Watch};
 /// A state store.
 #[async_trait]
 pub trait StateStore: Send + Sync {
-    /// The maker of fingerprints, with the key this store keeps.
+    /// Returns the maker of fingerprints, with the key that this store keeps.
     ///
     /// # Errors
     /// [`StateError`].
     async fn fingerprinter(&self) -> Result<Fingerprinter, StateError>;
 
-    /// Every record there is.
+    /// Returns every record there is, sorted by key.
     ///
     /// # Errors
     /// [`StateError`].
     async fn load_all(&self) -> Result<Vec<Record>, StateError>;
 
-    /// One key's record; a new one where there is none.
+    /// Returns one key's record; a new one where there is none.
     ///
     /// # Errors
     /// [`StateError`].
@@ -70,8 +70,8 @@ pub trait StateStore: Send + Sync {
     /// [`StateError`]; nothing was written then.
     async fn save_verified(&self, record: &Record, by: Verifier) -> Result<(), StateError>;
 
-    /// Leaves a note of a look. It is written within a second or so, with others (within ten where
-    /// they are hundreds), and at the latest by [`flush`](Self::flush).
+    /// Leaves a note of a check. It is written within a second or so together with others, within ten where they are
+    /// hundreds, and by [`flush`](Self::flush) at the latest.
     fn note_check(&self, key: &KeyId, note: CheckNote);
 
     /// Writes what [`note_check`](Self::note_check) gathered.
@@ -92,15 +92,15 @@ pub trait StateStore: Send + Sync {
         limit: Option<u32>,
     ) -> Result<Vec<HistoryRow>, StateError>;
 
-    /// Whether this process is to ask about updates in a workspace now, where each is asked about once in
-    /// `every`, and from when on.
+    /// Returns whether this process is to ask Flashback about updates in a workspace now, and from when on. Each
+    /// workspace is asked about once in `every`.
     ///
     /// # Errors
     /// [`StateError`].
     async fn watch(&self, workspace: &WorkspaceId, every: Duration) -> Result<Watch, StateError>;
 
-    /// Keeps what was heard of updates in a workspace up to a time, and that it was heard: each update
-    /// once, and only of what a record names. Durable when it returns.
+    /// Keeps the updates in a workspace that Flashback has told of, and up to which time they were read. Each update is
+    /// kept once, and only where a record names what was updated. Durable when it returns.
     ///
     /// # Errors
     /// [`StateError`]; nothing was written then.
@@ -111,19 +111,19 @@ pub trait StateStore: Send + Sync {
         heard: &[Heard],
     ) -> Result<(), StateError>;
 
-    /// The keys that have updates to look into.
+    /// Returns the keys that have updates to look into.
     ///
     /// # Errors
     /// [`StateError`].
     async fn edited(&self) -> Result<Vec<KeyId>, StateError>;
 
-    /// The updates that a key has to look into, in the order of their numbers.
+    /// Returns the updates that a key has to look into, in the order of their numbers.
     ///
     /// # Errors
     /// [`StateError`].
     async fn unheard(&self, key: &KeyId) -> Result<Vec<Edit>, StateError>;
 
-    /// What receivers of notifications know.
+    /// Returns what receivers of notifications know.
     ///
     /// # Errors
     /// [`StateError`].
@@ -136,22 +136,20 @@ pub trait StateStore: Send + Sync {
     /// [`StateError`]; nothing was written then.
     async fn save_notified(&self, lines: &[Notified]) -> Result<(), StateError>;
 
-    /// Leaves how this daemon stands, in the place of what it left before; `stopped` where it is the last
-    /// time.
+    /// Writes the report of this daemon in the place of the one before; `stopped` where it is the last one.
     ///
     /// # Errors
-    /// [`StateError`]; what was left before stands then.
+    /// [`StateError`]; the report before is still there then.
     async fn leave_report(&self, report: &DaemonReport, stopped: bool) -> Result<(), StateError>;
 
-    /// What is known of the daemons on this state: those that run and, where none does, the last that
-    /// did.
+    /// Returns what is known of the daemons on this state: those that run and, where none does, the last that did.
     ///
     /// # Errors
     /// [`StateError`].
     async fn daemons(&self) -> Result<Daemons, StateError>;
 
-    /// Why this process cannot use the state, where what it last tried failed: a write, which is tried
-    /// again every few seconds until one succeeds, or the question it asks all the time.
+    /// Returns why this process cannot use the state, where its last try failed: a write, which is tried again every
+    /// few seconds until one succeeds, or the question for requests, which is asked all the time.
     fn failing(&self) -> Option<StateError>;
 
     /// Hands a request to the process that works on this state.
@@ -160,8 +158,8 @@ pub trait StateStore: Send + Sync {
     /// [`StateError`].
     async fn submit(&self, request: &Request) -> Result<RequestId, StateError>;
 
-    /// The oldest request nobody has taken, now taken. One that was taken by a process that died
-    /// before answering is given out again by the next process that opens the store.
+    /// Takes the oldest request that nobody has taken. One that was taken by a process that died before it answered is
+    /// given out again by the next process that opens the state.
     ///
     /// # Errors
     /// [`StateError`].
@@ -180,7 +178,7 @@ pub trait StateStore: Send + Sync {
     /// [`StateError`].
     async fn answer(&self, id: RequestId, answer: &str) -> Result<(), StateError>;
 
-    /// Where a request stands. An answered one is forgotten with this call.
+    /// Returns how far a request has come. One that is answered is forgotten with this call.
     ///
     /// # Errors
     /// [`StateError`].
@@ -191,18 +189,18 @@ pub trait StateStore: Send + Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequestId(pub i64);
 
-/// What one process asks of the one that works.
+/// What one process asks of the process that works on the state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum Request {
-    /// One pass now.
+    /// Check keys now, and do what is due.
     Sync {
         /// Which keys; all of them where empty.
         keys: Vec<KeyId>,
-        /// Push unchanged, refused and held ones too.
+        /// Push them even where they are unchanged, refused or held.
         force: bool,
-        /// How soon after it was taken an answer is wanted, in milliseconds: what is not done by then is
-        /// answered as such, and done all the same.
+        /// How soon after it was taken an answer is wanted, in milliseconds. The answer names the keys that are not
+        /// done by then; they are done all the same.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         answer_within_ms: Option<u64>,
     },
@@ -211,12 +209,12 @@ pub enum Request {
         /// Which key.
         key: KeyId,
     },
-    /// What a pass would do. Changes nothing.
+    /// Say what a check would do, and change nothing.
     Plan {
         /// Which keys; all of them where empty.
         keys: Vec<KeyId>,
     },
-    /// How keys stand, by the configuration in force.
+    /// Say in which state keys are, by the configuration in force.
     Status {
         /// Which keys; all of them where empty.
         keys: Vec<KeyId>,
@@ -224,7 +222,7 @@ pub enum Request {
 }
 
 impl Request {
-    /// Which keys it is about, all of them where there are none, and what is wanted of them.
+    /// Returns the keys it is about, none where it is about all of them, and what is wanted of them.
     pub fn parts(&self) -> (Vec<KeyId>, KeyCommand) {
         match self {
             Self::Sync {
@@ -252,7 +250,7 @@ impl Request {
 /// How far a [`Request`] has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestState {
-    /// Nobody has taken it.
+    /// Nobody has taken it yet.
     Waiting,
     /// It is being worked on.
     Working {
@@ -265,7 +263,7 @@ pub enum RequestState {
     Answered(String),
 }
 
-/// The answer to a request this version does not know: a newer one has submitted it.
+/// The answer to a request that this version does not know, because a newer one has submitted it.
 const UNKNOWN_REQUEST: &str =
     r#"{"error": "the working process is an older version, which does not know this request"}"#;
 
@@ -286,7 +284,7 @@ pub enum StateError {
         /// What the other one says of itself.
         holder: Option<String>,
     },
-    /// The key is not this process's any more: another one works on it, or may soon.
+    /// This process has lost the key: another one works on it, or may soon.
     #[error("another replica works on this key now")]
     Lost,
     /// It was written by a newer version of this program.

@@ -18,7 +18,7 @@ async fn kill_loses_nothing_that_was_saved() {
     let file = File::new();
     for round in 1..=3_usize {
         let mut child = Command::new(std::env::current_exe().expect("this test's binary"))
-            .args(["--exact", "store::crash::the_child_that_is_killed"])
+            .args(["--exact", "state_store::crash::the_child_that_is_killed"])
             .args(["--nocapture", "--test-threads=1"])
             .env(STATE, file.path())
             .stdout(Stdio::piped())

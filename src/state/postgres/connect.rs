@@ -23,42 +23,41 @@ use crate::state::StateError;
 /// How long a connection to one host may take to come about.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// How long one server that does not answer keeps the next one from being tried.
+/// How long a server is waited for before the next one is tried beside it.
 const HURRY: Duration = Duration::from_secs(1);
 
-/// What the server is asked to keep to. A statement of this program takes milliseconds; one that takes
-/// longer waits for somebody, and is not waited for by anybody after a while: see
-/// [`LIMIT`](super::pool::LIMIT). The rest of this program counts on `read committed`.
+/// The settings of a session. A statement of this program takes milliseconds; one that takes longer waits for another
+/// session, and is broken off: see [`LIMIT`](super::pool::LIMIT), too. The statements count on `read committed`.
 const SESSION: &str = "-c statement_timeout=5s -c lock_timeout=3s \
      -c idle_in_transaction_session_timeout=5s -c default_transaction_isolation=read\\ committed";
 
-/// How soon a dead peer is noticed.
+/// How long a connection is idle before the server is asked whether it is there, and how it is asked.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(3);
 const KEEPALIVE_RETRIES: u32 = 3;
 const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 
-/// What pg_stat_activity shows.
+/// The name that pg_stat_activity shows.
 const APPLICATION: &str = "flashback-rotator";
 
-/// A connection, and the task that reads from it. Dropped, it says good-bye to the server.
+/// A connection, and the task that reads from it. When it is dropped, it is closed in order.
 pub(super) struct Connection {
     pub(super) client: Client,
     reader: AbortHandle,
 }
 
 impl Connection {
-    /// Ends it at once: whatever was asked on it is not waited for.
+    /// Ends the connection at once, without waiting for any answer.
     pub(super) fn cut(self) {
         self.reader.abort();
     }
 }
 
-/// A try to connect. It begins when it is waited for.
+/// A try to connect. It begins when it is polled first.
 type Attempt<'a> = BoxFuture<'a, Result<Connection, StateError>>;
 
-/// Makes attempts one after the other until one succeeds. One that takes its time does not keep the next
-/// from being made: the server may hang. `None` where there are no attempts; else the last error.
+/// Makes one attempt after the other until one succeeds, and the next one beside it where one takes longer than
+/// [`HURRY`]. Returns the first connection or the last error; `None` where there are no attempts.
 async fn first(attempts: Vec<Attempt<'_>>) -> Option<Result<Connection, StateError>> {
     let mut attempts = attempts.into_iter();
     let mut begun = FuturesUnordered::new();
@@ -78,7 +77,7 @@ async fn first(attempts: Vec<Attempt<'_>>) -> Option<Result<Connection, StateErr
     }
 }
 
-/// What connections are made from.
+/// Makes connections.
 pub(super) struct Connector {
     pub(super) config: PostgresConfig,
     pub(super) password: Option<SharedCredential>,
@@ -86,7 +85,7 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// A connection to the first host that gives one, in the order they are named.
+    /// Connects to the first host that answers, in the order in which they are named.
     pub(super) async fn connect(&self) -> Result<Connection, StateError> {
         let tls = match self.config.sslmode {
             SslMode::Disable => None,
@@ -97,7 +96,7 @@ impl Connector {
         connected.unwrap_or_else(|| Err(self.place.unusable("no host is named")))
     }
 
-    /// A connection to the first of a host's addresses that gives one.
+    /// Connects to the first of a host's addresses that answers.
     async fn connect_to(
         &self,
         host: &PostgresHost,
@@ -216,7 +215,7 @@ impl Connector {
         settings
     }
 
-    /// `none`: there was no password, and why.
+    /// Explains why the server has refused a connection. `none` is there where there was no password, with the reason.
     fn refused(&self, error: &tokio_postgres::Error, none: Option<Option<String>>) -> StateError {
         let words = std::error::Error::source(error).map(ToString::to_string);
         let words = words.unwrap_or_default();

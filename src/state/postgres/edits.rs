@@ -10,8 +10,8 @@ use crate::model::{Edit, KeyId, WorkspaceId};
 use crate::state::StateError;
 use crate::state::edits::{Heard, OVERLAP, Watch};
 
-/// A workspace is asked about by whoever comes first when its time has come, by the clock of the state.
-/// Two that come at once are told apart by the row's lock.
+/// Lets the first replica ask about a workspace that comes when its time has come, by the clock of the state. The lock
+/// on the row decides between two that come at once.
 const WATCH: &str = "
 INSERT INTO rotator_watches AS w (workspace_id, asked_at) VALUES ($1, clock_timestamp())
 ON CONFLICT (workspace_id) DO UPDATE SET asked_at = clock_timestamp()

@@ -3,15 +3,15 @@
 //! Everything is done in single statements, or in transactions that are sent whole: nothing is kept in a
 //! session, so a pooler may stand in between (PgBouncer in transaction mode needs
 //! `ignore_startup_parameters = options`; the limits on statements are this program's alone then).
-//! Nothing is waited for without end. Where the connection breaks amid an operation, that may have
-//! been done: each can be done again without harm.
+//! Nothing is waited for without end. Where the connection breaks amid an operation, it may have been carried out or
+//! not: each can be done again without harm.
 
 mod connect;
 mod daemons;
 mod edits;
-mod membership;
 mod notes;
 mod notified;
+mod own_replica;
 mod password;
 mod place;
 mod pool;
@@ -30,8 +30,8 @@ use chrono::{DateTime, Utc};
 use tokio::task::AbortHandle;
 
 use self::connect::Connector;
-use self::membership::Membership;
 use self::notes::{NoteWriter, Notes};
+use self::own_replica::OwnReplica;
 use self::place::Place;
 use self::pool::Pool;
 use super::edits::{Heard, Watch};
@@ -52,7 +52,7 @@ pub struct Postgres {
     pool: Pool,
     notes: Arc<Notes>,
     health: Arc<Health>,
-    membership: Arc<Membership>,
+    own_replica: Arc<OwnReplica>,
     note_writer: NoteWriter,
     writing: AbortHandle,
     /// Held by whoever takes a request.
@@ -98,7 +98,7 @@ impl Postgres {
             pool: Pool::new(connector)?,
             notes: Arc::new(Notes::new()),
             health: Arc::default(),
-            membership: Arc::default(),
+            own_replica: Arc::default(),
         };
         let kept = note_writer.clone();
         let writing = async move { kept.keep_writing().await };
@@ -106,7 +106,7 @@ impl Postgres {
             pool: note_writer.pool.clone(),
             notes: Arc::clone(&note_writer.notes),
             health: Arc::clone(&note_writer.health),
-            membership: Arc::clone(&note_writer.membership),
+            own_replica: Arc::clone(&note_writer.own_replica),
             writing: tokio::spawn(within(Task::State, None, writing)).abort_handle(),
             note_writer,
             taking: tokio::sync::Mutex::default(),
@@ -114,7 +114,7 @@ impl Postgres {
     }
 }
 
-/// What a reference outside of the sources leads to.
+/// Returns the credential that a reference names, unless it is in a source.
 fn credential(reference: &SecretRef) -> Option<SharedCredential> {
     Some(match reference {
         SecretRef::Env(name) => Arc::new(FromEnv(name.clone())),
@@ -232,7 +232,7 @@ impl StateStore for Postgres {
     }
 
     async fn take_request(&self) -> Result<Option<(RequestId, Request)>, StateError> {
-        let Some(replica) = self.membership.replica() else {
+        let Some(replica) = self.own_replica.replica() else {
             return Ok(None);
         };
         let _alone = self.taking.lock().await;
@@ -240,14 +240,14 @@ impl StateStore for Postgres {
     }
 
     async fn report_progress(&self, id: RequestId, done: u32, _: u32) -> Result<(), StateError> {
-        match self.membership.replica() {
+        match self.own_replica.replica() {
             Some(replica) => requests::report_progress(&self.pool, replica, id, done).await,
             None => Ok(()),
         }
     }
 
     async fn answer(&self, id: RequestId, answer: &str) -> Result<(), StateError> {
-        requests::answer(&self.pool, self.membership.replica(), id, answer).await
+        requests::answer(&self.pool, self.own_replica.replica(), id, answer).await
     }
 
     async fn request_state(&self, id: RequestId) -> Result<RequestState, StateError> {

@@ -1,4 +1,4 @@
-//! The notes of looks that are not written yet.
+//! The notes of checks that are not written yet.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::membership::Membership;
+use super::own_replica::OwnReplica;
 use super::pool::Pool;
 use super::value::{int, ints, texts};
 use crate::model::{CheckNote, KeyId};
@@ -18,11 +18,10 @@ use crate::state::{StateError, document};
 /// How long notes are gathered before they are written.
 const GATHER: Duration = Duration::from_secs(1);
 
-/// Until what could not be written is tried again.
+/// How soon a write is tried again after one that failed.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// Notes are cheap to lose, and are not waited for. They are written where the key is still held by
-/// whoever left them: another one knows better.
+/// Writes notes where this process still has the key: another one that has it now knows better.
 const WRITE: &str = "
 INSERT INTO rotator_looks (key, note, session, turn)
 SELECT n.key, n.note, $4, n.turn
@@ -34,31 +33,31 @@ ON CONFLICT (key) DO UPDATE
     SET (note, session, turn) = (EXCLUDED.note, EXCLUDED.session, EXCLUDED.turn)
 WHERE rotator_looks.session <> EXCLUDED.session OR rotator_looks.turn < EXCLUDED.turn";
 
-/// A row is written again as it is.
+/// Writes a row again as it is, to see whether writing succeeds.
 const WRITE_NOTHING: &str = "UPDATE rotator_meta SET value = value WHERE name = 'fingerprint_key'";
 
-/// A note, and when it was left among the others of this process.
+/// A note, and its number among those of this process.
 #[derive(Clone)]
 pub(super) struct Left {
     note: CheckNote,
     turn: i64,
 }
 
-/// At most one for each key.
+/// The notes of checks that are not written yet, at most one for each key.
 pub(super) struct Notes {
     kept: Mutex<Kept>,
-    /// Tells this process's turns from another's.
+    /// A number that tells the notes of this process from those of another.
     pub(super) session: i64,
     turns: AtomicI64,
     first: Notify,
-    /// Held by whoever writes.
+    /// Locked while notes are written.
     writer: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
 struct Kept {
     left: HashMap<KeyId, Left>,
-    /// On their way to the server.
+    /// The notes that are being written.
     writing: HashMap<KeyId, Left>,
 }
 
@@ -73,7 +72,7 @@ impl Notes {
         }
     }
 
-    /// The number of what is left or saved now.
+    /// Returns the number of a note that is left or saved now.
     pub(super) fn turn(&self) -> i64 {
         self.turns.fetch_add(1, Ordering::Relaxed)
     }
@@ -87,7 +86,7 @@ impl Notes {
         kept.left.insert(key.clone(), Left { note, turn });
     }
 
-    /// What others do not see yet.
+    /// Returns the notes that are not in the database yet.
     pub(super) fn all(&self) -> HashMap<KeyId, CheckNote> {
         let kept = self.lock();
         let all = kept.writing.iter().chain(&kept.left);
@@ -101,7 +100,7 @@ impl Notes {
         kept.left.remove(key).or(older)
     }
 
-    /// Puts a note back that was not written, behind one left since.
+    /// Puts back a note that could not be written. One that was left since stays.
     pub(super) fn put_back(&self, key: &KeyId, note: Left) {
         let mut kept = self.lock();
         kept.left.entry(key.clone()).or_insert(note);
@@ -130,7 +129,7 @@ impl Notes {
     }
 }
 
-/// Ends a writing however it ends.
+/// Puts the notes back that are being written when it is dropped, unless they were written.
 struct Writing<'a> {
     notes: &'a Notes,
     written: bool,
@@ -148,11 +147,11 @@ pub(super) struct NoteWriter {
     pub(super) pool: Pool,
     pub(super) notes: Arc<Notes>,
     pub(super) health: Arc<Health>,
-    pub(super) membership: Arc<Membership>,
+    pub(super) own_replica: Arc<OwnReplica>,
 }
 
 impl NoteWriter {
-    /// Writes what is gathered, for good, and gives back connections that nobody uses.
+    /// Writes what is gathered, again and again, and closes connections that nobody uses.
     pub(super) async fn keep_writing(&self) {
         loop {
             let first = self.notes.first.notified();
@@ -193,7 +192,7 @@ impl NoteWriter {
             texts(documents.collect::<Vec<_>>()),
             ints(notes.values().map(|left| left.turn).collect::<Vec<_>>()),
             int(self.notes.session),
-            int(self.membership.replica()),
+            int(self.own_replica.replica()),
         ];
         let statement: (_, &[_]) = match notes.is_empty() {
             false => (WRITE, &parameters),

@@ -160,8 +160,8 @@ impl Place {
     }
 }
 
-/// Whether an error says that this server, or the session at it, is not the one to ask any more, and not
-/// that it refuses this statement. A primary that was replaced and lives on takes no writes (25006), and
+/// Checks whether an error says that this server or this session is not the one to ask any more, rather than that the
+/// statement is refused. A primary that was replaced and lives on takes no writes (25006), and
 /// says so for as long as it is asked.
 pub(super) fn is_of_the_server(said: &DbError) -> bool {
     let code = said.code().code();
@@ -178,7 +178,7 @@ pub(super) fn is_of_the_server(said: &DbError) -> bool {
         )
 }
 
-/// A code is five letters and digits; what else a server sends for one is not shown.
+/// Returns a code as it may be shown. It is five letters and digits; anything else is not shown.
 fn code_of(code: &SqlState) -> &str {
     let code = code.code();
     let is_code = code.len() == 5 && code.bytes().all(|byte| byte.is_ascii_alphanumeric());

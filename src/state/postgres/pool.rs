@@ -1,4 +1,4 @@
-//! A few connections, each replaced by itself when it is dead, and nothing waited for without end.
+//! A few connections. One that is dead is replaced, and nothing is waited for without end.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -16,17 +16,17 @@ use super::place::{Place, is_of_the_server};
 use super::value::{Columns, Parameter};
 use crate::state::StateError;
 
-/// How many there are at most. A hundred looks at once save their records in turns of milliseconds.
+/// The most connections there are. A hundred checks at once save their records on them within milliseconds.
 const CONNECTIONS: usize = 8;
 
-/// One that was idle for this long is given back to the server.
+/// How long a connection is idle before it is closed.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// One this old is not used again: the name it was made for may lead to another server by now.
+/// The age at which a connection is not used again: its host name may lead to another server by now.
 const LIFE: Duration = Duration::from_secs(60);
 
-/// How long one operation may take: longer than the server's own limit on a statement, so that where
-/// the server can be reached, it is the one to end it.
+/// How long one operation may take. It is longer than the server's own limit on a statement, so that a server that
+/// can be reached ends it first.
 pub(super) const LIMIT: Duration = Duration::from_secs(8);
 
 /// Makes sure that what a transaction writes is on the disk when it is over, even where the server was told not to
@@ -34,10 +34,10 @@ pub(super) const LIMIT: Duration = Duration::from_secs(8);
 pub(super) const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', true)
     WHERE current_setting('synchronous_commit') = 'off'";
 
-/// What makes connections, and looks at those that come back.
+/// Makes connections, and decides whether those that come back are used again.
 struct Keeper {
     connector: Connector,
-    /// Those made before this are not used again.
+    /// Connections made before this are not used again.
     distrusted: Mutex<Option<std::time::Instant>>,
 }
 
@@ -78,7 +78,7 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// None is made yet.
+    /// Makes a pool without connections.
     pub(super) fn new(connector: Connector) -> Result<Self, StateError> {
         let place = connector.place.clone();
         let keeper = Keeper {
@@ -103,17 +103,17 @@ impl Pool {
         Columns { row, place }
     }
 
-    /// A connection for one operation.
+    /// Returns a connection for one operation.
     pub(super) async fn session(&self) -> Result<Session, StateError> {
         self.session_for(LIMIT).await
     }
 
-    /// A connection for an operation that is of no use after this long.
+    /// Returns a connection for an operation that is of no use after this long.
     pub(super) async fn session_within(&self, limit: Duration) -> Result<Session, StateError> {
         self.session_for(limit.min(LIMIT)).await
     }
 
-    /// A connection for an operation that may take this long.
+    /// Returns a connection for an operation that may take this long.
     pub(super) async fn session_for(&self, limit: Duration) -> Result<Session, StateError> {
         let deadline = Instant::now() + limit;
         let connection = match timeout_at(deadline, self.connections.get()).await {
@@ -131,23 +131,22 @@ impl Pool {
         })
     }
 
-    /// Gives back to the server what nobody has used for a while.
+    /// Closes connections that were idle for a while.
     pub(super) fn shrink(&self) {
         self.connections
             .retain(|_, metrics| metrics.last_used() < IDLE);
     }
 
-    /// Lets every connection there is end after its operation: it may be as dead as the one that was
-    /// found dead, or lead to the same server, which is not the one to ask any more.
+    /// Lets every connection end after the operation it is used for. It may be as dead as the one that was found dead, or
+    /// lead to the same server, which is not the one to ask any more.
     fn distrust(&self) {
         *self.connections.manager().distrusted() = Some(std::time::Instant::now());
         self.connections.retain(|_, _| false);
     }
 }
 
-/// A connection that one operation has for itself, until its deadline. It goes back to the others
-/// only after everything asked on it was answered: an operation that is given up takes its connection
-/// with it, and with that, what it had begun.
+/// A connection that one operation has for itself until its deadline. It goes back to the pool only after each question
+/// on it was answered. An operation that is given up ends its connection, and with it the transaction it had begun.
 pub(super) struct Session {
     connection: Option<Object<Keeper>>,
     pool: Pool,
@@ -156,20 +155,19 @@ pub(super) struct Session {
     condition: Condition,
 }
 
-/// What a connection is good for.
+/// Whether a connection can be used again.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Condition {
-    /// The next operation.
+    /// It can be used for the next operation.
     Sound,
-    /// Nothing: something was asked on it whose answer nobody has waited for, or it is amid a
-    /// transaction that failed.
+    /// It cannot: somebody has not waited for an answer on it, or it is amid a transaction that failed.
     Spent,
-    /// Nothing, and others may be like it.
+    /// It cannot, and others may be like it.
     Dead,
 }
 
 impl Session {
-    /// One statement.
+    /// Sends one statement.
     pub(super) async fn query(
         &mut self,
         sql: &str,
@@ -179,14 +177,14 @@ impl Session {
         answers.wait(ask(client, sql, parameters)).await
     }
 
-    /// Statements without parameters and without an answer. They may leave a transaction open.
+    /// Sends statements without parameters and without an answer. They may leave a transaction open.
     pub(super) async fn execute(&mut self, sql: &str) -> Result<(), StateError> {
         let (client, answers) = self.ask(Condition::Spent)?;
         answers.wait(client.batch_execute(sql)).await
     }
 
-    /// One transaction in one round trip: everything is sent at once, in this order, and where one
-    /// statement fails the server passes over the rest.
+    /// Sends a transaction in one round trip: all statements are sent at once, in this order, and where one fails the
+    /// server passes over the rest.
     ///
     /// # Errors
     /// That of the first statement that failed; nothing was done then. Where it is the connection that
@@ -219,7 +217,7 @@ impl Session {
         answers.wait(all).await
     }
 
-    /// `refused`: what the connection is good for when the server refuses what is asked.
+    /// Begins a question. `refused` is the condition of the connection when the server refuses what is asked.
     fn ask(&mut self, refused: Condition) -> Result<(&Client, Answers<'_>), StateError> {
         let place = &self.pool.place;
         let Some(connection) = &self.connection else {
@@ -236,7 +234,7 @@ impl Session {
     }
 }
 
-/// Sends what it has to say when it is polled first.
+/// Sends a statement when it is polled first, and waits for the answer.
 async fn ask(client: &Client, sql: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, Error> {
     let parameters = parameters.iter();
     let parameters: Vec<(&(dyn ToSql + Sync), Type)> = parameters
@@ -245,7 +243,7 @@ async fn ask(client: &Client, sql: &str, parameters: &[Parameter<'_>]) -> Result
     client.query_typed(sql, &parameters).await
 }
 
-/// What waits for answers.
+/// Waits for an answer, and notes the condition of the connection after it.
 struct Answers<'a> {
     condition: &'a mut Condition,
     refused: Condition,
@@ -256,7 +254,7 @@ struct Answers<'a> {
 
 impl Answers<'_> {
     async fn wait<T>(self, work: impl Future<Output = Result<T, Error>>) -> Result<T, StateError> {
-        // Where this is dropped at the wait, it stays so.
+        // It stays so where this is dropped while it waits.
         *self.condition = Condition::Spent;
         match timeout_at(self.deadline, work).await {
             Ok(Ok(answer)) => {

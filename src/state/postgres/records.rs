@@ -48,7 +48,7 @@ WITH mine AS (
 SELECT count(*) FROM mine";
 
 /// Reads the records of these keys. A mark that is late is not due before
-/// [`renew`](crate::state::share::Membership::renew) has given it a number of its own.
+/// [`renew`](crate::state::membership::Membership::renew) has given it a number of its own.
 fn records_of(keys: &str) -> String {
     format!(
         "SELECT n.key, k.document, o.note, l.holder, l.fence, l.repair_no,

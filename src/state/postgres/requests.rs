@@ -1,5 +1,5 @@
-//! What one process asks of those that work. Each carries out the keys it holds, and the request is
-//! answered when every key is.
+//! Requests to the processes that work on the state. Each does the part that is about its keys, and a request is answered
+//! when every key is.
 
 use serde_json::Value;
 use tokio_postgres::types::Json;
@@ -9,8 +9,8 @@ use super::value::{int, json, number, plain, seconds, text, texts};
 use crate::model::KeyId;
 use crate::state::{REQUEST_LIFE, Request, RequestId, RequestState, StateError, UNKNOWN_REQUEST};
 
-/// The part of the oldest request that falls to a replica: keys it holds, and has not taken yet under
-/// this claim. Whoever had taken them before has lost them.
+/// Takes the part of the oldest request that is for a replica: the keys that it has, and has not taken yet under this
+/// claim. Whoever had taken them before has lost them.
 const TAKE: &str = "
 WITH mine AS (
     SELECT r.request, r.key, l.fence
@@ -28,8 +28,8 @@ WITH mine AS (
 SELECT q.id, q.request::text AS request, array_agg(taken.key ORDER BY taken.key COLLATE \"C\") AS keys
 FROM taken JOIN rotator_requests q ON q.id = taken.request GROUP BY q.id";
 
-/// What this replica has taken and has a row for is answered; without any row, all it has taken: it
-/// knows none of it. Where there are rows, what has none was broken off, and is somebody else's.
+/// Answers the keys that this replica has taken and has a row for. Without any row it answers all that it has taken: it
+/// knows none of these keys. Where there are rows, a key without one was broken off, and is another replica's now.
 const ANSWER: &str = "
 WITH rows AS (
     SELECT DISTINCT ON (key) value ->> 'key' AS key, value
@@ -197,7 +197,7 @@ pub(super) async fn state(pool: &Pool, id: RequestId) -> Result<Option<RequestSt
     Ok(Some(RequestState::Answered(answer)))
 }
 
-/// What of a request is about these keys; `None` where this version does not know the request.
+/// Returns the part of a request that is about these keys; `None` where this version does not know the request.
 fn part(request: &str, keys: Vec<KeyId>) -> Option<Request> {
     Some(match serde_json::from_str(request).ok()? {
         Request::Sync {

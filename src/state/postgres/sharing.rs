@@ -1,9 +1,9 @@
-//! Who holds which key.
+//! Which replica has which key.
 //!
-//! A claim is a row of `rotator_leases` that points to a row of `rotator_replicas`, and is valid as
-//! long as that is there. So one renewal is one row, and striking a replica out takes everything back
-//! in the same transaction (`ON DELETE SET NULL`). The lock on a replica's row keeps its renewal and its
-//! striking out apart; the lock on a claim's row, its changing hands and a save under it.
+//! A claim is a row of `rotator_leases` that points to a row of `rotator_replicas`, and is valid as long as that row is
+//! there. So one renewal is one row, and deleting a replica's row takes back all its keys in the same transaction
+//! (`ON DELETE SET NULL`). The lock on a replica's row keeps its renewal and its deletion apart; the lock on a claim's
+//! row keeps apart another claim and a save under this one.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ use crate::state::membership::{
     LATE_WRITE, LONGEST_LEASE, Member, Membership, Renewal, Replica, Role, Standing,
 };
 
-/// Those whose renewal is under way are passed over, and a row that was renewed while this waited is
-/// looked at again. Who is not there any more strikes out nobody.
+/// Strikes out replicas whose lease is over. Those whose renewal is under way are passed over, and a row that was
+/// renewed meanwhile is checked again. A replica that was struck out itself strikes out nobody.
 const STRIKE_OUT: &str = "
 DELETE FROM rotator_replicas WHERE id = ANY (ARRAY(
     SELECT id FROM rotator_replicas
@@ -27,8 +27,8 @@ DELETE FROM rotator_replicas WHERE id = ANY (ARRAY(
         AND EXISTS (SELECT FROM rotator_replicas WHERE id = $1)
     ORDER BY id FOR UPDATE SKIP LOCKED))";
 
-/// After the state's clock was set back, nobody who is gone keeps its keys for longer than a lease can be. Whoever is there
-/// renews its own.
+/// Shortens leases that are longer than any can be: the state's clock was set back since. Without that, a replica that is
+/// gone would keep its keys for as long. One that is there renews its own.
 const CUT_SHORT: &str = "
 UPDATE rotator_replicas SET until = clock_timestamp() + make_interval(secs => $2)
 WHERE id = ANY (ARRAY(
@@ -36,8 +36,8 @@ WHERE id = ANY (ARRAY(
     WHERE id <> $1 AND until > clock_timestamp() + make_interval(secs => $2)
     ORDER BY id FOR UPDATE SKIP LOCKED))";
 
-/// What has become due is a mark like any other from now on: with a number of its own, so that no
-/// save takes it back that began before.
+/// Makes a mark that has come due one like any other, with a number of its own, so that no save takes it back that began
+/// before.
 const COME_DUE: &str = "
 UPDATE rotator_leases SET repair_no = repair_no + 1, repair_at = clock_timestamp(), late_at = NULL
 WHERE holder = $1 AND (late_at <= clock_timestamp()
@@ -81,7 +81,7 @@ impl Membership for Postgres {
     async fn join(&self, member: &Member, lease: Duration) -> Result<ReplicaId, StateError> {
         let joined = add_replica(&self.pool, member, lease).await;
         let replica = self.health.answered(joined)?;
-        self.membership.joined(replica);
+        self.own_replica.joined(replica);
         Ok(replica)
     }
 
@@ -157,7 +157,7 @@ impl Membership for Postgres {
                 &[int(replica.0)],
             )
             .await?;
-        self.membership.left(replica);
+        self.own_replica.left(replica);
         Ok(())
     }
 

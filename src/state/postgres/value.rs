@@ -1,4 +1,4 @@
-//! Parameters and columns.
+//! The parameters of statements, and the columns of their answers.
 //!
 //! Every statement is sent whole, with the types of its parameters, in one round trip and without a
 //! name: nothing of it stays in the session, which may be another one behind a pooler.
@@ -34,12 +34,12 @@ parameter! {
     json: JSON;
 }
 
-/// A text as a column can hold it: PostgreSQL has no place for the character zero.
+/// Returns a text as a column can hold it: PostgreSQL cannot store the character zero.
 pub(super) fn plain(text: impl AsRef<str>) -> String {
     text.as_ref().replace('\0', "\u{fffd}")
 }
 
-/// The first number of the first row; zero where there is none.
+/// Returns the number in the first column of the first row; zero where there is none.
 pub(super) fn number(rows: &[Row]) -> i64 {
     rows.first()
         .and_then(|row| row.try_get(0).ok())

@@ -1,4 +1,4 @@
-//! How values look in columns.
+//! Values as columns hold them.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
@@ -23,7 +23,7 @@ impl FromSql for Time {
     }
 }
 
-/// Something with a shape of its own, as JSON.
+/// A value as a JSON document.
 pub(super) struct Json<T>(pub(super) T);
 
 impl<T: Serialize> ToSql for Json<T> {

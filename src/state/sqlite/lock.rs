@@ -13,15 +13,16 @@ use super::place::Place;
 use crate::files;
 use crate::state::StateError;
 
-/// How often and how far apart a lock that is taken is tried again: [`holder`] has it for an
-/// instant when it looks, and a predecessor that is ending for a little longer.
+/// How often a lock that is taken is tried again: [`holder`] has it for an instant when it looks, and a process that
+/// is ending for a little longer.
 const TRIES: u32 = 50;
+/// The pause between two tries.
 const APART: Duration = Duration::from_millis(10);
 
 /// The longest line that is read from a lock file, or found in one.
 const LONGEST_LINE: u64 = 200;
 
-/// What its name ends in.
+/// The ending of its name.
 const LOCK: &str = ".lock";
 
 /// Takes the lock and signs it with `holder`. The lock is held until the file is dropped.
@@ -53,7 +54,7 @@ pub(super) fn take(place: &Place, holder: &str) -> Result<File, StateError> {
     Ok(file)
 }
 
-/// Who has the lock now. It looks by taking a shared lock for an instant, which [`take`] allows for.
+/// Returns who has the lock now. It finds out by taking a shared lock for an instant, which [`take`] allows for.
 pub(super) fn holder(place: &Place) -> Option<String> {
     let mut file = File::open(place.beside(LOCK)).ok()?;
     match file.try_lock_shared() {

@@ -1,10 +1,10 @@
 //! The state in one SQLite file.
 //!
-//! One thread owns the connection and does one job after the other; the callers wait for its
-//! answers without holding up the runtime. The file is in WAL mode: whoever reads beside the working
-//! process does not hold it up either, and what [`StateStore::save`] has written is on the disk when it
-//! returns (`synchronous = FULL`); saves that wait at one time share a writing. Notes of looks are
-//! written without that.
+//! One thread, the writer, owns the connection and does one job after the other; callers wait for its answers without
+//! blocking the async runtime. The file is in WAL mode: whoever reads beside the working process does not hold it up
+//! either, and what [`StateStore::save`] has written is on the disk when it
+//! returns (`synchronous = FULL`); saves that wait at the same time share one write. Notes of checks
+//! are written without waiting for the disk.
 
 mod columns;
 mod daemons;
@@ -47,7 +47,7 @@ use crate::model::{
 };
 use crate::secret::Fingerprinter;
 
-/// What the lock's line begins with where a daemon holds it, and not a command.
+/// The beginning of the lock's line where a daemon has the lock, and not a command.
 pub const DAEMON: &str = "flashback-rotator run";
 
 /// A state file that is open. When it is dropped, the last notes are written and the lock is free.
@@ -93,7 +93,7 @@ impl Sqlite {
         Self::start(place, writer, None).map(Some)
     }
 
-    /// A state in memory, for looking without leaving a trace.
+    /// Makes a state in memory, for `plan` where there is none yet.
     ///
     /// # Errors
     /// [`StateError`], where SQLite cannot make one.
@@ -104,7 +104,7 @@ impl Sqlite {
         Self::start(place, writer, None)
     }
 
-    /// What the process that works on the state at `path` says of itself; `None` where none does.
+    /// Returns what the process that works on the state at `path` says of itself; `None` where none does.
     pub fn holder(path: &Path) -> Option<String> {
         lock::holder(&Place::new(path))
     }
@@ -268,7 +268,7 @@ impl StateStore for Sqlite {
         Ok(lines)
     }
 
-    /// There is no other process here.
+    /// Always this process is to ask: no other one works on the state.
     async fn watch(&self, workspace: &WorkspaceId, _: Duration) -> Result<Watch, StateError> {
         let workspace = workspace.clone();
         let read_to = self.read(move |connection| edits::read_to(connection, &workspace));

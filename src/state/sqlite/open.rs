@@ -12,10 +12,10 @@ use super::schema;
 use crate::files;
 use crate::state::StateError;
 
-/// How long one process waits for another's write to end. Writes here take milliseconds.
+/// How long one process waits for another's write, which takes milliseconds.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// What the write-ahead log is cut back to after a checkpoint, in bytes.
+/// The size that the write-ahead log is cut back to after a checkpoint, in bytes.
 const LOG_LIMIT: i64 = 8 << 20;
 
 /// Makes an empty file where there is none, and closes to others what is there. No connection of this
@@ -40,8 +40,7 @@ pub(super) fn prepare(place: &Place) -> Result<(), StateError> {
     Ok(())
 }
 
-/// Whether there is a file. Something else under its name is an error, and so is a name that could not
-/// be one.
+/// Checks whether there is a file. It is an error where something else has its name, or where no file can.
 pub(super) fn is_a_file(place: &Place) -> Result<bool, StateError> {
     match place.path().symlink_metadata() {
         Ok(found) => files::check(&found)
@@ -52,7 +51,7 @@ pub(super) fn is_a_file(place: &Place) -> Result<bool, StateError> {
     }
 }
 
-/// The directory a state is in, or is to be made in.
+/// Returns the directory that a state is in, or is to be made in.
 fn directory(place: &Place) -> &Path {
     match place.path().parent() {
         Some(parent) if parent != Path::new("") => parent,
@@ -60,7 +59,7 @@ fn directory(place: &Place) -> &Path {
     }
 }
 
-/// Sees to it that there is a directory.
+/// Fails where there is no directory for the state.
 pub(super) fn is_somewhere(place: &Place) -> Result<(), StateError> {
     let directory = directory(place);
     match directory.metadata() {
@@ -74,14 +73,14 @@ pub(super) fn is_somewhere(place: &Place) -> Result<(), StateError> {
     }
 }
 
-/// A state that nobody shares and nobody keeps.
+/// Opens a state in memory.
 pub(super) fn in_memory(place: &Place) -> Result<Connection, StateError> {
     let mut connection = Connection::open_in_memory().map_err(|error| place.explain(&error))?;
     schema::make(&mut connection, place)?;
     Ok(connection)
 }
 
-/// The connection of the process that works on the state, which holds the lock.
+/// Opens the connection of the process that works on the state, which holds the lock.
 pub(super) fn working(place: &Place) -> Result<Connection, StateError> {
     let mut connection = connect(place)?;
     // Whose file it is comes before anything that writes to it.
@@ -105,7 +104,7 @@ pub(super) fn working(place: &Place) -> Result<Connection, StateError> {
     Ok(connection)
 }
 
-/// A connection beside a working process; `None` where there is no state yet.
+/// Opens a connection beside a working process; `None` where there is no state yet.
 pub(super) fn beside(place: &Place) -> Result<Option<Connection>, StateError> {
     if !is_a_file(place)? {
         return Ok(None);

@@ -21,7 +21,7 @@ impl Place {
         &self.0
     }
 
-    /// The file of this name and ending, such as `-wal`.
+    /// Returns the path with this ending, such as `-wal`.
     pub(super) fn beside(&self, ending: &str) -> PathBuf {
         let mut name = self.0.as_os_str().to_owned();
         name.push(ending);
@@ -93,7 +93,7 @@ impl Place {
         }
     }
 
-    /// What is left are errors of reading a row: something else has written into the file.
+    /// Explains an error of reading a row: another program has written into the file.
     fn explain_row(&self, error: &rusqlite::Error) -> StateError {
         match error {
             rusqlite::Error::FromSqlConversionFailure(..)

@@ -80,7 +80,7 @@ CREATE TABLE notified (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// Whether there are tables to read yet. A file that is empty, or whose first opening was cut
+/// Returns whether there are tables to read yet. A file that is empty, or whose first opening was cut
 /// short, has none.
 ///
 /// # Errors

@@ -140,12 +140,12 @@ impl Writer {
         }
     }
 
-    /// The same figures, for whoever asks.
+    /// Returns the health of the state, which the writer keeps up to date.
     pub(super) fn health(&self) -> Arc<Health> {
         self.health.clone()
     }
 
-    /// The same notes, for whoever leaves them.
+    /// Returns the notes, for whoever leaves them.
     pub(super) fn notes(&self) -> Notes {
         self.notes.clone()
     }
@@ -210,8 +210,8 @@ impl Writer {
         self.write(|transaction| saves.iter().try_for_each(|(save, _)| save.put(transaction)))
     }
 
-    /// Without waiting for the disk: the next save does that for all that came before it. After a write
-    /// that failed something is written even where there is no note.
+    /// Writes the notes without waiting for the disk: the next save does that for all that came before it. After a
+    /// write that failed something is written even where there is no note, to see whether that succeeds.
     pub(super) fn write_notes(&mut self) -> Result<(), StateError> {
         let notes = self.notes.take_all();
         if notes.is_empty() && !self.health.is_to_write_again() {
@@ -219,7 +219,11 @@ impl Writer {
         }
         let written = self.put_notes(&notes);
         match &written {
-            Ok(()) if notes.len() > MANY => self.gather = GATHER_MANY,
+            Ok(()) if notes.len() > MANY => {
+                self.gather = GATHER_MANY;
+                // Nearly every page is in the cache now, and none is needed before the next time.
+                self.read(|connection| connection.execute_batch("PRAGMA shrink_memory"))?;
+            }
             Ok(()) => self.gather = GATHER,
             Err(_) => self.notes.put_back(notes),
         }
@@ -255,8 +259,8 @@ impl Writer {
         self.health.written(written)
     }
 
-    /// The transaction takes its place at once: one that reads first and then finds another writer
-    /// would have to begin again.
+    /// Writes in a transaction that takes the lock for writing at once: one that reads first and then finds another
+    /// writer would have to begin again.
     fn write_in_one<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
@@ -270,7 +274,7 @@ impl Writer {
         Ok(done)
     }
 
-    /// Sees to it that the files are still under their names, where nobody may write for a while.
+    /// Finds out whether the files are still under their names, also where nobody writes for a while.
     pub(super) fn notice_moves(&self) {
         if let Err(moved) = self.in_place() {
             // It is for `failing`: nobody has asked for this write.
@@ -278,8 +282,8 @@ impl Writer {
         }
     }
 
-    /// In WAL mode SQLite does not look whether a file is still under its name, and what is written to
-    /// one that is not would be lost.
+    /// Fails where a file is not under its name any more. In WAL mode SQLite does not look, and what is written to such
+    /// a file would be lost.
     fn in_place(&self) -> rusqlite::Result<()> {
         let is_in_place = |(path, opened): &(PathBuf, _)| identity(path) == *opened;
         match self.files.iter().all(is_in_place) {

@@ -6,9 +6,10 @@ use crate::model::ReplicaId;
 
 /// The number under which this process has joined; zero while it has not.
 #[derive(Default)]
-pub(super) struct Membership(AtomicI64);
+pub(super) struct OwnReplica(AtomicI64);
 
-impl Membership {
+impl OwnReplica {
+    /// Remembers the number under which the process has joined.
     pub(super) fn joined(&self, replica: ReplicaId) {
         self.0.store(replica.0, Ordering::Relaxed);
     }
@@ -19,6 +20,7 @@ impl Membership {
         let _ = self.0.compare_exchange(replica.0, 0, relaxed, relaxed);
     }
 
+    /// Returns the number under which the process has joined.
     pub(super) fn replica(&self) -> Option<i64> {
         let replica = self.0.load(Ordering::Relaxed);
         (replica != 0).then_some(replica)
