@@ -2,17 +2,14 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use tokio::time::Instant;
+use chrono::Utc;
 
 use super::ask::Ask;
-use super::{Engine, Fault, ManagedKey, events};
+use super::problem::Fault;
 use crate::failpoint;
 use crate::model::{Record, Told, Version};
 use crate::reconcile::{Owed, owed, stands_apart};
-use crate::retry::{self, Class};
 use crate::source::SourceError;
-use crate::upstream::Failure as _;
 
 /// The result of an acknowledgement.
 pub enum Acknowledgement {
@@ -70,49 +67,4 @@ pub async fn acknowledge(ask: Ask<'_>, record: &Record) -> Result<Acknowledgemen
         Ok(()) => Acknowledgement::Made(told),
         Err(error) => Acknowledgement::Failed(error),
     })
-}
-
-/// Failed attempts to acknowledge a version.
-#[derive(Debug, Default)]
-pub struct Telling {
-    /// The number of failures in a row.
-    pub tries: u32,
-    /// The time before which it is not tried again.
-    pub not_before: Option<Instant>,
-    /// The last start or reload before the last attempt.
-    pub since: DateTime<Utc>,
-    /// The error last logged.
-    pub error: Option<SourceError>,
-}
-
-impl Telling {
-    /// Records a failure and returns the wait before the next attempt. A refusal is somebody's decision and is tried
-    /// again as rarely as one of Flashback's.
-    pub(super) fn failed(
-        &mut self,
-        engine: &Engine,
-        managed: &ManagedKey,
-        error: SourceError,
-    ) -> Duration {
-        let wait = match error.class() {
-            Class::Refused => engine.rules.refused,
-            Class::Outage { retry_after } | Class::Transient { retry_after } => {
-                retry::wait(engine.retry, self.tries, retry_after)
-            }
-        };
-        if self.error.as_ref() != Some(&error) && !matches!(error, SourceError::CircuitOpen { .. })
-        {
-            events::untold(managed, &error);
-            self.error = Some(error);
-        }
-        self.tries += 1;
-        self.since = engine.rules.since;
-        self.not_before = Some(Instant::now() + wait);
-        wait
-    }
-
-    /// Returns whether it may be tried now. `since` is the last start or reload, which brings a try forward.
-    pub fn may(&self, since: DateTime<Utc>) -> bool {
-        self.since != since || self.not_before.is_none_or(|at| Instant::now() >= at)
-    }
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::{BrokenOff, Engine, Fault, ManagedKey};
+use super::context::Engine;
+use super::managed_key::ManagedKey;
+use super::problem::{BrokenOff, Fault};
 use crate::document::{Document, Taken};
 use crate::failpoint;
 use crate::model::{Observation, Origin, Stored, Verdict, Version};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
-use super::ManagedKey;
+use super::managed_key::ManagedKey;
 use crate::model::{Change, ChangeKind, Record, Version};
 
 /// The number of changes kept for a slow listener. One that is slower misses some.

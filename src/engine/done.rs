@@ -3,7 +3,7 @@
 use chrono::Utc;
 use tokio::time::Instant;
 
-use super::ManagedKey;
+use super::managed_key::ManagedKey;
 use crate::flashback::FlashbackError;
 use crate::model::{Action, HistoryRow, Outcome, Record, Version};
 use crate::reconcile::{Conclusion, Push, Reason, Step, What};

@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::context::{Engine, Reconciled};
 use super::done::Done;
-use super::next::next_after;
-use super::pass::Pass;
-use super::problem::{flashback_problem, no_way_back, problem_of, source_problem};
+use super::events;
+use super::managed_key::{KeyGuard, ManagedKey, Seen};
+use super::next::{Next, next_after};
+use super::problem::{
+    BrokenOff, Fault, flashback_problem, no_way_back, problem_of, source_problem,
+};
+use super::reconciler::Reconciler;
 use super::report::{self, KeyReport, State};
-use super::{BrokenOff, Engine, Fault, KeyGuard, ManagedKey, Next, Reconciled, Seen, events};
 use crate::flashback::FlashbackError;
 use crate::model::{CheckNote, KeyCommand, Problem, Record};
 use crate::reconcile::Rest;
@@ -35,17 +39,24 @@ pub struct Ending<'a> {
 
 impl<'a> Ending<'a> {
     /// Takes over what was found and done, and keeps for the next check what that needs to know.
-    pub fn of(pass: Pass<'a>, guard: &'a mut KeyGuard, planned: Option<DateTime<Utc>>) -> Self {
-        let (engine, managed) = (pass.ask.engine, pass.ask.managed);
-        guard.unsaved = pass.unsaved;
-        if pass.may_tell && pass.untold.is_none() {
+    pub fn of(
+        reconciler: Reconciler<'a>,
+        guard: &'a mut KeyGuard,
+        planned: Option<DateTime<Utc>>,
+    ) -> Self {
+        let (engine, managed) = (reconciler.ask.engine, reconciler.ask.managed);
+        guard.unsaved = reconciler.unsaved;
+        if reconciler.may_tell && reconciler.untold.is_none() {
             guard.telling = None;
         }
-        let untold = pass.untold.map(|error| {
+        let untold = reconciler.untold.map(|error| {
             let telling = guard.telling.get_or_insert_default();
-            telling.failed(engine, managed, error)
+            if telling.is_news(&error) {
+                events::untold(managed, &error);
+            }
+            telling.failed(&error, &engine.rules, engine.retry)
         });
-        if let Some(version) = pass.trimmed
+        if let Some(version) = reconciler.trimmed
             && guard.trimmed.as_deref() != Some(&version)
         {
             events::trimmed(managed, &version);
@@ -55,12 +66,12 @@ impl<'a> Ending<'a> {
             engine,
             managed,
             guard,
-            record: pass.known.record,
-            done: pass.done,
-            command: pass.known.command,
+            record: reconciler.known.record,
+            done: reconciler.done,
+            command: reconciler.known.command,
             planned,
-            pushed: pass.pushed,
-            tell_in: untold.or(pass.settles_in),
+            pushed: reconciler.pushed,
+            tell_in: untold.or(reconciler.settles_in),
         }
     }
 
@@ -97,7 +108,7 @@ impl<'a> Ending<'a> {
             done,
             ..
         } = self;
-        KeyReport::of_pass(&managed.key, &managed.config, record, done, problem)
+        KeyReport::of_run(&managed.key, &managed.config, record, done, problem)
     }
 
     async fn rested(&mut self, rest: &Rest) -> (Next, Option<Problem>) {

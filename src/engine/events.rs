@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracing::field::{DisplayValue, display};
 
-use super::ManagedKey;
+use super::managed_key::ManagedKey;
 use crate::flashback::FlashbackError;
 use crate::model::{
     Action, AiLlmId, Problem, ProblemKind, Record, Stage, Told, Verdict, Version, WorkspaceId,

@@ -5,9 +5,9 @@ use std::sync::{Arc, PoisonError};
 use chrono::{DateTime, Utc};
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore, SemaphorePermit};
 
-use super::acknowledge::Telling;
-use super::report::State;
-use super::written::Written;
+use super::outcome::Written;
+use super::state::State;
+use super::telling::Telling;
 use crate::config::KeyConfig;
 use crate::model::{KeyId, Problem, ProblemKind, Version};
 use crate::progress::in_line;

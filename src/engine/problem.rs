@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::ManagedKey;
+use super::managed_key::ManagedKey;
 use crate::flashback::FlashbackError;
 use crate::model::{Problem, ProblemKind};
 use crate::reconcile::Rest;

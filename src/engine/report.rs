@@ -6,12 +6,14 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::BrokenOff;
+pub use super::state::State;
+
 use super::done::Done;
+use super::problem::BrokenOff;
 use crate::config::KeyConfig;
 use crate::humanize::duration;
 use crate::model::{
-    Action, KeyId, Mark, Problem, ProblemKind, Record, SourceId, Stage, TargetKind, Verification,
+    Action, KeyId, Problem, ProblemKind, Record, SourceId, Stage, TargetKind, Verification,
     Verifier, Version,
 };
 use crate::reconcile::Reason;
@@ -90,61 +92,6 @@ pub struct Standing {
     pub next_check: Option<DateTime<Utc>>,
 }
 
-/// The state of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// Flashback has the source's newest value.
-    InSync,
-    /// The key was not checked yet, or a push is under way.
-    Pending,
-    /// Something is wrong; `error` says what.
-    Failing,
-    /// The source's version is held.
-    Held,
-    /// The source has nothing to push.
-    Missing,
-    /// The key is switched off in the configuration.
-    Disabled,
-}
-
-impl State {
-    /// Returns the state in a report of `status`.
-    pub fn of(report: &KeyReport) -> Self {
-        let standing = report.standing.as_ref();
-        standing.map_or(Self::Pending, |standing| standing.state)
-    }
-
-    /// Returns the word used in JSON and tables.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::InSync => "in_sync",
-            Self::Pending => "pending",
-            Self::Failing => "failing",
-            Self::Held => "held",
-            Self::Missing => "missing",
-            Self::Disabled => "disabled",
-        }
-    }
-
-    /// Returns whether a person has to do something before the source's value can be live.
-    pub fn is_wrong(self) -> bool {
-        matches!(self, Self::Failing | Self::Missing | Self::Held)
-    }
-
-    /// Returns the mark in the key's [`Timeline`](crate::model::Timeline) for a check that found this state.
-    pub fn mark(self) -> Option<Mark> {
-        match self {
-            Self::InSync => Some(Mark::InSync),
-            Self::Pending => Some(Mark::Pending),
-            Self::Failing => Some(Mark::Failing),
-            Self::Held => Some(Mark::Held),
-            Self::Missing => Some(Mark::Missing),
-            Self::Disabled => None,
-        }
-    }
-}
-
 /// Returns the state of a key by its record.
 pub fn state(config: &KeyConfig, record: &Record) -> State {
     if !config.enabled {
@@ -217,6 +164,12 @@ pub fn document(reports: &[KeyReport]) -> serde_json::Value {
 }
 
 impl KeyReport {
+    /// Returns the state in a report of `status`.
+    pub fn state(&self) -> State {
+        let standing = self.standing.as_ref();
+        standing.map_or(State::Pending, |standing| standing.state)
+    }
+
     /// Returns the error or, if there is none, the warning.
     pub fn remark(&self) -> Option<&str> {
         let standing = self.standing.as_ref();
@@ -305,7 +258,7 @@ impl KeyReport {
     }
 
     /// Returns the report of `plan` and `sync`.
-    pub fn of_pass(
+    pub fn of_run(
         key: &KeyId,
         config: &KeyConfig,
         record: &Record,

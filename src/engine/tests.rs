@@ -2,26 +2,32 @@
 
 mod lease;
 
-use std::sync::Mutex as Plain;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex as Plain, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::config::{Check, KeyConfig, VerifyConfig};
 use crate::document::{Document, FieldMap};
-use crate::flashback::{Account, FlashbackError, Listing, Update, Validation};
+use crate::flashback::{Account, Flashback, FlashbackError, Listing, Update, Validation};
+use crate::lease::LeaseTable;
 use crate::model::{
-    Action, AiLlmId, AiType, KeyId, Observation, Origin, Settings, SourceId, Target, TargetKind,
-    Version, WorkspaceId,
+    Action, AiLlmId, AiType, KeyCommand, KeyId, Observation, Origin, Record, Settings, SourceId,
+    Target, TargetKind, Version, WorkspaceId,
 };
+use crate::reconcile::Rules;
+use crate::retry::Limits;
 use crate::secret::Credentials;
 use crate::source::{Reading, Source, SourceError};
 use crate::state::sqlite::Sqlite;
+use crate::state::{StateError, StateStore};
+use crate::telemetry::metrics::Metrics;
 use crate::verify::{Probe, Provider};
 
 fn lock<T>(mutex: &Plain<T>) -> std::sync::MutexGuard<'_, T> {

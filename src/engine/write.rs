@@ -11,9 +11,10 @@ use tokio::time::Instant;
 
 use super::acknowledge::{Acknowledgement, acknowledge};
 use super::done::Started;
-use super::pass::Pass;
-use super::written::Written;
-use super::{BrokenOff, Fault, events};
+use super::events;
+use super::outcome::Written;
+use super::problem::{BrokenOff, Fault};
+use super::reconciler::Reconciler;
 use crate::failpoint;
 use crate::flashback::FlashbackError;
 use crate::lease::Lost;
@@ -23,7 +24,7 @@ use crate::model::{
 };
 use crate::reconcile::{Conclusion, HoldReason, Push, Rejection, Rest, Stand, Step};
 
-impl Pass<'_> {
+impl Reconciler<'_> {
     /// Carries out a step. Returns the result of the check if it ends with this step.
     pub(super) async fn carry_out(&mut self, step: Step) -> Result<Option<Rest>, Fault> {
         match step {
@@ -146,7 +147,7 @@ impl Pass<'_> {
             );
         }
         if error.may_have_written() {
-            // The intent stays: the next pass finds out what became of it.
+            // The intent stays: the next check finds out what became of it.
             return Err(Fault::Flashback(error));
         }
         let rejection = match (&error, &push.id) {

@@ -1,34 +1,20 @@
 //! Checks of keys that several replicas share: the outcome of a write is saved before anything else is done, and a
 //! check ends when another replica has the key.
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 
-use super::report::KeyReport;
-use super::{BrokenOff, Engine, KeyGuard, ManagedKey, Next, Reconciled, Seen, events};
-use crate::model::{Action, ChangeKind, HistoryRow, KeyCommand, Outcome, Record};
+use super::context::{Engine, Reconciled};
+use super::done::Done;
+use super::events;
+use super::managed_key::{KeyGuard, ManagedKey, Seen};
+use super::next::Next;
+use super::outcome::Written;
+use super::problem::{BrokenOff, flashback_problem};
+use super::report::{KeyReport, State};
+use crate::model::{ChangeKind, KeyCommand, Outcome, Record};
 use crate::reconcile::Reason;
+use crate::retry::{Class, Round};
 use crate::state::StateError;
-
-/// A write that Flashback has accepted, and what is to be saved and logged about it.
-#[derive(Debug)]
-pub struct Written {
-    /// The record before the write.
-    pub before: Record,
-    /// The record after the write.
-    pub record: Record,
-    /// Its line of the audit trail.
-    pub row: Option<HistoryRow>,
-    /// The kind of write.
-    pub action: Action,
-    /// The reason for it.
-    pub reason: Reason,
-    /// The number of the try within its round.
-    pub attempt: u32,
-    /// `true` if a configuration that was gone was created again.
-    pub again: bool,
-    /// The time at which the source got the value, if it says so.
-    pub stored_at: Option<DateTime<Utc>>,
-}
 
 impl Engine {
     /// Returns the key's record, if this process may work on the key. The outcome of a write that could not be saved
@@ -145,5 +131,58 @@ impl Engine {
         );
         let changes = &self.changes;
         changes.leave(managed, ChangeKind::RolledBack, record, version, reason);
+    }
+
+    /// Returns the time of the next try, or the schedule if the round of tries is over.
+    pub(super) fn again(&self, guard: &mut KeyGuard, class: Class, target: &str) -> Next {
+        let (Class::Outage { retry_after } | Class::Transient { retry_after }) = class else {
+            guard.round = None;
+            return Next::OnSchedule;
+        };
+        let limits = self.retry;
+        let round = guard
+            .round
+            .get_or_insert_with(|| Box::new(Round::begin(limits)));
+        if let Some(wait) = round.next_wait(retry_after) {
+            self.metrics.retry(target);
+            Next::In(wait)
+        } else {
+            guard.round = None;
+            Next::OnSchedule
+        }
+    }
+
+    /// Ends a check whose record could not be loaded or saved. Nothing is written to Flashback then.
+    pub(super) fn without_state(
+        &self,
+        managed: &ManagedKey,
+        guard: &mut KeyGuard,
+        command: KeyCommand,
+        error: &StateError,
+    ) -> Reconciled {
+        let problem = flashback_problem(error);
+        let record = Record::new(managed.key.clone());
+        events::problem(managed, &mut guard.told, Some(&problem), &record);
+        let done = Done::default();
+        let report = KeyReport::of_run(
+            &managed.key,
+            &managed.config,
+            &record,
+            &done,
+            Some(&problem),
+        );
+        self.metrics.in_sync(&managed.key, false);
+        managed.was_seen(Seen {
+            state: State::Failing,
+            at: Utc::now(),
+            ..managed.seen()
+        });
+        let next = self.again(guard, Class::Transient { retry_after: None }, "state");
+        Reconciled {
+            next,
+            report,
+            well: false,
+            command,
+        }
     }
 }

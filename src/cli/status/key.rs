@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::screen::{head, labelled, moment, next};
 use crate::cli::history;
 use crate::cli::table;
-use crate::engine::report::{KeyReport, State};
+use crate::engine::report::KeyReport;
 use crate::model::{HistoryRow, Verifier};
 use crate::status::{DaemonStatus, Status};
 
@@ -25,7 +25,7 @@ pub fn screen(status: &Status, row: &KeyReport, events: &[HistoryRow]) -> String
     let check = standing.and_then(|standing| standing.next_check);
     let mut lines = vec![
         ("key", row.key.to_string()),
-        ("state", table::state(State::of(row))),
+        ("state", table::state(row.state())),
         ("error", table::cell(row.error.as_deref())),
         ("live version", table::cell(row.version.as_deref())),
         ("verified by", table::cell(verified.map(Verifier::as_str))),

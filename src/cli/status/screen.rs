@@ -4,7 +4,7 @@
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 use crate::cli::table::{self, Table};
-use crate::engine::report::{self, KeyReport};
+use crate::engine::report::KeyReport;
 use crate::humanize::duration;
 use crate::model::{ServiceHealth, ServiceStatus};
 use crate::status::{Configuration, Daemon, DaemonStatus, Replica, Service, Status};
@@ -196,7 +196,7 @@ pub fn keys(rows: &[KeyReport], now: DateTime<Utc>, daemon: bool) -> String {
         let standing = row.standing.as_ref();
         table.row([
             row.key.to_string(),
-            table::state(report::State::of(row)),
+            table::state(row.state()),
             table::cell(row.version.as_deref()),
             since(standing.and_then(|standing| standing.pushed_at), now),
             match daemon {

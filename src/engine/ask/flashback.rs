@@ -7,8 +7,9 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use super::Ask;
+use crate::engine::context::Engine;
 use crate::engine::lists::List;
-use crate::engine::{Engine, Fault};
+use crate::engine::problem::Fault;
 use crate::failpoint;
 use crate::flashback::{FlashbackError, Validation};
 use crate::model::{AiLlmId, Record, Target, TargetKind, Verdict};

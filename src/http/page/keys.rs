@@ -43,7 +43,7 @@ pub fn word(state: State) -> &'static str {
 
 /// Returns the state of a key.
 pub fn state(key: &Key) -> State {
-    State::of(&key.row)
+    key.row.state()
 }
 
 /// Counts the keys in a state.

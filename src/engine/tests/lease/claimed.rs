@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::{CheckNote, DaemonReport, Daemons, Edit, HistoryRow, Notified, Verifier};
+use crate::secret::Fingerprinter;
 use crate::state::edits::{Heard, Watch};
 use crate::state::{Request, RequestId, RequestState};
 

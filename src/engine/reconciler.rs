@@ -5,9 +5,13 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::ask::{Ask, NewestRead};
+use super::context::Engine;
 use super::done::Done;
-use super::written::Written;
-use super::{Engine, Fault, ManagedKey, Telling, events};
+use super::events;
+use super::managed_key::ManagedKey;
+use super::outcome::Written;
+use super::problem::Fault;
+use super::telling::Telling;
 use crate::failpoint;
 use crate::flashback::FlashbackError;
 use crate::model::{
@@ -25,7 +29,7 @@ use crate::upstream::in_background;
 const MOST_STEPS: usize = 32;
 
 /// One check of one key.
-pub struct Pass<'a> {
+pub struct Reconciler<'a> {
     pub(super) ask: Ask<'a>,
     /// The number of the try within its round.
     pub(super) attempt: u32,
@@ -54,7 +58,7 @@ pub struct Pass<'a> {
     pub unsaved: Option<Box<Written>>,
 }
 
-impl<'a> Pass<'a> {
+impl<'a> Reconciler<'a> {
     pub fn new(engine: &'a Engine, managed: &'a ManagedKey, record: Record) -> Self {
         let (config, rules) = (managed.config.clone(), engine.rules);
         Self {
