@@ -145,7 +145,7 @@ fn mistakes_schema_and_reference_know_the_kind() {
         (
             "separator = \": \"",
             "separator = \": \"\nacknowledge = true",
-            "unknown setting",
+            "a source of this kind cannot be told which version is live",
         ),
         (
             "path = \"password\" }",

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::credentials::{CredentialPlan, Held, Owner};
 use super::flashback::Flashback;
-use super::general::{Http, LogConfig, Retry, Schedule};
+use super::general::{HttpConfig, LogConfig, Retry, Schedule};
 use super::key::Key;
 use super::keys::{General, check_keys};
 use super::model::{Config, FlashbackConfig};
@@ -45,7 +45,7 @@ struct Tables {
     schedule: Option<Schedule>,
     retry: Option<Retry>,
     verify: Verify,
-    http: Option<Http>,
+    http: Option<HttpConfig>,
     log: Option<LogConfig>,
     defaults: Verify,
     sources: Sources,
@@ -149,7 +149,7 @@ pub fn assemble(
         },
         refused: retry.refused.value?,
         verify: tables.verify.finish()?,
-        http_listen: tables.http?.listen.value?,
+        http: tables.http?,
         log: tables.log?,
         sources: tables.sources.finish()?,
         notify: tables.notify?,
@@ -173,6 +173,6 @@ pub fn peek(
             path: default_state,
         })
     });
-    let listen = root.get(&root::HTTP).and_then(|http| http.listen.value);
+    let listen = root.get(&root::HTTP).map(|http| http.listen);
     (state, listen)
 }

@@ -43,7 +43,7 @@ pub const FLASHBACK: ValueType<Flashback> = ValueType {
 fn base_url_hint(url: &str) -> Option<&'static str> {
     let path = url.split_once("://").map_or(url, |(_, rest)| rest);
     (path.contains("/ai/") || path.ends_with("/ai"))
-        .then(|| "`base_url` goes on to one of the API's paths: write what comes before `/ai`")
+        .then_some("`base_url` goes on to one of the API's paths: write what comes before `/ai`")
 }
 
 /// The three ways to sign in to Flashback.

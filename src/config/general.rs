@@ -64,17 +64,18 @@ pub const RETRY: ValueType<Retry> = ValueType {
 };
 
 settings! {
-    /// `[http]`, as it is written.
-    pub table Http {
+    /// `[http]`.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct HttpConfig, read by HttpTable {
         /// Where /livez, /readyz, /metrics, /status and the status page are served: an IP address and a port.
         listen: SocketAddr = LISTEN, Default;
     }
 }
 
 /// `[http]`.
-pub const HTTP: ValueType<Http> = ValueType {
-    shape: Shape::Table(Http::ALL),
-    read: Http::of,
+pub const HTTP: ValueType<HttpConfig> = ValueType {
+    shape: Shape::Table(HttpTable::ALL),
+    read: |input| HttpTable::of(input)?.finish(),
 };
 
 settings! {

@@ -33,7 +33,7 @@ pub use crate::setting::{Mistake, Report};
 pub use credentials::{CredentialPlan, Owner};
 pub use exposed::exposed;
 pub use flashback::FlashbackAuth;
-pub use general::{LogConfig, LogFormat};
+pub use general::{HttpConfig, LogConfig, LogFormat};
 pub use load::{Digest, Loaded, Peeked, digest, load, locate, peek};
 pub use model::{Check, Config, CronLine, FlashbackConfig, KeyConfig, SourceConfig};
 pub use notify::NotifyConfig;

@@ -1,13 +1,12 @@
 //! A configuration that has been read and checked, as plain data.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::credentials::CredentialPlan;
 use super::flashback::FlashbackAuth;
-use super::general::LogConfig;
+use super::general::{HttpConfig, LogConfig};
 use super::notify::NotifyConfig;
 use super::state::StateConfig;
 use crate::model::{KeyId, Origin, ReceiverId, Settings, SourceId, VerifyConfig};
@@ -31,8 +30,8 @@ pub struct Config {
     pub refused: Duration,
     /// `[verify]`, which a key's own overrides.
     pub verify: VerifyConfig,
-    /// `[http]` listen.
-    pub http_listen: SocketAddr,
+    /// `[http]`.
+    pub http: HttpConfig,
     /// `[log]`.
     pub log: LogConfig,
     /// `[sources.…]`.

@@ -67,7 +67,13 @@ const FORMAT: ValueType<Format> = ValueType {
         let names: Vec<_> = FORMATS.iter().map(|format| format.name).collect();
         json!({ "enum": names })
     }),
-    read: |input| input.one_of(FORMATS.iter().map(|format| (format.name, *format))),
+    read: |input| {
+        let words: Vec<_> = FORMATS
+            .iter()
+            .map(|format| (format.name, *format))
+            .collect();
+        input.choice(&words)
+    },
 };
 
 const ON: ValueType<BTreeSet<Event>> = ValueType {
@@ -86,6 +92,10 @@ const ON: ValueType<BTreeSet<Event>> = ValueType {
             return None;
         }
         // Each is read before any is missed, so that every mistake is found.
+        let words: Vec<_> = Event::ALL
+            .iter()
+            .map(|event| (event.as_str(), *event))
+            .collect();
         let mut events = Vec::new();
         for item in items {
             let mut item = Input {
@@ -95,8 +105,7 @@ const ON: ValueType<BTreeSet<Event>> = ValueType {
                 variable: input.variable,
                 diagnostics: input.diagnostics,
             };
-            let words = Event::ALL.iter().map(|event| (event.as_str(), *event));
-            events.push(item.one_of(words));
+            events.push(item.choice(&words));
         }
         events.into_iter().collect()
     },

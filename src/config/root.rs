@@ -3,7 +3,7 @@
 use super::defaults::DEFAULTS as DEFAULTS_TABLE;
 use super::flashback::{FLASHBACK as FLASHBACK_TABLE, Flashback};
 use super::general::{
-    HTTP as HTTP_TABLE, Http, LOG as LOG_TABLE, LogConfig, RETRY as RETRY_TABLE, Retry,
+    HTTP as HTTP_TABLE, HttpConfig, LOG as LOG_TABLE, LogConfig, RETRY as RETRY_TABLE, Retry,
     SCHEDULE as SCHEDULE_TABLE, Schedule,
 };
 use super::key::KEYS as KEY_TABLES;
@@ -26,7 +26,7 @@ settings! {
     /// How a new key is proved to work.
     VERIFY: Verify = "verify", VERIFY_TABLE, Default;
     /// Health, metrics and status over HTTP.
-    HTTP: Http = "http", HTTP_TABLE, Default;
+    HTTP: HttpConfig = "http", HTTP_TABLE, Default;
     /// What is logged, and how.
     LOG: LogConfig = "log", LOG_TABLE, Default;
     /// What keys have that do not say otherwise.

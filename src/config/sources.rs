@@ -110,10 +110,8 @@ pub fn read(root: &mut Reader<'_, '_>, kinds: Kinds) -> Vec<Source> {
 
 fn read_one(input: &mut Input<'_>, kinds: Kinds) -> Option<SourceConfig> {
     let mut table = input.table("`type`, and what belongs to it, below `[sources.ID]`")?;
-    let words = kinds.iter().map(|kind| (kind.name, kind));
-    let kind = table.get_with(&TYPE, &about(&TYPE, kinds), |input| {
-        input.one_of(words.clone())
-    });
+    let words: Vec<_> = kinds.iter().map(|kind| (kind.name, kind)).collect();
+    let kind = table.get_with(&TYPE, &about(&TYPE, kinds), |input| input.choice(&words));
     let Some(kind) = kind else {
         // The kind is unknown, so the settings of every kind are accepted.
         let mut any: Vec<&dyn Described> = ALL.to_vec();
@@ -130,7 +128,7 @@ fn read_one(input: &mut Input<'_>, kinds: Kinds) -> Option<SourceConfig> {
     };
     let settings = (kind.read)(&mut table);
     if let Some(settings) = &settings {
-        refuse_acknowledge(&mut table, settings.as_ref(), kinds);
+        refuse_acknowledge(&mut table, kind, settings.as_ref(), kinds);
     }
     Some(SourceConfig {
         max_rps: max_rps?,
@@ -172,9 +170,16 @@ fn report_strays(table: &mut Reader<'_, '_>, kind: &Kind, kinds: Kinds) {
     table.only(&known);
 }
 
-/// Reports `acknowledge` where the source cannot be told which version is live.
-fn refuse_acknowledge(table: &mut Reader<'_, '_>, settings: &dyn SourceKind, kinds: Kinds) {
-    if let Some(why) = settings.cannot_acknowledge()
+/// Reports `acknowledge` if the source cannot be told which version is live.
+fn refuse_acknowledge(
+    table: &mut Reader<'_, '_>,
+    kind: &Kind,
+    settings: &dyn SourceKind,
+    kinds: Kinds,
+) {
+    const NEVER: &str = "a source of this kind cannot be told which version is live";
+    let never = kind.acknowledges.is_none().then_some(NEVER);
+    if let Some(why) = settings.cannot_acknowledge().or(never)
         && let Some(entry) = table.tree.get(ACKNOWLEDGE.name)
         && !matches!(entry.node.value, Value::Boolean(false))
     {

@@ -204,10 +204,7 @@ fn needs_restart(old: &Runtime, new: &Runtime) -> Vec<String> {
         }
     };
     note(old.config.state != new.config.state, "[state]");
-    note(
-        old.config.http_listen != new.config.http_listen,
-        "[http] listen",
-    );
+    note(old.config.http != new.config.http, "[http] listen");
     note(
         old.config.log.format != new.config.log.format,
         "[log] format",

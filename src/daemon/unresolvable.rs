@@ -67,11 +67,11 @@ async fn missing(config: &Config) -> Vec<(Owner, CredentialError)> {
         .credentials
         .references()
         .iter()
-        .cloned()
         .map(|(owner, reference)| async {
+            let reference = reference.clone();
             let look = tokio::task::spawn_blocking(move || unresolvable(&reference));
             let found = tokio::time::timeout(ANSWER, look).await;
-            Some((owner, found.ok()?.ok()??))
+            Some((owner.clone(), found.ok()?.ok()??))
         });
     join_all(looks).await.into_iter().flatten().collect()
 }

@@ -82,22 +82,14 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Returns the meaning of the word that the value must be.
-    pub fn choice<T: Copy>(&mut self, choice: Choice<T>) -> Option<T> {
-        self.one_of(choice.iter().map(|(word, meaning)| (*word, *meaning)))
-    }
-
     /// Returns the meaning of the word that the value must be, out of `words`, of which there is at least one.
-    pub fn one_of<'w, T>(
-        &mut self,
-        words: impl Iterator<Item = (&'w str, T)> + Clone,
-    ) -> Option<T> {
-        let known = words.clone().map(|(word, _)| word);
-        let text = self.text(known.clone().next()?)?;
-        let found = words.clone().find(|(word, _)| *word == text);
+    pub fn choice<T: Copy>(&mut self, words: &[(&str, T)]) -> Option<T> {
+        let known = || words.iter().map(|(word, _)| *word);
+        let text = self.text(known().next()?)?;
+        let found = words.iter().find(|(word, _)| *word == text);
         if found.is_none() {
-            let all = list(known.clone());
-            let help = match suggest(text, known) {
+            let all = list(known());
+            let help = match suggest(text, known()) {
                 Some(word) => format!("did you mean `{word}`? It is one of {all}"),
                 None => format!("it is one of {all}"),
             };
@@ -105,7 +97,7 @@ impl<'a> Input<'a> {
             let message = format!("unknown value for {}", named.trim_end_matches(','));
             self.diagnostics.mistake(self.node.span, message).help(help);
         }
-        found.map(|(_, meaning)| meaning)
+        found.map(|(_, meaning)| *meaning)
     }
 
     /// Begins to read the table that the value must be; `example` says how one is written.

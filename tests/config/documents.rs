@@ -118,7 +118,7 @@ fn the_reference_is_a_configuration_and_changes_no_default() {
                 config.retry,
                 config.refused,
                 config.verify,
-                config.http_listen,
+                &config.http,
                 &config.log
             )
         )
