@@ -35,7 +35,7 @@ pub struct FileSource {
     upstream: Upstream,
     threads: Arc<Semaphore>,
     /// The last read of each path that is there: as many as the configuration names.
-    seen: Mutex<HashMap<String, Seen>>,
+    seen: Mutex<HashMap<String, Box<Seen>>>,
 }
 
 #[derive(Clone)]
@@ -134,7 +134,7 @@ impl FileSource {
         let before = all.get(path).map(|seen| &seen.sighting);
         let (sighting, wait) = Sighting::next(before, state, Now::read(), is_local);
         let seen = Seen { sighting, at };
-        all.insert(path.to_owned(), seen.clone());
+        all.insert(path.to_owned(), Box::new(seen.clone()));
         match (wait, document) {
             (Some(wait), _) => Ok(Fetched::Unfinished(wait)),
             (None, Some(document)) => Ok(Fetched::Whole(seen, document)),
@@ -147,7 +147,7 @@ impl FileSource {
 
     /// Returns the last read if the file is certain to be the same.
     async fn unchanged(&self, path: &str) -> Result<Option<Seen>, SourceError> {
-        let seen = self.seen().get(path).cloned();
+        let seen = self.seen().get(path).map(|seen| Seen::clone(seen));
         let is_sure = |seen: &Seen| seen.sighting.is_whole() && seen.stamp().age(seen.at) >= RACY;
         let Some(seen) = seen.filter(is_sure) else {
             return Ok(None);
@@ -157,7 +157,7 @@ impl FileSource {
         Ok(now.is_some_and(|now| now == *seen.stamp()).then_some(seen))
     }
 
-    fn seen(&self) -> MutexGuard<'_, HashMap<String, Seen>> {
+    fn seen(&self) -> MutexGuard<'_, HashMap<String, Box<Seen>>> {
         self.seen.lock()
     }
 }

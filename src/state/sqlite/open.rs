@@ -15,6 +15,9 @@ use crate::state::StateError;
 /// How long one process waits for another's write, which takes milliseconds.
 const BUSY: Duration = Duration::from_secs(5);
 
+/// The most memory that SQLite's page cache takes, in KiB. What is read and written goes through a table in its order.
+const CACHE: i64 = 512;
+
 /// The size that the write-ahead log is cut back to after a checkpoint, in bytes.
 const LOG_LIMIT: i64 = 8 << 20;
 
@@ -127,6 +130,7 @@ fn connect(place: &Place) -> Result<Connection, StateError> {
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.pragma_update(None, "trusted_schema", false)?;
+        connection.pragma_update(None, "cache_size", -CACHE)?;
         // A container may have no directory for temporary files.
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         connection.query_row(

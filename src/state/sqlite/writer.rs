@@ -219,11 +219,7 @@ impl Writer {
         }
         let written = self.put_notes(&notes);
         match &written {
-            Ok(()) if notes.len() > MANY => {
-                self.gather = GATHER_MANY;
-                // Nearly every page is in the cache now, and none is needed before the next time.
-                self.read(|connection| connection.execute_batch("PRAGMA shrink_memory"))?;
-            }
+            Ok(()) if notes.len() > MANY => self.gather = GATHER_MANY,
             Ok(()) => self.gather = GATHER,
             Err(_) => self.notes.put_back(notes),
         }
@@ -237,7 +233,10 @@ impl Writer {
                 // It is what it was, and a page is written for it.
                 return schema::mark(transaction);
             }
-            let mut notes = notes.iter();
+            // In the order of the table, so that each of its pages is needed once.
+            let mut notes: Vec<_> = notes.iter().collect();
+            notes.sort_unstable_by_key(|(key, _)| *key);
+            let mut notes = notes.into_iter();
             notes.try_for_each(|(key, note)| records::put_look(transaction, key, note))
         });
         self.synchronous("FULL")?;
