@@ -238,6 +238,16 @@ fn cost(outcome: &Outcome) -> f64 {
     median.as_secs_f64() * 1_000.0 * outcome.load.calls / 60.0
 }
 
+/// Returns the latency of a contender, and the calls that it took.
+fn latency_cell(outcome: &Outcome, every: Duration) -> String {
+    let latency = match outcome.latency.is_empty() {
+        true => "none arrived".to_owned(),
+        false => Spread::of(outcome.latency.clone()).to_string(),
+    };
+    let calls = outcome.load.calls;
+    format!("{latency}; {calls:.2} calls, every {}", millis(every))
+}
+
 /// Runs the contender that makes more calls again, at the interval at which it makes as many calls as the
 /// other one.
 async fn equal_calls(
@@ -266,27 +276,10 @@ async fn equal_calls(
     let ran = run(store, roles, &[again.kind], keys, interval, &short).await;
     store.audit.clear();
     let Some(ran) = ran.first() else { return };
-    report.table(
-        &CONTENDERS[..2]
-            .iter()
-            .map(|kind| kind.name())
-            .collect::<Vec<_>>(),
-    );
-    let cell = |kind| {
-        let (o, every) = if kind == again.kind {
-            (ran, interval)
-        } else {
-            (other, INTERVAL)
-        };
-        let latency = match o.latency.is_empty() {
-            true => "none arrived".to_owned(),
-            false => Spread::of(o.latency.clone()).to_string(),
-        };
-        format!(
-            "{latency}; {:.2} calls, every {}",
-            o.load.calls,
-            millis(every)
-        )
+    report.table(&[Kind::Rotator, Kind::Agent].map(Kind::name));
+    let cell = |kind| match kind == again.kind {
+        true => latency_cell(ran, interval),
+        false => latency_cell(other, INTERVAL),
     };
     let median = |o: &Outcome| Spread::of(o.latency.clone()).median();
     let (ours, agents) = if again.kind == Kind::Rotator {

@@ -142,17 +142,39 @@ async fn first_pass(
         };
         daemon.until(validated).await;
     }
-    let arrivals = flashback.arrivals();
-    let made = *arrivals.values().max().expect("keys") - begun_at;
-    let elapsed = if more.is_empty() {
-        begun.elapsed()
-    } else {
-        made.to_std().unwrap_or_default()
+    let last = flashback.arrivals().into_values().max().expect("keys");
+    let elapsed = match more.is_empty() {
+        true => begun.elapsed(),
+        false => (last - begun_at).to_std().unwrap_or_default(),
     };
+    report_pace(report, &what, keys, elapsed, rate);
+    daemon.ready().await;
+    report_usage(report, &daemon, how);
+    Some((flashback, daemon))
+}
+
+/// Reports what the daemon has used for that.
+fn report_usage(report: &mut Report, daemon: &Daemon, how: &str) {
+    let usage = Usage::of(daemon.pid());
+    report.figure(
+        &format!("that pass: CPU, RSS and its peak, verified {how}"),
+        &format!(
+            "{:.1} s, {}, {}",
+            usage.cpu.as_secs_f64(),
+            mega(usage.rss),
+            mega(usage.peak)
+        ),
+        "",
+        None,
+    );
+}
+
+/// Reports how quickly all keys got there, compared with two reads a key at `rate`.
+fn report_pace(report: &mut Report, what: &str, keys: usize, elapsed: Duration, rate: Option<f64>) {
     let pace = keys as f64 / elapsed.as_secs_f64();
     let share = rate.map(|rate| 2.0 * pace / rate);
     report.figure(
-        &what,
+        what,
         &match share {
             Some(share) => format!(
                 "{}: {pace:.0} keys/s, at two reads a key {share:.2} of wrk's rate",
@@ -167,20 +189,6 @@ async fn first_pass(
         },
         share.map(|share| share >= 1.0 / 3.0),
     );
-    daemon.ready().await;
-    let usage = Usage::of(daemon.pid());
-    report.figure(
-        &format!("that pass: CPU, RSS and its peak, verified {how}"),
-        &format!(
-            "{:.1} s, {}, {}",
-            usage.cpu.as_secs_f64(),
-            mega(usage.rss),
-            mega(usage.peak)
-        ),
-        "",
-        None,
-    );
-    Some((flashback, daemon))
 }
 
 /// Measures the resources used while no key is rotated.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use flashback_rotator::flashback::sandbox::{Rule, sha256_hex};
 use tokio::time::{Instant, sleep_until};
 
@@ -44,12 +45,23 @@ pub async fn hold(report: &mut Report, length: &Length) {
     });
     futures_util::future::join_all(rotations).await;
     sleep_until(begun + outage).await;
-    let healed_at = chrono::Utc::now();
+    let healed_at = Utc::now();
     for contender in &contenders {
         contender.flashback.sandbox.heal();
     }
     sleep_until(begun + outage + after).await;
 
+    report_outage(report, &contenders, length, healed_at);
+}
+
+/// Reports what each contender has lost, and when the last key became current.
+fn report_outage(
+    report: &mut Report,
+    contenders: &[Contender],
+    length: &Length,
+    healed_at: DateTime<Utc>,
+) {
+    let (keys, outage, after) = length.outage;
     let newest: Vec<String> = (0..keys).map(|key| secret(key, "meanwhile")).collect();
     let lost = |contender: &Contender| contender.flashback.stale(newest.iter().enumerate()).len();
     let lost: Vec<usize> = contenders.iter().map(lost).collect();

@@ -182,32 +182,7 @@ async fn a_minute(scene: &mut Scene, report: &mut Report, length: &Length, check
     let minutes = elapsed.as_secs_f64() / 60.0;
 
     let name = |what: &str| format!("{what} (`check = \"{check}\"`)");
-    report.figure(
-        &name("memory: RSS, and its peak since the start"),
-        &format!("{}, {}", mega(after.rss), mega(after.peak)),
-        "RSS under 20 MB",
-        Some(after.rss < MEMORY),
-    );
-    let cpu = after.cpu.saturating_sub(usage.cpu);
-    report.figure(
-        &name("CPU a minute"),
-        &format!(
-            "{:.2} s, {:.2} % of one core",
-            cpu.as_secs_f64() / minutes,
-            100.0 * cpu.as_secs_f64() / elapsed.as_secs_f64()
-        ),
-        "",
-        None,
-    );
-    if let (Some(before), Some(after)) = (usage.written, after.written) {
-        let kibi = (after - before) as f64 / 1024.0;
-        report.figure(
-            &name("written to files a minute"),
-            &format!("{:.0} KiB", kibi / minutes),
-            "",
-            None,
-        );
-    }
+    taken(report, &name, &usage, &after, elapsed);
     for (operation, count) in counted.calls_since(&counts) {
         report.figure(
             &name(&format!(
@@ -242,6 +217,43 @@ async fn a_minute(scene: &mut Scene, report: &mut Report, length: &Length, check
         &format!("{even:.1} if even"),
         None,
     );
+}
+
+/// Reports the memory in use, and the CPU and the writes between two measurements.
+fn taken(
+    report: &mut Report,
+    name: &impl Fn(&str) -> String,
+    usage: &Usage,
+    after: &Usage,
+    elapsed: Duration,
+) {
+    let minutes = elapsed.as_secs_f64() / 60.0;
+    report.figure(
+        &name("memory: RSS, and its peak since the start"),
+        &format!("{}, {}", mega(after.rss), mega(after.peak)),
+        "RSS under 20 MB",
+        Some(after.rss < MEMORY),
+    );
+    let cpu = after.cpu.saturating_sub(usage.cpu);
+    report.figure(
+        &name("CPU a minute"),
+        &format!(
+            "{:.2} s, {:.2} % of one core",
+            cpu.as_secs_f64() / minutes,
+            100.0 * cpu.as_secs_f64() / elapsed.as_secs_f64()
+        ),
+        "",
+        None,
+    );
+    if let (Some(before), Some(after)) = (usage.written, after.written) {
+        let kibi = (after - before) as f64 / 1024.0;
+        report.figure(
+            &name("written to files a minute"),
+            &format!("{:.0} KiB", kibi / minutes),
+            "",
+            None,
+        );
+    }
 }
 
 /// Compares the daemon's own counts since its start with OpenBao's.

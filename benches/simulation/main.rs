@@ -228,29 +228,35 @@ fn configs(keys: usize, period: Duration) -> Vec<(KeyId, Arc<KeyConfig>)> {
     (0..keys).map(config).collect()
 }
 
+/// The waits after a failure, as they are by default.
+const RETRY: Limits = Limits {
+    initial: Duration::from_millis(500),
+    max: Duration::from_secs(30),
+    give_up_after: Duration::from_secs(300),
+};
+
+fn source(metrics: &Arc<Metrics>) -> Secrets {
+    let terms = Terms {
+        max_rps: None,
+        timeout: Duration::from_secs(10),
+        permits: 16,
+        retry: RETRY,
+    };
+    Secrets {
+        id: SourceId::new("memory"),
+        upstream: Upstream::new("memory", terms, Arc::clone(metrics), Arc::new(Nobody)),
+        version: Version::numbered(1, "2026-11-01T00:00:00Z"),
+        written_at: Utc::now(),
+    }
+}
+
 async fn reconciler(
     configs: &[(KeyId, Arc<KeyConfig>)],
     store: Arc<dyn StateStore>,
     stop: CancellationToken,
 ) -> CountingReconciler {
     let metrics = Arc::new(Metrics::new());
-    let retry = Limits {
-        initial: Duration::from_millis(500),
-        max: Duration::from_secs(30),
-        give_up_after: Duration::from_secs(300),
-    };
-    let terms = Terms {
-        max_rps: None,
-        timeout: Duration::from_secs(10),
-        permits: 16,
-        retry,
-    };
-    let source = Arc::new(Secrets {
-        id: SourceId::new("memory"),
-        upstream: Upstream::new("memory", terms, Arc::clone(&metrics), Arc::new(Nobody)),
-        version: Version::numbered(1, "2026-11-01T00:00:00Z"),
-        written_at: Utc::now(),
-    });
+    let source = Arc::new(source(&metrics));
     let mut managed_keys = HashMap::new();
     let permits = Arc::new(Semaphore::new(16));
     for (key, config) in configs {
@@ -279,7 +285,7 @@ async fn reconciler(
                 refused: Duration::from_secs(900),
                 since: DateTime::<Utc>::MIN_UTC,
             },
-            retry,
+            retry: RETRY,
             stop,
             changes: Changes::default(),
             told_unsupported: Arc::default(),

@@ -11,6 +11,19 @@ use crate::status::{DaemonStatus, Status};
 
 /// Renders all that is known of a key, and the latest of its history.
 pub fn screen(status: &Status, row: &KeyReport, events: &[HistoryRow]) -> String {
+    let lines: Vec<_> = lines(status, row)
+        .iter()
+        .map(|(label, text)| labelled(label, text))
+        .collect();
+    let mut parts = vec![head(status), lines.join("\n")];
+    if !events.is_empty() {
+        parts.push(history::render(events));
+    }
+    parts.join("\n\n")
+}
+
+/// Returns what is known of a key, each with its label.
+fn lines(status: &Status, row: &KeyReport) -> Vec<(&'static str, String)> {
     let now = status.now;
     let standing = row.standing.as_ref();
     let at = |at: Option<DateTime<Utc>>| {
@@ -62,13 +75,5 @@ pub fn screen(status: &Status, row: &KeyReport, events: &[HistoryRow]) -> String
         ("name", table::plain(&row.name)),
         ("configuration", table::cell(row.ai_llm_id.as_deref())),
     ]);
-    let lines: Vec<_> = lines
-        .iter()
-        .map(|(label, text)| labelled(label, text))
-        .collect();
-    let mut parts = vec![head(status), lines.join("\n")];
-    if !events.is_empty() {
-        parts.push(history::render(events));
-    }
-    parts.join("\n\n")
+    lines
 }
