@@ -175,7 +175,7 @@ impl Start {
     /// Returns where it listens.
     fn bound(&self) -> SocketAddr {
         let bound = self.listener.local_addr();
-        bound.unwrap_or(self.config.http_listen)
+        bound.unwrap_or(self.config.http.listen)
     }
 }
 

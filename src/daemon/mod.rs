@@ -50,7 +50,7 @@ pub async fn run(path: PathBuf, loaded: Loaded, log: Handle) -> Result<(), Start
         () = signals.stop() => return Ok(()),
     };
     unresolvable::check(&loaded.config, state.store.as_ref()).await?;
-    let listener = listen(loaded.config.http_listen).await?;
+    let listener = listen(loaded.config.http.listen).await?;
     let start = Start {
         path,
         config: Arc::new(loaded.config),
