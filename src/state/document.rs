@@ -85,3 +85,26 @@ fn not_ours(place: &dyn fmt::Display) -> StateError {
         reason: "a row holds what this program does not write".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_a_record_of_a_newer_version_whatever_is_in_it() {
+        let known = of_record(&Record::new(KeyId::new("a")));
+        assert!(record(&known, &"here").is_ok());
+        let newer = known.replacen("\"version\":1", "\"version\":2", 1);
+        for text in [&*newer, r#"{"version": 2, "record": []}"#] {
+            let error = record(text, &"here").expect_err("newer");
+            assert!(
+                matches!(error, StateError::Newer { found: 2, .. }),
+                "{error}"
+            );
+        }
+        for text in ["", "{}", r#"{"version": 1, "record": {}}"#] {
+            let error = record(text, &"here").expect_err("none of ours");
+            assert!(matches!(error, StateError::Corrupt { .. }), "{error}");
+        }
+    }
+}

@@ -11,6 +11,71 @@ use crate::redact::MASK;
 use crate::state::StateError;
 use crate::words;
 
+const LAYOUT: &str = "there are tables of that name which are not this program's: give it a database or a schema of its own";
+
+/// What somebody has to put right.
+static UNUSABLE: [(SqlState, &str); 8] = [
+    (
+        SqlState::INVALID_PASSWORD,
+        "the server refuses the password: see `password` in [state], or $PGPASSFILE",
+    ),
+    (
+        SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+        "the server does not let this user in from here: see its pg_hba.conf, and whether the user exists and may log in",
+    ),
+    (
+        SqlState::INVALID_CATALOG_NAME,
+        "the server has no such database: create it, as in `createdb --owner=USER NAME`",
+    ),
+    (
+        SqlState::INVALID_SCHEMA_NAME,
+        "its user has no schema to make tables in: see search_path",
+    ),
+    (SqlState::DUPLICATE_TABLE, LAYOUT),
+    (
+        SqlState::UNDEFINED_TABLE,
+        "its tables are gone: restore them, or restart to begin anew. The configurations in Flashback are then adopted by name, and each key is pushed once",
+    ),
+    (SqlState::UNDEFINED_COLUMN, LAYOUT),
+    (
+        SqlState::DISK_FULL,
+        "its disk is full, and nothing was written: make room on it",
+    ),
+];
+
+/// What may be over after a while.
+static FAILED: [(SqlState, &str); 8] = [
+    (
+        SqlState::READ_ONLY_SQL_TRANSACTION,
+        "it takes no writes: it is a standby, or was made read-only. Name the primary, or all hosts with `target_session_attrs=read-write`",
+    ),
+    (
+        SqlState::TOO_MANY_CONNECTIONS,
+        "it has no connection left: raise max_connections, or put a pooler before it",
+    ),
+    (
+        SqlState::QUERY_CANCELED,
+        "a statement took too long, and was broken off",
+    ),
+    (
+        SqlState::LOCK_NOT_AVAILABLE,
+        "another session has kept a table or a row locked for too long: see pg_locks",
+    ),
+    (SqlState::ADMIN_SHUTDOWN, "the server is shutting down"),
+    (
+        SqlState::CRASH_SHUTDOWN,
+        "the server is starting again after a crash",
+    ),
+    (
+        SqlState::CANNOT_CONNECT_NOW,
+        "the server is starting, or shutting down",
+    ),
+    (
+        SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+        "the server has closed a connection that was stopped in the middle of a write",
+    ),
+];
+
 /// A database as people write it: puts the place into errors.
 #[derive(Clone, Debug)]
 pub(super) struct Place(Arc<str>);
@@ -89,74 +154,13 @@ impl Place {
     }
 
     fn known(&self, code: &SqlState) -> Option<StateError> {
-        const LAYOUT: &str = "there are tables of that name which are not this program's: give it a database or a schema of its own";
-        let unusable = [
-            (
-                SqlState::INVALID_PASSWORD,
-                "the server refuses the password: see `password` in [state], or $PGPASSFILE",
-            ),
-            (
-                SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
-                "the server does not let this user in from here: see its pg_hba.conf, and whether the user exists and may log in",
-            ),
-            (
-                SqlState::INVALID_CATALOG_NAME,
-                "the server has no such database: create it, as in `createdb --owner=USER NAME`",
-            ),
-            (
-                SqlState::INVALID_SCHEMA_NAME,
-                "its user has no schema to make tables in: see search_path",
-            ),
-            (SqlState::DUPLICATE_TABLE, LAYOUT),
-            (
-                SqlState::UNDEFINED_TABLE,
-                "its tables are gone: restore them, or restart to begin anew. The configurations in Flashback are then adopted by name, and each key is pushed once",
-            ),
-            (SqlState::UNDEFINED_COLUMN, LAYOUT),
-            (
-                SqlState::DISK_FULL,
-                "its disk is full, and nothing was written: make room on it",
-            ),
-        ];
-        // After a while these may be over.
-        let failed = [
-            (
-                SqlState::READ_ONLY_SQL_TRANSACTION,
-                "it takes no writes: it is a standby, or was made read-only. Name the primary, or all hosts with `target_session_attrs=read-write`",
-            ),
-            (
-                SqlState::TOO_MANY_CONNECTIONS,
-                "it has no connection left: raise max_connections, or put a pooler before it",
-            ),
-            (
-                SqlState::QUERY_CANCELED,
-                "a statement took too long, and was broken off",
-            ),
-            (
-                SqlState::LOCK_NOT_AVAILABLE,
-                "another session has kept a table or a row locked for too long: see pg_locks",
-            ),
-            (SqlState::ADMIN_SHUTDOWN, "the server is shutting down"),
-            (
-                SqlState::CRASH_SHUTDOWN,
-                "the server is starting again after a crash",
-            ),
-            (
-                SqlState::CANNOT_CONNECT_NOW,
-                "the server is starting, or shutting down",
-            ),
-            (
-                SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
-                "the server has closed a connection that was stopped in the middle of a write",
-            ),
-        ];
         let find = |list: &[(SqlState, &'static str)]| {
             let found = list.iter().find(|(known, _)| known == code)?;
             Some(found.1)
         };
-        find(&unusable)
+        find(&UNUSABLE)
             .map(|reason| self.unusable(reason))
-            .or_else(|| find(&failed).map(|reason| self.failed(reason)))
+            .or_else(|| find(&FAILED).map(|reason| self.failed(reason)))
     }
 }
 
