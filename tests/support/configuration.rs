@@ -60,7 +60,7 @@ impl Configuration {
             rest,
         } = self;
         format!(
-            "[flashback]\nbase_url = \"{flashback}\"\nworkspace_id = \"{workspace}\"\n\
+            "# What a test needs.\n[flashback]\nbase_url = \"{flashback}\"\nworkspace_id = \"{workspace}\"\n\
              [flashback.auth]\n{auth}\n[state]\n{state}\n[http]\nlisten = \"{listen}\"\n{rest}"
         )
     }
