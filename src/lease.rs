@@ -110,7 +110,8 @@ impl LeaseTable {
     /// after that. The lease may be renewed meanwhile.
     ///
     /// # Errors
-    /// Returns [`Lost`] if the lease ended first. Whether the write took effect is then unknown.
+    /// Returns [`Lost`] if the lease ended first, or was over before. The write was not begun then, or it is unknown
+    /// whether it took effect.
     pub async fn write<T>(
         &self,
         key: &KeyId,

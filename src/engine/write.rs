@@ -71,11 +71,11 @@ impl Reconciler<'_> {
                 }
             }
         };
-        // That the intent could be recorded says that the key is held; from here on the lease says it.
+        // Saving the intent has proved the lease; from here on `LeaseTable::write` watches it.
         let lease = self.known.record.lease;
         let written = engine.leases.write(&managed.key, lease, write).await;
         failpoint::reach("answer_received");
-        let lost = |Lost: &Lost| engine.astray(managed, &self.known.record);
+        let lost = |Lost: &Lost| engine.late_write(managed, &self.known.record);
         match written.inspect_err(lost) {
             Err(Lost) => Err(Fault::BrokenOff(BrokenOff::Lost)),
             Ok(Ok(id)) => self.succeeded(before, push, id).await,
@@ -117,7 +117,7 @@ impl Reconciler<'_> {
                 Ok(())
             }
             Err(Fault::BrokenOff(BrokenOff::Lost)) => {
-                engine.astray(managed, &self.known.record);
+                engine.late_write(managed, &self.known.record);
                 Err(Fault::BrokenOff(BrokenOff::Lost))
             }
             Err(fault) => {

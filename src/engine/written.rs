@@ -30,7 +30,7 @@ impl Engine {
             return ours.then_some(record).ok_or(StateError::Lost);
         };
         if !ours || written.record.lease != record.lease {
-            self.astray(managed, &written.record);
+            self.late_write(managed, &written.record);
             return ours.then_some(record).ok_or(StateError::Lost);
         }
         // Otherwise it was saved, and only the answer got lost.
@@ -42,7 +42,7 @@ impl Engine {
             match self.store.save(&kept, written.row.as_ref()).await {
                 Ok(()) => {}
                 Err(StateError::Lost) => {
-                    self.astray(managed, &written.record);
+                    self.late_write(managed, &written.record);
                     return Err(StateError::Lost);
                 }
                 Err(error) => {
@@ -74,9 +74,9 @@ impl Engine {
         }
     }
 
-    /// Marks a key whose write was begun and not seen to end under the lease: the replica that has the key now
-    /// writes once more what should be live.
-    pub(super) fn astray(&self, managed: &ManagedKey, record: &Record) {
+    /// Notes a write that was begun and not seen to end under the lease. The membership task marks the key in the
+    /// state, and the replica that has the key then writes once more what should be live.
+    pub(super) fn late_write(&self, managed: &ManagedKey, record: &Record) {
         self.leases.late_write(&managed.key);
         events::lease_lost(managed, record);
     }

@@ -1,6 +1,6 @@
 //! The client of Flashback's API.
 //!
-//! Every request goes through the lane and is authorised by the session. A 401 signs in again once
+//! Every request goes through the upstream and is authorised by the session. A 401 signs in again once
 //! and repeats the request; a second one is the sign-in's failure and not the key's.
 
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::upstream::Upstream;
 
 pub use super::sign_in::Auth;
 
-/// How long Flashback may take to try a key at its provider. Below the lane's own limit, past which
+/// How long Flashback may take to try a key at its provider. Below the upstream's own limit, past which
 /// Flashback would be taken to be away.
 const VALIDATION: Duration = Duration::from_secs(18);
 

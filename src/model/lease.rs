@@ -23,8 +23,8 @@ pub struct Lease {
     pub fencing_token: FencingToken,
 }
 
-/// A mark for repair: a replica that had lost the key may have written to Flashback, so the newest value is to be
-/// written once more.
+/// A mark for repair: a replica that had lost the key may have written to Flashback, so what should be live is to
+/// be written once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Repair {
     /// The number of the mark. It grows with each mark, and when one comes due, so that a write takes back what was

@@ -122,7 +122,8 @@ impl<'a> Gap<'a> {
     }
 
     /// Returns the reason for writing the value: the first one that applies. Before the newest version is read, these
-    /// are the reasons that apply whatever its value is.
+    /// are the reasons that apply whatever its value is. A value that differs is written as a rotation and not as a
+    /// repair; and a repair that is due but may not be written yet keeps a resync from coming before it.
     fn reason(&self) -> Option<Reason> {
         let (known, record) = (self.known, &self.known.record);
         let (newest, in_verification) = match self.desired {
@@ -158,8 +159,7 @@ impl<'a> Gap<'a> {
         } else if self.has_same_value() {
             Some(Reason::SettingsChanged)
         } else {
-            // Another value is more than a repair.
-            Some(Reason::Rotated)
+                        Some(Reason::Rotated)
         }
     }
 

@@ -115,7 +115,7 @@ pub fn by_hand(known: &Knowledge) -> Option<Step> {
     if !live.stored().is(newest, origin) {
         let held = |held: &Held| held.is(newest, origin);
         // What is live is the previous one.
-        let lease = || {
+        let hold = || {
             Step::Conclude(Conclusion::Hold {
                 version: newest.clone(),
                 reason: HoldReason::ByHand,

@@ -12,7 +12,7 @@ use crate::state::StateError;
 use crate::telemetry::panics::{Task, within};
 
 /// Keys of one source and workspace that a `sync` or a `plan` works on at once: a slow one holds up
-/// its own. The lanes bound what reaches a service.
+/// its own. The upstreams bound what reaches a service.
 const SYNC_AT_ONCE: usize = 128;
 
 /// The error of a key whose check panicked.

@@ -79,7 +79,8 @@ pub trait SourceKind: Same + fmt::Debug + Send + Sync {
         None
     }
 
-    /// Returns the AWS region of the source, if the settings name one.
+    /// Returns the AWS region of the source, if the settings name one: a Bedrock key without a region of its own is
+    /// verified there.
     fn aws_region(&self) -> Option<&str> {
         None
     }

@@ -17,7 +17,8 @@
 //!   record was loaded (identified by its [`number`](crate::model::Repair::number)), and nothing of a mark
 //!   that was made since.
 //! - **An intent that changes hands is a mark.** A replica that claims a key with an intent on record finds
-//!   the key marked, due after [`LATE_WRITE`]: by then nothing that was in flight can arrive any more. A mark
+//!   the key marked, due after [`LATE_WRITE`]: by then nothing that was in flight can arrive any more. The intent
+//!   itself is the reason for the write at once. A mark
 //!   that is already due stays due. Of two that are not due yet, the later one stands for both.
 //!
 //! [`StateStore::save`]: super::StateStore::save

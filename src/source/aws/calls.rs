@@ -27,7 +27,7 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    /// Makes one call through the lane. Where the credentials are refused they are loaded anew
+    /// Makes one call through the upstream. Where the credentials are refused they are loaded anew
     /// and the request is repeated, once: the chain remembers the profile files it has read, and
     /// they may have been rotated since.
     pub(super) async fn ask<T, E, F>(

@@ -90,7 +90,7 @@ impl Sessions {
         }
     }
 
-    /// Learns from the outcome of a call through `lane` whether the credentials were taken.
+    /// Learns from the outcome of a call through `upstream` whether the credentials were taken.
     pub(super) fn note(&self, upstream: &Upstream, error: Option<&SourceError>) {
         match error {
             Some(error @ SourceError::SignIn { .. }) => self.standing.failed(upstream, error),

@@ -43,7 +43,7 @@ struct SignIn {
     upstream: Upstream,
 }
 
-/// A sign-in that fails while the old token still works: a refusal must not hold the lane back.
+/// A sign-in that fails while the old token still works: a refusal must not open the circuit.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Gentle(SourceError);
