@@ -288,7 +288,7 @@ async fn reconciler(
             retry: RETRY,
             stop,
             changes: Changes::default(),
-            told_unsupported: Arc::default(),
+            logged_unsupported: Arc::default(),
             leases: Arc::new(LeaseTable::alone()),
         },
         managed_keys,

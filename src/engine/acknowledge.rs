@@ -7,7 +7,7 @@ use chrono::Utc;
 use super::ask::Ask;
 use super::problem::Fault;
 use crate::failpoint;
-use crate::model::{Record, Told, Version};
+use crate::model::{Acknowledged, Record, Version};
 use crate::reconcile::{Owed, owed, stands_apart};
 use crate::source::SourceError;
 
@@ -18,9 +18,9 @@ pub enum Acknowledgement {
     /// The version is to be acknowledged after this long.
     Later(Duration),
     /// Another key has acknowledged the version.
-    Heard(Told),
+    Heard(Acknowledged),
     /// The version was acknowledged, or the acknowledgement was withdrawn.
-    Made(Told),
+    Made(Acknowledged),
     /// The source did not accept it.
     Failed(SourceError),
 }
@@ -41,7 +41,7 @@ pub async fn acknowledge(ask: Ask<'_>, record: &Record) -> Result<Acknowledgemen
         }
     }
     let now = Utc::now();
-    let told = |version: Version, withdrawn| Told {
+    let told = |version: Version, withdrawn| Acknowledged {
         source: source.id().clone(),
         path: origin.path.clone(),
         version,

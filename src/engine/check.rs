@@ -42,14 +42,12 @@ impl Engine {
             Err(StateError::Lost) => return self.not_ours(managed, guard, command),
             Err(error) => return self.without_state(managed, guard, command, &error),
         };
-        let telling = guard.telling.as_deref();
+        let retry = guard.acknowledge_retry.as_deref();
         let mut reconciler =
-            Reconciler::new(self, managed, record).ordered(command, attempt, telling, planned);
+            Reconciler::new(self, managed, record).ordered(command, attempt, retry, planned);
         // On the heap: it is large, and each future around it would hold another copy on the stack.
         let ended = on_behalf_of(&managed.key, Box::pin(reconciler.run())).await;
-        Ending::of(reconciler, guard, planned)
-            .reconcile(ended)
-            .await
+        Ending::of(reconciler, guard, planned).finish(ended).await
     }
 
     /// Checks a key until its round of tries is over and what was pushed is verified or rejected, or the process is

@@ -50,7 +50,7 @@ pub struct Engine {
     /// Receives the changes made to keys, for notifications.
     pub changes: Changes,
     /// `true` once it was logged that Flashback does not validate keys.
-    pub told_unsupported: Arc<AtomicBool>,
+    pub logged_unsupported: Arc<AtomicBool>,
 }
 
 /// The result of a check.

@@ -34,7 +34,7 @@ pub struct Ending<'a> {
     /// `true` if Flashback has accepted a write.
     pushed: bool,
     /// The wait before the live version is acknowledged to the source.
-    tell_in: Option<Duration>,
+    acknowledge_in: Option<Duration>,
 }
 
 impl<'a> Ending<'a> {
@@ -46,15 +46,15 @@ impl<'a> Ending<'a> {
     ) -> Self {
         let (engine, managed) = (reconciler.ask.engine, reconciler.ask.managed);
         guard.unsaved = reconciler.unsaved;
-        if reconciler.may_tell && reconciler.untold.is_none() {
-            guard.telling = None;
+        if reconciler.may_acknowledge && reconciler.unacknowledged.is_none() {
+            guard.acknowledge_retry = None;
         }
-        let untold = reconciler.untold.map(|error| {
-            let telling = guard.telling.get_or_insert_default();
-            if telling.is_news(&error) {
-                events::untold(managed, &error);
+        let unacknowledged = reconciler.unacknowledged.map(|error| {
+            let retry = guard.acknowledge_retry.get_or_insert_default();
+            if retry.is_news(&error) {
+                events::unacknowledged(managed, &error);
             }
-            telling.failed(&error, &engine.rules, engine.retry)
+            retry.failed(&error, &engine.rules, engine.retry)
         });
         if let Some(version) = reconciler.trimmed
             && guard.trimmed.as_deref() != Some(&version)
@@ -71,12 +71,12 @@ impl<'a> Ending<'a> {
             command: reconciler.known.command,
             planned,
             pushed: reconciler.pushed,
-            tell_in: untold.or(reconciler.settles_in),
+            acknowledge_in: unacknowledged.or(reconciler.settles_in),
         }
     }
 
     /// Ends the check. `ended` is its result.
-    pub async fn reconcile(mut self, ended: Result<Rest, Fault>) -> Reconciled {
+    pub async fn finish(mut self, ended: Result<Rest, Fault>) -> Reconciled {
         let (engine, managed) = (self.engine, self.managed);
         let (next, problem) = match ended {
             // The key stands as it did, and so does what is known to be wrong with it.
@@ -124,7 +124,10 @@ impl<'a> Ending<'a> {
                 next_after(rest, &self.record, grace, self.planned)
             }
         };
-        (next.not_later_than(self.tell_in, self.planned), problem)
+        (
+            next.not_later_than(self.acknowledge_in, self.planned),
+            problem,
+        )
     }
 
     fn source_failed(&mut self, error: &SourceError) -> (Next, Option<Problem>) {
@@ -132,13 +135,13 @@ impl<'a> Ending<'a> {
         let source = self.managed.source.id().as_str();
         let next = self.engine.again(self.guard, error.class(), source);
         let given_up = next == Next::OnSchedule;
-        let told_by_the_lane = match error {
+        let logged_by_upstream = match error {
             // It has said that the source is away, once for all its keys.
             SourceError::CircuitOpen { .. } => true,
             SourceError::Unavailable { .. } | SourceError::SignIn { .. } => !given_up,
             _ => false,
         };
-        if !told_by_the_lane {
+        if !logged_by_upstream {
             self.say(Some(&problem));
         }
         (next, Some(problem))
@@ -150,12 +153,12 @@ impl<'a> Ending<'a> {
         let attempt = self.guard.round.as_deref().map_or(1, Round::attempt);
         let next = self.engine.again(self.guard, error.class(), FLASHBACK);
         // Said once for all keys: that Flashback is away, or cannot be signed in to.
-        let told_for_all = matches!(
+        let logged_for_all = matches!(
             error,
             FlashbackError::CircuitOpen { .. } | FlashbackError::SignIn { .. }
         );
         match next {
-            Next::In(wait) if !told_for_all => {
+            Next::In(wait) if !logged_for_all => {
                 let pushed = self.done.started.as_ref().map(|started| &started.version);
                 let version = pushed.or(record.seen.as_ref());
                 events::push_retrying(managed, record, version, attempt, error, wait);
@@ -165,7 +168,7 @@ impl<'a> Ending<'a> {
             Next::OnSchedule if matches!(error, FlashbackError::SignIn { .. }) => {}
             Next::OnSchedule => {
                 events::push_failed(managed, record, attempt, &error.to_string());
-                self.guard.told = Some(Box::new(problem.clone()));
+                self.guard.logged_problem = Some(Box::new(problem.clone()));
                 if let Some(row) = self.done.failed_row(managed, record, error) {
                     // The trail is for people; the state that matters was saved before.
                     let _ = self.engine.store.save(record, Some(&row)).await;
@@ -177,7 +180,12 @@ impl<'a> Ending<'a> {
 
     /// Logs a problem if it is new or has changed.
     fn say(&mut self, problem: Option<&Problem>) {
-        events::problem(self.managed, &mut self.guard.told, problem, &self.record);
+        events::problem(
+            self.managed,
+            &mut self.guard.logged_problem,
+            problem,
+            &self.record,
+        );
     }
 
     /// Notes the check in the state and in the metrics.

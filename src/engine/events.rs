@@ -7,7 +7,8 @@ use tracing::field::{DisplayValue, display};
 use super::managed_key::ManagedKey;
 use crate::flashback::FlashbackError;
 use crate::model::{
-    Action, AiLlmId, Problem, ProblemKind, Record, Stage, Told, Verdict, Version, WorkspaceId,
+    Acknowledged, Action, AiLlmId, Problem, ProblemKind, Record, Stage, Verdict, Version,
+    WorkspaceId,
 };
 use crate::reconcile::{Push, Reason};
 use crate::source::SourceError;
@@ -264,7 +265,7 @@ pub fn version_held(managed: &ManagedKey, record: &Record) {
     );
 }
 
-pub fn acknowledged(managed: &ManagedKey, record: &Record, told: &Told) {
+pub fn acknowledged(managed: &ManagedKey, record: &Record, told: &Acknowledged) {
     let message = match told.withdrawn {
         false => "the store knows that the version is live and verified",
         true => "the store knows that the version is live no more",
@@ -277,7 +278,7 @@ pub fn acknowledged(managed: &ManagedKey, record: &Record, told: &Told) {
     );
 }
 
-pub fn untold(managed: &ManagedKey, error: &SourceError) {
+pub fn unacknowledged(managed: &ManagedKey, error: &SourceError) {
     log!(
         warn, Line::of(managed, None),
         error = display(error);

@@ -5,9 +5,9 @@ use std::sync::{Arc, PoisonError};
 use chrono::{DateTime, Utc};
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore, SemaphorePermit};
 
+use super::acknowledge_retry::AcknowledgeRetry;
 use super::outcome::Written;
 use super::state::State;
-use super::telling::Telling;
 use crate::config::KeyConfig;
 use crate::model::{KeyId, Problem, ProblemKind, Version};
 use crate::progress::in_line;
@@ -60,11 +60,11 @@ impl Default for Seen {
 pub struct KeyMemory {
     pub(super) round: Option<Box<Round>>,
     /// The problem that was logged last, so that it is not logged at each check.
-    pub(super) told: Option<Box<Problem>>,
+    pub(super) logged_problem: Option<Box<Problem>>,
     /// The version for which white space around the value was last logged.
     pub(super) trimmed: Option<Box<Version>>,
     /// The failed attempts to acknowledge a version.
-    pub(super) telling: Option<Box<Telling>>,
+    pub(super) acknowledge_retry: Option<Box<AcknowledgeRetry>>,
     /// The outcome of a write that could not be saved yet.
     pub(super) unsaved: Option<Box<Written>>,
 }

@@ -6,6 +6,7 @@
 //! in a loop. [`ask`] has the questions of a check, [`write`] what changes something, [`ending`] its end.
 
 mod acknowledge;
+mod acknowledge_retry;
 mod ask;
 mod changes;
 mod check;
@@ -22,7 +23,6 @@ mod problem;
 mod reconciler;
 pub mod report;
 mod state;
-mod telling;
 #[cfg(test)]
 mod tests;
 mod write;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::acknowledge_retry::AcknowledgeRetry;
 use super::ask::{Ask, NewestRead};
 use super::context::Engine;
 use super::done::Done;
@@ -11,7 +12,6 @@ use super::events;
 use super::managed_key::ManagedKey;
 use super::outcome::Written;
 use super::problem::Fault;
-use super::telling::Telling;
 use crate::failpoint;
 use crate::flashback::FlashbackError;
 use crate::model::{
@@ -45,9 +45,9 @@ pub struct Reconciler<'a> {
     /// The version that was read, if there was white space around its value.
     pub trimmed: Option<Version>,
     /// `true` if the live version may be acknowledged to the source now.
-    pub may_tell: bool,
+    pub may_acknowledge: bool,
     /// The error of an acknowledgement that failed.
-    pub untold: Option<SourceError>,
+    pub unacknowledged: Option<SourceError>,
     /// The wait before the live version is acknowledged.
     pub settles_in: Option<Duration>,
     /// The reason why a previous value that should be live is not.
@@ -74,8 +74,8 @@ impl<'a> Reconciler<'a> {
             steps: 0,
             created_at: None,
             trimmed: None,
-            may_tell: false,
-            untold: None,
+            may_acknowledge: false,
+            unacknowledged: None,
             settles_in: None,
             left: None,
             pushed: false,
@@ -89,7 +89,7 @@ impl<'a> Reconciler<'a> {
         self,
         command: KeyCommand,
         attempt: u32,
-        telling: Option<&Telling>,
+        retry: Option<&AcknowledgeRetry>,
         planned: Option<DateTime<Utc>>,
     ) -> Self {
         let since = self.ask.engine.rules.since;
@@ -103,7 +103,7 @@ impl<'a> Reconciler<'a> {
                 command,
                 ..self.known
             },
-            may_tell: telling.is_none_or(|telling| telling.may(since)),
+            may_acknowledge: retry.is_none_or(|retry| retry.may(since)),
             ..self
         }
     }
@@ -317,7 +317,7 @@ impl<'a> Reconciler<'a> {
 
     /// Returns whether something may have to be said to the source, by the key's own record.
     pub(super) fn may_owe(&self) -> bool {
-        let wants = self.may_tell && self.ask.managed.source.acknowledges();
+        let wants = self.may_acknowledge && self.ask.managed.source.acknowledges();
         wants && may_be_owed(&self.known.record, &self.known.config.origin)
     }
 

@@ -225,7 +225,7 @@ impl Bench {
             },
             stop: CancellationToken::new(),
             changes: Changes::default(),
-            told_unsupported: Arc::default(),
+            logged_unsupported: Arc::default(),
         };
         Self {
             engine,
@@ -310,9 +310,9 @@ async fn a_transient_fault_of_a_source_is_told_once() {
         status: "bad_answer".to_owned(),
     });
     bench.reconcile().await;
-    let told = bench.managed.guard().await.told.clone();
+    let told = bench.managed.guard().await.logged_problem.clone();
     assert!(told.is_some_and(|problem| problem.error.contains("no JSON")));
     *lock(&bench.source.look) = Ok("1");
     assert!(bench.reconcile().await.well);
-    assert!(bench.managed.guard().await.told.is_none());
+    assert!(bench.managed.guard().await.logged_problem.is_none());
 }

@@ -19,8 +19,8 @@ use crate::failpoint;
 use crate::flashback::FlashbackError;
 use crate::lease::Lost;
 use crate::model::{
-    Action, AiLlmId, HistoryRow, Observation, Outcome, Record, Stage, Told, Verdict, Verification,
-    Verifier,
+    Acknowledged, Action, AiLlmId, HistoryRow, Observation, Outcome, Record, Stage, Verdict,
+    Verification, Verifier,
 };
 use crate::reconcile::{Conclusion, HoldReason, Push, Rejection, Rest, Stand, Step};
 
@@ -208,7 +208,7 @@ impl Reconciler<'_> {
                 if !self
                     .ask
                     .engine
-                    .told_unsupported
+                    .logged_unsupported
                     .swap(true, Ordering::Relaxed)
                 {
                     events::validation_unsupported(why);
@@ -338,14 +338,14 @@ impl Reconciler<'_> {
                 self.remember_told(told.clone()).await?;
                 events::acknowledged(self.ask.managed, &self.known.record, &told);
             }
-            Acknowledgement::Failed(error) => self.untold = Some(error),
+            Acknowledgement::Failed(error) => self.unacknowledged = Some(error),
         }
         Ok(())
     }
 
-    async fn remember_told(&mut self, told: Told) -> Result<(), Fault> {
+    async fn remember_told(&mut self, told: Acknowledged) -> Result<(), Fault> {
         let next = Record {
-            told: Some(told),
+            acknowledged: Some(told),
             ..self.known.record.clone()
         };
         self.save(next, None).await?;

@@ -63,7 +63,7 @@ impl Engine {
         command: KeyCommand,
     ) -> Reconciled {
         guard.round = None;
-        guard.told = None;
+        guard.logged_problem = None;
         self.metrics.forget_key(&managed.key);
         managed.was_seen(Seen::default());
         Reconciled {
@@ -162,7 +162,7 @@ impl Engine {
     ) -> Reconciled {
         let problem = flashback_problem(error);
         let record = Record::new(managed.key.clone());
-        events::problem(managed, &mut guard.told, Some(&problem), &record);
+        events::problem(managed, &mut guard.logged_problem, Some(&problem), &record);
         let done = Done::default();
         let report = KeyReport::of_run(
             &managed.key,

@@ -35,7 +35,7 @@ pub use self::ids::{AiLlmId, KeyId, ReceiverId, SourceId, WorkspaceId};
 pub use self::lease::{FencingToken, LONGEST_LEASE, Lease, Repair, ReplicaId};
 pub use self::notified::Notified;
 pub use self::record::{
-    CheckNote, Held, Intent, Live, Problem, ProblemKind, Record, Refusal, Shown, Told,
+    Acknowledged, CheckNote, Held, Intent, Live, Problem, ProblemKind, Record, Refusal, Shown,
 };
 pub use self::service::{Outage, ServiceHealth, ServiceStatus};
 pub use self::stored::Stored;

@@ -35,7 +35,7 @@ pub struct Record {
     /// The verification of the newest value before it is pushed, while the provider has not accepted it.
     pub candidate: Option<Verification>,
     /// What the source was last told about the version that is live.
-    pub told: Option<Told>,
+    pub acknowledged: Option<Acknowledged>,
     /// The version that the source was last seen to hold.
     pub seen: Option<Version>,
     /// What the last look found, for people.
@@ -72,7 +72,7 @@ impl Record {
             previous: None,
             verification: None,
             candidate: None,
-            told: None,
+            acknowledged: None,
             seen: None,
             look: CheckNote::default(),
             lease: None,
@@ -194,7 +194,7 @@ impl Held {
 
 /// What a source was told about the version that is live.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct Acknowledged {
     /// The source.
     pub source: SourceId,
     /// The path of the secret there.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Origin, Record, Told, Version, is_over};
+use crate::model::{Acknowledged, Origin, Record, Version, is_over};
 
 /// What is to be said to a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Owed {
     /// This version, which was acknowledged, is not live any more.
     Withdraw(Version),
     /// Nothing, because another key has acknowledged the version already.
-    Heard(Told),
+    Heard(Acknowledged),
     /// Nothing yet: the version was verified a moment ago, and is acknowledged after this long.
     Later(Duration),
 }
@@ -59,7 +59,7 @@ pub fn owed(
     let all = || others.iter().chain([record]);
     // The newest word on this version counts: one that was taken back has to be said again.
     let said = all().filter_map(|record| {
-        let told = record.told.as_ref()?;
+        let told = record.acknowledged.as_ref()?;
         (is_of(told, origin) && told.version == *version).then_some(told)
     });
     Some(match said.max_by_key(|told| told.at) {
@@ -94,7 +94,7 @@ fn settles_in(record: &Record, settle: Duration, now: DateTime<Utc>) -> Option<D
 
 /// Returns the version that was acknowledged and has been rolled back since.
 fn rolled_back<'a>(record: &'a Record, origin: &Origin) -> Option<&'a Version> {
-    let told = record.told.as_ref()?;
+    let told = record.acknowledged.as_ref()?;
     let held = record.held.as_ref()?;
     let live = record.live.as_ref()?;
     let out = held.version == told.version && live.version != told.version;
@@ -103,12 +103,12 @@ fn rolled_back<'a>(record: &'a Record, origin: &Origin) -> Option<&'a Version> {
 
 fn has_told(record: &Record, origin: &Origin, version: &Version) -> bool {
     record
-        .told
+        .acknowledged
         .as_ref()
         .is_some_and(|told| is_of(told, origin) && !told.withdrawn && told.version == *version)
 }
 
-fn is_of(told: &Told, origin: &Origin) -> bool {
+fn is_of(told: &Acknowledged, origin: &Origin) -> bool {
     told.source == origin.source && told.path == origin.path
 }
 
@@ -179,7 +179,7 @@ mod tests {
     }
 
     fn having_told(mut record: Record, version: &str, second: i64, withdrawn: bool) -> Record {
-        record.told = Some(Told {
+        record.acknowledged = Some(Acknowledged {
             source: SourceId::new("s"),
             path: "p".into(),
             version: Version::new(version),
@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(of(&verified("2"), &[Record::new(KeyId::new("new"))]), None);
         assert_eq!(of(&having_told(verified("2"), "2", 1, false), &[]), None);
         let told = having_told(verified("2"), "2", 1, false);
-        let heard = told.told.clone().map(Owed::Heard);
+        let heard = told.acknowledged.clone().map(Owed::Heard);
         assert_eq!(of(&verified("2"), &[told]), heard);
         assert_eq!(
             of(&having_told(verified("2"), "1", 1, false), &[]),

@@ -159,7 +159,7 @@ impl<'a> Gap<'a> {
         } else if self.has_same_value() {
             Some(Reason::SettingsChanged)
         } else {
-                        Some(Reason::Rotated)
+            Some(Reason::Rotated)
         }
     }
 

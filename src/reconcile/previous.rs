@@ -121,7 +121,7 @@ pub fn by_hand(known: &Knowledge) -> Option<Step> {
                 reason: HoldReason::ByHand,
             })
         };
-        return (!record.held.as_ref().is_some_and(held)).then(lease);
+        return (!record.held.as_ref().is_some_and(held)).then(hold);
     }
     Some(match before(known, &live.stored()) {
         Err(step) => *step,

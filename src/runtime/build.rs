@@ -106,8 +106,8 @@ impl Builder<'_> {
             edited: old
                 .map(|old| Arc::clone(&old.engine.edited))
                 .unwrap_or_default(),
-            told_unsupported: old
-                .map(|old| Arc::clone(&old.engine.told_unsupported))
+            logged_unsupported: old
+                .map(|old| Arc::clone(&old.engine.logged_unsupported))
                 .unwrap_or_default(),
             changes: context.changes.clone(),
             retry: config.retry,

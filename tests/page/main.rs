@@ -23,7 +23,7 @@ use world::World;
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Lets `tests/page/browser.mjs` look at the page; `told` hears each line it prints.
-async fn look(scene: &str, world: &mut World, told: impl AsyncFn(&mut World, &str)) {
+async fn look(scene: &str, world: &mut World, acknowledged: impl AsyncFn(&mut World, &str)) {
     let pictures = std::env::var_os("FLASHBACK_ROTATOR_PICTURES")
         .map(PathBuf::from)
         .expect("started by tests/page/run");

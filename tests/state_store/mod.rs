@@ -18,10 +18,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeZone as _, Utc};
 use flashback_rotator::document::FieldMap;
 use flashback_rotator::model::{
-    Action, AiLlmId, AiType, Appearance, CheckNote, Edits, FencingToken, Held, HistoryRow, Intent,
-    KeyId, Live, Mark, Origin, Outcome, Problem, ProblemKind, Record, Refusal, ReplicaId, Settings,
-    Shown, SourceId, Stage, Stored, Target, Timeline, Told, Verification, Verifier, Version,
-    WorkspaceId,
+    Acknowledged, Action, AiLlmId, AiType, Appearance, CheckNote, Edits, FencingToken, Held,
+    HistoryRow, Intent, KeyId, Live, Mark, Origin, Outcome, Problem, ProblemKind, Record, Refusal,
+    ReplicaId, Settings, Shown, SourceId, Stage, Stored, Target, Timeline, Verification, Verifier,
+    Version, WorkspaceId,
 };
 use flashback_rotator::secret::{Fingerprint, Fingerprinter};
 use flashback_rotator::state::StateStore;
@@ -271,7 +271,7 @@ fn full(name: &str, turn: i64) -> Record {
         previous: Some(stored(name, turn - 1)),
         verification: Some(verification(name, turn, Stage::Back)),
         candidate: Some(verification(name, turn, Stage::Before)),
-        told: Some(Told {
+        acknowledged: Some(Acknowledged {
             source: SourceId::new("vault"),
             path: format!("llm/{name}"),
             version: version.clone(),

@@ -58,7 +58,7 @@ fn some_of(name: &str, turn: i64, parts: u8) -> Record {
     if drop_where(4) {
         record.held = None;
         record.verification = None;
-        record.told = None;
+        record.acknowledged = None;
     }
     if drop_where(5) {
         record.seen = None;

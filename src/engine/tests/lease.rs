@@ -136,7 +136,7 @@ impl Replica {
         assert!(!look.well);
         assert!(!self.bench.metric("key_in_sync{"));
         assert!(!self.bench.metric("key_last_check_timestamp_seconds{"));
-        assert!(self.bench.managed.guard().await.told.is_none());
+        assert!(self.bench.managed.guard().await.logged_problem.is_none());
     }
 }
 

@@ -138,7 +138,7 @@ fn hash(record: &Record, to: &mut impl Hasher) {
         previous,
         verification,
         candidate,
-        told: _,
+        acknowledged: _,
         seen,
         look: _,
         lease,

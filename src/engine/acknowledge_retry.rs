@@ -12,7 +12,7 @@ use crate::upstream::Failure as _;
 
 /// Failed attempts to acknowledge a version.
 #[derive(Debug, Default)]
-pub struct Telling {
+pub struct AcknowledgeRetry {
     tries: u32,
     not_before: Option<Instant>,
     /// The last start or reload before the last attempt.
@@ -21,7 +21,7 @@ pub struct Telling {
     error: Option<SourceError>,
 }
 
-impl Telling {
+impl AcknowledgeRetry {
     /// Records a failure and returns the wait before the next attempt. A refusal is somebody's decision and is tried
     /// again as rarely as one of Flashback's.
     pub fn failed(&mut self, error: &SourceError, rules: &Rules, retry: Limits) -> Duration {
