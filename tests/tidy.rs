@@ -177,6 +177,7 @@ fn each_dependency_has_its_one_room() {
     only_in("deadpool", &["src/state/postgres/"]);
     only_in("reqwest", &["src/outbound/"]);
     only_in("aws_smithy", &["src/outbound/smithy.rs"]);
+    only_in("PoisonError", &[]);
     only_in("totp_rs", &["src/flashback/totp.rs"]);
     only_in("sd_notify", &["src/daemon/systemd.rs"]);
     only_in("unsafe_code", &["src/daemon/memory.rs"]);

@@ -1,7 +1,8 @@
 //! The keys with updates in Flashback that are to be evaluated.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use crate::model::KeyId;
 
@@ -13,15 +14,11 @@ pub struct Edited(Mutex<HashSet<KeyId>>);
 impl Edited {
     /// Marks some keys.
     pub fn mark(&self, keys: impl IntoIterator<Item = KeyId>) {
-        self.lock().extend(keys);
+        self.0.lock().extend(keys);
     }
 
     /// Returns whether a key was marked, and takes the mark away.
     pub fn take(&self, key: &KeyId) -> bool {
-        self.lock().remove(key)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<KeyId>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().remove(key)
     }
 }

@@ -4,10 +4,11 @@
 //! million entries to read, so they share the answers. The caller says how old a list may be.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::failpoint;
@@ -116,10 +117,7 @@ impl Default for Lists {
 
 impl Lists {
     fn place(&self, workspace: &WorkspaceId, kind: TargetKind) -> Place {
-        let mut workspaces = self
-            .workspaces
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut workspaces = self.workspaces.lock();
         let place = (workspace.clone(), kind);
         Arc::clone(workspaces.entry(place).or_default())
     }
@@ -165,7 +163,7 @@ impl Lists {
             return;
         }
         let unreadable = list.as_ref().ok().map(|list| list.unreadable.len());
-        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shown = self.shown.lock();
         let kinds = shown.entry(workspace.clone()).or_default();
         kinds.insert(kind, unreadable);
         let came = kinds.values().all(Option::is_some);

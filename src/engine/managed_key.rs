@@ -1,6 +1,6 @@
 //! One configured key, and the right to work on it.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore, SemaphorePermit};
@@ -27,7 +27,7 @@ pub struct ManagedKey {
     /// Places for pushes to its workspace, so that one slow workspace does not fill the target's.
     permits: Arc<Semaphore>,
     memory: Arc<Mutex<KeyMemory>>,
-    seen: Arc<std::sync::Mutex<Seen>>,
+    seen: Arc<parking_lot::Mutex<Seen>>,
 }
 
 /// The key's state at the end of the last check by this process.
@@ -111,11 +111,11 @@ impl ManagedKey {
 
     /// Returns the key's state at the end of the last check by this process.
     pub fn seen(&self) -> Seen {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.seen.lock()
     }
 
     pub(super) fn was_seen(&self, seen: Seen) {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+        *self.seen.lock() = seen;
     }
 
     /// Waits for a place among the pushes to its workspace.

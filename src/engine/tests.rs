@@ -2,12 +2,13 @@
 
 mod lease;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex as Plain, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex as Plain;
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -30,10 +31,6 @@ use crate::state::{StateError, StateStore};
 use crate::telemetry::metrics::Metrics;
 use crate::verify::{Probe, Provider};
 
-fn lock<T>(mutex: &Plain<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 struct FakeSource {
     id: SourceId,
     look: Plain<Result<&'static str, SourceError>>,
@@ -48,7 +45,8 @@ impl Source for FakeSource {
     }
 
     async fn observe(&self, _: &str) -> Result<Observation, SourceError> {
-        lock(&self.look)
+        self.look
+            .lock()
             .clone()
             .map(|version| Observation::Present {
                 version: Version::new(version),
@@ -57,7 +55,7 @@ impl Source for FakeSource {
     }
 
     async fn read(&self, _: &str, _: &Version) -> Result<Reading, SourceError> {
-        let (version, secret) = *lock(&self.read);
+        let (version, secret) = *self.read.lock();
         Ok(Reading::Present {
             version: Version::new(version),
             written_at: None,
@@ -100,13 +98,15 @@ type Arrived = Box<dyn Fn() -> bool + Send>;
 impl FakeFlashback {
     async fn write(&self) -> Result<(), FlashbackError> {
         self.writes.fetch_add(1, Ordering::Relaxed);
-        let silent = lock(&self.arrived)
+        let silent = self
+            .arrived
+            .lock()
             .as_ref()
             .is_some_and(|arrived| arrived());
         if silent {
             std::future::pending::<()>().await;
         }
-        lock(&self.fails).pop().map_or(Ok(()), Err)
+        self.fails.lock().pop().map_or(Ok(()), Err)
     }
 }
 
@@ -146,7 +146,7 @@ impl Flashback for FakeFlashback {
     }
 
     fn circuit_open(&self) -> Option<FlashbackError> {
-        let retry_in = (*lock(&self.circuit_open))?;
+        let retry_in = (*self.circuit_open.lock())?;
         let cause = "Flashback answered 503".to_owned();
         Some(FlashbackError::CircuitOpen { cause, retry_in })
     }
@@ -251,7 +251,7 @@ impl Bench {
 #[tokio::test]
 async fn a_push_that_would_be_turned_away_is_not_begun() {
     let bench = Bench::new().await;
-    *lock(&bench.flashback.circuit_open) = Some(Duration::from_secs(30));
+    *bench.flashback.circuit_open.lock() = Some(Duration::from_secs(30));
     let look = bench.reconcile().await;
     assert!(matches!(look.next, Next::In(wait) if wait >= Duration::from_secs(30)));
     let record = bench
@@ -269,7 +269,7 @@ async fn a_push_that_would_be_turned_away_is_not_begun() {
 #[tokio::test]
 async fn a_key_that_was_read_newer_than_it_was_seen_is_in_sync() {
     let bench = Bench::new().await;
-    *lock(&bench.source.read) = ("2", "sk-two");
+    *bench.source.read.lock() = ("2", "sk-two");
     let look = bench.reconcile().await;
     assert!(look.well);
     assert_eq!(look.report.version.as_deref(), Some("2"));
@@ -279,7 +279,7 @@ async fn a_key_that_was_read_newer_than_it_was_seen_is_in_sync() {
 #[tokio::test]
 async fn a_rotation_that_took_several_tries_counts_as_one_propagation() {
     let bench = Bench::new().await;
-    lock(&bench.flashback.fails).push(FlashbackError::Faulty {
+    bench.flashback.fails.lock().push(FlashbackError::Faulty {
         what: "500".to_owned(),
         status: "500".to_owned(),
         retry_after: None,
@@ -305,14 +305,14 @@ async fn a_look_that_is_broken_off_is_no_success() {
 #[tokio::test]
 async fn a_transient_fault_of_a_source_is_told_once() {
     let bench = Bench::new().await;
-    *lock(&bench.source.look) = Err(SourceError::Protocol {
+    *bench.source.look.lock() = Err(SourceError::Protocol {
         what: "no JSON".to_owned(),
         status: "bad_answer".to_owned(),
     });
     bench.reconcile().await;
     let told = bench.managed.guard().await.logged_problem.clone();
     assert!(told.is_some_and(|problem| problem.error.contains("no JSON")));
-    *lock(&bench.source.look) = Ok("1");
+    *bench.source.look.lock() = Ok("1");
     assert!(bench.reconcile().await.well);
     assert!(bench.managed.guard().await.logged_problem.is_none());
 }

@@ -1,6 +1,6 @@
 //! Whether a state can be used, as its last operations tell.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use parking_lot::Mutex;
 
 use super::StateError;
 
@@ -26,13 +26,13 @@ impl Health {
 
     /// Checks whether the last write failed.
     pub(super) fn is_to_write_again(&self) -> bool {
-        lock(&self.writes).is_some()
+        self.writes.lock().is_some()
     }
 
     /// Returns why the state cannot be used.
     pub(super) fn failing(&self) -> Option<StateError> {
-        let writes = lock(&self.writes).clone();
-        writes.or_else(|| lock(&self.answers).clone())
+        let writes = self.writes.lock().clone();
+        writes.or_else(|| self.answers.lock().clone())
     }
 }
 
@@ -42,10 +42,6 @@ fn take_down<T>(
     result: Result<T, StateError>,
 ) -> Result<T, StateError> {
     let error = result.as_ref().err();
-    *lock(last) = error.filter(|error| **error != StateError::Lost).cloned();
+    *last.lock() = error.filter(|error| **error != StateError::Lost).cloned();
     result
-}
-
-fn lock(last: &Mutex<Option<StateError>>) -> MutexGuard<'_, Option<StateError>> {
-    last.lock().unwrap_or_else(PoisonError::into_inner)
 }

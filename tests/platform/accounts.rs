@@ -1,7 +1,8 @@
 //! Whose writes are whose, where the rotator is given another account.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use wiremock::matchers::{any, method, path};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
@@ -29,11 +30,11 @@ async fn with_users() -> (MockServer, Arc<Mutex<Vec<Value>>>) {
         answer(json!({"success": true, "data": {"id": user(request), "orgRole": 255}}))
     };
     let events = move |_: &Request| {
-        let events = told.lock().expect("the updates").clone();
+        let events = told.lock().clone();
         answer(json!({"total": events.len(), "events": events}))
     };
     let write = move |request: &Request| {
-        let mut updates = written.lock().expect("the updates");
+        let mut updates = written.lock();
         let update = json!({"id": updates.len(), "timestamp": chrono::Utc::now(), "contextId": "id-1",
             "context": "aillm", "event": "updated", "userId": user(request)});
         updates.push(update);
@@ -72,7 +73,7 @@ async fn asked(server: &MockServer, more: usize) {
 async fn own_writes_are_no_edits_after_a_change_of_the_account() {
     let (server, updates) = with_users().await;
     let users = || -> Vec<Value> {
-        let updates = updates.lock().expect("the updates");
+        let updates = updates.lock();
         updates.iter().map(|it| it["userId"].clone()).collect()
     };
     let mut rotator = Rotator::new(&server.uri(), &format!("{QUICK}{}", file_key("a")));

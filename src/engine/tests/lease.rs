@@ -46,17 +46,18 @@ impl Claimed {
 
     /// Whether the record may be written, and whether that is to be told.
     fn admit(&self, record: &Record) -> Result<bool, StateError> {
-        let save = lock(&self.saves).pop().unwrap_or(Save::Done);
+        let save = self.saves.lock().pop().unwrap_or(Save::Done);
         match save {
             Save::Fails => return Err(Self::away()),
-            Save::TakenOver => *lock(&self.lease) = Some(THEIRS),
+            Save::TakenOver => *self.lease.lock() = Some(THEIRS),
             Save::Done | Save::Unanswered => {}
         }
-        if record.lease != *lock(&self.lease) {
+        if record.lease != *self.lease.lock() {
             return Err(StateError::Lost);
         }
         if record.repair.is_some_and(|repair| repair.done) {
-            lock(&self.repair)
+            self.repair
+                .lock()
                 .take_if(|there| Some(there.number) == record.repair.map(|r| r.number));
         }
         Ok(save != Save::Unanswered)
@@ -101,13 +102,13 @@ impl Replica {
     }
 
     fn rotate(&self, version: &'static str, secret: &'static str) {
-        *lock(&self.bench.source.look) = Ok(version);
-        *lock(&self.bench.source.read) = (version, secret);
+        *self.bench.source.look.lock() = Ok(version);
+        *self.bench.source.read.lock() = (version, secret);
     }
 
     /// How the saves from now on go, in this order.
     fn saves(&self, saves: &[Save]) {
-        *lock(&self.state.saves) = saves.iter().rev().copied().collect();
+        *self.state.saves.lock() = saves.iter().rev().copied().collect();
     }
 
     fn writes(&self) -> usize {
@@ -144,11 +145,11 @@ impl Replica {
 async fn a_key_that_somebody_else_holds_is_left_alone() {
     let replica = Replica::new().await;
     for lease in [None, Some(THEIRS)] {
-        *lock(&replica.state.lease) = lease;
+        *replica.state.lease.lock() = lease;
         let look = replica.bench.reconcile().await;
         replica.leaves_it_alone(&look).await;
     }
-    *lock(&replica.state.lease) = Some(OURS);
+    *replica.state.lease.lock() = Some(OURS);
     replica.leases.gave_up(&replica.bench.managed.key);
     let look = replica.bench.reconcile().await;
     replica.leaves_it_alone(&look).await;
@@ -174,7 +175,7 @@ async fn a_write_that_is_broken_off_is_a_stray() {
     let replica = Replica::live().await;
     replica.rotate("2", "sk-two");
     let leases = Arc::clone(&replica.leases);
-    *lock(&replica.bench.flashback.arrived) = Some(Box::new(move || {
+    *replica.bench.flashback.arrived.lock() = Some(Box::new(move || {
         leases.evicted();
         true
     }));
@@ -237,7 +238,7 @@ async fn what_could_not_be_saved_under_a_lease_that_is_over_is_a_stray() {
     replica.rotate("2", "sk-two");
     replica.saves(&[Save::Done, Save::Done, Save::Fails]);
     replica.bench.reconcile().await;
-    *lock(&replica.state.lease) = Some(THEIRS);
+    *replica.state.lease.lock() = Some(THEIRS);
     let look = replica.bench.reconcile().await;
     replica.leaves_it_alone(&look).await;
     assert_eq!(replica.leases.take_late_writes().len(), 1);
@@ -246,7 +247,7 @@ async fn what_could_not_be_saved_under_a_lease_that_is_over_is_a_stray() {
     replica
         .leases
         .claimed([(replica.bench.managed.key.clone(), again)]);
-    *lock(&replica.state.lease) = Some(Lease {
+    *replica.state.lease.lock() = Some(Lease {
         fencing_token: again,
         ..OURS
     });
@@ -261,16 +262,16 @@ async fn the_source_is_looked_at_again_after_a_write_that_took_its_time() {
     let replica = Replica::live().await;
     replica.rotate("2", "sk-two");
     let source = Arc::clone(&replica.bench.source);
-    *lock(&replica.bench.flashback.arrived) = Some(Box::new(move || {
-        *lock(&source.look) = Ok("3");
-        *lock(&source.read) = ("3", "sk-three");
+    *replica.bench.flashback.arrived.lock() = Some(Box::new(move || {
+        *source.look.lock() = Ok("3");
+        *source.read.lock() = ("3", "sk-three");
         false
     }));
     assert_eq!(
         replica.bench.reconcile().await.next,
         Next::In(Duration::ZERO)
     );
-    lock(&replica.bench.flashback.arrived).take();
+    replica.bench.flashback.arrived.lock().take();
     replica.bench.reconcile().await;
     assert_eq!(replica.live_version().await.as_deref(), Some("3"));
     assert_eq!(replica.bench.reconcile().await.next, Next::OnSchedule);
@@ -289,7 +290,7 @@ async fn a_marked_key_is_written_once_more_when_it_is_due() {
             .await
     };
     let mark = |number, due_in| {
-        *lock(&replica.state.repair) = Some(Repair {
+        *replica.state.repair.lock() = Some(Repair {
             number,
             due_in,
             done: false,
@@ -306,15 +307,15 @@ async fn a_marked_key_is_written_once_more_when_it_is_due() {
     mark(1, Duration::ZERO);
     look().await;
     assert_eq!(replica.writes(), 2);
-    assert!(lock(&replica.state.repair).is_none());
+    assert!(replica.state.repair.lock().is_none());
     assert_eq!(look().await.next, Next::OnSchedule);
     assert_eq!(replica.writes(), 2);
 
     // A mark that is made while it is written asks for another one.
     mark(2, Duration::ZERO);
     let state = Arc::clone(&replica.state);
-    *lock(&replica.bench.flashback.arrived) = Some(Box::new(move || {
-        *lock(&state.repair) = Some(Repair {
+    *replica.bench.flashback.arrived.lock() = Some(Box::new(move || {
+        *state.repair.lock() = Some(Repair {
             number: 3,
             due_in: Duration::ZERO,
             done: false,
@@ -322,9 +323,9 @@ async fn a_marked_key_is_written_once_more_when_it_is_due() {
         false
     }));
     look().await;
-    lock(&replica.bench.flashback.arrived).take();
-    assert!(lock(&replica.state.repair).is_some());
+    replica.bench.flashback.arrived.lock().take();
+    assert!(replica.state.repair.lock().is_some());
     look().await;
     assert_eq!(replica.writes(), 4);
-    assert!(lock(&replica.state.repair).is_none());
+    assert!(replica.state.repair.lock().is_none());
 }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use vaultrs::api::kv2::responses::SecretMetadata;
 
@@ -45,11 +45,11 @@ impl Deletions {
             return Ok(Some(Missing::Destroyed));
         }
         if version.deletion_time.is_empty() {
-            self.lock().remove(path);
+            self.0.lock().remove(path);
             return Ok(None);
         }
         time(&version.deletion_time)?;
-        if let Some(known) = self.lock().get(path)
+        if let Some(known) = self.0.lock().get(path)
             && known.number == number
             && known.deletion_time == version.deletion_time
             && known.at.elapsed() < GOOD_FOR
@@ -67,11 +67,7 @@ impl Deletions {
             missing,
             at,
         };
-        self.lock().insert(path.to_owned(), answered);
+        self.0.lock().insert(path.to_owned(), answered);
         Ok(missing)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Answered>> {
-        self.0.lock()
     }
 }

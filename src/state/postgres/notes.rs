@@ -1,10 +1,11 @@
 //! The notes of checks that are not written yet.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -79,7 +80,7 @@ impl Notes {
 
     pub(super) fn leave(&self, key: &KeyId, note: CheckNote) {
         let turn = self.turn();
-        let mut kept = self.lock();
+        let mut kept = self.kept.lock();
         if kept.left.is_empty() {
             self.first.notify_one();
         }
@@ -88,33 +89,33 @@ impl Notes {
 
     /// Returns the notes that are not in the database yet.
     pub(super) fn all(&self) -> HashMap<KeyId, CheckNote> {
-        let kept = self.lock();
+        let kept = self.kept.lock();
         let all = kept.writing.iter().chain(&kept.left);
         all.map(|(key, left)| (key.clone(), left.note.clone()))
             .collect()
     }
 
     pub(super) fn take(&self, key: &KeyId) -> Option<Left> {
-        let mut kept = self.lock();
+        let mut kept = self.kept.lock();
         let older = kept.writing.remove(key);
         kept.left.remove(key).or(older)
     }
 
     /// Puts back a note that could not be written. One that was left since stays.
     pub(super) fn put_back(&self, key: &KeyId, note: Left) {
-        let mut kept = self.lock();
+        let mut kept = self.kept.lock();
         kept.left.entry(key.clone()).or_insert(note);
         self.first.notify_one();
     }
 
     fn begin(&self) -> HashMap<KeyId, Left> {
-        let mut kept = self.lock();
+        let mut kept = self.kept.lock();
         kept.writing = std::mem::take(&mut kept.left);
         kept.writing.clone()
     }
 
     fn end(&self, written: bool) {
-        let mut kept = self.lock();
+        let mut kept = self.kept.lock();
         let writing = std::mem::take(&mut kept.writing);
         if !written && !writing.is_empty() {
             for (key, note) in writing {
@@ -122,10 +123,6 @@ impl Notes {
             }
             self.first.notify_one();
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

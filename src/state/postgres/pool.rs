@@ -1,12 +1,12 @@
 //! A few connections. One that is dead is replaced, and nothing is waited for without end.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool::managed::{
     Manager, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult,
 };
 use futures_util::future::{join, join_all};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Row};
@@ -42,10 +42,8 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn distrusted(&self) -> std::sync::MutexGuard<'_, Option<std::time::Instant>> {
-        self.distrusted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn distrusted(&self) -> MutexGuard<'_, Option<std::time::Instant>> {
+        self.distrusted.lock()
     }
 }
 

@@ -1,7 +1,9 @@
 //! The notes of looks that are not written yet.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::model::{CheckNote, KeyId};
 
@@ -37,6 +39,6 @@ impl Notes {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<KeyId, CheckNote>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }

@@ -11,11 +11,12 @@ mod not_taken;
 mod sts;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_config::{BehaviorVersion, ConfigLoader};
+use parking_lot::Mutex;
 
 use self::http::Http;
 use self::not_taken::{Kind, NotTaken};
@@ -86,10 +87,7 @@ impl Prober {
     }
 
     fn upstream(&self, host: &str) -> Arc<Upstream> {
-        let mut upstreams = self
-            .upstreams
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut upstreams = self.upstreams.lock();
         let upstream = upstreams.entry(host.to_owned()).or_insert_with(|| {
             let metrics = Arc::clone(&self.metrics);
             Arc::new(Upstream::new(

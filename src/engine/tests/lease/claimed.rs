@@ -19,8 +19,8 @@ impl StateStore for Claimed {
     async fn load(&self, key: &KeyId) -> Result<Record, StateError> {
         let record = self.records.load(key).await?;
         Ok(Record {
-            lease: *lock(&self.lease),
-            repair: *lock(&self.repair),
+            lease: *self.lease.lock(),
+            repair: *self.repair.lock(),
             ..record
         })
     }
