@@ -176,6 +176,8 @@ async fn a_process_that_is_killed_over_and_over_does_not_hammer_a_refusal() {
     rotator.put("a", "sk-one");
     rotator.start();
     rotator.event("push_failed", |_| true).await;
+    // The refusal is in the state: the check has ended.
+    rotator.ready().await;
     let before = writes(&sandbox);
     for _ in 0..5 {
         rotator.kill();
