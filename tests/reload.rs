@@ -281,11 +281,12 @@ async fn silence() -> (String, tokio::sync::oneshot::Sender<()>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_replaced_source_finds_is_not_told_of_the_new_one() {
     let (sandbox, bao) = (sandbox(Options::default()).await, OpenBao::shared().await);
-    bao.mount_kv("reload-lanes", 2).await;
-    bao.put_kv2("reload-lanes", "k", json!({"v": "sk-1"})).await;
+    bao.mount_kv("reload-limits", 2).await;
+    bao.put_kv2("reload-limits", "k", json!({"v": "sk-1"}))
+        .await;
     let (silent, drop_them) = silence().await;
     let source = |id: &str, address: &str| {
-        let mount = "mount = \"reload-lanes\"";
+        let mount = "mount = \"reload-limits\"";
         vault(id, address, mount, &token_in("root")) + &key(id, id, "k")
     };
     let both = format!(
@@ -305,7 +306,8 @@ async fn what_a_replaced_source_finds_is_not_told_of_the_new_one() {
     let _ = drop_them.send(());
     arrives(&sandbox, "moved", "sk-1").await;
     // Its next look is past the old one's end: a key is looked at by one at a time.
-    bao.put_kv2("reload-lanes", "k", json!({"v": "sk-2"})).await;
+    bao.put_kv2("reload-limits", "k", json!({"v": "sk-2"}))
+        .await;
     arrives(&sandbox, "moved", "sk-2").await;
     let metrics = format!("{}/metrics", rotator.http().await);
     let metrics = get(metrics).await.expect("an answer");

@@ -31,7 +31,7 @@ fn source(aws: &Aws) -> (AwsSource, Bench) {
     (source, bench)
 }
 
-/// How often an operation was called, by the lane's own count.
+/// How often an operation was called, by the upstream's own count.
 fn calls(bench: &Bench, operation: &str) -> u64 {
     let text = bench.metrics.render();
     let of_it = format!("operation=\"{operation}\"");

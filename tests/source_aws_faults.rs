@@ -177,7 +177,7 @@ async fn a_server_that_never_answers_is_an_outage() {
     drop(listener);
 }
 
-/// The SDK's own limit, which also holds where the lane's is longer.
+/// The SDK's own limit, which also holds where the upstream's is longer.
 #[tokio::test]
 async fn the_sdk_gives_up_by_itself() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");

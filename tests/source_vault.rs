@@ -27,7 +27,7 @@ use parking_lot::Mutex;
 
 use crate::support::openbao::{OpenBao, ROOT};
 
-/// A source under test, and what its lane saw.
+/// A source under test, and what its upstream saw.
 struct Bench {
     source: VaultSource,
     metrics: Arc<Metrics>,
@@ -113,7 +113,7 @@ impl Bench {
         }
     }
 
-    /// How many calls of an operation the lane counted, whatever their outcome.
+    /// How many calls of an operation the upstream counted, whatever their outcome.
     fn calls(&self, operation: &str) -> u64 {
         let label = format!("operation=\"{operation}\"");
         let text = self.metrics.render();

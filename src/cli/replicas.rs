@@ -130,7 +130,7 @@ async fn alone(
         return Err(fail("the state is not shared"));
     };
     let (stop, leave) = (CancellationToken::new(), CancellationToken::new());
-    let runtime = setup::fleet_over(config, state, Arc::new(setup::OnStderr), &stop).await?;
+    let runtime = setup::runtime_over(config, state, Arc::new(setup::OnStderr), &stop).await?;
     let worker = Hired {
         keys: keys.clone(),
         store: state.store.clone(),

@@ -71,11 +71,11 @@ pub async fn runtime(
         leases: Arc::new(LeaseTable::alone()),
         shared: None,
     };
-    fleet_over(config, &state, outages, stop).await
+    runtime_over(config, &state, outages, stop).await
 }
 
 /// Builds the runtime of a configuration over a state that other processes may share.
-pub async fn fleet_over(
+pub async fn runtime_over(
     config: Config,
     state: &State,
     outages: Arc<dyn Outages>,

@@ -99,7 +99,7 @@ fn same_name(stored: bool) -> (&'static str, &'static str) {
 fn check_target(key: &Key, diagnostics: &mut Diagnostics) -> (Option<String>, Option<Span>) {
     let table = &key.table;
     if table.stored.value != Some(true) {
-        report_strays(key, diagnostics);
+        report_misplaced(key, diagnostics);
         return match table.name.span {
             Some(span) => (table.name.value.clone(), Some(span)),
             None => (Some(key.id.as_str().to_owned()), None),
@@ -143,10 +143,10 @@ fn check_target(key: &Key, diagnostics: &mut Diagnostics) -> (Option<String>, Op
 }
 
 /// Reports the settings of a stored key that stand in the table of a configuration.
-fn report_strays(key: &Key, diagnostics: &mut Diagnostics) {
+fn report_misplaced(key: &Key, diagnostics: &mut Diagnostics) {
     let table = &key.table;
     let create = table.create.span;
-    let strays = [
+    let misplaced = [
         ("api_key_id", table.api_key_id.span),
         ("description", table.description.span),
         (
@@ -154,7 +154,7 @@ fn report_strays(key: &Key, diagnostics: &mut Diagnostics) {
             create.filter(|_| table.create.value == Some(true)),
         ),
     ];
-    for (name, span) in strays {
+    for (name, span) in misplaced {
         if let (Some(span), Some(false)) = (span, table.stored.value) {
             diagnostics
                 .mistake(span, format!("`{name}` belongs to a stored key"))

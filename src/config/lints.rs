@@ -34,13 +34,13 @@ pub fn warnings(config: &Config) -> Vec<String> {
     });
     too_much
         .chain(unverified(config))
-        .chain(untold(config))
+        .chain(unannounced(config))
         .collect()
 }
 
 /// Warns of each receiver that is told of failing keys but not of outages. During an outage of a source or of
 /// Flashback only the outage is told, and not each of its keys.
-fn untold(config: &Config) -> impl Iterator<Item = String> {
+fn unannounced(config: &Config) -> impl Iterator<Item = String> {
     const AWAY: [Event; 2] = [Event::SourceDown, Event::FlashbackDown];
     let receivers = config.notify.iter().filter(|(_, receiver)| {
         let on = &receiver.on;

@@ -120,7 +120,7 @@ fn read_one(input: &mut Input<'_>, kinds: Kinds) -> Option<SourceConfig> {
         return None;
     };
     table.of_variant(TYPE.name, kind.name);
-    report_strays(&mut table, kind, kinds);
+    report_misplaced(&mut table, kind, kinds);
     let max_rps = table.get(&MAX_RPS);
     let acknowledge = match kind.acknowledges {
         Some(_) => table.get(&ACKNOWLEDGE),
@@ -140,7 +140,7 @@ fn read_one(input: &mut Input<'_>, kinds: Kinds) -> Option<SourceConfig> {
 
 /// Reports the settings that this kind does not have. For a setting that only another kind has, the message says
 /// so; `acknowledge` is left to [`refuse_acknowledge`], which knows the reason.
-fn report_strays(table: &mut Reader<'_, '_>, kind: &Kind, kinds: Kinds) {
+fn report_misplaced(table: &mut Reader<'_, '_>, kind: &Kind, kinds: Kinds) {
     let mut known = settings_of(kind);
     if kind.acknowledges.is_none() && table.written(&ACKNOWLEDGE).is_some() {
         known.push(&ACKNOWLEDGE);

@@ -157,7 +157,7 @@ impl Builder<'_> {
                 if old == config && self.same_retry() && self.same_credentials(&owner) =>
             {
                 let source = Arc::clone(source);
-                self.same_lane(id.as_str());
+                self.same_upstream(id.as_str());
                 source
             }
             _ => self.make(id, config)?,
@@ -207,7 +207,7 @@ impl Builder<'_> {
             && self.same_retry()
             && self.same_credentials(&Owner::Flashback)
         {
-            self.same_lane(FLASHBACK);
+            self.same_upstream(FLASHBACK);
             return Ok(Arc::clone(&old.engine.flashback));
         }
         let auth = match &self.config.flashback.auth {
@@ -244,7 +244,7 @@ impl Builder<'_> {
     }
 
     /// Takes over the upstream of a service that is taken over.
-    fn same_lane(&mut self, service: &str) {
+    fn same_upstream(&mut self, service: &str) {
         if let Some(upstream) = self.old.and_then(|old| old.upstreams.get(service)) {
             self.upstreams.insert(service.to_owned(), upstream.clone());
         }

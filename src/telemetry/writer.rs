@@ -44,7 +44,7 @@ struct Queue {
     /// `true` if the lines that were taken out last are still being written.
     writing: bool,
     /// The number of lines that were dropped since the log last reported it.
-    untold: u64,
+    unreported: u64,
 }
 
 impl LogWriter {
@@ -119,7 +119,7 @@ impl Shared {
             // would be dropped next.
             let tell = lost == 0 && queue.lines.len() < QUEUE / 2;
             let dropped = if tell {
-                std::mem::take(&mut queue.untold)
+                std::mem::take(&mut queue.unreported)
             } else {
                 0
             };
@@ -149,7 +149,7 @@ impl Shared {
 
 impl Queue {
     fn dropped(&mut self, lines: u64) {
-        self.untold += lines;
+        self.unreported += lines;
         DROPPED.inc_by(lines);
     }
 }
@@ -207,10 +207,10 @@ mod tests {
             writer.write_all(line(number).as_bytes()).expect("taken");
         }
         writer.flush_within(Duration::from_millis(1));
-        let untold = writer.0.queue.lock().untold;
-        assert!((7_000..9_500).contains(&untold), "{untold}");
+        let unreported = writer.0.queue.lock().unreported;
+        assert!((7_000..9_500).contains(&unreported), "{unreported}");
 
-        let kept = 10_000 - u32::try_from(untold).expect("few");
+        let kept = 10_000 - u32::try_from(unreported).expect("few");
         let mut read = vec![0; 1024 * kept as usize];
         reader.read_exact(&mut read).expect("what was kept");
         let first: String = (0..kept).map(line).collect();

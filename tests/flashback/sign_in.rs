@@ -28,7 +28,7 @@ pub async fn list(client: &Client) -> Result<(), FlashbackError> {
     client.list(&WorkspaceId::new("w"), kind).await.map(drop)
 }
 
-/// The call again and again until the lane lets it through.
+/// The call again and again until the upstream lets it through.
 pub async fn list_at_last(client: &Client) {
     eventually("a call gets through", async || list(client).await.ok()).await;
 }

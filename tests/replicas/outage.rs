@@ -59,7 +59,7 @@ async fn while_the_database_is_away_nothing_is_pushed_and_nothing_is_lost() {
     }
     replicas.evenly(3).await;
     sound(&replicas, 1);
-    // Everybody was away, and nobody was struck out for it.
+    // Everybody was away, and no replica was evicted for it.
     let lost: usize = replicas.all.iter().map(|one| one.count("lease_lost")).sum();
     assert_eq!(lost, 0);
     eventually("each value was written once", || async {

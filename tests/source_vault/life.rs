@@ -216,7 +216,7 @@ async fn a_source_that_is_dropped_renews_no_more() {
         source, metrics, ..
     } = bench;
     drop(source);
-    eventually("nobody holds the lane", || async {
+    eventually("no call holds a permit", || async {
         (Arc::strong_count(&metrics) == 1).then_some(())
     })
     .await;

@@ -11,7 +11,7 @@ use flashback_rotator::state::postgres::Postgres;
 use flashback_rotator::state::sqlite::Sqlite;
 
 use super::contract::contract;
-use super::share::{LONG, OVER, evict};
+use super::membership::{LONG, OVER, evict};
 use super::{File, Kind, at, database, opened};
 
 contract! {

@@ -6,7 +6,7 @@ use flashback_rotator::model::{Record, Repair};
 use flashback_rotator::state::StateStore as _;
 use flashback_rotator::state::membership::{LATE_WRITE, Membership as _};
 
-use super::share::{LONG, renew, sql};
+use super::membership::{LONG, renew, sql};
 use super::{claim, database, full, joined, key};
 use crate::support::postgres::Database;
 

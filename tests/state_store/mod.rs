@@ -6,9 +6,9 @@ mod daemons;
 mod database;
 mod file;
 mod marks;
+mod membership;
 mod model;
 mod requests;
-mod share;
 mod tls;
 
 use std::path::PathBuf;
@@ -98,7 +98,7 @@ impl Kind for Database {
             wants: 0,
             evict: true,
         };
-        let mine = eventually("the one before is struck out", async || {
+        let mine = eventually("the one before is evicted", async || {
             store.renew(replica, renewal).await.expect("renewed");
             let mine = claim(&store, replica, keys).await;
             (mine.len() == keys.len()).then_some(mine)

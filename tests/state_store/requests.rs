@@ -8,7 +8,7 @@ use flashback_rotator::state::postgres::Postgres;
 use flashback_rotator::state::{Request, RequestId, RequestState, StateError, StateStore};
 
 use super::contract::contract;
-use super::share::{LONG, OVER, evict, renew, sql};
+use super::membership::{LONG, OVER, evict, renew, sql};
 use super::{File, Kind, claim, database, full, joined, key, note, opened, row};
 use crate::support::eventually;
 use crate::support::postgres::Database;
@@ -200,7 +200,7 @@ async fn each_carries_out_its_part_of_a_request() {
 async fn strike_out_now(database: &Database, store: &Postgres, replica: ReplicaId) {
     renew(store, replica, OVER).await.expect("it is there");
     let (other, id) = joined(database, LONG).await;
-    eventually("it is struck out", async || {
+    eventually("it is evicted", async || {
         evict(&other, id).await.expect("it is there");
         renew(store, replica, OVER).await.is_none().then_some(())
     })

@@ -40,7 +40,7 @@ async fn which_replicas_run_is_told_beside_them_and_after_them() {
     assert_eq!(plan["keys"].as_array().map(Vec::len), Some(4), "{plan}");
     beside.write_config(&good);
 
-    // One that stops is missed by nobody; one that is killed is, until it is struck out.
+    // One that stops is missed by nobody; one that is killed is, until it is evicted.
     assert!(replicas.all[0].stop().await.success());
     eventually("one alone", || async {
         (running(&beside).await == (1, 1)).then_some(())

@@ -137,7 +137,7 @@ fn read(input: &mut Input<'_>) -> Option<SecretRef> {
         spans = table.written(&SOURCE).zip(table.written(&PATH));
         from_source(&mut table)
     } else {
-        report_strays(&mut table, &heart.name);
+        report_misplaced(&mut table, &heart.name);
         match heart.name.as_str() {
             "env" => table.get(&ENV).map(SecretRef::Env),
             "file" => table.get(&FILE).map(SecretRef::File),
@@ -153,7 +153,7 @@ fn read(input: &mut Input<'_>) -> Option<SecretRef> {
 }
 
 /// Reports what stands beside `heart` and belongs to a secret in a source.
-fn report_strays(table: &mut Reader<'_, '_>, heart: &str) {
+fn report_misplaced(table: &mut Reader<'_, '_>, heart: &str) {
     for name in [PATH.name, FIELD.name] {
         if let Some(extra) = table.tree.get(name) {
             let message = format!("`{name}` belongs to a secret in a source");

@@ -70,7 +70,7 @@ pub(super) async fn known(pool: &Pool) -> Result<Daemons, StateError> {
             joined: columns.get("joined")?,
             daemon: daemon(&columns)?,
         };
-        // The entry of one that has joined again may not be struck out yet.
+        // The entry of one that has joined again may not be evicted yet.
         known.insert(found.daemon.name.clone(), found);
     }
     // Nobody misses one that has left where others go on.
@@ -83,7 +83,7 @@ pub(super) async fn known(pool: &Pool) -> Result<Daemons, StateError> {
 }
 
 struct Known {
-    /// It has neither left nor been struck out.
+    /// It has neither left nor been evicted.
     joined: bool,
     daemon: KnownDaemon,
 }

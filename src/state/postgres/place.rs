@@ -136,7 +136,7 @@ impl Place {
                 "{message}. Make its user the owner of the database or of a schema of its own, or GRANT USAGE, CREATE ON SCHEMA public TO it"
             ));
         }
-        // What refers to something refers to the replica: it was struck out.
+        // What refers to something refers to the replica: it was evicted.
         if *code == SqlState::FOREIGN_KEY_VIOLATION {
             return StateError::Lost;
         }

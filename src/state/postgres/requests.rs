@@ -98,7 +98,7 @@ pub(super) async fn take_part(
         let mut session = pool.session().await?;
         let rows = match session.query(TAKE, &[int(replica)]).await {
             Ok(rows) => rows,
-            // It was struck out, and the sharing will notice.
+            // The replica was evicted, and its membership task will notice.
             Err(StateError::Lost) => return Ok(None),
             Err(error) => return Err(error),
         };

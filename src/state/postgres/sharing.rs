@@ -19,7 +19,7 @@ use crate::state::membership::{
 };
 
 /// Strikes out replicas whose lease is over. Those whose renewal is under way are passed over, and a row that was
-/// renewed meanwhile is checked again. A replica that was struck out itself strikes out nobody.
+/// renewed meanwhile is checked again. A replica that was evicted itself evicts no other.
 const STRIKE_OUT: &str = "
 DELETE FROM rotator_replicas WHERE id = ANY (ARRAY(
     SELECT id FROM rotator_replicas

@@ -121,7 +121,7 @@ async fn who_is_late_keeps_everything_and_who_was_struck_out_has_nothing() {
         "also where there is nothing to claim"
     );
     assert_eq!(a.take_request().await, Ok(None));
-    // Who is struck out strikes out nobody.
+    // A replica that is evicted evicts no other.
     let (_, late) = joined(&database, OVER).await;
     assert_eq!(evict(&a, replica_a).await, None);
     let there = b.replicas().await.expect("read");
