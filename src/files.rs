@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_elsewhere_is_refused_and_untouched() {
+    fn refuses_links_pipes_and_directories_and_leaves_their_targets_alone() {
         let directory = tempfile::tempdir().expect("a directory");
         let other = directory.path().join("other");
         let path = directory.path().join("file");

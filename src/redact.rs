@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_told_from_names_that_begin_like_one() {
+    fn distinguishes_keys_from_names_with_the_same_prefix() {
         for key in [
             "sk-proj-a1b2c3d4",
             "llm/sk_live_canary5f1d",

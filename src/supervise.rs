@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn what_panics_is_started_again_with_its_state_and_growing_pauses() {
+    async fn a_panicking_task_restarts_with_its_state_after_growing_pauses() {
         let supervisor = Supervisor::default();
         let starts = Mutex::new(Vec::new());
         let begun = Instant::now();
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_panics_again_and_again_is_lost_until_it_runs() {
+    async fn a_task_that_keeps_panicking_is_unwell_until_it_runs_again() {
         let supervisor = Supervisor::default();
         let ill = Arc::new(AtomicBool::new(true));
         let (kept, is_ill) = (supervisor.clone(), Arc::clone(&ill));

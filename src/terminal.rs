@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_colours_a_text_takes_no_room() {
+    fn colour_codes_take_no_width() {
         let text = "\u{1b}[3mkey\u{1b}[0m=a 鍵鍵";
         assert_eq!(width(text), 10);
         assert_eq!(wrapped(text, 0, 4, 10), text);

@@ -32,7 +32,7 @@ fn creations(sandbox: &Sandbox) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_that_is_there_is_adopted() {
+async fn an_existing_configuration_is_adopted() {
     let sandbox = sandbox(Options::default()).await;
     let id = make_by_hand(&sandbox, "a").await;
     let mut rotator = Rotator::new(&sandbox.url(), &format!("{QUICK}{}", file_key("a")));
@@ -118,7 +118,7 @@ async fn without_a_list_it_creates_and_a_taken_name_is_a_clear_error() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_that_is_gone_is_made_again_in_the_same_pass() {
+async fn a_deleted_configuration_is_created_again_by_the_next_push() {
     let sandbox = sandbox(Options::default()).await;
     let mut rotator = Rotator::new(&sandbox.url(), &format!("{QUICK}{}", file_key("a")));
     rotator.put("a", "sk-one");

@@ -222,7 +222,7 @@ async fn check_says_what_works() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn wrong_calls_are_told_what_is_right() {
+async fn misspelt_keys_and_commands_exit_with_2_and_suggest_the_key() {
     let sandbox = sandbox(Options::default()).await;
     let rotator = Rotator::new(
         &sandbox.url(),

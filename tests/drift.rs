@@ -99,7 +99,7 @@ async fn last_push(rotator: &Rotator) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_that_was_deleted_is_made_again() {
+async fn a_deleted_configuration_is_repaired_once() {
     let sandbox = sandbox(Options::default()).await;
     let rotator = settled(&sandbox).await;
     let gone = there(&sandbox).ai_llm_id;
@@ -139,7 +139,7 @@ async fn one_that_was_deleted_is_made_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_that_was_edited_is_as_it_was_written_again() {
+async fn an_edited_configuration_is_restored() {
     let sandbox = sandbox(Options::default()).await;
     let mut rotator = settled(&sandbox).await;
     let written = there(&sandbox);
@@ -217,7 +217,7 @@ async fn one_that_was_edited_is_as_it_was_written_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_that_is_gone_and_whose_name_another_has_is_reported() {
+async fn a_deleted_configuration_whose_name_is_taken_is_reported() {
     let sandbox = sandbox(Options::default()).await;
     let rotator = settled(&sandbox).await;
     let ours = there(&sandbox).ai_llm_id;
@@ -262,7 +262,7 @@ async fn one_that_is_gone_and_whose_name_another_has_is_reported() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_that_was_renamed_and_whose_name_another_has_is_reported() {
+async fn a_renamed_configuration_whose_name_is_taken_is_reported() {
     let sandbox = sandbox(Options::default()).await;
     let rotator = settled(&sandbox).await;
     let ours = there(&sandbox).ai_llm_id;

@@ -36,7 +36,7 @@ fn says(said: &str, start: &str, words: &str) {
 }
 
 #[tokio::test]
-async fn a_path_or_a_mount_with_too_much_in_it_is_told_from_a_missing_secret() {
+async fn hints_distinguish_overlong_paths_and_mounts_from_a_missing_secret() {
     let bao = OpenBao::shared().await;
     for (mount, version) in [("hints", 2), ("hints-one", 1)] {
         bao.mount_kv(mount, version).await;
@@ -162,7 +162,7 @@ async fn wrapped(bao: &OpenBao, of: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_wrapped_credential_and_a_mount_with_auth_are_told_from_wrong_ones() {
+async fn hints_name_wrapped_credentials_and_malformed_auth_mounts() {
     let bao = OpenBao::shared().await;
     let (role_id, secret_id) = bao.app_role("hints-approle", json!({})).await;
     let token = wrapped(bao, "auth/token/create").await;
@@ -223,7 +223,7 @@ async fn a_wrapped_credential_and_a_mount_with_auth_are_told_from_wrong_ones() {
 }
 
 #[tokio::test]
-async fn an_id_that_belongs_to_another_region_or_is_half_an_arn_is_told() {
+async fn hints_name_ids_of_another_region_and_partial_arns() {
     for emulator in BOTH {
         let aws = Aws::shared(emulator).await;
         let name = format!("hints/openai-{emulator:?}");
@@ -277,7 +277,7 @@ async fn an_id_that_belongs_to_another_region_or_is_half_an_arn_is_told() {
 
 /// What can be told before anything is asked.
 #[tokio::test]
-async fn what_is_certain_is_said_of_the_configuration() {
+async fn check_reports_certain_mistakes_before_any_request() {
     let rest = "[sources.aws]\ntype = \"aws-secrets-manager\"\nregion = \"eu-west-1\"\n\
         [keys.parameter]\nai_type = \"OPENAI\"\nsource = \"aws\"\n\
         path = \"arn:aws:ssm:eu-west-1:123456789012:parameter/llm\"\n\

@@ -131,7 +131,7 @@ async fn until_closed(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn health_is_told() {
+async fn livez_and_readyz_report_health() {
     let page = Page::start().await;
     assert_eq!(page.get("/livez").await.0, 200);
     page.status_source.dead.store(true, Ordering::Relaxed);
@@ -145,7 +145,7 @@ async fn health_is_told() {
 }
 
 #[tokio::test]
-async fn metrics_and_status_are_told() {
+async fn serves_metrics_and_status() {
     let page = Page::start().await;
     let answer = page.ask(reqwest::Method::GET, "/metrics").await;
     let header = |name: &str| {

@@ -182,7 +182,7 @@ async fn live(rotator: &mut Rotator, sandbox: &Sandbox, keys: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_printed_is_what_is_described() {
+async fn logged_events_and_fields_match_their_documentation() {
     let options = Options {
         token: Some(secret(TOKEN)),
         ..Options::default()

@@ -43,7 +43,7 @@ async fn put(rotator: &Rotator, aws: &Aws, text: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_plainly_no_key_replaces_none() {
+async fn lookalikes_of_a_key_replace_no_live_key() {
     let aws = Aws::start(Emulator::Moto).await;
     aws.create("lookalike", "sk-first").await;
     let sandbox = sandbox(Options::default()).await;
@@ -104,7 +104,7 @@ path = "lookalike"
 
 /// A named field in a text that is no object of fields.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_field_of_a_broken_document_is_told_from_one_of_a_plain_text() {
+async fn errors_distinguish_a_field_in_broken_json_from_one_in_plain_text() {
     let sandbox = sandbox(Options::default()).await;
     let field = "fields = { secret = \"api_key\" }\n";
     let keys = [

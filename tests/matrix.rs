@@ -81,13 +81,13 @@ async fn carry_out(stage: &Stage, number: usize, plan: Plan) -> Vec<(Option<Kill
 
 /// Each process gets one step further than the one before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_that_dies_at_every_step_in_turn_gets_there_too() {
+async fn converges_when_each_process_dies_one_step_later() {
     die_in_turn(&Stage::set("matrix-in-turn").await, Holder::Configuration).await;
 }
 
 /// The same of a stored key.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_that_dies_at_every_step_in_turn_gets_a_stored_key_there() {
+async fn stored_key_converges_when_each_process_dies_one_step_later() {
     die_in_turn(&Stage::set("matrix-stored").await, Holder::StoredKey).await;
 }
 

@@ -133,7 +133,7 @@ async fn rotates_until(rotator: &Rotator, sandbox: &Sandbox, wanted: f64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn looks_and_their_due_times_follow_the_configuration() {
+async fn metrics_of_keys_and_due_times_follow_the_configuration() {
     let sandbox = sandbox(Options::default()).await;
     let daily = "check = \"30 6 * * *\"\n";
     let keys = format!("{QUICK}{}{}{daily}", file_key("a"), file_key("b"));

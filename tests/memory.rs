@@ -337,7 +337,7 @@ async fn vault_auth(bao: &OpenBao, by_role: bool, number: usize) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_rotated_out_or_signed_in_with_is_gone_from_memory() {
+async fn each_rotated_out_key_and_sign_in_secret_is_gone_from_memory() {
     let rotations = std::env::var("FLASHBACK_ROTATOR_TEST_ROTATIONS");
     let rotations = rotations.map_or(1, |text| text.parse().expect("a number"));
     let daemons = [

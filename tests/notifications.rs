@@ -98,7 +98,7 @@ async fn a_rotation_is_a_signed_cloud_event() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reload_changes_who_is_told_what_and_doubles_nothing() {
+async fn a_reload_changes_receivers_without_repeating_notices() {
     let (sandbox, receiver) = (sandbox(Options::default()).await, Receiver::start().await);
     let cloud = cloudevents(&["rotated"], "0s");
     let mut rotator = rotator(&sandbox, &receiver, &cloud, &["k"]);
@@ -143,7 +143,7 @@ async fn a_reload_changes_who_is_told_what_and_doubles_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_roll_back_is_told_at_once_and_the_hold_when_it_lasts() {
+async fn notifies_of_a_rollback_at_once_and_of_a_lasting_hold() {
     let (sandbox, receiver) = (sandbox(Options::default()).await, Receiver::start().await);
     let bao = OpenBao::shared().await;
     bao.mount_kv("notifications", 2).await;

@@ -96,7 +96,7 @@ async fn whatever_panics_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_whose_look_panics_comes_back_and_holds_up_no_other() {
+async fn a_key_whose_check_panics_recovers_and_delays_no_other() {
     let sandbox = sandbox(Options::default()).await;
     let rest = format!("{QUICK}{}{}", file_key("a"), file_key("b"));
     let rotator = panicking(&sandbox, &rest, "secret_read").await;
@@ -141,7 +141,7 @@ async fn a_reload_that_panics_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_cannot_go_on_makes_the_process_unwell() {
+async fn a_task_that_keeps_panicking_fails_livez() {
     for point in ["scheduler_told:*", "desk_looked:*"] {
         let sandbox = sandbox(Options::default()).await;
         let rest = format!("{QUICK}{}", file_key("a"));

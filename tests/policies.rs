@@ -88,7 +88,7 @@ async fn the_vault_policy_is_all_it_takes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn less_than_the_vault_policy_is_told() {
+async fn reports_the_missing_capability_under_a_reduced_vault_policy() {
     let (bao, sandbox) = (OpenBao::start().await, sandbox(Options::default()).await);
     bao.put_kv2("secret", KEY, json!({"api_key": "sk-one"}))
         .await;
@@ -161,7 +161,7 @@ async fn rotate(client: &Client, value: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_aws_policy_is_all_it_takes_and_less_is_told() {
+async fn the_aws_policy_suffices_and_each_missing_action_is_reported() {
     for emulator in BOTH {
         let (aws, sandbox) = (
             Aws::start_strict(emulator).await,

@@ -80,7 +80,7 @@ fields = { key = "AccessKeyId", secret = "/nested/SecretAccessKey" }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_cannot_be_a_key_leaves_the_live_one_alone() {
+async fn malformed_or_missing_secrets_leave_the_live_key_alone() {
     let sandbox = sandbox(Options::default()).await;
     let config = format!("{QUICK}{}{}", file_key("a"), file_key("b"));
     let mut rotator = Rotator::new(&sandbox.url(), &config);

@@ -40,7 +40,7 @@ fn section(heading: &str) -> String {
 }
 
 #[test]
-fn it_is_short_and_first_use_comes_early() {
+fn readme_is_short_and_shows_first_use_early() {
     let text = readme().text;
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines.len() <= LINES, "{} lines", lines.len());

@@ -279,7 +279,7 @@ async fn silence() -> (String, tokio::sync::oneshot::Sender<()>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_replaced_source_finds_is_not_told_of_the_new_one() {
+async fn outages_of_a_replaced_source_are_not_reported_for_the_new_one() {
     let (sandbox, bao) = (sandbox(Options::default()).await, OpenBao::shared().await);
     bao.mount_kv("reload-limits", 2).await;
     bao.put_kv2("reload-limits", "k", json!({"v": "sk-1"}))

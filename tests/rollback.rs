@@ -260,7 +260,7 @@ async fn where_neither_works_the_newest_is_the_best_guess() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_cannot_be_read_any_more_is_not_put_back() {
+async fn a_destroyed_previous_version_is_not_rolled_back_to() {
     let scene = Scene::with_a_good_key("rollback-gone").await;
     let destroy = format!("{}/destroy/llm/k", scene.mount);
     scene
@@ -337,7 +337,7 @@ async fn without_a_verdict_nothing_is_taken_out() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_newest_wins_over_a_trial_and_what_is_put_back_is_what_was_good() {
+async fn newest_version_supersedes_verification_and_rollback_restores_last_good() {
     let mut scene = Scene::set("rollback-newest", "grace = \"3s\"", "").await;
     scene.rotate("sk-good").await;
     scene.rotator.start();

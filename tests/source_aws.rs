@@ -99,7 +99,7 @@ async fn json_and_text_are_read_and_bytes_are_refused() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_told_apart() {
+async fn distinguishes_absent_deleted_and_destroyed_secrets() {
     for emulator in BOTH {
         let aws = Aws::shared(emulator).await;
         let source = source(aws);

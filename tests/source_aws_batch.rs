@@ -51,7 +51,7 @@ fn present(looked: &Result<Observation, SourceError>) -> &str {
 }
 
 #[tokio::test]
-async fn looks_at_one_moment_go_twenty_at_a_time() {
+async fn concurrent_checks_are_batched_by_twenty() {
     for emulator in BOTH {
         let aws = Aws::shared(emulator).await;
         let (source, bench) = source(aws);
@@ -75,7 +75,7 @@ async fn looks_at_one_moment_go_twenty_at_a_time() {
 }
 
 #[tokio::test]
-async fn it_sees_what_a_look_at_one_sees() {
+async fn a_batched_check_sees_the_same_versions_as_a_single_one() {
     for emulator in BOTH {
         let aws = Aws::shared(emulator).await;
         let (together, _) = source(aws);
@@ -139,7 +139,7 @@ async fn a_call_that_is_given_up_leaves_the_others_waiting_for_nothing() {
 }
 
 #[tokio::test]
-async fn less_than_its_policy_is_told() {
+async fn reports_the_action_that_the_policy_does_not_allow_for_batches() {
     let aws = Aws::start_strict(Emulator::Ministack).await;
     aws.create("prod/llm/openai", "sk-one").await;
     let all = |action: &str| {
@@ -217,7 +217,7 @@ async fn each_secret_has_its_own_error() {
 }
 
 #[tokio::test]
-async fn one_name_that_cannot_be_is_in_no_others_way() {
+async fn an_invalid_name_in_a_batch_affects_no_other_name() {
     use wiremock::matchers::{body_string_contains, method};
     let server = wiremock::MockServer::start().await;
     let refused = json!({"__type": "ValidationException", "message": "Invalid name."});

@@ -198,7 +198,7 @@ fn documented(emulator: Emulator, arn: &str, files: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn the_documented_policies_are_enough_and_without_the_second_it_is_told() {
+async fn documented_policies_suffice_and_a_missing_acknowledge_is_reported() {
     for emulator in BOTH {
         let aws = Aws::start_strict(emulator).await;
         let path = "prod/llm/openai";

@@ -21,7 +21,7 @@ const ARGUMENTS: &str = "SOURCE_KIND_TEST_ARGUMENTS";
 
 /// This binary runs itself again as a rotator that knows the toy, too.
 #[test]
-fn is_a_rotator_when_it_is_told_its_arguments() -> ExitCode {
+fn runs_the_rotator_when_given_its_arguments() -> ExitCode {
     let Ok(arguments) = std::env::var(ARGUMENTS) else {
         return ExitCode::SUCCESS;
     };
@@ -34,7 +34,7 @@ fn rotator(config: &Path, command: &str) -> Command {
     let config = config.display();
     rotator
         .args(["--exact", "--nocapture"])
-        .arg("source_kind::is_a_rotator_when_it_is_told_its_arguments")
+        .arg("source_kind::runs_the_rotator_when_given_its_arguments")
         .env(ARGUMENTS, format!("rotator\n{command}\n--config\n{config}"))
         .env("RUST_MIN_STACK", "8388608")
         .stdin(Stdio::null());

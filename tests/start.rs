@@ -39,7 +39,7 @@ async fn a_broken_configuration_is_refused_with_every_mistake() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_missing_or_taken_is_said_in_one_line() {
+async fn a_taken_port_or_missing_directory_is_reported_in_one_line() {
     let sandbox = sandbox(Options::default()).await;
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let good = format!("{QUICK}{}", file_key("a"));

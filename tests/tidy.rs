@@ -273,7 +273,7 @@ fn version_after<'a>(text: &'a str, before: &str) -> &'a str {
 }
 
 #[test]
-fn one_compiler_is_named_everywhere() {
+fn the_same_compiler_version_is_named_everywhere() {
     let manifest = text_of("Cargo.toml");
     let oldest = version_after(&manifest, "rust-version = \"");
     let pinned = text_of("rust-toolchain.toml");

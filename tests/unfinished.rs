@@ -201,7 +201,7 @@ async fn no_half_of_a_key_arrives_and_every_whole_one_does() {
 
 /// Its own token, and its configuration at the start and at a reload.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_rotator_reads_for_itself_is_read_whole() {
+async fn half_written_tokens_and_configurations_are_not_used() {
     let token = "canary-token-of-the-rotator";
     let sandbox = sandbox(Options {
         token: Some(Secret::new(token.to_owned())),

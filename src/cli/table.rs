@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_say_moves_no_cursor_and_columns_stay_aligned() {
+    fn escapes_control_characters_and_aligns_wide_columns() {
         assert_eq!(
             plain("a\u{1b}[2Jb\r\nc\u{9b}d\u{202e}é"),
             "a\\u{1b}[2Jb\\u{d} c\\u{9b}d\\u{202e}é"
@@ -267,7 +267,7 @@ claude  failing  in 12 s     -              Vault at https://vault.internal:8200
     }
 
     #[test]
-    fn what_has_no_room_stands_below_its_row_and_nothing_is_cut() {
+    fn wraps_cells_below_their_row_in_a_narrow_terminal_without_cutting() {
         assert_eq!(
             shown(&keys(), Some(40)),
             "KEY     STATE    NEXT CHECK

@@ -70,7 +70,7 @@ fn of_many_fields_a_handful_is_named() {
 }
 
 #[test]
-fn white_space_around_a_value_is_dropped_and_told() {
+fn trims_white_space_around_values_and_reports_it() {
     let trimmed = |text: &str| {
         let fields = FieldMap {
             key: Some("id".into()),

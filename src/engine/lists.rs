@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_is_found_and_nothing_else() {
+    fn finds_listed_entries_by_id_or_trimmed_name_once_each() {
         let all = [("4", "d"), ("1", "a"), ("3", " b "), ("2", "b"), ("5", "a")];
         let all = all.map(|(id, name)| listed(id, name)).to_vec();
         let listing = Listing {

@@ -294,7 +294,7 @@ async fn a_rotation_that_took_several_tries_counts_as_one_propagation() {
 }
 
 #[tokio::test]
-async fn a_look_that_is_broken_off_is_no_success() {
+async fn reconcile_aborted_by_a_stop_is_no_success() {
     let bench = Bench::new().await;
     bench.engine.stop.cancel();
     let report = bench.engine.settle(&bench.managed, KeyCommand::None).await;
@@ -303,7 +303,7 @@ async fn a_look_that_is_broken_off_is_no_success() {
 }
 
 #[tokio::test]
-async fn a_transient_fault_of_a_source_is_told_once() {
+async fn remembers_a_logged_source_fault_until_the_next_success() {
     let bench = Bench::new().await;
     *bench.source.look.lock() = Err(SourceError::Protocol {
         what: "no JSON".to_owned(),

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_operator_can_put_right_is_said_with_what_to_do() {
+    fn known_handshake_errors_say_what_to_do() {
         for (error, words) in [
             (
                 Error::InvalidCertificate(CertificateError::UnknownIssuer),
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_in_the_librarys_words() {
+    fn unknown_handshake_errors_keep_the_librarys_message() {
         let error = Error::AlertReceived(AlertDescription::InternalError);
         assert_eq!(meaning(&error), "received fatal alert: InternalError");
     }

@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_odd_quotes_no_value() {
+    fn error_for_a_malformed_answer_quotes_no_value() {
         let body = br#"{"success":"canary-canary"}"#;
         let Err(Odd::NotTheContract(words)) = read_validated(body, &[]) else {
             panic!("odd");

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_the_apis_nor_plain_text_is_nothing() {
+    fn finds_no_reason_in_other_json_html_or_binary_bodies() {
         for body in [
             &b""[..],
             b" \n",

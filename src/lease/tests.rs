@@ -37,7 +37,7 @@ async fn write_of(leases: &LeaseTable, takes: Duration) -> Result<&'static str, 
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_process_alone_is_never_broken_off() {
+async fn single_process_may_write_for_any_length_of_time() {
     let leases = LeaseTable::alone();
     assert!(leases.holds(&key(), None));
     assert_eq!(leases.keys(), None);
@@ -96,7 +96,7 @@ async fn nothing_of_a_write_leaves_after_a_pause_past_the_lease() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_struck_out_or_gives_the_key_up_stops_at_once() {
+async fn aborts_the_write_at_once_after_eviction_release_or_rejoining() {
     for lose in [
         LeaseTable::evicted as fn(&LeaseTable),
         |leases| leases.gave_up(&key()),
@@ -164,7 +164,7 @@ async fn the_lease_counts_from_when_it_was_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_was_late_and_not_struck_out_goes_on() {
+async fn late_renewal_without_eviction_allows_writes_again() {
     let leases = holding();
     advance(LEASE * 3).await;
     assert!(leases.holds(&key(), Some(HOLD)));
@@ -174,7 +174,7 @@ async fn who_was_late_and_not_struck_out_goes_on() {
 }
 
 #[test]
-fn strays_are_taken_once_and_put_back_by_whoever_fails() {
+fn late_writes_are_taken_once_and_put_back_after_a_failure() {
     let leases = LeaseTable::shared();
     leases.late_write(&key());
     leases.late_write(&key());

@@ -57,7 +57,7 @@ fn no_key_is_taken_for_something_else() {
 }
 
 #[test]
-fn what_stands_where_a_key_belongs_is_told_by_its_kind() {
+fn recognises_each_kind_of_text_that_is_no_key() {
     let kinds: &[(&str, &[&str])] = &[
         (
             "JSON that does not parse",

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_at_rest_waits_and_anything_else_does_not() {
+    fn only_an_undisturbed_key_waits_for_its_schedule_at_first() {
         let now = Utc::now();
         let due = |record: &Record| is_due(record, &settings("a"), &origin(), now);
         let rested = at_rest(now);

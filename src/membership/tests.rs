@@ -211,7 +211,7 @@ async fn a_dead_ones_keys_are_taken_over_within_the_lease_and_two_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_leaves_is_followed_at_the_next_tick() {
+async fn keys_of_a_leaving_replica_are_claimed_at_the_next_tick() {
     let mut processes = runtime(3).await;
     let gone = processes.remove(0);
     gone.stop.cancel();
@@ -224,7 +224,7 @@ async fn one_that_leaves_is_followed_at_the_next_tick() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_drains_renews_and_claims_nothing() {
+async fn draining_replica_renews_its_leases_and_claims_nothing() {
     let mut processes = runtime(2).await;
     processes[0].stop.cancel();
     sleep(LEASE * 2).await;
@@ -235,7 +235,7 @@ async fn one_that_drains_renews_and_claims_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_joins_gets_its_part_soon() {
+async fn joining_replica_gets_its_share_within_a_few_ticks() {
     let mut processes = runtime(3).await;
     let link = processes[0].link.another();
     processes.push(Process::start(&link, keys(30)));
@@ -248,7 +248,7 @@ async fn one_that_joins_gets_its_part_soon() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_being_worked_on_is_not_given_back() {
+async fn busy_keys_are_not_released_until_they_are_idle() {
     let mut processes = runtime(1).await;
     *processes[0].floor.busy.lock() = keys(20);
     let link = processes[0].link.another();
@@ -284,7 +284,7 @@ async fn when_the_state_was_away_for_everybody_nothing_moves() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_is_cut_off_is_followed_and_joins_again() {
+async fn replica_cut_off_past_its_lease_is_replaced_and_joins_again() {
     let processes = runtime(3).await;
     processes[1].link.cut(true);
     processes[1].leases.late_write(&KeyId::new("k03"));
@@ -357,7 +357,7 @@ async fn a_changed_configuration_is_followed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_replica_that_was_not_struck_out_keeps_everything() {
+async fn late_replica_keeps_its_keys_when_nobody_evicted_it() {
     let processes = runtime(1).await;
     let before = processes[0].held();
     processes[0].link.cut(true);

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_lost_on_the_way_is_not_expected_for_ever() {
+    fn expected_updates_are_bounded_and_reset() {
         let mut all = Edits::default();
         for _ in 0..1_000 {
             all = all.begun(false);

@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_without_looks_is_unknown() {
+    fn a_day_without_checks_is_unknown() {
         assert_eq!(Key::new().seen(0, SLOTS), ".".repeat(SLOTS));
         let mut key = Key::new();
         key.add(0, 1, Mark::InSync);
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_holds_until_the_next_is_due() {
+    fn a_check_counts_until_shortly_after_the_next_is_due() {
         let mut key = Key::new();
         key.add(0, 180, Mark::InSync);
         assert_eq!(key.seen(100, 6), "..ssss");
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_matters_most_is_shown() {
+    fn the_most_severe_mark_of_each_half_hour_is_shown() {
         let mut key = Key::new();
         for mark in [Mark::InSync, Mark::Pending, Mark::InSync] {
             key.add(0, 1, mark);
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_a_day_and_no_more() {
+    fn timeline_keeps_one_day() {
         let mut key = Key::new();
         key.add(0, 1, Mark::Failing);
         for half_hour in 0..200 {
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_kept_as_text() {
+    fn timeline_round_trips_through_text_and_broken_text_is_rejected() {
         let mut key = Key::new();
         key.add(0, 30, Mark::InSync);
         key.add(95, 30, Mark::Failing);

@@ -159,7 +159,7 @@ mod tests {
     const SETTLE: Duration = Duration::from_secs(30);
 
     #[test]
-    fn it_is_told_when_the_last_of_the_keys_has_settled() {
+    fn acknowledges_after_the_last_key_of_the_secret_has_settled() {
         let late = |second| {
             let mut record = verified("2");
             record.live = record.live.map(|live| Live {
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_told_once_and_only_when_every_key_has_it() {
+    fn acknowledges_once_when_every_key_has_verified_the_version() {
         let tell = |version| Some(Owed::Tell(Version::new(version)));
         assert_eq!(of(&verified("2"), &[]), tell("2"));
         assert_eq!(of(&verified("2"), &[verified("2")]), tell("2"));
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_taken_back_when_what_it_was_told_of_is_rolled_back() {
+    fn withdraws_the_acknowledgement_of_a_rolled_back_version() {
         let mut back = having_told(verified("1"), "2", 1, false);
         // Another version alone takes nothing back.
         assert_eq!(of(&back, &[verified("2")]), None);

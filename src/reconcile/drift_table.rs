@@ -270,7 +270,7 @@ fn the_whole_table_of_drift() {
 }
 
 #[test]
-fn what_the_list_says_of_the_configuration_on_record() {
+fn compares_the_recorded_configuration_with_the_list() {
     let record = Case::live().record.clone();
     let listed = |id: &str, appearance: Appearance| Listed {
         id: AiLlmId::new(id),

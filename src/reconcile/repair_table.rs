@@ -46,7 +46,7 @@ impl Case {
 }
 
 #[test]
-fn what_is_live_is_written_once_more() {
+fn repair_writes_the_live_version_once_more() {
     let live = Case::live;
     let new = || live().seen("2").read("2", "two");
     let tomorrow = |case: Case| case.with(|case| case.now = at(24 * 3600));
@@ -98,7 +98,7 @@ fn what_is_live_is_written_once_more() {
 }
 
 #[test]
-fn what_is_held_is_written_where_it_is_live() {
+fn repair_writes_a_held_version_only_where_it_is_live() {
     let back = || pushed().no(160).back(161);
     let held = || back().said(&Verdict::Works, 162);
     let in_place = || Case::live().holds("1");

@@ -6,7 +6,7 @@ use crate::model::{Action, AiLlmId, Target, Verification};
 
 /// A configuration that takes its credentials from a stored key is this key's no more, and is not called verified.
 #[test]
-fn what_was_attached_to_a_stored_key_is_not_live() {
+fn configuration_attached_to_a_stored_key_is_no_longer_live() {
     let in_verification = Case::live().with(|case| {
         case.record.verification = Some(Verification::begin(
             stored("1", "one"),

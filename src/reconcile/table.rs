@@ -194,7 +194,7 @@ fn resync_is_due_to_the_second() {
 }
 
 #[test]
-fn what_waits_is_done_after_the_clock_was_set_back() {
+fn waiting_work_is_due_after_the_clock_is_set_back() {
     let back = |case: Case, seconds| {
         case.with(|case| case.now -= TimeDelta::seconds(seconds))
             .step()

@@ -6,7 +6,7 @@ use super::*;
 use crate::model::{Held, Record, Settings, Stored, Verdict, Verification};
 
 #[test]
-fn what_is_put_back_is_what_was_last_good() {
+fn rolls_back_to_the_last_verified_version() {
     let two = Case::live()
         .record
         .pushed(push("2", "two", What::Newest, at(1)));

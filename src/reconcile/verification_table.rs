@@ -174,7 +174,7 @@ fn after_a_push() {
 }
 
 #[test]
-fn where_nothing_is_known_of_an_older_one() {
+fn asks_the_source_for_the_previous_version_when_none_is_recorded() {
     let first = || {
         let mut case = Case::fresh().seen("2");
         case.record = case

@@ -147,7 +147,7 @@ fn retry(after: u64) -> Requeue {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_key_is_looked_at_at_once_and_then_once_a_period() {
+async fn every_key_is_checked_at_once_and_then_once_a_period() {
     let bench = Bench::new();
     assert!(bench.scheduler.unseen() > 0, "nothing is known yet");
     bench.scheduler.replace(hourly(&["a", "b"]));
@@ -158,7 +158,7 @@ async fn every_key_is_looked_at_at_once_and_then_once_a_period() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn looks_at_one_key_never_overlap() {
+async fn checks_of_one_key_never_overlap() {
     let bench = Bench::new();
     bench.does("a", ends(10, WELL));
     let second = Duration::from_secs(1);
@@ -173,7 +173,7 @@ async fn looks_at_one_key_never_overlap() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_missed_in_a_stall_is_made_up_once() {
+async fn checks_missed_in_a_stall_are_made_up_once() {
     let bench = Bench::new();
     bench
         .scheduler
@@ -187,7 +187,7 @@ async fn what_was_missed_in_a_stall_is_made_up_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_costs_one_look() {
+async fn a_panicking_check_is_retried_and_affects_no_other_key() {
     let bench = Bench::new();
     bench.does("a", Does::Panics);
     bench.scheduler.replace(hourly(&["a", "b"]));
@@ -232,7 +232,7 @@ async fn recovery_wakes_what_failed_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_recovery_during_a_look_is_not_lost() {
+async fn a_recovery_during_a_failing_check_causes_one_more_check() {
     let bench = Bench::new();
     bench.does("a", ends(5, UNWELL));
     bench.scheduler.replace(hourly(&["a"]));
@@ -245,7 +245,7 @@ async fn a_recovery_during_a_look_is_not_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn recoveries_do_not_multiply_looks() {
+async fn repeated_recoveries_cause_one_check_each() {
     let bench = Bench::new();
     bench.does("a", ends(0, retry(600)));
     bench.scheduler.replace(hourly(&["a"]));
@@ -315,7 +315,7 @@ async fn a_queued_key_that_changes_its_source_does_not_wait_for_the_old_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_goes_and_comes_back_during_its_look_is_looked_at_again() {
+async fn a_key_removed_and_restored_during_its_check_is_checked_again() {
     let bench = Bench::new();
     bench.does("a", ends(10, WELL));
     bench.scheduler.replace(hourly(&["a", "b"]));
@@ -346,7 +346,7 @@ async fn a_removed_key_is_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_changed_key_is_looked_at_at_once() {
+async fn only_changed_keys_are_checked_at_once() {
     let bench = Bench::new();
     bench.does("busy", ends(5, WELL));
     bench.does("refused", ends(0, retry(900)));

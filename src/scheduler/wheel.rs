@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn more_keys_than_slots_still_get_one_turn_each() {
+    async fn more_keys_than_slots_are_each_due_once_per_period() {
         let period = Duration::from_secs(1);
         let seen = turns(1_000, period, period * 3 + Duration::from_millis(1)).await;
         let mut count = HashMap::new();
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_ring_that_is_replaced_again_and_again_still_turns() {
+    async fn a_repeatedly_replaced_wheel_still_makes_each_key_due() {
         let (events, mut inbox) = mpsc::unbounded_channel();
         let hour = Duration::from_secs(3_600);
         let mut wheel =

@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_and_templates_are_told_from_plain_texts() {
+    fn distinguishes_keys_and_templates_from_plain_texts() {
         let what = |text| problem(text, "path").map(|(what, _)| what);
         for key in [
             "sk-proj-a1B2c3D4e5F6g7H8",

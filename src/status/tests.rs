@@ -73,7 +73,7 @@ fn status(all: Vec<KnownDaemon>) -> Status {
 }
 
 #[test]
-fn what_any_replica_finds_down_is_down() {
+fn a_service_down_for_any_replica_is_shown_as_down() {
     let well = status(vec![daemon("a", true, up(60)), daemon("b", true, up(90))]);
     assert!(well.is_well());
     assert_eq!(well.flashback.health, up(90));
@@ -134,7 +134,7 @@ fn a_daemon_that_is_expected_and_gone_is_not_well() {
 }
 
 #[test]
-fn one_that_lives_and_writes_nothing_is_silent() {
+fn a_live_replica_without_recent_reports_is_silent() {
     let mut silent = daemon("a", true, up(1));
     silent.last.as_mut().expect("there").at = ago(181);
     let status = status(vec![silent]);

@@ -124,7 +124,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
-    async fn it_is_due_at_two_thirds_and_lives_to_its_end() {
+    async fn a_token_is_due_around_two_thirds_of_its_lease_and_valid_to_its_end() {
         let now = Instant::now();
         let lease = Lease::new(now, Some(HOUR), true);
         let due = lease.due().expect("due") - now;

@@ -126,7 +126,7 @@ async fn a_cancelled_probe_leaves_its_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_hanging_call_beside_working_ones_is_no_outage() {
+async fn a_single_hanging_call_among_successful_ones_is_no_outage() {
     let (upstream, seen) = upstream(None);
     let hang = upstream.call("op", std::future::pending::<Result<(), Fault>>());
     let work = async {
@@ -206,7 +206,7 @@ async fn a_shorter_wait_does_not_cut_a_longer_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_turned_away_takes_no_budget_and_no_place() {
+async fn calls_rejected_by_an_open_circuit_use_no_budget() {
     let (upstream, _) = upstream(Some(1.0));
     let outage = Err(Fault::Busy(Some(Duration::from_secs(60))));
     let _ = upstream.call("op", after(0, outage)).await;
@@ -239,7 +239,7 @@ async fn while_one_goes_to_see_the_others_do_not_come_back_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lane_that_was_replaced_tells_nothing_more() {
+async fn a_replaced_upstream_reports_no_further_outages() {
     let (upstream, seen) = upstream(None);
     let view = upstream.view();
     assert!(view.is_up() && view.is(&upstream.view()));
@@ -282,7 +282,7 @@ async fn order(looks: usize, urgent: usize) -> Vec<&'static str> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_rotation_needs_goes_before_looks() {
+async fn urgent_calls_go_before_background_calls() {
     let made = order(100, 3).await;
     assert_eq!(made.len(), 103);
     let last = made.iter().rposition(|what| *what == "read");
@@ -291,7 +291,7 @@ async fn what_a_rotation_needs_goes_before_looks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn looks_are_not_starved() {
+async fn background_calls_are_not_starved_by_urgent_ones() {
     let (upstream, _) = upstream(Some(10.0));
     let upstream = Arc::new(upstream);
     let stop = tokio_util::sync::CancellationToken::new();
@@ -313,7 +313,7 @@ async fn looks_are_not_starved() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn looks_that_hang_leave_places_for_what_matters() {
+async fn hanging_background_calls_leave_permits_for_urgent_ones() {
     let (upstream, _) = upstream(None);
     let hangs = || async {
         tokio::time::sleep(Duration::from_secs(9)).await;

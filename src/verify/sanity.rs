@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_key_has_in_it_is_refused_everywhere() {
+    fn refuses_white_space_and_invisible_characters_at_every_endpoint() {
         for endpoint in [OPENAI, "http://127.0.0.1:8080"] {
             for value in ["sk 1", "sk\u{a0}1", "sk\n1", "a\tb"] {
                 let said = refused(AiType::Openai, endpoint, value);

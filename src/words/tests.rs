@@ -126,7 +126,7 @@ fn identifiers_of_known_words_stay() {
 }
 
 #[test]
-fn what_is_not_known_becomes_one_mask() {
+fn unknown_words_become_one_mask() {
     for (said, expected) in [
         (
             "Incorrect API key provided: sk-ca**ry.",
@@ -150,7 +150,7 @@ fn what_is_not_known_becomes_one_mask() {
 }
 
 #[test]
-fn what_was_sent_goes_even_where_it_is_words() {
+fn sent_secrets_are_masked_even_when_made_of_known_words() {
     let secret = "invalid password denied";
     for (said, expected) in [
         ("no invalid password denied here", "no … here"),

@@ -176,7 +176,7 @@ fn sources_that_need_each_other_are_found() {
 }
 
 #[test]
-fn what_is_missing_is_named() {
+fn missing_settings_are_named() {
     let report = load("[keys.a]\n").expect_err("nearly empty");
     insta::assert_snapshot!(rendered(&report));
 }

@@ -264,7 +264,7 @@ fn a_budget_that_is_too_small_is_said_with_its_figures() {
 }
 
 #[test]
-fn looks_that_go_together_are_counted_together() {
+fn batched_checks_count_as_one_request_in_the_rate_warning() {
     let source = "[sources.large]\ntype = \"aws-secrets-manager\"\nmax_rps = 15\n";
     let mut text = format!("{GOOD}\n{source}look = \"batch\"\n");
     for number in 0..10_000 {

@@ -63,7 +63,7 @@ fn tables_of_one_parent_can_be_in_several_files() {
 }
 
 #[test]
-fn what_cannot_be_read_is_reported_with_what_to_do() {
+fn unreadable_configurations_are_reported_with_a_remedy() {
     let report = config::load(Some(Path::new("/no/such/config.toml")), KINDS).expect_err("absent");
     insta::assert_snapshot!(report.to_string(), @r"
     error: there is no such file or directory
@@ -89,7 +89,7 @@ fn what_cannot_be_read_is_reported_with_what_to_do() {
 }
 
 #[test]
-fn a_change_is_told_by_content_through_the_links_of_a_mounted_volume() {
+fn the_digest_follows_the_symlinks_of_a_mounted_volume() {
     let directory = tempfile::tempdir().expect("a directory");
     let at = |name: &str| directory.path().join(name);
     for (version, text) in [("..v1", GOOD), ("..v2", &GOOD.replace("30s", "31s"))] {

@@ -194,7 +194,7 @@ fn a_url_says_what_it_says_to_psql() {
 }
 
 #[test]
-fn what_verifies_knows_what_against() {
+fn sslmode_and_sslrootcert_combine_as_in_libpq() {
     let tls = |parameters: &str| {
         let read = postgres(&format!("url = \"postgres://rotator@db/db?{parameters}\""));
         (read.sslmode, read.sslrootcert)

@@ -148,7 +148,7 @@ async fn a_refusal_is_final_and_asked_once() {
 }
 
 #[tokio::test]
-async fn what_is_gone_is_not_found_and_a_duplicate_is_refused() {
+async fn deleted_ids_are_not_found_and_duplicate_names_are_refused() {
     let (sandbox, client, id) = one().await;
     let duplicate = client.create(&settings("one"), &credentials("sk-x")).await;
     let error = duplicate.expect_err("a duplicate").to_string();

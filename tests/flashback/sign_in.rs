@@ -306,7 +306,7 @@ async fn a_caller_that_goes_away_takes_no_token_with_it() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_takes_the_lane_down_and_the_right_one_brings_it_back() {
+async fn a_wrong_password_is_refused_and_a_corrected_one_recovers() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("password");
     std::fs::write(&path, "wrong").expect("written");

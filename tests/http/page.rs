@@ -172,7 +172,7 @@ fn text(html: &str) -> String {
 }
 
 #[tokio::test]
-async fn it_says_how_everything_stands() {
+async fn page_shows_services_replicas_and_keys_with_problems_first() {
     let mut held = key("held", State::Held);
     held.held = Some("the provider refused it".to_owned());
     held.row.error.clone_from(&held.held);
@@ -240,7 +240,7 @@ async fn where_there_is_nothing_it_says_so() {
 }
 
 #[tokio::test]
-async fn what_others_write_stays_text() {
+async fn foreign_text_on_the_page_is_escaped() {
     let mut evil = key(EVIL, State::Failing);
     evil.row.name = EVIL.to_owned();
     evil.row.source = SourceId::new(EVIL);
@@ -376,7 +376,7 @@ async fn a_thousand_keys_are_shown_in_parts() {
 }
 
 #[tokio::test]
-async fn who_asks_for_too_much_or_reads_nothing_holds_nobody_up() {
+async fn huge_requests_and_unread_answers_block_no_other_client() {
     let page = Page::with(
         (0..200)
             .map(|n| key(&n.to_string(), State::Failing))
@@ -406,7 +406,7 @@ async fn who_asks_for_too_much_or_reads_nothing_holds_nobody_up() {
 }
 
 #[tokio::test]
-async fn however_many_look_the_state_is_asked_once() {
+async fn concurrent_page_requests_share_reads_of_the_state() {
     let page = Page::with(vec![key("a", State::InSync)]).await;
     let looks = (0..50).map(|_| page.html(""));
     let shown = futures_util::future::join_all(looks).await;

@@ -18,7 +18,7 @@ fn block(page: &str, language: &str) -> String {
 
 /// The block writes below `secret/`, so the server is the test's own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_page_says_to_try_ends_as_it_says() {
+async fn the_verification_pages_example_ends_with_a_held_version() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/verification.md");
     let page = std::fs::read_to_string(page).expect("a page");
     let bao = OpenBao::start().await;

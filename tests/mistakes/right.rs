@@ -23,7 +23,7 @@ fn names_that_begin_like_a_key_are_names() {
 }
 
 #[test]
-fn what_is_hardly_meant_is_a_warning_with_its_place() {
+fn suspicious_paths_are_warned_about_by_place_and_not_quoted() {
     for path in ["data/CANARY", "kv/data/CANARY", "metadata/CANARY"] {
         let path = path.replace("CANARY", CANARY);
         let text = with("llm/openai", &path);
@@ -40,7 +40,7 @@ fn what_is_hardly_meant_is_a_warning_with_its_place() {
 
 /// The reference says so of every plain text, whatever it stands for.
 #[test]
-fn one_file_serves_two_environments() {
+fn a_single_file_serves_two_environments_through_variables() {
     let text = r#"[flashback]
 base_url = { env = "BASE", default = "https://backend.flashback.tech" }
 workspace_id = { env = "WORKSPACE" }

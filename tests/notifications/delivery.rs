@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_receiver_that_is_away_for_half_a_minute_is_told_when_it_is_back() {
+async fn delivers_to_a_receiver_that_was_down_for_half_a_minute() {
     let (sandbox, mut receiver) = (sandbox(Options::default()).await, Receiver::new());
     let notify = cloudevents(&["rotated"], "0s");
     let mut rotator = rotator(&sandbox, &receiver, &notify, &["k"]);
@@ -78,7 +78,7 @@ async fn no_push_waits_for_a_receiver_that_hangs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_receiver_refuses_is_said_and_not_sent_again() {
+async fn a_refused_notification_is_logged_and_not_sent_again() {
     let (sandbox, receiver) = (sandbox(Options::default()).await, Receiver::start().await);
     receiver
         .answer(json!([{ "status": 410, "body": "gone for good: canary-of-the-receiver" }]))

@@ -8,7 +8,7 @@ use crate::support::postgres::Postgres;
 use crate::support::replicas::Replicas;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_state_that_lasts_is_told_once_whatever_restarts() {
+async fn notifies_once_of_a_lasting_state_across_restarts() {
     let (sandbox, receiver) = (sandbox(Options::default()).await, Receiver::start().await);
     let notify = cloudevents(&["failing", "held", "missing", "recovered"], "1s");
     let mut rotator = rotator(&sandbox, &receiver, &notify, &["k", "other"]);
@@ -69,7 +69,7 @@ async fn a_state_that_lasts_is_told_once_whatever_restarts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_that_is_away_is_told_once_and_not_for_each_of_its_keys() {
+async fn notifies_once_of_an_outage_and_not_for_each_key() {
     let (sandbox, receiver) = (sandbox(Options::default()).await, Receiver::start().await);
     let on = ["failing", "source_down", "flashback_down", "recovered"];
     let notify = cloudevents(&on, "1s");

@@ -30,7 +30,7 @@ async fn asked(sandbox: &flashback_rotator::flashback::sandbox::Sandbox, more: u
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_another_user_changes_is_put_right_within_seconds() {
+async fn edits_by_another_user_are_repaired_within_seconds() {
     let sandbox = sandbox(Options::default()).await;
     let mut rotator = rotator(
         &sandbox.url(),
@@ -84,7 +84,7 @@ async fn what_another_user_changes_is_put_right_within_seconds() {
 
 /// The account is shared with a person: more updates than own writes are that person's.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_own_account_changes_beside_the_rotator_is_put_right() {
+async fn edits_by_a_person_with_the_rotators_account_are_repaired() {
     let sandbox = sandbox(Options::default()).await;
     // Only an administrator would see what others do.
     sandbox.change(|switches| switches.org_role = 1);

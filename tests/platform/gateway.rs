@@ -137,7 +137,7 @@ async fn a_sparse_success_of_a_put_is_one() {
 /// A POST that is answered without an id that can be used has made a configuration, which is found by
 /// its name.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_creation_without_an_id_is_looked_up() {
+async fn a_configuration_created_without_a_usable_id_is_found_by_name() {
     let long = format!(r#"{{"success":true,"aiLlmId":"{}"}}"#, "i".repeat(70_000));
     let answers = [
         (201, String::new()),

@@ -217,7 +217,7 @@ async fn an_own_entry_of_an_unknown_type_is_put_right() {
 
 /// A workspace that cannot be listed shows as such, and keeps no rotation back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_workspace_that_cannot_be_listed_is_told_of() {
+async fn an_unlistable_workspace_is_reported_and_blocks_no_rotation() {
     use flashback_rotator::flashback::sandbox::Rule;
     let sandbox = sandbox(Options::default()).await;
     let mut rotator = Rotator::new(&sandbox.url(), &format!("{QUICK}{}", file_key("a")));

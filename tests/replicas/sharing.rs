@@ -39,7 +39,7 @@ async fn three_share_thirty_keys_evenly_and_a_fourth_gets_its_part() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_killed_one_held_is_taken_over_when_its_lease_is_over() {
+async fn keys_of_a_killed_replica_are_taken_over_after_its_lease() {
     let database = Postgres::shared().await.database().await;
     let mut replicas = Replicas::new(&database, "5s", 30, QUICK).await;
     replicas.start(3).await;
@@ -52,7 +52,7 @@ async fn what_a_killed_one_held_is_taken_over_when_its_lease_is_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_is_stopped_hands_over_and_the_others_do_not_wait() {
+async fn a_stopped_replica_hands_over_its_keys_without_delay() {
     let database = Postgres::shared().await.database().await;
     let mut replicas = Replicas::new(&database, NEVER, 30, QUICK).await;
     replicas.start(3).await;
@@ -94,7 +94,7 @@ async fn a_configuration_that_grows_and_shrinks_is_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_on_a_cron_line_is_not_looked_at_again_because_it_changed_hands() {
+async fn a_key_on_a_cron_line_is_not_checked_again_when_it_changes_hands() {
     let database = Postgres::shared().await.database().await;
     let yearly = "[schedule]\ncheck = \"0 0 0 1 1 *\"\nresync = \"10000h\"\n";
     let mut replicas = Replicas::new(&database, NEVER, 10, yearly).await;
@@ -119,7 +119,7 @@ async fn a_key_on_a_cron_line_is_not_looked_at_again_because_it_changed_hands() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cron_line_fires_once_in_the_whole_fleet() {
+async fn a_cron_line_fires_once_across_all_replicas() {
     let database = Postgres::shared().await.database().await;
     let often = "[schedule]\ncheck = \"*/4 * * * * *\"\n";
     let mut replicas = Replicas::new(&database, NEVER, 9, often).await;

@@ -15,7 +15,7 @@ const POINTS: [&str; 6] = [
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_that_dies_anywhere_in_a_push_is_replaced() {
+async fn a_replica_killed_at_any_point_of_a_push_is_replaced() {
     let mut world = World::set(LOCAL, 9).await;
     let mut all = replicas(&world, 2).await;
     for point in POINTS {

@@ -18,7 +18,7 @@ async fn key_of(world: &World, replica: &Replica) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_that_was_stopped_past_its_lease_writes_nothing_more_under_it() {
+async fn a_replica_paused_past_its_lease_writes_nothing_under_it() {
     let mut world = World::set(LOCAL, 9).await;
     let all = replicas(&world, 3).await;
     for _ in 0..2 {
@@ -60,7 +60,7 @@ async fn held_up(world: &mut World, replica: &Replica) -> (String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_one_that_was_stopped_has_under_way_is_written_over_when_it_comes_back() {
+async fn the_late_write_of_a_paused_replica_is_overwritten_when_it_resumes() {
     let mut world = World::set(LOCAL, 6).await;
     let all = replicas(&world, 3).await;
     let victim = &all[0];
@@ -80,7 +80,7 @@ async fn what_one_that_was_stopped_has_under_way_is_written_over_when_it_comes_b
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_one_that_died_had_under_way_is_written_over() {
+async fn the_late_write_of_a_killed_replica_is_overwritten() {
     let mut world = World::set(LOCAL, 6).await;
     let mut all = replicas(&world, 3).await;
     let (key, old) = held_up(&mut world, &all[0]).await;

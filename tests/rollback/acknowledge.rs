@@ -27,7 +27,7 @@ impl Scene {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_store_is_told_when_every_key_has_the_version_and_not_before() {
+async fn acknowledges_a_version_only_after_every_key_has_verified_it() {
     let mut scene = Scene::set("rollback-told", "grace = \"1s\"", TWO).await;
     scene.rotate_both("sk-1", "sk-1b").await;
     scene.rotator.start();
@@ -74,7 +74,7 @@ async fn the_store_is_told_when_every_key_has_the_version_and_not_before() {
 
 /// The gateway's nodes may use the older key a moment longer: the store is told when that is over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_store_is_told_when_the_version_has_settled() {
+async fn acknowledges_a_version_only_after_it_has_settled() {
     let mut scene = Scene::set(
         "rollback-settles",
         "grace = \"1s\"\nsettle = \"3s\"",

@@ -4,7 +4,7 @@ use super::*;
 use crate::support::client;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_live_is_put_right_and_not_what_is_held() {
+async fn drift_is_repaired_with_the_live_version_while_another_is_held() {
     let mut scene = Scene::set("rollback-drift", "grace = \"1s\"", "").await;
     let often = ("FLASHBACK_ROTATOR_LIST_EVERY_MS", "300");
     let often = (often.0.to_owned(), often.1.to_owned());

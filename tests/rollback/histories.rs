@@ -56,7 +56,7 @@ impl Scene {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_that_is_rolled_back_in_a_trial_ends_it() {
+async fn restoring_the_old_value_in_the_source_ends_verification() {
     let scene = Scene::in_trial("history-store-back", "30s").await;
     // KV 2 makes a new version of the old value.
     scene.rotate("sk-good").await;
@@ -69,7 +69,7 @@ async fn a_store_that_is_rolled_back_in_a_trial_ends_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_that_is_rolled_back_after_a_rollback_costs_no_write() {
+async fn restoring_the_old_value_in_the_source_after_a_rollback_writes_nothing() {
     let scene = Scene::in_trial("history-store-follows", "1s").await;
     scene.stands("held", "1", Some("flashback")).await;
     let before = writes(&scene.sandbox);
@@ -82,7 +82,7 @@ async fn a_store_that_is_rolled_back_after_a_rollback_costs_no_write() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_version_that_is_deleted_in_its_trial_is_still_replaced() {
+async fn a_version_deleted_during_verification_is_still_rolled_back() {
     let scene = Scene::in_trial("history-deleted", "3s").await;
     let data = format!("{}/data/llm/k", scene.mount);
     scene.bao.ok("DELETE", &data, Value::Null).await;
@@ -153,7 +153,7 @@ async fn a_third_version_while_going_back_goes_back_too_if_it_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_outage_in_a_trial_delays_the_way_back_and_nothing_else() {
+async fn an_outage_during_verification_only_delays_the_rollback() {
     let scene = Scene::in_trial("history-outage", "4s").await;
     eventually("a verdict on the bad key", || async {
         (scene.asked(Operation::Validate).len() >= 3).then_some(())
@@ -196,7 +196,7 @@ async fn a_way_back_that_flashback_does_not_take_is_tried_until_it_does() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_endpoint_in_a_trial_is_a_trial_of_its_own() {
+async fn an_endpoint_change_during_verification_restarts_it() {
     let scene = Scene::in_trial("history-endpoint", "4s").await;
     scene.reconfigure("https://llm.example.com/v1", "https://llm.example.com/v2");
     let changed = scene
@@ -214,7 +214,7 @@ async fn another_endpoint_in_a_trial_is_a_trial_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_path_in_a_trial_is_another_rotation() {
+async fn a_path_change_during_verification_is_a_new_rotation() {
     let scene = Scene::in_trial("history-path", "3s").await;
     // It has a version 2 as well, with another value.
     for key in ["sk-elsewhere-1", "sk-elsewhere-2"] {
@@ -254,7 +254,7 @@ async fn a_path_whose_first_value_is_bad_goes_back_to_the_other_path() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_trial_that_is_switched_off_ends_and_begins_with_the_next_version() {
+async fn verification_switched_off_ends_and_resumes_with_the_next_version() {
     let verify = "grace = \"30s\"\nafter = \"flashback\"";
     let scene = Scene::in_trial_with("history-off", verify).await;
     scene.reconfigure("after = \"flashback\"", "after = \"none\"");
@@ -274,7 +274,7 @@ async fn a_trial_that_is_switched_off_ends_and_begins_with_the_next_version() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hand_that_rolls_back_in_a_trial_is_quicker_than_the_grace() {
+async fn rollback_by_hand_during_verification_does_not_wait_for_the_grace() {
     let scene = Scene::in_trial("history-hand", "30s").await;
     scene.rotator.json(&["rollback", "k"]).await;
     assert!(scene.holds("sk-good"));
@@ -286,7 +286,7 @@ async fn a_hand_that_rolls_back_in_a_trial_is_quicker_than_the_grace() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_forced_sync_while_going_back_is_another_trial_of_the_same_version() {
+async fn a_forced_sync_during_rollback_verifies_the_same_version_again() {
     let scene = Scene::going_back("history-forced").await;
     scene.rotator.json(&["sync", "k", "--force"]).await;
     arrives(&scene.sandbox, "k", "sk-bad").await;
@@ -298,7 +298,7 @@ async fn a_forced_sync_while_going_back_is_another_trial_of_the_same_version() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_forced_sync_in_a_trial_leaves_the_way_back_open() {
+async fn a_forced_sync_during_verification_still_allows_rollback() {
     let scene = Scene::in_trial("history-forced-early", "3s").await;
     scene.rotator.json(&["sync", "k", "--force"]).await;
     scene.stands("held", "1", Some("flashback")).await;
@@ -324,7 +324,7 @@ async fn a_configuration_that_is_deleted_while_going_back_comes_back_with_the_go
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_way_back_whose_answer_is_lost_is_written_once_more_and_told_once() {
+async fn a_rollback_whose_answer_is_lost_is_retried_and_logged_once() {
     let scene = Scene::in_trial("history-lost", "3s").await;
     scene
         .sandbox

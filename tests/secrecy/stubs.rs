@@ -367,7 +367,7 @@ impl Stores {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn stores_that_repeat_what_they_hold() {
+async fn sources_that_echo_secrets_leak_none() {
     let mut search = Search::default();
     let mut said = Said::default();
     let token = search.canary("the token of Vault", random(40));

@@ -120,7 +120,7 @@ async fn the_live_version_stands_in_the_custom_metadata_and_nothing_else_changes
 }
 
 #[tokio::test]
-async fn what_others_write_at_the_same_time_stays() {
+async fn concurrent_metadata_writes_by_others_are_kept() {
     for (mount, may_patch) in [("kv-ack-busy", true), ("kv-ack-busy-write", false)] {
         let store = Store::new(mount).await;
         let bench = match may_patch {

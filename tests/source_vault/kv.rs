@@ -10,7 +10,7 @@ use crate::support::eventually;
 const PATH: &str = "llm/openai";
 
 #[tokio::test]
-async fn a_look_finds_each_version_and_a_read_its_value() {
+async fn observe_finds_each_version_and_read_its_value() {
     let bao = OpenBao::shared().await;
     bao.mount_kv("kv-look", 2).await;
     let bench = Bench::root(bao, "kv-look");
@@ -37,7 +37,7 @@ async fn a_look_finds_each_version_and_a_read_its_value() {
 }
 
 #[tokio::test]
-async fn one_look_is_one_request_for_metadata() {
+async fn observe_makes_a_single_metadata_request() {
     let bao = OpenBao::start_with(|directory| {
         let log = directory.join("audit.log");
         format!(
@@ -71,7 +71,7 @@ async fn one_look_is_one_request_for_metadata() {
 }
 
 #[tokio::test]
-async fn deleted_destroyed_undeleted_and_absent_are_told_apart() {
+async fn distinguishes_deleted_destroyed_undeleted_and_absent_versions() {
     let bao = OpenBao::shared().await;
     bao.mount_kv("kv-gone", 2).await;
     let bench = Bench::root(bao, "kv-gone");
@@ -132,7 +132,7 @@ async fn a_secret_that_was_deleted_whole_and_made_again_is_another_version() {
 }
 
 #[tokio::test]
-async fn kv_1_is_told_apart_by_what_it_holds() {
+async fn kv_1_versions_are_derived_from_the_value() {
     let bao = OpenBao::shared().await;
     bao.mount_kv("kv-one", 1).await;
     let mut config = config(&bao.address, "kv-one");

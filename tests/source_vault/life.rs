@@ -124,7 +124,7 @@ async fn a_token_for_a_few_uses_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_token_that_may_not_look_itself_up_makes_no_storm() {
+async fn a_token_without_self_lookup_causes_no_repeated_logins() {
     let role = json!({"token_no_default_policy": true});
     let (_, bench) = with_role("life-blind", role).await;
     assert_eq!(bench.value(PATH).await, "sk-1");

@@ -116,7 +116,7 @@ async fn each_kept_version_is_read_and_each_other_is_said_to_be_what_it_is() {
 }
 
 #[tokio::test]
-async fn a_dropped_version_is_told_from_one_that_never_was() {
+async fn distinguishes_pruned_versions_from_those_that_never_existed() {
     let bao = OpenBao::shared().await;
     bao.mount_kv("kv-dropped", 2).await;
     let v = versions(bao, "kv-dropped", 2).await;
@@ -154,7 +154,7 @@ async fn a_dropped_version_is_told_from_one_that_never_was() {
 }
 
 #[tokio::test]
-async fn kv_1_keeps_no_versions_and_cannot_be_told_anything() {
+async fn kv_1_has_no_previous_versions_and_cannot_acknowledge() {
     let bao = OpenBao::shared().await;
     bao.mount_kv("kv-plain", 1).await;
     let mut config = config(&bao.address, "kv-plain");

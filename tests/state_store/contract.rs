@@ -34,13 +34,13 @@ pub(super) use contract;
 
 contract! {
     records_survive,
-    looks_are_seen_at_once_and_survive,
-    looks_reach_others_by_themselves,
+    check_notes_are_visible_at_once_and_survive_reopening,
+    check_notes_reach_other_processes_without_a_flush,
     history_is_in_order,
-    what_verified_a_write_is_added_to_its_line,
+    the_verifier_is_added_to_the_newest_successful_push,
     the_fingerprint_key_stays,
     updates_are_heard_of_once,
-    what_receivers_know_survives,
+    notified_states_survive_reopening,
 }
 
 async fn records_survive(kind: &dyn Kind) {
@@ -65,7 +65,7 @@ async fn records_survive(kind: &dyn Kind) {
     assert_eq!(store.load(&key("b")).await.expect("read"), second);
 }
 
-async fn looks_are_seen_at_once_and_survive(kind: &dyn Kind) {
+async fn check_notes_are_visible_at_once_and_survive_reopening(kind: &dyn Kind) {
     let store = kind.open().await;
     let mut record = full("a", 1);
     store.save(&record, None).await.expect("saved");
@@ -96,7 +96,7 @@ async fn looks_are_seen_at_once_and_survive(kind: &dyn Kind) {
     assert_eq!(kept, note(9, None), "the last note is written at the end");
 }
 
-async fn looks_reach_others_by_themselves(kind: &dyn Kind) {
+async fn check_notes_reach_other_processes_without_a_flush(kind: &dyn Kind) {
     let store = kind.open().await;
     let beside = kind.beside().await;
     store.note_check(&key("a"), note(5, None));
@@ -137,7 +137,7 @@ async fn history_is_in_order(kind: &dyn Kind) {
     assert!(none.expect("read").is_empty());
 }
 
-async fn what_verified_a_write_is_added_to_its_line(kind: &dyn Kind) {
+async fn the_verifier_is_added_to_the_newest_successful_push(kind: &dyn Kind) {
     let store = kind.open().await;
     let of = |name: &str, turn, outcome| HistoryRow {
         outcome,
@@ -242,7 +242,7 @@ async fn the_fingerprint_key_stays(kind: &dyn Kind) {
     assert_eq!(first, second);
 }
 
-async fn what_receivers_know_survives(kind: &dyn Kind) {
+async fn notified_states_survive_reopening(kind: &dyn Kind) {
     let line = |receiver: &str, subject: &str, event: Option<&str>, told: Option<&str>| Notified {
         receiver: ReceiverId::new(receiver),
         subject: subject.to_owned(),

@@ -15,7 +15,7 @@ use super::membership::{LONG, OVER, evict};
 use super::{File, Kind, at, database, opened};
 
 contract! {
-    what_is_left_last_is_found_beside_it_and_after_it,
+    the_last_report_of_a_daemon_is_readable_beside_and_after_it,
 }
 
 fn report(name: &str, error: Option<&str>) -> DaemonReport {
@@ -42,7 +42,7 @@ fn report(name: &str, error: Option<&str>) -> DaemonReport {
     }
 }
 
-async fn what_is_left_last_is_found_beside_it_and_after_it(kind: &dyn Kind) {
+async fn the_last_report_of_a_daemon_is_readable_beside_and_after_it(kind: &dyn Kind) {
     let store = kind.open().await;
     assert!(store.daemons().await.expect("read").all.is_empty());
     let of = |daemons: Daemons| {

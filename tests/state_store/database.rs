@@ -76,7 +76,7 @@ async fn tables_of_a_newer_program_are_used_where_they_need_no_newer_one() {
 }
 
 #[tokio::test]
-async fn tables_of_an_older_program_are_left_alone() {
+async fn refuses_tables_of_an_earlier_schema() {
     let database = database().await;
     drop(opened(&database).await);
     let admin = Server::shared().await.admin(&database.name).await;
@@ -133,7 +133,7 @@ async fn a_server_that_went_away_is_found_again() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_said_with_what_to_do() {
+async fn connection_errors_name_their_cause_and_remedy() {
     let database = database().await;
     let admin = Server::shared().await.admin(&database.name).await;
     let url = format!("url = \"{}\"", database.url());
@@ -192,7 +192,7 @@ async fn the_next_host_is_tried_and_a_socket_too() {
 }
 
 #[tokio::test]
-async fn a_password_is_looked_for_at_each_connection() {
+async fn the_password_is_read_again_at_each_connection() {
     let rules = "host all all 127.0.0.1/32 scram-sha-256\n";
     let server = Server::start("", rules).await;
     let database = server.database().await;

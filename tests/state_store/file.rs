@@ -19,7 +19,7 @@ fn refusal(path: &Path) -> StateError {
 }
 
 #[tokio::test]
-async fn a_second_process_is_refused_and_told_by_whom() {
+async fn a_second_process_is_refused_and_the_holder_named() {
     let file = File::new();
     assert_eq!(Sqlite::holder(&file.path()), None);
     let first = Sqlite::open(&file.path(), "flashback-rotator run, pid 123").expect("opened");
@@ -90,7 +90,7 @@ async fn only_its_user_can_read_it() {
 }
 
 #[tokio::test]
-async fn what_others_could_read_or_write_is_closed_to_them() {
+async fn opening_restricts_permissive_files_to_the_owner() {
     let file = File::new();
     let store = file.works();
     store.save(&full("a", 1), None).await.expect("saved");
@@ -322,7 +322,7 @@ fn allow(path: &Path, mode: u32) {
 }
 
 #[test]
-fn what_may_not_be_written_is_named_with_a_remedy() {
+fn an_unwritable_state_is_reported_with_the_missing_permission() {
     let file = File::new();
     let directory = file.directory.path();
     as_nobody_special(|| {

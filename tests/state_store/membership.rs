@@ -73,7 +73,7 @@ async fn two_who_claim_at_once_get_different_keys() {
 }
 
 #[tokio::test]
-async fn what_somebody_is_busy_with_is_not_waited_for() {
+async fn claim_skips_keys_that_are_locked_elsewhere() {
     let database = database().await;
     let (store, replica) = joined(&database, LONG).await;
     store.know(&[key("a"), key("b")]).await.expect("known");
@@ -95,7 +95,7 @@ async fn what_somebody_is_busy_with_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn who_is_late_keeps_everything_and_who_was_struck_out_has_nothing() {
+async fn late_replicas_keep_their_keys_and_evicted_ones_lose_them() {
     let database = database().await;
     let (a, replica_a) = joined(&database, OVER).await;
     let (b, replica_b) = joined(&database, LONG).await;
@@ -230,7 +230,7 @@ async fn a_claim_whose_answer_was_lost_is_had_again() {
 }
 
 #[tokio::test]
-async fn how_things_stand_is_told_with_each_renewal() {
+async fn each_renewal_returns_rank_wanted_and_free_keys() {
     let database = database().await;
     let (a, replica_a) = joined(&database, LONG).await;
     let (b, replica_b) = joined(&database, LONG).await;

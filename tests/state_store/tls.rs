@@ -68,7 +68,7 @@ fn root(path: &Path, mode: &str) -> String {
 const ENCRYPTED: &str = "hostssl all all 127.0.0.1/32 trust\n";
 
 #[tokio::test]
-async fn what_is_asked_for_is_checked_and_nothing_else_passes() {
+async fn each_sslmode_checks_the_certificate_as_asked() {
     let authority = Authority::new();
     let other = Authority::new();
     let ca = authority.path("ca.pem");

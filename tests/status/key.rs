@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_key_is_shown_in_full() {
+async fn status_of_a_named_key_shows_it_in_full() {
     let (_sandbox, rotator) = well().await;
     let output = rotator.command(&["status", "a"]).await;
     assert_eq!(output.status.code(), Some(0));

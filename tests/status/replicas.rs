@@ -13,7 +13,7 @@ async fn running(beside: &Rotator) -> (usize, usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn which_replicas_run_is_told_beside_them_and_after_them() {
+async fn status_lists_running_replicas_and_reports_when_none_is_left() {
     let database = Postgres::shared().await.database().await;
     let mut replicas = Replicas::new(&database, "3s", 4, QUICK).await;
     replicas.start(2).await;

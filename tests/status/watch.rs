@@ -8,7 +8,7 @@ use super::*;
 use crate::support::rotator::binary;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_shows_what_has_become_of_it() {
+async fn watch_reports_a_killed_daemon_as_dead() {
     let (_sandbox, mut rotator) = well().await;
     let mut command = tokio::process::Command::from(binary());
     let command = command

@@ -159,7 +159,7 @@ async fn a_key_that_somebody_else_holds_is_left_alone() {
 }
 
 #[tokio::test]
-async fn what_is_lost_before_the_write_is_not_written() {
+async fn writes_nothing_when_the_lease_is_lost_while_saving_the_intent() {
     let replica = Replica::live().await;
     replica.rotate("2", "sk-two");
     // What was seen, then the intent.
@@ -171,7 +171,7 @@ async fn what_is_lost_before_the_write_is_not_written() {
 }
 
 #[tokio::test]
-async fn a_write_that_is_broken_off_is_a_stray() {
+async fn write_aborted_by_eviction_counts_as_a_late_write() {
     let replica = Replica::live().await;
     replica.rotate("2", "sk-two");
     let leases = Arc::clone(&replica.leases);
@@ -188,7 +188,7 @@ async fn a_write_that_is_broken_off_is_a_stray() {
 }
 
 #[tokio::test]
-async fn an_outcome_that_comes_too_late_is_a_stray() {
+async fn write_counts_as_late_when_its_outcome_is_saved_after_a_takeover() {
     let replica = Replica::live().await;
     replica.rotate("2", "sk-two");
     // What was seen, the intent, the outcome.
@@ -233,7 +233,7 @@ async fn nothing_is_written_twice_because_the_state_was_away() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_saved_under_a_lease_that_is_over_is_a_stray() {
+async fn write_counts_as_late_when_its_outcome_was_never_saved() {
     let replica = Replica::live().await;
     replica.rotate("2", "sk-two");
     replica.saves(&[Save::Done, Save::Done, Save::Fails]);
@@ -258,7 +258,7 @@ async fn what_could_not_be_saved_under_a_lease_that_is_over_is_a_stray() {
 }
 
 #[tokio::test]
-async fn the_source_is_looked_at_again_after_a_write_that_took_its_time() {
+async fn pushes_the_version_that_appeared_during_a_write_at_once() {
     let replica = Replica::live().await;
     replica.rotate("2", "sk-two");
     let source = Arc::clone(&replica.bench.source);

@@ -75,7 +75,7 @@ fn stored_keys_are_known_by_their_description() {
 }
 
 #[test]
-fn what_is_no_list_is_an_error_without_its_content() {
+fn malformed_list_is_an_error_that_quotes_no_content() {
     for body in [
         "",
         "<html>",

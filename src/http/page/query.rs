@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_asked_for_comes_back_as_a_link() {
+    fn query_round_trips_through_its_link() {
         let text = "?state=in_sync&q=a%26b+%3C&page=3&refresh=off";
         let query = Query::parse(&text[1..]);
         assert_eq!(query.search, "a&b <");

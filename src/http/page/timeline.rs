@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_told_in_words() {
+    fn describes_the_timeline_in_words() {
         let mut timeline = [Some(Mark::InSync); SLOTS];
         assert_eq!(told(&timeline), "Last 24 hours: in sync");
         timeline[..10].fill(None);
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_drawn_in_stretches() {
+    fn draws_the_timeline_as_one_path_per_stretch() {
         let mut timeline = [Some(Mark::InSync); SLOTS];
         timeline[46..].fill(Some(Mark::Failing));
         let picture = picture(&timeline, now()).into_string();

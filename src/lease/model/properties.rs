@@ -103,7 +103,7 @@ fn the_newest_value_is_in_flashback_in_the_end() {
 }
 
 #[test]
-fn the_same_where_the_store_goes_back_to_an_earlier_value() {
+fn the_newest_value_wins_when_the_source_returns_to_an_earlier_one() {
     nothing_goes_wrong(start(ALL, AND_BACK));
 }
 
@@ -129,7 +129,7 @@ fn the_same_over_several_leases_and_with_keys_given_back() {
 }
 
 #[test]
-fn one_configuration_is_made_whoever_makes_it() {
+fn only_one_configuration_is_created_when_either_replica_may_create_it() {
     let limits = Limits {
         rotations: 0,
         ..ONE_FAULT
@@ -180,7 +180,7 @@ fn without_a_late_repair_what_a_dead_replica_has_sent_stays() {
 }
 
 #[test]
-fn with_renewals_of_what_was_struck_out_two_hold_a_key() {
+fn without_refusing_renewals_after_eviction_a_write_begins_unleased() {
     let guards = Guards {
         renewal_excludes: false,
         ..ALL
@@ -229,7 +229,7 @@ fn stopped_in_the_gap(faults: u8) -> World {
 }
 
 #[test]
-fn what_is_sent_without_the_lease_is_repaired_where_its_sender_lives_to_say_so() {
+fn unleased_write_is_repaired_when_its_sender_survives_to_mark_it() {
     nothing_goes_wrong(stopped_in_the_gap(0));
 }
 

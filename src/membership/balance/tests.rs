@@ -181,7 +181,7 @@ fn the_parts_make_the_whole_and_differ_by_one_at_most() {
 }
 
 #[test]
-fn who_joins_gets_its_part_and_the_rest_stays_where_it_is() {
+fn joining_replica_gets_its_share_and_no_other_key_moves() {
     let (mut world, mut pick) = (World::default(), choices(1));
     world.join(0..30);
     world.settle(&mut pick);
@@ -195,7 +195,7 @@ fn who_joins_gets_its_part_and_the_rest_stays_where_it_is() {
 }
 
 #[test]
-fn what_a_dead_one_held_is_claimed_in_two_rounds() {
+fn keys_of_a_dead_replica_are_claimed_within_two_rounds() {
     let (mut world, mut pick) = (World::default(), choices(2));
     let ids: Vec<u32> = (0..3).map(|_| world.join(0..30)).collect();
     world.settle(&mut pick);
@@ -207,7 +207,7 @@ fn what_a_dead_one_held_is_claimed_in_two_rounds() {
 }
 
 #[test]
-fn what_nobody_has_a_place_for_is_claimed_over_the_share() {
+fn claims_beyond_its_share_the_keys_that_only_it_has_configured() {
     let (mut world, mut pick) = (World::default(), choices(3));
     world.join(0..10);
     world.join(10..100);
@@ -241,7 +241,7 @@ fn a_command_claims_all_it_is_for() {
 }
 
 #[test]
-fn nobody_strikes_out_who_was_away_itself() {
+fn evicts_only_after_a_whole_lease_of_unbroken_renewals() {
     let (lease, second) = (Duration::from_secs(15), Duration::from_secs(1));
     let (mut contact, start) = (Contact::default(), Instant::now());
     let mut now = start;

@@ -79,7 +79,7 @@ fn many_keys_are_counted_and_some_are_named() {
 }
 
 #[test]
-fn what_is_no_key_is_called_what_it_is() {
+fn notices_about_sources_and_flashback_name_their_subject() {
     let at = DateTime::UNIX_EPOCH;
     let source = Subject::Source(SourceId::new("vault"));
     let down = notice(Event::SourceDown, vec![About::of(source, at)]);

@@ -65,7 +65,7 @@ fn deliver(ledger: &mut Ledger, terms: &Terms, most: usize, second: i64) -> Vec<
 }
 
 #[test]
-fn a_state_is_told_once_it_has_lasted_and_its_end_once() {
+fn notifies_once_of_a_lasting_state_and_once_of_its_end() {
     let (mut ledger, terms) = (ledger(), all());
     for second in 0..AFTER {
         ledger.observe(&key("k"), Some(Event::Failing), &terms, at(second));
@@ -99,7 +99,7 @@ fn a_state_is_told_once_it_has_lasted_and_its_end_once() {
 }
 
 #[test]
-fn what_comes_and_goes_in_time_is_never_told() {
+fn never_notifies_of_states_shorter_than_the_delay() {
     let (mut ledger, terms) = (ledger(), all());
     for round in 0..10 {
         let begin = round * 400;
@@ -124,7 +124,7 @@ fn a_state_that_becomes_another_one_is_not_over() {
 }
 
 #[test]
-fn nobody_is_told_what_they_do_not_ask_for() {
+fn notifies_only_of_the_events_that_a_receiver_wants() {
     let (mut ledger, terms) = (ledger(), without(Event::Failing));
     ledger.observe(&key("k"), Some(Event::Failing), &terms, at(0));
     assert!(ledger.next(&terms, 1, at(1_000)).is_none());
@@ -161,7 +161,7 @@ fn many_keys_are_one_notice_where_the_format_can() {
 }
 
 #[test]
-fn a_change_of_a_key_is_told_at_once_and_then_the_newest_of_each_time() {
+fn notifies_of_a_change_at_once_and_then_of_the_newest_per_delay() {
     let (mut ledger, terms) = (ledger(), all());
     assert!(ledger.happened(rotation("k", "1", 0), &terms));
     assert_eq!(deliver(&mut ledger, &terms, 1, 0), ["rotated k@1"]);
@@ -176,7 +176,7 @@ fn a_change_of_a_key_is_told_at_once_and_then_the_newest_of_each_time() {
 }
 
 #[test]
-fn without_a_time_every_change_is_told() {
+fn notifies_of_every_change_without_a_delay() {
     let mut terms = all();
     terms.after = Duration::ZERO;
     let mut ledger = ledger();
@@ -188,7 +188,7 @@ fn without_a_time_every_change_is_told() {
 }
 
 #[test]
-fn what_waits_is_bounded() {
+fn waiting_changes_are_bounded() {
     let (mut ledger, terms) = (ledger(), all());
     for number in 0..MOST_WAITING {
         assert!(ledger.happened(rotation(&format!("k{number}"), "1", 0), &terms));
@@ -202,7 +202,7 @@ fn what_waits_is_bounded() {
 }
 
 #[test]
-fn what_is_over_before_it_was_sent_is_moot() {
+fn notice_is_moot_when_all_its_states_end_before_delivery() {
     let (mut ledger, terms) = (ledger(), all());
     for id in ["a", "b"] {
         ledger.observe(&key(id), Some(Event::Failing), &terms, at(0));
@@ -221,7 +221,7 @@ fn what_is_over_before_it_was_sent_is_moot() {
 }
 
 #[test]
-fn what_arrives_although_it_is_over_is_told_to_be_over() {
+fn notifies_of_recovery_when_a_state_ended_during_delivery() {
     let (mut ledger, terms) = (ledger(), all());
     ledger.observe(&key("k"), Some(Event::Failing), &terms, at(0));
     let _sending = ledger.next(&terms, 1, at(AFTER)).expect("due");
@@ -231,7 +231,7 @@ fn what_arrives_although_it_is_over_is_told_to_be_over() {
 }
 
 #[test]
-fn what_is_refused_is_told_again_by_the_next_process_only() {
+fn refused_notice_is_sent_again_only_by_the_next_process() {
     let (mut first, terms) = (ledger(), all());
     first.observe(&key("k"), Some(Event::Failing), &terms, at(0));
     let _sending = first.next(&terms, 1, at(AFTER)).expect("due");
@@ -249,7 +249,7 @@ fn what_is_refused_is_told_again_by_the_next_process_only() {
 }
 
 #[test]
-fn what_belongs_to_the_process_is_not_kept() {
+fn states_of_the_process_itself_are_not_saved() {
     let (mut ledger, terms) = (ledger(), all());
     for (subject, event) in [
         (Subject::State, Event::StateFailing),
@@ -274,7 +274,7 @@ fn a_key_that_is_taken_out_is_forgotten_everywhere() {
 }
 
 #[test]
-fn what_could_not_be_saved_is_saved_later() {
+fn lines_that_could_not_be_saved_are_returned_again() {
     let (mut ledger, terms) = (ledger(), all());
     ledger.observe(&key("k"), Some(Event::Failing), &terms, at(0));
     let lines = ledger.unsaved();

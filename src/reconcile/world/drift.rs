@@ -124,7 +124,7 @@ proptest! {
 
     /// The name belongs to another one: that is not written to, and it heals when that is gone.
     #[test]
-    fn what_was_taken_over_is_not_fought_over(
+    fn name_taken_by_another_configuration_is_reported_and_not_overwritten(
         happenings in prop::collection::vec(happening(), 0..20),
         renamed in any::<bool>(),
     ) {
@@ -175,7 +175,7 @@ fn a_list_that_hides_what_there_is_is_believed_once() {
 
 /// Somebody who writes something else as often as it is put right does not have it so at each look.
 #[test]
-fn nobody_writes_in_turns_for_ever() {
+fn persistent_foreign_edits_are_repaired_once_and_then_reported() {
     let mut world = World::new(BOTH);
     world.watch(10);
     let pushes = world.pushes;

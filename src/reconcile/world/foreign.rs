@@ -46,7 +46,7 @@ proptest! {
 
     /// Credentials that another user has written are written again, once, whatever the process dies at.
     #[test]
-    fn what_another_user_overwrites_is_put_right(
+    fn overwritten_credentials_are_written_and_verified_again(
         happenings in prop::collection::vec(happening(), 0..20),
         value in 60..66_u8,
         times in 1..3_usize,
@@ -70,7 +70,7 @@ proptest! {
     /// What is attached to a stored key is not written to, is not called verified, and is the key's
     /// again when it is detached.
     #[test]
-    fn what_is_attached_to_a_stored_key_is_left_alone(
+    fn configuration_is_left_alone_while_attached_to_a_stored_key(
         happenings in prop::collection::vec(happening(), 0..20),
         rotated in any::<bool>(),
         dies_after in prop::option::of(0..LONGEST_PASS),

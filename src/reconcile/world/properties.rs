@@ -165,7 +165,7 @@ proptest! {
 /// The store was set back while the newest value was being verified, and somebody holds what it was set
 /// back to: that does not go in again because what is live does not work.
 #[test]
-fn what_is_held_by_hand_is_no_way_back() {
+fn version_held_by_hand_is_never_rolled_back_to() {
     let mut world = World::new(BOTH);
     world.happen(Happening::Rotate { value: 2 });
     world.look(&[], None, KeyCommand::None);
@@ -232,7 +232,7 @@ proptest! {
 
     /// Also while something is held, what should be live is put right at the next look.
     #[test]
-    fn what_a_stray_write_has_changed_is_put_right(
+    fn late_write_is_repaired_at_the_next_reconcile(
         verify in verify(),
         happenings in prop::collection::vec(happening(), 0..40),
         late_write in 60..66_u8,
@@ -259,7 +259,7 @@ proptest! {
 
     /// With both questions asked, a broken value never gets into Flashback at all.
     #[test]
-    fn what_its_provider_rejects_is_never_pushed(
+    fn version_rejected_by_its_provider_is_never_pushed(
         good in 0..3_u8,
         bad in 3..6_u8,
         dies_after in prop::option::of(0..LONGEST_PASS),
@@ -314,7 +314,7 @@ proptest! {
 
     /// Whatever else happens, nobody who rolls back by hand finds the newer version in again.
     #[test]
-    fn what_is_rolled_back_by_hand_stays_so(
+    fn rollback_by_hand_lasts_until_a_forced_sync(
         good in 0..3_u8,
         better in 3..6_u8,
         works in any::<bool>(),

@@ -22,7 +22,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_was_refused_is_tried_at_once_after_a_start(
+    fn refused_version_is_retried_at_once_after_a_start(
         happenings in prop::collection::vec(happening(), 0..40),
         seconds in 1..899_u32,
     ) {
@@ -59,7 +59,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_held_stays_so(
+    fn held_version_stays_held_across_starts(
         happenings in prop::collection::vec(happening(), 0..40),
         starts in 1..5_usize,
     ) {

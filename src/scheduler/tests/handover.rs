@@ -15,7 +15,7 @@ fn at(text: &str) -> DateTime<Utc> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_another_process_has_looked_at_waits_for_its_schedule() {
+async fn a_key_checked_by_another_process_waits_for_its_schedule() {
     let bench = Bench::new();
     let yearly = line("0 0 0 1 1 *");
     let rests = Scheduled {
@@ -35,7 +35,7 @@ async fn what_another_process_has_looked_at_waits_for_its_schedule() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_look_that_is_for_more_than_an_occurrence_is_for_none() {
+async fn a_check_with_another_cause_counts_for_no_cron_occurrence() {
     let bench = Bench::new();
     let yearly = line("0 0 0 1 1 *");
     let key = Scheduled {

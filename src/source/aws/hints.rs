@@ -55,7 +55,7 @@ mod tests {
     use crate::source::hint::Certainty;
 
     #[test]
-    fn ids_of_aws_are_told_apart() {
+    fn hints_distinguish_arns_by_region_form_and_service() {
         let of = |id: &str| path(Some("eu-west-1"), id);
         let secret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:llm/openai-AbCdEf";
         assert_eq!(of(secret), None);

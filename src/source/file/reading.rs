@@ -251,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_system_refuses_is_told_apart() {
+    fn file_errors_map_to_denied_invalid_or_unavailable() {
         let of = |errno: Errno| refused(Path::new("team/key"), &errno.into());
         assert!(matches!(of(Errno::ACCESS), SourceError::Denied { .. }));
         assert!(matches!(of(Errno::LOOP), SourceError::Invalid { .. }));

@@ -83,7 +83,7 @@ mod tests {
     use crate::source::hint::Certainty;
 
     #[test]
-    fn what_is_added_by_itself_is_named() {
+    fn hints_name_the_path_prefixes_that_are_added_automatically() {
         let hint = |at| path(Some("team"), "secret", KvVersion::V2, at);
         for (path, words, certainty) in [
             ("data/llm/openai", "`data/`", Certainty::Likely),

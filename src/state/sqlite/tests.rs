@@ -184,7 +184,7 @@ async fn saves_that_wait_share_a_writing() {
 }
 
 #[tokio::test]
-async fn one_that_fails_fails_no_neighbour() {
+async fn a_failing_save_in_a_batch_affects_no_other_save() {
     let (_directory, store) = opened();
     let trigger = "CREATE TRIGGER no BEFORE INSERT ON keys WHEN new.key IN ('k3', 'k7')
         BEGIN SELECT RAISE(ROLLBACK, 'on purpose'); END";

@@ -68,7 +68,7 @@ fn a_line_is_one_flat_object() {
 }
 
 #[test]
-fn what_controls_a_text_shows_in_every_format() {
+fn control_characters_are_escaped_in_every_log_format() {
     let odd = "a\u{202e}b\u{2028}c\u{200b}d\u{9b}e\u{1b}[2Jf\u{e0041}g\r\nh";
     for format in [LogFormat::Json, LogFormat::Pretty] {
         let text = logged(format, "info", |_| {
@@ -130,7 +130,7 @@ fn the_level_can_be_changed() {
 }
 
 #[test]
-fn what_is_no_level_is_refused() {
+fn malformed_log_levels_are_refused() {
     for level in [
         "",
         " ",

@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_of_the_key_is_told_from_one_of_the_place_or_the_call() {
+    fn provider_answers_distinguish_a_rejected_key_from_other_refusals() {
         let google = |reason: &str| {
             format!(
                 r#"{{"error":{{"code":400,"message":"m","status":"S","details":[{{"@type":"t","reason":"{reason}"}}]}}}}"#

@@ -94,7 +94,7 @@ async fn a_field_that_is_not_there_is_seen_by_reading_alone() {
 }
 
 #[tokio::test]
-async fn one_document_holds_sources_flashback_and_keys() {
+async fn check_prints_one_json_document_of_sources_flashback_and_keys() {
     let (rest, expected) = prepared("mistakes-document").await;
     let away = "[sources.away]\ntype = \"vault\"\naddress = \"https://vault.invalid\"\n\
                 [sources.away.auth]\nmethod = \"token\"\ntoken = { env = \"TEST_ROOT\" }\n";

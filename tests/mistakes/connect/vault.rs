@@ -135,7 +135,7 @@ async fn a_vault_on_tls_that_is_called_without_and_one_that_is_sealed_are_said_s
 }
 
 #[tokio::test]
-async fn what_is_not_as_written_is_named_with_path_mount_and_version() {
+async fn vault_mistakes_are_named_with_path_mount_and_kv_version() {
     let bao = OpenBao::shared().await;
     for (mount, version) in [("mistakes", 2), ("mistakes-one", 1)] {
         bao.mount_kv(mount, version).await;
