@@ -69,6 +69,9 @@ fn conforms(line: &Value, all: &BTreeMap<String, Described>) {
     let levels = described.level.split(" or ");
     let level = line["level"].as_str().expect("a level");
     assert!(levels.into_iter().any(|one| one == level), "{line}");
+    let mut targets = described.examples.iter().map(|example| &example["target"]);
+    let shown = targets.any(|target| *target == line["target"]);
+    assert!(shown, "no example in docs/logs.md has the target of {line}");
     let printed = fields(line);
     for field in &printed {
         let known = described.fields.contains_key(field);
