@@ -1,5 +1,5 @@
-//! Every integration test in one binary, so that the crate is linked once: one module for each
-//! promise, against real servers and the real binary. `tests/run` runs them.
+//! The integration tests in one binary, so that the crate is linked once: one module for each subject,
+//! against real servers and the real program. `tests/run` runs them. Only what is named here is run.
 
 mod support;
 

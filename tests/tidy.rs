@@ -1,4 +1,4 @@
-//! The invariants of ARCHITECTURE.md, held against the source text.
+//! The invariants of ARCHITECTURE.md that can be read off the source text.
 
 mod code;
 mod layout;
