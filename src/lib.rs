@@ -3,7 +3,7 @@
 //!
 //! A rotation travels through these modules, in this order:
 //!
-//! 1. [`scheduler`] wakes a key. A wake-up only says that the key is to be reconciled, never what has changed.
+//! 1. [`scheduler`] says when a key is checked. It names the key, and never what has changed.
 //! 2. [`engine`] observes: it asks the [`source`] for the version and the [`state`] for the key's record.
 //! 3. [`reconcile`] decides the next step from the observation, the record and the time. It does nothing else.
 //! 4. [`engine`] carries the step out: it reads the secret, or writes it into [`flashback`], with the intent
@@ -13,7 +13,7 @@
 //!
 //! - [`model`] and [`secret`] are the data types that all others share.
 //! - [`document`] takes the credentials out of what a source stores under a path.
-//! - [`lookalike`] and [`verify`] check that a value is a usable provider key.
+//! - [`lookalike`] and [`verify::sanity`] refuse a value that cannot be a key of its provider.
 //! - [`settled`] checks that a file has been written completely before it is used.
 //! - [`retry`] says what a failure means and how long to wait.
 //!
@@ -22,13 +22,14 @@
 //! - [`upstream`] is the only way to make a call, with limits, a time-out and a circuit breaker; [`outbound`] is
 //!   the only way to make an HTTP client.
 //! - [`credential`] resolves the rotator's own credentials, and [`token`] keeps the token of a sign-in alive.
+//! - [`verify::provider`] asks the provider whether a key works.
 //!
 //! Several processes may share the keys of one state: [`lease`] says what this process may work on, and
 //! [`membership`] decides which replica leases which key.
 //!
-//! The program around it: [`config`], [`runtime`] (what is built from a configuration), [`daemon`],
-//! [`supervise`] (restarts tasks that panic), [`progress`] (detects reconcile runs that hang), [`notify`]
-//! (notifies people), [`status`], [`http`], [`telemetry`], and the commands in [`cli`].
+//! The program around it: [`setting`] (how a setting is declared and read), [`config`], [`runtime`] (what is built
+//! from a configuration), [`daemon`], [`supervise`] (restarts tasks that panic), [`progress`] (detects checks that
+//! hang), [`notify`] (notifies people), [`status`], [`http`], [`telemetry`], and the commands in [`cli`].
 
 mod answerer;
 pub mod cli;

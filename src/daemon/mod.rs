@@ -1,8 +1,8 @@
 //! The daemon's life: start, reload, drain, stop.
 //!
-//! The daemon refuses to start, and says why, if it could not do its work: the state is in use, or the port
-//! is taken. Once started, only a signal ends it: failures are retried, an invalid new configuration is
-//! refused, and a reconcile run that panics is logged and repeated.
+//! The daemon refuses to start, and says why, if it could not do its work: the state is in use, the port is
+//! taken, or a secret reference can never resolve ([`unresolvable`]). Once started, only a signal ends it:
+//! failures are retried, an invalid new configuration is refused, and a check that panics is logged and repeated.
 
 mod assignments;
 mod command_server;

@@ -3,7 +3,8 @@
 //! The engine decides nothing itself: what to do comes from [`reconcile`](crate::reconcile), when to do it from
 //! the [scheduler](crate::scheduler). It sees to it that an intent is durable before a write is sent and the
 //! outcome after it, that each fact is logged once, and that a failure ends in a time for the next check and never
-//! in a loop. [`ask`] has the questions of a check, [`write`] what changes something, [`ending`] its end.
+//! in a loop. [`check`] is the entry, [`reconciler`] the loop that asks `decide` and carries out each step. [`ask`]
+//! has the questions of a check, [`mod@write`] what changes something, [`ending`] its end.
 
 mod acknowledge;
 mod acknowledge_retry;

@@ -3,8 +3,9 @@
 //!
 //! Nothing here knows which settings there are. Whoever owns a table declares it with [`settings!`]: the
 //! configuration for its own tables, each kind of source for its own. From that one list come the reading,
-//! the defaults (which stand in the reference configuration), the "unknown setting" with its suggestion, and
-//! the JSON Schema. The value types in [`value_types`] say how a single value is written.
+//! the "unknown setting" with its suggestion, and the JSON Schema. The defaults are not in it: they are read from
+//! the reference configuration, which people write. The value types in [`value_types`] say how a single value is
+//! written.
 //!
 //! Files are parsed into a [`tree`](tree::Tree) in which every value knows its [`Span`]. What is wrong goes into
 //! [`Diagnostics`], which goes on reading, so that every mistake is in one [`Report`], with its place and a

@@ -1,7 +1,7 @@
 //! The interface of a kind of source, which `type = "…"` in a source's table selects.
 //!
 //! A kind owns its settings, their place in the reference configuration, and the making of a source. It is a
-//! folder here and a line in [`KINDS`](super::KINDS).
+//! folder here, its `pub mod` and its place in [`KINDS`](super::KINDS).
 
 use std::any::Any;
 use std::fmt;

@@ -5,7 +5,7 @@
 //! the configuration asks for it, it records which version is live ([`Source::acknowledge`]). It decides nothing and
 //! does not know Flashback.
 //!
-//! A new kind of source is a folder here and a line in [`KINDS`].
+//! A new kind of source is a folder here, its `pub mod` and its place in [`KINDS`].
 
 pub mod aws;
 pub mod contract;

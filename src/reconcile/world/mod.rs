@@ -1,6 +1,6 @@
 //! A small world: a store that rotates, providers that take some keys and not others, a Flashback
-//! with every fault of the real one, a process that dies between any two steps. What holds in it
-//! whatever the order is in [`properties`].
+//! with every fault of the real one, a process that dies between any two steps. [`properties`] has what holds
+//! in it in every order, and tries that in random orders.
 
 mod calls;
 mod drift;

@@ -1,4 +1,4 @@
-//! What holds whatever happens, in every order.
+//! What holds whatever happens, in every order, tried in random orders.
 
 use proptest::prelude::*;
 
