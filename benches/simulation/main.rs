@@ -15,7 +15,7 @@
 #[path = "../common/plot.rs"]
 #[allow(dead_code, reason = "the rest is for the other benchmarks")]
 mod plot;
-mod world;
+mod simulated;
 
 use std::alloc::System;
 use std::collections::HashMap;
@@ -46,7 +46,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use plot::{Axis, Plot, Series};
-use world::{Anything, CountingReconciler, Map, Nobody, Secrets, Target};
+use simulated::{Anything, CountingReconciler, Map, Nobody, Secrets, Target};
 
 /// The numbers of keys.
 const SIZES: [usize; 5] = [1_000, 3_000, 10_000, 30_000, 100_000];

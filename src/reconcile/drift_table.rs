@@ -1,7 +1,7 @@
 //! Walks the table of drift: what the list says of the configuration on record, and the step that
 //! follows.
 
-use super::case::{Case, at, origin, settings, stored};
+use super::scenario::{Scenario, at, origin, settings, stored};
 use super::*;
 use crate::model::{
     Action, AiLlmId, Appearance, Held, Listed, Record, Settings, Shown, Verification,
@@ -21,7 +21,7 @@ fn taken(renamed: Option<&str>) -> Drift {
     }
 }
 
-impl Case {
+impl Scenario {
     fn compared(self, drift: &Drift) -> Self {
         let compared = Some(Compared {
             drift: drift.clone(),
@@ -83,7 +83,7 @@ impl Case {
         let older = Older {
             version: Version::new(version),
             origin: origin("a"),
-            found: Ok(case::value(version, value)),
+            found: Ok(scenario::value(version, value)),
         };
         self.with(|case| case.older = Some(older))
     }
@@ -91,9 +91,9 @@ impl Case {
 
 #[test]
 fn the_whole_table_of_drift() {
-    let (gone, edit) = (Drift::Gone, Drift::Edited(case::shown(&edited())));
+    let (gone, edit) = (Drift::Gone, Drift::Edited(scenario::shown(&edited())));
     let shared = Drift::Shared(AiLlmId::new("key-1"));
-    let live = Case::live;
+    let live = Scenario::live;
     let resync = || live().with(|case| case.now = at(24 * 3600));
     let held = || live().seen("2").holding("2", Some(stored("1", "one")));
     let left = || {
@@ -114,7 +114,7 @@ fn the_whole_table_of_drift() {
         (live().compared(&Drift::Unknown), "in sync"),
         (live().compared(&Drift::AsWritten), "in sync"),
         (live().seen("2").not_compared(), "read 2"),
-        (Case::fresh().not_compared(), "read 1"),
+        (Scenario::fresh().not_compared(), "read 1"),
         (
             live().unfinished(Action::Update, "2").not_compared(),
             "read 1",
@@ -184,13 +184,13 @@ fn the_whole_table_of_drift() {
         // Shown as before the repair.
         (
             live()
-                .shown(Shown::As(case::shown(&edited())))
+                .shown(Shown::As(scenario::shown(&edited())))
                 .compared(&edit),
             "contradiction",
         ),
         (
             live()
-                .shown(Shown::As(case::shown(&edited())))
+                .shown(Shown::As(scenario::shown(&edited())))
                 .compared(&gone),
             "compare afresh",
         ),
@@ -201,7 +201,7 @@ fn the_whole_table_of_drift() {
         ),
         (
             resync()
-                .shown(Shown::As(case::shown(&edited())))
+                .shown(Shown::As(scenario::shown(&edited())))
                 .compared_to_write(&edit)
                 .read("1", "one"),
             "update id-1: resync",
@@ -271,15 +271,15 @@ fn the_whole_table_of_drift() {
 
 #[test]
 fn compares_the_recorded_configuration_with_the_list() {
-    let record = Case::live().record.clone();
+    let record = Scenario::live().record.clone();
     let listed = |id: &str, appearance: Appearance| Listed {
         id: AiLlmId::new(id),
         appearance,
     };
     let ours = |appearance| listed("id-1", appearance);
     let other = |appearance| listed("other", appearance);
-    let written = || case::shown(&settings("n", "w"));
-    let elsewhere = || case::shown(&settings("m", "w"));
+    let written = || scenario::shown(&settings("n", "w"));
+    let elsewhere = || scenario::shown(&settings("m", "w"));
     let endpoint = |endpoint: Option<&str>| Appearance {
         endpoint: endpoint.map(str::to_owned),
         ..written()
@@ -292,7 +292,7 @@ fn compares_the_recorded_configuration_with_the_list() {
         stored_key: Some(AiLlmId::new("key-1")),
         ..elsewhere()
     };
-    let edited = case::shown(&edited());
+    let edited = scenario::shown(&edited());
     let table = [
         (vec![ours(written())], Drift::AsWritten),
         (
@@ -322,7 +322,7 @@ fn compares_the_recorded_configuration_with_the_list() {
         let listed: Vec<&Listed> = listed.iter().collect();
         assert_eq!(compare(&record, &listed), *expected, "row {row}");
     }
-    assert_eq!(compare(&Case::fresh().record, &[]), Drift::Unknown);
+    assert_eq!(compare(&Scenario::fresh().record, &[]), Drift::Unknown);
 }
 
 /// A repair is remembered until the list shows something else, and what is held in its place stays
@@ -342,18 +342,18 @@ fn a_repair_is_remembered_until_it_is_seen() {
         at: at(60),
     };
     let shown = |record: &Record| record.live.as_ref().and_then(|live| live.shown.clone());
-    let as_edited = Some(Shown::As(case::shown(&edited())));
-    let before = Case::live().holding("1", None).record.clone();
+    let as_edited = Some(Shown::As(scenario::shown(&edited())));
+    let before = Scenario::live().holding("1", None).record.clone();
     let repaired = before.pushed(push(as_edited.clone()));
     assert_eq!(shown(&repaired), as_edited);
     assert_eq!(repaired.held, before.held);
     assert_eq!(repaired.verification, None);
 
-    let edit = Drift::Edited(case::shown(&edited()));
+    let edit = Drift::Edited(scenario::shown(&edited()));
     for (drift, stays) in [
         (Drift::Unknown, true),
         (edit, true),
-        (Drift::Edited(case::shown(&settings("m", "w"))), false),
+        (Drift::Edited(scenario::shown(&settings("m", "w"))), false),
         (Drift::AsWritten, false),
         (Drift::Gone, false),
     ] {

@@ -57,11 +57,13 @@ mod transition;
 mod verification;
 
 #[cfg(test)]
-mod case;
-#[cfg(test)]
 mod drift_table;
 #[cfg(test)]
 mod repair_table;
+#[cfg(test)]
+mod scenario;
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod stored_key_table;
 #[cfg(test)]
@@ -70,8 +72,6 @@ mod table;
 mod verification_record;
 #[cfg(test)]
 mod verification_table;
-#[cfg(test)]
-mod world;
 
 pub use self::acknowledge::{Owed, may_be_owed, owed, stands_apart};
 pub use self::compare::{compare, news};

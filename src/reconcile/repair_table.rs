@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::case::{Case, at, origin};
+use super::scenario::{Scenario, at, origin};
 use super::verification_table::{check, pushed};
 use super::*;
 use crate::model::{Action, AiLlmId, Held, Missing, Repair, Verdict};
@@ -19,7 +19,7 @@ fn due_in(seconds: u64) -> Repair {
     }
 }
 
-impl Case {
+impl Scenario {
     fn marked(self) -> Self {
         self.with(|case| case.record.repair = Some(due_in(0)))
     }
@@ -47,11 +47,12 @@ impl Case {
 
 #[test]
 fn repair_writes_the_live_version_once_more() {
-    let live = Case::live;
+    let live = Scenario::live;
     let new = || live().seen("2").read("2", "two");
-    let tomorrow = |case: Case| case.with(|case| case.now = at(24 * 3600));
-    let gone =
-        |case: Case| case.with(|case| case.observation = Observation::Missing(Missing::Deleted));
+    let tomorrow = |case: Scenario| case.with(|case| case.now = at(24 * 3600));
+    let gone = |case: Scenario| {
+        case.with(|case| case.observation = Observation::Missing(Missing::Deleted))
+    };
     let taken_over = Compared {
         drift: Drift::TakenOver {
             by: AiLlmId::new("x"),
@@ -93,7 +94,7 @@ fn repair_writes_the_live_version_once_more() {
         ),
         (gone(live()).marked(), "missing: Deleted"),
         (new().marked().refused("2", 60), "refused for 840 s"),
-        (Case::fresh().marked(), "read 1"),
+        (Scenario::fresh().marked(), "read 1"),
     ]);
 }
 
@@ -101,14 +102,14 @@ fn repair_writes_the_live_version_once_more() {
 fn repair_writes_a_held_version_only_where_it_is_live() {
     let back = || pushed().no(160).back(161);
     let held = || back().said(&Verdict::Works, 162);
-    let in_place = || Case::live().holds("1");
+    let in_place = || Scenario::live().holds("1");
     check(&[
         (in_place().marked_for_later(), "held"),
         (in_place().marked(), "read 1"),
         (in_place().marked().read("1", "one"), WRITTEN),
         (in_place().repaired(), "held"),
         // What is not live is not written, and nothing is known that could be.
-        (Case::live().seen("2").holds("2").marked(), "held"),
+        (Scenario::live().seen("2").holds("2").marked(), "held"),
         (held().marked_for_later(), "held"),
         (held().marked(), "read older 1"),
         (held().marked().older("1", "one"), OLDER_WRITTEN),

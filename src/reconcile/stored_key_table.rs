@@ -1,13 +1,13 @@
 //! Walks the table of stored keys: what is attached to one, and what is one itself.
 
-use super::case::{Case, at, stored};
+use super::scenario::{Scenario, at, stored};
 use super::*;
 use crate::model::{Action, AiLlmId, Target, Verification};
 
 /// A configuration that takes its credentials from a stored key is this key's no more, and is not called verified.
 #[test]
 fn configuration_attached_to_a_stored_key_is_no_longer_live() {
-    let in_verification = Case::live().with(|case| {
+    let in_verification = Scenario::live().with(|case| {
         case.record.verification = Some(Verification::begin(
             stored("1", "one"),
             Stage::After,
@@ -26,7 +26,7 @@ fn configuration_attached_to_a_stored_key_is_no_longer_live() {
         id: AiLlmId::new("id-1"),
         stored_key: AiLlmId::new("key-1"),
     };
-    let case = Case::live().read("1", "one").with(|case| {
+    let case = Scenario::live().read("1", "one").with(|case| {
         case.record = after;
     });
     assert_eq!(case.step(), "list");
@@ -38,16 +38,16 @@ fn configuration_attached_to_a_stored_key_is_no_longer_live() {
 #[test]
 fn a_stored_key_is_made_only_where_that_is_asked_for() {
     let target = |id: Option<&str>| {
-        Case::fresh().read("1", "one").with(|case| {
+        Scenario::fresh().read("1", "one").with(|case| {
             case.config().settings.target = Target::StoredKey {
                 id: id.map(AiLlmId::new),
             };
         })
     };
-    let remote = |case: Case, remote: Remote| case.with(|case| case.remote = remote);
+    let remote = |case: Scenario, remote: Remote| case.with(|case| case.remote = remote);
     let found = || Remote::Found(AiLlmId::new("key-1"));
     let unlistable = || Remote::Unlistable("403".into());
-    let creating = |case: Case| case.with(|case| case.config().may_create = true);
+    let creating = |case: Scenario| case.with(|case| case.config().may_create = true);
     let table = [
         (target(None), "list"),
         (remote(target(None), found()), "adopt key-1: first push"),

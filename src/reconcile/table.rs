@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::case::{Case, at, digest, origin, settings, stored};
+use super::scenario::{Scenario, at, digest, origin, settings, stored};
 use super::*;
 use crate::model::{Action, AiLlmId, Held, Intent, KeyId, Listed, Missing, Record};
 
@@ -19,8 +19,8 @@ fn the_whole_table() {
     };
     let unlistable = || Remote::Unlistable("403".into());
     let doubled = || Remote::Doubled(vec![AiLlmId::new("a"), AiLlmId::new("b")]);
-    let resync = |case: Case| case.with(|case| case.now = at(24 * 3600));
-    let lease = |case: Case, version: &str| {
+    let resync = |case: Scenario| case.with(|case| case.now = at(24 * 3600));
+    let lease = |case: Scenario, version: &str| {
         let held = Held {
             version: Version::new(version),
             reason: "broken".into(),
@@ -30,22 +30,23 @@ fn the_whole_table() {
         };
         case.with(|case| case.record.held = Some(held))
     };
-    let elsewhere = |case: Case| case.with(|case| case.config().origin = origin("b"));
-    let old = || Case::live().seen("2");
+    let elsewhere = |case: Scenario| case.with(|case| case.config().origin = origin("b"));
+    let old = || Scenario::live().seen("2");
     let new = || old().read("2", "two");
-    let first = || Case::fresh().read("1", "one");
-    let moved = || Case::live().with(|case| case.config().settings = settings("n", "elsewhere"));
-    let renamed = || Case::live().with(|case| case.config().settings = settings("m", "w"));
+    let first = || Scenario::fresh().read("1", "one");
+    let moved =
+        || Scenario::live().with(|case| case.config().settings = settings("n", "elsewhere"));
+    let renamed = || Scenario::live().with(|case| case.config().settings = settings("m", "w"));
 
     let table = [
         // The store.
-        (Case::live(), "in sync"),
+        (Scenario::live(), "in sync"),
         (
-            Case::live().with(|case| case.observation = missing.clone()),
+            Scenario::live().with(|case| case.observation = missing.clone()),
             "missing: Deleted",
         ),
         (
-            Case::live()
+            Scenario::live()
                 .forced()
                 .with(|case| case.observation = missing),
             "missing: Deleted",
@@ -67,30 +68,33 @@ fn the_whole_table() {
         (renamed(), "read 1"),
         (renamed().read("1", "one"), "update id-1: settings changed"),
         (renamed().read("1", "two"), "update id-1: rotated"),
-        (elsewhere(Case::live()), "read 1"),
-        (elsewhere(Case::live()).read("1", "one"), "note 1"),
+        (elsewhere(Scenario::live()), "read 1"),
+        (elsewhere(Scenario::live()).read("1", "one"), "note 1"),
         (
-            elsewhere(Case::live()).read("1", "two"),
+            elsewhere(Scenario::live()).read("1", "two"),
             "update id-1: rotated",
         ),
         (elsewhere(old().refused("2", 60)), "read 2"),
-        (resync(Case::live()), "read 1"),
-        (resync(Case::live()).read("1", "one"), "update id-1: resync"),
-        (Case::live().forced(), "read 1"),
+        (resync(Scenario::live()), "read 1"),
         (
-            Case::live().forced().read("1", "one"),
+            resync(Scenario::live()).read("1", "one"),
+            "update id-1: resync",
+        ),
+        (Scenario::live().forced(), "read 1"),
+        (
+            Scenario::live().forced().read("1", "one"),
             "update id-1: forced",
         ),
-        (Case::live().unfinished(Action::Update, "2"), "read 1"),
+        (Scenario::live().unfinished(Action::Update, "2"), "read 1"),
         (
-            Case::live()
+            Scenario::live()
                 .unfinished(Action::Update, "2")
                 .read("1", "one"),
             "update id-1: unfinished push",
         ),
         (new().rejected(Action::Update), "refuse 2"),
         // None known.
-        (Case::fresh(), "read 1"),
+        (Scenario::fresh(), "read 1"),
         (first(), "list"),
         (first().remote(Remote::Absent), "create: first push"),
         (first().remote(found("x")), "adopt x: first push"),
@@ -128,7 +132,7 @@ fn the_whole_table() {
             "contradiction",
         ),
         // Gone, or elsewhere.
-        (Case::fresh().read("1", "one").gone("id-1"), "list"),
+        (Scenario::fresh().read("1", "one").gone("id-1"), "list"),
         (
             first().gone("id-1").remote(Remote::Absent),
             "create: first push",
@@ -164,7 +168,7 @@ fn the_whole_table() {
                 .with(|case| case.config().settings = settings("m", "w")),
             "read 2",
         ),
-        (Case::live().refused("2", 60), "in sync"),
+        (Scenario::live().refused("2", 60), "in sync"),
         (lease(old(), "2"), "held"),
         (lease(old(), "2").started(0), "held"),
         (lease(old().refused("2", 60), "2").started(0), "held"),
@@ -185,31 +189,31 @@ fn the_whole_table() {
 #[test]
 fn resync_is_due_to_the_second() {
     let day = TimeDelta::hours(24);
-    let just_before = Case::live().with(|case| case.now = at(0) + day - TimeDelta::seconds(1));
+    let just_before = Scenario::live().with(|case| case.now = at(0) + day - TimeDelta::seconds(1));
     assert_eq!(just_before.step(), "in sync");
     assert_eq!(
-        Case::live().with(|case| case.now = at(0) + day).step(),
+        Scenario::live().with(|case| case.now = at(0) + day).step(),
         "read 1"
     );
 }
 
 #[test]
 fn waiting_work_is_due_after_the_clock_is_set_back() {
-    let back = |case: Case, seconds| {
+    let back = |case: Scenario, seconds| {
         case.with(|case| case.now -= TimeDelta::seconds(seconds))
             .step()
     };
     let year = 365 * 24 * 3600;
     assert_eq!(
-        back(Case::live(), 60 + 30),
+        back(Scenario::live(), 60 + 30),
         "in sync",
         "another process's clock"
     );
-    assert_eq!(back(Case::live(), year), "read 1", "a resync");
-    let refused = || Case::live().seen("2").refused("2", 60);
+    assert_eq!(back(Scenario::live(), year), "read 1", "a resync");
+    let refused = || Scenario::live().seen("2").refused("2", 60);
     assert_eq!(back(refused(), year), "read 2", "a refusal");
     let left = |now| {
-        let case = Case::live().seen("2").with(|case| {
+        let case = Scenario::live().seen("2").with(|case| {
             case.now = now;
             case.record.held = Some(Held {
                 version: Version::new("2"),
@@ -227,7 +231,7 @@ fn waiting_work_is_due_after_the_clock_is_set_back() {
         "read older 0",
         "what could not be put back"
     );
-    let mut record = Case::live().record.clone();
+    let mut record = Scenario::live().record.clone();
     record.edits.expected = 5;
     let intent = |at| Intent {
         version: Version::new("2"),
@@ -255,7 +259,7 @@ fn a_creation_under_an_earlier_name_is_found_by_it() {
     record.intent = Some(intent(Action::Create));
     let there = Listed {
         id: AiLlmId::new("x"),
-        appearance: case::shown(&settings("old", "w")),
+        appearance: scenario::shown(&settings("old", "w")),
     };
     let there = [&there];
     assert_eq!(find(&settings("new", "w"), &record, &there), found("x"));

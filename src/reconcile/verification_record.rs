@@ -1,13 +1,13 @@
 //! What a record keeps of verifications, beside the steps that follow from it.
 
-use super::case::{Case, at, origin, stored};
+use super::scenario::{Scenario, at, origin, stored};
 use super::verification_table::{GRACE, asked, check, push, pushed};
 use super::*;
 use crate::model::{Held, Record, Settings, Stored, Verdict, Verification};
 
 #[test]
 fn rolls_back_to_the_last_verified_version() {
-    let two = Case::live()
+    let two = Scenario::live()
         .record
         .pushed(push("2", "two", What::Newest, at(1)));
     assert_eq!(two.previous, Some(stored("1", "one")));
@@ -33,7 +33,7 @@ fn a_value_in_verification_keeps_its_way_back_when_it_is_written_again() {
             .map(|verification| verification.fresh)
     };
     let two = || push("2", "two", What::Newest, at(1));
-    let in_verification = Case::live().record.pushed(two());
+    let in_verification = Scenario::live().record.pushed(two());
     let elsewhere = |pushed: Pushed| Pushed {
         settings: Settings {
             endpoint: "https://elsewhere.example.com".to_owned(),
@@ -63,7 +63,9 @@ fn a_live_value_is_as_old_as_its_source_says() {
         created_at: said.map(at),
         ..push(version, value, What::Newest, at(second))
     };
-    let one = Case::live().record.pushed(of("2", "two", Some(50), 100));
+    let one = Scenario::live()
+        .record
+        .pushed(of("2", "two", Some(50), 100));
     assert_eq!(created(&one), Some(at(50)));
     let again = one.pushed(of("2", "two", Some(60), 200));
     assert_eq!(created(&again), Some(at(50)), "pushed again");
@@ -90,7 +92,7 @@ fn a_live_value_is_as_old_as_its_source_says() {
 }
 
 /// Flashback has refused to take version 1 back.
-fn turned_down() -> Case {
+fn turned_down() -> Scenario {
     let case = pushed().no(160).turned().older("1", "one");
     case.with(|case| case.record = case.record.letting_stand(Stand::ForNow, case.now))
 }
@@ -98,8 +100,8 @@ fn turned_down() -> Case {
 #[test]
 fn a_way_back_that_is_refused_is_tried_again_while_the_newest_is_rejected() {
     let no = || turned_down().no(1050);
-    let later = |case: Case, second| case.with(|case| case.now = at(second));
-    let again = |case: Case| later(case, 160 + 900);
+    let later = |case: Scenario, second| case.with(|case| case.now = at(second));
+    let again = |case: Scenario| later(case, 160 + 900);
     check(&[
         (turned_down(), "validate id-1"),
         (again(turned_down()), "validate id-1"),
@@ -119,7 +121,7 @@ fn a_way_back_that_is_refused_is_tried_again_while_the_newest_is_rejected() {
         (again(turned_down().said(&Verdict::Works, 1050)), "in sync"),
     ]);
     // A start brings it forward, but not at once.
-    let started = |case: Case| case.started(0);
+    let started = |case: Scenario| case.started(0);
     check(&[
         (started(later(turned_down().no(215), 160 + 59)), "unproven"),
         (

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::case::{Case, at, origin, settings, stored};
+use super::scenario::{Scenario, at, origin, settings, stored};
 use super::*;
 use crate::model::{Action, AiLlmId, Asked, Missing, Verdict, Verifier};
 
 pub const GRACE: Duration = Duration::from_secs(60);
 
 /// The store went from 1, which was live and good, to 2, and 2 was pushed at 100.
-pub fn pushed() -> Case {
-    let mut case = Case::live().seen("2");
+pub fn pushed() -> Scenario {
+    let mut case = Scenario::live().seen("2");
     case.record = case
         .record
         .pushed(push("2", "two", What::Newest, at(100)))
@@ -36,7 +36,7 @@ pub fn push(version: &str, value: &str, what: What, now: DateTime<Utc>) -> Pushe
     }
 }
 
-impl Case {
+impl Scenario {
     /// Flashback says this about what it holds, `second`s after the start.
     pub fn said(self, verdict: &Verdict, second: i64) -> Self {
         self.with(|case| {
@@ -55,7 +55,7 @@ impl Case {
 
     /// The older version that is asked for holds this.
     pub fn older(self, version: &str, value: &str) -> Self {
-        self.found(version, Ok(case::value(version, value)))
+        self.found(version, Ok(scenario::value(version, value)))
     }
 
     fn found(self, version: &str, found: Result<ReadValue, String>) -> Self {
@@ -108,7 +108,7 @@ pub fn asked(second: i64) -> Asked {
     }
 }
 
-pub fn check(table: &[(Case, &str)]) {
+pub fn check(table: &[(Scenario, &str)]) {
     let mut wrong = Vec::new();
     for (row, (case, expected)) in table.iter().enumerate() {
         let step = case.step();
@@ -122,7 +122,7 @@ pub fn check(table: &[(Case, &str)]) {
 #[test]
 fn after_a_push() {
     let failed = || pushed().no(100).no(160);
-    let lease = |case: Case| case.with(|case| case.config().verify.rollback = false);
+    let lease = |case: Scenario| case.with(|case| case.config().verify.rollback = false);
     check(&[
         (pushed(), "validate id-1"),
         (pushed().said(&Verdict::Works, 100), "in sync"),
@@ -176,7 +176,7 @@ fn after_a_push() {
 #[test]
 fn asks_the_source_for_the_previous_version_when_none_is_recorded() {
     let first = || {
-        let mut case = Case::fresh().seen("2");
+        let mut case = Scenario::fresh().seen("2");
         case.record = case
             .record
             .pushed(push("2", "two", What::Newest, at(100)))
@@ -187,7 +187,7 @@ fn asks_the_source_for_the_previous_version_when_none_is_recorded() {
     let one = || before(Ok(Version::new("1")));
     let renamed = {
         // The value was live and good before; the new settings are what does not work.
-        let mut case = Case::live().with(|case| case.config().settings = settings("m", "w"));
+        let mut case = Scenario::live().with(|case| case.config().settings = settings("m", "w"));
         let mut again = push("1", "one", What::Newest, at(100));
         again.settings = settings("m", "w");
         case.record = case.record.pushed(again);
@@ -220,7 +220,7 @@ fn on_the_way_back_and_forward() {
         })
     };
     let held = || failed().back(161).said(&Verdict::Works, 162);
-    let resync = |case: Case| case.with(|case| case.now = at(162 + 24 * 3600));
+    let resync = |case: Scenario| case.with(|case| case.now = at(162 + 24 * 3600));
     check(&[
         (failed().turned(), "read older 1"),
         (
@@ -300,13 +300,13 @@ fn on_the_way_back_and_forward() {
 #[test]
 fn before_a_push() {
     let new = || {
-        let case = Case::live().seen("2").read("2", "two");
+        let case = Scenario::live().seen("2").read("2", "two");
         case.with(|case| {
             case.config().verify.before_provider = true;
             case.now = at(100);
         })
     };
-    let said = |case: Case, verdict: Verdict, second| {
+    let said = |case: Scenario, verdict: Verdict, second| {
         case.with(|case| {
             let value = stored("2", "two");
             case.record = case.record.probed(&value, &verdict, asked(second));
@@ -314,9 +314,9 @@ fn before_a_push() {
             case.now = at(second);
         })
     };
-    let no = |case: Case, second| said(case, Verdict::Rejected("401".into()), second);
-    let silent = |case: Case, second| said(case, Verdict::Inconclusive("503".into()), second);
-    let resync = Case::live().read("1", "one").with(|case| {
+    let no = |case: Scenario, second| said(case, Verdict::Rejected("401".into()), second);
+    let silent = |case: Scenario, second| said(case, Verdict::Inconclusive("503".into()), second);
+    let resync = Scenario::live().read("1", "one").with(|case| {
         case.config().verify.before_provider = true;
         case.now = at(24 * 3600);
     });
@@ -365,10 +365,10 @@ fn by_hand() {
         })
     };
     check(&[
-        (Case::fresh().by_hand(), "no way back"),
-        (Case::live().by_hand(), "find what is before 1"),
+        (Scenario::fresh().by_hand(), "no way back"),
+        (Scenario::live().by_hand(), "find what is before 1"),
         (
-            Case::live()
+            Scenario::live()
                 .by_hand()
                 .with(|case| case.before = Some(Err("the first".into()))),
             "no way back",
@@ -385,7 +385,7 @@ fn by_hand() {
         ),
         // What is live is the previous one.
         (
-            Case::live().seen("2").by_hand(),
+            Scenario::live().seen("2").by_hand(),
             "hold 2: rolled back by hand",
         ),
         (

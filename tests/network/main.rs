@@ -16,7 +16,7 @@ use chrono::Utc;
 use namespaces::{HUB, Namespace, hub};
 use support::eventually;
 use support::rotator::Rotator;
-use support::world::{Addresses, LATE, SOON, World};
+use support::test_bed::{Addresses, LATE, SOON, TestBed};
 
 /// A replica in a namespace.
 struct Replica {
@@ -25,7 +25,7 @@ struct Replica {
 }
 
 impl Replica {
-    fn start(world: &World, number: u8) -> Self {
+    fn start(world: &TestBed, number: u8) -> Self {
         let namespace = Namespace::new(number);
         let at = |port: u16| format!("{HUB}:{port}");
         let addresses = Addresses {
@@ -34,7 +34,7 @@ impl Replica {
             store: at(world.store_port),
         };
         let mut rotator = Rotator::new(&world.sandbox.url(), "");
-        rotator.environment.push(World::environment());
+        rotator.environment.push(TestBed::environment());
         rotator.within = namespace.enter();
         rotator.write_config(&world.configuration(&addresses, &world.keys));
         rotator.start();
@@ -46,7 +46,7 @@ impl Replica {
     }
 }
 
-async fn replicas(world: &World) -> Vec<Replica> {
+async fn replicas(world: &TestBed) -> Vec<Replica> {
     let all: Vec<Replica> = (1..=3)
         .map(|number| Replica::start(world, number))
         .collect();
@@ -60,7 +60,7 @@ fn pids(all: &[Replica]) -> Vec<u32> {
 }
 
 /// Waits until the others have pushed theirs.
-async fn only_behind(world: &World, replica: &Replica, holders: &BTreeMap<String, u32>) {
+async fn only_behind(world: &TestBed, replica: &Replica, holders: &BTreeMap<String, u32>) {
     let its = |key: &str| holders.get(key) == Some(&replica.pid());
     eventually("the others push theirs", async || {
         world.behind().into_iter().all(its).then_some(())
@@ -72,7 +72,7 @@ async fn only_behind(world: &World, replica: &Replica, holders: &BTreeMap<String
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_reaches_some_of_the_servers_harms_nothing() {
     hub();
-    let mut world = World::set(HUB, 9).await;
+    let mut world = TestBed::set(HUB, 9).await;
     let all = replicas(&world).await;
     let [flashback, state, store] = [
         world.sandbox.address().port(),

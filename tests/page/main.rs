@@ -7,7 +7,7 @@
     reason = "what the other tests share; the page needs a part of it"
 )]
 mod support;
-mod world;
+mod test_bed;
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -17,13 +17,13 @@ use flashback_rotator::flashback::sandbox::{Operation, Rule};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use support::venv;
-use world::World;
+use test_bed::TestBed;
 
 /// A browser that hangs is ended then.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Lets `tests/page/browser.mjs` look at the page; `told` hears each line it prints.
-async fn look(scene: &str, world: &mut World, acknowledged: impl AsyncFn(&mut World, &str)) {
+async fn look(scene: &str, world: &mut TestBed, acknowledged: impl AsyncFn(&mut TestBed, &str)) {
     let pictures = std::env::var_os("FLASHBACK_ROTATOR_PICTURES")
         .map(PathBuf::from)
         .expect("started by tests/page/run");
@@ -62,7 +62,7 @@ async fn look(scene: &str, world: &mut World, acknowledged: impl AsyncFn(&mut Wo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_well() {
-    let mut world = World::start().await;
+    let mut world = TestBed::start().await;
     world.age().await;
     look("healthy", &mut world, async |world, line| match line {
         "rotate" => world.rotate("openai-prod").await,
@@ -74,7 +74,7 @@ async fn all_well() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn much_wrong() {
-    let mut world = World::start().await;
+    let mut world = TestBed::start().await;
     world.age().await;
     let refused = Rule {
         message: Some("endpoint is not allowed in this workspace".to_owned()),
@@ -99,7 +99,7 @@ async fn much_wrong() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_held() {
-    let mut world = World::start().await;
+    let mut world = TestBed::start().await;
     world.hold("openai-eu").await;
     world.stands("openai-eu", |state| state == "held").await;
     look("held", &mut world, async |_, _| {}).await;

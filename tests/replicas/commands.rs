@@ -9,7 +9,7 @@ use crate::replicas_faults::replica::{Replica, replicas};
 use crate::support::LONG;
 use crate::support::postgres::Postgres;
 use crate::support::replicas::Replicas;
-use crate::support::world::World;
+use crate::support::test_bed::TestBed;
 
 const NEVER: &str = "5m";
 
@@ -109,7 +109,7 @@ async fn without_a_replica_a_command_does_the_work_itself_and_leaves_nothing_beh
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rollback_is_carried_out_by_whoever_holds_the_key() {
-    let mut world = World::set(LOCAL, 3).await;
+    let mut world = TestBed::set(LOCAL, 3).await;
     let all = replicas(&world, 3).await;
     let first = world.newest.clone();
     world.rotate_all().await;

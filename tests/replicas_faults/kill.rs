@@ -2,7 +2,7 @@
 
 use super::LOCAL;
 use super::replica::{Replica, pids, replicas};
-use crate::support::world::{SOON, World};
+use crate::support::test_bed::{SOON, TestBed};
 
 /// The places of a push, in the order in which they are passed.
 const POINTS: [&str; 6] = [
@@ -16,7 +16,7 @@ const POINTS: [&str; 6] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_killed_at_any_point_of_a_push_is_replaced() {
-    let mut world = World::set(LOCAL, 9).await;
+    let mut world = TestBed::set(LOCAL, 9).await;
     let mut all = replicas(&world, 2).await;
     for point in POINTS {
         let mut victim = Replica::new(&world).await;

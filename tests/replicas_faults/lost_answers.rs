@@ -4,12 +4,12 @@ use super::LOCAL;
 use super::replica::{pids, replicas};
 use crate::support::eventually;
 use crate::support::proxy::Way;
-use crate::support::world::{SOON, World};
+use crate::support::test_bed::{SOON, TestBed};
 use crate::support::writes::Write;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_whose_answers_are_lost_at_the_end_of_a_lease_harm_nothing() {
-    let mut world = World::set(LOCAL, 9).await;
+    let mut world = TestBed::set(LOCAL, 9).await;
     let all = replicas(&world, 3).await;
     let victim = &all[0];
     for way in [Way::Held, Way::Cut] {

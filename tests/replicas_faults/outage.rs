@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::LOCAL;
 use super::replica::{Replica, pids, replicas};
 use crate::support::eventually;
-use crate::support::world::{LEASE, SOON, World};
+use crate::support::test_bed::{LEASE, SOON, TestBed};
 use crate::support::writes;
 
 /// Waits until each of them has found the state away.
@@ -20,7 +20,7 @@ async fn noticed(all: &[Replica], before: &[usize]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_state_nothing_is_pushed_twice_and_nothing_is_lost() {
-    let mut world = World::set(LOCAL, 12).await;
+    let mut world = TestBed::set(LOCAL, 12).await;
     let all = replicas(&world, 3).await;
     let holders = world.holders().await;
     for away in [LEASE * 2, Duration::ZERO, LEASE / 2] {

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::support::LONG;
 use crate::support::proxy::{Proxy, Way};
 use crate::support::rotator::Rotator;
-use crate::support::world::{Addresses, World};
+use crate::support::test_bed::{Addresses, TestBed};
 
 /// The real binary between three proxies.
 pub struct Replica {
@@ -17,12 +17,12 @@ pub struct Replica {
 
 impl Replica {
     /// With all the keys of the world; not started.
-    pub async fn new(world: &World) -> Self {
+    pub async fn new(world: &TestBed) -> Self {
         Self::with(world, &world.keys).await
     }
 
     /// With these keys.
-    pub async fn with(world: &World, keys: &[String]) -> Self {
+    pub async fn with(world: &TestBed, keys: &[String]) -> Self {
         let flashback = Proxy::to(world.sandbox.address().port()).await;
         let state = Proxy::to(world.postgres.port).await;
         let store = Proxy::to(world.store_port).await;
@@ -33,7 +33,7 @@ impl Replica {
             store: at(&store),
         };
         let mut rotator = Rotator::new(&world.sandbox.url(), "");
-        rotator.environment.push(World::environment());
+        rotator.environment.push(TestBed::environment());
         rotator.write_config(&world.configuration(&addresses, keys));
         Self {
             rotator,
@@ -64,7 +64,7 @@ impl Replica {
 }
 
 /// Replicas that have started and share the keys evenly, all of which are in Flashback.
-pub async fn replicas(world: &World, count: usize) -> Vec<Replica> {
+pub async fn replicas(world: &TestBed, count: usize) -> Vec<Replica> {
     let mut all = Vec::new();
     for _ in 0..count {
         let mut replica = Replica::new(world).await;

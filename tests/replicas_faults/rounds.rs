@@ -11,7 +11,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use super::LOCAL;
 use super::replica::{Replica, pids, replicas};
 use crate::support::proxy::Way;
-use crate::support::world::{LEASE, SOON, World};
+use crate::support::test_bed::{LEASE, SOON, TestBed};
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +43,7 @@ const TROUBLES: [Trouble; 13] = [
 ];
 
 struct Rounds {
-    world: World,
+    world: TestBed,
     all: Vec<Replica>,
     chance: StdRng,
     /// The longest that a key had to wait for somebody who could push it.
@@ -59,7 +59,7 @@ async fn whatever_goes_wrong_it_ends_well() {
     let seed = number("FLASHBACK_ROTATOR_SEED").unwrap_or_else(rand::random);
     let count = number("FLASHBACK_ROTATOR_ROUNDS").unwrap_or(12);
     println!("FLASHBACK_ROTATOR_SEED={seed} repeats this");
-    let world = World::set(LOCAL, 12).await;
+    let world = TestBed::set(LOCAL, 12).await;
     let mut rounds = Rounds {
         all: replicas(&world, 3).await,
         world,

@@ -6,10 +6,10 @@ use super::LOCAL;
 use super::replica::{Replica, pids, replicas};
 use crate::support::eventually;
 use crate::support::proxy::Way;
-use crate::support::world::{LATE, SOON, World};
+use crate::support::test_bed::{LATE, SOON, TestBed};
 
 /// A key of this replica's.
-async fn key_of(world: &World, replica: &Replica) -> String {
+async fn key_of(world: &TestBed, replica: &Replica) -> String {
     let holders = world.holders().await;
     let mut its = holders.iter().filter(|(_, pid)| **pid == replica.pid());
     its.next()
@@ -19,7 +19,7 @@ async fn key_of(world: &World, replica: &Replica) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_paused_past_its_lease_writes_nothing_under_it() {
-    let mut world = World::set(LOCAL, 9).await;
+    let mut world = TestBed::set(LOCAL, 9).await;
     let all = replicas(&world, 3).await;
     for _ in 0..2 {
         let stopped = all[0].stop();
@@ -40,7 +40,7 @@ async fn a_replica_paused_past_its_lease_writes_nothing_under_it() {
 }
 
 /// What came late is there, and the newest value is not.
-async fn arrives_late(world: &World, key: &str, old: &str) {
+async fn arrives_late(world: &TestBed, key: &str, old: &str) {
     eventually("the write that was held up arrives", async || {
         world.has(key, old).then_some(())
     })
@@ -48,7 +48,7 @@ async fn arrives_late(world: &World, key: &str, old: &str) {
 }
 
 /// Has a write of this replica held up on the way: which key, and which value.
-async fn held_up(world: &mut World, replica: &Replica) -> (String, String) {
+async fn held_up(world: &mut TestBed, replica: &Replica) -> (String, String) {
     let key = key_of(world, replica).await;
     replica.flashback.set(Way::UpdatesHeld);
     let old = world.rotate(&key).await;
@@ -61,7 +61,7 @@ async fn held_up(world: &mut World, replica: &Replica) -> (String, String) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_late_write_of_a_paused_replica_is_overwritten_when_it_resumes() {
-    let mut world = World::set(LOCAL, 6).await;
+    let mut world = TestBed::set(LOCAL, 6).await;
     let all = replicas(&world, 3).await;
     let victim = &all[0];
     let (key, old) = held_up(&mut world, victim).await;
@@ -81,7 +81,7 @@ async fn the_late_write_of_a_paused_replica_is_overwritten_when_it_resumes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_late_write_of_a_killed_replica_is_overwritten() {
-    let mut world = World::set(LOCAL, 6).await;
+    let mut world = TestBed::set(LOCAL, 6).await;
     let mut all = replicas(&world, 3).await;
     let (key, old) = held_up(&mut world, &all[0]).await;
     let (pid, died) = (all[0].pid(), Utc::now());

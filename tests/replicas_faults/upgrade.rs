@@ -2,12 +2,12 @@
 
 use super::LOCAL;
 use super::replica::{Replica, pids, replicas};
-use crate::support::world::{SOON, World};
+use crate::support::test_bed::{SOON, TestBed};
 use crate::support::writes;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_are_replaced_one_by_one_under_rotations() {
-    let mut world = World::set(LOCAL, 12).await;
+    let mut world = TestBed::set(LOCAL, 12).await;
     let mut all = replicas(&world, 3).await;
     // The next version knows one key more.
     world.keys.push("fresh".to_owned());

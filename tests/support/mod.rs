@@ -17,8 +17,8 @@ pub mod receiver;
 pub mod replicas;
 pub mod rotator;
 pub mod sandbox;
+pub mod test_bed;
 pub mod upstreams;
-pub mod world;
 pub mod writes;
 
 use std::fs::{File, FileTimes};

@@ -17,13 +17,13 @@ pub(super) fn listed(all: &[Configuration]) -> Vec<Listed> {
         id: one.id.clone(),
         appearance: Appearance {
             stored_key: one.stored_key.clone(),
-            ..case::shown(&one.settings)
+            ..scenario::shown(&one.settings)
         },
     };
     all.iter().map(listed).collect()
 }
 
-impl World {
+impl Simulation {
     /// Asks for a list, and keeps it.
     pub(super) fn list(&mut self) -> Vec<Configuration> {
         self.lists += 1;
@@ -95,31 +95,31 @@ proptest! {
         gone in any::<bool>(),
         dies_after in prop::option::of(0..LONGEST_PASS),
     ) {
-        let mut world = settled(happenings, good);
+        let mut simulation = settled(happenings, good);
         if let Some(bad) = bad {
-            world.happen(Happening::Rotate { value: bad });
-            world.happen(Happening::Revoke { value: bad });
-            world.watch(5);
+            simulation.happen(Happening::Rotate { value: bad });
+            simulation.happen(Happening::Revoke { value: bad });
+            simulation.watch(5);
         }
-        let before = world.live_value();
+        let before = simulation.live_value();
         // By hand and back before anybody looks: nothing is to be done.
-        world.watch(6);
-        world.is_at_rest();
+        simulation.watch(6);
+        simulation.is_at_rest();
 
-        let pushes = world.pushes;
-        world.happen(match gone {
+        let pushes = simulation.pushes;
+        simulation.happen(match gone {
             true => Happening::DeleteConfiguration,
             false => Happening::EditConfiguration { name, endpoint },
         });
-        world.look(&[], dies_after, KeyCommand::None);
-        world.watch(6);
-        prop_assert_eq!(world.live_value(), before);
-        prop_assert_eq!(&world.configurations[0].settings, &world.settings);
-        prop_assert_eq!(Some(&world.configurations[0].id), world.record.ai_llm_id.as_ref());
-        prop_assert!(world.pushes <= pushes + 3, "{} pushes", world.pushes - pushes);
-        world.watch(6);
-        world.is_at_rest();
-        prop_assert!(world.record.live.as_ref().is_some_and(|live| live.shown.is_none()));
+        simulation.look(&[], dies_after, KeyCommand::None);
+        simulation.watch(6);
+        prop_assert_eq!(simulation.live_value(), before);
+        prop_assert_eq!(&simulation.configurations[0].settings, &simulation.settings);
+        prop_assert_eq!(Some(&simulation.configurations[0].id), simulation.record.ai_llm_id.as_ref());
+        prop_assert!(simulation.pushes <= pushes + 3, "{} pushes", simulation.pushes - pushes);
+        simulation.watch(6);
+        simulation.is_at_rest();
+        prop_assert!(simulation.record.live.as_ref().is_some_and(|live| live.shown.is_none()));
     }
 
     /// The name belongs to another one: that is not written to, and it heals when that is gone.
@@ -128,75 +128,75 @@ proptest! {
         happenings in prop::collection::vec(happening(), 0..20),
         renamed in any::<bool>(),
     ) {
-        let mut world = settled(happenings, 1);
-        let (ours, pushes) = (world.configurations[0].id.clone(), world.pushes);
+        let mut simulation = settled(happenings, 1);
+        let (ours, pushes) = (simulation.configurations[0].id.clone(), simulation.pushes);
         match renamed {
-            true => world.configurations[0].settings.name = "elsewhere".into(),
-            false => world.configurations.clear(),
+            true => simulation.configurations[0].settings.name = "elsewhere".into(),
+            false => simulation.configurations.clear(),
         }
         let other = Configuration {
             id: AiLlmId::new("another"),
-            settings: Settings { endpoint: "https://other.example.com".into(), ..world.settings.clone() },
+            settings: Settings { endpoint: "https://other.example.com".into(), ..simulation.settings.clone() },
             value: 99,
             stored_key: None,
         };
-        world.configurations.push(other.clone());
+        simulation.configurations.push(other.clone());
         for _ in 0..5 {
-            let end = world.watch(6);
+            let end = simulation.watch(6);
             prop_assert!(matches!(end, End::Rested(Rest::Contradiction(_))), "{end:?}");
-            prop_assert_eq!(world.pushes, pushes);
+            prop_assert_eq!(simulation.pushes, pushes);
             // A resync changes nothing about that.
-            world.now += TimeDelta::hours(25);
+            simulation.now += TimeDelta::hours(25);
         }
-        world.configurations.retain(|one| one.id != other.id);
-        prop_assert_eq!(world.watch(7), End::Rested(Rest::InSync));
-        prop_assert_eq!(world.live_value(), world.newest_value());
-        prop_assert_eq!(&world.configurations[0].settings, &world.settings);
-        prop_assert_eq!(world.configurations[0].id == ours, renamed);
-        world.is_at_rest();
+        simulation.configurations.retain(|one| one.id != other.id);
+        prop_assert_eq!(simulation.watch(7), End::Rested(Rest::InSync));
+        prop_assert_eq!(simulation.live_value(), simulation.newest_value());
+        prop_assert_eq!(&simulation.configurations[0].settings, &simulation.settings);
+        prop_assert_eq!(simulation.configurations[0].id == ours, renamed);
+        simulation.is_at_rest();
     }
 }
 
 /// A list that does not show what was written leads to one write, and not to one in five minutes.
 #[test]
 fn a_list_that_hides_what_there_is_is_believed_once() {
-    let mut world = World::new(BOTH);
-    world.watch(10);
-    let pushes = world.pushes;
-    world.unlisted = true;
-    world.watch(30);
-    assert_eq!(world.pushes, pushes + 1);
-    world.unlisted = false;
-    world.watch(6);
-    world.happen(Happening::DeleteConfiguration);
-    world.watch(6);
-    assert_eq!(world.live_value(), world.newest_value());
+    let mut simulation = Simulation::new(BOTH);
+    simulation.watch(10);
+    let pushes = simulation.pushes;
+    simulation.unlisted = true;
+    simulation.watch(30);
+    assert_eq!(simulation.pushes, pushes + 1);
+    simulation.unlisted = false;
+    simulation.watch(6);
+    simulation.happen(Happening::DeleteConfiguration);
+    simulation.watch(6);
+    assert_eq!(simulation.live_value(), simulation.newest_value());
 }
 
 /// Somebody who writes something else as often as it is put right does not have it so at each look.
 #[test]
 fn persistent_foreign_edits_are_repaired_once_and_then_reported() {
-    let mut world = World::new(BOTH);
-    world.watch(10);
-    let pushes = world.pushes;
+    let mut simulation = Simulation::new(BOTH);
+    simulation.watch(10);
+    let pushes = simulation.pushes;
     let mut reported = 0;
     for _ in 0..60 {
-        world.happen(Happening::EditConfiguration {
+        simulation.happen(Happening::EditConfiguration {
             name: 0,
             endpoint: 1,
         });
         reported += usize::from(matches!(
-            world.watch(1),
+            simulation.watch(1),
             End::Rested(Rest::Contradiction(_))
         ));
     }
-    assert_eq!(world.pushes, pushes + 1);
+    assert_eq!(simulation.pushes, pushes + 1);
     assert!(reported > 50, "{reported}");
     // Once the other one has stopped, and it is put right by hand, all is well.
-    world.configurations[0].settings = world.settings.clone();
-    assert_eq!(world.watch(6), End::Rested(Rest::InSync));
+    simulation.configurations[0].settings = simulation.settings.clone();
+    assert_eq!(simulation.watch(6), End::Rested(Rest::InSync));
     assert!(
-        world
+        simulation
             .record
             .live
             .as_ref()

@@ -5,11 +5,11 @@ use proptest::prelude::*;
 use super::properties::{BOTH, happening};
 use super::*;
 
-impl World {
+impl Simulation {
     fn of_a_stored_key() -> Self {
-        let mut world = Self::new(BOTH);
-        world.settings.target = Target::StoredKey { id: None };
-        world
+        let mut simulation = Self::new(BOTH);
+        simulation.settings.target = Target::StoredKey { id: None };
+        simulation
     }
 
     /// What Flashback does with a write of a stored key: nothing but the credentials changes, and no
@@ -57,18 +57,18 @@ proptest! {
         happenings in happenings(),
         last in 0..6_u8,
     ) {
-        let mut world = World::of_a_stored_key();
+        let mut simulation = Simulation::of_a_stored_key();
         for happening in happenings {
-            world.happen(happening);
-            prop_assert!(world.configurations.len() <= 1, "{:?}", world.configurations);
+            simulation.happen(happening);
+            prop_assert!(simulation.configurations.len() <= 1, "{:?}", simulation.configurations);
         }
-        world.happen(Happening::Rotate { value: last });
-        world.happen(Happening::Restore { value: last });
-        world.now += TimeDelta::hours(25);
-        prop_assert_eq!(world.watch(5), End::Rested(Rest::InSync));
-        prop_assert_eq!(world.live_value(), world.newest_value());
-        prop_assert_eq!(Some(&world.configurations[0].id), world.record.ai_llm_id.as_ref());
-        world.is_at_rest();
+        simulation.happen(Happening::Rotate { value: last });
+        simulation.happen(Happening::Restore { value: last });
+        simulation.now += TimeDelta::hours(25);
+        prop_assert_eq!(simulation.watch(5), End::Rested(Rest::InSync));
+        prop_assert_eq!(simulation.live_value(), simulation.newest_value());
+        prop_assert_eq!(Some(&simulation.configurations[0].id), simulation.record.ai_llm_id.as_ref());
+        simulation.is_at_rest();
     }
 
     /// A value that does not work is rolled back, and what somebody writes over it is put right.
@@ -80,26 +80,26 @@ proptest! {
         theirs in 60..66_u8,
         dies_after in prop::option::of(0..LONGEST_PASS),
     ) {
-        let mut world = World::of_a_stored_key();
+        let mut simulation = Simulation::of_a_stored_key();
         for happening in happenings {
-            world.happen(happening);
+            simulation.happen(happening);
         }
-        world.happen(Happening::Rotate { value: good });
-        world.happen(Happening::Restore { value: good });
-        world.now += TimeDelta::hours(25);
-        world.watch(5);
-        let before = world.live_value();
-        world.happen(Happening::Rotate { value: bad });
-        world.happen(Happening::Revoke { value: bad });
-        world.look(&[], dies_after, KeyCommand::None);
-        let end = world.watch(5);
+        simulation.happen(Happening::Rotate { value: good });
+        simulation.happen(Happening::Restore { value: good });
+        simulation.now += TimeDelta::hours(25);
+        simulation.watch(5);
+        let before = simulation.live_value();
+        simulation.happen(Happening::Rotate { value: bad });
+        simulation.happen(Happening::Revoke { value: bad });
+        simulation.look(&[], dies_after, KeyCommand::None);
+        let end = simulation.watch(5);
         prop_assert!(matches!(end, End::Rested(Rest::Held(_))), "{end:?}");
-        prop_assert_eq!(world.live_value(), before);
+        prop_assert_eq!(simulation.live_value(), before);
 
-        world.happen(Happening::Overwrite { value: theirs });
-        world.look(&[], dies_after, KeyCommand::None);
-        world.watch(5);
-        prop_assert_eq!(world.live_value(), before);
-        world.is_at_rest();
+        simulation.happen(Happening::Overwrite { value: theirs });
+        simulation.look(&[], dies_after, KeyCommand::None);
+        simulation.watch(5);
+        prop_assert_eq!(simulation.live_value(), before);
+        simulation.is_at_rest();
     }
 }

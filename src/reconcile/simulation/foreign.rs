@@ -7,7 +7,7 @@ use super::properties::{happening, settled};
 use super::*;
 use crate::model::Edit;
 
-impl World {
+impl Simulation {
     /// Flashback will tell of an update.
     pub(super) fn tells(&mut self, user: &str, own: bool) {
         self.events += 1;
@@ -52,19 +52,19 @@ proptest! {
         times in 1..3_usize,
         dies_after in prop::option::of(0..LONGEST_PASS),
     ) {
-        let mut world = settled(happenings, 1);
-        let (before, pushes) = (world.live_value(), world.pushes);
+        let mut simulation = settled(happenings, 1);
+        let (before, pushes) = (simulation.live_value(), simulation.pushes);
         for _ in 0..times {
-            world.happen(Happening::Overwrite { value });
+            simulation.happen(Happening::Overwrite { value });
         }
-        world.look(&[], dies_after, KeyCommand::None);
-        world.look(&[], None, KeyCommand::None);
-        prop_assert_eq!(world.live_value(), before);
-        prop_assert!(world.pushes <= pushes + 2, "{} pushes", world.pushes - pushes);
+        simulation.look(&[], dies_after, KeyCommand::None);
+        simulation.look(&[], None, KeyCommand::None);
+        prop_assert_eq!(simulation.live_value(), before);
+        prop_assert!(simulation.pushes <= pushes + 2, "{} pushes", simulation.pushes - pushes);
         // Credentials that are written again have to be verified again.
-        prop_assert_eq!(world.watch(3), End::Rested(Rest::InSync));
-        prop_assert!(world.record.live.as_ref().is_some_and(|live| live.verified_by.is_some()));
-        world.is_at_rest();
+        prop_assert_eq!(simulation.watch(3), End::Rested(Rest::InSync));
+        prop_assert!(simulation.record.live.as_ref().is_some_and(|live| live.verified_by.is_some()));
+        simulation.is_at_rest();
     }
 
     /// What is attached to a stored key is not written to, is not called verified, and is the key's
@@ -75,42 +75,45 @@ proptest! {
         rotated in any::<bool>(),
         dies_after in prop::option::of(0..LONGEST_PASS),
     ) {
-        let mut world = settled(happenings, 1);
-        world.attach(Some("key-1"));
-        let (before, pushes) = (world.configurations.clone(), world.pushes);
+        let mut simulation = settled(happenings, 1);
+        simulation.attach(Some("key-1"));
+        let (before, pushes) = (simulation.configurations.clone(), simulation.pushes);
         if rotated {
-            world.happen(Happening::Rotate { value: 2 });
-            world.happen(Happening::Restore { value: 2 });
+            simulation.happen(Happening::Rotate { value: 2 });
+            simulation.happen(Happening::Restore { value: 2 });
         }
-        world.look(&[], dies_after, KeyCommand::None);
-        let end = world.watch(6);
+        simulation.look(&[], dies_after, KeyCommand::None);
+        let end = simulation.watch(6);
         prop_assert!(matches!(end, End::Rested(Rest::Refused { .. })), "{end:?}");
-        world.look(&[], None, KeyCommand::Force);
-        world.now += TimeDelta::hours(25);
-        world.watch(6);
-        prop_assert_eq!(world.pushes, pushes);
-        prop_assert_eq!(world.live_value(), before[0].value);
-        prop_assert_eq!(&world.record.live, &None);
+        simulation.look(&[], None, KeyCommand::Force);
+        simulation.now += TimeDelta::hours(25);
+        simulation.watch(6);
+        prop_assert_eq!(simulation.pushes, pushes);
+        prop_assert_eq!(simulation.live_value(), before[0].value);
+        prop_assert_eq!(&simulation.record.live, &None);
 
-        world.attach(None);
-        world.now += TimeDelta::minutes(20);
-        prop_assert_eq!(world.watch(6), End::Rested(Rest::InSync));
-        prop_assert_eq!(world.live_value(), world.newest_value());
-        prop_assert_eq!(&world.configurations[0].id, &before[0].id);
-        world.is_at_rest();
+        simulation.attach(None);
+        simulation.now += TimeDelta::minutes(20);
+        prop_assert_eq!(simulation.watch(6), End::Rested(Rest::InSync));
+        prop_assert_eq!(simulation.live_value(), simulation.newest_value());
+        prop_assert_eq!(&simulation.configurations[0].id, &before[0].id);
+        simulation.is_at_rest();
     }
 }
 
 /// An account that people use, too, has more updates than the rotator has made.
 #[test]
 fn more_updates_than_own_writes_are_somebodys() {
-    let mut world = settled(Vec::new(), 1);
-    world.look(&[], None, KeyCommand::None);
-    let (before, pushes) = (world.live_value(), world.pushes);
-    world.configurations[0].value = 99;
-    world.tells("me", true);
-    world.look(&[], None, KeyCommand::None);
-    assert_eq!((world.live_value(), world.pushes), (before, pushes + 1));
-    world.watch(3);
-    world.is_at_rest();
+    let mut simulation = settled(Vec::new(), 1);
+    simulation.look(&[], None, KeyCommand::None);
+    let (before, pushes) = (simulation.live_value(), simulation.pushes);
+    simulation.configurations[0].value = 99;
+    simulation.tells("me", true);
+    simulation.look(&[], None, KeyCommand::None);
+    assert_eq!(
+        (simulation.live_value(), simulation.pushes),
+        (before, pushes + 1)
+    );
+    simulation.watch(3);
+    simulation.is_at_rest();
 }

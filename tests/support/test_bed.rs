@@ -35,7 +35,7 @@ pub struct Addresses {
 }
 
 /// The servers, and the history of the keys.
-pub struct World {
+pub struct TestBed {
     pub sandbox: Sandbox,
     pub postgres: Postgres,
     pub database: Database,
@@ -51,7 +51,7 @@ pub struct World {
     pub blackouts: Vec<Blackout>,
 }
 
-impl World {
+impl TestBed {
     /// Starts the servers on this address, and on 127.0.0.1 as well, with `keys` keys.
     pub async fn set(address: IpAddr, keys: usize) -> Self {
         let listener = TcpListener::bind((address, 0)).await;

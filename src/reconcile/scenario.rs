@@ -90,9 +90,9 @@ pub fn config(settings: Settings, origin: Origin, verify: VerifyConfig) -> KeyCo
 }
 
 /// One situation, built up from "version 1 is live and nothing has happened since".
-pub struct Case(Knowledge);
+pub struct Scenario(Knowledge);
 
-impl Deref for Case {
+impl Deref for Scenario {
     type Target = Knowledge;
 
     fn deref(&self) -> &Knowledge {
@@ -100,13 +100,13 @@ impl Deref for Case {
     }
 }
 
-impl DerefMut for Case {
+impl DerefMut for Scenario {
     fn deref_mut(&mut self) -> &mut Knowledge {
         &mut self.0
     }
 }
 
-impl Case {
+impl Scenario {
     pub fn fresh() -> Self {
         let verify = VerifyConfig {
             before_provider: false,

@@ -58,7 +58,7 @@ pub(super) enum Happening {
     },
 }
 
-impl World {
+impl Simulation {
     pub(super) fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Rotate { value } => {

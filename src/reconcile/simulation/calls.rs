@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::Action;
 
-impl World {
+impl Simulation {
     pub(super) fn push(&mut self, known: &mut Knowledge, push: &Push, fault: Fault) -> Option<End> {
         let (action, id, value) = (push.action, push.id.as_ref(), &push.value.stored);
         self.nothing_held_is_pushed(value, known.command);

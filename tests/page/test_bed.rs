@@ -66,13 +66,13 @@ source = "vault-eu"
 path = "llm/azure"
 "#;
 
-pub struct World {
+pub struct TestBed {
     pub bao: OpenBao,
     pub sandbox: Sandbox,
     pub rotator: Rotator,
 }
 
-impl World {
+impl TestBed {
     /// Every key is in Flashback, and two were rotated since.
     pub async fn start() -> Self {
         let bao = OpenBao::start().await;

@@ -59,7 +59,7 @@ struct Configuration {
     stored_key: Option<AiLlmId>,
 }
 
-struct World {
+struct Simulation {
     verify: VerifyConfig,
     versions: Vec<u8>,
     current: Option<usize>,
@@ -93,7 +93,7 @@ enum End {
     Cut,
 }
 
-impl World {
+impl Simulation {
     fn new(verify: VerifyConfig) -> Self {
         Self {
             verify,
@@ -158,7 +158,7 @@ impl World {
     fn knowledge(&self) -> Knowledge {
         let config = KeyConfig {
             may_create: true,
-            ..case::config(self.settings.clone(), self.origin.clone(), self.verify)
+            ..scenario::config(self.settings.clone(), self.origin.clone(), self.verify)
         };
         let (config, record) = (Arc::new(config), self.record.clone());
         Knowledge::new(config, self.rules, record, self.now)
@@ -247,6 +247,6 @@ fn read(version: Version, origin: &Origin, value: u8) -> ReadValue {
             fingerprint: Fingerprinter::new([3; 32]).bytes(&[value]),
             origin: origin.clone(),
         },
-        ..case::value("", "")
+        ..scenario::value("", "")
     }
 }

@@ -73,7 +73,7 @@ pub(super) const BOTH: VerifyConfig = VerifyConfig {
     settle: Duration::ZERO,
 };
 
-impl World {
+impl Simulation {
     /// Looks every ten seconds, without faults, for so many minutes.
     pub(super) fn watch(&mut self, minutes: usize) -> End {
         for _ in 0..minutes * 6 {
@@ -113,16 +113,16 @@ impl World {
 }
 
 /// A world in which the newest value is live, and it is this, after whatever happened.
-pub(super) fn settled(happenings: Vec<Happening>, value: u8) -> World {
-    let mut world = World::new(BOTH);
+pub(super) fn settled(happenings: Vec<Happening>, value: u8) -> Simulation {
+    let mut simulation = Simulation::new(BOTH);
     for happening in happenings {
-        world.happen(happening);
+        simulation.happen(happening);
     }
-    world.happen(Happening::Rotate { value });
-    world.happen(Happening::Restore { value });
-    world.now += TimeDelta::hours(25);
-    world.watch(5);
-    world
+    simulation.happen(Happening::Rotate { value });
+    simulation.happen(Happening::Restore { value });
+    simulation.now += TimeDelta::hours(25);
+    simulation.watch(5);
+    simulation
 }
 
 proptest! {
@@ -134,30 +134,30 @@ proptest! {
         happenings in prop::collection::vec(happening(), 0..40),
         last in 0..6_u8,
     ) {
-        let mut world = World::new(verify);
+        let mut simulation = Simulation::new(verify);
         for happening in happenings {
-            world.happen(happening);
-            prop_assert!(world.configurations.len() <= 1, "{:?}", world.configurations);
+            simulation.happen(happening);
+            prop_assert!(simulation.configurations.len() <= 1, "{:?}", simulation.configurations);
         }
 
-        world.happen(Happening::Rotate { value: last });
-        world.happen(Happening::Restore { value: last });
-        world.now += TimeDelta::hours(25);
-        let end = world.watch(5);
+        simulation.happen(Happening::Rotate { value: last });
+        simulation.happen(Happening::Restore { value: last });
+        simulation.now += TimeDelta::hours(25);
+        let end = simulation.watch(5);
         prop_assert_eq!(end, End::Rested(Rest::InSync));
-        prop_assert_eq!(world.live_value(), world.newest_value());
-        let one = &world.configurations[0];
-        prop_assert_eq!(&one.settings, &world.settings);
-        prop_assert_eq!(Some(&one.id), world.record.ai_llm_id.as_ref());
+        prop_assert_eq!(simulation.live_value(), simulation.newest_value());
+        let one = &simulation.configurations[0];
+        prop_assert_eq!(&one.settings, &simulation.settings);
+        prop_assert_eq!(Some(&one.id), simulation.record.ai_llm_id.as_ref());
         if verify.after_flashback {
-            prop_assert!(world.record.verification.is_none(), "{:?}", world.record.verification);
+            prop_assert!(simulation.record.verification.is_none(), "{:?}", simulation.record.verification);
         }
-        world.is_at_rest();
+        simulation.is_at_rest();
 
-        world.happen(Happening::OtherField { field: 3 });
-        let end = world.watch(3);
+        simulation.happen(Happening::OtherField { field: 3 });
+        let end = simulation.watch(3);
         prop_assert_eq!(end, End::Rested(Rest::InSync));
-        prop_assert_eq!(world.live_value(), last * 10 + 3);
+        prop_assert_eq!(simulation.live_value(), last * 10 + 3);
     }
 
 }
@@ -166,25 +166,25 @@ proptest! {
 /// back to: that does not go in again because what is live does not work.
 #[test]
 fn version_held_by_hand_is_never_rolled_back_to() {
-    let mut world = World::new(BOTH);
-    world.happen(Happening::Rotate { value: 2 });
-    world.look(&[], None, KeyCommand::None);
-    world.happen(Happening::Revoke { value: 1 });
-    world.happen(Happening::Rotate { value: 1 });
-    world.look(&[], None, KeyCommand::None);
-    let live = world.live_value();
-    world.happen(Happening::RollBack { to: 1 });
-    world.happen(Happening::Wait { seconds: 60 });
-    world.look(&[], None, KeyCommand::RollBack);
-    let end = world.watch(5);
+    let mut simulation = Simulation::new(BOTH);
+    simulation.happen(Happening::Rotate { value: 2 });
+    simulation.look(&[], None, KeyCommand::None);
+    simulation.happen(Happening::Revoke { value: 1 });
+    simulation.happen(Happening::Rotate { value: 1 });
+    simulation.look(&[], None, KeyCommand::None);
+    let live = simulation.live_value();
+    simulation.happen(Happening::RollBack { to: 1 });
+    simulation.happen(Happening::Wait { seconds: 60 });
+    simulation.look(&[], None, KeyCommand::RollBack);
+    let end = simulation.watch(5);
     assert!(matches!(end, End::Rested(Rest::Unproven(_))), "{end:?}");
-    assert_eq!(world.live_value(), live);
+    assert_eq!(simulation.live_value(), live);
 
     // Also when it works after all.
-    world.happen(Happening::Restore { value: 1 });
-    let end = world.watch(10);
+    simulation.happen(Happening::Restore { value: 1 });
+    let end = simulation.watch(10);
     assert!(matches!(end, End::Rested(Rest::Held(_))), "{end:?}");
-    assert_eq!(world.live_value(), live);
+    assert_eq!(simulation.live_value(), live);
 }
 
 proptest! {
@@ -198,36 +198,36 @@ proptest! {
         bad in 3..6_u8,
         dies_after in prop::option::of(0..LONGEST_PASS),
     ) {
-        let mut world = settled(happenings, good);
-        prop_assert_eq!(world.live_value(), world.newest_value());
-        let before = world.live_value();
+        let mut simulation = settled(happenings, good);
+        prop_assert_eq!(simulation.live_value(), simulation.newest_value());
+        let before = simulation.live_value();
 
-        world.happen(Happening::Rotate { value: bad });
-        world.happen(Happening::Revoke { value: bad });
+        simulation.happen(Happening::Rotate { value: bad });
+        simulation.happen(Happening::Revoke { value: bad });
         let mut bad_since = None;
         for second in 0..180 {
             // The process dies at each look, until it has got further than that.
-            let end = world.look(&[], dies_after.filter(|_| second % 2 == 0), KeyCommand::None);
-            if world.works(world.live_value()) {
+            let end = simulation.look(&[], dies_after.filter(|_| second % 2 == 0), KeyCommand::None);
+            if simulation.works(simulation.live_value()) {
                 bad_since = None;
             } else {
-                let since = *bad_since.get_or_insert(world.now);
+                let since = *bad_since.get_or_insert(simulation.now);
                 // Every second look is whole, so what one begins the next has ended.
-                prop_assert!(world.now <= since + GRACE + Duration::from_secs(2), "{end:?} {:?}", world.record);
+                prop_assert!(simulation.now <= since + GRACE + Duration::from_secs(2), "{end:?} {:?}", simulation.record);
             }
-            world.now += TimeDelta::seconds(1);
+            simulation.now += TimeDelta::seconds(1);
         }
-        prop_assert_eq!(world.live_value(), before);
-        let end = world.watch(1);
+        prop_assert_eq!(simulation.live_value(), before);
+        let end = simulation.watch(1);
         prop_assert!(matches!(end, End::Rested(Rest::Held(_))), "{end:?}");
-        world.is_at_rest();
+        simulation.is_at_rest();
 
         // The next good version goes through untouched by hand.
-        world.happen(Happening::Rotate { value: good });
-        world.happen(Happening::Rename { name: 2 });
-        let end = world.watch(3);
+        simulation.happen(Happening::Rotate { value: good });
+        simulation.happen(Happening::Rename { name: 2 });
+        let end = simulation.watch(3);
         prop_assert_eq!(end, End::Rested(Rest::InSync));
-        prop_assert_eq!(world.live_value(), world.newest_value());
+        prop_assert_eq!(simulation.live_value(), simulation.newest_value());
     }
 
     /// Also while something is held, what should be live is put right at the next look.
@@ -237,24 +237,24 @@ proptest! {
         happenings in prop::collection::vec(happening(), 0..40),
         late_write in 60..66_u8,
     ) {
-        let mut world = World::new(verify);
+        let mut simulation = Simulation::new(verify);
         for happening in happenings {
-            world.happen(happening);
+            simulation.happen(happening);
         }
-        world.now += TimeDelta::hours(25);
-        let end = world.watch(5);
+        simulation.now += TimeDelta::hours(25);
+        let end = simulation.watch(5);
         prop_assume!(matches!(end, End::Rested(Rest::InSync | Rest::Held(_))));
         // What cannot be read any more cannot be written again.
-        prop_assume!(world.pruned.is_empty() && world.record.verification.is_none());
+        prop_assume!(simulation.pruned.is_empty() && simulation.record.verification.is_none());
         // Nor is anything to be written where a rejected key's creation has no known outcome.
-        prop_assume!(!world.configurations.is_empty() && world.record.live.is_some());
-        let before = world.live_value();
-        world.happen(Happening::LateWrite { value: late_write });
-        let end = world.look(&[], None, KeyCommand::None);
-        prop_assert_eq!(world.live_value(), before, "{:?} {:?}", end, world.record);
-        world.watch(1);
-        prop_assert_eq!(world.live_value(), before);
-        world.is_at_rest();
+        prop_assume!(!simulation.configurations.is_empty() && simulation.record.live.is_some());
+        let before = simulation.live_value();
+        simulation.happen(Happening::LateWrite { value: late_write });
+        let end = simulation.look(&[], None, KeyCommand::None);
+        prop_assert_eq!(simulation.live_value(), before, "{:?} {:?}", end, simulation.record);
+        simulation.watch(1);
+        prop_assert_eq!(simulation.live_value(), before);
+        simulation.is_at_rest();
     }
 
     /// With both questions asked, a broken value never gets into Flashback at all.
@@ -265,12 +265,12 @@ proptest! {
         dies_after in prop::option::of(0..LONGEST_PASS),
         silent in prop::collection::vec(any::<bool>(), 0..12),
     ) {
-        let mut world = World::new(VerifyConfig { before_provider: true, ..BOTH });
-        world.happen(Happening::Rotate { value: good });
-        world.watch(2);
-        let pushes = world.pushes;
-        world.happen(Happening::Rotate { value: bad });
-        world.happen(Happening::Revoke { value: bad });
+        let mut simulation = Simulation::new(VerifyConfig { before_provider: true, ..BOTH });
+        simulation.happen(Happening::Rotate { value: good });
+        simulation.watch(2);
+        let pushes = simulation.pushes;
+        simulation.happen(Happening::Rotate { value: bad });
+        simulation.happen(Happening::Revoke { value: bad });
         // The first answer is one, and silence after it does not take it back.
         let mut silent = std::iter::once(false).chain(silent);
         for second in 0..150 {
@@ -279,37 +279,37 @@ proptest! {
                 _ => Fault::Fine,
             };
             let dies_after = dies_after.filter(|_| second % 2 == 1);
-            world.look(&[fault], dies_after, KeyCommand::None);
-            world.now += TimeDelta::seconds(1);
+            simulation.look(&[fault], dies_after, KeyCommand::None);
+            simulation.now += TimeDelta::seconds(1);
         }
-        prop_assert_eq!(world.pushes, pushes);
-        let end = world.look(&[], None, KeyCommand::None);
+        prop_assert_eq!(simulation.pushes, pushes);
+        let end = simulation.look(&[], None, KeyCommand::None);
         prop_assert!(matches!(end, End::Rested(Rest::Held(_))), "{end:?}");
-        world.is_at_rest();
+        simulation.is_at_rest();
     }
 
     /// Neither works: the newest is the best guess, and is taken as soon as it works.
     #[test]
     fn where_nothing_works_the_newest_goes_back_in(good in 0..3_u8, bad in 3..6_u8, readable in any::<bool>()) {
-        let mut world = World::new(BOTH);
-        world.happen(Happening::Rotate { value: good });
-        world.watch(2);
-        world.happen(Happening::Rotate { value: bad });
+        let mut simulation = Simulation::new(BOTH);
+        simulation.happen(Happening::Rotate { value: good });
+        simulation.watch(2);
+        simulation.happen(Happening::Rotate { value: bad });
         for value in [good, bad] {
-            world.happen(Happening::Revoke { value });
+            simulation.happen(Happening::Revoke { value });
         }
         if !readable {
-            world.happen(Happening::Prune { version: 1 });
+            simulation.happen(Happening::Prune { version: 1 });
         }
-        let end = world.watch(10);
+        let end = simulation.watch(10);
         prop_assert!(matches!(end, End::Rested(Rest::Unproven(_))), "{end:?}");
-        prop_assert_eq!(world.live_value(), world.newest_value());
-        let pushes = world.pushes;
-        world.watch(30);
-        prop_assert_eq!(world.pushes, pushes);
-        world.happen(Happening::Restore { value: bad });
-        prop_assert_eq!(world.watch(10), End::Rested(Rest::InSync));
-        world.is_at_rest();
+        prop_assert_eq!(simulation.live_value(), simulation.newest_value());
+        let pushes = simulation.pushes;
+        simulation.watch(30);
+        prop_assert_eq!(simulation.pushes, pushes);
+        simulation.happen(Happening::Restore { value: bad });
+        prop_assert_eq!(simulation.watch(10), End::Rested(Rest::InSync));
+        simulation.is_at_rest();
     }
 
     /// Whatever else happens, nobody who rolls back by hand finds the newer version in again.
@@ -320,25 +320,25 @@ proptest! {
         works in any::<bool>(),
         dies_after in prop::option::of(0..LONGEST_PASS),
     ) {
-        let mut world = World::new(BOTH);
-        world.happen(Happening::Rotate { value: good });
-        world.watch(2);
-        let before = world.live_value();
-        world.happen(Happening::Rotate { value: better });
-        world.watch(2);
-        prop_assert_eq!(world.live_value(), world.newest_value());
+        let mut simulation = Simulation::new(BOTH);
+        simulation.happen(Happening::Rotate { value: good });
+        simulation.watch(2);
+        let before = simulation.live_value();
+        simulation.happen(Happening::Rotate { value: better });
+        simulation.watch(2);
+        prop_assert_eq!(simulation.live_value(), simulation.newest_value());
         if !works {
-            world.happen(Happening::Revoke { value: good });
+            simulation.happen(Happening::Revoke { value: good });
         }
-        world.look(&[], dies_after, KeyCommand::RollBack);
-        world.look(&[], None, KeyCommand::RollBack);
-        world.watch(60);
-        prop_assert_eq!(world.live_value(), before);
-        world.now += TimeDelta::hours(25);
-        world.watch(5);
-        prop_assert_eq!(world.live_value(), before);
-        world.look(&[], None, KeyCommand::Force);
-        world.watch(3);
-        prop_assert_eq!(world.live_value(), world.newest_value());
+        simulation.look(&[], dies_after, KeyCommand::RollBack);
+        simulation.look(&[], None, KeyCommand::RollBack);
+        simulation.watch(60);
+        prop_assert_eq!(simulation.live_value(), before);
+        simulation.now += TimeDelta::hours(25);
+        simulation.watch(5);
+        prop_assert_eq!(simulation.live_value(), before);
+        simulation.look(&[], None, KeyCommand::Force);
+        simulation.watch(3);
+        prop_assert_eq!(simulation.live_value(), simulation.newest_value());
     }
 }
