@@ -1,4 +1,19 @@
-//! The operations of a source, their results and their errors.
+//! The contract of a source: its operations, their results and their errors.
+//!
+//! A source reads and, where the configuration asks for it, acknowledges. It decides nothing. Every implementation of
+//! [`Source`] keeps these rules:
+//!
+//! - [`observe`](Source::observe) is cheap, because it is made for each check, and its result carries no value.
+//! - A [`Version`] is opaque and compared for equality only. As long as a value is unchanged, `observe` and
+//!   [`read`](Source::read) give equal versions. Where the source numbers its versions, those of a secret that was
+//!   deleted and made again differ from the earlier ones. A source without versions uses the keyed digest of the value.
+//! - Every request for a secret goes through the [`Upstream`](crate::upstream::Upstream) that the source was built
+//!   with, which applies the rate limit, the time-out and the circuit breaker. Building a source calls nothing.
+//! - A future may be dropped at any await, by a time-out or a shutdown. What is left must be usable by the next call.
+//! - A missing secret is a result and not an error.
+//! - No error holds a value or an error of a client library. Text of a server is passed on through
+//!   [`words::shown`](crate::words::shown) or a stricter filter, or replaced by text of the rotator's own.
+//! - The variant of a [`SourceError`] decides what is done next: see there.
 
 use std::time::Duration;
 
@@ -17,39 +32,43 @@ pub trait Source: Send + Sync {
     /// Returns its id, which is the name of its table in the configuration.
     fn id(&self) -> &SourceId;
 
-    /// Returns the current version of the secret at `path`.
+    /// Returns the current version of the secret at `path`, without its value.
     ///
     /// # Errors
-    /// Returns [`SourceError`]. A missing secret is not an error but [`Observation::Missing`].
+    /// Returns [`SourceError`] if the version cannot be determined. A missing secret is not an error but
+    /// [`Observation::Missing`].
     async fn observe(&self, path: &str) -> Result<Observation, SourceError>;
 
     /// Reads the secret at `path` in `version`, or in a newer one if the source has no versions to ask for. The result
-    /// holds the version that was read.
+    /// holds the version that was really read, which may therefore differ from `version`.
     ///
     /// # Errors
-    /// [`SourceError`].
+    /// Returns [`SourceError`] if the value cannot be read or cannot hold a key. A secret that has gone missing since
+    /// it was observed is not an error but [`Reading::Missing`].
     async fn read(&self, path: &str, version: &Version) -> Result<Reading, SourceError>;
 
-    /// Signs in, for `check --connect`, and returns a line that says as whom or how.
+    /// Signs in, for `check --connect`, and returns a line that names the identity or the way of signing in.
     ///
     /// # Errors
-    /// [`SourceError`].
+    /// Returns [`SourceError`] if the source cannot be reached or refuses the credentials.
     async fn connect(&self) -> Result<String, SourceError>;
 
-    /// Reads the secret at `path` in exactly this version, which may be an earlier one.
+    /// Reads the secret at `path` in exactly this version, which may be an earlier one. A source that does not implement
+    /// this keeps no previous versions, and its keys cannot be rolled back.
     ///
     /// # Errors
-    /// Returns [`SourceError`]. A version that is no longer available is not an error but [`Exact::Gone`].
+    /// Returns [`SourceError`] if the request fails. A version that is no longer available is not an error but [`Exact::Gone`].
     async fn read_exact(&self, path: &str, version: &Version) -> Result<Exact, SourceError> {
         let _ = (path, version);
         Ok(Exact::Gone(GoneVersion::NoVersions))
     }
 
     /// Returns the version before `version`, for a rollback without a previous version on record. If that one is gone,
-    /// no older one is searched for, because it was removed on purpose.
+    /// no earlier one is searched for, because it was removed on purpose.
     ///
     /// # Errors
-    /// [`SourceError`].
+    /// Returns [`SourceError`] if the request fails. A version that is no longer available is not an error but
+    /// [`Previous::Gone`].
     async fn previous(&self, path: &str, version: &Version) -> Result<Previous, SourceError> {
         let _ = (path, version);
         Ok(Previous::Gone(GoneVersion::NoVersions))
@@ -66,16 +85,16 @@ pub trait Source: Send + Sync {
         None
     }
 
-    /// Returns true if the source is to be told which version is live, and can be.
+    /// Returns `true` if the source can record which version is live and the configuration asks for it.
     fn acknowledges(&self) -> bool {
         false
     }
 
-    /// Records in the source that this version has been live and verified since `at`. Doing so again changes nothing.
-    /// Only called if [`acknowledges`](Self::acknowledges) returns true.
+    /// Records in the source that this version has been live and verified since `at`. Only called if
+    /// [`acknowledges`](Self::acknowledges) returns `true`. May be repeated: the last call counts.
     ///
     /// # Errors
-    /// [`SourceError`]; [`SourceError::Denied`] names the permission.
+    /// Returns [`SourceError`] if it could not be recorded; [`SourceError::Denied`] names the missing permission.
     async fn acknowledge(
         &self,
         path: &str,
@@ -86,10 +105,11 @@ pub trait Source: Send + Sync {
         Err(cannot_acknowledge())
     }
 
-    /// Withdraws the acknowledgement, so that no version is recorded as live. Changes nothing if there is none.
+    /// Withdraws the acknowledgement, so that no version is recorded as live. May be repeated: it changes nothing if
+    /// none is recorded.
     ///
     /// # Errors
-    /// [`SourceError`]; [`SourceError::Denied`] names the permission.
+    /// Returns [`SourceError`] if it could not be withdrawn; [`SourceError::Denied`] names the missing permission.
     async fn withdraw(&self, path: &str) -> Result<(), SourceError> {
         let _ = path;
         Err(cannot_acknowledge())
@@ -184,6 +204,13 @@ impl GoneVersion {
 
 /// An error of a source. It never holds a value: each adapter converts the errors of its client library and drops
 /// what they carry.
+///
+/// The variant decides what is done. After [`Unavailable`](Self::Unavailable), [`SignIn`](Self::SignIn) and
+/// [`CircuitOpen`](Self::CircuitOpen) all calls to the source wait, since it cannot answer any. After
+/// [`Protocol`](Self::Protocol) this call is retried. [`Denied`](Self::Denied), [`Malformed`](Self::Malformed) and
+/// [`Invalid`](Self::Invalid) are not retried before the next check, because only a person can put them right.
+///
+/// `status` becomes a label of metrics, so it is an HTTP status or one of a few fixed words, never text of a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
     /// There is no usable answer: no connection, a timeout, a 5xx status, a sealed Vault, a throttled caller.
@@ -229,7 +256,7 @@ pub enum SourceError {
         /// The reason, for people.
         what: String,
     },
-    /// The source is away; the call was not made.
+    /// The circuit of the source is open, so the call was not made.
     #[error("{cause}")]
     CircuitOpen {
         /// The error of the last call that was made.

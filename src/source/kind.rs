@@ -31,10 +31,10 @@ pub struct Kind {
     pub reference: &'static str,
     /// The configuration that `init` prints for it.
     pub example: Example,
-    /// The name, for messages, of the sources of this kind that can be told which version is live, such as "KV 2". `None`
+    /// The name, for messages, of the sources of this kind that can record which version is live, such as "KV 2". `None`
     /// if there are none; the setting `acknowledge` does not exist for this kind then.
     pub acknowledges: Option<&'static str>,
-    /// Settings that users are likely to write for sources of other kinds, with what to do instead.
+    /// Settings of other kinds that users write here by mistake, with what to do instead.
     pub alone: &'static [(&'static str, &'static str)],
     /// Reads its settings from a source's table, or reports mistakes.
     pub read: fn(&mut Reader<'_, '_>) -> Option<Arc<dyn SourceKind>>,
@@ -58,7 +58,7 @@ impl fmt::Debug for Kind {
 
 /// The settings of a source, of whatever kind.
 pub trait SourceKind: Same + fmt::Debug + Send + Sync {
-    /// Returns a sentence that says why this source cannot be told which version is live; `None` if it can.
+    /// Returns a sentence that says why this source cannot record which version is live; `None` if it can.
     fn cannot_acknowledge(&self) -> Option<&'static str> {
         None
     }
@@ -69,7 +69,7 @@ pub trait SourceKind: Same + fmt::Debug + Send + Sync {
         None
     }
 
-    /// Returns the number of requests a second that `checks` checks a second need.
+    /// Returns the number of requests per second caused by this many checks per second.
     fn cost(&self, checks: f64) -> f64 {
         checks
     }
@@ -99,7 +99,7 @@ pub trait SourceKind: Same + fmt::Debug + Send + Sync {
 pub struct Context<'a> {
     /// The name of its table.
     pub id: SourceId,
-    /// True if the source is to be told which version is live.
+    /// `true` if the source is to record which version is live.
     pub acknowledge: bool,
     /// The upstream through which each call goes.
     pub upstream: Upstream,
