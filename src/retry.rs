@@ -1,6 +1,6 @@
 //! The classes of failures, and the waits before the next attempt.
 //!
-//! Only this file names the `backoff` crate, and uses it as a generator of intervals only: its own retry loop
+//! No other file uses the `backoff` crate, and this one only to generate intervals, because the retry loop of the crate
 //! obeys `Retry-After` without a cap and cannot be cancelled. Nothing here sleeps: a wait becomes a wake-up
 //! in the scheduler. The next attempt begins by reading the source again, so that the newest key is pushed
 //! after an outage, not the one that failed.
@@ -24,7 +24,7 @@ pub enum Class {
         /// The time that the service asked callers to wait.
         retry_after: Option<Duration>,
     },
-    /// A repetition is useless until someone changes something.
+    /// A retry fails again until a person changes the configuration, a permission or the secret.
     Refused,
 }
 
@@ -125,8 +125,8 @@ impl Round {
     }
 }
 
-/// Returns a wait outside of a round: the one after `tries` attempts, with full jitter and no shorter than
-/// `retry_after`.
+/// Returns the wait after `tries` attempts that belong to no round. It has full jitter and is no shorter than
+/// `retry_after`, which is capped at [`LONGEST_RETRY_AFTER`].
 pub fn wait(limits: Limits, tries: u32, retry_after: Option<Duration>) -> Duration {
     let mut round = Round::begin(limits);
     // The interval doubles up to its limit, which it reaches long before 32 attempts.

@@ -1,4 +1,4 @@
-//! Completes the keys from the general tables, and checks what goes beyond a key's own table.
+//! Completes the keys from the general tables, and makes the checks that need more than a key's own table.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::setting::{Diagnostics, Span};
 
 /// The defaults for settings that a key leaves out.
 pub struct General {
-    /// There is a general `workspace_id`, right or wrong.
+    /// `true` if there is a general `workspace_id`, even an invalid one.
     pub names_workspace: bool,
     pub workspace_id: Option<String>,
     pub check: Option<Rhythm>,
@@ -24,7 +24,7 @@ pub struct General {
     pub verify: Verify,
 }
 
-/// Checks the keys and completes them. Returns `None` if one is wrong, which `diagnostics` has then.
+/// Checks and completes the keys. Returns `None` if one is invalid, after reporting it to `diagnostics`.
 pub fn check_keys(
     mut keys: Vec<Key>,
     sources: &Sources,
@@ -37,7 +37,7 @@ pub fn check_keys(
             "there are no keys yet, so there is nothing to do: add `[keys.ID]`",
         );
     }
-    // In the order they were written in, so that a second one is called the second.
+    // In the order of the file, so that of two keys with one name the later is reported.
     keys.sort_by_key(|key| key.span);
     check_workspaces(&keys, general, diagnostics);
     let mut names: HashMap<(bool, String, String), Span> = HashMap::new();
@@ -142,7 +142,7 @@ fn check_target(key: &Key, diagnostics: &mut Diagnostics) -> (Option<String>, Op
     }
 }
 
-/// Reports the settings of a stored key that stand in the table of a configuration.
+/// Reports settings that apply only to a stored key in the table of a configuration.
 fn report_misplaced(key: &Key, diagnostics: &mut Diagnostics) {
     let table = &key.table;
     let create = table.create.span;
@@ -184,7 +184,7 @@ fn check_needs(key: &Key, diagnostics: &mut Diagnostics) {
     }
     let has_key_field = match (&key.table.fields.value, key.table.fields.span) {
         (Some(fields), _) => fields.key.is_some(),
-        // It is there and wrong, and has been reported.
+        // `fields` is written but invalid, which has been reported.
         (None, written) => written.is_some(),
     };
     if key.table.ai_type.value == Some(AiType::Aws) && !has_key_field {

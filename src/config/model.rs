@@ -18,17 +18,17 @@ use crate::source::{Kinds, SourceKind};
 pub struct Config {
     /// `[flashback]`.
     pub flashback: FlashbackConfig,
-    /// `[flashback] watch_edits`: how often Flashback is asked who has changed credentials; `None` for never.
+    /// `[flashback] watch_edits`: the interval at which edits by other users are read; `None` for never.
     pub watch_edits: Option<Duration>,
     /// `[state]`.
     pub state: StateConfig,
-    /// `[schedule]` resync: push again even when unchanged.
+    /// `[schedule] resync`: the time after which an unchanged value is pushed again.
     pub resync: Duration,
-    /// `[retry]` initial, max, give_up_after.
+    /// `[retry] initial`, `max` and `give_up_after`.
     pub retry: Limits,
-    /// `[retry]` refused: until a refused write is tried again.
+    /// `[retry] refused`: the time after which a refused write is tried again.
     pub refused: Duration,
-    /// `[verify]`, which a key's own overrides.
+    /// `[verify]`: the defaults for keys without a `verify` of their own.
     pub verify: VerifyConfig,
     /// `[http]`.
     pub http: HttpConfig,
@@ -38,18 +38,18 @@ pub struct Config {
     pub sources: BTreeMap<SourceId, SourceConfig>,
     /// `[notify.…]`.
     pub notify: BTreeMap<ReceiverId, NotifyConfig>,
-    /// `[keys.…]`, the disabled ones too.
+    /// `[keys.…]`, including disabled keys.
     pub keys: BTreeMap<KeyId, Arc<KeyConfig>>,
     /// The locations of the rotator's own credentials.
     pub credentials: CredentialPlan,
-    /// The kinds of source that it was read with.
+    /// The kinds of source that were known when it was read.
     pub kinds: Kinds,
 }
 
 /// `[flashback]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlashbackConfig {
-    /// Without a trailing slash.
+    /// The URL of the API, without a trailing slash.
     pub base_url: String,
     /// `[flashback.auth]`.
     pub auth: FlashbackAuth,
@@ -58,13 +58,13 @@ pub struct FlashbackConfig {
 /// `[sources.…]`.
 #[derive(Clone, Debug)]
 pub struct SourceConfig {
-    /// Calls a second, failures and retries included.
+    /// The limit of calls per second, including failures and retries.
     pub max_rps: f64,
-    /// True if the source is told which version is live.
+    /// `true` if the source records which version is live.
     pub acknowledge: bool,
     /// Its kind, for people: "AWS Secrets Manager".
     pub title: &'static str,
-    /// The settings of its kind.
+    /// The settings that only its kind has.
     pub kind: Arc<dyn SourceKind>,
 }
 
@@ -79,37 +79,37 @@ impl PartialEq for SourceConfig {
 /// `[keys.…]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeyConfig {
-    /// Its settings in Flashback.
+    /// The settings that its configuration or stored key has in Flashback.
     pub settings: Settings,
-    /// The location of its value.
+    /// The source, path and fields of its value.
     pub origin: Origin,
-    /// When it is checked.
+    /// The times at which it is checked.
     pub check: Check,
-    /// Its own `verify`, or the general one.
+    /// Its verification: its own `verify`, completed from the general one.
     pub verify: VerifyConfig,
     /// The age of the live version from which on people are warned.
     pub max_age: Option<Duration>,
-    /// False if it is not checked at all.
+    /// `false` if it is not checked at all.
     pub enabled: bool,
-    /// True if the configuration or stored key in Flashback may be created: always for a configuration, with
+    /// `true` if the configuration or stored key in Flashback may be created: always for a configuration, with
     /// `create` for a stored key.
     pub may_create: bool,
 }
 
-/// When a key is checked.
+/// The times at which a key is checked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Check {
-    /// Every so often.
+    /// At this interval.
     Every(Duration),
-    /// At the times a cron line names.
+    /// At the times of a cron line.
     Cron(CronLine),
 }
 
 /// A valid cron line that fires at least once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CronLine {
-    /// Six fields, seconds first.
+    /// The line: six fields, seconds first.
     pub expression: String,
-    /// The time zone of its times.
+    /// The time zone in which the line is read.
     pub timezone: chrono_tz::Tz,
 }

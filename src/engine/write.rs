@@ -42,7 +42,7 @@ impl Reconciler<'_> {
 
     async fn push(&mut self, push: &Push) -> Result<(), Fault> {
         let (engine, managed) = (self.ask.engine, self.ask.managed);
-        // Before the intent: once that is recorded the push is made, whoever wants to stop.
+        // Before the intent: after it is saved, a stop request no longer prevents the push.
         let _place = self.ask.unless_stopped(managed.place()).await?;
         let before = self.known.record.clone();
         let version = push.value.stored.version.clone();
@@ -94,7 +94,7 @@ impl Reconciler<'_> {
             row.verified_by = verified_by.map(|by| by.as_str().to_owned());
         }
         let written_at = match &self.known.observation {
-            // It moves when a label is moved to an old version, and goes before the version's own.
+            // In AWS this is the time at which a label was moved, which matters more than the age of the version.
             Observation::Present { written_at, .. } => *written_at,
             Observation::Missing(_) => None,
         };
@@ -121,7 +121,7 @@ impl Reconciler<'_> {
                 Err(Fault::BrokenOff(BrokenOff::Lost))
             }
             Err(fault) => {
-                // The next look saves it.
+                // The next check saves it.
                 self.unsaved = Some(Box::new(written));
                 Err(fault)
             }

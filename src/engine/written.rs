@@ -55,7 +55,8 @@ impl Engine {
         self.store.load(&managed.key).await
     }
 
-    /// Ends a check of a key that another replica has, or may have soon.
+    /// Ends a check of a key whose lease this replica has lost. Another replica may have the key, or this one again if
+    /// its lease is renewed in time.
     pub(super) fn not_ours(
         &self,
         managed: &ManagedKey,

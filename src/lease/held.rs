@@ -74,8 +74,8 @@ impl HeldLeases {
     /// Returns the time until which the key may be written, as known at `now`, or `None` if it must not be
     /// written.
     ///
-    /// An expired lease can become valid again: a replica that is late renews what it has, unless it was
-    /// evicted meanwhile.
+    /// An expired lease can become valid again: a replica that renews it late keeps its keys, unless it was evicted
+    /// meanwhile.
     pub fn may_write(&self, key: &KeyId, lease: Option<Lease>, now: Instant) -> Option<Instant> {
         let until = self.until.filter(|until| now < *until)?;
         self.holds(key, lease).then_some(until)

@@ -1,4 +1,4 @@
-//! Which process may work on a key, where several share the keys.
+//! The leases by which several processes share the keys.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub const LONGEST_LEASE: Duration = Duration::from_secs(5 * 60);
 pub struct Lease {
     /// The replica that has the key.
     pub replica: ReplicaId,
-    /// The number of its claim.
+    /// The fencing token of its lease.
     pub fencing_token: FencingToken,
 }
 
@@ -27,23 +27,23 @@ pub struct Lease {
 /// be written once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Repair {
-    /// The number of the mark. It grows with each mark, and when one comes due, so that a write takes back what was
-    /// due when it began and nothing that has come since.
+    /// The number of the mark. It grows with each mark, and when a delayed mark comes due. A save clears the mark only
+    /// if its number is still this one.
     pub number: i64,
-    /// How long until the repair is due, by the state's clock; zero where it is due now.
+    /// The time until the repair is due, by the state's clock; zero if it is due now.
     pub due_in: Duration,
-    /// A write that began when it was due has succeeded. The save of such a record takes back the marks that were due.
+    /// `true` if a write that began when the repair was due has succeeded. Saving the record then clears the mark.
     pub done: bool,
 }
 
 impl Repair {
-    /// Checks whether a write is to be made for it now.
+    /// Returns `true` if a write is to be made for it now.
     pub fn is_due(&self) -> bool {
         !self.done && self.due_in.is_zero()
     }
 
-    /// Returns the mark after a write that succeeded. One that is not due yet stays: the write it waits for may still
-    /// arrive.
+    /// Returns the mark after a write that succeeded. A mark that is not due yet stays: the late write it waits for may
+    /// still arrive.
     #[must_use]
     pub fn written(self) -> Self {
         Self {

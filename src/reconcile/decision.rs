@@ -20,8 +20,8 @@ pub fn decide(known: &Knowledge) -> Step {
     }
 }
 
-/// Returns the next step when nothing is to be done about the newest version, which is `at_rest`: a previous version
-/// is written, the live value is verified, or changes that others made in Flashback are looked for.
+/// Returns the next step when the newest version needs no write, for the reason `at_rest`: a previous version is
+/// written, the live value is verified, or Flashback is checked for changes by other users.
 fn settle(known: &Knowledge, at_rest: Rest) -> Step {
     let previous = desired::previous(known, &at_rest);
     let watched = drift::is_watched(known, &at_rest, previous.is_some());

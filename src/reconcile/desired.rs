@@ -22,8 +22,7 @@ pub enum Desired<'a> {
 
 /// Returns the newest version of the source as the value that should be live.
 ///
-/// # Errors
-/// The result of the check if that version is not to be pushed, or not for now.
+/// `Err` is not a failure: it is the result of the check if that version is not to be pushed, or not for now.
 pub fn newest(known: &Knowledge) -> Result<Desired<'_>, Rest> {
     let version = match (&known.observation, &known.newest) {
         (Observation::Missing(why), _) | (_, Some(Read::Missing(why))) => {
@@ -42,8 +41,8 @@ pub fn newest(known: &Knowledge) -> Result<Desired<'_>, Rest> {
     ruled_out.map_or(Ok(Desired::Newest(version)), Err)
 }
 
-/// Returns the previous version that should be live, if one should, when nothing is to be done about the newest: that
-/// is `at_rest`.
+/// Returns the previous version that should be live, if one should. `at_rest` is the reason why the newest version
+/// needs no write.
 pub fn previous<'a>(known: &'a Knowledge, at_rest: &Rest) -> Option<Desired<'a>> {
     let record = &known.record;
     let verification = record.verification.as_ref();
@@ -82,8 +81,8 @@ fn held(known: &Knowledge, version: &Version) -> Option<Rest> {
     turned_back.then(|| Rest::Held(verification.reason.clone().unwrap_or_default()))
 }
 
-/// Returns whether a held version is live and is to be written again: with other settings, which may be what was wrong
-/// with it, or because somebody else has changed it, or may have.
+/// Returns `true` if a held version is live and is to be written again: its settings have changed, which may make it
+/// work, another user changed it in Flashback, or a late write may have.
 fn is_live_and_to_be_written_again(known: &Knowledge, version: &Version) -> bool {
     let live = known.record.live.as_ref();
     live.is_some_and(|live| {

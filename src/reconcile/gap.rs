@@ -43,10 +43,8 @@ pub fn close(known: &Knowledge, desired: Desired<'_>) -> Option<Step> {
     })
 }
 
-/// Returns the value that should be live.
-///
-/// # Errors
-/// The step that reads it, or that follows if it cannot be had.
+/// Returns the value that should be live. `Err` is not a failure: it is the step to take instead, which reads the value
+/// or records that it cannot be read.
 fn read(known: &Knowledge, desired: Desired<'_>) -> Result<ReadValue, Box<Step>> {
     let (wanted, in_verification) = match (desired, &known.newest) {
         (Desired::Newest(_), Some(Read::Value(value))) => return Ok(value.clone()),
@@ -116,7 +114,7 @@ impl<'a> Gap<'a> {
         fingerprint.is_some() && fingerprint == self.fingerprint
     }
 
-    /// Returns whether the value is live with the settings it should have.
+    /// Returns `true` if the value is live with the settings it should have.
     fn is_written(&self) -> bool {
         self.has_same_settings() && self.has_same_value()
     }
@@ -146,7 +144,7 @@ impl<'a> Gap<'a> {
         } else if let Some(drifted) = drift::due(known) {
             Some(drifted)
         } else if !in_place {
-            // The other value is live, or none: a write may have found that the configuration is gone.
+            // The previous value is not live: the newest is, or nothing is because the configuration was deleted.
             Some(Reason::RolledBack)
         } else if known.repair_is_due() && !differs {
             Some(Reason::Repair)

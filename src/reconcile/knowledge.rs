@@ -44,7 +44,7 @@ pub struct Knowledge {
 }
 
 impl Knowledge {
-    /// Returns what is known before anybody is asked anything: the configuration and the record.
+    /// Returns what is known before the source, the provider or Flashback is called: the configuration and the record.
     pub fn new(config: Arc<KeyConfig>, rules: Rules, record: Record, now: DateTime<Utc>) -> Self {
         Self {
             config,
@@ -73,13 +73,13 @@ impl Knowledge {
         record.ai_llm_id.as_ref().filter(|_| same)
     }
 
-    /// Returns whether another replica may have written to Flashback after it had lost its lease, so that
+    /// Returns `true` if another replica may have written to Flashback after it had lost its lease, so that
     /// what should be live is to be written once more.
     pub(super) fn repair_is_due(&self) -> bool {
         self.record.repair.is_some_and(|repair| repair.is_due())
     }
 
-    /// Returns whether what is live was written so long ago that it is to be written again.
+    /// Returns `true` if the live value was written so long ago that it is to be written again.
     pub(super) fn resync_is_due(&self) -> bool {
         let live = self.record.live.as_ref();
         live.is_some_and(|live| is_over(live.pushed_at, self.rules.resync, self.now))
@@ -141,7 +141,7 @@ pub enum Clearance {
 }
 
 impl Clearance {
-    /// Returns who has verified the value, if anybody has.
+    /// Returns the verifier that has accepted the value, if there is one.
     pub fn verifier(self) -> Option<Verifier> {
         match self {
             Self::Taken => Some(Verifier::Provider),
@@ -255,15 +255,15 @@ impl Compared {
     }
 }
 
-/// The intervals that decisions depend on.
+/// The intervals that decisions depend on, and the time from which the wait after a refusal is shortened.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
     /// The time after which a key is pushed again, whether it has changed or not.
     pub resync: Duration,
     /// The time after which a refused write is tried again.
     pub refused: Duration,
-    /// The time of the last start or reload. What was refused before may have been put right since, and is tried
-    /// earlier for that. Where this does not matter, the earliest time there is.
+    /// The time of the last start or reload. The cause of an earlier refusal may have been removed by it, so the write is
+    /// tried again sooner. [`DateTime::<Utc>::MIN_UTC`] turns that off.
     pub since: DateTime<Utc>,
 }
 

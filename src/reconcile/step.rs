@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::knowledge::{ListAge, ReadValue};
 use crate::model::{Action, AiLlmId, Intent, Missing, Origin, Stored, Verification, Version};
 
-/// What to do next.
+/// The next step of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Ask the source, the provider or Flashback something. Nothing is changed by it.
@@ -32,7 +32,7 @@ pub enum Step {
 pub enum Question {
     /// Read the newest version, which is this one.
     Read(Version),
-    /// Look the key's name up in Flashback's list.
+    /// Find the key's name in Flashback's list.
     List,
     /// Compare the configuration on record with Flashback's list, which may be as old as this.
     Compare(ListAge),
@@ -80,14 +80,14 @@ pub enum Conclusion {
     /// The value being verified stays in Flashback, or is pushed again, although it was rejected: there is no
     /// better one.
     LetStand {
-        /// How long it stays.
+        /// The time for which it stays.
         stand: Stand,
         /// The reason why there is no better value.
         why: String,
     },
     /// The value being verified cannot be pushed again, so the value that is live is kept.
     Keep,
-    /// The verification ends without a verdict, because nobody is asked any more.
+    /// The verification ends without a verdict, because neither the provider nor Flashback is asked any more.
     EndVerification,
     /// A previous value should have been written again and could not be, for this reason.
     Leave(String),
@@ -117,7 +117,7 @@ pub enum What {
     Older,
 }
 
-/// How long a rejected value stays in Flashback.
+/// The time for which a rejected value stays in Flashback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stand {
     /// Until it works, or the source has another version.
@@ -149,7 +149,7 @@ impl fmt::Display for HoldReason {
     }
 }
 
-/// The result of a check.
+/// The reason why a check ends here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rest {
     /// Flashback has the source's newest value.
@@ -207,7 +207,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Returns whether the reason is a change that somebody made in Flashback.
+    /// Returns `true` if the reason is a change that another user made in Flashback.
     pub fn is_drift(&self) -> bool {
         matches!(
             self,
@@ -215,7 +215,7 @@ impl Reason {
         )
     }
 
-    /// Returns the change that somebody made in Flashback, in words, if that is the reason.
+    /// Returns the change that another user made in Flashback, in words, if that is the reason.
     pub fn drift(&self) -> Option<String> {
         self.is_drift().then(|| self.to_string())
     }

@@ -13,7 +13,7 @@ use crate::terminal::wrapped;
 /// The column in which the text of a line begins, after its label.
 const LABEL: usize = 15;
 
-/// How late a check may be before that is shown.
+/// The delay of a check from which on it is shown as late.
 const LATE: TimeDelta = TimeDelta::seconds(60);
 
 /// Renders the whole status.
@@ -180,7 +180,7 @@ fn why(service: &Service, replicas: usize) -> String {
     }
 }
 
-/// Renders the table of the keys. `daemon` says that a daemon runs, which keeps the times of the next checks.
+/// Renders the table of the keys. `daemon` is `true` if a daemon runs: only then are there times of next checks to show.
 pub fn keys(rows: &[KeyReport], now: DateTime<Utc>, daemon: bool) -> String {
     let check = if daemon { "NEXT CHECK" } else { "LAST CHECK" };
     let mut table = Table::new(&[

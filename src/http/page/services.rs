@@ -50,7 +50,7 @@ fn replica_of(replica: &Replica) -> Markup {
 }
 
 fn one(service: &Service, now: DateTime<Utc>) -> Markup {
-    // The marks of the keys' states are used, so that a mark has one meaning on the page.
+    // Services have the icons of key states, so that an icon has one meaning on the page.
     let (state, word) = match service.health.status {
         ServiceStatus::Up => (State::InSync, "Up"),
         ServiceStatus::Down => (State::Failing, "Down"),

@@ -41,7 +41,7 @@ use crate::secret::{Credentials, Fingerprint, Fingerprinter, Secret};
 
 const LEASE: Duration = Duration::from_secs(10);
 
-/// The rest of a lease, by the state's clock, when it is over for the replica that has it.
+/// The time that a lease still lasts by the state's clock once the replica that has it regards it as over.
 const LAST_OF_IT: Duration = Duration::from_millis(500);
 
 const RULES: Rules = Rules {
@@ -88,7 +88,7 @@ static APPEARANCE: LazyLock<Appearance> = LazyLock::new(|| Appearance {
     stored_key: None,
 });
 
-/// Nobody looks at them here: values are told apart by their digests.
+/// Placeholder credentials: the model distinguishes values by their digests.
 static CREDENTIALS: LazyLock<Arc<Credentials>> = LazyLock::new(|| {
     Arc::new(Credentials {
         key: None,
@@ -128,7 +128,7 @@ struct Guards {
     bound: bool,
     /// A replica that wrote, or may have written, after its lease was over marks the key.
     mark: bool,
-    /// A marked key is written at once, and again when no late write can arrive any more.
+    /// A marked key is written again at once, and once more when no late write can arrive any more.
     marked_twice: bool,
     /// After a lease with an intent changes hands, the key is written again when the intended write cannot
     /// arrive any more.
@@ -174,7 +174,7 @@ struct Request {
     from: usize,
     /// `true` if the sender still waits for the answer.
     awaited: bool,
-    /// `true` if it was sent before the key was last marked.
+    /// `true` if it was sent before the key was last marked for repair.
     before_the_mark: bool,
     id: Option<AiLlmId>,
     value: u8,

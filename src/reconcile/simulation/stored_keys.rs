@@ -1,4 +1,4 @@
-//! A stored key in place of a configuration: what holds for one holds for the other.
+//! The properties of simulated histories, for a stored key in place of a configuration.
 
 use proptest::prelude::*;
 
@@ -12,8 +12,7 @@ impl Simulation {
         simulation
     }
 
-    /// What Flashback does with a write of a stored key: nothing but the credentials changes, and no
-    /// description is refused because another has it.
+    /// Simulates a write of a stored key. Only the credentials change, and two stored keys may have the same description.
     pub(super) fn write_stored_key(
         &mut self,
         id: Option<&AiLlmId>,
@@ -37,7 +36,7 @@ impl Simulation {
     }
 }
 
-/// All that can happen to a stored key whose description nobody changes: it is known by that alone.
+/// Generates events without changes of descriptions, because a stored key is found by its description alone.
 fn happenings() -> impl Strategy<Value = Vec<Happening>> {
     let of_names = |one: &Happening| {
         matches!(

@@ -1,4 +1,4 @@
-//! Calls of Secrets Manager, and what their answers say.
+//! The calls of Secrets Manager that a source makes, and the reading of their answers.
 
 use std::future::Future;
 
@@ -27,9 +27,8 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    /// Makes one call through the upstream. Where the credentials are refused they are loaded anew
-    /// and the request is repeated, once: the chain remembers the profile files it has read, and
-    /// they may have been rotated since.
+    /// Makes one call through the upstream. If the credentials are refused, they are loaded anew and the request is
+    /// repeated once, because the chain caches the profile files, which may have been rotated since.
     pub(super) async fn ask<T, E, F>(
         &self,
         call: Call<'_>,
@@ -120,8 +119,8 @@ pub(super) fn observe(secret: &DescribeSecretOutput) -> Result<Observation, Sour
     })
 }
 
-/// A version by its id, which is kept and shown: at most 64 letters, digits and hyphens of AWS, and
-/// whatever can be seen and is not too long of others.
+/// Returns the version with this id. AWS's ids are at most 64 letters, digits and hyphens. Other servers may use any
+/// visible ASCII characters. An id that is too long or has others is an error, because versions are kept and shown.
 pub(super) fn version(id: &str) -> Result<Version, SourceError> {
     let what = match words::too_long(id) {
         Some(length) => format!(

@@ -1,4 +1,4 @@
-//! Whether AWS takes the credentials, asked of it: that there are some says little.
+//! Asks AWS whether the credentials are valid. That the chain finds some says little.
 
 use aws_config::SdkConfig;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -10,16 +10,16 @@ use url::Url;
 use super::error::{Call, IDENTITY};
 use crate::source::contract::SourceError;
 
-/// Who the credentials belong to.
+/// The owner of the credentials.
 pub(super) struct Identity {
-    /// The account's number, where AWS says it.
+    /// The number of the account, if STS has answered.
     pub(super) account: Option<String>,
-    /// Why STS did not say it, where Secrets Manager has taken the credentials all the same.
+    /// The error of STS, if only Secrets Manager has accepted the credentials.
     pub(super) without_sts: Option<SourceError>,
 }
 
-/// Returns STS's client. It is asked at the source's endpoint where that is an emulator of all of AWS; a
-/// private endpoint of AWS serves Secrets Manager alone.
+/// Returns the client of STS. It calls the source's endpoint if that is not one of AWS, because an emulator serves STS
+/// too. A private endpoint of AWS serves Secrets Manager alone.
 pub(super) fn sts(
     base: &SdkConfig,
     provider: SharedCredentialsProvider,
@@ -34,12 +34,12 @@ pub(super) fn sts(
     Sts::from_conf(settings.build())
 }
 
-/// Asks STS who the credentials belong to, which needs no permission. Where STS cannot be had, as in a network
-/// with an endpoint for Secrets Manager alone, that one is asked for a list: whatever it says of permissions, it
-/// looks at the credentials first.
+/// Asks STS for the owner of the credentials, which needs no permission. If STS cannot be reached, as in a network with
+/// an endpoint for Secrets Manager alone, Secrets Manager is asked for a list. It checks the credentials before the
+/// permissions, so a denial proves that they are valid.
 ///
 /// # Errors
-/// [`SourceError::SignIn`] where the credentials are refused; any other where neither service says.
+/// Returns [`SourceError::SignIn`] if the credentials are refused, and another error if neither service can tell.
 pub(super) async fn identify(sts: &Sts, secrets: &SecretsManager) -> Result<Identity, SourceError> {
     let call = |operation| Call {
         operation,
@@ -70,7 +70,7 @@ pub(super) async fn identify(sts: &Sts, secrets: &SecretsManager) -> Result<Iden
             let has_code = error.code().is_some();
             match call("ListSecrets").explain::<(), _>(&error) {
                 Err(SourceError::Denied { .. }) | Ok(_) if has_code => {}
-                // Whoever gives no code has not looked at the credentials as AWS does.
+                // A denial without a code does not come from AWS, and does not prove that the credentials are valid.
                 Err(SourceError::Denied { status, .. }) => {
                     return Err(SourceError::SignIn {
                         what: format!(

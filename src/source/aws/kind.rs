@@ -1,4 +1,4 @@
-//! `type = "aws-secrets-manager"`: what is read from its table, and the source of it.
+//! `type = "aws-secrets-manager"`: its settings and how a source is built from them.
 
 use std::sync::Arc;
 

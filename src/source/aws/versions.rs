@@ -1,8 +1,8 @@
-//! Older versions, and the label that says which one is live.
+//! Previous versions, and the staging label that marks the live one.
 //!
-//! AWS keeps a version for as long as it has a staging label: `AWSPREVIOUS` is the one before the
-//! current one, and `FLASHBACK_LIVE` keeps the live one whatever becomes of the others. Those without
-//! a label can be read until AWS drops them, in its own time. A label is on one version at most.
+//! AWS keeps a version for as long as it has a staging label. `AWSPREVIOUS` marks the version before the current one.
+//! `FLASHBACK_LIVE` marks the live one, which AWS therefore keeps. A version without a label can be read until AWS
+//! deletes it, at a time of its own choice. Each label is on at most one version.
 
 use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
 use aws_sdk_secretsmanager::operation::update_secret_version_stage::UpdateSecretVersionStageOutput;
@@ -16,7 +16,7 @@ use crate::source::contract::{Exact, GoneVersion, Previous, Reading, SourceError
 const PREVIOUS: &str = "AWSPREVIOUS";
 const LIVE: &str = "FLASHBACK_LIVE";
 
-/// The lengths a version's id has
+/// The permitted lengths of a version's id
 /// (<https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html>).
 const ID_LENGTH: std::ops::RangeInclusive<usize> = 32..=64;
 
@@ -50,8 +50,8 @@ impl AwsSource {
         Ok(Exact::Gone(gone))
     }
 
-    /// What `AWSPREVIOUS` is on, as long as the version that was asked about is the current one:
-    /// no label says what was before any other.
+    /// Returns the version labelled `AWSPREVIOUS` if `version` is the current one. No label marks the predecessor of any
+    /// other version.
     pub(super) async fn before(
         &self,
         path: &str,
@@ -70,8 +70,8 @@ impl AwsSource {
         })
     }
 
-    /// Puts the label on a version, or takes it off. Whoever moved it since it was looked for is
-    /// found by looking again.
+    /// Puts the label on a version, or removes it. If the label was moved between reading and writing, both are repeated
+    /// once.
     pub(super) async fn label(
         &self,
         path: &str,
@@ -81,7 +81,7 @@ impl AwsSource {
         loop {
             let secret = match self.described(path).await? {
                 Ok(secret) => secret,
-                // With the secret went its labels.
+                // The labels were deleted with the secret.
                 Err(_) if live.is_none() => return Ok(()),
                 Err(missing) => return Err(invalid(missing.describe())),
             };
@@ -125,7 +125,7 @@ impl AwsSource {
             .await
     }
 
-    /// The secret without its value, or why there is none.
+    /// Returns the description of the secret, which has no value, or the reason why the secret is missing.
     async fn described(
         &self,
         path: &str,
@@ -138,7 +138,7 @@ impl AwsSource {
     }
 }
 
-/// The version that carries a label.
+/// Returns the id of the version that has this label.
 fn holder<'a>(secret: &'a DescribeSecretOutput, label: &str) -> Option<&'a str> {
     let mut versions = secret.version_ids_to_stages()?.iter();
     let found = versions.find(|(_, stages)| stages.iter().any(|stage| stage == label));

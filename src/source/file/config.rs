@@ -1,4 +1,4 @@
-//! `type = "file"`: the settings, and the source of them.
+//! `type = "file"`: its settings and how a source is built from them.
 
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;

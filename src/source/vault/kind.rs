@@ -1,4 +1,4 @@
-//! `type = "vault"`: what is read from its table, and the source of it.
+//! `type = "vault"`: its settings and how a source is built from them.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ fn read(table: &mut Reader<'_, '_>) -> Option<Arc<dyn SourceKind>> {
 }
 
 impl SourceKind for VaultConfig {
-    /// KV 1 has no versions, and so no place to say which one is live.
+    /// KV 1 has no versions, and no place to record which one is live.
     fn cannot_acknowledge(&self) -> Option<&'static str> {
         let is_kv_1 = self.kv_version == KvVersion::V1;
         is_kv_1.then_some("KV 1 cannot be told which version is live")

@@ -1,13 +1,18 @@
 //! HashiCorp Vault and OpenBao.
 //!
-//! A look costs one request for a key's metadata, which exposes no value. Where a policy denies
-//! metadata, the look is a read of the data, and metadata is tried again now and then. KV 1 has
-//! no versions: the keyed digest of what it holds stands for one.
+//! An observation costs one request for a key's metadata, which exposes no value. If a policy denies metadata, the data
+//! are read instead, and metadata are tried again from time to time. KV 1 has no versions: the keyed digest of a value
+//! identifies it.
 //!
-//! `wire` sends requests, `refusal` says what an answer that is no success means, `kv` what the
-//! engines hold, `older` what they held before, `mounted` which engine it is, and `acknowledge` writes
-//! which version is live. `config` has its settings, `auth` those of the ways to sign in, and `kind` makes a source of them. `sign_in` knows the methods, `token` is what they give, `keeper` gets and renews
-//! it, and `asking` asks once more where one did not.
+//! - `kind`: builds a source from its settings; `config`: the settings; `auth`: the settings for signing in;
+//!   `value_types`: the syntax of addresses and mounts
+//! - `source`: the source itself; `hints`: hints about wrong paths
+//! - `wire`: sends one request; `refusal`: converts answers that are no success into errors
+//! - `sign_in`: the methods of signing in; `token`: a token and what is known of it; `keeper`: obtains and renews tokens;
+//!   `asking`: repeats a request with another token if the first one was dead
+//! - `kv`: reads secrets; `entry`: one secret; `older`: previous versions; `deletion`: versions with a deletion time
+//! - `kv_version`: the two KV engines; `mounted`: checks which engine is mounted
+//! - `acknowledge`: records which version is live
 
 mod acknowledge;
 mod asking;

@@ -1,4 +1,4 @@
-//! How the address of a Vault, and the path of a mount in it, are written.
+//! The syntax of the address of a Vault and of the path of a mount in it.
 
 use serde_json::json;
 

@@ -18,8 +18,8 @@ use crate::state::membership::{
     LATE_WRITE, LONGEST_LEASE, Member, Membership, Renewal, Replica, Role, Standing,
 };
 
-/// Strikes out replicas whose lease is over. Those whose renewal is under way are passed over, and a row that was
-/// renewed meanwhile is checked again. A replica that was evicted itself evicts no other.
+/// Evicts replicas whose lease is over. Those whose renewal is under way are skipped, and a row that was renewed
+/// meanwhile is checked again. A replica that was evicted itself evicts no other.
 const STRIKE_OUT: &str = "
 DELETE FROM rotator_replicas WHERE id = ANY (ARRAY(
     SELECT id FROM rotator_replicas
@@ -27,8 +27,8 @@ DELETE FROM rotator_replicas WHERE id = ANY (ARRAY(
         AND EXISTS (SELECT FROM rotator_replicas WHERE id = $1)
     ORDER BY id FOR UPDATE SKIP LOCKED))";
 
-/// Shortens leases that are longer than any can be: the state's clock was set back since. Without that, a replica that is
-/// gone would keep its keys for as long. One that is there renews its own.
+/// Shortens leases that end later than any lease can, because the state's clock was set back since. Otherwise a replica
+/// that is gone would keep its keys until then. A replica that runs renews its own lease.
 const CUT_SHORT: &str = "
 UPDATE rotator_replicas SET until = clock_timestamp() + make_interval(secs => $2)
 WHERE id = ANY (ARRAY(
@@ -36,8 +36,7 @@ WHERE id = ANY (ARRAY(
     WHERE id <> $1 AND until > clock_timestamp() + make_interval(secs => $2)
     ORDER BY id FOR UPDATE SKIP LOCKED))";
 
-/// Makes a mark that has come due one like any other, with a number of its own, so that no save takes it back that began
-/// before.
+/// Gives a delayed mark a new number when it comes due, so that a save begun earlier cannot clear it.
 const COME_DUE: &str = "
 UPDATE rotator_leases SET repair_no = repair_no + 1, repair_at = clock_timestamp(), late_at = NULL
 WHERE holder = $1 AND (late_at <= clock_timestamp()
@@ -279,8 +278,7 @@ async fn renew_and_see(
     }))
 }
 
-/// What cannot be done now, because a save of one of theirs is under way, is done with the next
-/// renewal: this one must not wait for it.
+/// Evicts expired replicas. A row locked by a running save is skipped and tried at the next renewal.
 async fn evict(pool: &Pool, id: i64, limit: Duration) {
     let evicted = async {
         let mut session = pool.session_within(limit).await?;
@@ -293,7 +291,7 @@ async fn evict(pool: &Pool, id: i64, limit: Duration) {
     }
 }
 
-/// A part of a lease, or a second where that is more.
+/// Returns a fraction of a lease, and at least a second.
 fn part(lease: Duration, of: u32) -> Duration {
     (lease / of).max(Duration::from_secs(1))
 }

@@ -1,11 +1,11 @@
-//! Why a key was not accepted.
+//! The outcome of a provider check that did not accept the key.
 
 use std::time::Duration;
 
 use crate::retry::Class;
 use crate::upstream::Failure;
 
-/// A key that was not accepted, or not checked at all.
+/// The reason why a key was not accepted, or not checked at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct NotTaken {
     pub(super) kind: Kind,
@@ -15,6 +15,7 @@ pub(super) struct NotTaken {
     pub(super) status: String,
 }
 
+/// The kinds of reason, which decide whether a call is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// The provider rejected the key.
@@ -23,7 +24,7 @@ pub(super) enum Kind {
     Unclear,
     /// The provider did not answer.
     Silent,
-    /// The provider was not called, because it has not answered other calls just before.
+    /// The provider was not called, because its circuit is open for this time.
     CircuitOpen(Duration),
 }
 
@@ -40,7 +41,7 @@ impl NotTaken {
         Self::of(Kind::Silent, what, status)
     }
 
-    /// Adds the host to the text, which an error of the upstream does not name.
+    /// Adds the host to the text if it is not named there: a time-out of the upstream names none.
     pub(super) fn naming(mut self, host: &str) -> Self {
         if !self.what.contains(host) {
             self.what = format!("{} from {host}", self.what);
