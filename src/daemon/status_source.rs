@@ -91,7 +91,7 @@ pub struct DaemonStatusSource {
 pub struct Identity {
     /// Its name among the replicas.
     pub name: String,
-    /// When it started.
+    /// The time at which it started.
     pub started_at: DateTime<Utc>,
     /// The address of its HTTP server.
     pub listen: SocketAddr,

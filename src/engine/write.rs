@@ -1,8 +1,8 @@
 //! The steps of a check that change something in Flashback, in the source or in the state.
 //!
-//! An intent is saved before a write is sent, and the outcome after it. What people must hear of (a version that is
-//! held or rolled back) is logged before it is saved: a process that dies between the two logs it twice, and never
-//! not at all.
+//! An intent is saved before a write is sent, and the outcome after it. What people must learn (a version is
+//! held or rolled back) is logged before it is saved: even if the process dies between the two, it is logged at least
+//! once.
 
 use std::sync::atomic::Ordering;
 

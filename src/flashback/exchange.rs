@@ -50,10 +50,10 @@ pub(super) struct Call<'a> {
     pub body: Option<Bytes>,
     /// The secrets in the body, which an answer must not show.
     pub sent: Vec<&'a Secret>,
-    /// Whether the call checks that this is Flashback at all: an answer that is not the API's JSON becomes an error
+    /// `true` if the call checks that this is Flashback at all: an answer that is not the API's JSON becomes an error
     /// that says so.
     pub identifies: bool,
-    /// Whether the call has a secret of the sign-in in it, and so uses a connection of its own.
+    /// `true` if the call has a secret of the sign-in in it, and so uses a connection of its own.
     pub signs_in: bool,
     /// The limit of a call for which Flashback asks the provider before it answers. A failure may be the
     /// provider's then, and is not taken as an outage of Flashback.

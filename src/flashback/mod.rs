@@ -180,7 +180,7 @@ pub enum FlashbackError {
     CircuitOpen {
         /// The error of the last call that was made.
         cause: String,
-        /// When to come back.
+        /// The time at which to come back.
         retry_in: Duration,
     },
 }

@@ -21,7 +21,7 @@ pub(super) struct Asked<'a> {
     pub base: &'a str,
     /// The secrets that were sent, which an answer must not show.
     pub sent: &'a [&'a Secret],
-    /// Whether the call checks that this is Flashback at all.
+    /// `true` if the call checks that this is Flashback at all.
     pub identifies: bool,
 }
 

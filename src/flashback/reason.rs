@@ -19,10 +19,10 @@ const MOST: usize = 32;
 /// The reason for a failure, read from a body.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Reason {
-    /// Whether the body is a JSON object in the API's shape. Any other body comes from something in front of
+    /// `true` if the body is a JSON object in the API's shape. Any other body comes from something in front of
     /// Flashback.
     pub is_api: bool,
-    /// Whether it has no field of the API's but `message`. Gateways of cloud providers answer so, too.
+    /// `true` if it has no field of the API's but `message`. Gateways of cloud providers answer so, too.
     pub is_bare: bool,
     /// Its reasons, unmasked; `None` where it gives none.
     pub text: Option<Zeroizing<String>>,

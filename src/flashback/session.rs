@@ -31,7 +31,7 @@ pub(super) struct Access {
     pub token: Secret,
     /// How long it is valid, if that is known.
     life: Option<Duration>,
-    /// Whether Flashback has accepted it.
+    /// `true` if Flashback has accepted it.
     accepted: AtomicBool,
 }
 

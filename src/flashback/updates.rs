@@ -25,7 +25,7 @@ pub struct Update {
     pub ai_llm_id: AiLlmId,
     /// The id of the user who made it.
     pub user_id: String,
-    /// When it was made, by Flashback's clock.
+    /// The time at which it was made, by Flashback's clock.
     pub at: DateTime<Utc>,
 }
 

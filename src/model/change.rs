@@ -1,4 +1,4 @@
-//! What the rotator has done to a key in Flashback.
+//! The changes that the rotator makes to a key in Flashback.
 
 use chrono::{DateTime, Utc};
 
@@ -9,7 +9,7 @@ use super::{AiLlmId, KeyId, SourceId, Version, WorkspaceId};
 pub struct Change {
     /// The kind of change.
     pub kind: ChangeKind,
-    /// When it was done.
+    /// The time at which it was done.
     pub at: DateTime<Utc>,
     /// The key.
     pub key: KeyId,
@@ -36,6 +36,6 @@ pub enum ChangeKind {
     Rotated,
     /// The previous version is live again.
     RolledBack,
-    /// A change that somebody else had made was undone.
+    /// A change by another user was undone.
     DriftRepaired,
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// How much the clocks of several processes may differ.
+/// The accepted difference between the clocks of several processes.
 const SLACK: TimeDelta = TimeDelta::seconds(60);
 
 /// Checks whether a time that was written down when it was reached lies ahead now: the clock was set back since.

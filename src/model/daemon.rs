@@ -1,4 +1,4 @@
-//! What a daemon writes into the state about itself, for `status` and `health`.
+//! The report that a daemon writes into the state about itself, for `status` and `health`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{ServiceHealth, SourceId};
 
-/// How often a daemon writes a report where nothing has changed.
+/// The interval at which a daemon writes a report if nothing has changed.
 pub const BEAT: Duration = Duration::from_secs(60);
 
-/// What a daemon says of itself. Times are by its own clock.
+/// The report of a daemon about itself. Its times are by the daemon's own clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaemonReport {
     /// Its name among the replicas: its host, and the number of its process there.
@@ -26,9 +26,9 @@ pub struct DaemonReport {
     pub listen: SocketAddr,
     /// The configuration in force.
     pub configuration: ConfigurationReport,
-    /// Whether Flashback answers.
+    /// The health of Flashback.
     pub flashback: ServiceHealth,
-    /// Whether each source answers.
+    /// The health of each source.
     pub sources: BTreeMap<SourceId, ServiceHealth>,
 }
 
@@ -57,7 +57,7 @@ pub struct Rejected {
 pub struct KnownDaemon {
     /// Its name among the replicas.
     pub name: String,
-    /// Whether it runs: it holds the lock of the state, or its lease is not over.
+    /// `true` if it runs: it holds the lock of the state, or its lease is not over.
     pub alive: bool,
     /// The number of keys it has leased, if several processes share the keys.
     pub keys: Option<u32>,
@@ -70,9 +70,9 @@ pub struct KnownDaemon {
 pub struct LastReport {
     /// The report.
     pub report: DaemonReport,
-    /// When it was written.
+    /// The time at which it was written.
     pub at: DateTime<Utc>,
-    /// Whether the daemon wrote it when it stopped.
+    /// `true` if the daemon wrote it when it stopped.
     pub stopped: bool,
 }
 

@@ -1,7 +1,7 @@
-//! Changes that others make to a key's configuration or stored key in Flashback.
+//! Changes that other users make to a key's configuration or stored key in Flashback.
 //!
-//! Credentials cannot be read back. That somebody else has changed them shows in the platform's system events alone:
-//! they name an update that is none of the rotator's own.
+//! Credentials cannot be read back. Only the platform's system events show that another user has changed them: they name
+//! an update that is not one of the rotator's own.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,10 +16,10 @@ pub struct Edit {
     pub own: bool,
 }
 
-/// What a key's record knows of updates.
+/// The updates in Flashback that a key's record knows of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edits {
-    /// How many writes of the rotator were begun and are not in the events yet.
+    /// The number of writes of the rotator that were begun and are not in the events yet.
     pub expected: u32,
     /// The user who has changed the credentials, until the rotator writes them again.
     pub changed_by: Option<String>,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ReceiverId;
 
-/// What a receiver of notifications was told of a subject, and what it is to be told.
+/// The notices about one subject that were sent, or are to be sent, to a receiver of notifications.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notified {
     /// The receiver.

@@ -1,4 +1,4 @@
-//! What the state remembers of a key from one check to the next, and over restarts.
+//! The record of a key, which the state keeps from one check to the next and over restarts.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -10,10 +10,10 @@ use super::{
 };
 use crate::secret::Fingerprint;
 
-/// What the state remembers of one key.
+/// The record of one key in the state.
 ///
 /// It is kept as one JSON document. The fields that serde skips are no part of that document: the note of the last
-/// look changes with every look and is kept beside it, and the others are about other processes.
+/// check changes with every check and is kept beside it, and the others are about other processes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// The key.
@@ -34,27 +34,27 @@ pub struct Record {
     pub verification: Option<Verification>,
     /// The verification of the newest value before it is pushed, while the provider has not accepted it.
     pub candidate: Option<Verification>,
-    /// What the source was last told about the version that is live.
+    /// The last acknowledgement that the source has received.
     pub acknowledged: Option<Acknowledged>,
     /// The version that the source was last seen to hold.
     pub seen: Option<Version>,
-    /// What the last look found, for people.
+    /// The result of the last check, for people.
     #[serde(skip)]
     pub look: CheckNote,
-    /// The claim on the key when this was read; `None` where one process has all keys, or nobody has this one. The
-    /// state refuses a save under a claim that is over.
+    /// The lease on the key when the record was read; `None` if one process has all keys, or no replica has this one.
+    /// The state refuses a save under a lease that another has replaced.
     #[serde(skip)]
     pub lease: Option<Lease>,
     /// The mark for repair: a replica that has lost the key may have written to Flashback since.
     #[serde(skip)]
     pub repair: Option<Repair>,
-    /// What is known of updates that others have made in Flashback.
+    /// The known updates that other users have made in Flashback.
     pub edits: Edits,
-    /// Updates that are still to be looked into. A save of a record that [has done so](Record::hearing) takes them
-    /// out of the state.
+    /// Updates that are still to be examined. Saving a record that [has examined](Record::hearing) them removes them
+    /// from the state.
     #[serde(skip)]
     pub unheard: Vec<Edit>,
-    /// The numbers of the updates that were looked into since the record was read.
+    /// The numbers of the updates that were examined since the record was read.
     #[serde(skip)]
     pub heard: Vec<i64>,
 }
@@ -91,30 +91,31 @@ pub struct Live {
     pub version: Version,
     /// The keyed digest of the credentials.
     pub fingerprint: Fingerprint,
-    /// Where they were taken from.
+    /// The source, path and fields that they were read from.
     pub origin: Origin,
     /// The settings they were written with.
     pub settings: Settings,
-    /// When the source got the value, where that is known; when it was first pushed, where the source has no versions.
+    /// The time at which the value was written to the source, if known. For a source without versions, the time at which
+    /// it was first pushed.
     pub created_at: Option<DateTime<Utc>>,
-    /// When Flashback answered.
+    /// The time at which Flashback answered.
     pub pushed_at: DateTime<Utc>,
-    /// Who has verified it since it was written with these settings.
+    /// The verifier that has accepted it since it was written with these settings.
     pub verified_by: Option<Verifier>,
-    /// When it was verified.
+    /// The time at which it was verified.
     pub verified_at: Option<DateTime<Utc>>,
-    /// How Flashback showed it when it was last written because of that. It is not written again while Flashback
-    /// shows it just so.
+    /// The appearance in Flashback that was the reason for the last write. It is not written again while Flashback
+    /// shows it in the same way.
     pub shown: Option<Shown>,
 }
 
-/// How Flashback's list showed a configuration that is not as it was written.
+/// The appearance in Flashback's list of a configuration that is not as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shown {
     /// It is not in the list.
     Nowhere,
-    /// It is in the list, and looks like this.
+    /// It is in the list with this appearance.
     As(Appearance),
 }
 
@@ -132,15 +133,15 @@ impl Live {
 /// A write begun: recorded before the request leaves, cleared by its outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
-    /// What is being written.
+    /// The version that is being written.
     pub version: Version,
     /// Its keyed digest.
     pub fingerprint: Fingerprint,
     /// The settings it is written with.
     pub settings: Settings,
-    /// How it is written.
+    /// The kind of write.
     pub action: Action,
-    /// When the write was begun.
+    /// The time at which the write was begun.
     pub at: DateTime<Utc>,
     /// The change by others in Flashback that the write undoes, where it is for that.
     pub drift: Option<String>,
@@ -149,15 +150,15 @@ pub struct Intent {
 /// A write Flashback refused for good (400, 403).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
-    /// What was refused.
+    /// The version that was refused.
     pub version: Version,
-    /// Where it was taken from.
+    /// The source, path and fields that it was read from.
     pub origin: Origin,
     /// The settings it would have been written with.
     pub settings: Settings,
-    /// When it was refused.
+    /// The time at which it was refused.
     pub at: DateTime<Utc>,
-    /// How many tries in a row were made early because of a start or a reload.
+    /// The number of tries in a row that a start or a reload has brought forward.
     pub early: u32,
     /// Flashback's reason, without any value.
     pub error: String,
@@ -175,13 +176,13 @@ impl Refusal {
 pub struct Held {
     /// The version.
     pub version: Version,
-    /// Why it is held.
+    /// The reason, for people.
     pub reason: String,
-    /// Where it is taken from.
+    /// The source, path and fields that it is read from.
     pub origin: Option<Origin>,
     /// The value that is to be live meanwhile, if any.
     pub instead: Option<Stored>,
-    /// When that value should have been written again and could not be read.
+    /// The time at which that value should have been written again and could not be read.
     pub left_at: Option<DateTime<Utc>>,
 }
 
@@ -192,36 +193,36 @@ impl Held {
     }
 }
 
-/// What a source was told about the version that is live.
+/// An acknowledgement that a source has received.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Acknowledged {
     /// The source.
     pub source: SourceId,
     /// The path of the secret there.
     pub path: String,
-    /// The version that was said to be live.
+    /// The version that was acknowledged as live.
     pub version: Version,
-    /// When it was told.
+    /// The time of the acknowledgement.
     pub at: DateTime<Utc>,
-    /// The source was told since that it is not live any more.
+    /// `true` if the acknowledgement was withdrawn since.
     pub withdrawn: bool,
 }
 
-/// What the last look at a key found. It may be lost in a crash without harm.
+/// The result of the last check of a key. It may be lost in a crash without harm.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckNote {
-    /// When the key was last looked at.
+    /// The time of the last check.
     pub checked_at: Option<DateTime<Utc>>,
-    /// When it will be looked at next.
+    /// The time of the next check.
     pub next_at: Option<DateTime<Utc>>,
-    /// What keeps the key from being in sync, if anything does.
+    /// The problem that keeps the key from being in sync, if there is one.
     pub problem: Option<Problem>,
-    /// How the last 24 hours were, this look included.
+    /// The timeline of the last 24 hours, including this check.
     pub timeline: Timeline,
 }
 
 impl CheckNote {
-    /// Adds this look to the day that the look before it has left.
+    /// Adds this check to the timeline of `before`, the note of the previous check.
     pub fn mark(&mut self, before: Self, mark: Option<Mark>) {
         self.timeline = before.timeline;
         if let (Some(now), Some(mark)) = (self.checked_at, mark) {
@@ -231,7 +232,7 @@ impl CheckNote {
     }
 }
 
-/// What keeps a key from being in sync.
+/// A problem that keeps a key from being in sync.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// The kind, which decides the state that is shown.
@@ -252,7 +253,7 @@ pub enum ProblemKind {
     Source,
     /// Flashback refused, or could not be reached.
     Flashback,
-    /// What Flashback holds does not work.
+    /// The value in Flashback does not work.
     Verification,
     /// Flashback does not list the workspace, so that changes there are not noticed. The key itself is in sync.
     Unlisted,

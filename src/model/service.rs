@@ -1,9 +1,9 @@
-//! Whether a service (Flashback or a source) answers.
+//! The health of a service: Flashback or a source.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// Whether a service answers, judged by the calls that are made to it.
+/// The status of a service, judged by the calls that are made to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ServiceStatus {
@@ -16,10 +16,10 @@ pub enum ServiceStatus {
     Unknown,
 }
 
-/// Whether a service answers, and since when.
+/// The health of a service, and since when it is so.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceHealth {
-    /// Whether it answers.
+    /// The status.
     pub status: ServiceStatus,
     /// Since when that is so, where it is known.
     pub since: Option<DateTime<Utc>>,
@@ -30,7 +30,7 @@ pub struct ServiceHealth {
 /// A time during which a service did not answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outage {
-    /// When the first call failed.
+    /// The time at which the first call failed.
     pub since: DateTime<Utc>,
     /// The time at which it answered again.
     pub until: DateTime<Utc>,

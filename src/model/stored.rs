@@ -12,7 +12,7 @@ pub struct Stored {
     pub version: Version,
     /// The keyed digest of the credentials.
     pub fingerprint: Fingerprint,
-    /// Where they are taken from.
+    /// The source, path and fields that they are read from.
     pub origin: Origin,
 }
 

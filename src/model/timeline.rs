@@ -1,8 +1,8 @@
-//! How a key was over the last 24 hours, half an hour at a time.
+//! The timeline of a key: its state over the last 24 hours, in half hours.
 //!
-//! Each look marks the half hour it falls into, and marks those since the look before it with what that one found. So a
-//! [`Timeline`] is never longer than a day and costs no write of its own. Of a time in which a look was due and did not
-//! come, because the process was down or stuck, it says nothing.
+//! Each check marks its own half hour, and marks the half hours since the previous check with the result of that one. So
+//! a [`Timeline`] is never longer than a day and costs no write of its own. A time in which a check was due and was not
+//! made, because the process was down or stuck, is unknown.
 
 use std::fmt;
 
@@ -15,16 +15,16 @@ pub const SLOTS: usize = 48;
 /// The length of a slot, in seconds.
 const SLOT: i64 = 30 * 60;
 
-/// How late a look may be before the time since it was due counts as not looked at. A restart takes less.
+/// The delay of a check from which on the time since it was due counts as unknown. A restart takes less.
 const LATE: TimeDelta = TimeDelta::minutes(2);
 
-/// The bit for a time in which nobody looked; the others are those of [`Mark`].
+/// The bit for a time without checks; the other bits are those of [`Mark`].
 const GAP: u8 = 1 << 5;
 
 /// One character for each combination of bits.
 const DIGITS: &[u8; 64] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-";
 
-/// What a look found, in the order of how much it matters: a half hour shows the last of what was found in it.
+/// The result of a check, in ascending order of importance: a half hour shows the most important of its results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mark {
     /// A push was under way.
@@ -75,8 +75,8 @@ impl Default for Timeline {
 }
 
 impl Timeline {
-    /// Adds a look at `now` that found `mark`. `checked_at` is when the look before it was, and `next_at` when this one
-    /// was due.
+    /// Adds a check at `now` with the result `mark`. `checked_at` is the time of the previous check, and `next_at` the
+    /// time at which this one was due.
     pub fn add(
         &mut self,
         checked_at: Option<DateTime<Utc>>,
@@ -89,8 +89,8 @@ impl Timeline {
         self.set(number(now), number(now), self.last);
     }
 
-    /// Returns the half hours of the day that ends with `now`, oldest first. `None` is one in which nobody looked for a
-    /// while, and in which nothing worse was found.
+    /// Returns the half hours of the day that ends with `now`, oldest first. `None` is a half hour that is partly unknown
+    /// and in which no problem was found.
     pub fn until(
         &self,
         checked_at: Option<DateTime<Utc>>,
@@ -104,14 +104,14 @@ impl Timeline {
         std::array::from_fn(|index| shown(timeline.slots[place(oldest + index as i64)]))
     }
 
-    /// Returns when the half hour with this index in [`until`](Self::until) begins.
+    /// Returns the time at which the half hour with this index in [`until`](Self::until) begins.
     pub fn begin(index: usize, now: DateTime<Utc>) -> DateTime<Utc> {
         let before = (SLOTS - 1).saturating_sub(index) as i64;
         DateTime::from_timestamp((number(now) - before) * SLOT, 0).unwrap_or(now)
     }
 
-    /// Marks the time since the last look: what it found was so until the next one was due, and from then on nobody
-    /// looked.
+    /// Marks the time since the last check: its result held until the next check was due, and the time after that is
+    /// unknown.
     fn extend(
         &mut self,
         checked_at: Option<DateTime<Utc>>,
@@ -163,8 +163,8 @@ fn shown(bits: u8) -> Option<Mark> {
     mark.filter(|mark| *mark > Mark::InSync || bits & GAP == 0)
 }
 
-/// Writes it as the state keeps it: the number of the newest half hour, the mark of the last look, and a digit for each
-/// half hour, oldest first.
+/// Formats the timeline as the state keeps it: the number of the newest half hour, the mark of the last check, and a
+/// digit for each half hour, oldest first.
 impl fmt::Display for Timeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digit = |bits: u8| char::from(DIGITS[usize::from(bits) % DIGITS.len()]);
@@ -186,8 +186,7 @@ impl Serialize for Timeline {
     }
 }
 
-/// A text that is no strip is read as a day of which nothing is known, so that it does not keep the rest of a
-/// record from being read.
+/// Reads an invalid text as a timeline that is unknown throughout, so that the rest of a record can still be read.
 impl<'de> Deserialize<'de> for Timeline {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;

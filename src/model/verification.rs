@@ -14,21 +14,21 @@ pub struct Verification {
     pub subject: Stored,
     /// The stage it has come to.
     pub stage: Stage,
-    /// Whether the value was not live before, so that the one that was can be put back.
+    /// `true` if another value was live before, which can be put back.
     pub fresh: bool,
-    /// When the grace period began.
+    /// The time at which the grace period began.
     pub since: DateTime<Utc>,
-    /// How many questions in a row were asked at the present pace.
+    /// The number of questions that were asked in a row at the present pace.
     pub tries: u32,
-    /// When the last question was asked.
+    /// The time at which the last question was asked.
     pub asked_at: Option<DateTime<Utc>>,
-    /// When the next question is to be asked.
+    /// The time at which the next question is to be asked.
     pub next_at: DateTime<Utc>,
-    /// The words of the last verdict, where that was a no.
+    /// The text of the last verdict, if that was a rejection.
     pub rejected: Option<String>,
-    /// Why the value was taken out of Flashback again.
+    /// The reason why the value was removed from Flashback again.
     pub reason: Option<String>,
-    /// When Flashback refused the previous value, which was to be put back.
+    /// The time at which Flashback refused the previous value, which was to be put back.
     pub turned_down_at: Option<DateTime<Utc>>,
 }
 
@@ -61,7 +61,7 @@ impl Stage {
     }
 }
 
-/// Who has verified a key.
+/// The service that has verified a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verifier {
@@ -81,16 +81,16 @@ impl Verifier {
     }
 }
 
-/// What was said of a key.
+/// The answer of a verifier about a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It works.
     Works,
-    /// It does not work: who said so, in which words.
+    /// It does not work; the text names the verifier and its answer.
     Rejected(String),
     /// It is not known for now, for this reason.
     Inconclusive(String),
-    /// It cannot be found out there, for this reason.
+    /// The verifier cannot verify it, for this reason.
     Unsupported(String),
 }
 
@@ -105,7 +105,7 @@ impl Verdict {
         }
     }
 
-    /// Puts the configuration it is about into its words.
+    /// Adds the id of the configuration to the text.
     #[must_use]
     pub fn of(self, id: &AiLlmId) -> Self {
         let named = |said| format!("{id}: {said}");
@@ -117,7 +117,7 @@ impl Verdict {
         }
     }
 
-    /// Returns how grave it is: of several verdicts on one key the gravest counts.
+    /// Returns the gravity of the verdict: of several verdicts on one key the gravest counts.
     pub fn gravity(&self) -> u8 {
         match self {
             Self::Works => 0,
@@ -131,11 +131,11 @@ impl Verdict {
 /// One answer about a value, and what it means for the next question.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked {
-    /// When it came.
+    /// The time of the answer.
     pub at: DateTime<Utc>,
-    /// How long to wait before the next question.
+    /// The wait before the next question.
     pub wait: Duration,
-    /// How long a fresh key may take to work.
+    /// The grace period: the time within which a fresh key must begin to work.
     pub grace: Duration,
 }
 
@@ -191,8 +191,8 @@ impl Verification {
         self.rejected.is_some() && self.turned_down_at.is_some_and(over)
     }
 
-    /// Returns how many questions in a row were asked at the pace of `now`, and whether that is the calm pace. Within
-    /// the grace period it is quick; after that nobody waits for the answer.
+    /// Returns the number of questions that were asked in a row at the pace of `now`, and `true` if that is the calm
+    /// pace. The pace is quick within the grace period and calm after it, when nothing waits for the answer.
     pub fn pace(&self, grace: Duration, now: DateTime<Utc>) -> (u32, bool) {
         let calm = |time| self.stage == Stage::Forward || self.late(grace, time);
         let changed = self.asked_at.is_some_and(|at| calm(at) != calm(now));

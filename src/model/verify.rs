@@ -1,8 +1,8 @@
-//! How a new key is proved to work.
+//! The configured verification of a new key.
 
 use std::time::Duration;
 
-/// How a new key is proved to work: `[verify]` of the configuration, or a key's own.
+/// The configured verification of a new key: `[verify]`, or a key's own `verify`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VerifyConfig {
     /// `before = "provider"`.

@@ -65,7 +65,7 @@ pub enum Conclusion {
     Hold {
         /// The version.
         version: Version,
-        /// Why.
+        /// The reason.
         reason: HoldReason,
     },
     /// The value being verified failed, or a person asked for a rollback: a previous value is to replace it.
@@ -74,7 +74,7 @@ pub enum Conclusion {
         to: Stored,
         /// The version that is held from then on.
         from: Version,
-        /// Why.
+        /// The reason.
         reason: HoldReason,
     },
     /// The value being verified stays in Flashback, or is pushed again, although it was rejected: there is no

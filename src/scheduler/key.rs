@@ -24,7 +24,7 @@ pub struct Key {
     pub occurrence: Option<DateTime<Utc>>,
     /// The key's slot on its wheel has moved since it was last due there.
     pub moved: bool,
-    /// When the last run began.
+    /// The time at which the last run began.
     pub looked_at: Option<Instant>,
     pub well: bool,
     /// The key is still in the configuration.

@@ -10,8 +10,8 @@ use crate::model::{CheckNote, KeyId, Record};
 
 /// The version of the documents of records that this program writes.
 ///
-/// A program reads older versions and refuses newer ones. A field that an older program may lose when it saves
-/// the record is added without another version.
+/// A program reads earlier versions and refuses later ones. The version stays the same if a field is added that an
+/// earlier program may drop when it saves the record.
 const VERSION: i64 = 1;
 
 /// A record's document: `{"version": 1, "record": {…}}`.

@@ -1,6 +1,6 @@
-//! Updates in Flashback, as the state keeps them: up to which time the events of each workspace were read, and the
-//! updates that no key has looked into yet. Both are written together, so that each event is taken in once, whatever
-//! crashes in between.
+//! Updates in Flashback, as the state keeps them: the time up to which the events of each workspace were read, and the
+//! updates that no key has examined yet. Both are written together, so that each event is recorded once, even if the
+//! process crashes.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -13,7 +13,7 @@ pub struct Heard {
     pub ai_llm_id: AiLlmId,
     /// The update.
     pub edit: Edit,
-    /// When it was made, by Flashback's clock.
+    /// The time at which it was made, by Flashback's clock.
     pub at: DateTime<Utc>,
 }
 
@@ -29,6 +29,6 @@ pub enum Watch {
     },
 }
 
-/// How far back events are asked for again: they may come late, and out of order. What was taken in is remembered for
-/// as long, so that it is not taken in twice.
+/// The span of time for which events are requested again, because they may arrive late and out of order. Recorded events
+/// are remembered for as long, so that none is recorded twice.
 pub const OVERLAP: TimeDelta = TimeDelta::minutes(10);

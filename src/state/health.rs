@@ -1,4 +1,4 @@
-//! Whether a state can be used, as its last operations tell.
+//! The health of a state, judged by its last operations.
 
 use parking_lot::Mutex;
 

@@ -1,16 +1,16 @@
-//! What the rotator remembers from one check to the next, and over restarts.
+//! The state: everything the rotator remembers from one check to the next and over restarts.
 //!
-//! The contract that every state store keeps, in prose:
+//! The contract that every state store keeps:
 //!
 //! - **Never a value.** Ids, versions, fingerprints, times and outcomes only.
 //! - **Durable before it returns.** When [`StateStore::save`] has returned, a power cut does not undo
 //!   it. The engine relies on that between an intent and its push.
 //! - **Whole or not at all.** A record and its history row are one transaction.
-//! - **Notes are cheap.** What [`StateStore::note_check`] leaves may be gathered and written later; losing the last
-//!   seconds of it in a crash is harmless.
-//! - **To the microsecond.** Nobody may count on finer times.
-//! - **One writer.** A store that cannot be shared refuses a second process that wants to work on it. Others may
-//!   read beside the one that works, and hand it requests.
+//! - **Notes are cheap.** The notes of [`StateStore::note_check`] may be gathered and written later; losing those of the
+//!   last seconds in a crash is harmless.
+//! - **To the microsecond.** Finer times may be rounded.
+//! - **One writer.** A state that cannot be shared refuses a second process that wants to work on it. Other processes may
+//!   read it at the same time, and send requests to the one that works.
 
 mod document;
 pub mod edits;
@@ -99,8 +99,9 @@ pub trait StateStore: Send + Sync {
     /// [`StateError`].
     async fn watch(&self, workspace: &WorkspaceId, every: Duration) -> Result<Watch, StateError>;
 
-    /// Keeps the updates in a workspace that Flashback has told of, and up to which time they were read. Each update is
-    /// kept once, and only where a record names what was updated. Durable when it returns.
+    /// Records the updates in a workspace that Flashback has reported, and the time up to which they were read. Each
+    /// update is recorded once, and only if a record names the updated configuration or stored key. Durable when it
+    /// returns.
     ///
     /// # Errors
     /// [`StateError`]; nothing was written then.
@@ -111,13 +112,13 @@ pub trait StateStore: Send + Sync {
         heard: &[Heard],
     ) -> Result<(), StateError>;
 
-    /// Returns the keys that have updates to look into.
+    /// Returns the keys that have updates to examine.
     ///
     /// # Errors
     /// [`StateError`].
     async fn edited(&self) -> Result<Vec<KeyId>, StateError>;
 
-    /// Returns the updates that a key has to look into, in the order of their numbers.
+    /// Returns the updates that a key has to examine, in the order of their numbers.
     ///
     /// # Errors
     /// [`StateError`].
@@ -158,8 +159,8 @@ pub trait StateStore: Send + Sync {
     /// [`StateError`].
     async fn submit(&self, request: &Request) -> Result<RequestId, StateError>;
 
-    /// Takes the oldest request that nobody has taken. One that was taken by a process that died before it answered is
-    /// given out again by the next process that opens the state.
+    /// Takes the oldest request that is not taken yet. If a process dies before it has answered a request, the next
+    /// process that opens the state makes it available again.
     ///
     /// # Errors
     /// [`StateError`].
@@ -189,7 +190,7 @@ pub trait StateStore: Send + Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequestId(pub i64);
 
-/// What one process asks of the process that works on the state.
+/// A request of another process to the one that works on the state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum Request {
@@ -199,8 +200,8 @@ pub enum Request {
         keys: Vec<KeyId>,
         /// Push them even where they are unchanged, refused or held.
         force: bool,
-        /// How soon after it was taken an answer is wanted, in milliseconds. The answer names the keys that are not
-        /// done by then; they are done all the same.
+        /// The time after the request was taken within which an answer is wanted, in milliseconds. The answer names the
+        /// keys that are not done by then; they are done all the same.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         answer_within_ms: Option<u64>,
     },
@@ -247,10 +248,10 @@ impl Request {
     }
 }
 
-/// How far a [`Request`] has come.
+/// The progress of a [`Request`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestState {
-    /// Nobody has taken it yet.
+    /// It is not taken yet.
     Waiting,
     /// It is being worked on.
     Working {
@@ -267,7 +268,7 @@ pub enum RequestState {
 const UNKNOWN_REQUEST: &str =
     r#"{"error": "the working process is an older version, which does not know this request"}"#;
 
-/// How long unanswered requests are kept.
+/// The time for which unanswered requests are kept.
 pub const REQUEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A state store that cannot be used.
@@ -279,9 +280,9 @@ pub enum StateError {
         holder.as_ref().map(|holder| format!(" ({holder})")).unwrap_or_default()
     )]
     Locked {
-        /// Where the state is.
+        /// The location of the state.
         place: String,
-        /// What the other one says of itself.
+        /// The name that the other process gives itself.
         holder: Option<String>,
     },
     /// This process has lost the key: another one works on it, or may soon.
@@ -292,19 +293,19 @@ pub enum StateError {
         "the state {place} was written by a newer flashback-rotator (schema {found}, this one knows {known}): install that version again, or give this one a state of its own"
     )]
     Newer {
-        /// Where the state is.
+        /// The location of the state.
         place: String,
         /// The schema found.
         found: i64,
         /// The newest schema known.
         known: i64,
     },
-    /// It was written by an older version of this program, whose state this one does not read.
+    /// It was written by an earlier version of this program, whose state this one does not read.
     #[error(
         "the state {place} was written by an older flashback-rotator (schema {found}, this one needs {known}): move it away and start again: the configurations in Flashback are then adopted by name, and each key is pushed once"
     )]
     Older {
-        /// Where the state is.
+        /// The location of the state.
         place: String,
         /// The schema found.
         found: i64,
@@ -316,25 +317,25 @@ pub enum StateError {
         "the state {place} is damaged or is not a state store: {reason}. Move it away and start again: the configurations in Flashback are then adopted by name, and each key is pushed once"
     )]
     Corrupt {
-        /// Where the state is.
+        /// The location of the state.
         place: String,
-        /// What is wrong.
+        /// The problem, for people.
         reason: String,
     },
     /// It cannot be opened, or not be written.
     #[error("cannot use the state {place}: {reason}")]
     Unusable {
-        /// Where the state is.
+        /// The location of the state.
         place: String,
-        /// What is wrong, and what to do.
+        /// The problem and its remedy, for people.
         reason: String,
     },
     /// One operation failed.
     #[error("the state {place} failed: {reason}")]
     Failed {
-        /// Where the state is.
+        /// The location of the state.
         place: String,
-        /// What is wrong.
+        /// The problem, for people.
         reason: String,
     },
 }

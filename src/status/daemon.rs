@@ -48,7 +48,7 @@ pub struct Replica {
     pub status: DaemonStatus,
     /// Since when; for a dead process, when it was last heard of.
     pub since: Option<DateTime<Utc>>,
-    /// When it last wrote to the state.
+    /// The time at which it last wrote to the state.
     pub last_seen_at: Option<DateTime<Utc>>,
     /// It runs, but has written nothing to the state for so long that it must be unable to.
     pub silent: bool,

@@ -56,7 +56,7 @@ pub struct State {
 pub struct Configuration {
     /// The file or directory that the daemon works by or, without a daemon, that was read for this status.
     pub path: PathBuf,
-    /// When the daemon loaded it.
+    /// The time at which the daemon loaded it.
     pub loaded_at: Option<DateTime<Utc>>,
     /// Since when the daemon has refused a newer one.
     pub rejected_since: Option<DateTime<Utc>>,

@@ -53,7 +53,7 @@ fn first_of<'a>(runtime: &'a Runtime, source: &SourceId) -> Option<&'a KeyId> {
 /// Finds what is wrong.
 #[derive(Default)]
 pub struct Conditions {
-    /// When the state was last found unusable.
+    /// The time at which the state was last found unusable.
     state_failed_at: Option<DateTime<Utc>>,
 }
 

@@ -26,7 +26,7 @@ impl Simulation {
         }
     }
 
-    /// Whether a list that was asked for at this look has shown that it is not to be written to.
+    /// Returns `true` if a list that was asked for at this look has shown that it is not to be written to.
     pub(super) fn is_known_to_be_shared(&self, id: &AiLlmId) -> bool {
         self.listed.as_ref().is_some_and(|(all, at, _)| {
             let shared = |one: &Configuration| one.id == *id && one.stored_key.is_some();

@@ -41,7 +41,7 @@ pub struct FileSource {
 #[derive(Clone)]
 struct Seen {
     sighting: Sighting<Version>,
-    /// When it was read, taken before the read began.
+    /// The time at which it was read, taken before the read began.
     at: SystemTime,
 }
 

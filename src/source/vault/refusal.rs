@@ -167,7 +167,7 @@ pub(super) fn denied(answer: &Answer, needs: &str) -> SourceError {
     }
 }
 
-/// Whether a status says that the token, or its policies, are not enough. Vault answers 403 to
+/// Returns `true` if a status says that the token, or its policies, are not enough. Vault answers 403 to
 /// both; 401 comes from proxies that guard it.
 pub(super) fn is_denial(status: u16) -> bool {
     matches!(status, 401 | 403)

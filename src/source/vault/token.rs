@@ -60,7 +60,7 @@ impl Token {
         *self.trusted() = Some(Instant::now() + time);
     }
 
-    /// Whether a 403 is put down to policy now.
+    /// Returns `true` if a 403 is put down to policy now.
     pub fn is_trusted(&self) -> bool {
         self.trusted().is_some_and(|until| Instant::now() < until)
     }

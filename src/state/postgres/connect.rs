@@ -1,4 +1,4 @@
-//! How a connection comes about.
+//! Opens connections to PostgreSQL.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -20,10 +20,10 @@ use crate::credential::SharedCredential;
 use crate::error_chain;
 use crate::state::StateError;
 
-/// How long a connection to one host may take to come about.
+/// The time limit for connecting to one host.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// How long a server is waited for before the next one is tried beside it.
+/// The wait for one server before the next one is tried as well.
 const HURRY: Duration = Duration::from_secs(1);
 
 /// The settings of a session. A statement of this program takes milliseconds; one that takes longer waits for another
@@ -31,7 +31,7 @@ const HURRY: Duration = Duration::from_secs(1);
 const SESSION: &str = "-c statement_timeout=5s -c lock_timeout=3s \
      -c idle_in_transaction_session_timeout=5s -c default_transaction_isolation=read\\ committed";
 
-/// How long a connection is idle before the server is asked whether it is there, and how it is asked.
+/// The idle time after which TCP keepalive probes are sent.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(3);
 const KEEPALIVE_RETRIES: u32 = 3;
@@ -126,7 +126,7 @@ impl Connector {
         ))
     }
 
-    /// How long a connection may take to come about.
+    /// Returns the time limit for connecting.
     fn limit(&self) -> Duration {
         self.config.connect_timeout.unwrap_or(CONNECT)
     }
@@ -219,7 +219,7 @@ impl Connector {
     fn refused(&self, error: &tokio_postgres::Error, none: Option<Option<String>>) -> StateError {
         let words = std::error::Error::source(error).map(ToString::to_string);
         let words = words.unwrap_or_default();
-        // What the library says of these has no code, and no type.
+        // The library gives these errors neither a code nor a type.
         match &*words {
             "password missing" => {
                 let why = none.flatten();

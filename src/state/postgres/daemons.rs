@@ -1,4 +1,4 @@
-//! What daemons leave of themselves, in PostgreSQL.
+//! The reports of daemons, in PostgreSQL.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use super::value::{Columns, boolean, json, plain, text, time};
 use crate::model::{DaemonReport, Daemons, KnownDaemon, LastReport};
 use crate::state::StateError;
 
-/// Each daemon has a row of `rotator_meta`. What another one left is forgotten after a day: whoever comes
-/// by here runs.
+/// Writes a daemon's report. Each daemon has a row of `rotator_meta`. Rows of other daemons are deleted after a day,
+/// because a daemon that runs renews its own.
 const LEAVE: &str = "
 WITH old AS (
     DELETE FROM rotator_meta WHERE name LIKE 'daemon %' AND name <> 'daemon ' || $1
@@ -34,7 +34,7 @@ FROM (SELECT * FROM rotator_replicas WHERE role = 'daemon') r
 FULL JOIN (SELECT * FROM rotator_meta WHERE name LIKE 'daemon %') m ON m.name = 'daemon ' || r.name
 ORDER BY 2, 3";
 
-/// What a row holds. `at` is by the state's clock, `clock` the daemon's at that moment.
+/// The contents of a row. `at` is by the state's clock, `clock` the daemon's at that moment.
 #[derive(Deserialize)]
 struct Left {
     report: DaemonReport,
@@ -70,10 +70,10 @@ pub(super) async fn known(pool: &Pool) -> Result<Daemons, StateError> {
             joined: columns.get("joined")?,
             daemon: daemon(&columns)?,
         };
-        // The entry of one that has joined again may not be evicted yet.
+        // The former entry of a replica that has joined again may not be evicted yet.
         known.insert(found.daemon.name.clone(), found);
     }
-    // Nobody misses one that has left where others go on.
+    // A daemon that has left is of no interest as long as others run.
     let alive = known.values().any(|known| known.daemon.alive);
     let all = known.into_values().filter(|known| known.joined || !alive);
     Ok(Daemons {
@@ -83,14 +83,14 @@ pub(super) async fn known(pool: &Pool) -> Result<Daemons, StateError> {
 }
 
 struct Known {
-    /// It has neither left nor been evicted.
+    /// `true` if it has neither left nor been evicted.
     joined: bool,
     daemon: KnownDaemon,
 }
 
 fn daemon(columns: &Columns<'_>) -> Result<KnownDaemon, StateError> {
     let keys: i64 = columns.get("keys")?;
-    // What a version to come has left, and this one cannot read, is passed over.
+    // A report of a newer version, which this one cannot read, is skipped.
     let left: Option<&str> = columns.get("left_behind")?;
     let left: Option<Left> = left.and_then(|left| serde_json::from_str(left).ok());
     Ok(KnownDaemon {

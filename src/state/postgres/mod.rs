@@ -55,7 +55,7 @@ pub struct Postgres {
     own_replica: Arc<OwnReplica>,
     note_writer: NoteWriter,
     writing: AbortHandle,
-    /// Held by whoever takes a request.
+    /// Locked while a request is taken.
     taking: tokio::sync::Mutex<()>,
 }
 

@@ -16,10 +16,10 @@ use crate::model::{CheckNote, KeyId};
 use crate::state::health::Health;
 use crate::state::{StateError, document};
 
-/// How long notes are gathered before they are written.
+/// The time for which notes are gathered before they are written.
 const GATHER: Duration = Duration::from_secs(1);
 
-/// How soon a write is tried again after one that failed.
+/// The wait before a failed write is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// Writes notes where this process still has the key: another one that has it now knows better.
@@ -148,17 +148,17 @@ pub(super) struct NoteWriter {
 }
 
 impl NoteWriter {
-    /// Writes what is gathered, again and again, and closes connections that nobody uses.
+    /// Writes the gathered notes again and again, and closes idle connections.
     pub(super) async fn keep_writing(&self) {
         loop {
             let first = self.notes.first.notified();
             match self.health.is_to_write_again() {
                 false => first.await,
-                // Whether the state takes writes again is to be known, whatever there is to write.
+                // Even without notes a write is tried, to detect that the state accepts writes again.
                 true => _ = timeout(AGAIN, first).await,
             }
             tokio::time::sleep(GATHER).await;
-            // What cannot be written now is kept.
+            // Notes that cannot be written now are kept.
             if self.write_notes().await.is_err() {
                 tokio::time::sleep(AGAIN).await;
             }

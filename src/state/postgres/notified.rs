@@ -1,4 +1,4 @@
-//! What receivers of notifications know, in PostgreSQL.
+//! The notices that were sent to receivers, in PostgreSQL.
 
 use super::pool::{DURABLE, Pool};
 use super::value::{plain, texts};

@@ -1,7 +1,7 @@
-//! Where the password is: what `[state] password` refers to, else the password file that psql reads
-//! too (<https://www.postgresql.org/docs/current/libpq-pgpass.html>).
+//! Finds the password: the secret that `[state] password` refers to, or else the entry in the password file of psql
+//! (<https://www.postgresql.org/docs/current/libpq-pgpass.html>).
 //!
-//! It is looked for at each new connection, so that one which was changed is picked up.
+//! It is read anew for each connection, so that a changed password is used.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -16,20 +16,20 @@ use crate::settled;
 /// The mode's bits of everybody but the owner.
 const OTHERS: u32 = 0o077;
 
-/// What libpq calls a local connection in a password file.
+/// The host name of a local connection in a password file of libpq.
 const LOCAL: &str = "localhost";
 
-/// What was found.
+/// The result of the search.
 pub(super) enum Found {
     Password(Secret),
     /// None, and why where there is something to say.
     None(Option<String>),
 }
 
-/// Looks for the password of a host's user.
+/// Returns the password of a user at a host, if there is one.
 ///
 /// # Errors
-/// A reference that does not lead to one; in words.
+/// Returns a text for people if the configured reference cannot be resolved.
 pub(super) async fn find(
     reference: Option<&SharedCredential>,
     config: &PostgresConfig,

@@ -1,4 +1,4 @@
-//! Where the state is, and what an error there means.
+//! The location of the state, and the conversion of its errors.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::words;
 
 const LAYOUT: &str = "there are tables of that name which are not this program's: give it a database or a schema of its own";
 
-/// What somebody has to put right.
+/// The errors that a person has to put right.
 static UNUSABLE: [(SqlState, &str); 8] = [
     (
         SqlState::INVALID_PASSWORD,
@@ -43,7 +43,7 @@ static UNUSABLE: [(SqlState, &str); 8] = [
     ),
 ];
 
-/// What may be over after a while.
+/// The errors that may go away by themselves.
 static FAILED: [(SqlState, &str); 8] = [
     (
         SqlState::READ_ONLY_SQL_TRANSACTION,
@@ -136,7 +136,7 @@ impl Place {
                 "{message}. Make its user the owner of the database or of a schema of its own, or GRANT USAGE, CREATE ON SCHEMA public TO it"
             ));
         }
-        // What refers to something refers to the replica: it was evicted.
+        // The row refers to a replica that is not there any more: it was evicted.
         if *code == SqlState::FOREIGN_KEY_VIOLATION {
             return StateError::Lost;
         }

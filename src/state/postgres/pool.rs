@@ -19,18 +19,17 @@ use crate::state::StateError;
 /// The most connections there are. A hundred checks at once save their records on them within milliseconds.
 const CONNECTIONS: usize = 8;
 
-/// How long a connection is idle before it is closed.
+/// The idle time after which a connection is closed.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// The age at which a connection is not used again: its host name may lead to another server by now.
 const LIFE: Duration = Duration::from_secs(60);
 
-/// How long one operation may take. It is longer than the server's own limit on a statement, so that a server that
-/// can be reached ends it first.
+/// The time limit of one operation. It is longer than the server's own limit on a statement, so that a server that
+/// can be reached ends the statement first.
 pub(super) const LIMIT: Duration = Duration::from_secs(8);
 
-/// Makes sure that what a transaction writes is on the disk when it is over, even where the server was told not to
-/// wait for that.
+/// Makes a commit wait until its writes are on the disk, even if the server is configured not to wait.
 pub(super) const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', true)
     WHERE current_setting('synchronous_commit') = 'off'";
 
@@ -153,12 +152,12 @@ pub(super) struct Session {
     condition: Condition,
 }
 
-/// Whether a connection can be used again.
+/// The condition of a connection after an operation.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Condition {
     /// It can be used for the next operation.
     Sound,
-    /// It cannot: somebody has not waited for an answer on it, or it is amid a transaction that failed.
+    /// It cannot be used again: an answer on it was not awaited, or it is in a failed transaction.
     Spent,
     /// It cannot, and others may be like it.
     Dead,

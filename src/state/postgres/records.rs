@@ -13,7 +13,7 @@ use crate::model::{
 };
 use crate::state::{StateError, document};
 
-/// How long reading all of something may take.
+/// The time limit for reading a whole table.
 const ALL: Duration = Duration::from_secs(60);
 
 /// Writes a record where the claim on its key is still the one it was read under. The row of the
@@ -190,7 +190,7 @@ async fn save(
     parameters: &[Parameter<'_>; 16],
 ) -> Result<(), StateError> {
     let key = &parameters[..1];
-    // Only a key that nobody ever held may be unknown here.
+    // Only a key that no replica ever had may be unknown here.
     let know: (_, &[_]) = match is_held {
         true => ("SELECT", &[]),
         false => (

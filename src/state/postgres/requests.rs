@@ -9,8 +9,8 @@ use super::value::{int, json, number, plain, seconds, text, texts};
 use crate::model::KeyId;
 use crate::state::{REQUEST_LIFE, Request, RequestId, RequestState, StateError, UNKNOWN_REQUEST};
 
-/// Takes the part of the oldest request that is for a replica: the keys that it has, and has not taken yet under this
-/// claim. Whoever had taken them before has lost them.
+/// Takes the part of the oldest request that is for a replica: the keys that it has leased and has not taken yet under
+/// this lease. A replica that had taken them before has lost the lease.
 const TAKE: &str = "
 WITH mine AS (
     SELECT r.request, r.key, l.fence
@@ -98,7 +98,7 @@ pub(super) async fn take_part(
         let mut session = pool.session().await?;
         let rows = match session.query(TAKE, &[int(replica)]).await {
             Ok(rows) => rows,
-            // The replica was evicted, and its membership task will notice.
+            // This replica was evicted, which the membership task will notice.
             Err(StateError::Lost) => return Ok(None),
             Err(error) => return Err(error),
         };

@@ -136,13 +136,13 @@ CREATE TABLE rotator_notified (
 /// "FlbR": keeps two programs from making the tables at once.
 const LOCK: i64 = 0x466c_6252;
 
-/// How long making the tables may take, the wait for another that makes them included.
+/// The time limit for creating the tables, including the wait for another process that creates them.
 const MAKING: Duration = Duration::from_secs(60);
 
-/// Returns whether there are tables to read yet.
+/// Returns `true` if there are tables to read.
 ///
 /// # Errors
-/// Tables that only a newer or an older program can read, and the server's.
+/// Returns [`StateError`] if the tables are those of another version of the program, or the server fails.
 pub(super) async fn is_there(pool: &Pool) -> Result<bool, StateError> {
     let mut session = pool.session().await?;
     find(&mut session, pool.place()).await
@@ -166,7 +166,7 @@ pub(super) async fn make(pool: &Pool) -> Result<(), StateError> {
              SELECT pg_advisory_xact_lock({LOCK})"
         ))
         .await?;
-    // Somebody else may have done it while this one waited.
+    // Another process may have created them during the wait.
     if !find(&mut session, pool.place()).await? {
         session.execute(TABLES).await?;
         let sql = "INSERT INTO rotator_schema (number, needs, program) VALUES ($1, $1, $2)";
@@ -183,7 +183,7 @@ pub(super) async fn make(pool: &Pool) -> Result<(), StateError> {
 
 /// Returns whether there are tables, where this program can work with them.
 async fn find(session: &mut Session, place: &Place) -> Result<bool, StateError> {
-    // Read from the catalogue itself: what the server remembers of names may be older than the lock.
+    // Read from the catalogue itself: the names that the server has cached may be from before the lock.
     let named = session
         .query(
             "SELECT count(*) FROM pg_class

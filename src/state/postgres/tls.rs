@@ -18,10 +18,10 @@ use rustls::{
 use crate::config::{PostgresConfig, SslMode, SslRoots};
 use crate::settled;
 
-/// What the handshake goes by.
+/// Returns the TLS settings for connections.
 ///
 /// # Errors
-/// A file that cannot be used; in words.
+/// Returns a text for people if a certificate or key file cannot be used.
 pub(super) fn client(config: &PostgresConfig) -> Result<ClientConfig, String> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
@@ -106,9 +106,9 @@ fn file_error(setting: &str, path: &Path, error: &pem::Error, what: &str) -> Str
     }
 }
 
-/// Less than `verify-full`: the other side may have any name. With authorities (`verify-ca`) one of them
-/// has signed for it, without (`prefer` and `require`) whoever answers may decrypt. That it has the
-/// key of the certificate it shows is checked all the same, for SCRAM's channel binding rests on it.
+/// A verifier that accepts any name, for modes below `verify-full`. With authorities (`verify-ca`), one of them must have
+/// signed the certificate; without (`prefer` and `require`), any certificate is accepted. In each case the server must
+/// prove that it has the key of its certificate, because SCRAM's channel binding depends on that.
 #[derive(Debug)]
 struct OfAnyName {
     authorities: Option<Arc<WebPkiServerVerifier>>,
@@ -128,7 +128,7 @@ impl ServerCertVerifier for OfAnyName {
             return Ok(ServerCertVerified::assertion());
         };
         match authorities.verify_server_cert(cert, chain, name, ocsp, now) {
-            // The name is looked at last, when everything else was found in order.
+            // The name is checked last, after everything else was found valid.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),

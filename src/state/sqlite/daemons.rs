@@ -1,4 +1,4 @@
-//! What a daemon leaves of itself, in SQLite.
+//! The report of a daemon, in SQLite.
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 

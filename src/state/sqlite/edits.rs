@@ -18,7 +18,7 @@ pub(super) fn read_to(
         .map(|time| time.map(|time| time.0))
 }
 
-/// Reads the keys that have updates to look into.
+/// Reads the keys that have updates to examine.
 pub(super) fn edited(connection: &Connection) -> rusqlite::Result<Vec<KeyId>> {
     connection
         .prepare_cached(
@@ -29,7 +29,7 @@ pub(super) fn edited(connection: &Connection) -> rusqlite::Result<Vec<KeyId>> {
         .collect()
 }
 
-/// Reads the updates that a key has to look into.
+/// Reads the updates that a key has to examine.
 pub(super) fn unheard(connection: &Connection, key: &KeyId) -> rusqlite::Result<Vec<Edit>> {
     connection
         .prepare_cached(

@@ -1,10 +1,9 @@
 //! The state in one SQLite file.
 //!
 //! One thread, the writer, owns the connection and does one job after the other; callers wait for its answers without
-//! blocking the async runtime. The file is in WAL mode: whoever reads beside the working process does not hold it up
-//! either, and what [`StateStore::save`] has written is on the disk when it
-//! returns (`synchronous = FULL`); saves that wait at the same time share one write. Notes of checks
-//! are written without waiting for the disk.
+//! blocking the async runtime. The file is in WAL mode, so that other processes can read it without delaying this one.
+//! The writes of [`StateStore::save`] are on the disk when it returns (`synchronous = FULL`); saves that wait at the same
+//! time share one write. Notes of checks are written without waiting for the disk.
 
 mod columns;
 mod daemons;
@@ -60,11 +59,11 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens the state at `path` to work on it, and makes it where there is none. `holder` is
-    /// what a second process is told of this one: "flashback-rotator run, pid 123".
+    /// Opens the state at `path` to work on it, and creates it if there is none. `holder` names this process in the error
+    /// of a second one: "flashback-rotator run, pid 123".
     ///
     /// # Errors
-    /// [`StateError::Locked`] where another process works on it, and every other [`StateError`] but
+    /// Returns [`StateError::Locked`] if another process works on it, or any other [`StateError`] except
     /// [`StateError::Failed`].
     pub fn open(path: &Path, holder: &str) -> Result<Self, StateError> {
         let place = Place::new(path);
@@ -200,7 +199,7 @@ pub fn on_host(host: &str, process: &str) -> String {
     }
 }
 
-/// How the lock's line names a process that is called `name` among replicas.
+/// Returns the name in the lock's line for a process that is called `name` among replicas.
 fn in_the_line(name: &str) -> String {
     let (host, process) = name.rsplit_once('/').unwrap_or((name, ""));
     on_host(host, process)

@@ -1,4 +1,4 @@
-//! The notes of looks that are not written yet.
+//! The notes of checks that are not written yet.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::model::{CheckNote, KeyId};
 
-/// The notes of looks that are not written yet, at most one for each key. A clone is the same notes.
+/// The notes of checks that are not written yet, at most one for each key. Clones share the notes.
 #[derive(Clone, Default)]
 pub(super) struct Notes(Arc<Mutex<HashMap<KeyId, CheckNote>>>);
 

@@ -1,4 +1,4 @@
-//! What receivers of notifications know, in SQLite.
+//! The notices that were sent to receivers, in SQLite.
 
 use rusqlite::{Connection, Transaction, params};
 

@@ -1,4 +1,4 @@
-//! How a connection comes about: the file, its permissions, its settings.
+//! Opens a connection: the file, its permissions and its settings.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -12,7 +12,7 @@ use super::schema;
 use crate::files;
 use crate::state::StateError;
 
-/// How long one process waits for another's write, which takes milliseconds.
+/// The time limit of the wait for another process's write, which takes milliseconds.
 const BUSY: Duration = Duration::from_secs(5);
 
 /// The most memory that SQLite's page cache takes, in KiB. What is read and written goes through a table in its order.

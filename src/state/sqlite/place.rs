@@ -1,4 +1,4 @@
-//! Where the state is, and what an error there means.
+//! The location of the state, and the conversion of its errors.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Records, notes of looks and the audit trail.
+//! Records, notes of checks and the audit trail.
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, Row, ToSql, Transaction, params};
@@ -8,7 +8,7 @@ use super::place::Place;
 use crate::model::{AiLlmId, CheckNote, HistoryRow, KeyId, Record, Verifier};
 use crate::state::{StateError, document};
 
-/// What a statement has read, or what is wrong with what it has read.
+/// The row that a statement has read, or the reason why its contents are invalid.
 type Read<T> = rusqlite::Result<Result<T, StateError>>;
 
 /// Reads every record there is, and those of `more` keys, sorted by key.

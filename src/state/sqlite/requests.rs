@@ -1,4 +1,4 @@
-//! What one process asks of the one that works, through the file.
+//! The requests of other processes to the one that works on the state.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
@@ -25,7 +25,7 @@ pub(super) fn submit(
     Ok(RequestId(id))
 }
 
-/// Lets be taken again what a process that is gone had taken. Only whoever holds the lock may say so.
+/// Makes requests available again that a process which is gone had taken. Only the process that has the lock may do so.
 pub(super) fn give_out_again(
     transaction: &Transaction<'_>,
     now: DateTime<Utc>,
@@ -39,8 +39,8 @@ pub(super) fn give_out_again(
     Ok(())
 }
 
-/// Takes the oldest request. It is called several times a second: while nobody else has written, it costs no
-/// query.
+/// Takes the oldest request. It is called several times a second, and makes no query while no other process has
+/// written.
 pub(super) fn take(
     writer: &mut Writer,
     now: DateTime<Utc>,
@@ -86,7 +86,7 @@ fn oldest_waiting(connection: &Connection) -> rusqlite::Result<Option<(RequestId
         .optional()
 }
 
-/// Notes how far a request has come. Nobody waits for one that was forgotten.
+/// Records the progress of a request. A request that was deleted is ignored, because no process waits for it.
 pub(super) fn report_progress(
     transaction: &Transaction<'_>,
     id: RequestId,

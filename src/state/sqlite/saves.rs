@@ -1,4 +1,4 @@
-//! What one call of `save` writes.
+//! The writes of one call of `save`.
 
 use rusqlite::Transaction;
 
@@ -11,7 +11,7 @@ pub(super) struct Save {
     pub record: Record,
     /// A line of the audit trail.
     pub row: Option<HistoryRow>,
-    /// What has verified the last write that succeeded.
+    /// The verifier of the last write that succeeded.
     pub verified_by: Option<Verifier>,
     /// A note that was left before and that the record's own replaces.
     pub older: Option<CheckNote>,

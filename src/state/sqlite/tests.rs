@@ -1,4 +1,4 @@
-//! What can only be seen from inside.
+//! Tests that need private items.
 
 use chrono::{TimeDelta, Utc};
 

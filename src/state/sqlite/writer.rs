@@ -22,17 +22,17 @@ use crate::state::StateError;
 use crate::state::health::Health;
 use crate::telemetry::panics::{Task, within_now};
 
-/// How long notes are gathered before they are written.
+/// The time for which notes are gathered before they are written.
 const GATHER: Duration = Duration::from_secs(1);
 
-/// How long notes are gathered where they are many. Nearly every page of the table is written each time then, so
-/// that writing often costs the disk and tells nobody more.
+/// The time for which notes are gathered if there are many. Nearly every page of the table is then written each time, so
+/// that frequent writes would load the disk without benefit.
 const GATHER_MANY: Duration = Duration::from_secs(10);
 
-/// How soon a write is tried again after one that failed: what hindered it may be over.
+/// The wait before a failed write is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// How many notes in one write are many.
+/// The number of notes in one write that counts as many.
 const MANY: usize = 256;
 
 /// The most saves in one transaction: what waits for the first of them waits for the last.
@@ -48,13 +48,13 @@ pub(super) enum Job {
     Noted,
 }
 
-/// Where somebody waits for the end of a save.
+/// The channel through which the caller of a save receives its result.
 pub(super) type Answer = oneshot::Sender<Result<(), StateError>>;
 
-/// Does the jobs until nobody can send one any more, then writes the last notes.
+/// Does the jobs until every sender is dropped, then writes the last notes.
 ///
-/// Of the jobs that wait, the saves come first: whoever saves has work under way, and the others find newer
-/// records than they asked for at worst.
+/// Of the jobs that wait, the saves come first: their callers have work under way, and the others at worst read newer
+/// records than they asked for.
 pub(super) fn work_through(jobs: &Receiver<Job>, writer: &mut Writer) {
     let mut due: Option<Instant> = None;
     let (mut saves, mut others) = (VecDeque::new(), VecDeque::new());
@@ -78,7 +78,7 @@ pub(super) fn work_through(jobs: &Receiver<Job>, writer: &mut Writer) {
             survive(|| work(writer));
         }
         if due.is_some_and(|at| at <= Instant::now()) {
-            // What cannot be written now is kept and tried again.
+            // Notes that cannot be written now are kept and tried again.
             due = match survive(|| writer.write_notes()) {
                 Some(_) => None,
                 None => Some(Instant::now() + AGAIN),
@@ -91,8 +91,8 @@ pub(super) fn work_through(jobs: &Receiver<Job>, writer: &mut Writer) {
     survive(|| writer.write_notes());
 }
 
-/// A panic ends one job and not the thread: SQLite undoes what was begun, and whoever waits for
-/// the job is told that it broke off.
+/// Does a job and catches its panic, so that the thread survives. SQLite rolls back the open transaction, and the caller
+/// of the job receives an error.
 fn survive<T>(job: impl FnOnce() -> T) -> Option<T> {
     let job = || {
         failpoint::reach("state_asked");
@@ -104,7 +104,7 @@ fn survive<T>(job: impl FnOnce() -> T) -> Option<T> {
 /// The connection and what goes with it.
 pub(super) struct Writer {
     pub(super) connection: Connection,
-    /// Who takes requests, for people.
+    /// The name of the process that takes requests, for people.
     pub(super) holder: String,
     /// `PRAGMA data_version` when there was last no request to take.
     pub(super) no_request_since: Option<i64>,
@@ -145,7 +145,7 @@ impl Writer {
         self.health.clone()
     }
 
-    /// Returns the notes, for whoever leaves them.
+    /// Returns the notes, so that callers can add theirs.
     pub(super) fn notes(&self) -> Notes {
         self.notes.clone()
     }
@@ -193,7 +193,7 @@ impl Writer {
                 continue;
             }
             for save in saves {
-                // Without an answer the caller is told that the work on it broke off.
+                // If this panics, no answer is sent and the caller receives an error.
                 let saved = survive(|| self.write_saves(std::slice::from_ref(&save)));
                 let (Save { record, older, .. }, answer) = save;
                 if let (Some(Err(_)), Some(note)) = (&saved, older) {
@@ -273,16 +273,16 @@ impl Writer {
         Ok(done)
     }
 
-    /// Finds out whether the files are still under their names, also where nobody writes for a while.
+    /// Checks that the files are still under their names, even if nothing is written for a while.
     pub(super) fn notice_moves(&self) {
         if let Err(moved) = self.in_place() {
-            // It is for `failing`: nobody has asked for this write.
+            // Only recorded for `failing`, because no caller waits for this write.
             let _ = self.health.written::<()>(Err(self.place.explain(&moved)));
         }
     }
 
-    /// Fails where a file is not under its name any more. In WAL mode SQLite does not look, and what is written to such
-    /// a file would be lost.
+    /// Fails if a file is not under its name any more. In WAL mode SQLite does not check that, and writes to such a file
+    /// would be lost.
     fn in_place(&self) -> rusqlite::Result<()> {
         let is_in_place = |(path, opened): &(PathBuf, _)| identity(path) == *opened;
         match self.files.iter().all(is_in_place) {
