@@ -19,13 +19,14 @@ use crate::state::{Request, RequestId, StateError, StateStore};
 use crate::telemetry::event;
 use crate::telemetry::panics::{Task, within};
 
-/// How often the command queue of a state file is polled and progress is reported. A person waits for the answer.
+/// The interval at which the command queue of a state file is polled and progress is reported. A person waits for the
+/// answer.
 const POLL: Duration = Duration::from_millis(250);
 
-/// How often the command queue of a database is polled: less often, because every replica polls it.
+/// The interval at which the command queue of a database is polled: longer, because every replica polls it.
 const POLL_SHARED: Duration = Duration::from_secs(1);
 
-/// How long to wait before an answer that could not be written is written again.
+/// The wait before an answer that could not be written is written again.
 const ANSWER_AGAIN: Duration = Duration::from_secs(1);
 
 /// Serves the command queue.

@@ -21,13 +21,13 @@ use crate::scheduler::Scheduler;
 use crate::state::StateError;
 use crate::state::edits::{Heard, OVERLAP, Watch};
 
-/// How long the rotator's account, and that a workspace's events cannot be read, is remembered.
+/// The time for which the rotator's account is remembered, and that the events of a workspace cannot be read.
 const AGAIN: Duration = Duration::from_secs(15 * 60);
 
 /// The longest wait before the configuration is read again, so that a reload takes effect.
 const OFF: Duration = Duration::from_secs(5);
 
-/// How far in the past reading starts for a workspace whose first answer holds no events.
+/// The time before now at which reading starts for a workspace whose first answer holds no events.
 const FIRST: TimeDelta = TimeDelta::hours(24);
 
 /// Watches for edits of credentials in Flashback.
@@ -151,7 +151,7 @@ impl EditWatch {
     }
 
     /// Returns the user id of the account that the rotator works as; `None` if Flashback does not say.
-    /// Without it the rotator's own writes cannot be told from edits by others.
+    /// Without it the rotator's own writes cannot be distinguished from edits by other users.
     async fn own(&mut self, runtime: &Runtime) -> Option<String> {
         if self
             .account
@@ -183,7 +183,7 @@ impl EditWatch {
             error,
             FlashbackError::Refused { .. } | FlashbackError::NotFound { .. }
         ) {
-            // It may pass: the next round asks again, and the upstream logs outages.
+            // The failure may be temporary: the next round asks again, and the upstream logs outages.
             return;
         }
         tracing::warn!(
@@ -195,7 +195,7 @@ impl EditWatch {
         self.without.insert(workspace.clone(), until);
     }
 
-    /// Wakes the keys of this process that have edits to look into, whichever replica recorded them.
+    /// Wakes the keys of this process that have edits to examine, whichever replica recorded them.
     async fn wake(&self, runtime: &Runtime) {
         let Ok(edited) = runtime.engine.store.edited().await else {
             return;

@@ -14,10 +14,10 @@ use crate::failpoint;
 use crate::model::BEAT;
 use crate::runtime::RuntimeHandle;
 
-/// How often the report is compared with the one in the state.
+/// The interval at which the report is compared with the one in the state.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How often memory that is free is given back to the system.
+/// The interval at which free memory is returned to the system.
 const GIVE_BACK: Duration = Duration::from_secs(10);
 
 /// Keeps the report in the state up to date until the future is dropped. A failed write is tried again;

@@ -35,30 +35,30 @@ use crate::telemetry::event;
 use crate::telemetry::log::Handle;
 use crate::telemetry::metrics::Metrics;
 
-/// How long pushes in flight may take to finish after a signal to stop.
+/// The time that pushes in flight have to finish after a signal to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// How long pending notifications may take to be sent after that.
+/// The time after that for sending pending notifications.
 const LAST_NOTICES: Duration = Duration::from_secs(2);
 
-/// How long the last writes to the state may take.
+/// The time limit for the last writes to the state.
 const FLUSH: Duration = Duration::from_secs(2);
 
-/// What a daemon starts with.
+/// The parts that a daemon is started with.
 pub struct Start {
-    /// Where the configuration came from.
+    /// The path of the configuration.
     pub path: PathBuf,
     /// The configuration.
     pub config: Arc<Config>,
-    /// What is doubtful about it.
+    /// The warnings about the configuration.
     pub warnings: Vec<String>,
     /// The digest of its files.
     pub digest: Digest,
-    /// What the log's level is changed with.
+    /// The handle that changes the level of the log.
     pub log: Handle,
     /// The state.
     pub state: State,
-    /// Where health, metrics and status are asked for.
+    /// The listener of the HTTP server for health, metrics and status.
     pub listener: TcpListener,
 }
 
@@ -172,7 +172,7 @@ impl Start {
         )
     }
 
-    /// Returns where it listens.
+    /// Returns the address at which the HTTP server listens.
     fn bound(&self) -> SocketAddr {
         let bound = self.listener.local_addr();
         bound.unwrap_or(self.config.http.listen)
@@ -181,7 +181,7 @@ impl Start {
 
 /// A running daemon.
 pub struct Daemon {
-    /// Wakes whoever reads the configuration again.
+    /// Wakes the task that reloads the configuration.
     pub hangups: Arc<Notify>,
     store: Arc<dyn StateStore>,
     scheduler: Scheduler,
@@ -196,16 +196,16 @@ pub struct Daemon {
     ends: Ends,
 }
 
-/// What ends when, in the order in which it does.
+/// The signals that end the parts of the daemon, in the order in which they are given.
 #[derive(Clone, Default)]
 struct Ends {
     /// No more checks are begun.
     checks: CancellationToken,
-    /// Receivers are told of nothing more.
+    /// No more notices are sent.
     notices: CancellationToken,
-    /// What goes on while the checks drain, and has nothing to finish.
+    /// The tasks end that run while the checks drain and have nothing to finish.
     tasks: CancellationToken,
-    /// A replica leaves the others.
+    /// The replica leaves the membership.
     membership: CancellationToken,
 }
 
@@ -240,7 +240,7 @@ impl Daemon {
         tracing::info!(event = event::STOPPED, "stopped");
     }
 
-    /// Waits for what is in flight. Returns how long receivers may be told after that.
+    /// Waits for the checks and requests in flight. Returns the time for sending notices after that.
     async fn drain(&self, signals: &mut Signals) -> Duration {
         let drained = async {
             self.scheduler.drained().await;

@@ -20,7 +20,7 @@ use crate::runtime::{self, Runtime, RuntimeContext, RuntimeHandle};
 use crate::telemetry::event;
 use crate::telemetry::log::Handle;
 
-/// How often the configuration is read and compared with the one in force. Reading it detects every way of
+/// The interval at which the configuration is read and compared with the one in force. This detects every way of
 /// changing it: in place, by rename, or by the swap of a mounted directory.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -177,7 +177,7 @@ impl Reloader {
         self.runtime.replace(runtime);
         self.assignments.renew();
         self.assignments.scheduler().changed(changed);
-        // What failed before may work under the new configuration.
+        // Keys that failed before may succeed with the new configuration.
         self.assignments.scheduler().recovered(None);
     }
 

@@ -30,11 +30,11 @@ use crate::telemetry::metrics::FLASHBACK;
 use crate::telemetry::panics::Task;
 use crate::upstream::Failure as _;
 
-/// How long Flashback may go without a successful call before a sign-in checks that it still accepts the
-/// rotator. Where keys are pushed or edits are watched, those calls show it.
+/// The time without a successful call to Flashback after which a sign-in checks that it still accepts the rotator. If
+/// keys are pushed or edits are watched, those calls show it.
 const SIGN_IN_CHECK: Duration = Duration::from_secs(30);
 
-/// How long the HTTP server waits for a free file descriptor before it tries again to listen.
+/// The time for which the HTTP server waits for a free file descriptor before it tries again to listen.
 const NO_DESCRIPTOR: Duration = Duration::from_secs(1);
 
 /// Starts the services, and holds what they share.

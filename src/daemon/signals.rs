@@ -1,4 +1,4 @@
-//! What the daemon is told by signals: reload, or stop.
+//! The signals to the daemon: reload and stop.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;

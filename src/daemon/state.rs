@@ -17,14 +17,14 @@ use crate::state::sqlite::{Sqlite, on_host};
 use crate::state::{StateError, StateStore};
 use crate::telemetry::event;
 
-/// How long to wait before a database that does not answer at the start is tried again.
+/// The wait before a database that does not answer at the start is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// How long to wait for another process that works on the state file: a daemon that is being replaced
-/// finishes a push first.
+/// The time limit of the wait for another process that works on the state file: a daemon that is being replaced finishes
+/// a push first.
 const PREDECESSOR: Duration = Duration::from_secs(30);
 
-/// How often to check whether that process has ended.
+/// The interval at which the end of that process is checked.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// An open state, and what is needed to share it.

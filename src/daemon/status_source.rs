@@ -24,12 +24,11 @@ use crate::telemetry::event;
 use crate::telemetry::metrics::{FLASHBACK, Metrics};
 use crate::upstream::{Outages, UpstreamView};
 
-/// How long the dispatcher may give no sign of life before it counts as stuck; it gives one each second.
+/// The time without a sign of life after which the dispatcher counts as stuck; it gives one each second.
 const STUCK: Duration = Duration::from_secs(30);
 
-/// How long the state may not answer before the daemon no longer counts as live: without it the engine makes
-/// no progress. It is asked several times a second, but a process that reads it beside the daemon may keep it
-/// busy.
+/// The time without an answer of the state after which the daemon no longer counts as live, because the engine makes no
+/// progress without it. The state is used several times a second, but another process that reads it may keep it busy.
 const STATE_GONE: Duration = Duration::from_secs(60);
 
 /// The longest configuration error that is kept for `status`, in characters.
@@ -42,7 +41,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Sets the scheduler that is told when a service recovers.
+    /// Sets the scheduler that is notified when a service recovers.
     pub fn attach(&self, scheduler: Scheduler) {
         let _ = self.scheduler.set(scheduler);
     }

@@ -25,10 +25,10 @@ use crate::runtime::{Runtime, RuntimeHandle};
 use crate::telemetry::metrics::FLASHBACK;
 use crate::upstream::UpstreamView;
 
-/// How often the status line is rebuilt; it is sent only if it has changed.
+/// The interval at which the status line is rebuilt; it is sent only if it has changed.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How long systemd may take to accept a message.
+/// The time limit for systemd to accept a message.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The largest number of sources that the status line names one by one.

@@ -17,7 +17,7 @@ use crate::state::StateStore;
 
 use super::StartError;
 
-/// How long checking a file may take. A file that does not answer is on a mount that is away, and may come back.
+/// The time limit for checking a file. If it is exceeded, the file is on a mount that does not answer and may come back.
 const ANSWER: Duration = Duration::from_secs(2);
 
 /// Refuses a start if the state's own credential is missing: without the state it is not known whether keys
@@ -92,7 +92,7 @@ fn unresolvable(reference: &SecretRef) -> Option<CredentialError> {
     }
 }
 
-/// Returns why a file can never be read; `None` if it can, or if the error may pass, as one of the disk or
+/// Returns why a file can never be read; `None` if it can, or if the error may be temporary, as one of the disk or
 /// the network does.
 fn unreadable(path: &Path) -> Option<CredentialError> {
     use io::ErrorKind::{IsADirectory, NotADirectory, NotFound, PermissionDenied};

@@ -174,7 +174,7 @@ pub enum Previous {
     Gone(GoneVersion),
 }
 
-/// Why an earlier version cannot be read.
+/// The reason why an earlier version cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GoneVersion {
     /// It was deleted, and may be undeleted.

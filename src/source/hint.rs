@@ -9,11 +9,11 @@
 pub struct Hint {
     /// A description of the problem and, after a colon, what to write.
     pub text: String,
-    /// How sure it is.
+    /// The certainty of the hint.
     pub certainty: Certainty,
 }
 
-/// How sure a [`Hint`] is.
+/// The certainty of a [`Hint`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Certainty {
     /// The path is certainly wrong.

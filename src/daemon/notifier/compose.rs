@@ -1,4 +1,4 @@
-//! Composes a notice from what a receiver is to be told and what is known at that moment.
+//! Composes a notice from the subjects that a receiver is to be notified of and their present state.
 
 use crate::daemon::state::host;
 use crate::engine::report::KeyReport;
@@ -7,7 +7,7 @@ use crate::notify::{About, Dispatch, Event, Notice, Subject, What};
 use crate::runtime::Runtime;
 use crate::telemetry::metrics::FLASHBACK;
 
-/// How many subjects of one notice have their details looked up.
+/// The number of subjects of one notice whose details are read.
 const LOOKED_UP: usize = 10;
 
 /// Composes the notice. Details that cannot be read from the state are left out.

@@ -2,7 +2,7 @@
 //!
 //! It checks conditions once a second, and is handed each change as it happens. Each receiver has an outbox
 //! of its own, so that one that hangs delays no other, and nothing that works on keys waits for any of them.
-//! What a receiver has been told is kept in the state beside the records: a condition that lasts is reported
+//! The notices that a receiver has been sent are kept in the state beside the records: a condition that lasts is reported
 //! once however often the process starts, and one that ended while no process ran is reported to be over.
 //!
 //! Where replicas share the keys, the replica that has leased a key notifies about it, the one that has
@@ -35,10 +35,10 @@ use crate::state::StateError;
 use conditions::Conditions;
 use outbox::{Outbox, Outcome};
 
-/// How often conditions are checked.
+/// The interval at which conditions are checked.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// How long to wait before a failed save is tried again.
+/// The wait before a failed save is tried again.
 const SAVE_AGAIN: Duration = Duration::from_secs(5);
 
 /// Notifies receivers about conditions and changes.

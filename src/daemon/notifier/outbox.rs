@@ -22,7 +22,7 @@ const RETRY: Limits = Limits {
     give_up_after: Duration::from_secs(24 * 60 * 60),
 };
 
-/// How long subjects are gathered for one notice, if the receiver's format can hold several.
+/// The time for which subjects are gathered for one notice, if the receiver's format can hold several.
 const GATHER: Duration = Duration::from_secs(2);
 
 /// The outbox of one receiver.

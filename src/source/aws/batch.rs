@@ -1,10 +1,9 @@
-//! Looks at many secrets in one call (`look = "batch"`).
+//! Observes many secrets in one call (`look = "batch"`).
 //!
-//! `BatchGetSecretValue` names up to twenty secrets, and gives their values with the ids of the
-//! versions: a value is wiped here, unread
-//! (<https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_BatchGetSecretValue.html>). Looks that come within a moment of each other share a
-//! call. Whoever makes it makes it for all of them; should its task end in the middle, the others
-//! ask again.
+//! `BatchGetSecretValue` returns the values of up to twenty secrets with the ids of their versions
+//! (<https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_BatchGetSecretValue.html>). The values are wiped
+//! here unread. Observations that begin within a moment of each other share a call, which one of their tasks makes for
+//! all. If that task is cancelled in the middle, the others ask again.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -107,8 +106,8 @@ impl Calls {
         }
     }
 
-    /// AWS refuses a call as a whole where one of its names cannot be a secret's: halves of it find
-    /// out which, so that one such name is in no other's way.
+    /// Observes all these secrets. AWS refuses a whole call if one of its names is invalid. The call is then split in
+    /// halves until that name is found, so that it does not affect the others.
     async fn find_all(&self, paths: Vec<String>) -> HashMap<String, Looked> {
         let mut looked = HashMap::new();
         let mut parts = vec![paths];
@@ -154,7 +153,7 @@ impl Calls {
     }
 }
 
-/// What one call found.
+/// The results of one call.
 struct Found {
     present: Vec<Present>,
     failed: HashMap<String, ApiErrorType>,
@@ -177,8 +176,8 @@ impl Found {
         }
     }
 
-    /// What it says of a secret that was asked for by name, by ARN, or by an ARN without the six
-    /// characters that AWS adds.
+    /// Returns the result for a secret that was requested by name, by ARN, or by an ARN without the six characters that
+    /// AWS adds.
     fn of(&self, path: &str) -> Option<Looked> {
         if let Some(error) = self.failed.get(path) {
             return Some(failed(path, error));
@@ -228,7 +227,7 @@ fn present(value: SecretValueEntry) -> Present {
     }
 }
 
-/// What an error about one secret of many means. Codes are those of `GetSecretValue`.
+/// Converts the error for one secret of a call. The codes are those of `GetSecretValue`.
 fn failed(path: &str, error: &ApiErrorType) -> Looked {
     let code = error.error_code.as_deref().unwrap_or_default();
     let call = Call {

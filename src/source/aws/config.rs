@@ -25,7 +25,7 @@ settings! {
     }
 }
 
-/// How the secrets of a source are observed.
+/// The way in which the secrets of a source are observed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AwsLook {
     /// One by one, with no value in the answer.

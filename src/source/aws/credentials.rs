@@ -1,4 +1,4 @@
-//! Why there are no credentials, and why AWS refuses those there are.
+//! Errors of credentials: why the chain finds none, or why AWS refuses them.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,7 @@ use crate::outbound::CallError;
 use crate::redact;
 use crate::source::contract::SourceError;
 
-/// A signature is good for so long either way
+/// The difference between the clocks, in either direction, up to which a signature is valid
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>).
 const MOST_SKEW: Duration = Duration::from_secs(5 * 60);
 
@@ -21,7 +21,7 @@ const MOST_SKEW: Duration = Duration::from_secs(5 * 60);
 #[error("the profile {0}")]
 pub(super) struct OfProfile(pub(super) String);
 
-/// Why there are no credentials, in words that name the place to look and nothing found there.
+/// Returns the error for missing credentials. It names the place to check and nothing that was found there.
 pub(super) fn no_credentials(error: &CredentialsError) -> SourceError {
     let profile = find::<OfProfile>(error);
     let profile = profile.map(|OfProfile(name)| format!("`{}`", redact::shown(name)));
@@ -69,8 +69,8 @@ pub(super) fn no_credentials(error: &CredentialsError) -> SourceError {
     }
 }
 
-/// What a code says of the credentials, and what to do. `ahead` is how far this machine's clock is ahead of
-/// AWS's, in seconds, where that is too far for a signature.
+/// Returns the meaning of AWS's error code for the credentials, and the remedy. `ahead` is the number of seconds by which
+/// this machine's clock is ahead of AWS's, if that is too much for a signature.
 pub(super) fn why_refused(code: &str, ahead: Option<i64>) -> String {
     if let Some(ahead) = ahead {
         let by = humantime::format_duration(Duration::from_secs(ahead.unsigned_abs()));
@@ -94,7 +94,7 @@ pub(super) fn why_refused(code: &str, ahead: Option<i64>) -> String {
     why.to_owned()
 }
 
-/// How many seconds `now` is ahead of the clock of who answered, where that is more than a signature bears.
+/// Returns the number of seconds by which `now` is ahead of the server's clock, if that is too much for a signature.
 pub(super) fn clock_difference(raw: &HttpResponse, now: SystemTime) -> Option<i64> {
     let theirs = httpdate::parse_http_date(raw.headers().get("date")?).ok()?;
     let ahead = match now.duration_since(theirs) {

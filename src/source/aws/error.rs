@@ -1,8 +1,8 @@
-//! What a failed call means.
+//! Converts the errors of the SDK.
 //!
-//! The SDK's errors can print the value they failed on, `Debug` and `DisplayErrorContext` alike:
-//! only the error's code, the HTTP status and the request id are taken out of them. Codes decide,
-//! not statuses: Secrets Manager answers 400 to nearly everything.
+//! The SDK's errors can print the value they failed on, with `Debug` and with `DisplayErrorContext`. Only the error's
+//! code, the HTTP status and the request id are read from them. The code decides and not the status, because Secrets
+//! Manager answers 400 to nearly everything.
 
 use std::error::Error;
 use std::time::{Duration, SystemTime};
@@ -19,15 +19,15 @@ use crate::outbound::CallError;
 use crate::retry::{Class, class_of_status, parse_retry_after};
 use crate::source::contract::SourceError;
 
-/// The operation that asks about many secrets at once.
+/// The operation that reads many secrets at once.
 pub(super) const BATCH: &str = "BatchGetSecretValue";
 
-/// The operation of STS that says who the credentials belong to.
+/// The operation of STS that returns the owner of the credentials.
 pub(super) const IDENTITY: &str = "GetCallerIdentity";
 
-/// An answer that is no failure of the source.
+/// An answer that is not a failure of the source.
 pub(super) enum Answer<T> {
-    /// What was asked for.
+    /// The requested value.
     Value(T),
     /// There is no such secret, or no such version of it.
     NotFound,
@@ -35,17 +35,17 @@ pub(super) enum Answer<T> {
     WrongState,
 }
 
-/// What was asked, for messages.
+/// A description of a call, for messages.
 #[derive(Clone, Copy)]
 pub(super) struct Call<'a> {
-    /// The API's name for it.
+    /// The name of the operation in the API.
     pub(super) operation: &'static str,
     /// The secret's name or ARN.
     pub(super) path: &'a str,
 }
 
 impl Call<'_> {
-    /// Tells a failure from an answer.
+    /// Converts an error of the SDK to an answer or a failure.
     pub(super) fn explain<T, E>(&self, error: &SdkError<E>) -> Result<Answer<T>, SourceError>
     where
         E: ProvideErrorMetadata + Error + 'static,
@@ -95,7 +95,7 @@ impl Call<'_> {
         }
     }
 
-    /// The secret's name after `before`; nothing where the call is about none.
+    /// Returns the secret's name after `before`; an empty text if the call is about no secret.
     fn named(&self, before: &str) -> String {
         match self.path {
             "" => String::new(),
@@ -151,12 +151,12 @@ impl Call<'_> {
         })
     }
 
-    /// What an answer means whose code says nothing of the caller or of the secret.
+    /// Returns the error for an answer whose code concerns neither the caller nor the secret.
     fn failed(&self, code: &str, raw: &HttpResponse) -> SourceError {
         let operation = self.operation;
         let number = raw.status().as_u16();
         let status = number.to_string();
-        // One secret's trouble, unless it is said of many at once.
+        // A 5xx concerns one secret, unless many were requested at once or the status means an outage.
         if number >= 500 && (operation == BATCH || is_outage(number)) {
             let (service, request) = (self.service(), request_id(raw));
             return SourceError::Unavailable {
@@ -177,7 +177,7 @@ impl Call<'_> {
         }
     }
 
-    /// What a code means that is said of one secret among many.
+    /// Returns the error for a code that a call about many secrets gives for one of them.
     pub(super) fn refused(&self, code: &str) -> SourceError {
         let Self { operation, path } = self;
         let status = "partial".to_owned();
@@ -227,7 +227,7 @@ impl Call<'_> {
     }
 }
 
-/// What answered, where it gave no code and so is not AWS.
+/// Describes the sender of an answer without a code, which cannot be AWS.
 fn stranger(code: &str, raw: &HttpResponse) -> String {
     match (code, raw.body().bytes()) {
         ("", Some(body)) => format!(", {}: is `endpoint_url` AWS's?", answerer::describe(body)),
@@ -247,8 +247,7 @@ fn is_outage(status: u16) -> bool {
     matches!(class_of_status(status, None), Class::Outage { .. })
 }
 
-/// The codes AWS gives to a caller who calls too much; the SDK's own retry classifier has the
-/// same list.
+/// The codes that AWS gives to a caller that it throttles. The retry classifier of the SDK has the same list.
 fn is_throttle(code: &str) -> bool {
     matches!(
         code,
@@ -268,7 +267,7 @@ fn is_of_kms(code: &str) -> bool {
     code == "DecryptionFailure" || code.starts_with("KMS")
 }
 
-/// The codes that mean the signature or who made it (AWS's "Common errors").
+/// The codes that concern the signature or the credentials (AWS's "Common errors").
 fn is_sign_in(code: &str) -> bool {
     matches!(
         code,
@@ -296,7 +295,7 @@ fn retry_after(raw: &HttpResponse) -> Option<Duration> {
     parse_retry_after(raw.headers().get("retry-after")?, SystemTime::now())
 }
 
-/// What AWS's support asks for.
+/// Returns the id of the request, which AWS's support asks for.
 fn request_id(raw: &HttpResponse) -> String {
     raw.headers()
         .get("x-amzn-requestid")

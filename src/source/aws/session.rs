@@ -1,4 +1,4 @@
-//! Signing in to AWS: the SDK's standard chain, watched.
+//! Signs in to AWS with the SDK's standard credential chain.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -24,7 +24,7 @@ use crate::source::contract::SourceError;
 use crate::token::Standing;
 use crate::upstream::Upstream;
 
-/// What the rotator calls itself in CloudTrail when it assumes a role.
+/// The name of the rotator's sessions in CloudTrail when it assumes a role.
 const SESSION_NAME: &str = "flashback-rotator";
 
 /// The longest any link of the chain may take: an instance-metadata endpoint that is not there
@@ -43,7 +43,7 @@ pub(super) struct Sessions {
     expiry: Expiry,
 }
 
-/// When the credentials of the moment expire, where they do.
+/// The time at which the present credentials expire, if they do.
 type Expiry = Arc<SyncMutex<Option<SystemTime>>>;
 
 /// A client and the credentials behind it.
@@ -90,11 +90,11 @@ impl Sessions {
         }
     }
 
-    /// Learns from the outcome of a call through `upstream` whether the credentials were taken.
+    /// Records, from the outcome of a call through `upstream`, if the credentials were accepted.
     pub(super) fn note(&self, upstream: &Upstream, error: Option<&SourceError>) {
         match error {
             Some(error @ SourceError::SignIn { .. }) => self.standing.failed(upstream, error),
-            // AWS looks at the policy after the signature.
+            // AWS checks the policy after the signature, so a denial proves that the credentials are valid.
             None | Some(SourceError::Denied { .. }) if !self.standing.is_good() => {
                 let expiry = *self.expiry.lock();
                 let life = expiry.and_then(|at| at.duration_since(SystemTime::now()).ok());
@@ -188,7 +188,7 @@ impl Session {
         self.client.config().region().map(ToString::to_string)
     }
 
-    /// Fetches credentials, has AWS say whose they are, and says how they were got.
+    /// Fetches credentials and asks AWS for their owner. Returns a line that names the owner and their origin.
     pub(super) async fn sign_in(&self) -> Result<String, SourceError> {
         let fetched = self.provider.provide_credentials().await;
         fetched.map_err(|error| no_credentials(&error))?;

@@ -24,8 +24,8 @@ pub struct AwsSource {
 }
 
 impl AwsSource {
-    /// Takes the settings. Nothing is read or called until the first look, so that credentials
-    /// which cannot be had delay no start.
+    /// Creates a source with these settings. Nothing is read or called before the first observation, so that missing
+    /// credentials do not delay a start.
     pub fn new(id: SourceId, config: AwsConfig, upstream: Upstream) -> Self {
         Self::with_loader(id, config, upstream, || {
             aws_config::defaults(BehaviorVersion::v2026_01_12())
@@ -52,7 +52,7 @@ impl AwsSource {
         }
     }
 
-    /// Whether it is to be told which version is live.
+    /// Sets if the source records which version is live.
     #[must_use]
     pub fn acknowledging(mut self, asked: bool) -> Self {
         self.acknowledges = asked;
@@ -67,13 +67,13 @@ impl AwsSource {
         }
     }
 
-    /// Why a version could not be read: one more look tells a secret that went away from a
-    /// version without a value, for which AWS gives the same answer.
+    /// Returns the reason why a version could not be read. AWS gives the same answer for a deleted secret and for a
+    /// version without a value; one more observation distinguishes them.
     async fn why_unreadable(&self, path: &str, asked: &Version) -> Result<Reading, SourceError> {
         Ok(Reading::Missing(match self.look_at_one(path).await? {
             Observation::Missing(missing) => missing,
             Observation::Present { version, .. } if version == *asked => Missing::NoValueYet,
-            // Versions without a label are deleted by AWS in its own time.
+            // AWS deletes versions without a label at a time of its own choice.
             Observation::Present { .. } => Missing::Destroyed,
         }))
     }
@@ -129,7 +129,7 @@ impl Source for AwsSource {
         self.acknowledges
     }
 
-    /// By the staging label `FLASHBACK_LIVE`, which has no place for a time.
+    /// Moves the staging label `FLASHBACK_LIVE`, which cannot hold a time.
     async fn acknowledge(
         &self,
         path: &str,

@@ -1,4 +1,4 @@
-//! Opening one file below a directory: never outside it, never a device, never half of it.
+//! Reads one file below a directory: never a file outside it, never a device, and never half of a file.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
@@ -26,31 +26,31 @@ const PAUSES: [Duration; 4] = [
     Duration::from_millis(8),
 ];
 
-/// Where a secret is.
+/// The location of a secret.
 pub(super) struct Place {
     dir: Arc<PathBuf>,
     path: PathBuf,
 }
 
-/// What a file held.
+/// The contents of a file.
 pub(super) struct Content {
-    /// Without one trailing newline; `None` where it is no UTF-8.
+    /// The text without one trailing newline; `None` if it is not UTF-8.
     pub(super) text: Option<String>,
-    /// Where it was found, with every link followed.
+    /// The path of the file, with every link followed.
     pub(super) place: PathBuf,
-    /// Which file it was.
+    /// The identity, size and times of the file.
     pub(super) stamp: Stamp,
 }
 
-/// Why a try gave nothing.
+/// The reason why a try has failed.
 enum Fault {
-    /// The directory is not there.
+    /// The directory does not exist.
     NoDirectory,
-    /// The file is not there.
+    /// The file does not exist.
     NoFile,
     /// It changed while it was read.
     Torn,
-    /// Trying again changes nothing.
+    /// Another failure, for which trying again is useless.
     Failed(SourceError),
 }
 
@@ -82,12 +82,12 @@ impl Place {
         })
     }
 
-    /// Reads the file whole; `None` where there is none.
+    /// Reads the whole file; `None` if there is none.
     pub(super) fn read(&self) -> Result<Option<Content>, SourceError> {
         self.found(patiently(|| self.read_once()))
     }
 
-    /// Looks which file is there, without opening it; `None` where there is none.
+    /// Returns the identity, size and times of the file without opening it; `None` if there is none.
     pub(super) fn stamp(&self) -> Result<Option<Stamp>, SourceError> {
         self.found(patiently(|| Ok(self.resolve()?.1)))
     }
@@ -116,8 +116,8 @@ impl Place {
 
     fn read_once(&self) -> Result<Content, Fault> {
         let (place, _) = self.resolve()?;
-        // NOFOLLOW: the path has no links left, unless somebody put one there just now.
-        // NONBLOCK: the same of a FIFO, whose opening would wait for a writer.
+        // NOFOLLOW: the path has no links left, unless another process has just put one there.
+        // NONBLOCK: opening a FIFO, which may just have been put there, would wait for a writer.
         let flags =
             OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
         let mut file = match rustix::fs::open(&place, flags, Mode::empty()) {

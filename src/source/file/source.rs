@@ -19,8 +19,8 @@ use crate::settled::{self, Now, Sighting, Stamp, State};
 use crate::source::contract::{Reading, Source, SourceError};
 use crate::upstream::Upstream;
 
-/// How long after its last change a file's times are not trusted: a second write within the
-/// clock's grain would leave them as they are. Two seconds cover the coarsest file systems in use.
+/// The time after the last change of a file for which its times are not trusted: a second write within the resolution of
+/// the clock would not change them. Two seconds cover the coarsest file systems in use.
 const RACY: Duration = Duration::from_secs(2);
 
 /// Threads that the work of one source may take. On a mount that does not answer each of them hangs,
@@ -183,7 +183,7 @@ impl Source for FileSource {
         })
     }
 
-    /// The file as it is now, whatever version was asked for.
+    /// Reads the file as it is now, whichever version was requested.
     async fn read(&self, path: &str, _: &Version) -> Result<Reading, SourceError> {
         Ok(match self.fetch(path).await? {
             Some((seen, document)) => Reading::Present {

@@ -4,7 +4,7 @@
 //! A JSON merge patch touches these two and nothing else. Where the policy has no `patch`, or the
 //! server none to offer, all of the custom metadata are read, changed and written back. OpenBao
 //! counts the changes to metadata, and the write then holds only for what was read (`metadata_cas`).
-//! Vault does not: an entry that somebody else writes between our read and our write is lost there.
+//! Vault does not: an entry that another client writes between our read and our write is lost there.
 
 use async_trait::async_trait;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -73,7 +73,7 @@ pub(super) async fn say(
         tries += 1;
         let metadata = match engine.read_metadata(keeper, token, path).await? {
             Ok(metadata) => metadata,
-            // With the secret went what was said of it.
+            // The acknowledgement was deleted with the secret.
             Err(_) if live.is_none() => return Ok(()),
             Err(missing) => return Err(invalid(missing.describe())),
         };

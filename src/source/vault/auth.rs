@@ -130,7 +130,7 @@ const BY_METHOD: &[(&str, Settings)] = &[
     ("cert", &[&METHOD, &MOUNT, &ANY_ROLE, &CERT_FILE, &KEY_FILE]),
 ];
 
-/// How to sign in to a Vault.
+/// The value type of the table for signing in to a Vault.
 pub(super) const AUTH: ValueType<VaultAuth> = ValueType {
     shape: Shape::Variants {
         by: "method",
@@ -210,7 +210,7 @@ fn read_method(table: &mut Reader<'_, '_>, method: Method) -> Option<VaultAuth> 
     })
 }
 
-/// A setting of another method is told from one of none.
+/// Reports settings that the method does not have, with different messages for settings of other methods and of none.
 fn report_strangers(table: &mut Reader<'_, '_>, method: &str, settings: Settings) {
     let others = |name: &str| {
         let with = BY_METHOD

@@ -1,7 +1,7 @@
-//! The tokens of one Vault: how they are got and renewed, and how a dead one is told from a policy's refusal.
+//! Obtains and renews the tokens of one Vault, and distinguishes a dead token from a denial by a policy.
 //!
-//! A 403 is told apart from a dead token by asking Vault about the token itself, and the answer is
-//! remembered for a while, so that many refused keys make one question.
+//! Both give a 403. So Vault is asked about the token itself, and the answer is remembered for a while, so that many
+//! denied keys cause one question.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,11 +22,11 @@ use crate::source::contract::SourceError;
 use crate::token::{Ask, Held, Issued, Issuer, Lease, Need, TokenManager};
 use crate::upstream::{Failure, Upstream};
 
-/// A token that Vault knew is not asked about again for this long.
+/// The time for which a token that Vault knew is not asked about again.
 const KNOWN_GOOD: Duration = Duration::from_secs(10);
 
-/// A token whose policies do not let it look itself up cannot be told from a dead one; after a 403
-/// it is replaced, but no more often than this.
+/// The shortest time between replacements of a token whose policies do not allow it to look itself up. After a 403 it
+/// cannot be distinguished from a dead one.
 const BLIND: Duration = Duration::from_secs(5 * 60);
 
 /// Keeps the token of one source fresh.
@@ -87,28 +87,28 @@ impl Keeper {
         }
     }
 
-    /// The way to this Vault.
+    /// Returns the upstream of this Vault.
     pub fn upstream(&self) -> &Upstream {
         self.tokens.issuer().upstream()
     }
 
-    /// The sign-in method's name.
+    /// Returns the name of the sign-in method.
     pub fn method(&self) -> &'static str {
         self.tokens.issuer().method()
     }
 
-    /// A token that is thought to work.
+    /// Returns a token that is believed to work.
     pub async fn token(&self) -> Result<Arc<Token>, SourceError> {
         self.tokens.token().await
     }
 
-    /// Renews the token, or replaces it, whenever that is due; never ends.
+    /// Renews or replaces the token whenever that is due. Never returns.
     pub async fn tend(&self) {
         self.tokens.tend().await;
     }
 
-    /// After a 403: another token where `token` turns out to be dead, none where it is well and
-    /// a policy is what refuses.
+    /// Checks `token` after a 403. Returns another token if it is dead, and `None` if it is valid and a policy denies the
+    /// request.
     pub async fn doubt(&self, token: &Arc<Token>) -> Result<Option<Arc<Token>>, SourceError> {
         let _one_question = self.doubting.lock().await;
         if let Some(current) = self.tokens.current()
@@ -122,15 +122,14 @@ impl Keeper {
         self.tokens.after(token).await.map(Some)
     }
 
-    /// After a 403 to a token that has just been made: whether it can be asked about. Where it
-    /// cannot, the next refusals are put down to policy.
+    /// Checks a new token after a 403. If it may not look itself up, the next denials are attributed to a policy.
     pub async fn vet(&self, fresh: &Token) {
         if let Ok(None) = self.look_up(fresh).await {
             fresh.trust(BLIND);
         }
     }
 
-    /// What Vault says of `token`; `None` where it refuses to say, which it does of a dead one.
+    /// Looks `token` up. Returns `None` if Vault denies that, as it does for a dead token.
     pub async fn look_up(&self, token: &Token) -> Result<Option<About>, SourceError> {
         let call = async {
             let answer = token.call(LookupTokenSelfRequest {}).await?;
@@ -152,7 +151,7 @@ impl Keeper {
 impl Issuer for SignIn {
     type Token = Token;
     type Error = SourceError;
-    /// How many tokens there were.
+    /// The number of tokens so far.
     type Means = u64;
     const PROVES: bool = true;
 
@@ -251,7 +250,7 @@ impl SignIn {
         }
     }
 
-    /// Looks up a token that was given to us, which tells its life and whether it is one.
+    /// Looks up a token from the configuration, to validate it and to learn its lifetime.
     async fn recognise(&self, token: &Token, need: Need) -> Result<About, SourceError> {
         let call = async {
             let answer = token.call(LookupTokenSelfRequest {}).await?;

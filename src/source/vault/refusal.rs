@@ -1,7 +1,6 @@
-//! What Vault's refusals mean.
+//! Converts Vault's refusals to errors.
 //!
-//! Vault's error texts can quote what was sent to it, so none is passed on. Where one is known, it
-//! is told in our own words.
+//! Vault's error texts can quote the request, so none is passed on. A known text is replaced by the rotator's own words.
 
 use serde::Deserialize;
 
@@ -98,19 +97,19 @@ impl Refusal {
     }
 }
 
-/// What a 404 without a version in it means.
+/// The meaning of a 404 that contains no version.
 pub(super) enum Absent {
     /// No secret at this path.
     Secret,
-    /// No engine at the mount, or no such namespace; the words say which.
+    /// No engine at the mount, or no such namespace; the text says which.
     Engine(&'static str),
     /// The engine there is the other KV version.
     IsVersioned,
-    /// Not Vault's answer.
+    /// The answer is not from Vault.
     Foreign,
 }
 
-/// Tells the kinds of 404 apart.
+/// Distinguishes the kinds of 404.
 pub(super) fn absent(answer: &Answer) -> Absent {
     let refusal = Refusal::of(answer);
     if refusal.says("versioned k/v secrets engine") {
@@ -159,7 +158,7 @@ pub(super) fn unexpected(answer: &Answer, asked: &str) -> SourceError {
     }
 }
 
-/// A refusal of one path: which permission it takes.
+/// Returns the error for a denied path, with the permission that is needed.
 pub(super) fn denied(answer: &Answer, needs: &str) -> SourceError {
     SourceError::Denied {
         what: format!("the token's policies lack {needs} ({})", answer.status),
@@ -173,8 +172,8 @@ pub(super) fn is_denial(status: u16) -> bool {
     matches!(status, 401 | 403)
 }
 
-/// The error of a token that may not look itself up. Vault tells a token that it knows from one that it
-/// does not by the form of the text alone.
+/// Returns the error for a token that may not look itself up. Only the form of Vault's text shows if Vault knows the
+/// token.
 pub(super) fn token_refused(answer: &Answer) -> SourceError {
     let code = answer.status;
     let why = match Refusal::of(answer).says("1 error occurred") {

@@ -26,25 +26,25 @@ use crate::credential::SharedCredential;
 use crate::source::contract::SourceError;
 use crate::source::kind::Context;
 
-/// How a Vault source signs in: [`VaultAuth`] with its references resolved.
+/// The credentials for signing in to Vault: [`VaultAuth`] with its references resolved.
 pub enum VaultCredentials {
-    /// A token that somebody else made.
+    /// A token from the configuration.
     Token {
         /// The token.
         token: SharedCredential,
     },
     /// AppRole.
     AppRole {
-        /// Where the method is mounted.
+        /// The mount of the method.
         mount: String,
-        /// Not secret.
+        /// The id of the role, which is not secret.
         role_id: SharedCredential,
-        /// A role can do without one.
+        /// The secret id, which some roles do not require.
         secret_id: Option<SharedCredential>,
     },
     /// A Kubernetes service account.
     Kubernetes {
-        /// Where the method is mounted.
+        /// The mount of the method.
         mount: String,
         /// The role.
         role: String,
@@ -53,27 +53,27 @@ pub enum VaultCredentials {
     },
     /// A JWT.
     Jwt {
-        /// Where the method is mounted.
+        /// The mount of the method.
         mount: String,
-        /// The method's default role where left out.
+        /// The role; `None` for the method's default role.
         role: Option<String>,
         /// The token.
         jwt: SharedCredential,
     },
     /// A user name and a password.
     Userpass {
-        /// Where the method is mounted.
+        /// The mount of the method.
         mount: String,
-        /// Not secret.
+        /// The user name, which is not secret.
         username: SharedCredential,
         /// The password.
         password: SharedCredential,
     },
     /// A client certificate; its files are read again when they change.
     Cert {
-        /// Where the method is mounted.
+        /// The mount of the method.
         mount: String,
-        /// Any that matches where left out.
+        /// The certificate role; `None` for any that matches.
         role: Option<String>,
         /// The certificate and its chain, in PEM.
         cert_file: PathBuf,
@@ -82,11 +82,11 @@ pub enum VaultCredentials {
     },
 }
 
-/// What signing in takes, fetched and checked.
+/// A sign-in with its credentials fetched and checked.
 pub(super) enum Login {
-    /// A token that is there.
+    /// A token that needs no request.
     Token(String),
-    /// A request for one.
+    /// A request for a token.
     Request(LoginCall),
 }
 
@@ -178,7 +178,7 @@ impl VaultCredentials {
         }
     }
 
-    /// The method's name in the configuration.
+    /// Returns the name of the method in the configuration.
     pub fn method(&self) -> &'static str {
         match self {
             Self::Token { .. } => "token",
@@ -190,7 +190,7 @@ impl VaultCredentials {
         }
     }
 
-    /// What is asked for, in an error: "signing in at `auth/approle`".
+    /// Returns the description of the request in errors: "signing in at `auth/approle`".
     pub(super) fn asked(&self) -> String {
         match self {
             Self::Token { .. } => "looking the token up".to_owned(),
@@ -205,15 +205,15 @@ impl VaultCredentials {
         }
     }
 
-    /// What a denial of this method may mean besides a method that is not mounted. Vault asks Kubernetes about
-    /// the token, and says nothing of it where Kubernetes does not answer Vault.
+    /// Returns another possible cause of a denial besides a method that is not mounted. Vault asks Kubernetes about the
+    /// token, and does not mention it if Kubernetes does not answer.
     pub(super) fn what_a_denial_may_mean(&self) -> Option<&'static str> {
         matches!(self, Self::Kubernetes { .. }).then_some(
             "It is also the answer where Vault cannot have the token reviewed: a Vault outside the cluster needs a `token_reviewer_jwt` of a service account that is bound to `system:auth-delegator`, inside the cluster Vault's own service account needs that binding, and Vault must reach `kubernetes_host`",
         )
     }
 
-    /// Fetches what the next sign-in takes.
+    /// Fetches the credentials for the next sign-in.
     pub(super) async fn prepare(&self) -> Result<Login, SourceError> {
         let call = match self {
             Self::Token { token } => return word(token, "the token").await.map(Login::Token),
@@ -272,7 +272,7 @@ impl VaultCredentials {
 }
 
 impl LoginCall {
-    /// Sends it.
+    /// Sends the request.
     pub(super) async fn send(
         self,
         wire: &Wire,

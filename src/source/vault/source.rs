@@ -1,4 +1,4 @@
-//! Reads the secrets of a KV engine, and tells it which version is live.
+//! Reads the secrets of a KV engine, and records there which version is live.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -88,7 +88,7 @@ impl VaultSource {
         })
     }
 
-    /// Sets if it is told which version is live. KV 1 cannot be told and ignores this.
+    /// Sets if the source records which version is live. KV 1 cannot record it and ignores this.
     #[must_use]
     pub fn acknowledging(mut self, asked: bool) -> Self {
         self.acknowledges = asked && self.kv == KvVersion::V2;
@@ -114,8 +114,7 @@ impl VaultSource {
         Ok(Asking::new(&self.keeper, self.token().await?))
     }
 
-    /// Looks, and where there is nothing, or nothing that may be seen, makes sure that the question was
-    /// one for this engine.
+    /// Observes a secret. If it is missing or denied, checks that the configured engine is the mounted one.
     async fn look_with(&self, token: &Token, path: &str) -> Result<Observation, SourceError> {
         let looked = self.look_at(token, path).await;
         let is_nothing = matches!(

@@ -1,4 +1,4 @@
-//! A token, and what Vault says when it gives one or is asked about one.
+//! A token, and the answers of Vault that contain or describe one.
 
 use std::time::Duration;
 
@@ -82,18 +82,18 @@ pub(super) struct Granted {
     pub auth: Option<Grant>,
 }
 
-/// A token given. vaultrs' own type is not used: it prints the token, and refuses answers that
-/// lack fields nobody needs here.
+/// A token that Vault has issued. vaultrs' own type is not used: it prints the token, and refuses answers without some
+/// fields that are not needed here.
 #[derive(Deserialize)]
 pub(super) struct Grant {
     pub client_token: String,
-    /// In seconds; 0 for a token that never expires.
+    /// The lifetime in seconds; 0 for a token that never expires.
     pub lease_duration: u64,
     pub renewable: bool,
 }
 
 impl Grant {
-    /// How long the token lives; `None` for ever.
+    /// Returns the lifetime of the token; `None` if it never expires.
     pub fn life(&self) -> Option<Duration> {
         life(self.lease_duration)
     }
@@ -110,13 +110,13 @@ impl Drop for Grant {
     }
 }
 
-/// The answer to a look at a token.
+/// The answer to a look-up of a token.
 #[derive(Deserialize)]
 pub(super) struct LookedUp {
     pub data: About,
 }
 
-/// What Vault says of a token. Its answer holds the token too, which is not read.
+/// Vault's description of a token. The answer also contains the token, which is not read.
 #[derive(Deserialize)]
 pub(super) struct About {
     /// Seconds left; 0 for a token that never expires.

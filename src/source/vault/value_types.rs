@@ -21,7 +21,7 @@ pub const ADDRESS: ValueType<String> = ValueType {
     },
 };
 
-/// Where an engine or a method is mounted in Vault: kept without slashes at its ends.
+/// The mount of an engine or a method in Vault, without slashes at its ends.
 pub const MOUNT: ValueType<String> = ValueType {
     shape: Shape::Text(|| json!({ "type": "string", "minLength": 1 })),
     read: |input| {

@@ -30,7 +30,7 @@ use crate::words;
 /// with integrated storage (<https://developer.hashicorp.com/vault/docs/internals/limits>).
 const LARGEST_ANSWER: usize = 8 << 20;
 
-/// The way to one source's address.
+/// A client for the address of one source.
 #[derive(Clone)]
 pub(super) struct Wire {
     base: String,
@@ -39,7 +39,7 @@ pub(super) struct Wire {
     alone: bool,
 }
 
-/// What came back, whatever its status.
+/// An answer of any status.
 pub(super) struct Answer {
     pub status: u16,
     pub retry_after: Option<Duration>,
