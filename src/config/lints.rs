@@ -1,5 +1,5 @@
 //! Warnings about settings that are valid by themselves and do not fit together: checks that need more requests
-//! than a source's budget, acknowledgements that nothing triggers, receivers that are not told of outages.
+//! than a source's budget, acknowledgements that nothing triggers, receivers that are not notified of outages.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -38,8 +38,8 @@ pub fn warnings(config: &Config) -> Vec<String> {
         .collect()
 }
 
-/// Warns of each receiver that is told of failing keys but not of outages. During an outage of a source or of
-/// Flashback only the outage is told, and not each of its keys.
+/// Warns of each receiver that is notified of failing keys but not of outages. During an outage of a source or of
+/// Flashback only the outage is notified, and not each of its keys.
 fn unannounced(config: &Config) -> impl Iterator<Item = String> {
     const AWAY: [Event; 2] = [Event::SourceDown, Event::FlashbackDown];
     let receivers = config.notify.iter().filter(|(_, receiver)| {
@@ -54,7 +54,7 @@ fn unannounced(config: &Config) -> impl Iterator<Item = String> {
     })
 }
 
-/// Warns of each key whose source is to be told of verified versions while nothing verifies them.
+/// Warns of each key whose source is to acknowledge verified versions while nothing verifies them.
 fn unverified(config: &Config) -> impl Iterator<Item = String> {
     let keys = config.keys.iter().filter(|(_, key)| key.enabled);
     let unverified = keys.filter(|(_, key)| {

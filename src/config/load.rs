@@ -70,7 +70,7 @@ pub fn load(path: Option<&Path>, kinds: Kinds) -> Result<Loaded, Report> {
         files.push(file);
     }
     if diagnostics.is_hopeless() {
-        // There is nothing to look for mistakes in.
+        // There is no table in which further mistakes could be found.
         return Err(diagnostics.into_report());
     }
     let state = default_state(std::env::var_os("STATE_DIRECTORY").as_deref());

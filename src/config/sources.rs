@@ -170,7 +170,7 @@ fn report_misplaced(table: &mut Reader<'_, '_>, kind: &Kind, kinds: Kinds) {
     table.only(&known);
 }
 
-/// Reports `acknowledge` if the source cannot be told which version is live.
+/// Reports `acknowledge` if the source cannot record which version is live.
 fn refuse_acknowledge(
     table: &mut Reader<'_, '_>,
     kind: &Kind,

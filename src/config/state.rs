@@ -40,7 +40,7 @@ pub struct PostgresConfig {
     pub dbname: String,
     /// `[state] password`; `$PGPASSFILE` or `~/.pgpass` where left out.
     pub password: Option<SecretRef>,
-    /// How the connection is encrypted, and how much of the server's certificate is checked.
+    /// The encryption of the connection, and the checks of the server's certificate.
     pub sslmode: SslMode,
     /// The authorities that the server's certificate is checked against.
     pub sslrootcert: Option<SslRoots>,

@@ -80,7 +80,7 @@ const SSL_MODES: [(&str, SslMode); 5] = [
     ("verify-full", SslMode::VerifyFull),
 ];
 
-/// Why a URL is refused: a message that continues after the setting's name, and what to do about it.
+/// The reason why a URL is refused: a message that continues after the setting's name, and a remedy.
 struct Refused {
     what: Cow<'static, str>,
     help: Cow<'static, str>,
@@ -219,7 +219,7 @@ impl Parameters {
             path => SslRoots::File(path.into()),
         });
         let mode = match self.get("sslmode") {
-            // What a public authority has signed for anybody would do otherwise.
+            // Otherwise any certificate of a public authority would be accepted.
             None if roots == Some(SslRoots::System) => SslMode::VerifyFull,
             None => SslMode::Prefer,
             Some(word) => match SSL_MODES.iter().find(|(known, _)| *known == word) {

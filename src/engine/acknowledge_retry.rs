@@ -22,8 +22,8 @@ pub struct AcknowledgeRetry {
 }
 
 impl AcknowledgeRetry {
-    /// Records a failure and returns the wait before the next attempt. A refusal is somebody's decision and is tried
-    /// again as rarely as one of Flashback's.
+    /// Records a failure and returns the wait before the next attempt. A refusal stays until a person
+    /// changes something, and is tried again as rarely as one of Flashback's.
     pub fn failed(&mut self, error: &SourceError, rules: &Rules, retry: Limits) -> Duration {
         let wait = match error.class() {
             Class::Refused => rules.refused,

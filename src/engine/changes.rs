@@ -36,7 +36,7 @@ impl Changes {
         reason: Option<String>,
     ) {
         let settings = &managed.config.settings;
-        // An error says that nobody listens.
+        // An error means that there is no receiver.
         let _ = self.0.send(Arc::new(Change {
             kind,
             at: chrono::Utc::now(),

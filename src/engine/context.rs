@@ -1,4 +1,4 @@
-//! What a check of a key needs and what it returns.
+//! The inputs and the result of a check of a key.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -58,7 +58,7 @@ pub struct Engine {
 pub struct Reconciled {
     /// The time of the next check.
     pub next: Next,
-    /// What was found and done, for people and scripts.
+    /// The report of the check, for people and scripts.
     pub report: KeyReport,
     /// `true` if the key is in sync and no verification is left.
     pub well: bool,

@@ -1,4 +1,4 @@
-//! What a check did, for the report that people see and for the audit trail.
+//! The actions of a check, for its report and for the audit trail.
 
 use chrono::Utc;
 use tokio::time::Instant;
@@ -8,7 +8,7 @@ use crate::flashback::FlashbackError;
 use crate::model::{Action, HistoryRow, Outcome, Record, Version};
 use crate::reconcile::{Conclusion, Push, Reason, Step, What};
 
-/// What a check did.
+/// The actions of a check.
 #[derive(Clone, Debug, Default)]
 pub struct Done {
     /// The push that was made, or would be made.
@@ -89,8 +89,8 @@ impl Done {
                     self.version = Some(value.stored.version);
                 }
                 let action = match (action, &reason) {
-                    // What the list has lost is written where it was, to make sure; as a rule
-                    // that ends in another one.
+                    // A configuration that the list does not show is updated first, to make sure that it is gone. As a
+                    // rule the update ends in a creation.
                     (Action::Update, Reason::Unlisted) => Action::Create,
                     (action, _) => action,
                 };

@@ -194,7 +194,7 @@ impl<'a> Ending<'a> {
         let report = self.report(problem.as_ref());
         let now = Utc::now();
         let next_at = match next {
-            // A look out of turn (`sync`) leaves the turn where it was.
+            // A check out of schedule (`sync`) does not move the next scheduled one.
             Next::OnSchedule => {
                 let before = self.record.look.next_at.filter(|at| *at > now);
                 self.planned.or(before)

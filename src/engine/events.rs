@@ -323,7 +323,7 @@ pub fn drift_repaired(managed: &ManagedKey, record: &Record, action: Action, rea
     );
 }
 
-/// Logs a problem if it differs from the one that was logged last, `told`.
+/// Logs a problem if it differs from `told`, the one that was logged last.
 pub fn problem(
     managed: &ManagedKey,
     told: &mut Option<Box<Problem>>,
@@ -348,7 +348,7 @@ pub fn problem(
             event::SECRET_MALFORMED,
             "what the store holds cannot be a key; Flashback keeps the key it has",
         ),
-        // A refusal was logged when it came; this is its echo at a later look.
+        // A refusal was logged when it happened; a later check only repeats it.
         ProblemKind::Flashback if refused_as_seen(record) => return,
         ProblemKind::Flashback => (event::PUSH_FAILED, "the key cannot be pushed"),
         // It was logged when it came about.

@@ -54,7 +54,7 @@ impl Default for Seen {
     }
 }
 
-/// What is known of a key only while the process lives. Rare fields are boxed. It is locked during a check, so that
+/// The state of a key that is kept only in memory. Rare fields are boxed. It is locked during a check, so that
 /// checks of one key never overlap.
 #[derive(Debug, Default)]
 pub struct KeyMemory {

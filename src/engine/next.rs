@@ -10,7 +10,7 @@ use crate::reconcile::Rest;
 /// The time of a key's next check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// When the schedule says.
+    /// At the next time of the schedule.
     OnSchedule,
     /// After this long.
     In(Duration),

@@ -33,9 +33,9 @@ pub struct Reconciler<'a> {
     pub(super) ask: Ask<'a>,
     /// The number of the try within its round.
     pub(super) attempt: u32,
-    /// What is known of the key so far.
+    /// The knowledge of the key so far.
     pub known: Knowledge,
-    /// What was done so far.
+    /// The actions so far.
     pub done: Done,
     /// `true` if what was found out is saved. A plan saves nothing.
     remembers: bool,
@@ -198,7 +198,7 @@ impl<'a> Reconciler<'a> {
                 known.before = Some(self.ask.find_older(&version).await?);
             }
             Question::Probe(value) if self.remembers => self.probe(&value).await?,
-            // A plan asks nobody whether a key works; it shows what comes if it does.
+            // A plan verifies no key; it shows the steps for one that works.
             Question::Probe(_) => known.clearance = Some(Clearance::Unknown),
         }
         Ok(())

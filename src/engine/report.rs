@@ -45,12 +45,12 @@ pub struct KeyReport {
     /// `status`: the key's state in detail.
     #[serde(flatten)]
     pub standing: Option<Standing>,
-    /// How the work on the key ended. Only the process that did the work knows it.
+    /// The end of the work on the key. Only the process that did the work knows it.
     #[serde(skip)]
     pub ended: Ended,
 }
 
-/// How the work on a key ended.
+/// The end of the work on a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ended {
     /// The work was done, or failed.
@@ -71,7 +71,7 @@ pub struct Standing {
     pub workspace_id: String,
     /// The time at which Flashback got the live version.
     pub pushed_at: Option<DateTime<Utc>>,
-    /// Who verified the live version, if anybody did: `flashback` or `provider`.
+    /// The verifier of the live version, if it is verified: `flashback` or `provider`.
     #[serde(default)]
     pub verified_by: Option<Verifier>,
     /// The source's version that is held or being rolled back.

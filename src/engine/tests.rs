@@ -86,7 +86,7 @@ impl Provider for FakeProvider {
 #[derive(Default)]
 struct FakeFlashback {
     circuit_open: Plain<Option<Duration>>,
-    /// What the next writes end with.
+    /// The errors of the next writes.
     fails: Plain<Vec<FlashbackError>>,
     writes: AtomicUsize,
     /// Done when a write has arrived; `true`: no answer comes.

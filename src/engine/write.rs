@@ -275,7 +275,7 @@ impl Reconciler<'_> {
     }
 
     /// Returns the line of the audit trail for a conclusion, if it has one. A hold has one although nothing changes in
-    /// Flashback, because people look for it.
+    /// Flashback, because people search the trail for it.
     fn row_of(&self, conclusion: &Conclusion, next: &Record) -> Option<HistoryRow> {
         let managed = self.ask.managed;
         match conclusion {

@@ -25,7 +25,7 @@ pub enum Validation {
     Invalid(String),
 }
 
-/// How long an access token is valid when its answer does not say: the hour that the platform documents.
+/// The lifetime of an access token if the answer does not give it: the hour that the platform documents.
 pub(super) const DOCUMENTED_LIFE: Duration = Duration::from_secs(3600);
 /// A longer validity than this is taken as this one.
 const LONGEST_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -96,7 +96,7 @@ pub(super) fn read_validated(body: &[u8], sent: &[&Secret]) -> Result<Validation
 }
 
 /// Reads the answer to a `POST` that creates something, whose id is in `field`. Returns `None` if the API
-/// accepted it but gives no usable id: the caller then looks it up by its name.
+/// accepted it but gives no usable id: the caller then finds it by its name.
 pub(super) fn read_created(
     body: &[u8],
     field: &str,
@@ -146,7 +146,7 @@ pub(super) struct Tokens {
     pub access: Secret,
     /// The refresh token for the next sign-in, if the answer has one.
     pub refresh: Option<Secret>,
-    /// How long the access token is valid.
+    /// The lifetime of the access token.
     pub life: Duration,
 }
 

@@ -23,8 +23,8 @@ use crate::upstream::Upstream;
 
 pub use super::sign_in::Auth;
 
-/// How long Flashback may take to try a key at its provider. Below the upstream's own limit, past which
-/// Flashback would be taken to be away.
+/// The time limit for Flashback to try a key at its provider. It is below the upstream's own limit, after which Flashback
+/// would count as unavailable.
 const VALIDATION: Duration = Duration::from_secs(18);
 
 /// Flashback, over HTTP.
@@ -164,7 +164,7 @@ fn known<T>(result: &Result<T, FlashbackError>) -> bool {
     )
 }
 
-/// How a call deals with a 401.
+/// The reaction of a call to a 401.
 #[derive(Clone, Copy)]
 enum Chance {
     /// It signs in again.

@@ -101,7 +101,7 @@ impl Exchange {
         })
     }
 
-    /// Makes the call and reads its answer; the reader is told what was sent, to know it again.
+    /// Makes the call and reads its answer. The reader receives what was sent, to recognise it in the answer.
     pub async fn send<R: Reader>(
         &self,
         call: &Call<'_>,
@@ -174,7 +174,7 @@ impl Exchange {
         }
         let status = answer.status();
         let (refusal, body) = refusal(answer, &sent).await;
-        // What a gateway says when there is no answer behind it is no reason to doubt the address.
+        // The error of a gateway without a server behind it is no reason to doubt the address.
         let final_word = matches!(class_of_status(status.as_u16(), None), Class::Refused);
         if call.identifies && final_word && !stranger::is_of_the_api(status, &body) {
             return Err(stranger::error(self.base(), status, &body));
@@ -281,7 +281,7 @@ fn classified(
         ));
     }
     let reason = reason(body);
-    // Many a gateway says with a mere message that it knows no such path, or lets nobody there.
+    // Many gateways send only a message with a 403 or a 404.
     let may_be_bare = !matches!(code, 403 | 404);
     let is_api = |reason: &Reason| reason.is_api && (may_be_bare || !reason.is_bare);
     let is_api = reason.as_ref().is_some_and(is_api) && !answerer::is_of_vault(body);

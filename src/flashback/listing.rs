@@ -28,7 +28,7 @@ const LONGEST_ENTRY: usize = 1 << 20;
 const MOST_KEPT: usize = 64 << 20;
 /// The size of an entry in memory without its texts, in bytes.
 const ENTRY: usize = 200;
-/// How many chunks of the body may wait for the parser.
+/// The number of chunks of the body that may wait for the parser.
 const WAITING: usize = 4;
 
 /// A list that could not be read.
@@ -121,7 +121,7 @@ impl Sought {
             TargetKind::Configuration => text("name")
                 .filter(|name| !name.is_empty())
                 .ok_or(Unreadable)?,
-            // Nobody has to describe a stored key.
+            // A stored key may have no description.
             TargetKind::StoredKey => text("description").unwrap_or_default(),
         };
         if words::too_long(name).is_some() {
@@ -246,7 +246,7 @@ struct Found {
 struct Gathered {
     entries: Vec<Listed>,
     unreadable: Vec<usize>,
-    /// How many bytes are kept.
+    /// The number of bytes that are kept.
     kept: usize,
 }
 
@@ -308,7 +308,7 @@ impl<'de> Visitor<'de> for Entries<'_> {
                 break;
             };
             match sought.entry(raw.get()) {
-                // What is too much is counted to the end, and refused there.
+                // Entries beyond the limit are only counted, and the list is refused at its end.
                 Ok(Some(_)) if all.kept > MOST_KEPT => {}
                 Ok(Some(entry)) => {
                     let texts = [

@@ -129,7 +129,7 @@ pub enum FlashbackError {
         what: String,
         /// For metrics: an HTTP status or a word.
         status: String,
-        /// How long it has asked callers to wait.
+        /// The time that it has asked callers to wait.
         retry_after: Option<Duration>,
     },
     /// This call failed and may work when repeated: 408, 425, 500, a connection lost before the answer,
@@ -142,7 +142,7 @@ pub enum FlashbackError {
         what: String,
         /// For metrics.
         status: String,
-        /// How long it has asked callers to wait.
+        /// The time that it has asked callers to wait.
         retry_after: Option<Duration>,
     },
     /// The rotator cannot sign in, or Flashback refuses the token that a sign-in gave.
@@ -152,7 +152,7 @@ pub enum FlashbackError {
         what: String,
         /// For metrics.
         status: String,
-        /// How long no further sign-in is tried, if there were too many.
+        /// The time for which no further sign-in is tried, if there were too many.
         retry_after: Option<Duration>,
     },
     /// 404: there is no such configuration, or no such endpoint.
@@ -161,7 +161,7 @@ pub enum FlashbackError {
         /// For people.
         what: String,
     },
-    /// 400, 403 and any other 4xx: it will not work until somebody changes something.
+    /// 400, 403 and any other 4xx: a retry fails again until a person changes something.
     #[error("Flashback refused it ({status}): {what}")]
     Refused {
         /// The HTTP status.
@@ -169,7 +169,7 @@ pub enum FlashbackError {
         /// For people: its message.
         what: String,
     },
-    /// What is configured or stored cannot be made into a request; the call was not made.
+    /// No request can be made from the configured or stored values; the call was not made.
     #[error("the request to Flashback cannot be built: {what}")]
     Unsendable {
         /// For people.

@@ -1,13 +1,12 @@
-//! The reasons an answer gives, wherever the platform puts them.
+//! Finds the reasons in an answer, in all fields that the platform uses for them.
 //!
-//! Its reference has `message` and `error_code`; what really comes has `error`, `error_message`,
-//! `errors` and `detail` too, each a text or a list. What is read here is as the server wrote it:
-//! whoever shows it masks it first.
+//! Its reference documents `message` and `error_code`; real answers also have `error`, `error_message`, `errors` and
+//! `detail`, each a text or a list. The texts are as the server wrote them: callers mask them before they are shown.
 
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-/// The fields that hold a reason, in the order in which they are told.
+/// The fields that hold a reason, in the order in which they are shown.
 const FIELDS: [&str; 5] = ["message", "error", "error_message", "errors", "detail"];
 /// The field of a short name for the reason, which is shown in brackets after it.
 const CODE: &str = "error_code";

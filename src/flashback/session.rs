@@ -29,7 +29,7 @@ use crate::upstream::Upstream;
 pub(super) struct Access {
     /// The bearer token.
     pub token: Secret,
-    /// How long it is valid, if that is known.
+    /// Its lifetime, if known.
     life: Option<Duration>,
     /// `true` if Flashback has accepted it.
     accepted: AtomicBool,
@@ -57,8 +57,8 @@ impl Session {
         self.0.token().await
     }
 
-    /// What a 401 to a call with `access` means: [`FlashbackError::Refused`] where another sign-in
-    /// may help, [`FlashbackError::SignIn`] where nothing is left to try.
+    /// Returns the error for a 401 to a call with `access`: [`FlashbackError::Refused`] if another sign-in may help, and
+    /// [`FlashbackError::SignIn`] if no way of signing in is left.
     pub async fn refused(&self, access: &Arc<Access>) -> FlashbackError {
         if let Auth::Token(credential) = &self.0.issuer().auth {
             let unchanged = match credential.fetch().await {
@@ -164,7 +164,7 @@ impl Issuer for SignIn {
         )
     }
 
-    /// Where the pace allows no sign-in, the error is what was wrong with the last one.
+    /// Returns the error of the last sign-in if no further one is allowed yet.
     fn circuit_open(&self, means: &mut Means, ask: &Ask<'_, Self>) -> Option<FlashbackError> {
         let wait = self.pace().wait(Instant::now())?;
         let error = match ask.trouble.or(means.reason.as_ref()) {

@@ -20,7 +20,7 @@ use crate::secret::Secret;
 use crate::token::Need;
 use crate::upstream::Failure as _;
 
-/// How the rotator signs in to Flashback.
+/// The credentials with which the rotator signs in to Flashback.
 pub enum Auth {
     /// A bearer token.
     Token(SharedCredential),
@@ -48,7 +48,7 @@ impl Auth {
     }
 }
 
-/// What a sign-in keeps for the next one.
+/// The results of a sign-in that the next one uses.
 #[derive(Default)]
 pub(super) struct Means {
     /// `Login`: the refresh token its answer gave.
@@ -66,9 +66,9 @@ type Bearer = (Secret, Option<Duration>);
 
 /// Signs in to Flashback.
 pub(super) struct SignIn {
-    /// How.
+    /// The credentials.
     pub auth: Auth,
-    /// Where the requests are sent.
+    /// Sends the requests.
     pub exchange: Arc<Exchange>,
     /// Limits how often.
     pub pace: Mutex<Pace>,

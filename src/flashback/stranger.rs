@@ -21,10 +21,10 @@ const KNOWN: [&str; 6] = [
     "accessToken",
 ];
 
-/// How much of an answer is read to identify its sender, in bytes. A list may be far longer.
+/// The number of bytes of an answer that are read to identify its sender. A list may be far longer.
 pub(super) const ENOUGH: usize = 64 << 10;
 
-/// Returns whether a body is the beginning of a list that was not read to its end.
+/// Returns `true` if a body is the beginning of a list that was not read to its end.
 fn begins_a_list(body: &[u8]) -> bool {
     let has = |word: &[u8]| body.windows(word.len()).any(|window| window == word);
     body.len() >= ENOUGH && body.trim_ascii_start().starts_with(b"{") && has(b"\"aiLlms\"")

@@ -7,7 +7,7 @@
 use totp_rs::{Builder, Totp};
 use zeroize::Zeroizing;
 
-/// How long a code is shown, in seconds.
+/// The time for which a code is valid, in seconds.
 pub const STEP: u64 = 30;
 
 /// The seed cannot be read as base32. It does not say what stands there: that is a secret.

@@ -33,9 +33,9 @@ pub struct Update {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Page {
     pub updates: Vec<Update>,
-    /// How many events it has, of all kinds.
+    /// The number of its events, of all kinds.
     pub length: usize,
-    /// How many events there are in all, if the answer says so.
+    /// The number of all events, if the answer gives it.
     pub total: Option<usize>,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A version is acknowledged once, when it is live and verified in every key that reads the secret, and the
 //! acknowledgement is withdrawn when the version is rolled back. A rotation alone withdraws nothing: until the
-//! newer version is verified everywhere, the older one must not be revoked.
+//! newer version is verified everywhere, the previous one must not be revoked.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use crate::model::{Acknowledged, Origin, Record, Version, is_over};
 
-/// What is to be said to a source.
+/// The acknowledgement or withdrawal that is due to a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owed {
     /// This version is live.
@@ -35,10 +35,11 @@ pub fn stands_apart(record: &Record, other: &Record, origin: &Origin) -> bool {
     proven(record, origin) != proven(other, origin)
 }
 
-/// Returns what is to be said to the source, by the records of the key and of the others that read the same secret.
+/// Returns the acknowledgement or withdrawal that is due, by the records of the key and of the others that read the same
+/// secret.
 ///
-/// A version is acknowledged only `settle` after its last verification, because clients may go on using the
-/// older one for a moment.
+/// A version is acknowledged only `settle` after its last verification, because clients may go on using the previous one
+/// for a moment.
 pub fn owed(
     record: &Record,
     origin: &Origin,
@@ -87,7 +88,7 @@ fn proven<'a>(record: &'a Record, origin: &Origin) -> Option<&'a Version> {
 fn settles_in(record: &Record, settle: Duration, now: DateTime<Utc>) -> Option<Duration> {
     let since = record.live.as_ref()?.verified_at?;
     let settling = !is_over(since, settle, now);
-    // Where another process's clock is a little ahead, the whole of it is waited for.
+    // If the clock of another process is a little ahead, the whole time is waited.
     let left = settle.saturating_sub((now - since).to_std().unwrap_or_default());
     Some(left).filter(|left| settling && !left.is_zero())
 }

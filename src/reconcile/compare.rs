@@ -6,7 +6,7 @@ use super::knowledge::Drift;
 use crate::model::{Appearance, Edits, Listed, Live, Record, Settings, Shown};
 use crate::words;
 
-/// A name or address of somebody else is shown up to this length, in characters.
+/// The length up to which a name or address from Flashback is shown, in characters.
 const LONGEST: usize = 120;
 
 /// Compares the list of a workspace, which was asked for after the last push, with what was written.
@@ -123,7 +123,7 @@ fn same_endpoint(one: &str, other: &str) -> bool {
     plain(one) == plain(other)
 }
 
-/// Returns what may be shown of words that somebody wrote into Flashback.
+/// Returns the part of a text from Flashback that may be shown.
 fn shown(text: &str) -> String {
     words::shown(text, &[]).chars().take(LONGEST).collect()
 }

@@ -1,4 +1,4 @@
-//! Drift: the decision about changes that others make in Flashback.
+//! Drift: the decision about changes that other users make in Flashback.
 //!
 //! ```text
 //!   nothing to push ──▶ Compare ── not known, or as written ────────────▶ as it was
@@ -10,10 +10,10 @@
 //!   ours is gone or renamed, and another has its name ──▶ Rest(Contradiction): no write
 //! ```
 //!
-//! A list that may be older than the key's last push says nothing, and nothing is written but by a
-//! list that was asked for in the same pass. A repair that the list does not show afterwards is not
-//! repeated before the next resync: Flashback has taken it and shows it in a form of its own, or
-//! somebody else writes it, too, and then the two would write in turns for ever.
+//! A list that may be from before the key's last push shows no drift, and a write requires a list that was requested in
+//! the same check. A repair that the list does not show afterwards is not repeated before the next resync: either
+//! Flashback has accepted it and shows it in a form of its own, or another user writes the configuration too, and the two
+//! would overwrite each other forever.
 
 use super::compare::differences;
 use super::knowledge::{Drift, Knowledge, ListAge};
@@ -55,8 +55,8 @@ pub fn at_rest(known: &Knowledge, rest: Rest) -> Step {
     }
 }
 
-/// Returns the step before an unchanged value is written again, if there is one: the comparison that shows whether
-/// somebody else has taken the configuration over, or the end of the check if so.
+/// Returns the step before an unchanged value is written again, if there is one: the comparison that shows if another
+/// user has taken the configuration over, or the end of the check if so.
 pub fn before_resync(known: &Knowledge) -> Option<Step> {
     if known.record.verification.is_some() || known.known_id().is_none() {
         return None;

@@ -58,7 +58,7 @@ impl Scenario {
         })
     }
 
-    /// What is live has to prove itself since `second`.
+    /// Puts the live value into verification since `second`.
     fn in_verification(self, stage: Stage, second: i64) -> Self {
         self.with(|case| {
             let mut verification = Verification::begin(stored("1", "one"), stage, true, at(second));
@@ -136,7 +136,7 @@ fn the_whole_table_of_drift() {
                 .rejected(Action::Update),
             "refuse 1",
         ),
-        // Nobody is asked whether a value works that is live already.
+        // A value that is live already is not verified at its provider.
         (
             live()
                 .afresh(&edit)
@@ -236,7 +236,7 @@ fn the_whole_table_of_drift() {
                 .read("1", "one"),
             made_sure,
         ),
-        // What is held is not written; what is live in its place is.
+        // The held version is not written; the value that is live in its place is.
         (held().not_compared(), "compare"),
         (held().compared(&edit), "compare afresh"),
         (held().afresh(&edit), "read older 1"),

@@ -67,7 +67,7 @@ pub fn home(known: &Knowledge) -> Result<Home, Obstacle> {
     }
 }
 
-/// Returns the configuration or stored key on record. Nothing is written to a configuration that somebody has attached
+/// Returns the configuration or stored key on record. Nothing is written to a configuration that a user has attached
 /// to a stored key; after a change by another user, a fresh list is compared to find that out.
 fn on_record(known: &Knowledge, id: &AiLlmId) -> Result<Home, Obstacle> {
     if let Some(Rejection::Refused { error, .. }) = &known.rejection {

@@ -214,7 +214,7 @@ pub enum Drift {
     AsWritten,
     /// The configuration is not in the list.
     Gone,
-    /// The configuration was edited and looks like this.
+    /// The configuration was edited and has this appearance.
     Edited(Appearance),
     /// The configuration takes its credentials from this stored key, which others may share.
     Shared(AiLlmId),

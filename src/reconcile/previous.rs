@@ -109,12 +109,12 @@ pub fn by_hand(known: &Knowledge) -> Option<Step> {
     };
     let newest = match &known.observation {
         Observation::Present { version, .. } => version,
-        // What the source has lost is still what is to be replaced.
+        // The source has lost the live version, but it is still the one to replace.
         Observation::Missing(_) => &live.version,
     };
     if !live.stored().is(newest, origin) {
         let held = |held: &Held| held.is(newest, origin);
-        // What is live is the previous one.
+        // The live version is the previous one already.
         let hold = || {
             Step::Conclude(Conclusion::Hold {
                 version: newest.clone(),

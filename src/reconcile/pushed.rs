@@ -22,7 +22,7 @@ pub struct Pushed {
     pub validate: bool,
     /// Flashback is to be asked even if the value was live and verified before.
     pub anew: bool,
-    /// Who verified the value before the push.
+    /// The verifier of the value before the push.
     pub verified_by: Option<Verifier>,
     /// The appearance of the configuration in the list before the push, if the push repairs it.
     pub shown: Option<Shown>,
@@ -79,7 +79,7 @@ pub fn pushed(record: &Record, pushed: Pushed) -> Record {
                 .last_good()
                 .filter(|good| good.fingerprint != pushed.value.fingerprint)
                 .or_else(|| record.previous.clone()),
-            // What is held in its place is not set free by being written again.
+            // Writing the value again does not end the hold of the version that it replaces.
             held,
             candidate: None,
             ..next

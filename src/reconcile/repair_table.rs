@@ -1,4 +1,4 @@
-//! Walks the table of repairs: a key on which somebody may have written who had lost it.
+//! Tests decisions about repairs: a replica may have written the key after losing its lease.
 
 use std::time::Duration;
 
@@ -84,7 +84,7 @@ fn repair_writes_the_live_version_once_more() {
             tomorrow(live().repaired()).read("1", "one"),
             "update id-1: resync",
         ),
-        // Nothing is written to what somebody has taken over.
+        // Nothing is written to a configuration that another user has taken over.
         (live().marked().with(|case| case.compared = None), "compare"),
         (
             live()
@@ -108,7 +108,7 @@ fn repair_writes_a_held_version_only_where_it_is_live() {
         (in_place().marked(), "read 1"),
         (in_place().marked().read("1", "one"), WRITTEN),
         (in_place().repaired(), "held"),
-        // What is not live is not written, and nothing is known that could be.
+        // A version that is not live is not written, and no other value is known.
         (Scenario::live().seen("2").holds("2").marked(), "held"),
         (held().marked_for_later(), "held"),
         (held().marked(), "read older 1"),

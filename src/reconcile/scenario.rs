@@ -55,7 +55,7 @@ pub fn settings(name: &str, workspace: &str) -> Settings {
     }
 }
 
-/// How a list shows a configuration with these settings.
+/// Returns the appearance in a list of a configuration with these settings.
 pub fn shown(settings: &Settings) -> Appearance {
     Appearance {
         name: settings.name.clone(),
@@ -76,7 +76,7 @@ pub fn value(version: &str, value: &str) -> ReadValue {
     }
 }
 
-/// What a configuration says of a key with these settings.
+/// Returns the configuration of a key with these settings.
 pub fn config(settings: Settings, origin: Origin, verify: VerifyConfig) -> KeyConfig {
     KeyConfig {
         settings,

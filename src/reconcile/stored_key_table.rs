@@ -21,7 +21,7 @@ fn configuration_attached_to_a_stored_key_is_no_longer_live() {
     assert_eq!((&after.live, &after.verification), (&None, &None));
     assert_eq!(after.ai_llm_id, record.ai_llm_id);
     assert_eq!(news(&after, &shared), None);
-    // It is looked for by its name from then on, and found to be shared.
+    // From then on it is searched for by its name, and found to be shared.
     let shared = Remote::Shared {
         id: AiLlmId::new("id-1"),
         stored_key: AiLlmId::new("key-1"),

@@ -148,7 +148,7 @@ fn the_whole_table() {
             moved().read("1", "one").remote(Remote::Absent),
             "create: settings changed",
         ),
-        // What stands in the way.
+        // Obstacles to a push.
         (new().refused("2", 60), "refused for 840 s"),
         (old().refused("2", 60), "refused for 840 s"),
         (old().refused("2", 900), "read 2"),

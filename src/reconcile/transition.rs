@@ -83,7 +83,7 @@ impl Record {
                 && verification.subject.fingerprint != live.fingerprint;
             Verification {
                 subject: renamed(match back {
-                    // What was put back is the newest now, and goes on proving itself.
+                    // The value that was put back is the newest now, and its verification goes on.
                     true => self.previous.as_ref().unwrap_or(&verification.subject),
                     false => &verification.subject,
                 }),

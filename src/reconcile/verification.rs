@@ -79,7 +79,7 @@ pub fn prove(known: &Knowledge, at_rest: Rest) -> Step {
         return Step::Rest(at_rest);
     };
     if record.intent.is_some() {
-        // What Flashback holds is not known; the next push finds out.
+        // The value in Flashback is not known until the next push.
         return Step::Rest(at_rest);
     }
     let tried = match verification.stage {

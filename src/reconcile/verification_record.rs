@@ -1,4 +1,4 @@
-//! What a record keeps of verifications, beside the steps that follow from it.
+//! Tests of the verification in a record, and of the steps that follow from it.
 
 use super::scenario::{Scenario, at, origin, stored};
 use super::verification_table::{GRACE, asked, check, push, pushed};
@@ -49,7 +49,7 @@ fn a_value_in_verification_keeps_its_way_back_when_it_is_written_again() {
         ..two()
     });
     assert_eq!(fresh(&forced), Some(true), "somebody forced it");
-    // What has proven itself has nothing before it to go back to.
+    // After a verified value there is no previous one to put back.
     let proven = in_verification.validated(&Verdict::Works, asked(1));
     let moved = proven.pushed(elsewhere(two()));
     assert_eq!(fresh(&moved), Some(false));

@@ -53,7 +53,7 @@ impl Scenario {
         self.said(&Verdict::Inconclusive("503".into()), second)
     }
 
-    /// The older version that is asked for holds this.
+    /// Sets the value of the previous version that is read.
     pub fn older(self, version: &str, value: &str) -> Self {
         self.found(version, Ok(scenario::value(version, value)))
     }
@@ -145,7 +145,7 @@ fn after_a_push() {
         (failed().lost("1"), "let stand"),
         (failed().older("1", "another"), "let stand"),
         (lease(failed()), "let stand, held"),
-        // Nobody asks any more.
+        // Verification is turned off.
         (
             pushed().with(|case| case.config().verify.after_flashback = false),
             "end the verification",
@@ -162,7 +162,7 @@ fn after_a_push() {
         ),
         (failed().seen("3").read("3", "two"), "note 3"),
         (failed().seen("1").read("1", "one"), "update id-1: rotated"),
-        // What Flashback holds is not known.
+        // The value in Flashback is not known.
         (pushed().unfinished(Action::Update, "2"), "read 2"),
         (
             pushed()
@@ -383,7 +383,7 @@ fn by_hand() {
                 .with(|case| case.observation = Observation::Missing(Missing::Deleted)),
             "from 2 back to 1",
         ),
-        // What is live is the previous one.
+        // The live version is the previous one.
         (
             Scenario::live().seen("2").by_hand(),
             "hold 2: rolled back by hand",
@@ -401,7 +401,7 @@ fn by_hand() {
         (back(), "validate id-1"),
         (back().said(&Verdict::Works, 101), "held"),
         (back().said(&Verdict::Works, 101).by_hand(), "held"),
-        // It was somebody's wish, and stays whatever is said of it.
+        // A person has rolled back: the value stays, whatever the verdict.
         (back().no(101), "held"),
         (back().no(101).no(161), "unproven"),
         (back().seen("3"), "read 3"),

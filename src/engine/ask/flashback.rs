@@ -30,7 +30,7 @@ const GOOD_BEFORE_A_WRITE: Duration = Duration::from_secs(2);
 const WAIT_BEFORE_A_WRITE: Duration = Duration::from_secs(5);
 
 impl Ask<'_> {
-    /// Looks the key's name or id up in the list.
+    /// Finds the key's name or id in the list.
     ///
     /// After a write whose outcome is not known, or one that was turned down in this check, only a new list will do.
     /// Keys that want one at the same time share it.

@@ -1,5 +1,4 @@
-//! A key that is shared: what a look does when it is somebody else's, or becomes so, or when the state
-//! is away.
+//! Checks of a shared key that another replica has or takes over, and checks while the state is unavailable.
 
 mod claimed;
 
@@ -106,7 +105,7 @@ impl Replica {
         *self.bench.source.read.lock() = (version, secret);
     }
 
-    /// How the saves from now on go, in this order.
+    /// Sets the outcomes of the following saves, in this order.
     fn saves(&self, saves: &[Save]) {
         *self.state.saves.lock() = saves.iter().rev().copied().collect();
     }
@@ -131,7 +130,7 @@ impl Replica {
         reports.iter().filter(succeeded).count()
     }
 
-    /// The look has ended without a trace.
+    /// Asserts that the check has ended without a trace.
     async fn leaves_it_alone(&self, look: &Reconciled) {
         assert_eq!(look.next, Next::OnSchedule);
         assert!(!look.well);
@@ -162,7 +161,7 @@ async fn a_key_that_somebody_else_holds_is_left_alone() {
 async fn writes_nothing_when_the_lease_is_lost_while_saving_the_intent() {
     let replica = Replica::live().await;
     replica.rotate("2", "sk-two");
-    // What was seen, then the intent.
+    // The observation, then the intent.
     replica.saves(&[Save::Done, Save::TakenOver]);
     let look = replica.bench.reconcile().await;
     replica.leaves_it_alone(&look).await;
@@ -191,7 +190,7 @@ async fn write_aborted_by_eviction_counts_as_a_late_write() {
 async fn write_counts_as_late_when_its_outcome_is_saved_after_a_takeover() {
     let replica = Replica::live().await;
     replica.rotate("2", "sk-two");
-    // What was seen, the intent, the outcome.
+    // The observation, the intent, the outcome.
     replica.saves(&[Save::Done, Save::Done, Save::TakenOver]);
     let look = replica.bench.reconcile().await;
     replica.leaves_it_alone(&look).await;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::contract::Operation;
 use super::faults::Fault;
 
-/// The number of requests that are kept; older ones are dropped.
+/// The number of requests that are kept; the earliest are dropped.
 const KEPT: usize = 200_000;
 
 /// One request.

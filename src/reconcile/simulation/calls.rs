@@ -45,7 +45,7 @@ impl Simulation {
             return;
         };
         let there = self.record.live.as_ref().map(Live::stored);
-        // Somebody has pushed it by force, and it was live when it was held.
+        // A person has forced it, and it was live when it was held.
         let forced = held.instead.as_ref() == Some(value);
         assert!(
             command == KeyCommand::Force
@@ -102,13 +102,13 @@ impl Simulation {
         }
     }
 
-    /// What a field of a version holds.
+    /// Returns the value of a field of a version.
     pub(super) fn value(&self, index: usize, origin: &Origin) -> u8 {
         let field: u8 = origin.path.parse().expect("a number");
         self.versions[index] * 10 + field
     }
 
-    /// What Flashback does with a write that reaches it.
+    /// Simulates a write that reaches Flashback.
     pub(super) fn write(
         &mut self,
         action: Action,

@@ -18,7 +18,7 @@ impl Simulation {
         });
     }
 
-    /// As the engine does it, before it looks.
+    /// Reads the updates, as the engine does before a check.
     pub(super) fn hear(&mut self) {
         if !self.told.is_empty() {
             self.record.unheard = std::mem::take(&mut self.told);
@@ -26,7 +26,7 @@ impl Simulation {
         }
     }
 
-    /// Returns `true` if a list that was asked for at this look has shown that it is not to be written to.
+    /// Returns `true` if a list that was requested in this check has shown that it must not be written to.
     pub(super) fn is_known_to_be_shared(&self, id: &AiLlmId) -> bool {
         self.listed.as_ref().is_some_and(|(all, at, _)| {
             let shared = |one: &Configuration| one.id == *id && one.stored_key.is_some();
@@ -67,8 +67,8 @@ proptest! {
         simulation.is_at_rest();
     }
 
-    /// What is attached to a stored key is not written to, is not called verified, and is the key's
-    /// again when it is detached.
+    /// A configuration that is attached to a stored key is neither written to nor regarded as verified, and is managed
+    /// again once it is detached.
     #[test]
     fn configuration_is_left_alone_while_attached_to_a_stored_key(
         happenings in prop::collection::vec(happening(), 0..20),

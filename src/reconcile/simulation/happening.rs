@@ -1,4 +1,4 @@
-//! What happens between two looks.
+//! The events between two checks.
 
 use super::*;
 
@@ -8,18 +8,18 @@ pub(super) enum Happening {
     Rotate {
         value: u8,
     },
-    /// The store's current version is an older one.
+    /// The current version in the source is set back to a previous one.
     RollBack {
         to: usize,
     },
     DeleteSecret,
-    /// An older version cannot be read any more.
+    /// A previous version cannot be read any more.
     Prune {
         version: usize,
     },
     DeleteConfiguration,
-    /// Somebody changes name or endpoint in Flashback, of a configuration whose id is known: under
-    /// another name, nobody finds one again whose creation was not answered.
+    /// Another user changes name or endpoint in Flashback of a configuration whose id is known. One whose creation was
+    /// not answered is found by its name alone, and would be lost.
     EditConfiguration {
         name: u8,
         endpoint: u8,

@@ -39,7 +39,7 @@ const GRACE: Duration = Duration::from_secs(60);
 /// No pass takes more steps than this, with or without faults.
 const LONGEST_PASS: usize = 20;
 
-/// How one call goes.
+/// The outcome of one call.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fault {
     Fine,
@@ -79,14 +79,14 @@ struct Simulation {
     listed: Option<(Vec<Configuration>, DateTime<Utc>, usize)>,
     /// Flashback shows no list, or not what it holds.
     unlisted: bool,
-    /// Updates that Flashback has told of and nobody has heard of yet, and how many there were.
+    /// The updates that Flashback has reported and that are not examined yet, and the number of all updates.
     told: Vec<Edit>,
     events: i64,
     rules: Rules,
     now: DateTime<Utc>,
 }
 
-/// How a pass ended.
+/// The end of a check.
 #[derive(Debug, PartialEq)]
 enum End {
     Rested(Rest),

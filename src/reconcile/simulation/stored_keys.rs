@@ -70,7 +70,7 @@ proptest! {
         simulation.is_at_rest();
     }
 
-    /// A value that does not work is rolled back, and what somebody writes over it is put right.
+    /// A value that does not work is rolled back, and a change by another user is repaired.
     #[test]
     fn a_stored_key_is_rolled_back_and_put_right(
         happenings in happenings(),

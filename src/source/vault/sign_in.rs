@@ -295,8 +295,8 @@ async fn fetch(credential: &SharedCredential) -> Result<Zeroizing<String>, Sourc
     }
 }
 
-/// A credential that has no white space. What surrounds it is an editor's; vaultrs panics on a
-/// token with a line break in it.
+/// Returns a credential without the white space around it, which an editor may have added, and refuses white space in
+/// it: vaultrs panics on a token with a line break.
 async fn word(credential: &SharedCredential, name: &str) -> Result<String, SourceError> {
     let text = fetch(credential).await?;
     let word = text.trim();
@@ -311,8 +311,7 @@ async fn word(credential: &SharedCredential, name: &str) -> Result<String, Sourc
     Ok(word.to_owned())
 }
 
-/// A secret id as it is sent. A token in its place is what wraps one, and Vault would only call it
-/// wrong.
+/// Returns a secret id, and refuses a token in its place: it is a wrapping token, which Vault would only call invalid.
 fn not_wrapped(secret_id: String) -> Result<String, SourceError> {
     let is_token = ["s.", "b.", "hvs.", "hvb."].iter().any(|prefix| {
         let rest = secret_id.strip_prefix(prefix);

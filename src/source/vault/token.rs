@@ -20,7 +20,7 @@ pub(super) struct Token {
     wire: Wire,
     /// Holds the token as a plain `String`, as vaultrs wants it; wiped on drop.
     middle: EndpointMiddleware,
-    /// Until when a 403 is put down to policy without asking.
+    /// The time until which a 403 is attributed to a policy without asking Vault.
     trusted_until: Mutex<Option<Instant>>,
 }
 
@@ -55,12 +55,12 @@ impl Token {
         format!("as {name} with the policies {policies}; the token {life}")
     }
 
-    /// Puts a 403 down to policy for a while.
+    /// Attributes a 403 to a policy for this time.
     pub fn trust(&self, time: Duration) {
         *self.trusted() = Some(Instant::now() + time);
     }
 
-    /// Returns `true` if a 403 is put down to policy now.
+    /// Returns `true` if a 403 is attributed to a policy now.
     pub fn is_trusted(&self) -> bool {
         self.trusted().is_some_and(|until| Instant::now() < until)
     }

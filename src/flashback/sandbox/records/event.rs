@@ -28,7 +28,7 @@ pub const CONTEXTS: &[&str] = &[
 /// The kinds of event; the API numbers them from 0 in this order.
 pub const EVENTS: &[&str] = &["created", "updated", "deleted"];
 
-/// The number of events that are kept; older ones are dropped.
+/// The number of events that are kept; the earliest are dropped.
 const KEPT: usize = 200_000;
 
 /// One event.
