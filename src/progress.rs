@@ -15,10 +15,10 @@ use parking_lot::Mutex;
 use crate::failpoint;
 use crate::model::KeyId;
 
-/// How often the progress of the checks is examined.
+/// The interval at which the progress of the checks is examined.
 pub const BEAT: Duration = Duration::from_secs(1);
 
-/// How long a check may take no step before it counts as hanging. The longest step, a sign-in to Flashback
+/// The time without a step after which a check counts as hanging. The longest step, a sign-in to Flashback
 /// with a second factor, has four calls of 20 s each and may wait for two codes, of 30 s each.
 const STALLED: Duration = Duration::from_secs(180);
 

@@ -286,7 +286,7 @@ pub fn mask_pieces(words: &[char], secret: &[char], masked: &mut [bool]) {
     secret.zeroize();
 }
 
-/// Returns the host and the port of a URL. Whatever else stands in it is nobody's business.
+/// Returns the host and the port of a URL. Its other parts may be secret and are not shown.
 pub fn host_and_port(url: &str) -> String {
     let Ok(url) = Url::parse(url) else {
         return String::new();

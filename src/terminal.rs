@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use tracing_subscriber::fmt::MakeWriter;
 use unicode_width::UnicodeWidthStr;
 
-/// How many columns the continuation lines of a long line are indented.
+/// The number of columns by which the continuation lines of a long line are indented.
 pub const INDENT: usize = 4;
 
 /// Returns the number of columns of the terminal that a stream leads to; `None` if it leads to none or to one

@@ -32,8 +32,8 @@ use limiter::RateLimiter;
 pub use limiter::in_background;
 pub use view::UpstreamView;
 
-/// The time for which callers are told to wait while a probe is in progress. This is shorter than the probe
-/// may take, because the service may be back at once.
+/// The wait that callers are given while a probe is in progress. It is shorter than the probe may take, because the
+/// service may be back at once.
 const WHILE_PROBED: Duration = Duration::from_secs(5);
 
 /// The longest wait between probes of an unavailable service, unless the service asks for quiet. Its return

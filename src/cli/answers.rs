@@ -11,7 +11,7 @@ use crate::engine::report::KeyReport;
 use crate::model::KeyId;
 use crate::state::Request;
 
-/// How much longer than the daemon was given the command waits for its answer.
+/// The additional time for which the command waits for the answer after the daemon's time is over.
 const ANSWER: Duration = Duration::from_secs(3);
 
 /// The answer of a daemon.

@@ -15,10 +15,10 @@ use crate::engine::report::KeyReport;
 use crate::model::Daemons;
 use crate::state::{self, Request, RequestState, StateStore};
 
-/// How often to look for the daemon's answer.
+/// The interval at which the daemon's answer is polled.
 const POLL: Duration = Duration::from_millis(100);
 
-/// How long a daemon may take to accept a request.
+/// The time limit for a daemon to accept a request.
 const TAKEN: Duration = Duration::from_secs(10);
 
 /// The basis on which a command works.

@@ -32,7 +32,7 @@ use crate::supervise::Supervisor;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{Terms, Upstream};
 
-/// How long a step may take: far more than any needs. The demo names a step that does not succeed in time.
+/// The time limit of a step, far more than any step needs. The demo names a step that does not succeed in time.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The name of a configuration that is in Flashback before the rotator is.

@@ -1,4 +1,4 @@
-//! How a command ends, and what it prints on standard error.
+//! The end of a command: its exit code and its output on standard error.
 
 use std::fmt::Display;
 use std::io::Write;

@@ -18,10 +18,10 @@ use crate::daemon::state::host;
 use crate::outbound::{CallError, Outbound, Settings};
 use crate::state;
 
-/// How long an answer may take. The daemon answers from memory.
+/// The time limit of an answer. The daemon answers from memory.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How long reading the state may take.
+/// The time limit for reading the state.
 const STATE: Duration = Duration::from_secs(1);
 
 /// The longest part of an answer that is printed, in bytes.

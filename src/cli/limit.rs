@@ -13,7 +13,7 @@ use crate::engine::report::{Ended, KeyReport};
 use crate::model::{KeyCommand, KeyId};
 use crate::runtime::Runtime;
 
-/// How long pushes in flight may take to finish once the limit is reached.
+/// The time that pushes in flight have to finish after the limit is reached.
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// The time by which a command's work must be done.

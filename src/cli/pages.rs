@@ -40,7 +40,7 @@ pub fn completions(command: &Command, args: &CompletionsArgs) -> End {
     clap_complete::generate(args.shell, &mut command, &name, &mut script);
     let script = String::from_utf8_lossy(&script);
     // The script for bash replaces a hyphen in the program's name in two ways: one where it finds a command,
-    // another where it looks up its options. Unless they are the same, nothing is completed after a command.
+    // another where it finds its options. Unless they are the same, nothing is completed after a command.
     let found = name.replace('-', "__");
     let script = script.replace(&name.replace('-', "__subcmd__"), &found);
     setup::print(script.trim_end());

@@ -23,7 +23,7 @@ use crate::state::membership::Role;
 use crate::state::postgres::Postgres;
 use crate::telemetry::metrics::Metrics;
 
-/// How long leaving may take; leases that are not given back expire in any case.
+/// The time limit for leaving the membership; leases that are not released expire in any case.
 const LEAVE: Duration = Duration::from_secs(5);
 
 /// Has `request` carried out. `command` is the command that the user has run; `timeout` limits the work of

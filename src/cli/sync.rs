@@ -7,7 +7,7 @@ use super::end::End;
 use super::{setup, work};
 use crate::state::Request;
 
-/// How long a daemon has to answer without `--timeout`.
+/// The time that a daemon has to answer without `--timeout`.
 const BESIDE_A_DAEMON: Duration = Duration::from_secs(120);
 
 /// The arguments of `sync`.

@@ -20,10 +20,10 @@ use crate::model::KeyId;
 use crate::state::sqlite::{DAEMON, Sqlite};
 use crate::state::{Request, RequestState, StateError, StateStore};
 
-/// How often to look for the daemon's answer.
+/// The interval at which the daemon's answer is polled.
 const POLL: Duration = Duration::from_millis(100);
 
-/// How long the daemon may be gone before no answer is expected any more. A restart takes less.
+/// The time without a daemon after which no answer is expected any more. A restart takes less.
 const ABANDONED: Duration = Duration::from_secs(10);
 
 /// Has a request carried out and prints the result. `command` is the command that the user has run; `timeout`

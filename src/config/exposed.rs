@@ -73,7 +73,7 @@ fn in_sources(config: &Config) -> Vec<String> {
     exposed.into_iter().map(describe).collect()
 }
 
-/// Returns true if other users can read the file; false if it cannot be inspected, which is reported when it is
+/// Returns `true` if other users can read the file; false if it cannot be inspected, which is reported when it is
 /// read.
 fn is_exposed(file: &Path) -> bool {
     let may = |path: &Path, right: u32| {

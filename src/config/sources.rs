@@ -196,7 +196,7 @@ fn refuse_acknowledge(
 pub struct Sources(pub BTreeMap<SourceId, Option<SourceConfig>>);
 
 impl Sources {
-    /// Returns true if there is such a source, and otherwise reports at `span` that there is none.
+    /// Returns `true` if there is such a source, and otherwise reports at `span` that there is none.
     pub fn knows(&self, id: &SourceId, span: Span, diagnostics: &mut Diagnostics) -> bool {
         if self.0.contains_key(id) {
             return true;

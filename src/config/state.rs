@@ -71,7 +71,7 @@ pub struct PostgresHost {
 }
 
 impl PostgresHost {
-    /// Returns true if it is the directory of a Unix socket.
+    /// Returns `true` if it is the directory of a Unix socket.
     pub fn is_socket(&self) -> bool {
         self.host.starts_with('/')
     }

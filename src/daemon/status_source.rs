@@ -198,7 +198,7 @@ impl DaemonStatusSource {
         !runtime.managed_keys.is_empty() && sources.all(is_away)
     }
 
-    /// Returns whether the newest configuration was refused.
+    /// Returns `true` if the newest configuration was refused.
     pub fn is_refused(&self) -> bool {
         self.configuration.lock().rejected.is_some()
     }

@@ -13,7 +13,7 @@ use crate::source::SourceError;
 
 /// The result of an acknowledgement.
 pub enum Acknowledgement {
-    /// Nothing is to be said.
+    /// Nothing is due.
     Nothing,
     /// The version is to be acknowledged after this long.
     Later(Duration),

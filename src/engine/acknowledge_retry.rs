@@ -37,7 +37,7 @@ impl AcknowledgeRetry {
         wait
     }
 
-    /// Returns whether an error is to be logged: it is another one than the last, and no outage that is logged for
+    /// Returns `true` if an error is to be logged: it is another one than the last, and no outage that is logged for
     /// all keys of a source.
     pub fn is_news(&mut self, error: &SourceError) -> bool {
         let is_news =
@@ -48,7 +48,7 @@ impl AcknowledgeRetry {
         is_news
     }
 
-    /// Returns whether it may be tried now. `since` is the last start or reload, which brings a try forward.
+    /// Returns `true` if it may be tried now. `since` is the last start or reload, which brings a try forward.
     pub fn may(&self, since: DateTime<Utc>) -> bool {
         self.since != since || self.not_before.is_none_or(|at| Instant::now() >= at)
     }

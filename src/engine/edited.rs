@@ -17,7 +17,7 @@ impl Edited {
         self.0.lock().extend(keys);
     }
 
-    /// Returns whether a key was marked, and takes the mark away.
+    /// Returns `true` if a key was marked, and takes the mark away.
     pub fn take(&self, key: &KeyId) -> bool {
         self.0.lock().remove(key)
     }

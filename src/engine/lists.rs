@@ -218,7 +218,7 @@ fn report(
     }
 }
 
-/// Returns whether an error concerns the list itself. An outage of all of Flashback is reported elsewhere.
+/// Returns `true` if an error concerns the list itself. An outage of all of Flashback is reported elsewhere.
 fn told(error: &FlashbackError) -> bool {
     !matches!(
         error,

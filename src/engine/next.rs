@@ -12,7 +12,7 @@ use crate::reconcile::Rest;
 pub enum Next {
     /// At the next time of the schedule.
     OnSchedule,
-    /// After this long.
+    /// After this time.
     In(Duration),
 }
 

@@ -315,7 +315,7 @@ impl<'a> Reconciler<'a> {
         metrics.verification(stage.as_str(), verdict.as_str());
     }
 
-    /// Returns whether something may have to be said to the source, by the key's own record.
+    /// Returns `true` if something may have to be said to the source, by the key's own record.
     pub(super) fn may_owe(&self) -> bool {
         let wants = self.may_acknowledge && self.ask.managed.source.acknowledges();
         wants && may_be_owed(&self.known.record, &self.known.config.origin)

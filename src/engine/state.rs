@@ -35,7 +35,7 @@ impl State {
         }
     }
 
-    /// Returns whether a person has to do something before the source's value can be live.
+    /// Returns `true` if a person has to do something before the source's value can be live.
     pub fn is_wrong(self) -> bool {
         matches!(self, Self::Failing | Self::Missing | Self::Held)
     }

@@ -22,7 +22,7 @@ impl Account {
     /// The lowest role that sees the system events of others, by the platform's reference.
     const SEES_ALL: u8 = 0xfe;
 
-    /// Returns whether the account sees the events of other users. Ordinary members see only their own.
+    /// Returns `true` if the account sees the events of other users. Ordinary members see only their own.
     pub fn sees_all_events(&self) -> bool {
         self.org_role.is_some_and(|role| role >= Self::SEES_ALL)
     }

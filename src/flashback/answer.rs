@@ -133,7 +133,7 @@ pub(super) fn usable_id(id: &str, sent: &Pieces) -> Option<AiLlmId> {
     usable.then(|| AiLlmId::new(id))
 }
 
-/// Returns whether a text can be one segment of a path. `.` and `..` would lead to another path, encoded or not.
+/// Returns `true` if a text can be one segment of a path. `.` and `..` would lead to another path, encoded or not.
 pub(super) fn fits_a_path(id: &str) -> bool {
     !matches!(id, "" | "." | "..")
         && !id.chars().any(words::is_invisible)

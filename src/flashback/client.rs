@@ -125,7 +125,7 @@ impl Client {
         self.exchange.upstream.call(operation, exchange).await
     }
 
-    /// Returns whether the workspace's list can be read as a whole, and has no such id.
+    /// Returns `true` if the workspace's list can be read as a whole, and has no such id.
     async fn is_unlisted(&self, id: &AiLlmId, settings: &Settings) -> bool {
         let kind = settings.target.kind();
         let listing = self.list(&settings.workspace_id, kind).await;
@@ -156,7 +156,7 @@ impl Client {
     }
 }
 
-/// Returns whether an answer shows that Flashback accepted the access token.
+/// Returns `true` if an answer shows that Flashback accepted the access token.
 fn known<T>(result: &Result<T, FlashbackError>) -> bool {
     matches!(
         result,

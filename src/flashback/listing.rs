@@ -2,7 +2,7 @@
 //!
 //! A list can be longer than what one would hold in memory for it, and one entry that is not as the
 //! reference says must not hide those beside it. So the body is parsed while it is received, of each
-//! entry only what is needed is kept, and one that cannot be read is counted and passed over.
+//! entry only what is needed is kept, and one that cannot be read is counted and skipped.
 
 use std::cell::Cell;
 use std::fmt;

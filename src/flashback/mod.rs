@@ -125,9 +125,9 @@ pub enum FlashbackError {
     /// No usable answer: no connection, a time-out, 429, 502 to 504.
     #[error("{what}")]
     Unavailable {
-        /// For people.
+        /// The reason, for people.
         what: String,
-        /// For metrics: an HTTP status or a word.
+        /// The status for metrics: an HTTP status or a word.
         status: String,
         /// The time that it has asked callers to wait.
         retry_after: Option<Duration>,
@@ -138,9 +138,9 @@ pub enum FlashbackError {
     /// about the key, the id or the account.
     #[error("{what}")]
     Faulty {
-        /// For people.
+        /// The reason, for people.
         what: String,
-        /// For metrics.
+        /// The status for metrics.
         status: String,
         /// The time that it has asked callers to wait.
         retry_after: Option<Duration>,
@@ -148,9 +148,9 @@ pub enum FlashbackError {
     /// The rotator cannot sign in, or Flashback refuses the token that a sign-in gave.
     #[error("cannot sign in to Flashback: {what}")]
     SignIn {
-        /// For people.
+        /// The reason, for people.
         what: String,
-        /// For metrics.
+        /// The status for metrics.
         status: String,
         /// The time for which no further sign-in is tried, if there were too many.
         retry_after: Option<Duration>,
@@ -158,7 +158,7 @@ pub enum FlashbackError {
     /// 404: there is no such configuration, or no such endpoint.
     #[error("Flashback does not know it (404): {what}")]
     NotFound {
-        /// For people.
+        /// The reason, for people.
         what: String,
     },
     /// 400, 403 and any other 4xx: a retry fails again until a person changes something.
@@ -166,13 +166,13 @@ pub enum FlashbackError {
     Refused {
         /// The HTTP status.
         status: u16,
-        /// For people: its message.
+        /// Flashback's message, for people.
         what: String,
     },
     /// No request can be made from the configured or stored values; the call was not made.
     #[error("the request to Flashback cannot be built: {what}")]
     Unsendable {
-        /// For people.
+        /// The reason, for people.
         what: String,
     },
     /// Flashback is away; the call was not made.
@@ -202,7 +202,7 @@ impl FlashbackError {
         }
     }
 
-    /// Returns whether a write that ended in this error may have been carried out.
+    /// Returns `true` if a write that ended in this error may have been carried out.
     pub fn may_have_written(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Faulty { .. })
     }

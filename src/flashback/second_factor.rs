@@ -29,12 +29,12 @@ pub(super) fn asked(status: u16) -> FlashbackError {
     }
 }
 
-/// Returns whether an error is that refusal.
+/// Returns `true` if an error is that refusal.
 pub(super) fn is_asked(error: &FlashbackError) -> bool {
     matches!(error, FlashbackError::Refused { what, .. } if what == ASKED)
 }
 
-/// Returns whether an answer's body asks for a second factor: by a field, or in the words of a refusal.
+/// Returns `true` if an answer's body asks for a second factor: by a field, or in the words of a refusal.
 pub(super) fn is_asked_by(body: &[u8], refusal: bool) -> bool {
     // Nothing else of the answer is kept: it may hold tokens, and these would not be wiped.
     #[derive(Deserialize)]
@@ -71,7 +71,7 @@ pub(super) fn is_asked_by(body: &[u8], refusal: bool) -> bool {
     flags.contains(&Some(&Value::Bool(true))) || (refused && words.any(mentions))
 }
 
-/// Returns whether a text is about a second factor.
+/// Returns `true` if a text is about a second factor.
 fn mentions(text: &str) -> bool {
     const NAMES: [&str; 3] = ["mfa", "2fa", "totp"];
     let plain = text.to_lowercase().replace(['-', '_'], " ");

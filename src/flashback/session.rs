@@ -164,7 +164,8 @@ impl Issuer for SignIn {
         )
     }
 
-    /// Returns the error of the last sign-in if no further one is allowed yet.
+    /// Returns an error if no further sign-in is allowed yet: that of the last sign-in, or that tokens are accepted and
+    /// then refused.
     fn circuit_open(&self, means: &mut Means, ask: &Ask<'_, Self>) -> Option<FlashbackError> {
         let wait = self.pace().wait(Instant::now())?;
         let error = match ask.trouble.or(means.reason.as_ref()) {

@@ -315,7 +315,7 @@ impl SignIn {
     }
 }
 
-/// Returns whether a status is that of a code that was not accepted.
+/// Returns `true` if a status is that of a code that was not accepted.
 fn is_refusal(status: &str) -> bool {
     matches!(status, "400" | "401" | "403" | "unsuccessful")
 }

@@ -30,7 +30,7 @@ fn begins_a_list(body: &[u8]) -> bool {
     body.len() >= ENOUGH && body.trim_ascii_start().starts_with(b"{") && has(b"\"aiLlms\"")
 }
 
-/// Returns whether a body can be the API's: a JSON object with a field that its answers have. A 403 and a 404 prove
+/// Returns `true` if a body can be the API's: a JSON object with a field that its answers have. A 403 and a 404 prove
 /// that the token is known, so they need `success`: many a web server says the same with a mere `message`.
 pub(super) fn is_of_the_api(status: StatusCode, body: &[u8]) -> bool {
     let known = match status {

@@ -54,7 +54,7 @@ pub(super) fn body(workspace: &WorkspaceId, since: Option<DateTime<Utc>>, skip: 
     body.to_string().into()
 }
 
-/// Reads a page. An event that is not as the reference says is passed over.
+/// Reads a page. An event that does not follow the reference is skipped.
 pub(super) fn read(body: &[u8], sent: &[&Secret]) -> Result<Page, Odd> {
     let answer: Value = parse(body)?;
     let Some(events) = answer.get("events").and_then(Value::as_array) else {

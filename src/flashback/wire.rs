@@ -207,12 +207,12 @@ pub(super) fn write_token(token: &Secret, file: &mut impl Write) -> std::io::Res
     file.write_all(token.expose().as_bytes())
 }
 
-/// Returns whether two secrets are the same text.
+/// Returns `true` if two secrets are the same text.
 pub(super) fn same(one: &Secret, other: &Secret) -> bool {
     one.expose() == other.expose()
 }
 
-/// Returns whether a secret is the given text; the sandbox checks sign-ins with it.
+/// Returns `true` if a secret is the given text; the sandbox checks sign-ins with it.
 pub(super) fn is(secret: &Secret, text: &str) -> bool {
     secret.expose() == text
 }

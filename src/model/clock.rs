@@ -10,12 +10,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 /// The accepted difference between the clocks of several processes.
 const SLACK: TimeDelta = TimeDelta::seconds(60);
 
-/// Checks whether a time that was written down when it was reached lies ahead now: the clock was set back since.
+/// Returns `true` if a time that was written down when it was reached lies ahead now: the clock was set back since.
 pub fn is_ahead(at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     at - now > SLACK
 }
 
-/// Checks whether a wait that began at `since` is over.
+/// Returns `true` if a wait that began at `since` is over.
 pub fn is_over(since: DateTime<Utc>, wait: Duration, now: DateTime<Utc>) -> bool {
     let past = (now - since).to_std();
     past.is_ok_and(|past| past >= wait) || is_ahead(since, now)

@@ -123,7 +123,7 @@ impl Version {
         Some(created.to_utc())
     }
 
-    /// Returns whether this is the digest of a value, from a source without versions.
+    /// Returns `true` if this is the digest of a value, from a source without versions.
     pub fn is_fingerprint(&self) -> bool {
         self.label().starts_with("fp-")
     }

@@ -21,7 +21,7 @@ pub struct Notified {
 }
 
 impl Notified {
-    /// Checks whether there is nothing to remember: all is well, and the receiver believes so.
+    /// Returns `true` if there is nothing to remember: all is well, and the receiver believes so.
     pub fn is_over(&self) -> bool {
         self.event.is_none() && self.told.is_none()
     }

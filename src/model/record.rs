@@ -165,7 +165,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Checks whether it was this version of that origin, with these settings, that was refused.
+    /// Returns `true` if it was this version of that origin, with these settings, that was refused.
     pub fn is_of(&self, version: &Version, origin: &Origin, settings: &Settings) -> bool {
         self.version == *version && self.origin == *origin && self.settings == *settings
     }
@@ -187,7 +187,7 @@ pub struct Held {
 }
 
 impl Held {
-    /// Checks whether it is this version of that origin that is held.
+    /// Returns `true` if it is this version of that origin that is held.
     pub fn is(&self, version: &Version, origin: &Origin) -> bool {
         self.version == *version && self.origin.as_ref().is_none_or(|held| held == origin)
     }

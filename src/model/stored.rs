@@ -17,7 +17,7 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// Checks whether it is this version of that origin.
+    /// Returns `true` if it is this version of that origin.
     pub fn is(&self, version: &Version, origin: &Origin) -> bool {
         self.version == *version && self.origin == *origin
     }

@@ -27,7 +27,7 @@ impl Target {
         }
     }
 
-    /// Returns whether it is an AI LLM configuration.
+    /// Returns `true` if it is an AI LLM configuration.
     pub fn is_configuration(&self) -> bool {
         *self == Self::Configuration
     }

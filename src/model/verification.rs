@@ -165,23 +165,23 @@ impl Verification {
         }
     }
 
-    /// Checks whether the next question has to wait.
+    /// Returns `true` if the next question has to wait.
     pub fn waits(&self, now: DateTime<Utc>) -> bool {
         let asked_at = self.asked_at.unwrap_or(self.since);
         now < self.next_at && !is_ahead(asked_at, now)
     }
 
-    /// Checks whether the grace period was over at `time`.
+    /// Returns `true` if the grace period was over at `time`.
     pub fn late(&self, grace: Duration, time: DateTime<Utc>) -> bool {
         is_over(self.since, grace, time)
     }
 
-    /// Checks whether the value was rejected, and still was at the end of the grace period.
+    /// Returns `true` if the value was rejected, and still was at the end of the grace period.
     pub fn failed(&self, grace: Duration) -> bool {
         self.rejected.is_some() && self.asked_at.is_some_and(|at| self.late(grace, at))
     }
 
-    /// Checks whether a rollback that Flashback has refused is to be tried again.
+    /// Returns `true` if a rollback that Flashback has refused is to be tried again.
     pub fn may_turn_back_again(
         &self,
         after: impl Fn(DateTime<Utc>) -> Duration,

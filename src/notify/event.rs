@@ -89,7 +89,7 @@ impl Subject {
         }
     }
 
-    /// Returns whether what a receiver was sent of this subject is saved in the state. A state that cannot be
+    /// Returns `true` if what a receiver was sent of this subject is saved in the state. A state that cannot be
     /// used cannot save it, and no process starts with a configuration that is refused.
     pub fn is_kept(&self) -> bool {
         !matches!(self, Self::State | Self::Configuration)

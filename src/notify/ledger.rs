@@ -65,7 +65,7 @@ impl Dispatch {
         }
     }
 
-    /// Returns whether what it reports was over before it was sent.
+    /// Returns `true` if what it reports was over before it was sent.
     pub fn is_moot(&self) -> bool {
         self.moot.load(Ordering::Relaxed)
     }
@@ -297,7 +297,7 @@ impl Ledger {
         self.waiting.len()
     }
 
-    /// Returns whether nothing is under way, waiting or due.
+    /// Returns `true` if nothing is under way, waiting or due.
     pub fn is_idle(&self, terms: &Terms, now: DateTime<Utc>) -> bool {
         let mut conditions = self.conditions.values();
         self.sending.is_none()

@@ -168,7 +168,7 @@ fn bits(item: &str, low: u32, high: u32) -> u64 {
         .fold(0, |all, one| all | 1 << one)
 }
 
-/// What the line names around a change, by the rules that the documentation of the module states.
+/// Returns the times that the line names around a change, by the rules in the documentation of the module.
 fn expected(line: &str, change: Change, from: i64, to: i64, step: i64) -> Vec<i64> {
     let fields = Fields::read(line);
     let set_times = !line

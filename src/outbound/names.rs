@@ -7,7 +7,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::error_chain;
 
-/// The system's resolver, whose failures can be told from other errors of a call.
+/// The system's resolver, whose failures can be distinguished from other errors of a call.
 #[derive(Debug)]
 pub(super) struct Names {
     limit: Duration,
@@ -15,7 +15,7 @@ pub(super) struct Names {
 
 impl Names {
     /// Creates a resolver that gives up before the time limit of a connection does, so that an unavailable
-    /// name server is told from an unavailable service.
+    /// name server is distinguished from an unavailable service.
     pub(super) fn within(connect: Duration) -> Self {
         Self {
             limit: connect.mul_f64(0.8),

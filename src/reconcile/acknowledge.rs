@@ -23,14 +23,14 @@ pub enum Owed {
     Later(Duration),
 }
 
-/// Returns whether something may have to be said to the source, by the key's own record. If not, the records of
+/// Returns `true` if something may have to be said to the source, by the key's own record. If not, the records of
 /// other keys need not be loaded.
 pub fn may_be_owed(record: &Record, origin: &Origin) -> bool {
     proven(record, origin).is_some_and(|version| !has_told(record, origin, version))
         || rolled_back(record, origin).is_some()
 }
 
-/// Returns whether another key's record is reason enough to say nothing.
+/// Returns `true` if another key's record is reason enough to say nothing.
 pub fn stands_apart(record: &Record, other: &Record, origin: &Origin) -> bool {
     proven(record, origin) != proven(other, origin)
 }

@@ -20,7 +20,7 @@ use super::knowledge::{Drift, Knowledge, ListAge};
 use super::step::{Question, Reason, Rest, Step};
 use crate::model::Shown;
 
-/// Returns whether the list is to be compared when nothing is to be pushed: the live value could be written again, and
+/// Returns `true` if the list is to be compared when nothing is to be pushed: the live value could be written again, and
 /// nothing more urgent is to be found out about it. `keeps_previous` says that a previous version should be live.
 pub fn is_watched(known: &Knowledge, at_rest: &Rest, keeps_previous: bool) -> bool {
     let record = &known.record;

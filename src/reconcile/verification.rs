@@ -62,7 +62,7 @@ pub fn ask_provider(known: &Knowledge, value: &ReadValue, written: bool) -> Opti
     })
 }
 
-/// Returns whether this value is pushed a second time because the one before it did not work either.
+/// Returns `true` if this value is pushed a second time because the one before it did not work either.
 pub fn goes_back_in(record: &Record, value: &Fingerprint) -> bool {
     record.verification.as_ref().is_some_and(|verification| {
         verification.stage == Stage::Forward && verification.subject.fingerprint == *value

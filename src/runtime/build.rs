@@ -233,7 +233,7 @@ impl Builder<'_> {
         Ok(Arc::new(client.map_err(RuntimeError::Flashback)?))
     }
 
-    /// Returns true if the sources that hold the credentials of `owner` are the old ones.
+    /// Returns `true` if the sources that hold the credentials of `owner` are the old ones.
     fn same_credentials(&self, owner: &Owner) -> bool {
         let old = |id| self.old.and_then(|old| old.sources.get(id));
         let mut sources = self.config.credentials.sources_of(owner);

@@ -1,10 +1,10 @@
-//! Why a runtime cannot be built from a configuration.
+//! The errors of building a runtime from a configuration.
 
 use crate::flashback::FlashbackError;
 use crate::model::SourceId;
 use crate::source::SourceError;
 
-/// Why a part of a valid configuration cannot be built, such as a certificate file that cannot be read.
+/// The reason why a part of a valid configuration cannot be built, such as a certificate file that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
     /// A source cannot be built.

@@ -67,8 +67,7 @@ impl Reconciler for RuntimeHandle {
         if self.stateless.load(Ordering::Relaxed) {
             return at_rest(false);
         }
-        // Somebody who has the turn (a `sync`) is looking at it right now; what comes of that is
-        // seen by looking again.
+        // A check of the key is running, such as that of a `sync`. Its result is seen when this is called again.
         let Some(mut guard) = managed.try_guard() else {
             return Requeue {
                 again_in: Some(AFTER_ANOTHER),
@@ -108,7 +107,7 @@ impl Reconciler for RuntimeHandle {
     }
 }
 
-/// Returns true if there is nothing to do for an occurrence of a key's cron line, because the replica that had the
+/// Returns `true` if there is nothing to do for an occurrence of a key's cron line, because the replica that had the
 /// key before has checked it then.
 async fn served_by_another(
     runtime: &Runtime,

@@ -1,4 +1,4 @@
-//! Groups keys that read the same secret: a source is told of a version once all of them have it.
+//! Groups keys that read the same secret: a version is acknowledged to its source once all of them have it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ impl Readers {
     /// Groups the keys of a configuration.
     pub fn new(config: &Config) -> Self {
         let mut readers: BTreeMap<_, Vec<KeyId>> = BTreeMap::new();
-        // Only sources that are told of live versions need the groups.
+        // Only sources that record live versions need the groups.
         let told = |key: &KeyConfig| {
             let source = config.sources.get(&key.origin.source);
             key.enabled && source.is_some_and(|source| source.acknowledge)

@@ -19,9 +19,8 @@ const SYNC_AT_ONCE: usize = 128;
 pub const PANICKED: &str = "the look at it panicked: this is a bug, please report it";
 
 impl Runtime {
-    /// One pass over the keys that `keys` names, with what is wanted of them: each is looked at
-    /// until its round of tries is over and what was pushed has proven itself or not. `each` is
-    /// called as each is done.
+    /// Reconciles `keys` once, with this command. Each key is checked until its round of tries is over and the
+    /// verification of a pushed value has ended. `each` is called for each key that is done.
     pub async fn sync(
         &self,
         keys: &[KeyId],
@@ -70,7 +69,7 @@ impl Runtime {
         reports
     }
 
-    /// Returns what a pass over the keys that `keys` names would do. Changes nothing.
+    /// Returns what reconciling `keys` would do. Changes nothing.
     ///
     /// # Errors
     /// [`StateError`].

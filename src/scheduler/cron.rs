@@ -25,10 +25,10 @@ use crate::occurrence::{Occurrence, Schedule};
 use crate::supervise::Supervisor;
 use crate::telemetry::panics::Task;
 
-/// How late the trigger may be before an occurrence is fired without it.
+/// The delay of the trigger after which an occurrence is fired without it.
 const GRACE: TimeDelta = TimeDelta::seconds(2);
 
-/// How early the trigger may be: it compares whole seconds, twice a second.
+/// The time by which the trigger may be early: it compares whole seconds, twice a second.
 const EARLY: TimeDelta = TimeDelta::milliseconds(1_100);
 
 /// The longest wait before the wall clock is read again: it can be set, and a machine can be suspended.

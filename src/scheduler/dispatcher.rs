@@ -35,7 +35,7 @@ const SPREAD_EACH: Duration = Duration::from_millis(10);
 /// … but no longer than this.
 const SPREAD_MOST: Duration = Duration::from_secs(2);
 
-/// How long a key waits after a reconcile run that panicked.
+/// The wait of a key after a reconcile run that panicked.
 const AFTER_A_PANIC: Duration = Duration::from_secs(30);
 
 pub struct Dispatcher {
@@ -47,7 +47,7 @@ pub struct Dispatcher {
     supervisor: Supervisor,
     /// The schedule that is to be put in force, until that is done.
     coming: Option<Arc<[Scheduled]>>,
-    /// How often [`run`](Self::run) has begun: more than once after a panic.
+    /// The number of times that [`run`](Self::run) has begun: more than one after a panic.
     epoch: u32,
     keys: HashMap<KeyId, Box<Key>>,
     queues: Queues,

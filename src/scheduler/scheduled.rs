@@ -24,7 +24,7 @@ pub trait Reconciler: Send + Sync {
 /// The outcome of a reconcile run, as far as the next one depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Requeue {
-    /// How long until the next run; `None` for the schedule's next time.
+    /// The time until the next run; `None` for the schedule's next time.
     pub again_in: Option<Duration>,
     /// Nothing keeps the key from being in step. A key that is not well is reconciled again as soon
     /// as the service that failed recovers.
@@ -51,6 +51,6 @@ pub struct Scheduled {
 pub enum First {
     /// At once.
     Now,
-    /// When its schedule says: another process has reconciled it.
+    /// At the next time of its schedule, because another process has reconciled it.
     OnSchedule,
 }

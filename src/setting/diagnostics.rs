@@ -206,12 +206,12 @@ impl Diagnostics {
         Err(self.into_report())
     }
 
-    /// Returns true if no file but the reference could be read.
+    /// Returns `true` if no file but the reference could be read.
     pub fn is_hopeless(&self) -> bool {
         self.files.len() <= REFERENCE + 1
     }
 
-    /// Returns true if no mistake has been found so far.
+    /// Returns `true` if no mistake has been found so far.
     pub fn is_clean(&self) -> bool {
         self.mistakes.is_empty()
     }

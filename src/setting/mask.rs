@@ -51,7 +51,7 @@ pub struct SourceFile {
     values: Vec<Range<usize>>,
     /// The words that may be shown.
     names: HashSet<String>,
-    /// All of it could be parsed, so that what looks like a name is one.
+    /// `true` if the whole file could be parsed, so that apparent names are names.
     whole: bool,
 }
 
@@ -109,7 +109,7 @@ impl SourceFile {
         }
     }
 
-    /// A name as a message may show it: in a file that is not TOML, half a value may look like one.
+    /// Returns a name in the form that messages may show. In a file that is not TOML, half a value may look like a name.
     pub fn shown<'n>(&self, name: &'n str) -> &'n str {
         match self.names.contains(name) {
             true => name,
@@ -264,7 +264,7 @@ pub fn shown_path(path: &str) -> String {
         .join(".")
 }
 
-/// Returns true if a user's name is unlikely to be or contain a secret.
+/// Returns `true` if a user's name is unlikely to be or contain a secret.
 fn is_harmless(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     name.len() <= LONGEST_NAME
@@ -274,7 +274,7 @@ fn is_harmless(name: &str) -> bool {
         && !redact::parts(name).any(is_odd)
 }
 
-/// Returns true if a part of a name looks random: changing letters, digits and cases, or many letters that form
+/// Returns `true` if a part of a name looks random: changing letters, digits and cases, or many letters that form
 /// no known word. A number at the end is normal.
 fn is_odd(part: &str) -> bool {
     let word = part.trim_end_matches(|c: char| c.is_ascii_digit());
@@ -290,7 +290,7 @@ fn digits(text: &str) -> usize {
     text.bytes().filter(u8::is_ascii_digit).count()
 }
 
-/// Returns true if a name has the form of a setting's name, in this version or another.
+/// Returns `true` if a name has the form of a setting's name, in this version or another.
 fn may_be_a_setting(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || matches!(c, '_' | '-');
     name.len() <= LONGEST_SETTING && name.chars().all(plain) && is_harmless(name)

@@ -89,7 +89,7 @@ fn names(line: &str) -> Option<Vec<String>> {
 mod tests {
     use super::*;
 
-    /// Where the first of what stands again at the last `part` is said to be, as the text from there on.
+    /// Returns the line of the item that the last `part` in the text repeats, or "in the table" if it repeats one there.
     fn first<'t>(text: &'t str, part: &str) -> Option<&'t str> {
         let at = text.rfind(part).expect("it is in the text");
         match find(text, at) {

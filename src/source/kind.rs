@@ -123,7 +123,7 @@ impl Context<'_> {
 
 /// Compares values whose types are not known.
 pub trait Same: Any {
-    /// Returns true if `other` is of the same type and equal.
+    /// Returns `true` if `other` is of the same type and equal.
     fn is_same(&self, other: &dyn Any) -> bool;
 }
 

@@ -46,7 +46,7 @@ fn record(text: &str, place: &dyn fmt::Display) -> Result<Record, StateError> {
 /// Puts a record together from the two documents of a key; what there is none of is new.
 ///
 /// # Errors
-/// Those of [`record`].
+/// Returns the errors of [`record`].
 pub(super) fn record_with_note(
     key: KeyId,
     document: Option<&str>,

@@ -24,7 +24,7 @@ impl Health {
         take_down(&self.writes, result)
     }
 
-    /// Checks whether the last write failed.
+    /// Returns `true` if the last write failed.
     pub(super) fn is_to_write_again(&self) -> bool {
         self.writes.lock().is_some()
     }

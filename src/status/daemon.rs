@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use crate::model::{BEAT, Daemons, KnownDaemon};
 
-/// How long a running daemon may write nothing to the state before it counts as unable to.
+/// The time without a write to the state after which a running daemon counts as unable to write.
 const SILENCE: Duration = BEAT.saturating_mul(3);
 
-/// How much later than a daemon's last report a check may be and still be taken for one of that daemon.
+/// The time after a daemon's last report within which a check is attributed to that daemon.
 const ONE_BEAT: Duration = BEAT.saturating_add(Duration::from_secs(5));
 
 /// The processes that keep the keys current.
@@ -31,9 +31,9 @@ pub struct Daemon {
 pub enum DaemonStatus {
     /// It runs.
     Running,
-    /// It was told to stop, and did.
+    /// It has stopped on request.
     Stopped,
-    /// It no longer runs, and was not told to stop.
+    /// It no longer runs, although it was not stopped.
     Dead,
     /// None has ever run on this state.
     NeverRun,
@@ -56,7 +56,7 @@ pub struct Replica {
     pub version: Option<String>,
     /// The address of its HTTP server.
     pub listen: Option<SocketAddr>,
-    /// How many keys it has leased, if several processes share them.
+    /// The number of keys it has leased, if several processes share them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys: Option<u32>,
 }

@@ -71,7 +71,7 @@ pub struct Configuration {
 pub struct Configured<'a> {
     /// The path of the configuration.
     pub path: &'a Path,
-    /// Where its state is.
+    /// The location of its state.
     pub state: &'a StateConfig,
     /// The sources.
     pub sources: Vec<SourceId>,

@@ -12,7 +12,7 @@ pub struct Service {
     /// Its health; down if any replica finds it down.
     #[serde(flatten)]
     pub health: ServiceHealth,
-    /// How many replicas find it down, if several run and not all of them do.
+    /// The number of replicas for which it is down, if that is not all of several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub down_at: Option<usize>,
 }

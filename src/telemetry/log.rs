@@ -180,8 +180,8 @@ fn floor() -> Targets {
         .with_targets(SILENT.map(|target| (target, LevelFilter::OFF)))
 }
 
-/// Writes a text, with a number in place of each character that controls text instead of showing in it. A
-/// text from outside must not move the cursor, reverse the direction of a line or look like another line.
+/// Writes a text, with a number in place of each invisible control character. A text from outside must not move the
+/// cursor, reverse the direction of a line or imitate another line.
 struct Visible<'w, 'a> {
     writer: &'w mut Writer<'a>,
     number: fn(&mut Writer<'a>, char) -> std::fmt::Result,

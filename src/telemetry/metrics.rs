@@ -44,14 +44,14 @@ labels!(VersionLabel { version });
 labels!(WorkspaceLabel { workspace_id });
 labels!(ReceiverOutcome { receiver, outcome });
 
-/// These labels are looked up at every reconcile, so no text is copied unless necessary.
+/// These labels are used at every reconcile, so no text is copied unless necessary.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SourceOutcome {
     source: SourceId,
     outcome: &'static str,
 }
 
-/// These labels are looked up at every call, so no text is copied unless necessary.
+/// These labels are used at every call, so no text is copied unless necessary.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabel {
     service: String,
@@ -59,7 +59,7 @@ struct RequestLabel {
     status: String,
 }
 
-/// These labels are looked up at every call, so no text is copied unless necessary.
+/// These labels are used at every call, so no text is copied unless necessary.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OperationLabel {
     service: String,

@@ -260,8 +260,8 @@ async fn a_replaced_upstream_reports_no_further_outages() {
     assert!(metrics.contains("source_up{source=\"s\"} 0"), "{metrics}");
 }
 
-/// Returns the order in which calls were made that were all requested at the same time: `looks` in the
-/// background first, then `urgent` ones.
+/// Returns the order in which calls were made that were all requested at the same time: first `looks` background calls,
+/// then `urgent` ones.
 async fn order(looks: usize, urgent: usize) -> Vec<&'static str> {
     let (upstream, _) = upstream(Some(10.0));
     let made = Mutex::new(Vec::new());

@@ -1,9 +1,9 @@
 //! Refuses values that are plainly no key of their provider.
 //!
 //! A text of another kind ([`lookalike`]), and white space and control characters within a value, are
-//! no part of any key. Beyond that only a shape that is known to be somebody else's is refused, and
-//! only at a provider's own endpoint: a gateway or a proxy gives out keys of its own, and a provider
-//! may change its shapes any day. Where the shapes come from stands in `docs/keys.md`.
+//! no part of any key. Beyond that, only a form that is known to be another provider's is refused, and only at a
+//! provider's own endpoint: a gateway or a proxy issues keys of its own, and a provider may change its forms at any time.
+//! `docs/keys.md` names the origins of the forms.
 
 use url::{Host, Url};
 
@@ -40,8 +40,7 @@ pub fn check(settings: &Settings, credentials: &Credentials) -> Result<(), Strin
     }
 }
 
-/// No key has white space, control characters or characters that nobody sees in it; a copied text
-/// may.
+/// Refuses white space, control characters and invisible characters, which no key has but a copied text may.
 fn one_word(value: &str) -> Result<(), &'static str> {
     if value.contains(char::is_whitespace) {
         return Err("white space in it: is it more than the key?");

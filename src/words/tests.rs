@@ -246,7 +246,7 @@ proptest! {
             if is_cut_to_a_word(&dressed, &other) {
                 continue;
             }
-            // What the encodings of all secrets have in common is not a piece of this one.
+            // The common parts of the encodings of all secrets are no piece of this one.
             let mut of_dress = windows(&dressed);
             let other = format!("{other} {}", letters(&other));
             of_dress.retain(|window| !other.contains(window.as_str()));

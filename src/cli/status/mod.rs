@@ -18,13 +18,13 @@ use crate::status::{Configured, Parts, State, Status, absolute};
 
 pub use self::screen::keys;
 
-/// How often `--watch` prints the status again.
+/// The interval at which `--watch` prints the status again.
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// The escape sequences that clear a terminal.
 const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 
-/// How many entries of a key's history are shown with it.
+/// The number of entries of a key's history that are shown with it.
 const EVENTS: u32 = 5;
 
 /// The arguments of `status`.

@@ -156,7 +156,7 @@ impl Rule {
         None
     }
 
-    /// Returns whether a request meets the fault, and counts it if it matches the rule.
+    /// Returns `true` if a request meets the fault, and counts it if it matches the rule.
     pub(super) fn meets(&mut self, operation: Operation, name: Option<&str>, seed: u64) -> bool {
         let about = (self.operations.is_empty() || self.operations.contains(&operation))
             && (self.name.is_none() || self.name.as_deref() == name);

@@ -77,7 +77,7 @@ impl Shared {
             .unwrap_or_else(|refusal| refusal)
     }
 
-    /// Returns whether the rate limit admits a request now. Requests may run ahead of the rate by at most a
+    /// Returns `true` if the rate limit admits a request now. Requests may run ahead of the rate by at most a
     /// tenth of a second.
     pub fn within_pace(&self, max_rps: Option<f64>) -> bool {
         let Some(rps) = max_rps else {

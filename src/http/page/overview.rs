@@ -22,7 +22,7 @@ pub struct Overview {
     pub missing: Vec<String>,
     /// The reason why the state cannot be used, if it cannot.
     pub state: Option<String>,
-    /// `true` if the newest configuration was refused and an older one is in force.
+    /// `true` if the newest configuration was refused and a previous one is in force.
     pub refused: bool,
     /// Flashback, followed by the sources.
     pub services: Vec<Service>,

@@ -285,7 +285,7 @@ impl World {
         Ok(id.clone())
     }
 
-    /// Returns whether nothing is under way and no replica has anything left to do.
+    /// Returns `true` if nothing is under way and no replica has anything left to do.
     fn is_settled(&self) -> bool {
         let idle = |one: &Replica| {
             let whole = !one.dead && !one.paused && !one.cut;

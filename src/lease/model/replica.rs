@@ -107,7 +107,7 @@ impl World {
         self.replicas[r].look = Some(Look { known, stage });
     }
 
-    /// What a look begins with: the record, and the version that the source has.
+    /// Returns the knowledge with which a check begins: the record, and the version that the source has.
     fn knowledge(&self) -> Knowledge {
         Knowledge {
             observation: Observation::Present {
@@ -184,7 +184,7 @@ impl World {
         }
     }
 
-    /// Returns whether the next step calls the source or Flashback.
+    /// Returns `true` if the next step calls the source or Flashback.
     pub fn asks_somebody(&self, look: &Look) -> bool {
         matches!(
             decide(&look.known),
@@ -192,7 +192,7 @@ impl World {
         )
     }
 
-    /// Returns whether a reconcile run would end at once, with nothing to do.
+    /// Returns `true` if a reconcile run would end at once, with nothing to do.
     pub fn is_in_sync(&self) -> bool {
         let known = self.knowledge();
         let seen = known.record.seen.as_ref() == Some(&version(self.current));

@@ -126,7 +126,7 @@ impl State {
         self.marks.mark(guards);
     }
 
-    /// Returns whether the state takes this to be the current lease.
+    /// Returns `true` if the state takes this to be the current lease.
     pub fn is_held(&self, lease: Option<Lease>) -> bool {
         lease.is_some() && self.claim == lease
     }

@@ -110,7 +110,7 @@ impl Condition {
         self.unsaved = true;
     }
 
-    /// Returns whether all is well and the receiver was sent nothing to the contrary.
+    /// Returns `true` if all is well and the receiver was sent nothing to the contrary.
     pub fn is_over(&self) -> bool {
         self.event.is_none() && self.told.or(self.perhaps).is_none()
     }

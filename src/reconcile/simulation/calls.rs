@@ -1,4 +1,4 @@
-//! The calls of a pass: what Flashback and the providers make of them.
+//! Simulates the answers of Flashback and the providers to the calls of a check.
 
 use super::*;
 use crate::model::Action;

@@ -36,7 +36,7 @@ const RULES: Rules = Rules {
 
 const GRACE: Duration = Duration::from_secs(60);
 
-/// No pass takes more steps than this, with or without faults.
+/// The largest number of steps of a check, with or without faults.
 const LONGEST_PASS: usize = 20;
 
 /// The outcome of one call.
@@ -119,7 +119,7 @@ impl Simulation {
         }
     }
 
-    /// One pass, as the engine makes it: each change of the record is durable when its step is
+    /// Makes one check, as the engine does: each change of the record is durable when its step is
     /// over, and everything else is lost with the process.
     fn look(&mut self, faults: &[Fault], dies_after: Option<usize>, command: KeyCommand) -> End {
         self.hear();

@@ -92,7 +92,7 @@ pub fn web<'a>(input: &mut Input<'a>, example: &str) -> Option<(&'a str, Url)> {
     Some((text, url))
 }
 
-/// Returns true if something stands before an `@` in the host part of a URL. It may be a password even if the
+/// Returns `true` if something stands before an `@` in the host part of a URL. It may be a password even if the
 /// rest is not a URL.
 fn has_password(text: &str) -> bool {
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);

@@ -102,7 +102,7 @@ pub const SECRET_FILE: ValueType<PathBuf> = ValueType {
     },
 };
 
-/// Reads the reference, and notes it for whoever has to see to it that it can be resolved.
+/// Reads the reference, and adds it to the references that must be resolvable.
 fn read(input: &mut Input<'_>) -> Option<SecretRef> {
     if !matches!(input.node.value, Value::Table(_)) {
         input

@@ -11,7 +11,7 @@ use crate::setting::declaration::{Shape, ValueType};
 use crate::setting::input::Input;
 use crate::setting::suggest::suggest;
 
-/// The shortest interval between two looks at a key.
+/// The shortest interval between two checks of a key.
 const SHORTEST_CHECK: Duration = Duration::from_secs(1);
 
 /// Longer than anything sensible, and short enough to be added to any clock's time.
@@ -75,7 +75,7 @@ pub enum Rhythm {
     Cron(String),
 }
 
-/// An interval or a cron line, told apart by what they look like.
+/// An interval or a cron line, distinguished by their form.
 pub const RHYTHM: ValueType<Rhythm> = ValueType {
     shape: Shape::Text(
         || json!({ "type": "string", "examples": ["30s", "5m", "*/5 * * * *", "0 30 4 * * MON-FRI"] }),

@@ -32,9 +32,9 @@ impl AwsSource {
         })
     }
 
-    /// As [`new`](Self::new), where the SDK's own settings (credentials, profile files, endpoints)
-    /// begin from `loader` and not from the process's environment. It is asked again whenever the
-    /// credentials were refused.
+    /// Creates a source like [`new`](Self::new), but takes the SDK's own settings (credentials, profile files, endpoints)
+    /// from `loader` and not from the process's environment. `loader` is called again whenever the credentials were
+    /// refused.
     pub fn with_loader(
         id: SourceId,
         config: AwsConfig,

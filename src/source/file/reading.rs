@@ -60,7 +60,7 @@ pub(super) fn root(dir: &Path) -> Result<PathBuf, SourceError> {
 }
 
 impl Place {
-    /// Below `dir`, at `path`: one or more plain names.
+    /// Returns the place at `path` below `dir`. The path is one or more plain names.
     ///
     /// # Errors
     /// [`SourceError::Invalid`] for a path that could lead elsewhere.

@@ -189,7 +189,7 @@ fn check_and_set(body: &mut Value, metadata: &Metadata) {
     }
 }
 
-/// Returns true if the policy does not allow a patch, or the server does not support it.
+/// Returns `true` if the policy does not allow a patch, or the server does not support it.
 fn is_no_patch(error: &SourceError) -> bool {
     match error {
         SourceError::Denied { .. } => true,
@@ -198,7 +198,7 @@ fn is_no_patch(error: &SourceError) -> bool {
     }
 }
 
-/// Returns true if the metadata may have changed since they were read, or require check-and-set.
+/// Returns `true` if the metadata may have changed since they were read, or require check-and-set.
 fn is_conflict(error: &SourceError) -> bool {
     matches!(error, SourceError::Protocol { status, .. } if status == "400")
 }

@@ -28,7 +28,7 @@ impl<'a> Asking<'a> {
         &self.token
     }
 
-    /// Returns true if an answer is final. If it is a denial because the token is no longer valid, the token is
+    /// Returns `true` if an answer is final. If it is a denial because the token is no longer valid, the token is
     /// replaced, and the request must be repeated.
     pub(super) async fn is_over<T>(
         &mut self,

@@ -3,8 +3,8 @@
 /// The version of a KV engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KvVersion {
-    /// Without versions of a secret.
+    /// KV 1, which keeps only the latest version of a secret.
     V1,
-    /// With versions of a secret.
+    /// KV 2, which numbers and keeps the versions of a secret.
     V2,
 }

@@ -24,7 +24,7 @@ INSERT INTO rotator_meta (name, value) VALUES ('daemon ' || $1, convert_to(json_
 )::text, 'UTF8'))
 ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value";
 
-/// Those that have joined, and those that have left something.
+/// Reads the daemons that have joined or have left a report.
 const DAEMONS: &str = "
 SELECT clock_timestamp() AS now, coalesce(r.name, substr(m.name, 8)) AS name,
     coalesce(r.until > clock_timestamp(), false) AS alive, r.id IS NOT NULL AS joined,

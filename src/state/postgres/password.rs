@@ -62,7 +62,7 @@ fn file() -> Option<PathBuf> {
         .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".pgpass")))
 }
 
-/// As with libpq, a file that others may read is not made use of.
+/// As in libpq, a file that other users may read is ignored.
 fn in_file(path: &Path, mut wanted: [String; 4], local: bool) -> Found {
     let metadata = match path.metadata() {
         Ok(metadata) if metadata.is_file() => metadata,

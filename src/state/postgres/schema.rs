@@ -151,7 +151,7 @@ pub(super) async fn is_there(pool: &Pool) -> Result<bool, StateError> {
 /// Makes the tables where there are none: all of them, or none where it is cut short.
 ///
 /// # Errors
-/// Those of [`is_there`].
+/// Returns the errors of [`is_there`].
 pub(super) async fn make(pool: &Pool) -> Result<(), StateError> {
     let mut session = pool.session_for(MAKING).await?;
     if find(&mut session, pool.place()).await? {

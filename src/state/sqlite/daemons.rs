@@ -15,7 +15,7 @@ pub(super) fn leave(transaction: &Transaction<'_>, report: &LastReport) -> rusql
     Ok(())
 }
 
-/// Returns what was left last. What a later version has left, and this one cannot read, is passed over.
+/// Returns the last report. A report of a newer version, which this one cannot read, is skipped.
 pub(super) fn last(connection: &Connection) -> rusqlite::Result<Option<LastReport>> {
     let left: Option<String> = connection
         .prepare_cached("SELECT value FROM meta WHERE name = ?1")?

@@ -105,7 +105,7 @@ pub(super) fn is_there(connection: &Connection, place: &Place) -> Result<bool, S
 /// Makes the tables where there are none: all of them, or none where it is cut short.
 ///
 /// # Errors
-/// Those of [`is_there`], and SQLite's.
+/// Returns the errors of [`is_there`] and of SQLite.
 pub(super) fn make(connection: &mut Connection, place: &Place) -> Result<(), StateError> {
     match is_there(connection, place)? {
         true => Ok(()),

@@ -74,7 +74,7 @@ impl Answer<'_> {
     }
 }
 
-/// Returns true if the last part of an endpoint's path is the version of an API, such as `v1` or `v1beta`.
+/// Returns `true` if the last part of an endpoint's path is the version of an API, such as `v1` or `v1beta`.
 pub(super) fn is_version(part: &str) -> bool {
     let digit = part.strip_prefix('v').and_then(|rest| rest.chars().next());
     digit.is_some_and(|c| c.is_ascii_digit())
@@ -126,8 +126,8 @@ impl Refusal {
             .any(|detail| detail.reason.as_deref() == Some(reason))
     }
 
-    /// Why a refusal is not one of the key: the provider knows it, and refuses this caller's place
-    /// or this call. Flashback calls from elsewhere, and something else.
+    /// Returns the reason why a refusal does not concern the key: the provider knows the key, and refuses the caller's
+    /// location or this call. Flashback calls from another place and makes other calls.
     fn excuse(&self) -> Option<&'static str> {
         let code = self.error.code.as_ref().and_then(|code| code.as_str());
         let message = self.error.message.as_deref().unwrap_or_default();

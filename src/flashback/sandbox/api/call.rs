@@ -47,7 +47,7 @@ impl Call<'_> {
         Ok(workspace)
     }
 
-    /// Returns whether the caller may see what other users did.
+    /// Returns `true` if the caller may see what other users did.
     pub fn is_administrator(&self) -> bool {
         self.switches.org_role >= ADMINISTRATOR
     }

@@ -69,7 +69,7 @@ impl Accounts {
         }
     }
 
-    /// Returns whether every login and every bearer token is valid.
+    /// Returns `true` if every login and every bearer token is valid.
     fn is_open(&self) -> bool {
         self.token.is_none() && self.account.is_none()
     }

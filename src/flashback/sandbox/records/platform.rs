@@ -51,7 +51,7 @@ impl Platform {
         }
     }
 
-    /// Returns whether the provider accepts the credentials in effect for a configuration.
+    /// Returns `true` if the provider accepts the credentials in effect for a configuration.
     pub fn is_valid(&self, id: &str, it: &Configuration, switches: &Switches) -> bool {
         let Some(secret) = &self.in_effect(it).secret else {
             return false;

@@ -42,7 +42,7 @@ pub struct StoredKey {
 }
 
 impl StoredKey {
-    /// Returns whether the key is suitable for every use in `asked`.
+    /// Returns `true` if the key is suitable for every use in `asked`.
     pub fn is_capable_of(&self, asked: u64) -> bool {
         let known = CAPABILITIES.iter().find(|(name, _)| *name == self.provider);
         known.is_none_or(|(_, bits)| bits & asked == asked)
