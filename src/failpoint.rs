@@ -27,7 +27,7 @@ pub fn reach(point: &str) {
     reach_in("", point);
 }
 
-/// Like [`reach`], for a point that is passed in several stages of a verification.
+/// Does the same as [`reach`] for a point that is reached in several stages of a verification.
 #[cfg(debug_assertions)]
 pub fn reach_in(stage: &str, point: &str) {
     use std::sync::LazyLock;

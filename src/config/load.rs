@@ -136,12 +136,12 @@ pub fn peek(path: Option<&Path>) -> Peeked {
     }
 }
 
-/// The digest of the files as they are now: it differs from [`Loaded::digest`] once one of them
-/// has changed, come or gone. The content counts, not the time or the inode: Kubernetes swaps a
-/// symbolic link, editors replace the file.
+/// Returns the digest of the present files. It differs from [`Loaded::digest`] once a file was changed, added or removed.
+/// It depends on the contents and not on times or inodes, because Kubernetes swaps a symbolic link and editors replace
+/// the file.
 ///
 /// # Errors
-/// The operating system's, where a file or the directory cannot be read.
+/// Returns the operating system's error if a file or the directory cannot be read.
 pub fn digest(path: &Path) -> io::Result<Digest> {
     let mut contents = Vec::new();
     for file in list(path)? {
@@ -162,7 +162,7 @@ fn digest_of(contents: &[(PathBuf, Vec<u8>)]) -> Digest {
     hash.finalize().into()
 }
 
-/// The files of a configuration: the one, or those of the directory by name.
+/// Returns the files of a configuration: the file itself, or those of the directory, sorted by name.
 fn list(path: &Path) -> io::Result<Vec<PathBuf>> {
     if !std::fs::metadata(path)?.is_dir() {
         return Ok(vec![path.to_owned()]);

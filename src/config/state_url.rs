@@ -138,7 +138,7 @@ fn postgres(rest: &str) -> Result<PostgresConfig, Refused> {
     })
 }
 
-/// `name`, `name:port`, `[::1]:port`, or the directory of a socket.
+/// Parses a host: `name`, `name:port`, `[::1]:port`, or the directory of a socket.
 fn host(text: &str) -> Result<PostgresHost, Refused> {
     let text = decoded(text)?;
     let (host, port) = match text.strip_prefix('[').and_then(|text| text.split_once(']')) {

@@ -62,7 +62,7 @@ pub enum Ended {
     BrokenOff(BrokenOff),
 }
 
-/// The state of a key in detail, as `status` shows it. What is not known is `null`.
+/// The state of a key in detail, as `status` shows it. Unknown values are `null`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// The state.

@@ -50,7 +50,7 @@ impl Odd {
     }
 }
 
-/// Parses an answer. What serde says is kept out: it quotes values.
+/// Parses an answer. The messages of serde are dropped, because they quote values.
 pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Odd> {
     serde_json::from_slice(body).map_err(|error| parse_error(&error))
 }

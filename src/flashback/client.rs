@@ -304,7 +304,7 @@ impl Flashback for Client {
         Some(self.session.explained(error))
     }
 
-    /// A refusal of the list is enough: an account may write where it may not list.
+    /// Signs in. A denial of the list is a success too, because an account may write where it may not list.
     async fn sign_in(&self) -> Result<String, FlashbackError> {
         let call = Call {
             identifies: true,

@@ -240,7 +240,7 @@ impl Failure for FlashbackError {
         }
     }
 
-    /// A 401 says nothing of an outage: the sign-in that follows it does.
+    /// Returns `false` for a 401, because only the sign-in that follows it shows if the outage is over.
     fn ends_outage(&self) -> bool {
         !matches!(self, Self::Refused { status: 401, .. })
     }

@@ -59,7 +59,7 @@ pub(super) fn error(base: &str, status: StatusCode, body: &[u8]) -> FlashbackErr
     }
 }
 
-/// Checks that a body is a list of configurations. What is in the list is not read.
+/// Checks that a body is a list of configurations, without reading its entries.
 pub(super) fn read_list(body: &[u8]) -> Result<(), Odd> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]

@@ -121,7 +121,7 @@ fn configuration(
     })
 }
 
-/// The body of `POST /user/login`.
+/// Returns the body of `POST /user/login`.
 pub(super) fn login_body(email: &Secret, password: &Secret) -> Bytes {
     #[derive(Serialize)]
     struct Login<'a> {
@@ -134,8 +134,8 @@ pub(super) fn login_body(email: &Secret, password: &Secret) -> Bytes {
     })
 }
 
-/// The body of `POST /user/refresh`. The reference names the field one way and the official client
-/// the other, so it goes by both names.
+/// Returns the body of `POST /user/refresh`. The reference and the official client name the field differently, so it is
+/// sent under both names.
 pub(super) fn refresh_body(token: &Secret) -> Bytes {
     #[derive(Serialize)]
     struct Refresh<'a> {
@@ -150,7 +150,7 @@ pub(super) fn refresh_body(token: &Secret) -> Bytes {
     })
 }
 
-/// The body of `POST /mfa/verify-login`.
+/// Returns the body of `POST /mfa/verify-login`.
 pub(super) fn verify_body(code: &Secret) -> Bytes {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
@@ -164,7 +164,7 @@ pub(super) fn verify_body(code: &Secret) -> Bytes {
     })
 }
 
-/// The code of the second factor at a moment of Unix time.
+/// Returns the code of the second factor at this Unix time.
 pub(super) fn code(seed: &Secret, unix_time: u64) -> Result<Secret, totp::NotASeed> {
     totp::code(seed.expose(), unix_time).map(Secret::new)
 }

@@ -18,7 +18,7 @@ macro_rules! id {
                 Self(Arc::from(text.as_ref()))
             }
 
-            /// The text.
+            /// Returns the text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }

@@ -58,7 +58,7 @@ pub fn owed(
         return None;
     }
     let all = || others.iter().chain([record]);
-    // The newest word on this version counts: one that was taken back has to be said again.
+    // The last acknowledgement of this version counts: one that was withdrawn has to be repeated.
     let said = all().filter_map(|record| {
         let told = record.acknowledged.as_ref()?;
         (is_of(told, origin) && told.version == *version).then_some(told)
@@ -250,7 +250,7 @@ mod tests {
             Some(Owed::Tell(Version::new("1"))),
             "what is back is live"
         );
-        // Another key had heard of it before it was taken back.
+        // Another key had acknowledged it before it was withdrawn.
         let forward = having_told(verified("2"), "2", 5, true);
         let other = having_told(verified("2"), "2", 1, false);
         assert_eq!(of(&forward, &[other]), Some(Owed::Tell(Version::new("2"))));

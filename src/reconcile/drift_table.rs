@@ -50,7 +50,7 @@ impl Scenario {
         self.with(|case| case.compared = None)
     }
 
-    /// The last repair was not to be seen in the list.
+    /// Records that the list did not show the last repair.
     fn shown(self, shown: Shown) -> Self {
         self.with(|case| {
             let live = case.record.live.as_mut().expect("something is live");
@@ -67,7 +67,7 @@ impl Scenario {
         })
     }
 
-    /// Version 2 is held, and `instead` is to be live.
+    /// Holds a version, with `instead` to be live meanwhile.
     fn holding(self, version: &str, instead: Option<Stored>) -> Self {
         let held = Held {
             version: Version::new(version),
@@ -325,8 +325,7 @@ fn compares_the_recorded_configuration_with_the_list() {
     assert_eq!(compare(&Scenario::fresh().record, &[]), Drift::Unknown);
 }
 
-/// A repair is remembered until the list shows something else, and what is held in its place stays
-/// held.
+/// A repair is remembered until the list shows something else, and a held version stays held.
 #[test]
 fn a_repair_is_remembered_until_it_is_seen() {
     let push = |shown| Pushed {

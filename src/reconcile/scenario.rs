@@ -65,7 +65,7 @@ pub fn shown(settings: &Settings) -> Appearance {
     }
 }
 
-/// A value that was read; its secret is its name.
+/// Returns a value that was read, whose secret is its name.
 pub fn value(version: &str, value: &str) -> ReadValue {
     ReadValue {
         stored: stored(version, value),
@@ -192,7 +192,7 @@ impl Scenario {
         })
     }
 
-    /// The process was started just now, after so many starts that have brought a try forward.
+    /// Starts the process now, after `early` starts that have brought a try forward.
     pub fn started(self, early: u32) -> Self {
         self.with(|case| {
             case.rules.since = case.now;
@@ -223,7 +223,7 @@ impl Scenario {
         self.with(|case| case.command = KeyCommand::Force)
     }
 
-    /// The step, in few words.
+    /// Returns the step in a few words.
     pub fn step(&self) -> String {
         match decide(self) {
             Step::Ask(Question::Read(version)) => format!("read {version}"),

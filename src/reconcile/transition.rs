@@ -295,8 +295,7 @@ impl Record {
         reason: &HoldReason,
         now: DateTime<Utc>,
     ) -> Self {
-        // What is live, or was being put back, stays where somebody wants it so, whatever is said
-        // of it.
+        // A value that is live or was being put back stays if a person wants it so, whatever the verdict.
         let kept = |verification: &Verification| match (verification.stage, reason) {
             (Stage::Before | Stage::Kept, _) => Some(verification.clone()),
             (_, HoldReason::ByHand) => self.kept(now),

@@ -55,7 +55,7 @@ fn a_value_in_verification_keeps_its_way_back_when_it_is_written_again() {
     assert_eq!(fresh(&moved), Some(false));
 }
 
-/// The age is the value's: neither a new push nor a new number makes it younger.
+/// The age is that of the value, which neither a new push nor a new version number resets.
 #[test]
 fn a_live_value_is_as_old_as_its_source_says() {
     let created = |record: &Record| record.live.as_ref().and_then(|live| live.created_at);
@@ -76,7 +76,7 @@ fn a_live_value_is_as_old_as_its_source_says() {
     // A source without versions does not say; a file's own time is that of its mount.
     let file = one.pushed(of("fp-0@0", "file", Some(10), 300));
     assert_eq!(created(&file), Some(at(300)));
-    // What is put back brings its time along, where its version is made of it.
+    // A version that contains its time of creation keeps it when it is put back.
     let older = |version: &str| Pushed {
         value: Stored {
             version: Version::new(version),
@@ -91,7 +91,7 @@ fn a_live_value_is_as_old_as_its_source_says() {
     assert_eq!(created(&another.pushed(older("an-id"))), None);
 }
 
-/// Flashback has refused to take version 1 back.
+/// Returns a case in which Flashback has refused to accept version 1 again.
 fn turned_down() -> Scenario {
     let case = pushed().no(160).turned().older("1", "one");
     case.with(|case| case.record = case.record.letting_stand(Stand::ForNow, case.now))
@@ -129,7 +129,7 @@ fn a_way_back_that_is_refused_is_tried_again_while_the_newest_is_rejected() {
             "from 2 back to 1",
         ),
     ]);
-    // What is refused again waits again, and what cannot be had any more is not asked for again.
+    // A value that is refused again waits again, and one that cannot be read any more is not read again.
     let back = again(no()).turned();
     let refused =
         back.with(|case| case.record = case.record.letting_stand(Stand::ForNow, case.now));

@@ -179,7 +179,7 @@ impl Diagnostics {
         }
     }
 
-    /// `file:line:column`.
+    /// Returns the position in the form `file:line:column`.
     pub fn place(&self, span: Span) -> String {
         let file = &self.files[span.file];
         let (line, column) = file.position(span.start);

@@ -37,7 +37,7 @@ pub fn recognise(text: &str) -> Option<Foreign> {
     None
 }
 
-/// `name:`, `name: value`, `- item`.
+/// Returns `true` for lines of YAML: `name:`, `name: value`, `- item`.
 fn is_yaml(line: &str) -> bool {
     let is_name = |name: &str| {
         let name = name.trim_matches(['"', '\'']);

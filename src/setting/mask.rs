@@ -81,7 +81,7 @@ impl SourceFile {
         self.learn_table(table, false, &names.of_ids);
     }
 
-    /// `ids`: the names in it are the user's own.
+    /// Collects the names of a table. `ids` is `true` if they are chosen by the user.
     fn learn_table(&mut self, table: &DeTable<'_>, ids: bool, of_ids: &HashSet<&'static str>) {
         for (name, value) in table {
             let name = name.get_ref();
@@ -117,7 +117,7 @@ impl SourceFile {
         }
     }
 
-    /// Line and column of a byte, both from 1; the column counts characters.
+    /// Returns the line and the column of a byte, both from 1; the column counts characters.
     pub fn position(&self, byte: usize) -> (usize, usize) {
         let byte = self.floor(byte);
         let start = self.line_start(byte);
@@ -153,7 +153,7 @@ impl SourceFile {
         }
     }
 
-    /// The line from `start` to `end`, cut into what is shown and what is hidden.
+    /// Cuts the line from `start` to `end` into shown and hidden pieces.
     fn pieces(&self, start: usize, end: usize) -> Vec<Piece<'_>> {
         let mut pieces = Vec::new();
         let mut at = start;
@@ -200,7 +200,7 @@ impl SourceFile {
             .map_or(0, |newline| newline + 1)
     }
 
-    /// The nearest character boundary at or before `byte`.
+    /// Returns the nearest character boundary at or before `byte`.
     fn floor(&self, byte: usize) -> usize {
         let mut byte = byte.min(self.text.len());
         while !self.text.is_char_boundary(byte) {
@@ -311,7 +311,7 @@ mod tests {
         file
     }
 
-    /// The excerpt for the first place where `part` stands, with the mark in `⟨…⟩`.
+    /// Returns the excerpt for the first occurrence of `part`, with the mark in `⟨…⟩`.
     fn shown(text: &str, part: &str) -> String {
         let start = text.find(part).expect("the part is in the text");
         let Excerpt { mut line, mark } = file(text).excerpt(&(start..start + part.len()));

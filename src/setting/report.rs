@@ -73,10 +73,10 @@ impl Mistake {
         self.help.as_deref()
     }
 
-    /// The title with the place, then the excerpt with what to do about it.
+    /// Returns the title with the position, then the excerpt with the remedy.
     ///
-    /// The place is an element of its own because it cannot be worked out from the excerpt, in
-    /// which what is hidden has another length.
+    /// The position is an element of its own because it cannot be computed from the excerpt, in which masked text has
+    /// another length.
     fn groups(&self) -> Vec<Group<'_>> {
         let title = Level::ERROR.primary_title(self.message.as_str());
         let mut origin = Origin::path(self.file.to_string_lossy());

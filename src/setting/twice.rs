@@ -37,8 +37,8 @@ pub fn find(text: &str, at: usize) -> Twice {
     Twice::First(first.map(|first| first.line.start))
 }
 
-/// Every line that is one, in order. A line of a text of several lines may pass for one: then a place
-/// is wrong, and nothing else.
+/// Returns every line that defines a table or a setting, in order. A line of a multi-line text may be mistaken for one;
+/// then only a position in a message is wrong.
 fn definitions(text: &str) -> Vec<Definition> {
     let mut all = Vec::new();
     let (mut table, mut at) = (Vec::new(), 0);
@@ -70,7 +70,7 @@ fn definitions(text: &str) -> Vec<Definition> {
     all
 }
 
-/// The names in a line with a single header or setting, from the outermost on.
+/// Returns the names in a line with a single header or setting, from the outermost on.
 fn names(line: &str) -> Option<Vec<String>> {
     let table = DeTable::parse(line).ok()?;
     let mut names = Vec::new();

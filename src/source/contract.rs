@@ -9,7 +9,7 @@
 //!   deleted and made again differ from the earlier ones. A source without versions uses the keyed digest of the value.
 //! - Every request for a secret goes through the [`Upstream`](crate::upstream::Upstream) that the source was built
 //!   with, which applies the rate limit, the time-out and the circuit breaker. Building a source calls nothing.
-//! - A future may be dropped at any await, by a time-out or a shutdown. What is left must be usable by the next call.
+//! - A future may be dropped at any await, by a time-out or a shutdown. The source must stay usable for the next call.
 //! - A missing secret is a result and not an error.
 //! - No error holds a value or an error of a client library. Text of a server is passed on through
 //!   [`words::shown`](crate::words::shown) or a stricter filter, or replaced by text of the rotator's own.

@@ -36,7 +36,7 @@ impl Health {
     }
 }
 
-/// A lease that was lost is an answer like any other: the state is well.
+/// Records the outcome of an operation. A lost lease is a valid answer and no sign of a failing state.
 fn take_down<T>(
     last: &Mutex<Option<StateError>>,
     result: Result<T, StateError>,

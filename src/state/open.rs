@@ -26,10 +26,10 @@ pub async fn beside(config: &StateConfig) -> Result<Option<Arc<dyn StateStore>>,
     })
 }
 
-/// The file of a state that one process has alone.
+/// Returns the file of a state that a single process uses.
 ///
 /// # Errors
-/// [`StateError::Unusable`] where it is in PostgreSQL.
+/// Returns [`StateError::Unusable`] if the state is in PostgreSQL.
 pub fn file(config: &StateConfig) -> Result<&Path, StateError> {
     match config {
         StateConfig::Sqlite { path } => Ok(path),

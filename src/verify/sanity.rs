@@ -54,7 +54,7 @@ fn one_word(value: &str) -> Result<(), &'static str> {
     }
 }
 
-/// Soft hyphens, zero-width characters, marks of direction and the byte-order mark.
+/// Returns `true` for soft hyphens, zero-width characters, marks of direction and the byte-order mark.
 fn is_unseen(c: char) -> bool {
     matches!(
         c,
@@ -62,7 +62,7 @@ fn is_unseen(c: char) -> bool {
     )
 }
 
-/// The endpoint's host, where it is the provider's own and not a gateway.
+/// Returns the endpoint's host if it is the provider's own and not a gateway.
 fn own_endpoint(settings: &Settings) -> Option<String> {
     let url = Url::parse(&settings.endpoint).ok()?;
     let Some(Host::Domain(host)) = url.host() else {

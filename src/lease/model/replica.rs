@@ -61,7 +61,7 @@ pub struct Push {
 }
 
 impl Push {
-    /// The version that is written, as the world counts them.
+    /// Returns the index of the version that is written.
     pub fn index(&self) -> u8 {
         let number = self.push.value.stored.version.number();
         u8::try_from(number.expect("a number")).expect("small") - 1

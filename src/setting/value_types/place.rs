@@ -69,7 +69,7 @@ pub fn web_schema() -> serde_json::Value {
     json!({ "type": "string", "pattern": "^https?://[^/]", "format": "uri" })
 }
 
-/// An `http` or `https` URL with a host and without credentials, query and fragment.
+/// Reads an `http` or `https` URL with a host and without credentials, query and fragment.
 pub fn web<'a>(input: &mut Input<'a>, example: &str) -> Option<(&'a str, Url)> {
     let text = input.text(example)?;
     let help = format!("write `{example}`");

@@ -247,7 +247,8 @@ fn is_outage(status: u16) -> bool {
     matches!(class_of_status(status, None), Class::Outage { .. })
 }
 
-/// The codes that AWS gives to a caller that it throttles. The retry classifier of the SDK has the same list.
+/// Returns `true` for the codes that AWS gives to a caller that it throttles. The retry classifier of the SDK has the same
+/// list.
 fn is_throttle(code: &str) -> bool {
     matches!(
         code,
@@ -262,12 +263,12 @@ fn is_throttle(code: &str) -> bool {
     )
 }
 
-/// The codes that mean that the secret cannot be decrypted.
+/// Returns `true` for the codes that mean that the secret cannot be decrypted.
 fn is_of_kms(code: &str) -> bool {
     code == "DecryptionFailure" || code.starts_with("KMS")
 }
 
-/// The codes that concern the signature or the credentials (AWS's "Common errors").
+/// Returns `true` for the codes that concern the signature or the credentials (AWS's "Common errors").
 fn is_sign_in(code: &str) -> bool {
     matches!(
         code,

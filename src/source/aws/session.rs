@@ -70,8 +70,7 @@ impl Sessions {
         }
     }
 
-    /// The session, and whether it was made for this call. Callers who come while it is made wait
-    /// for it.
+    /// Returns the session, and `true` if it was created for this call. Calls made while it is being created wait for it.
     pub(super) async fn get(&self) -> Result<(Arc<Session>, bool), SourceError> {
         let mut current = self.current.lock().await;
         if let Some(session) = &*current {
@@ -150,7 +149,7 @@ impl Sessions {
         })
     }
 
-    /// The SDK's own retries are off: the scheduler arms the next try, under one budget.
+    /// Loads the SDK's settings. Its own retries are turned off, because the scheduler plans the next try.
     async fn load_base(&self) -> SdkConfig {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(3))
@@ -183,7 +182,7 @@ impl Session {
         self.client.clone()
     }
 
-    /// The region that it asks in.
+    /// Returns the region of its requests.
     pub(super) fn region(&self) -> Option<String> {
         self.client.config().region().map(ToString::to_string)
     }

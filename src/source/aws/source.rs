@@ -85,9 +85,9 @@ impl Source for AwsSource {
         &self.id
     }
 
-    /// `written_at` is the secret's `LastChangedDate`, which moves with the label: the time a
-    /// version became current, or a later change of the secret's settings. `DescribeSecret` has no
-    /// time of a version's own; `BatchGetSecretValue` has, and no other.
+    /// Returns the current version. With `DescribeSecret`, `written_at` is the secret's `LastChangedDate`: the time at which
+    /// a version became current, or of a later change of the secret's settings. With `BatchGetSecretValue` it is the time
+    /// at which the version was created. Neither answer has the other time.
     async fn observe(&self, path: &str) -> Result<Observation, SourceError> {
         match self.look {
             AwsLook::Describe => self.look_at_one(path).await,

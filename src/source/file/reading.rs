@@ -54,7 +54,7 @@ enum Fault {
     Failed(SourceError),
 }
 
-/// The directory itself, with every link followed.
+/// Returns the path of the directory, with every link followed.
 pub(super) fn root(dir: &Path) -> Result<PathBuf, SourceError> {
     patiently(|| real_root(dir)).map_err(|fault| failed(fault, dir))
 }

@@ -168,7 +168,7 @@ impl Source for FileSource {
         &self.id
     }
 
-    /// `written_at` is the file's time of modification.
+    /// Returns the version of the file. `written_at` is its time of modification.
     async fn observe(&self, path: &str) -> Result<Observation, SourceError> {
         let seen = match self.unchanged(path).await? {
             Some(seen) => Some(seen),

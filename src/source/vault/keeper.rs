@@ -286,7 +286,7 @@ impl SignIn {
         Ok(grant)
     }
 
-    /// A call that gets a token: its refusal counts as an outage where no other token works.
+    /// Makes a call that obtains a token. Its refusal counts as an outage if no other token works.
     async fn call_gently<T>(
         &self,
         operation: &'static str,

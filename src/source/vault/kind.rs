@@ -41,7 +41,7 @@ fn read(table: &mut Reader<'_, '_>) -> Option<Arc<dyn SourceKind>> {
 }
 
 impl SourceKind for VaultConfig {
-    /// KV 1 has no versions, and no place to record which one is live.
+    /// Returns the reason for KV 1, which has no versions and cannot record which one is live.
     fn cannot_acknowledge(&self) -> Option<&'static str> {
         let is_kv_1 = self.kv_version == KvVersion::V1;
         is_kv_1.then_some("KV 1 cannot be told which version is live")

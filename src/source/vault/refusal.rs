@@ -122,7 +122,7 @@ pub(super) fn absent(answer: &Answer) -> Absent {
     }
 }
 
-/// The error of an answer that is neither a success nor one its caller knows. `asked` is a clause:
+/// Returns the error for an answer that is neither a success nor expected by the caller. `asked` is a clause:
 /// "reading `secret/metadata/llm/openai`".
 pub(super) fn unexpected(answer: &Answer, asked: &str) -> SourceError {
     let code = answer.status;
@@ -190,8 +190,8 @@ pub(super) fn token_refused(answer: &Answer) -> SourceError {
     }
 }
 
-/// The error of a sign-in that was answered without a token. `unless` is what a denial may mean besides a
-/// method that is not mounted.
+/// Returns the error for a sign-in that gave no token. `unless` is another possible cause of a denial besides a method
+/// that is not mounted.
 pub(super) fn sign_in_refused(answer: &Answer, asked: &str, unless: Option<&str>) -> SourceError {
     let code = answer.status;
     let refusal = Refusal::of(answer);

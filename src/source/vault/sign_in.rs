@@ -1,6 +1,6 @@
 //! The ways to get a token.
 //!
-//! Credentials are fetched anew for each sign-in, so that a file that was rotated is picked up.
+//! Credentials are fetched anew for each sign-in, so that a rotated file takes effect.
 //! This is the one file of the source that exposes them; vaultrs takes them as plain `String`s,
 //! which are dropped with the request and cannot be wiped.
 
@@ -330,7 +330,7 @@ fn not_wrapped(secret_id: String) -> Result<String, SourceError> {
     }
 }
 
-/// A user name, which goes into the request's path.
+/// Returns the user name, and refuses one that cannot be part of the request's path.
 async fn user_name(credential: &SharedCredential) -> Result<String, SourceError> {
     let name = word(credential, "the user name").await?;
     if name.contains('/') || matches!(name.as_str(), "." | "..") || name.len() > 1024 {

@@ -99,7 +99,7 @@ impl Grant {
     }
 }
 
-/// A life in Vault's seconds: 0 is for ever, as the root token has it.
+/// Converts a lifetime in Vault's seconds; 0 means that it never ends, as for the root token.
 pub(super) fn life(seconds: u64) -> Option<Duration> {
     (seconds > 0).then(|| Duration::from_secs(seconds))
 }

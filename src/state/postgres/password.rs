@@ -62,7 +62,7 @@ fn file() -> Option<PathBuf> {
         .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".pgpass")))
 }
 
-/// As in libpq, a file that other users may read is ignored.
+/// Finds the password in a password file. As in libpq, a file that other users may read is ignored.
 fn in_file(path: &Path, mut wanted: [String; 4], local: bool) -> Found {
     let metadata = match path.metadata() {
         Ok(metadata) if metadata.is_file() => metadata,
@@ -90,7 +90,7 @@ fn in_file(path: &Path, mut wanted: [String; 4], local: bool) -> Found {
     }
 }
 
-/// The password of a line `host:port:database:user:password` that is about what is wanted.
+/// Returns the password of a line `host:port:database:user:password` if it matches `wanted`.
 fn password(line: &str, wanted: &[String; 4]) -> Option<Secret> {
     if line.starts_with('#') {
         return None;
@@ -107,7 +107,7 @@ fn password(line: &str, wanted: &[String; 4]) -> Option<Secret> {
     (!password.is_empty()).then(|| Secret::new(password.to_string()))
 }
 
-/// The text up to a colon, with `\:` and `\\` taken for what they stand for; and what comes after.
+/// Returns the text up to a colon, with `\:` and `\\` unescaped, and the rest after the colon.
 fn field(text: &str) -> (Zeroizing<String>, Option<&str>) {
     let mut found = Zeroizing::new(String::with_capacity(text.len()));
     let mut chars = text.char_indices();

@@ -156,7 +156,7 @@ pub(super) async fn put(
     saved
 }
 
-/// The parameters of [`SAVE`]. `note` is the number of the record's note among those of this process.
+/// Returns the parameters of [`SAVE`]. `note` is the number of the record's note among those of this process.
 fn parameters<'a>(
     record: &'a Record,
     row: Option<&'a HistoryRow>,

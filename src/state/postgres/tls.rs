@@ -1,6 +1,6 @@
 //! Encryption, as `sslmode` and its companions say it.
 //!
-//! The files are read at each new connection, so that a certificate which was renewed is picked up.
+//! The files are read at each new connection, so that a renewed certificate takes effect.
 
 use std::io;
 use std::path::Path;

@@ -316,7 +316,7 @@ impl StateStore for Sqlite {
             .await
     }
 
-    /// The lock tells whether a daemon is alive, however it ended.
+    /// Returns the daemons. The lock shows if one is alive, however the last one has ended.
     async fn daemons(&self) -> Result<Daemons, StateError> {
         let holder = Self::holder(self.place.path());
         let running = holder.filter(|holder| holder.starts_with(DAEMON));

@@ -117,7 +117,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// `files` are those that the connection has open.
+    /// Creates a writer. `files` are the files that the connection has open.
     pub(super) fn new(
         connection: Connection,
         place: Place,

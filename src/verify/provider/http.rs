@@ -51,7 +51,7 @@ impl Question {
 }
 
 impl Http {
-    /// The provider's list of models, asked for with this key.
+    /// Returns the request for the provider's list of models with this key.
     pub(super) fn question(
         &self,
         settings: &KeySettings,
@@ -123,8 +123,8 @@ impl Http {
     }
 }
 
-/// The list of models below the key's endpoint. Anthropic's and Google's default endpoints end
-/// before the API's version and a gateway's may end behind it, so it is added where it is missing.
+/// Returns the address of the list of models below the key's endpoint. Anthropic's and Google's default endpoints end
+/// before the API's version and a gateway's may end after it, so it is added if it is missing.
 fn address(settings: &KeySettings) -> Option<Url> {
     let mut url = Url::parse(&settings.endpoint).ok()?;
     let last = url.path_segments()?.rev().find(|part| !part.is_empty());
@@ -145,7 +145,7 @@ fn address(settings: &KeySettings) -> Option<Url> {
     Some(url)
 }
 
-/// No answer, or not the whole of one.
+/// Returns the outcome for a missing or incomplete answer.
 fn silent(error: &CallError, host: &str) -> NotTaken {
     let (what, status) = (format!("{host}: {error}"), error.status());
     match error {

@@ -109,7 +109,7 @@ where
     }
 }
 
-/// A signature that is too old or too new says that this machine's clock is wrong, not the key.
+/// Converts a refusal. A signature that is too old or too new means that this machine's clock is wrong and not the key.
 fn judged(status: u16, code: Option<&str>, message: Option<&str>, place: &str) -> NotTaken {
     let known = KNOWN.iter().find(|known| Some(**known) == code).copied();
     let word = known.map_or_else(String::new, |code| format!(" ({code})"));
@@ -134,7 +134,7 @@ fn judged(status: u16, code: Option<&str>, message: Option<&str>, place: &str) -
     }
 }
 
-/// The region in a Bedrock endpoint: the label behind `bedrock`, `bedrock-runtime` and the like,
+/// Returns the region in a Bedrock endpoint: the label after `bedrock`, `bedrock-runtime` and the like,
 /// in AWS's own names and in those of VPC endpoints.
 fn region_in(endpoint: &str) -> Option<String> {
     let url = Url::parse(endpoint).ok()?;
@@ -146,7 +146,7 @@ fn region_in(endpoint: &str) -> Option<String> {
     is_region(region).then(|| (*region).to_owned())
 }
 
-/// Such as `eu-west-1`, `us-gov-west-1`, `cn-north-1`.
+/// Returns `true` for a region, such as `eu-west-1`, `us-gov-west-1` or `cn-north-1`.
 fn is_region(label: &str) -> bool {
     let parts: Vec<_> = label.split('-').collect();
     let (Some(last), Some(first)) = (parts.last(), parts.first()) else {
