@@ -115,8 +115,8 @@ impl<'de> Deserialize<'de> for Fingerprint {
     }
 }
 
-/// Computes fingerprints with a key that belongs to the state, so that guesses cannot be tested against them without the
-/// state.
+/// Computes fingerprints with a key that belongs to the state, so that guesses cannot be tested against them without
+/// the state.
 #[derive(Clone)]
 pub struct Fingerprinter(Zeroizing<[u8; 32]>);
 

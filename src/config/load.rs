@@ -136,9 +136,9 @@ pub fn peek(path: Option<&Path>) -> Peeked {
     }
 }
 
-/// Returns the digest of the present files. It differs from [`Loaded::digest`] once a file was changed, added or removed.
-/// It depends on the contents and not on times or inodes, because Kubernetes swaps a symbolic link and editors replace
-/// the file.
+/// Returns the digest of the present files. It differs from [`Loaded::digest`] once a file was changed, added or
+/// removed. It depends on the contents and not on times or inodes, because Kubernetes swaps a symbolic link and editors
+/// replace the file.
 ///
 /// # Errors
 /// Returns the operating system's error if a file or the directory cannot be read.

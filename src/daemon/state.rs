@@ -20,8 +20,8 @@ use crate::telemetry::event;
 /// The wait before a database that does not answer at the start is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// The time limit of the wait for another process that works on the state file: a daemon that is being replaced finishes
-/// a push first.
+/// The time limit of the wait for another process that works on the state file: a daemon that is being replaced
+/// finishes a push first.
 const PREDECESSOR: Duration = Duration::from_secs(30);
 
 /// The interval at which the end of that process is checked.

@@ -17,7 +17,8 @@ use crate::state::StateStore;
 
 use super::StartError;
 
-/// The time limit for checking a file. If it is exceeded, the file is on a mount that does not answer and may come back.
+/// The time limit for checking a file. If it is exceeded, the file is on a mount that does not answer and may come
+/// back.
 const ANSWER: Duration = Duration::from_secs(2);
 
 /// Refuses a start if the state's own credential is missing: without the state it is not known whether keys

@@ -23,8 +23,8 @@ use crate::upstream::Upstream;
 
 pub use super::sign_in::Auth;
 
-/// The time limit for Flashback to try a key at its provider. It is below the upstream's own limit, after which Flashback
-/// would count as unavailable.
+/// The time limit for Flashback to try a key at its provider. It is below the upstream's own limit, after which
+/// Flashback would count as unavailable.
 const VALIDATION: Duration = Duration::from_secs(18);
 
 /// Flashback, over HTTP.

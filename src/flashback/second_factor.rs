@@ -1,8 +1,8 @@
 //! Recognises that an account needs a second factor, and sends it.
 //!
 //! The reference documents `POST /mfa/verify-login` and its fields, but not how the answer to a login shows that it is
-//! needed. This may be a field of the answer, the text of a refusal, or a token that is refused afterwards. Each of these
-//! is recognised.
+//! needed. This may be a field of the answer, the text of a refusal, or a token that is refused afterwards. Each of
+//! these is recognised.
 
 use std::time::Duration;
 

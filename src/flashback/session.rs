@@ -57,8 +57,8 @@ impl Session {
         self.0.token().await
     }
 
-    /// Returns the error for a 401 to a call with `access`: [`FlashbackError::Refused`] if another sign-in may help, and
-    /// [`FlashbackError::SignIn`] if no way of signing in is left.
+    /// Returns the error for a 401 to a call with `access`: [`FlashbackError::Refused`] if another sign-in may help,
+    /// and [`FlashbackError::SignIn`] if no way of signing in is left.
     pub async fn refused(&self, access: &Arc<Access>) -> FlashbackError {
         if let Auth::Token(credential) = &self.0.issuer().auth {
             let unchanged = match credential.fetch().await {

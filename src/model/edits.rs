@@ -1,7 +1,7 @@
 //! Changes that other users make to a key's configuration or stored key in Flashback.
 //!
-//! Credentials cannot be read back. Only the platform's system events show that another user has changed them: they name
-//! an update that is not one of the rotator's own.
+//! Credentials cannot be read back. Only the platform's system events show that another user has changed them: they
+//! name an update that is not one of the rotator's own.
 
 use serde::{Deserialize, Serialize};
 

@@ -95,8 +95,8 @@ pub struct Live {
     pub origin: Origin,
     /// The settings they were written with.
     pub settings: Settings,
-    /// The time at which the value was written to the source, if known. For a source without versions, the time at which
-    /// it was first pushed.
+    /// The time at which the value was written to the source, if known. For a source without versions, the time at
+    /// which it was first pushed.
     pub created_at: Option<DateTime<Utc>>,
     /// The time at which Flashback answered.
     pub pushed_at: DateTime<Utc>,

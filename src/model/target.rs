@@ -61,8 +61,8 @@ pub struct Listed {
     pub appearance: Appearance,
 }
 
-/// The appearance of an entry in a list. Only the name is required: a field that is absent, `null` or not of the type in
-/// the API's reference is `None`.
+/// The appearance of an entry in a list. Only the name is required: a field that is absent, `null` or not of the type
+/// in the API's reference is `None`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Appearance {
     /// The name; for a stored key, the description.

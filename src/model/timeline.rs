@@ -1,8 +1,8 @@
 //! The timeline of a key: its state over the last 24 hours, in half hours.
 //!
-//! Each check marks its own half hour, and marks the half hours since the previous check with the result of that one. So
-//! a [`Timeline`] is never longer than a day and costs no write of its own. A time in which a check was due and was not
-//! made, because the process was down or stuck, is unknown.
+//! Each check marks its own half hour, and marks the half hours since the previous check with the result of that one.
+//! So a [`Timeline`] is never longer than a day and costs no write of its own. A time in which a check was due and was
+//! not made, because the process was down or stuck, is unknown.
 
 use std::fmt;
 
@@ -89,8 +89,8 @@ impl Timeline {
         self.set(number(now), number(now), self.last);
     }
 
-    /// Returns the half hours of the day that ends with `now`, oldest first. `None` is a half hour that is partly unknown
-    /// and in which no problem was found.
+    /// Returns the half hours of the day that ends with `now`, oldest first. `None` is a half hour that is partly
+    /// unknown and in which no problem was found.
     pub fn until(
         &self,
         checked_at: Option<DateTime<Utc>>,

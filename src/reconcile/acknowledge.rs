@@ -35,11 +35,11 @@ pub fn stands_apart(record: &Record, other: &Record, origin: &Origin) -> bool {
     proven(record, origin) != proven(other, origin)
 }
 
-/// Returns the acknowledgement or withdrawal that is due, by the records of the key and of the others that read the same
-/// secret.
+/// Returns the acknowledgement or withdrawal that is due, by the records of the key and of the others that read the
+/// same secret.
 ///
-/// A version is acknowledged only `settle` after its last verification, because clients may go on using the previous one
-/// for a moment.
+/// A version is acknowledged only `settle` after its last verification, because clients may go on using the previous
+/// one for a moment.
 pub fn owed(
     record: &Record,
     origin: &Origin,

@@ -12,16 +12,16 @@
 //!
 //! A list that may be from before the key's last push shows no drift, and a write requires a list that was requested in
 //! the same check. A repair that the list does not show afterwards is not repeated before the next resync: either
-//! Flashback has accepted it and shows it in a form of its own, or another user writes the configuration too, and the two
-//! would overwrite each other forever.
+//! Flashback has accepted it and shows it in a form of its own, or another user writes the configuration too, and the
+//! two would overwrite each other forever.
 
 use super::compare::differences;
 use super::knowledge::{Drift, Knowledge, ListAge};
 use super::step::{Question, Reason, Rest, Step};
 use crate::model::Shown;
 
-/// Returns `true` if the list is to be compared when nothing is to be pushed: the live value could be written again, and
-/// nothing more urgent is to be found out about it. `keeps_previous` says that a previous version should be live.
+/// Returns `true` if the list is to be compared when nothing is to be pushed: the live value could be written again,
+/// and nothing more urgent is to be found out about it. `keeps_previous` says that a previous version should be live.
 pub fn is_watched(known: &Knowledge, at_rest: &Rest, keeps_previous: bool) -> bool {
     let record = &known.record;
     let (Some(live), Some(_), None) = (&record.live, known.known_id(), &record.intent) else {

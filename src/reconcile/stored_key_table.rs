@@ -4,8 +4,8 @@ use super::scenario::{Scenario, at, stored};
 use super::*;
 use crate::model::{Action, AiLlmId, Target, Verification};
 
-/// A configuration that takes its credentials from a stored key does not belong to this key any more, and does not count
-/// as verified.
+/// A configuration that takes its credentials from a stored key does not belong to this key any more, and does not
+/// count as verified.
 #[test]
 fn configuration_attached_to_a_stored_key_is_no_longer_live() {
     let in_verification = Scenario::live().with(|case| {
@@ -34,8 +34,8 @@ fn configuration_attached_to_a_stored_key_is_no_longer_live() {
     assert_eq!(case.with(|case| case.remote = shared).step(), "refuse 1");
 }
 
-/// A stored key is adopted by its id or description. It is created only if that is configured, and never if it may exist
-/// already.
+/// A stored key is adopted by its id or description. It is created only if that is configured, and never if it may
+/// exist already.
 #[test]
 fn a_stored_key_is_made_only_where_that_is_asked_for() {
     let target = |id: Option<&str>| {

@@ -109,7 +109,8 @@ impl SourceFile {
         }
     }
 
-    /// Returns a name in the form that messages may show. In a file that is not TOML, half a value may look like a name.
+    /// Returns a name in the form that messages may show. In a file that is not TOML, half a value may look like a
+    /// name.
     pub fn shown<'n>(&self, name: &'n str) -> &'n str {
         match self.names.contains(name) {
             true => name,

@@ -1,14 +1,14 @@
 //! The building blocks of a configuration: how a table declares its settings, how it is read, and how mistakes are
 //! reported.
 //!
-//! Nothing here knows which settings there are. Each table is declared with [`settings!`] in the module that owns it: the
-//! general tables in the configuration, the tables of a kind of source in that kind. The declaration generates the code
-//! that reads the table, the message about an unknown setting with its suggestion, and the JSON Schema. Defaults come
-//! from the reference configuration. The value types in [`value_types`] define the syntax of single values.
+//! Nothing here knows which settings there are. Each table is declared with [`settings!`] in the module that owns it:
+//! the general tables in the configuration, the tables of a kind of source in that kind. The declaration generates the
+//! code that reads the table, the message about an unknown setting with its suggestion, and the JSON Schema. Defaults
+//! come from the reference configuration. The value types in [`value_types`] define the syntax of single values.
 //!
 //! Files are parsed into a [`tree`](tree::Tree) in which every value has a [`Span`]. Mistakes are added to
-//! [`Diagnostics`] and reading continues, so that one [`Report`] lists all of them, with span and remedy and without the
-//! value.
+//! [`Diagnostics`] and reading continues, so that one [`Report`] lists all of them, with span and remedy and without
+//! the value.
 
 pub mod declaration;
 pub mod diagnostics;

@@ -89,7 +89,8 @@ fn names(line: &str) -> Option<Vec<String>> {
 mod tests {
     use super::*;
 
-    /// Returns the line of the item that the last `part` in the text repeats, or "in the table" if it repeats one there.
+    /// Returns the line of the item that the last `part` in the text repeats, or "in the table" if it repeats one
+    /// there.
     fn first<'t>(text: &'t str, part: &str) -> Option<&'t str> {
         let at = text.rfind(part).expect("it is in the text");
         match find(text, at) {

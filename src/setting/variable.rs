@@ -1,8 +1,8 @@
 //! Plain texts that come from the environment, so that one file serves several places:
 //! `{ env = "NAME" }`, or `{ env = "NAME", default = "…" }`.
 //!
-//! The variable is read with the configuration. No message repeats its text: it should be no secret, but a wrong name may
-//! refer to a variable that holds one.
+//! The variable is read with the configuration. No message repeats its text: it should be no secret, but a wrong name
+//! may refer to a variable that holds one.
 
 use serde_json::json;
 

@@ -53,11 +53,12 @@ pub trait Source: Send + Sync {
     /// Returns [`SourceError`] if the source cannot be reached or refuses the credentials.
     async fn connect(&self) -> Result<String, SourceError>;
 
-    /// Reads the secret at `path` in exactly this version, which may be an earlier one. A source that does not implement
-    /// this keeps no previous versions, and its keys cannot be rolled back.
+    /// Reads the secret at `path` in exactly this version, which may be an earlier one. A source that does not
+    /// implement this keeps no previous versions, and its keys cannot be rolled back.
     ///
     /// # Errors
-    /// Returns [`SourceError`] if the request fails. A version that is no longer available is not an error but [`Exact::Gone`].
+    /// Returns [`SourceError`] if the request fails. A version that is no longer available is not an error but
+    /// [`Exact::Gone`].
     async fn read_exact(&self, path: &str, version: &Version) -> Result<Exact, SourceError> {
         let _ = (path, version);
         Ok(Exact::Gone(GoneVersion::NoVersions))

@@ -31,8 +31,8 @@ pub struct Kind {
     pub reference: &'static str,
     /// The configuration that `init` prints for it.
     pub example: Example,
-    /// The name, for messages, of the sources of this kind that can record which version is live, such as "KV 2". `None`
-    /// if there are none; the setting `acknowledge` does not exist for this kind then.
+    /// The name, for messages, of the sources of this kind that can record which version is live, such as "KV 2".
+    /// `None` if there are none; the setting `acknowledge` does not exist for this kind then.
     pub acknowledges: Option<&'static str>,
     /// Settings of other kinds that users write here by mistake, with what to do instead.
     pub alone: &'static [(&'static str, &'static str)],

@@ -29,6 +29,6 @@ pub enum Watch {
     },
 }
 
-/// The span of time for which events are requested again, because they may arrive late and out of order. Recorded events
-/// are remembered for as long, so that none is recorded twice.
+/// The span of time for which events are requested again, because they may arrive late and out of order. Recorded
+/// events are remembered for as long, so that none is recorded twice.
 pub const OVERLAP: TimeDelta = TimeDelta::minutes(10);

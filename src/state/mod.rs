@@ -6,11 +6,11 @@
 //! - **Durable before it returns.** When [`StateStore::save`] has returned, a power cut does not undo
 //!   it. The engine relies on that between an intent and its push.
 //! - **Whole or not at all.** A record and its history row are one transaction.
-//! - **Notes are cheap.** The notes of [`StateStore::note_check`] may be gathered and written later; losing those of the
-//!   last seconds in a crash is harmless.
+//! - **Notes are cheap.** The notes of [`StateStore::note_check`] may be gathered and written later; losing those of
+//!   the last seconds in a crash is harmless.
 //! - **To the microsecond.** Finer times may be rounded.
-//! - **One writer.** A state that cannot be shared refuses a second process that wants to work on it. Other processes may
-//!   read it at the same time, and send requests to the one that works.
+//! - **One writer.** A state that cannot be shared refuses a second process that wants to work on it. Other processes
+//!   may read it at the same time, and send requests to the one that works.
 
 mod document;
 pub mod edits;

@@ -1,8 +1,8 @@
 //! Refuses values that are plainly no key of their provider.
 //!
-//! A text of another kind ([`lookalike`]), and white space and control characters within a value, are
-//! no part of any key. Beyond that, only a form that is known to be another provider's is refused, and only at a
-//! provider's own endpoint: a gateway or a proxy issues keys of its own, and a provider may change its forms at any time.
+//! A text of another kind ([`lookalike`]), and white space and control characters within a value, are no part of any
+//! key. Beyond that, only a form that is known to be another provider's is refused, and only at a provider's own
+//! endpoint: a gateway or a proxy issues keys of its own, and a provider may change its forms at any time.
 //! `docs/keys.md` names the origins of the forms.
 
 use url::{Host, Url};

@@ -180,7 +180,8 @@ fn why(service: &Service, replicas: usize) -> String {
     }
 }
 
-/// Renders the table of the keys. `daemon` is `true` if a daemon runs: only then are there times of next checks to show.
+/// Renders the table of the keys. `daemon` is `true` if a daemon runs: only then are there times of next checks to
+/// show.
 pub fn keys(rows: &[KeyReport], now: DateTime<Utc>, daemon: bool) -> String {
     let check = if daemon { "NEXT CHECK" } else { "LAST CHECK" };
     let mut table = Table::new(&[

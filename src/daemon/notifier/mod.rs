@@ -1,9 +1,9 @@
 //! The task that notifies people: it watches keys and services, and sends notices to the receivers.
 //!
-//! It checks conditions once a second, and is handed each change as it happens. Each receiver has an outbox
-//! of its own, so that one that hangs delays no other, and nothing that works on keys waits for any of them.
-//! The notices that a receiver has been sent are kept in the state beside the records: a condition that lasts is reported
-//! once however often the process starts, and one that ended while no process ran is reported to be over.
+//! It checks conditions once a second, and is handed each change as it happens. Each receiver has an outbox of its own,
+//! so that one that hangs delays no other, and nothing that works on keys waits for any of them. The notices that a
+//! receiver has been sent are kept in the state beside the records: a condition that lasts is reported once however
+//! often the process starts, and one that ended while no process ran is reported to be over.
 //!
 //! Where replicas share the keys, the replica that has leased a key notifies about it, the one that has
 //! leased the first key of a source notifies about the source, and the one that has leased the first key of

@@ -176,8 +176,8 @@ impl Ask<'_> {
     }
 }
 
-/// Returns `true` if a list was asked for after the last push, so that it shows that. If the clock was set back since the
-/// push, the list counts as newer: nothing is written because of it alone.
+/// Returns `true` if a list was asked for after the last push, so that it shows that. If the clock was set back since
+/// the push, the list counts as newer: nothing is written because of it alone.
 fn is_newer(asked_at: DateTime<Utc>, pushed_at: Option<DateTime<Utc>>) -> bool {
     pushed_at.is_none_or(|at| asked_at > at || at > Utc::now())
 }

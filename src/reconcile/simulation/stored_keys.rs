@@ -12,7 +12,8 @@ impl Simulation {
         simulation
     }
 
-    /// Simulates a write of a stored key. Only the credentials change, and two stored keys may have the same description.
+    /// Simulates a write of a stored key. Only the credentials change, and two stored keys may have the same
+    /// description.
     pub(super) fn write_stored_key(
         &mut self,
         id: Option<&AiLlmId>,

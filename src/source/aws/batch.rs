@@ -1,9 +1,9 @@
 //! Observes many secrets in one call (`look = "batch"`).
 //!
 //! `BatchGetSecretValue` returns the values of up to twenty secrets with the ids of their versions
-//! (<https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_BatchGetSecretValue.html>). The values are wiped
-//! here unread. Observations that begin within a moment of each other share a call, which one of their tasks makes for
-//! all. If that task is cancelled in the middle, the others ask again.
+//! (<https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_BatchGetSecretValue.html>). The values are
+//! wiped here unread. Observations that begin within a moment of each other share a call, which one of their tasks
+//! makes for all. If that task is cancelled in the middle, the others ask again.
 
 use std::collections::HashMap;
 use std::time::Duration;

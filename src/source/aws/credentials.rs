@@ -69,8 +69,8 @@ pub(super) fn no_credentials(error: &CredentialsError) -> SourceError {
     }
 }
 
-/// Returns the meaning of AWS's error code for the credentials, and the remedy. `ahead` is the number of seconds by which
-/// this machine's clock is ahead of AWS's, if that is too much for a signature.
+/// Returns the meaning of AWS's error code for the credentials, and the remedy. `ahead` is the number of seconds by
+/// which this machine's clock is ahead of AWS's, if that is too much for a signature.
 pub(super) fn why_refused(code: &str, ahead: Option<i64>) -> String {
     if let Some(ahead) = ahead {
         let by = humantime::format_duration(Duration::from_secs(ahead.unsigned_abs()));

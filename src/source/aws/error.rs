@@ -247,8 +247,8 @@ fn is_outage(status: u16) -> bool {
     matches!(class_of_status(status, None), Class::Outage { .. })
 }
 
-/// Returns `true` for the codes that AWS gives to a caller that it throttles. The retry classifier of the SDK has the same
-/// list.
+/// Returns `true` for the codes that AWS gives to a caller that it throttles. The retry classifier of the SDK has the
+/// same list.
 fn is_throttle(code: &str) -> bool {
     matches!(
         code,

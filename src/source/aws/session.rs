@@ -70,7 +70,8 @@ impl Sessions {
         }
     }
 
-    /// Returns the session, and `true` if it was created for this call. Calls made while it is being created wait for it.
+    /// Returns the session, and `true` if it was created for this call. Calls made while it is being created wait for
+    /// it.
     pub(super) async fn get(&self) -> Result<(Arc<Session>, bool), SourceError> {
         let mut current = self.current.lock().await;
         if let Some(session) = &*current {

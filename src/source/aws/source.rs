@@ -32,9 +32,9 @@ impl AwsSource {
         })
     }
 
-    /// Creates a source like [`new`](Self::new), but takes the SDK's own settings (credentials, profile files, endpoints)
-    /// from `loader` and not from the process's environment. `loader` is called again whenever the credentials were
-    /// refused.
+    /// Creates a source like [`new`](Self::new), but takes the SDK's own settings (credentials, profile files,
+    /// endpoints) from `loader` and not from the process's environment. `loader` is called again whenever the
+    /// credentials were refused.
     pub fn with_loader(
         id: SourceId,
         config: AwsConfig,
@@ -85,9 +85,9 @@ impl Source for AwsSource {
         &self.id
     }
 
-    /// Returns the current version. With `DescribeSecret`, `written_at` is the secret's `LastChangedDate`: the time at which
-    /// a version became current, or of a later change of the secret's settings. With `BatchGetSecretValue` it is the time
-    /// at which the version was created. Neither answer has the other time.
+    /// Returns the current version. With `DescribeSecret`, `written_at` is the secret's `LastChangedDate`: the time at
+    /// which a version became current, or of a later change of the secret's settings. With `BatchGetSecretValue` it is
+    /// the time at which the version was created. Neither answer has the other time.
     async fn observe(&self, path: &str) -> Result<Observation, SourceError> {
         match self.look {
             AwsLook::Describe => self.look_at_one(path).await,

@@ -50,8 +50,8 @@ impl AwsSource {
         Ok(Exact::Gone(gone))
     }
 
-    /// Returns the version labelled `AWSPREVIOUS` if `version` is the current one. No label marks the predecessor of any
-    /// other version.
+    /// Returns the version labelled `AWSPREVIOUS` if `version` is the current one. No label marks the predecessor of
+    /// any other version.
     pub(super) async fn before(
         &self,
         path: &str,
@@ -70,8 +70,8 @@ impl AwsSource {
         })
     }
 
-    /// Puts the label on a version, or removes it. If the label was moved between reading and writing, both are repeated
-    /// once.
+    /// Puts the label on a version, or removes it. If the label was moved between reading and writing, both are
+    /// repeated once.
     pub(super) async fn label(
         &self,
         path: &str,

@@ -19,8 +19,8 @@ use crate::settled::{self, Now, Sighting, Stamp, State};
 use crate::source::contract::{Reading, Source, SourceError};
 use crate::upstream::Upstream;
 
-/// The time after the last change of a file for which its times are not trusted: a second write within the resolution of
-/// the clock would not change them. Two seconds cover the coarsest file systems in use.
+/// The time after the last change of a file for which its times are not trusted: a second write within the resolution
+/// of the clock would not change them. Two seconds cover the coarsest file systems in use.
 const RACY: Duration = Duration::from_secs(2);
 
 /// Threads that the work of one source may take. On a mount that does not answer each of them hangs,

@@ -107,8 +107,8 @@ impl Keeper {
         self.tokens.tend().await;
     }
 
-    /// Checks `token` after a 403. Returns another token if it is dead, and `None` if it is valid and a policy denies the
-    /// request.
+    /// Checks `token` after a 403. Returns another token if it is dead, and `None` if it is valid and a policy denies
+    /// the request.
     pub async fn doubt(&self, token: &Arc<Token>) -> Result<Option<Arc<Token>>, SourceError> {
         let _one_question = self.doubting.lock().await;
         if let Some(current) = self.tokens.current()

@@ -8,8 +8,8 @@
 //!   `value_types`: the syntax of addresses and mounts
 //! - `source`: the source itself; `hints`: hints about wrong paths
 //! - `wire`: sends one request; `refusal`: converts answers that are no success into errors
-//! - `sign_in`: the methods of signing in; `token`: a token and what is known of it; `keeper`: obtains and renews tokens;
-//!   `asking`: repeats a request with another token if the first one was dead
+//! - `sign_in`: the methods of signing in; `token`: a token and what is known of it; `keeper`: obtains and renews
+//!   tokens; `asking`: repeats a request with another token if the first one was dead
 //! - `kv`: reads secrets; `entry`: one secret; `older`: previous versions; `deletion`: versions with a deletion time
 //! - `kv_version`: the two KV engines; `mounted`: checks which engine is mounted
 //! - `acknowledge`: records which version is live

@@ -1,6 +1,7 @@
 //! Converts Vault's refusals to errors.
 //!
-//! Vault's error texts can quote the request, so none is passed on. A known text is replaced by the rotator's own words.
+//! Vault's error texts can quote the request, so none is passed on. A known text is replaced by the rotator's own
+//! words.
 
 use serde::Deserialize;
 

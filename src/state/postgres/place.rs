@@ -164,9 +164,9 @@ impl Place {
     }
 }
 
-/// Returns `true` if an error says that this server or this session is not the one to ask any more, rather than that the
-/// statement is refused. A primary that was replaced and lives on takes no writes (25006), and
-/// says so for as long as it is asked.
+/// Returns `true` if an error says that this server or this session is not the one to ask any more, rather than that
+/// the statement is refused. A primary that was replaced and lives on takes no writes (25006), and says so for as long
+/// as it is asked.
 pub(super) fn is_of_the_server(said: &DbError) -> bool {
     let code = said.code().code();
     // Class 08: the connection; 25: the transaction is not what this program takes it for; 57P: the

@@ -106,9 +106,9 @@ fn file_error(setting: &str, path: &Path, error: &pem::Error, what: &str) -> Str
     }
 }
 
-/// A verifier that accepts any name, for modes below `verify-full`. With authorities (`verify-ca`), one of them must have
-/// signed the certificate; without (`prefer` and `require`), any certificate is accepted. In each case the server must
-/// prove that it has the key of its certificate, because SCRAM's channel binding depends on that.
+/// A verifier that accepts any name, for modes below `verify-full`. With authorities (`verify-ca`), one of them must
+/// have signed the certificate; without (`prefer` and `require`), any certificate is accepted. In each case the server
+/// must prove that it has the key of its certificate, because SCRAM's channel binding depends on that.
 #[derive(Debug)]
 struct OfAnyName {
     authorities: Option<Arc<WebPkiServerVerifier>>,

@@ -13,8 +13,8 @@ use super::place::Place;
 use crate::files;
 use crate::state::StateError;
 
-/// The number of tries at a lock that is taken: [`holder`] has it for an instant when it is called, and a process that is
-/// ending a little longer.
+/// The number of tries at a lock that is taken: [`holder`] has it for an instant when it is called, and a process that
+/// is ending a little longer.
 const TRIES: u32 = 50;
 /// The pause between two tries.
 const APART: Duration = Duration::from_millis(10);

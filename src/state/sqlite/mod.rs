@@ -2,8 +2,8 @@
 //!
 //! One thread, the writer, owns the connection and does one job after the other; callers wait for its answers without
 //! blocking the async runtime. The file is in WAL mode, so that other processes can read it without delaying this one.
-//! The writes of [`StateStore::save`] are on the disk when it returns (`synchronous = FULL`); saves that wait at the same
-//! time share one write. Notes of checks are written without waiting for the disk.
+//! The writes of [`StateStore::save`] are on the disk when it returns (`synchronous = FULL`); saves that wait at the
+//! same time share one write. Notes of checks are written without waiting for the disk.
 
 mod columns;
 mod daemons;
@@ -59,8 +59,8 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens the state at `path` to work on it, and creates it if there is none. `holder` names this process in the error
-    /// of a second one: "flashback-rotator run, pid 123".
+    /// Opens the state at `path` to work on it, and creates it if there is none. `holder` names this process in the
+    /// error of a second one: "flashback-rotator run, pid 123".
     ///
     /// # Errors
     /// Returns [`StateError::Locked`] if another process works on it, or any other [`StateError`] except

@@ -1,8 +1,8 @@
 //! The tables and their creation.
 //!
-//! Data that are always read as a whole are a JSON document in one column; values that queries use have columns of their
-//! own. Times are RFC 3339 in UTC with microseconds, so that they sort as text. The note of the last check is in a
-//! narrow table beside `keys`, because it changes with every check and the rest does not.
+//! Data that are always read as a whole are a JSON document in one column; values that queries use have columns of
+//! their own. Times are RFC 3339 in UTC with microseconds, so that they sort as text. The note of the last check is in
+//! a narrow table beside `keys`, because it changes with every check and the rest does not.
 
 use rusqlite::{Connection, TransactionBehavior};
 

@@ -25,8 +25,8 @@ use crate::telemetry::panics::{Task, within_now};
 /// The time for which notes are gathered before they are written.
 const GATHER: Duration = Duration::from_secs(1);
 
-/// The time for which notes are gathered if there are many. Nearly every page of the table is then written each time, so
-/// that frequent writes would load the disk without benefit.
+/// The time for which notes are gathered if there are many. Nearly every page of the table is then written each time,
+/// so that frequent writes would load the disk without benefit.
 const GATHER_MANY: Duration = Duration::from_secs(10);
 
 /// The wait before a failed write is tried again.
@@ -91,8 +91,8 @@ pub(super) fn work_through(jobs: &Receiver<Job>, writer: &mut Writer) {
     survive(|| writer.write_notes());
 }
 
-/// Does a job and catches its panic, so that the thread survives. SQLite rolls back the open transaction, and the caller
-/// of the job receives an error.
+/// Does a job and catches its panic, so that the thread survives. SQLite rolls back the open transaction, and the
+/// caller of the job receives an error.
 fn survive<T>(job: impl FnOnce() -> T) -> Option<T> {
     let job = || {
         failpoint::reach("state_asked");
@@ -281,8 +281,8 @@ impl Writer {
         }
     }
 
-    /// Fails if a file is not under its name any more. In WAL mode SQLite does not check that, and writes to such a file
-    /// would be lost.
+    /// Fails if a file is not under its name any more. In WAL mode SQLite does not check that, and writes to such a
+    /// file would be lost.
     fn in_place(&self) -> rusqlite::Result<()> {
         let is_in_place = |(path, opened): &(PathBuf, _)| identity(path) == *opened;
         match self.files.iter().all(is_in_place) {
