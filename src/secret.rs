@@ -62,7 +62,7 @@ pub fn append(buffer: &mut Zeroizing<Vec<u8>>, more: &[u8]) {
 /// The values that are written into a configuration in Flashback.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// `key` in Flashback's API: the access key id, where the provider has one.
+    /// `key` in Flashback's API: the access key id, if the provider has one.
     pub key: Option<Secret>,
     /// `secret` in Flashback's API: the API key or the secret access key.
     pub secret: Secret,

@@ -54,7 +54,7 @@ pub fn locate(path: Option<&Path>) -> PathBuf {
 /// that it can have.
 ///
 /// # Errors
-/// The report of every mistake there is.
+/// Returns the report of all mistakes.
 pub fn load(path: Option<&Path>, kinds: Kinds) -> Result<Loaded, Report> {
     let at = locate(path);
     let (mut diagnostics, reference) = reference::begin(kinds);

@@ -66,7 +66,7 @@ impl Start {
     /// Builds what the configuration asks for, and starts everything.
     ///
     /// # Errors
-    /// [`StartError`]; nothing was changed then.
+    /// Returns [`StartError`]; nothing was changed then.
     pub async fn run(self) -> Result<Daemon, StartError> {
         let ends = Ends::default();
         let watch = Arc::new(Watch::default());

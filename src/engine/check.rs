@@ -75,7 +75,7 @@ impl Engine {
     /// Returns what a check would do. Changes nothing anywhere.
     ///
     /// # Errors
-    /// [`StateError`]; other errors are in the report.
+    /// Returns [`StateError`]; other errors are in the report.
     pub async fn plan(&self, managed: &ManagedKey) -> Result<KeyReport, StateError> {
         let record = self.store.load(&managed.key).await?;
         let mut reconciler = Reconciler::new(self, managed, record);

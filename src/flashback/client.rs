@@ -37,7 +37,7 @@ impl Client {
     /// Makes a client of the API at `base_url`; nothing is sent yet.
     ///
     /// # Errors
-    /// [`FlashbackError::Unavailable`] where `base_url` is no HTTP address, or the machine has no
+    /// Returns [`FlashbackError::Unavailable`] if `base_url` is no HTTP address, or the machine has no
     /// CA certificates.
     pub fn new(
         base_url: &str,
@@ -50,7 +50,7 @@ impl Client {
     /// Makes a client that names its replica in the `User-Agent` of each request.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// Returns the errors of [`new`](Self::new).
     pub fn of_replica(
         base_url: &str,
         auth: Auth,

@@ -51,7 +51,7 @@ pub trait Flashback: Send + Sync {
     /// `GET /apikeys?workspaceId=…`.
     ///
     /// # Errors
-    /// [`FlashbackError`].
+    /// Returns [`FlashbackError`].
     async fn list(
         &self,
         workspace: &WorkspaceId,
@@ -62,7 +62,7 @@ pub trait Flashback: Send + Sync {
     /// its name.
     ///
     /// # Errors
-    /// [`FlashbackError`]. After one that [may have written](FlashbackError::may_have_written),
+    /// Returns [`FlashbackError`]. After one that [may have written](FlashbackError::may_have_written),
     /// the configuration may exist.
     async fn create(
         &self,
@@ -74,7 +74,7 @@ pub trait Flashback: Send + Sync {
     /// (`PUT /apikeys/{uuid}`).
     ///
     /// # Errors
-    /// [`FlashbackError`].
+    /// Returns [`FlashbackError`].
     async fn update(
         &self,
         id: &AiLlmId,
@@ -85,21 +85,21 @@ pub trait Flashback: Send + Sync {
     /// Has Flashback try the credentials of a configuration at the provider: `POST /ai/llm/{id}/validate`.
     ///
     /// # Errors
-    /// [`FlashbackError`]; [`FlashbackError::NotFound`] also where there is no such endpoint.
+    /// Returns [`FlashbackError`]; [`FlashbackError::NotFound`] also where there is no such endpoint.
     async fn validate(&self, id: &AiLlmId) -> Result<Validation, FlashbackError>;
 
     /// Returns the account that is signed in: `GET /user/profile`. If Flashback has no such endpoint, nothing is known
     /// of the account.
     ///
     /// # Errors
-    /// [`FlashbackError`].
+    /// Returns [`FlashbackError`].
     async fn account(&self) -> Result<Account, FlashbackError>;
 
     /// Returns the updates of configurations and stored keys in a workspace that the account can see, since a time or
     /// in the last 24 hours: `POST /systemevent`.
     ///
     /// # Errors
-    /// [`FlashbackError`].
+    /// Returns [`FlashbackError`].
     async fn updates(
         &self,
         workspace: &WorkspaceId,
@@ -115,7 +115,7 @@ pub trait Flashback: Send + Sync {
     /// the API's JSON.
     ///
     /// # Errors
-    /// [`FlashbackError`].
+    /// Returns [`FlashbackError`].
     async fn sign_in(&self) -> Result<String, FlashbackError>;
 }
 

@@ -18,19 +18,19 @@ pub struct NotASeed;
 /// Returns the code of a moment, given in seconds of Unix time.
 ///
 /// # Errors
-/// [`NotASeed`] where the seed is empty or not base32.
+/// Returns [`NotASeed`] if the seed is empty or not base32.
 pub fn code(seed: &str, unix_time: u64) -> Result<String, NotASeed> {
     Ok(generator(seed)?.generate(unix_time).to_string())
 }
 
-/// Returns the number of the step whose code this is, where that is the step of the moment given
+/// Returns the number of the step whose code this is, if that is the step of the given time
 /// or one next to it: clocks differ, and typing takes time. `None` for any other code.
 ///
 /// A code may be taken only once (RFC 6238, section 5.2): the caller remembers the steps it has
 /// taken.
 ///
 /// # Errors
-/// [`NotASeed`] where the seed is empty or not base32.
+/// Returns [`NotASeed`] if the seed is empty or not base32.
 pub fn check(seed: &str, code: &str, unix_time: u64) -> Result<Option<u64>, NotASeed> {
     Ok(generator(seed)?.check(code, unix_time))
 }

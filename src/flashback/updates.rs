@@ -11,7 +11,7 @@ use crate::secret::Secret;
 
 /// The events in one page, which is the most that the API gives.
 pub(super) const PAGE: usize = 100;
-/// The most pages that are read at a time. The rest is asked for the next time.
+/// The largest number of pages that are read at a time. The others are requested the next time.
 pub(super) const MOST_PAGES: usize = 1_000;
 /// The API's number of the event "updated".
 const UPDATED: u8 = 1;

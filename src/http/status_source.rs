@@ -15,19 +15,19 @@ pub trait StatusSource: Send + Sync {
     /// Checks that the engine makes progress.
     ///
     /// # Errors
-    /// One line that names the part that is stuck.
+    /// Returns one line that names the part that is stuck.
     fn live(&self) -> Result<(), String>;
 
     /// Checks that the state can be used.
     ///
     /// # Errors
-    /// The reason why not, as text for people.
+    /// Returns the reason why it cannot, as text for people.
     fn state(&self) -> Result<(), String>;
 
     /// Checks that every key has been checked once since the start and that the state can be used.
     ///
     /// # Errors
-    /// One line for each thing that is still missing.
+    /// Returns one line for each condition that is not met yet.
     fn ready(&self) -> Result<(), Vec<String>>;
 
     /// Returns the text of `/metrics`, as rendered by
@@ -37,12 +37,12 @@ pub trait StatusSource: Send + Sync {
     /// Returns the document that `status --json` prints.
     ///
     /// # Errors
-    /// The reason why it is not available, as text for people.
+    /// Returns the reason why it is not available, as text for people.
     async fn status(&self) -> Result<serde_json::Value, String>;
 
     /// Returns the data that the page for people shows.
     ///
     /// # Errors
-    /// The reason why it is not available, as text for people.
+    /// Returns the reason why it is not available, as text for people.
     async fn overview(&self) -> Result<Overview, String>;
 }

@@ -25,7 +25,7 @@ pub struct Change {
     pub version: Option<Version>,
     /// The version that was live before.
     pub previous_version: Option<Version>,
-    /// The reason, where there is one; never a value.
+    /// The reason, if there is one; never a value.
     pub reason: Option<String>,
 }
 

@@ -61,7 +61,7 @@ pub struct KnownDaemon {
     pub alive: bool,
     /// The number of keys it has leased, if several processes share the keys.
     pub keys: Option<u32>,
-    /// Its last report, where there is one that this program can read.
+    /// Its last report, if there is one that this program can read.
     pub last: Option<LastReport>,
 }
 

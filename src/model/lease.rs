@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The number of a process among those that share the keys of a state. It gets a new one each time it joins.
+/// The number of a replica in the membership of a state. A process gets a new one each time it joins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ReplicaId(pub i64);
 

@@ -143,11 +143,11 @@ pub struct Intent {
     pub action: Action,
     /// The time at which the write was begun.
     pub at: DateTime<Utc>,
-    /// The change by others in Flashback that the write undoes, where it is for that.
+    /// The change by another user in Flashback that the write undoes, if it has that purpose.
     pub drift: Option<String>,
 }
 
-/// A write Flashback refused for good (400, 403).
+/// A write that Flashback has refused (400, 403), so that a retry fails until a person changes something.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// The version that was refused.

@@ -21,9 +21,9 @@ pub enum ServiceStatus {
 pub struct ServiceHealth {
     /// The status.
     pub status: ServiceStatus,
-    /// Since when that is so, where it is known.
+    /// The time since which that is so, if known.
     pub since: Option<DateTime<Utc>>,
-    /// The error of the last call, where the service is down; never a value.
+    /// The error of the last call, if the service is down; never a value.
     pub error: Option<String>,
 }
 

@@ -93,7 +93,7 @@ impl Way {
     /// Sends a notice once.
     ///
     /// # Errors
-    /// [`Undelivered`] if the receiver refused it, or if it could not be sent.
+    /// Returns [`Undelivered`] if the receiver refused it, or if it could not be sent.
     pub async fn send(&self, receiver: &Receiver, notice: &Notice) -> Result<(), Undelivered> {
         let post = async {
             let request = request(receiver, notice).await?;

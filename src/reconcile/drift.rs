@@ -98,7 +98,7 @@ fn repair(known: &Knowledge, drift: &Drift) -> Option<Reason> {
     }
 }
 
-/// Returns what people have to put right, if anything.
+/// Returns the contradiction that a person has to resolve, if there is one.
 fn reported(known: &Knowledge) -> Option<Rest> {
     if known.record.verification.is_some() {
         return None;

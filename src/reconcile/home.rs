@@ -56,10 +56,7 @@ pub fn find(settings: &Settings, record: &Record, listed: &[&Listed]) -> Remote 
     }
 }
 
-/// Returns the place where the key's value is written.
-///
-/// # Errors
-/// The reason why it is not written now.
+/// Returns the place where the key's value is written. `Err` is not a failure: it is the obstacle to a write now.
 pub fn home(known: &Knowledge) -> Result<Home, Obstacle> {
     match known.known_id() {
         Some(id) => on_record(known, id),

@@ -7,10 +7,8 @@ use crate::model::{Held, Observation, Origin, Stored, Verification, Version};
 /// A value, or the reason why there is none.
 type Found<T> = Result<T, String>;
 
-/// Returns the value of a previous version, or why it cannot be written again.
-///
-/// # Errors
-/// The step that finds that out.
+/// Returns the value of a previous version, or why it cannot be written again. An outer `Err` is not a failure: it is the
+/// step to take first.
 pub fn read(known: &Knowledge, wanted: &Stored) -> Result<Found<ReadValue>, Box<Step>> {
     let found = found(known, &wanted.version, &wanted.origin)?;
     Ok(match found {
@@ -21,10 +19,7 @@ pub fn read(known: &Knowledge, wanted: &Stored) -> Result<Found<ReadValue>, Box<
     })
 }
 
-/// Returns the value that was read of a version.
-///
-/// # Errors
-/// The step that reads it.
+/// Returns the value that was read of a version. An outer `Err` is not a failure: it is the step that reads it.
 fn found(
     known: &Knowledge,
     version: &Version,
@@ -46,10 +41,8 @@ fn changed(version: &Version) -> String {
 }
 
 /// Returns the value before `value` that can be read again, or why there is none: the one that was live before it or,
-/// if none is on record, the one that the source had before it.
-///
-/// # Errors
-/// The step that finds that out.
+/// if none is on record, the one that the source had before it. An outer `Err` is not a failure: it is the step to take
+/// first.
 fn before(known: &Knowledge, value: &Stored) -> Result<Found<Stored>, Box<Step>> {
     let on_record = known.record.previous.as_ref();
     if let Some(previous) = on_record.filter(|one| one.fingerprint != value.fingerprint) {

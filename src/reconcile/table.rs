@@ -39,7 +39,7 @@ fn the_whole_table() {
     let renamed = || Scenario::live().with(|case| case.config().settings = settings("m", "w"));
 
     let table = [
-        // The store.
+        // The source.
         (Scenario::live(), "in sync"),
         (
             Scenario::live().with(|case| case.observation = missing.clone()),

@@ -11,7 +11,7 @@ fn rolls_back_to_the_last_verified_version() {
         .record
         .pushed(push("2", "two", What::Newest, at(1)));
     assert_eq!(two.previous, Some(stored("1", "one")));
-    // 3 comes while 2 has still to prove itself.
+    // Version 3 comes while 2 is still being verified.
     let three = two.pushed(push("3", "three", What::Newest, at(2)));
     assert_eq!(three.previous, Some(stored("1", "one")));
     let proven = two.validated(&Verdict::Works, asked(1));

@@ -150,7 +150,7 @@ fn after_a_push() {
             pushed().with(|case| case.config().verify.after_flashback = false),
             "end the verification",
         ),
-        // The store does not matter, as long as it has nothing newer to push.
+        // The source does not matter, as long as it has nothing newer to push.
         (
             failed().with(|case| case.observation = Observation::Missing(Missing::Deleted)),
             "read older 1",

@@ -44,7 +44,7 @@ const WORKSPACE_PERMITS: usize = 16;
 /// Builds what `config` asks for, taking over from `old` what did not change.
 ///
 /// # Errors
-/// [`RuntimeError`]; nothing was started then.
+/// Returns [`RuntimeError`]; nothing was started then.
 pub fn build(
     config: Arc<Config>,
     context: &RuntimeContext,

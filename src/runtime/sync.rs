@@ -72,7 +72,7 @@ impl Runtime {
     /// Returns what reconciling `keys` would do. Changes nothing.
     ///
     /// # Errors
-    /// [`StateError`].
+    /// Returns [`StateError`].
     pub async fn plan(
         &self,
         keys: &[KeyId],

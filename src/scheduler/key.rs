@@ -98,7 +98,7 @@ pub struct Queue {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct QueueId(usize);
 
-/// Every queue that was ever asked for; one that no key is in any more is empty.
+/// Every queue that was ever used; a queue without keys is empty.
 #[derive(Default)]
 pub struct Queues {
     all: Vec<Queue>,

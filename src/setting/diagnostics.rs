@@ -193,7 +193,7 @@ impl Diagnostics {
     /// Returns the warnings, each with its place.
     ///
     /// # Errors
-    /// The report, where there is any mistake.
+    /// Returns the report if there is any mistake.
     pub fn finish(mut self) -> Result<Vec<String>, Report> {
         if self.mistakes.is_empty() {
             self.warnings.sort_by_key(|(span, _)| *span);

@@ -13,9 +13,9 @@ pub struct Input<'a> {
     pub node: &'a Node,
     /// The name of its setting, behind those of the tables that it is in: `log.level`.
     pub path: &'a str,
-    /// The tables of the reference configuration that may hold its defaults, where it is a table.
+    /// The tables of the reference configuration that may hold its defaults, if it is a table.
     pub defaults: Vec<&'a Tree>,
-    /// The environment variable that the text was taken from, where it was.
+    /// The environment variable that the text was read from, if any.
     pub variable: Option<&'a str>,
     /// Collects the mistakes.
     pub diagnostics: &'a mut Diagnostics,

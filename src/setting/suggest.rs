@@ -1,4 +1,4 @@
-//! Words as a message names them: the nearest of those that are known, and lists of them.
+//! Suggestions in messages: the known word that is nearest to an unknown one, and lists of known words.
 
 /// Returns the known word nearest to `word`, where one is near enough to have been meant.
 pub fn suggest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {

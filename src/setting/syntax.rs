@@ -1,4 +1,4 @@
-//! TOML's own errors in words that are safe to print: the parser's may quote the file.
+//! Converts the errors of the TOML parser, which may quote the file, to texts that are safe to print.
 
 /// The message for a table or a setting that is defined already.
 pub const TWICE: &str = "this is set twice";

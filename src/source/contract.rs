@@ -1,6 +1,6 @@
 //! The contract of a source: its operations, their results and their errors.
 //!
-//! A source reads and, where the configuration asks for it, acknowledges. It decides nothing. Every implementation of
+//! A source reads and, if the configuration asks for it, acknowledges. It decides nothing. Every implementation of
 //! [`Source`] keeps these rules:
 //!
 //! - [`observe`](Source::observe) is cheap, because it is made for each check, and its result carries no value.

@@ -91,7 +91,7 @@ pub trait SourceKind: Same + fmt::Debug + Send + Sync {
     /// Builds the source. It reads and calls nothing before it is first used.
     ///
     /// # Errors
-    /// [`SourceError::Invalid`] where the settings cannot be those of a source.
+    /// Returns [`SourceError::Invalid`] if the settings cannot be those of a source.
     fn build(&self, context: Context<'_>) -> Result<Arc<dyn Source>, SourceError>;
 }
 

@@ -1,4 +1,5 @@
-//! The JSON documents that a state keeps in one column each: what is read back whole, and never asked for by SQL.
+//! The JSON documents that a state keeps in one column each: data that are always read as a whole and not used in
+//! queries.
 
 use std::fmt;
 
@@ -32,7 +33,7 @@ pub(super) fn of_record(record: &Record) -> String {
 /// Reads the document of a record in the state at `place`.
 ///
 /// # Errors
-/// [`StateError::Newer`] where a newer program has written it, [`StateError::Corrupt`] where none has.
+/// Returns [`StateError::Newer`] if a newer program has written it, [`StateError::Corrupt`] where none has.
 fn record(text: &str, place: &dyn fmt::Display) -> Result<Record, StateError> {
     match serde_json::from_str::<Versioned<Record>>(text) {
         Ok(found) if found.version <= VERSION => Ok(found.record),
@@ -69,7 +70,7 @@ pub(super) fn of(value: &impl Serialize) -> String {
 /// Reads what [`of`] has written into the state at `place`.
 ///
 /// # Errors
-/// [`StateError::Corrupt`].
+/// Returns [`StateError::Corrupt`].
 pub(super) fn read<T: DeserializeOwned>(
     text: &str,
     place: &dyn fmt::Display,

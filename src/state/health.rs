@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 
 use super::StateError;
 
-/// The error of the last operation of a kind, where it failed.
+/// The error of the last operation of a kind, if it failed.
 #[derive(Default)]
 pub(super) struct Health {
     /// The question for requests, which is asked all the time.

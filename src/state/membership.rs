@@ -1,4 +1,4 @@
-//! The sharing of the keys of one state among several processes.
+//! The membership of replicas that share the keys of one state, and their leases.
 //!
 //! Every implementation keeps this contract:
 //!

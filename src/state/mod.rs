@@ -41,33 +41,33 @@ pub trait StateStore: Send + Sync {
     /// Returns the maker of fingerprints, with the key that this store keeps.
     ///
     /// # Errors
-    /// [`StateError`].
+    /// Returns [`StateError`].
     async fn fingerprinter(&self) -> Result<Fingerprinter, StateError>;
 
     /// Returns every record there is, sorted by key.
     ///
     /// # Errors
-    /// [`StateError`].
+    /// Returns [`StateError`].
     async fn load_all(&self) -> Result<Vec<Record>, StateError>;
 
     /// Returns one key's record; a new one where there is none.
     ///
     /// # Errors
-    /// [`StateError`].
+    /// Returns [`StateError`].
     async fn load(&self, key: &KeyId) -> Result<Record, StateError>;
 
     /// Writes a record, and a line of the audit trail with it. Durable when it returns.
     /// The record's [`CheckNote`] is written too.
     ///
     /// # Errors
-    /// [`StateError`]; nothing was written then.
+    /// Returns [`StateError`]; nothing was written then.
     async fn save(&self, record: &Record, row: Option<&HistoryRow>) -> Result<(), StateError>;
 
     /// Writes a record, and into the last line of the audit trail about a write of this key that
     /// succeeded, what has verified it. Durable when it returns.
     ///
     /// # Errors
-    /// [`StateError`]; nothing was written then.
+    /// Returns [`StateError`]; nothing was written then.
     async fn save_verified(&self, record: &Record, by: Verifier) -> Result<(), StateError>;
 
     /// Leaves a note of a check. It is written within a second or so together with others, within ten where they are
@@ -77,14 +77,14 @@ pub trait StateStore: Send + Sync {
     /// Writes what [`note_check`](Self::note_check) gathered.
     ///
     /// # Errors
-    /// [`StateError`].
+    /// Returns [`StateError`].
     async fn flush(&self) -> Result<(), StateError>;
 
     /// Returns the audit trail, oldest first: of one key or of all, from `since` on, and the last `limit` rows
     /// of that.
     ///
     /// # Errors
-    /// [`StateError`].
+    /// Returns [`StateError`].
     async fn history(
         &self,
         key: Option<&KeyId>,
@@ -96,7 +96,7 @@ pub trait StateStore: Send + Sync {
     /// workspace is asked about once in `every`.
     ///
     /// # Errors
-    /// [`StateError`].
+    /// Returns [`StateError`].
     async fn watch(&self, workspace: &WorkspaceId, every: Duration) -> Result<Watch, StateError>;
 
     /// Records the updates in a workspace that Flashback has reported, and the time up to which they were read. Each
@@ -104,7 +104,7 @@ pub trait StateStore: Send + Sync {
     /// returns.
     ///
     /// # Errors
-    /// [`StateError`]; nothing was written then.
+    /// Returns [`StateError`]; nothing was written then.
     async fn hear(
         &self,
         workspace: &WorkspaceId,
@@ -115,38 +115,38 @@ pub trait StateStore: Send + Sync {
     /// Returns the keys that have updates to examine.
     ///
     /// # Errors
-    /// [`StateError`].
+    /// Returns [`StateError`].
     async fn edited(&self) -> Result<Vec<KeyId>, StateError>;
 
     /// Returns the updates that a key has to examine, in the order of their numbers.
     ///
     /// # Errors
-    /// [`StateError`].
+    /// Returns [`StateError`].
     async fn unheard(&self, key: &KeyId) -> Result<Vec<Edit>, StateError>;
 
     /// Returns what receivers of notifications know.
     ///
     /// # Errors
-    /// [`StateError`].
+    /// Returns [`StateError`].
     async fn notified(&self) -> Result<Vec<Notified>, StateError>;
 
     /// Writes what receivers of notifications know of these subjects; what [is
     /// over](Notified::is_over) is forgotten. Durable when it returns.
     ///
     /// # Errors
-    /// [`StateError`]; nothing was written then.
+    /// Returns [`StateError`]; nothing was written then.
     async fn save_notified(&self, lines: &[Notified]) -> Result<(), StateError>;
 
     /// Writes the report of this daemon in the place of the one before; `stopped` where it is the last one.
     ///
     /// # Errors
-    /// [`StateError`]; the report before is still there then.
+    /// Returns [`StateError`]; the report before is still there then.
     async fn leave_report(&self, report: &DaemonReport, stopped: bool) -> Result<(), StateError>;
 
     /// Returns what is known of the daemons on this state: those that run and, where none does, the last that did.
     ///
     /// # Errors
-    /// [`StateError`].
+    /// Returns [`StateError`].
     async fn daemons(&self) -> Result<Daemons, StateError>;
 
     /// Returns why this process cannot use the state, where its last try failed: a write, which is tried again every
@@ -156,33 +156,33 @@ pub trait StateStore: Send + Sync {
     /// Hands a request to the process that works on this state.
     ///
     /// # Errors
-    /// [`StateError`].
+    /// Returns [`StateError`].
     async fn submit(&self, request: &Request) -> Result<RequestId, StateError>;
 
     /// Takes the oldest request that is not taken yet. If a process dies before it has answered a request, the next
     /// process that opens the state makes it available again.
     ///
     /// # Errors
-    /// [`StateError`].
+    /// Returns [`StateError`].
     async fn take_request(&self) -> Result<Option<(RequestId, Request)>, StateError>;
 
     /// Says how far a request has come.
     ///
     /// # Errors
-    /// [`StateError`].
+    /// Returns [`StateError`].
     async fn report_progress(&self, id: RequestId, done: u32, total: u32)
     -> Result<(), StateError>;
 
     /// Answers a request with one JSON document.
     ///
     /// # Errors
-    /// [`StateError`].
+    /// Returns [`StateError`].
     async fn answer(&self, id: RequestId, answer: &str) -> Result<(), StateError>;
 
     /// Returns how far a request has come. One that is answered is forgotten with this call.
     ///
     /// # Errors
-    /// [`StateError`].
+    /// Returns [`StateError`].
     async fn request_state(&self, id: RequestId) -> Result<RequestState, StateError>;
 }
 

@@ -12,7 +12,7 @@ use crate::config::StateConfig;
 /// where there is no state yet; nothing is made then.
 ///
 /// # Errors
-/// [`StateError`], but not [`StateError::Locked`].
+/// Returns [`StateError`], but not [`StateError::Locked`].
 pub async fn beside(config: &StateConfig) -> Result<Option<Arc<dyn StateStore>>, StateError> {
     Ok(match config {
         StateConfig::Sqlite { path } => {

@@ -11,10 +11,10 @@ use crate::lookalike;
 use crate::model::{AiType, Settings};
 use crate::secret::{Credentials, Secret};
 
-/// Says what is wrong with credentials that cannot be what they are stored as.
+/// Refuses credentials that cannot be what they are stored as.
 ///
 /// # Errors
-/// The reason for a refusal, for people. It never holds the value.
+/// Returns the reason for a refusal, for people. It never holds the value.
 pub fn check(settings: &Settings, credentials: &Credentials) -> Result<(), String> {
     let secret = credentials.secret.expose();
     let key = credentials.key.as_ref().map(Secret::expose);

@@ -241,7 +241,7 @@ async fn write_counts_as_late_when_its_outcome_was_never_saved() {
     let look = replica.bench.reconcile().await;
     replica.leaves_it_alone(&look).await;
     assert_eq!(replica.leases.take_late_writes().len(), 1);
-    // It comes back under another claim: the intent on record is reason enough to write again.
+    // The key is leased again with another fencing token: the intent on record is reason enough to write again.
     let again = FencingToken(3);
     replica
         .leases

@@ -11,7 +11,7 @@ use super::outline::Known;
 use crate::model::{FencingToken, Lease, Record, Repair, ReplicaId};
 use crate::state::membership::LATE_WRITE;
 
-/// Everything that the state stores.
+/// The simulated state.
 #[derive(Clone)]
 pub struct State {
     pub record: Rc<Known>,

@@ -124,7 +124,7 @@ pub fn not_an_interval(input: &mut Input<'_>) {
         .help("write numbers with units, such as `500ms`, `30s`, `5m`, `24h` or `1h 30m`");
 }
 
-/// Returns the length of time, where it is neither too short nor too long for any.
+/// Returns the length of time unless it is shorter than `shortest` or too long for any setting.
 pub fn within(
     input: &mut Input<'_>,
     interval: Duration,

@@ -16,7 +16,7 @@ use crate::source::contract::SourceError;
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>).
 const MOST_SKEW: Duration = Duration::from_secs(5 * 60);
 
-/// The profile whose credentials were asked for, in an error of the chain.
+/// The profile whose credentials were requested, in an error of the chain.
 #[derive(Debug, thiserror::Error)]
 #[error("the profile {0}")]
 pub(super) struct OfProfile(pub(super) String);

@@ -208,12 +208,12 @@ impl Session {
     }
 }
 
-/// The chain with a limit of time, and an eye on how long its credentials last.
+/// The credential chain with a time limit, which records the time at which its credentials expire.
 #[derive(Debug)]
 struct Watched {
     inner: SharedCredentialsProvider,
     expiry: Expiry,
-    /// The profile that was asked for by its name.
+    /// The profile that the configuration names.
     profile: Option<String>,
 }
 

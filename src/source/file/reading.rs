@@ -63,7 +63,7 @@ impl Place {
     /// Returns the place at `path` below `dir`. The path is one or more plain names.
     ///
     /// # Errors
-    /// [`SourceError::Invalid`] for a path that could lead elsewhere.
+    /// Returns [`SourceError::Invalid`] for a path that could lead elsewhere.
     pub(super) fn new(dir: Arc<PathBuf>, path: &str) -> Result<Self, SourceError> {
         let relative = Path::new(path);
         let mut parts = relative.components();

@@ -77,7 +77,7 @@ pub(super) fn place(engine: &Engine, path: &str, kv: KvVersion) -> String {
 /// Checks which engine is mounted at the configured path. Returns without an error if the token may not know.
 ///
 /// # Errors
-/// [`SourceError::Invalid`] where it is another engine than `kv`, or mounted elsewhere.
+/// Returns [`SourceError::Invalid`] if it is another engine than `kv`, or mounted elsewhere.
 pub(super) async fn check_mounted(
     engine: &Engine,
     keeper: &Keeper,

@@ -258,7 +258,7 @@ impl VaultCredentials {
         Ok(Login::Request(call))
     }
 
-    /// Returns the files of the client's certificate and its key, where this method has them.
+    /// Returns the files of the client's certificate and its key, if this method has them.
     pub(super) fn identity(&self) -> Option<(PathBuf, PathBuf)> {
         match self {
             Self::Cert {

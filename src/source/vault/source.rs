@@ -50,7 +50,7 @@ impl VaultSource {
     /// delays nothing. If `ca_file` is given, it replaces the system's authorities.
     ///
     /// # Errors
-    /// [`SourceError::Invalid`] where the address, the mount or the namespace cannot be one.
+    /// Returns [`SourceError::Invalid`] if the address, the mount or the namespace cannot be one.
     pub fn new(
         id: SourceId,
         config: VaultConfig,

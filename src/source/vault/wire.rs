@@ -43,7 +43,7 @@ pub(super) struct Wire {
 pub(super) struct Answer {
     pub status: u16,
     pub retry_after: Option<Duration>,
-    /// The host a redirect points at, where it was not followed and has nothing of the token in it.
+    /// The host of a redirect that was not followed, if it contains no part of the token.
     pub redirect: Option<String>,
     body: Zeroizing<Vec<u8>>,
 }

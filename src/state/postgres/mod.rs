@@ -3,7 +3,7 @@
 //! Everything is done in single statements, or in transactions that are sent whole: nothing is kept in a
 //! session, so a pooler may stand in between (PgBouncer in transaction mode needs
 //! `ignore_startup_parameters = options`; the limits on statements are this program's alone then).
-//! Nothing is waited for without end. Where the connection breaks amid an operation, it may have been carried out or
+//! Every wait has a time limit. If the connection breaks during an operation, it may have been carried out or
 //! not: each can be done again without harm.
 
 mod connect;
@@ -63,18 +63,18 @@ impl Postgres {
     /// Opens the state to work on it, and makes its tables where there are none.
     ///
     /// # Errors
-    /// [`StateError`], but not [`StateError::Locked`].
+    /// Returns [`StateError`], but not [`StateError::Locked`].
     pub async fn open(config: &PostgresConfig) -> Result<Self, StateError> {
         let opened = Self::new(config)?;
         schema::make(&opened.pool).await?;
         Ok(opened)
     }
 
-    /// Opens the state to read it, and to hand requests to those who work on it. `None` where there are
-    /// no tables yet; none are made then.
+    /// Opens the state to read it, and to send requests to the processes that work on it. Returns `None` if there are no
+    /// tables yet, and creates none.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// Returns the errors of [`open`](Self::open).
     pub async fn open_beside(config: &PostgresConfig) -> Result<Option<Self>, StateError> {
         let opened = Self::new(config)?;
         let there = schema::is_there(&opened.pool).await?;

@@ -1,4 +1,4 @@
-//! Under which number this process has joined those that share the keys.
+//! The replica id under which this process has joined the membership.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 

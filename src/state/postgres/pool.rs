@@ -180,12 +180,12 @@ impl Session {
         answers.wait(client.batch_execute(sql)).await
     }
 
-    /// Sends a transaction in one round trip: all statements are sent at once, in this order, and where one fails the
-    /// server passes over the rest.
+    /// Sends a transaction in one round trip: all statements are sent at once, in this order, and if one fails the
+    /// server skips the rest.
     ///
     /// # Errors
-    /// That of the first statement that failed; nothing was done then. Where it is the connection that
-    /// failed, it may have been done.
+    /// Returns the error of the first statement that failed; nothing was done then. If the connection failed, the
+    /// transaction may have been committed.
     pub(super) async fn transaction(
         &mut self,
         settings: &str,

@@ -16,8 +16,8 @@ use crate::state::{StateError, document};
 /// The time limit for reading a whole table.
 const ALL: Duration = Duration::from_secs(60);
 
-/// Writes a record where the claim on its key is still the one it was read under. The row of the
-/// claim is locked before, by a statement of its own: this one sees what that one has waited for.
+/// Writes a record if the lease on its key is still the one under which it was read. The row of the lease is locked
+/// before by a statement of its own, so that this one sees the writes for which that one has waited.
 /// A line that is already the last one was written by a try whose answer was lost.
 const SAVE: &str = "
 WITH mine AS (
@@ -208,7 +208,7 @@ async fn save(
     }
 }
 
-/// Reads the audit trail, oldest first: the last `limit` lines of what was asked for.
+/// Reads the last `limit` lines of the audit trail that match the request, oldest first.
 pub(super) async fn history(
     pool: &Pool,
     key: Option<&KeyId>,

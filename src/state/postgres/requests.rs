@@ -29,7 +29,7 @@ SELECT q.id, q.request::text AS request, array_agg(taken.key ORDER BY taken.key 
 FROM taken JOIN rotator_requests q ON q.id = taken.request GROUP BY q.id";
 
 /// Answers the keys that this replica has taken and has a row for. Without any row it answers all that it has taken: it
-/// knows none of these keys. Where there are rows, a key without one was broken off, and is another replica's now.
+/// knows none of these keys. If there are rows, a key without one was broken off, and belongs to another replica now.
 const ANSWER: &str = "
 WITH rows AS (
     SELECT DISTINCT ON (key) value ->> 'key' AS key, value

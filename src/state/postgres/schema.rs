@@ -181,7 +181,7 @@ pub(super) async fn make(pool: &Pool) -> Result<(), StateError> {
     session.execute("COMMIT").await
 }
 
-/// Returns whether there are tables, where this program can work with them.
+/// Returns `true` if there are tables that this program can use, and `false` if there are none.
 async fn find(session: &mut Session, place: &Place) -> Result<bool, StateError> {
     // Read from the catalogue itself: the names that the server has cached may be from before the lock.
     let named = session

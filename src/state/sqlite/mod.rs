@@ -82,7 +82,7 @@ impl Sqlite {
     /// process a request. `None` where there is no state yet; nothing is made then.
     ///
     /// # Errors
-    /// [`StateError`], but not [`StateError::Locked`].
+    /// Returns [`StateError`], but not [`StateError::Locked`].
     pub fn open_beside(path: &Path) -> Result<Option<Self>, StateError> {
         let place = Place::new(path);
         let Some(connection) = open::beside(&place)? else {
@@ -95,7 +95,7 @@ impl Sqlite {
     /// Makes a state in memory, for `plan` where there is none yet.
     ///
     /// # Errors
-    /// [`StateError`], where SQLite cannot make one.
+    /// Returns [`StateError`] if SQLite cannot make one.
     pub fn in_memory() -> Result<Self, StateError> {
         let place = Place::new(Path::new(":memory:"));
         let connection = open::in_memory(&place)?;
@@ -243,7 +243,7 @@ impl StateStore for Sqlite {
         if self.notes.leave(key, note)
             && let Some(jobs) = &self.jobs
         {
-            // Without its thread the store answers everything else with an error.
+            // Without its thread the state answers everything else with an error.
             let _ = jobs.send(Job::Noted);
         }
     }

@@ -80,11 +80,10 @@ CREATE TABLE notified (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// Returns whether there are tables to read yet. A file that is empty, or whose first opening was cut
-/// short, has none.
+/// Returns `true` if there are tables to read. A file that is empty, or whose first opening was interrupted, has none.
 ///
 /// # Errors
-/// A file of another application, or of another version of this one.
+/// Returns [`StateError`] if the file is of another application or of another version of this one.
 pub(super) fn is_there(connection: &Connection, place: &Place) -> Result<bool, StateError> {
     let explain = |error| place.explain(&error);
     let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));

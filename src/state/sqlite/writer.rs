@@ -180,7 +180,7 @@ impl Writer {
         work(&self.connection).map_err(|error| self.place.explain(&error))
     }
 
-    /// Writes the saves that wait. Where that fails, each is written by itself, so that every caller gets its
+    /// Writes the saves that wait. If that fails, each is written by itself, so that every caller gets its
     /// own error and none that of another.
     fn save(&mut self, waiting: &mut VecDeque<(Save, Answer)>) {
         while !waiting.is_empty() {

@@ -55,7 +55,7 @@ impl Sts {
         region_in(endpoint).or_else(|| self.region.clone())
     }
 
-    /// Asks who the pair belongs to. Where no region is known, the SDK's own is taken.
+    /// Asks for the owner of the pair. If no region is known, the one in the SDK's settings is used.
     pub(super) async fn ask(
         &self,
         region: Option<String>,

@@ -1,4 +1,4 @@
-//! The state of a key that others may claim: a real one, whose saves go as the test says.
+//! The state of a key that other replicas may claim: a real one whose saves have the outcomes that the test sets.
 
 use super::*;
 use crate::model::{CheckNote, DaemonReport, Daemons, Edit, HistoryRow, Notified, Verifier};
