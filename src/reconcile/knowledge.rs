@@ -263,7 +263,7 @@ pub struct Rules {
     /// The time after which a refused write is tried again.
     pub refused: Duration,
     /// The time of the last start or reload. The cause of an earlier refusal may have been removed by it, so the write
-    /// is tried again sooner. [`DateTime::<Utc>::MIN_UTC`] turns that off.
+    /// is tried again sooner. `DateTime::<Utc>::MIN_UTC` turns that off.
     pub since: DateTime<Utc>,
 }
 
