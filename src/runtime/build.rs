@@ -21,6 +21,7 @@ use crate::model::{KeyId, ReceiverId, SourceId, WorkspaceId};
 use crate::notify::Receiver;
 use crate::reconcile::Rules;
 use crate::source::{Context, Source};
+use crate::state::membership::LATE_WRITE;
 use crate::telemetry::metrics::FLASHBACK;
 use crate::upstream::{Terms, Upstream, UpstreamView};
 use crate::verify::Provider;
@@ -30,6 +31,9 @@ const SOURCE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The timeout of one call to Flashback, which validates a key before it answers a write.
 const FLASHBACK_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A late write is waited for twice as long as a request is.
+const _: () = assert!(LATE_WRITE.as_secs() >= 2 * FLASHBACK_TIMEOUT.as_secs());
 
 /// The most calls to a source under way at once.
 const SOURCE_PERMITS: usize = 16;
