@@ -6,14 +6,14 @@ use serde_json::Value;
 use super::sound;
 use crate::replicas_faults::LOCAL;
 use crate::replicas_faults::replica::{Replica, replicas};
-use crate::support::LONG;
 use crate::support::postgres::Postgres;
-use crate::support::replicas::Replicas;
+use crate::support::replicas::{Replicas, metric};
 use crate::support::test_bed::TestBed;
+use crate::support::{LONG, eventually};
 
 const NEVER: &str = "5m";
 
-/// Looks come when they are asked for.
+/// Keys are checked when that is asked for.
 const RARELY: &str = "[schedule]\ncheck = \"1h\"\n";
 
 fn rows(document: &Value) -> Vec<(String, String)> {
@@ -22,6 +22,19 @@ fn rows(document: &Value) -> Vec<(String, String)> {
     rows.iter()
         .map(|row| (text(row, "key"), text(row, "action")))
         .collect()
+}
+
+/// Waits until each key was checked once more after its first push: that check would push what comes meanwhile.
+async fn at_rest(replicas: &Replicas) {
+    let expected = 2 * u32::try_from(replicas.keys().len()).expect("few");
+    eventually("each key is at rest", async || {
+        let mut checks = 0.0;
+        for rotator in &replicas.all {
+            checks += metric(rotator, "flashback_rotator_checks_total").await;
+        }
+        (checks >= f64::from(expected)).then_some(())
+    })
+    .await;
 }
 
 fn all(keys: &[String], action: &str) -> Vec<(String, String)> {
@@ -35,6 +48,7 @@ async fn a_request_is_carried_out_by_those_that_hold_the_keys() {
     let mut replicas = Replicas::new(&database, NEVER, 12, RARELY).await;
     replicas.start(3).await;
     replicas.arrived(0).await;
+    at_rest(&replicas).await;
     replicas.rotate(1);
     let beside = replicas.place();
     let synced = beside.json(&["sync"]).await;
@@ -71,6 +85,7 @@ async fn a_sync_is_answered_in_its_time_by_each_replica() {
     let mut replicas = Replicas::new(&database, NEVER, 6, RARELY).await;
     replicas.start(2).await;
     replicas.arrived(0).await;
+    at_rest(&replicas).await;
     replicas.sandbox.fail(Rule {
         name: Some("k05".to_owned()),
         ..Rule::status(500)
