@@ -23,7 +23,7 @@ use test_bed::TestBed;
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Lets `tests/page/browser.mjs` look at the page; `told` hears each line it prints.
-async fn look(scene: &str, world: &mut TestBed, acknowledged: impl AsyncFn(&mut TestBed, &str)) {
+async fn look(scene: &str, world: &mut TestBed, told: impl AsyncFn(&mut TestBed, &str)) {
     let pictures = std::env::var_os("FLASHBACK_ROTATOR_PICTURES")
         .map(PathBuf::from)
         .expect("started by tests/page/run");
