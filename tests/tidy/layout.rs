@@ -1,4 +1,5 @@
-//! Modules form no circles, the methods of a type stand together, and a function fits on a screen.
+//! Modules form no circles, the methods of a type stand together, and a function fits on a screen. Unit tests and the
+//! simulations that they run are not held to this.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -5,7 +5,7 @@
 //! receiver has been sent are kept in the state beside the records: a condition that lasts is reported once however
 //! often the process starts, and one that ended while no process ran is reported to be over.
 //!
-//! Where replicas share the keys, the replica that has leased a key notifies about it, the one that has
+//! If replicas share the keys, the replica that has leased a key notifies about it, the one that has
 //! leased the first key of a source notifies about the source, and the one that has leased the first key of
 //! all about Flashback.
 

@@ -1,4 +1,4 @@
-//! What holds whatever happens, in every order, tried in random orders.
+//! The properties that hold after any series of events, tried on random series.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What was refused, when the process is started or its configuration reloaded.
+//! Writes that were refused are tried again after a start or a reload.
 
 use proptest::prelude::*;
 
