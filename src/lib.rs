@@ -67,6 +67,7 @@ pub mod supervise;
 pub mod telemetry;
 mod terminal;
 pub mod token;
+pub mod trigger;
 pub mod upstream;
 pub mod verify;
 pub mod words;

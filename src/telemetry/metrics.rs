@@ -153,6 +153,12 @@ metrics! {
         "retries", "Repetitions after a failure";
     source_up: Family<SourceLabel, Gauge> = Family::default(),
         "source_up", "1 while the source answers";
+    events_up: Family<SourceLabel, Gauge> = Family::default(),
+        "source_events_up", "1 while each change in the source is heard of, 0 while it is only polled";
+    events_received: Family<SourceOutcome, Counter> = Family::default(),
+        "events_received", "What came from a source's events, by what became of it";
+    event_delay: EventDelays = EventDelays::new_with_constructor(call_time),
+        "event_delay_seconds", "From a change in the source, by its clock, to the check that its event caused";
     flashback_up: Gauge = Gauge::default(),
         "flashback_up", "1 while Flashback answers";
     signed_in: Family<ServiceLabel, Gauge> = Family::default(),
@@ -188,6 +194,8 @@ metrics! {
     build: Family<VersionLabel, Gauge> = Family::default(),
         "build_info", "The version of this program";
 }
+
+type EventDelays = Family<SourceLabel, Histogram, fn() -> Histogram>;
 
 type CallTimes = Family<OperationLabel, Histogram, fn() -> Histogram>;
 

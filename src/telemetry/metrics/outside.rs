@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::{
     FLASHBACK, Metrics, OperationLabel, OutcomeLabel, PROVIDER, ReceiverOutcome, RequestLabel,
-    ServiceLabel, ServiceOutcome, SourceLabel, TargetLabel, WorkspaceLabel,
+    ServiceLabel, ServiceOutcome, SourceLabel, SourceOutcome, TargetLabel, WorkspaceLabel,
 };
-use crate::model::WorkspaceId;
+use crate::model::{SourceId, WorkspaceId};
 
 /// The outcomes of a notification.
 const OUTCOMES: [&str; 4] = ["delivered", "refused", "given_up", "dropped"];
@@ -24,6 +24,29 @@ impl Metrics {
                 })
                 .set(i64::from(up));
         }
+    }
+
+    /// Sets whether each change of a source is heard of.
+    pub fn events_up(&self, source: &SourceId, up: bool) {
+        self.events_up
+            .get_or_create(&source_label(source))
+            .set(i64::from(up));
+    }
+
+    /// Counts what came from a source's events. `outcome` is one of a fixed set of words.
+    pub fn event_received(&self, source: &SourceId, outcome: &'static str) {
+        let label = SourceOutcome {
+            source: source.clone(),
+            outcome,
+        };
+        self.events_received.get_or_create(&label).inc();
+    }
+
+    /// Records the time from a change in a source to the check that its event caused.
+    pub fn event_delay(&self, source: &SourceId, elapsed: Duration) {
+        self.event_delay
+            .get_or_create(&source_label(source))
+            .observe(elapsed.as_secs_f64());
     }
 
     /// Counts one sign-in that was answered. `service` is a source's id or [`FLASHBACK`].
@@ -134,5 +157,11 @@ fn receiver_outcome(receiver: &str, outcome: &str) -> ReceiverOutcome {
     ReceiverOutcome {
         receiver: receiver.to_owned(),
         outcome: outcome.to_owned(),
+    }
+}
+
+fn source_label(source: &SourceId) -> SourceLabel {
+    SourceLabel {
+        source: source.to_string(),
     }
 }

@@ -1,0 +1,172 @@
+//! What the triggers have heard and the router has not taken yet.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+
+use super::contract::Heard;
+use crate::model::SourceId;
+use crate::telemetry::metrics::Metrics;
+
+/// The most secrets of a source whose changes are kept for the router. What is more is missed, so that every key of
+/// the source is checked instead.
+const MOST: usize = 10_000;
+
+/// The changes that were heard, by source. It never makes a trigger wait, and grows no further than the secrets that
+/// changed.
+pub struct Feed {
+    sources: Mutex<BTreeMap<SourceId, Pending>>,
+    came: Notify,
+    metrics: Arc<Metrics>,
+}
+
+/// What was heard of one source since the router last took it.
+#[derive(Debug, Default)]
+pub struct News {
+    /// The latest that was heard of each secret, by its paths.
+    pub heard: BTreeMap<Vec<String>, Heard>,
+    /// The reason why every key of the source is to be checked.
+    pub missed: Option<&'static str>,
+    /// `true` if the trigger came up or went down.
+    pub turned: bool,
+}
+
+struct Pending {
+    up: bool,
+    news: News,
+    /// The number of things that were left here.
+    left: u64,
+    /// The number of those that have been scheduled.
+    scheduled: watch::Sender<u64>,
+}
+
+impl Default for Pending {
+    fn default() -> Self {
+        Self {
+            up: false,
+            news: News::default(),
+            left: 0,
+            scheduled: watch::Sender::new(0),
+        }
+    }
+}
+
+/// News of a source, with what [`Feed::scheduled`] needs.
+pub struct Taken {
+    /// The source.
+    pub source: SourceId,
+    /// What was heard of it.
+    pub news: News,
+    left: u64,
+}
+
+impl Feed {
+    /// Creates a feed in which nothing was heard yet.
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self {
+            sources: Mutex::default(),
+            came: Notify::new(),
+            metrics,
+        }
+    }
+
+    /// Returns `true` if each change of this source is heard at present.
+    pub fn is_up(&self, source: &SourceId) -> bool {
+        self.sources.lock().get(source).is_some_and(|it| it.up)
+    }
+
+    /// Notes that each change of this source is heard from now on.
+    pub fn up(&self, source: &SourceId) {
+        self.turn(source, true, "the events have begun");
+    }
+
+    /// Notes that changes of this source are not heard any more.
+    pub fn down(&self, source: &SourceId) {
+        self.turn(source, false, "the events have ended");
+    }
+
+    fn turn(&self, source: &SourceId, up: bool, why: &'static str) {
+        self.metrics.events_up(source, up);
+        self.leave(source, |pending| {
+            if std::mem::replace(&mut pending.up, up) != up {
+                pending.news.turned = true;
+                pending.news.missed = Some(why);
+            }
+        });
+    }
+
+    /// Takes a change. Of several of one secret the latest stands for all.
+    pub fn heard(&self, source: &SourceId, heard: Heard) {
+        self.count(source, "heard");
+        self.leave(source, |pending| {
+            let news = &mut pending.news;
+            if news.heard.len() < MOST || news.heard.contains_key(&heard.paths) {
+                news.heard.insert(heard.paths.clone(), heard);
+            } else {
+                news.missed = Some("more changed at once than is kept");
+            }
+        });
+    }
+
+    /// Takes that something may have been missed.
+    pub fn missed(&self, source: &SourceId, why: &'static str) {
+        self.count(source, "missed");
+        self.leave(source, |pending| pending.news.missed = Some(why));
+    }
+
+    /// Counts something that was heard.
+    pub fn count(&self, source: &SourceId, outcome: &'static str) {
+        self.metrics.event_received(source, outcome);
+    }
+
+    /// Waits until all that was left here of this source has been scheduled.
+    pub async fn scheduled(&self, source: &SourceId) {
+        let (left, mut scheduled) = {
+            let mut sources = self.sources.lock();
+            let pending = sources.entry(source.clone()).or_default();
+            (pending.left, pending.scheduled.subscribe())
+        };
+        // The sender lives as long as the feed.
+        let _ = scheduled.wait_for(|scheduled| *scheduled >= left).await;
+    }
+
+    /// Waits for news, and takes all there are.
+    pub async fn take(&self) -> Vec<Taken> {
+        loop {
+            let came = self.came.notified();
+            let taken: Vec<Taken> = {
+                let mut sources = self.sources.lock();
+                let all = sources.iter_mut();
+                let new = all.filter(|(_, pending)| pending.left > *pending.scheduled.borrow());
+                new.map(|(source, pending)| Taken {
+                    source: source.clone(),
+                    news: std::mem::take(&mut pending.news),
+                    left: pending.left,
+                })
+                .collect()
+            };
+            if !taken.is_empty() {
+                return taken;
+            }
+            came.await;
+        }
+    }
+
+    /// Notes that what was taken has been scheduled, or handed on.
+    pub fn done(&self, taken: &Taken) {
+        if let Some(pending) = self.sources.lock().get(&taken.source) {
+            pending.scheduled.send_replace(taken.left);
+        }
+    }
+
+    fn leave(&self, source: &SourceId, what: impl FnOnce(&mut Pending)) {
+        let mut sources = self.sources.lock();
+        let pending = sources.entry(source.clone()).or_default();
+        what(pending);
+        pending.left += 1;
+        drop(sources);
+        self.came.notify_one();
+    }
+}

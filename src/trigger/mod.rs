@@ -1,0 +1,18 @@
+//! The triggers, which hear that a secret has changed.
+//!
+//! A trigger listens to what a source sends out and says *check this path now*, or *I may have missed something*. It
+//! carries no value and changes no decision: a change that is lost, told twice, told late or made up costs at most
+//! one check.
+//!
+//! A new kind of trigger is a folder here, its `pub mod` and its place in [`KINDS`].
+
+pub mod contract;
+pub mod feed;
+pub mod kind;
+
+pub use contract::{Ear, Heard, Trigger, TriggerError};
+pub use feed::Feed;
+pub use kind::{Context, Kind, Kinds, TriggerKind};
+
+/// Every kind of trigger that `[sources.….events]` can name.
+pub const KINDS: Kinds = &[];
