@@ -11,5 +11,5 @@ use zeroizing_alloc::ZeroAlloc;
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() -> ExitCode {
-    flashback_rotator::cli::main(std::env::args_os(), flashback_rotator::source::KINDS)
+    flashback_rotator::cli::main(std::env::args_os(), flashback_rotator::config::KINDS)
 }

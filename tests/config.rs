@@ -9,8 +9,8 @@ mod state;
 
 use std::path::{Path, PathBuf};
 
+use flashback_rotator::config::KINDS;
 use flashback_rotator::config::{self, Loaded, Report};
-use flashback_rotator::source::KINDS;
 
 use crate::support::place_file;
 

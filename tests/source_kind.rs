@@ -6,15 +6,19 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Output, Stdio};
 
-use flashback_rotator::config::{self, Loaded, Report};
+use flashback_rotator::config::{self, Kinds, Loaded, Report};
 use flashback_rotator::flashback::sandbox::Options;
-use flashback_rotator::source::{Kinds, aws, file, vault};
+use flashback_rotator::source::{aws, file, vault};
+use flashback_rotator::trigger;
 use tempfile::TempDir;
 
 use crate::support::place_file;
 use crate::support::rotator::{QUICK, arrives, sandbox};
 
-const KINDS: Kinds = &[vault::KIND, aws::KIND, file::KIND, toy::KIND];
+const KINDS: Kinds = Kinds {
+    sources: &[vault::KIND, aws::KIND, file::KIND, toy::KIND],
+    triggers: trigger::KINDS,
+};
 
 /// Has the arguments of the rotator that this test is to be, a line each.
 const ARGUMENTS: &str = "SOURCE_KIND_TEST_ARGUMENTS";

@@ -287,6 +287,7 @@ async fn reconciler(
             },
             retry: RETRY,
             stop,
+            told: Arc::default(),
             changes: Changes::default(),
             logged_unsupported: Arc::default(),
             leases: Arc::new(LeaseTable::alone()),

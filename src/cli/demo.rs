@@ -30,6 +30,7 @@ use crate::state::StateStore;
 use crate::state::sqlite::Sqlite;
 use crate::supervise::Supervisor;
 use crate::telemetry::metrics::Metrics;
+use crate::trigger::Feed;
 use crate::upstream::{Terms, Upstream};
 
 /// The time limit of a step, far more than any step needs. The demo names a step that does not succeed in time.
@@ -188,14 +189,17 @@ impl Stage {
                 .map_err(text)?,
         );
         let (watch, stop) = (Arc::new(Watch::default()), CancellationToken::new());
+        let metrics = Arc::new(Metrics::new());
         let context = RuntimeContext {
             fingerprinter: store.fingerprinter().await.map_err(text)?,
             store: store.clone(),
             leases: Arc::new(LeaseTable::alone()),
             replica: None,
-            metrics: Arc::new(Metrics::new()),
+            feed: Arc::new(Feed::new(Arc::clone(&metrics))),
+            metrics,
             checks: Arc::default(),
             outages: watch.clone(),
+            told: Arc::default(),
             changes: Changes::default(),
             stop: stop.clone(),
             since: Utc::now(),

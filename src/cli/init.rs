@@ -6,7 +6,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use super::end::{End, wrong};
 use super::kinds::kinds;
 use super::setup;
-use crate::source::Kinds;
+use crate::config::Kinds;
 
 /// The arguments of `init`.
 #[derive(Debug, clap::Args)]
@@ -22,7 +22,7 @@ pub struct Args {
 
 /// Offers the kinds of source that there are.
 pub fn offer(command: Command, kinds: Kinds) -> Command {
-    let values = kinds.iter().map(|kind| {
+    let values = kinds.sources.iter().map(|kind| {
         let example = &kind.example;
         PossibleValue::new(example.name).help(example.about)
     });
@@ -33,7 +33,7 @@ pub fn offer(command: Command, kinds: Kinds) -> Command {
 }
 
 pub fn run(args: &Args) -> End {
-    let mut kinds = kinds().iter();
+    let mut kinds = kinds().sources.iter();
     let Some(kind) = kinds.find(|kind| kind.example.name == args.source) else {
         return wrong(format!("no kind of source is called `{}`", args.source));
     };

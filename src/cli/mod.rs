@@ -33,7 +33,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use self::end::fail;
 use self::kinds::{kinds, set_kinds};
-use crate::source::Kinds;
+use crate::config::Kinds;
 
 /// Keeps the LLM provider keys in Flashback in step with the store where they are rotated.
 #[derive(Debug, Parser)]

@@ -20,6 +20,7 @@ use crate::runtime::{self, Runtime, RuntimeContext};
 use crate::state::StateStore;
 use crate::telemetry::log;
 use crate::telemetry::metrics::Metrics;
+use crate::trigger::Feed;
 use crate::upstream::Outages;
 
 /// Loads the configuration, and prints every error in it.
@@ -81,14 +82,17 @@ pub async fn runtime_over(
     outages: Arc<dyn Outages>,
     stop: &CancellationToken,
 ) -> Result<Runtime, End> {
+    let metrics = Arc::new(Metrics::new());
     let context = RuntimeContext {
         fingerprinter: state.store.fingerprinter().await.map_err(fail)?,
         store: state.store.clone(),
         leases: state.leases.clone(),
         replica: state.name(),
-        metrics: Arc::new(Metrics::new()),
+        feed: Arc::new(Feed::new(Arc::clone(&metrics))),
+        metrics,
         checks: Arc::default(),
         outages,
+        told: Arc::default(),
         changes: Changes::default(),
         stop: stop.clone(),
         // A `sync` that cron runs is no reason to try again what was refused before.

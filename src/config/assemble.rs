@@ -9,6 +9,7 @@ use super::flashback::Flashback;
 use super::general::{HttpConfig, LogConfig, Retry, Schedule};
 use super::key::Key;
 use super::keys::{General, check_keys};
+use super::kinds::Kinds;
 use super::model::{Config, FlashbackConfig};
 use super::notify::NotifyConfig;
 use super::sources::Sources;
@@ -20,7 +21,6 @@ use crate::retry::Limits;
 use crate::setting::diagnostics::{Diagnostics, REFERENCE};
 use crate::setting::tree::Tree;
 use crate::setting::{Reader, Span};
-use crate::source::Kinds;
 
 /// Begins to read the merged `tree`, with the defaults of `reference`.
 fn reader<'a, 'f>(
@@ -83,13 +83,15 @@ impl Tables {
                 all
             });
         }
+        let http = root.get(&root::HTTP);
+        keep(Owner::Http, &mut root.diagnostics.references);
         Self {
             flashback,
             state,
             schedule: root.get(&root::SCHEDULE),
             retry: root.get(&root::RETRY),
             verify: root.get(&root::VERIFY).unwrap_or_default(),
-            http: root.get(&root::HTTP),
+            http,
             log: root.get(&root::LOG),
             defaults: root.get(&root::DEFAULTS).unwrap_or_default(),
             sources: Sources(sources),
@@ -107,6 +109,7 @@ impl Tables {
             names_workspace: flashback.is_none_or(|it| it.workspace_id.span.is_some()),
             workspace_id: flashback.and_then(|it| it.workspace_id.value.clone()),
             check: schedule.and_then(|it| it.check.value.clone()),
+            check_with_events: schedule.and_then(|it| it.check_with_events.value),
             timezone: schedule.and_then(|it| it.timezone.value),
             verify: self.defaults.or(self.verify),
         }

@@ -22,6 +22,8 @@ pub enum Owner {
     Source(SourceId),
     /// A receiver of notifications.
     Receiver(ReceiverId),
+    /// What is asked of the HTTP server.
+    Http,
 }
 
 /// Formats it as the table that the reference stands in.
@@ -31,6 +33,7 @@ impl fmt::Display for Owner {
             Self::Flashback => f.write_str("[flashback.auth]"),
             Self::State => f.write_str("[state]"),
             Self::Source(id) => write!(f, "[sources.{id}.auth]"),
+            Self::Http => f.write_str("[http]"),
             Self::Receiver(id) => write!(f, "[notify.{id}]"),
         }
     }

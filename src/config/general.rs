@@ -7,8 +7,10 @@ use chrono_tz::Tz;
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
+use crate::credential::SecretRef;
 use crate::setting::suggest::list;
 use crate::setting::value_types::place::LISTEN;
+use crate::setting::value_types::secret::SECRET;
 use crate::setting::value_types::text::words;
 use crate::setting::value_types::time::{INTERVAL, RHYTHM, Rhythm, TIMEZONE};
 use crate::setting::{Choice, Shape, ValueType, settings};
@@ -18,6 +20,8 @@ settings! {
     pub table Schedule {
         /// When each key is looked at: an interval of at least 1s, or a cron line of five fields, or six with seconds first. A key may have its own.
         check: Rhythm = RHYTHM, Default;
+        /// The interval instead of `check` while each change in a key's source is heard of: for keys without a `check` of their own.
+        check_with_events: Duration = INTERVAL, Default;
         /// The time zone of cron lines; daylight saving is honoured.
         timezone: Tz = TIMEZONE, Default;
         /// After how long a key is pushed again even when unchanged: it repairs edits made in Flashback.
@@ -69,6 +73,8 @@ settings! {
     pub struct HttpConfig, read by HttpTable {
         /// Where /livez, /readyz, /metrics, /status and the status page are served: an IP address and a port.
         listen: SocketAddr = LISTEN, Default;
+        /// The token that whoever sends `POST /notify` must present. Without it there is no such request.
+        notify_token: SecretRef = SECRET, Optional;
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono_tz::Tz;
 
@@ -20,6 +21,7 @@ pub struct General {
     pub names_workspace: bool,
     pub workspace_id: Option<String>,
     pub check: Option<Rhythm>,
+    pub check_with_events: Option<Duration>,
     pub timezone: Option<Tz>,
     pub verify: Verify,
 }
@@ -242,9 +244,22 @@ fn finish_key(
     workspace: Option<String>,
     general: &General,
 ) -> Option<KeyConfig> {
+    let is_general = key.table.check.value.is_none();
     let rhythm = key.table.check.value.or_else(|| general.check.clone())?;
     let stored = key.table.stored.value?;
     let verify = key.table.verify.value.unwrap_or_default();
+    let check = match rhythm {
+        Rhythm::Every(interval) => Check::Every(interval),
+        Rhythm::Cron(expression) => Check::Cron(CronLine {
+            expression,
+            timezone: general.timezone?,
+        }),
+    };
+    let check_with_events = match check {
+        // Events never make a key be checked more often.
+        Check::Every(interval) if is_general => Some(interval.max(general.check_with_events?)),
+        _ => None,
+    };
     Some(KeyConfig {
         may_create: !stored || key.table.create.value?,
         settings: Settings {
@@ -264,13 +279,8 @@ fn finish_key(
             path: key.table.path.value?,
             fields: key.table.fields.value.unwrap_or_default(),
         },
-        check: match rhythm {
-            Rhythm::Every(interval) => Check::Every(interval),
-            Rhythm::Cron(expression) => Check::Cron(CronLine {
-                expression,
-                timezone: general.timezone?,
-            }),
-        },
+        check,
+        check_with_events,
         verify: verify.or(general.verify).finish()?,
         max_age: key.table.max_age.value.flatten(),
         enabled: key.table.enabled.value?,

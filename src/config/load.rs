@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::assemble::{assemble, peek as peek_at};
 use super::defaults::inherit;
+use super::kinds::Kinds;
 use super::model::Config;
 use super::state::StateConfig;
 use super::{lints, reference};
@@ -16,7 +17,6 @@ use crate::setting::merge::merge;
 use crate::setting::tree::Tree;
 use crate::setting::{Diagnostics, Report};
 use crate::settled;
-use crate::source::Kinds;
 
 /// The default path of the configuration.
 const DEFAULT_PATH: &str = "/etc/flashback-rotator/config.toml";
@@ -113,7 +113,7 @@ pub struct Peeked {
 /// Reads no more of the configuration at [`locate`]`(path)` than [`Peeked`].
 pub fn peek(path: Option<&Path>) -> Peeked {
     // Neither depends on the kinds of source.
-    let (mut diagnostics, reference) = reference::begin(&[]);
+    let (mut diagnostics, reference) = reference::begin(Kinds::default());
     let mut tree = Tree::default();
     let at = locate(path);
     let files = list(&at).ok().filter(|files| !files.is_empty());

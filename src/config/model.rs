@@ -7,11 +7,13 @@ use std::time::Duration;
 use super::credentials::CredentialPlan;
 use super::flashback::FlashbackAuth;
 use super::general::{HttpConfig, LogConfig};
+use super::kinds::Kinds;
 use super::notify::NotifyConfig;
 use super::state::StateConfig;
 use crate::model::{KeyId, Origin, ReceiverId, Settings, SourceId, VerifyConfig};
 use crate::retry::Limits;
-use crate::source::{Kinds, SourceKind};
+use crate::source::SourceKind;
+use crate::trigger::TriggerKind;
 
 /// The whole configuration.
 #[derive(Clone, Debug)]
@@ -42,7 +44,7 @@ pub struct Config {
     pub keys: BTreeMap<KeyId, Arc<KeyConfig>>,
     /// The locations of the rotator's own credentials.
     pub credentials: CredentialPlan,
-    /// The kinds of source that were known when it was read.
+    /// The kinds of source and trigger that were known when it was read.
     pub kinds: Kinds,
 }
 
@@ -64,6 +66,8 @@ pub struct SourceConfig {
     pub acknowledge: bool,
     /// Its kind, for people: "AWS Secrets Manager".
     pub title: &'static str,
+    /// What tells of changes in it, if anything does.
+    pub events: Option<Arc<dyn TriggerKind>>,
     /// The settings that only its kind has.
     pub kind: Arc<dyn SourceKind>,
 }
@@ -72,6 +76,7 @@ impl PartialEq for SourceConfig {
     fn eq(&self, other: &Self) -> bool {
         self.max_rps == other.max_rps
             && self.acknowledge == other.acknowledge
+            && self.events == other.events
             && *self.kind == *other.kind
     }
 }
@@ -85,6 +90,9 @@ pub struct KeyConfig {
     pub origin: Origin,
     /// The times at which it is checked.
     pub check: Check,
+    /// The interval at which it is checked instead while each change in its source is heard of; `None` for a key with a
+    /// `check` of its own, and for one with a cron line.
+    pub check_with_events: Option<Duration>,
     /// Its verification: its own `verify`, completed from the general one.
     pub verify: VerifyConfig,
     /// The age of the live version from which on people are warned.
@@ -94,6 +102,16 @@ pub struct KeyConfig {
     /// `true` if the configuration or stored key in Flashback may be created: always for a configuration, with
     /// `create` for a stored key.
     pub may_create: bool,
+}
+
+impl KeyConfig {
+    /// Returns the times at which it is checked. `events_up` tells if each change in its source is heard of.
+    pub fn check_while(&self, events_up: bool) -> Check {
+        match self.check_with_events.filter(|_| events_up) {
+            Some(interval) => Check::Every(interval),
+            None => self.check.clone(),
+        }
+    }
 }
 
 /// The times at which a key is checked.

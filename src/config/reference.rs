@@ -6,12 +6,12 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::{root, sources};
+use super::kinds::Kinds;
+use super::{events, root, sources};
 use crate::setting::mask::Names;
 use crate::setting::tree::Tree;
 use crate::setting::variable::Variable;
 use crate::setting::{Described, Diagnostics, Shape};
-use crate::source::Kinds;
 
 /// The tables before those of the sources, and those behind them.
 const BEFORE: &str = include_str!("reference/general.toml");
@@ -19,7 +19,11 @@ const BEHIND: &str = include_str!("reference/keys.toml");
 
 /// Returns the reference configuration of a program with these kinds of source.
 pub fn reference(kinds: Kinds) -> String {
-    let of_kinds = kinds.iter().map(|kind| kind.reference);
+    let of_sources = kinds.sources.iter().map(|kind| kind.reference);
+    let of_triggers = kinds.triggers.iter().map(|kind| kind.reference);
+    let of_kinds = of_sources
+        .chain(of_triggers)
+        .filter(|part| !part.is_empty());
     let parts = [BEFORE].into_iter().chain(of_kinds).chain([BEHIND]);
     parts.collect::<Vec<_>>().join("\n")
 }
@@ -55,9 +59,14 @@ fn collect_shape(shape: &Shape, kinds: Kinds, names: &mut HashSet<String>) {
         Shape::Leaf(_) => {}
         Shape::Text(_) => all(Variable::ALL),
         Shape::Table(settings) => all(settings),
-        Shape::Source => kinds
-            .iter()
-            .for_each(|kind| all(&sources::settings_of(kind))),
+        Shape::Source => {
+            let kinds_of = kinds.sources.iter();
+            kinds_of.for_each(|kind| all(&sources::settings_of(kind, kinds)));
+        }
+        Shape::Trigger => {
+            let kinds_of = kinds.triggers.iter();
+            kinds_of.for_each(|kind| all(&events::settings_of(kind)));
+        }
         Shape::Variants { of, .. } => of.iter().for_each(|(_, settings)| all(settings)),
         Shape::OneOf(lists) => lists.iter().for_each(|settings| all(settings)),
         Shape::Ids(inner) | Shape::TextOr(inner) | Shape::Shared(_, inner) => {

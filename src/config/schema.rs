@@ -6,11 +6,11 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::key::KeyTable;
+use super::kinds::Kinds;
 use super::reference::reference;
-use super::{root, sources};
+use super::{events, root, sources};
 use crate::setting::variable::Variable;
 use crate::setting::{Described, Need, Shape};
-use crate::source::Kinds;
 
 /// Returns the schema of a program with these kinds of source, in JSON Schema draft 2020-12.
 pub fn schema(kinds: Kinds) -> Json {
@@ -107,9 +107,8 @@ impl Writer {
             }),
             Shape::Source => {
                 let kinds = self.kinds;
-                let all = kinds
-                    .iter()
-                    .map(|kind| (kind.name, sources::settings_of(kind)));
+                let all = kinds.sources.iter();
+                let all = all.map(|kind| (kind.name, sources::settings_of(kind, kinds)));
                 let mut schema = self.variants("type", all, path);
                 for table in schema["anyOf"].as_array_mut().into_iter().flatten() {
                     for setting in sources::ALL {
@@ -119,6 +118,16 @@ impl Writer {
                     }
                 }
                 schema
+            }
+            Shape::Trigger => {
+                let kinds = self.kinds;
+                let source = kinds.sources.iter().find(|kind| {
+                    let table = format!("type={}", kind.name);
+                    path.split('.').any(|step| step == table)
+                });
+                let all = source.into_iter().flat_map(|kind| kinds.triggers_of(kind));
+                let all = all.map(|kind| (kind.name, events::settings_of(kind)));
+                self.variants("type", all, path)
             }
             Shape::Variants { by, of } => {
                 let all = of.iter().map(|(word, settings)| (*word, settings.to_vec()));

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
+use super::events;
+use super::kinds::Kinds;
 use super::model::SourceConfig;
 use crate::credential::SecretRef;
 use crate::model::SourceId;
@@ -12,7 +14,7 @@ use crate::setting::suggest::{list, suggest};
 use crate::setting::tree::Value;
 use crate::setting::value_types::number::{RATE, SWITCH};
 use crate::setting::{Described, Input, Reader, Shape, Span, ValueType, settings};
-use crate::source::{Certainty, Hint, Kind, Kinds, SourceKind};
+use crate::source::{Certainty, Hint, Kind, SourceKind};
 
 settings! {
     /// What kind of store it is.
@@ -21,6 +23,8 @@ settings! {
     MAX_RPS: f64 = "max_rps", RATE, Default;
     /// Tell the store which version is live, so that whoever rotates knows when the old key can go.
     ACKNOWLEDGE: bool = "acknowledge", SWITCH, Default;
+    /// What tells of changes in the source at once, so that it is polled less often.
+    EVENTS: () = "events", events::EVENTS, Optional;
 }
 
 /// The word of a kind. [`read`] knows which words there are.
@@ -43,7 +47,7 @@ const TAKEN: [(&str, &str); 3] = [
 ];
 
 /// Returns the settings of a kind's sources in the order in which people write them: tables come last.
-pub fn settings_of(kind: &Kind) -> Vec<&'static dyn Described> {
+pub fn settings_of(kind: &Kind, kinds: Kinds) -> Vec<&'static dyn Described> {
     let is_table = |setting: &&&dyn Described| setting.shape().example().is_none();
     let own = || kind.settings.iter();
     let mut all: Vec<&'static dyn Described> = vec![&TYPE];
@@ -53,6 +57,9 @@ pub fn settings_of(kind: &Kind) -> Vec<&'static dyn Described> {
         all.push(&ACKNOWLEDGE);
     }
     all.extend(own().filter(is_table));
+    if kinds.triggers_of(kind).next().is_some() {
+        all.push(&EVENTS);
+    }
     all
 }
 
@@ -60,7 +67,7 @@ pub fn settings_of(kind: &Kind) -> Vec<&'static dyn Described> {
 pub fn about(setting: &dyn Described, kinds: Kinds) -> String {
     let about = setting.about().trim();
     if setting.name() == TYPE.name {
-        let names = list(kinds.iter().map(|kind| kind.name)).replace('`', "");
+        let names = list(kinds.sources.iter().map(|kind| kind.name)).replace('`', "");
         return format!("{}: {names}.", about.trim_end_matches('.'));
     }
     if setting.name() == ACKNOWLEDGE.name {
@@ -71,7 +78,7 @@ pub fn about(setting: &dyn Described, kinds: Kinds) -> String {
 
 /// Returns the names of the sources that accept acknowledgements, joined for a sentence.
 fn who_acknowledges(kinds: Kinds) -> String {
-    let who = kinds.iter().filter_map(|kind| kind.acknowledges);
+    let who = kinds.sources.iter().filter_map(|kind| kind.acknowledges);
     list(who).replace('`', "").replace(" or ", " and ")
 }
 
@@ -110,12 +117,12 @@ pub fn read(root: &mut Reader<'_, '_>, kinds: Kinds) -> Vec<Source> {
 
 fn read_one(input: &mut Input<'_>, kinds: Kinds) -> Option<SourceConfig> {
     let mut table = input.table("`type`, and what belongs to it, below `[sources.ID]`")?;
-    let words: Vec<_> = kinds.iter().map(|kind| (kind.name, kind)).collect();
+    let words: Vec<_> = kinds.sources.iter().map(|kind| (kind.name, kind)).collect();
     let kind = table.get_with(&TYPE, &about(&TYPE, kinds), |input| input.choice(&words));
     let Some(kind) = kind else {
         // The kind is unknown, so the settings of every kind are accepted.
         let mut any: Vec<&dyn Described> = ALL.to_vec();
-        any.extend(kinds.iter().flat_map(|kind| kind.settings));
+        any.extend(kinds.sources.iter().flat_map(|kind| kind.settings));
         table.only(&any);
         return None;
     };
@@ -127,13 +134,16 @@ fn read_one(input: &mut Input<'_>, kinds: Kinds) -> Option<SourceConfig> {
         None => Some(false),
     };
     let settings = (kind.read)(&mut table);
+    let mut events = Some(None);
     if let Some(settings) = &settings {
         refuse_acknowledge(&mut table, kind, settings.as_ref(), kinds);
+        events = events::read(&mut table, &EVENTS, kind, settings.as_ref(), kinds);
     }
     Some(SourceConfig {
         max_rps: max_rps?,
         acknowledge: acknowledge?,
         title: kind.title,
+        events: events?,
         kind: settings?,
     })
 }
@@ -141,11 +151,11 @@ fn read_one(input: &mut Input<'_>, kinds: Kinds) -> Option<SourceConfig> {
 /// Reports the settings that this kind does not have. For a setting that only another kind has, the message says
 /// so; `acknowledge` is left to [`refuse_acknowledge`], which knows the reason.
 fn report_misplaced(table: &mut Reader<'_, '_>, kind: &Kind, kinds: Kinds) {
-    let mut known = settings_of(kind);
+    let mut known = settings_of(kind, kinds);
     if kind.acknowledges.is_none() && table.written(&ACKNOWLEDGE).is_some() {
         known.push(&ACKNOWLEDGE);
     }
-    let others = kinds.iter().filter(|other| other.name != kind.name);
+    let others = kinds.sources.iter().filter(|other| other.name != kind.name);
     for (other, (name, help)) in
         others.flat_map(|other| other.alone.iter().map(move |it| (other, it)))
     {

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::assignments::Assignments;
 use super::command_server::CommandServer;
 use super::edits::EditWatch;
+use super::events::{Listeners, Router};
 use super::notifier::Notifier;
 use super::reload::Reloader;
 use super::services::Services;
@@ -34,6 +35,7 @@ use crate::supervise::Supervisor;
 use crate::telemetry::event;
 use crate::telemetry::log::Handle;
 use crate::telemetry::metrics::Metrics;
+use crate::trigger::Feed;
 
 /// The time that pushes in flight have to finish after a signal to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -116,12 +118,17 @@ impl Start {
             stop: ends.checks.clone(),
             status_source: status_source.clone(),
         };
+        let (feed, supervisor) = (&context.feed, &services.supervisor);
+        let router = Router::new(feed.clone(), runtime.clone(), assignments.clone());
+        let listeners = Listeners::new(runtime.clone(), feed.clone(), supervisor.clone());
+        listeners.renew();
         let reloader = Reloader::new(
             self.path,
             self.digest,
             runtime.clone(),
             context,
             assignments,
+            listeners,
             status_source.clone(),
             self.log,
         );
@@ -129,6 +136,7 @@ impl Start {
             services.http(self.listener, ends.tasks.clone()),
             services.command_server(commands),
             services.reload(reloader, hangups.clone()),
+            services.router(router),
             services.systemd(),
             services.heartbeat(),
             services.checks(),
@@ -267,14 +275,17 @@ async fn context(
     watch: &Arc<Watch>,
     ends: &Ends,
 ) -> Result<RuntimeContext, StartError> {
+    let metrics = Arc::new(Metrics::new());
     Ok(RuntimeContext {
         fingerprinter: state.store.fingerprinter().await?,
         store: state.store.clone(),
         leases: state.leases.clone(),
         replica: state.name(),
-        metrics: Arc::new(Metrics::new()),
+        feed: Arc::new(Feed::new(Arc::clone(&metrics))),
+        metrics,
         checks: Arc::default(),
         outages: watch.clone(),
+        told: Arc::default(),
         changes: Changes::default(),
         stop: ends.checks.clone(),
         since: Utc::now(),

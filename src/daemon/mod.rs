@@ -7,6 +7,7 @@
 mod assignments;
 mod command_server;
 mod edits;
+mod events;
 mod exposed;
 mod heartbeat;
 mod life;

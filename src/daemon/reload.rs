@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 
 use super::assignments::Assignments;
+use super::events::Listeners;
 use super::exposed;
 use super::status_source::DaemonStatusSource;
 use super::systemd;
@@ -38,6 +39,7 @@ pub struct Reloader {
     runtime: Arc<RuntimeHandle>,
     context: RuntimeContext,
     assignments: Arc<Assignments>,
+    listeners: Listeners,
     status_source: Arc<DaemonStatusSource>,
     log: Handle,
 }
@@ -49,6 +51,7 @@ impl Reloader {
         runtime: Arc<RuntimeHandle>,
         context: RuntimeContext,
         assignments: Arc<Assignments>,
+        listeners: Listeners,
         status_source: Arc<DaemonStatusSource>,
         log: Handle,
     ) -> Self {
@@ -59,6 +62,7 @@ impl Reloader {
             runtime,
             context,
             assignments,
+            listeners,
             status_source,
             log,
         }
@@ -175,6 +179,7 @@ impl Reloader {
         runtime.announce(Some(&old));
         runtime.report_services(Some(&old));
         self.runtime.replace(runtime);
+        self.listeners.renew();
         self.assignments.renew();
         self.assignments.scheduler().changed(changed);
         // Keys that failed before may succeed with the new configuration.

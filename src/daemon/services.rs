@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::command_server::CommandServer;
 use super::edits::EditWatch;
+use super::events::Router;
 use super::heartbeat;
 use super::notifier::Notifier;
 use super::reload::Reloader;
@@ -76,6 +77,11 @@ impl Services {
         self.start(Task::Reload, state, |(reloader, hangups)| {
             reloader.watch(hangups).boxed()
         })
+    }
+
+    /// Starts to make checks of events.
+    pub fn router(&self, router: Router) -> JoinHandle<()> {
+        self.start(Task::Router, router, |router| router.run().boxed())
     }
 
     /// Starts to report to systemd.

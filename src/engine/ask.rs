@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use super::context::Engine;
 use super::managed_key::ManagedKey;
 use super::problem::{BrokenOff, Fault};
+use super::told::Told;
 use crate::document::{Document, Taken};
 use crate::failpoint;
 use crate::model::{Observation, Origin, Stored, Verdict, Version};
@@ -65,7 +66,12 @@ impl Ask<'_> {
         let source = &self.managed.source;
         let observe = source.observe(&self.managed.config.origin.path);
         let looked = self.unless_stopped(observe).await?;
-        let outcome = match &looked {
+        self.count(seen, &looked);
+        looked.map_err(Fault::Source)
+    }
+
+    fn count(&self, seen: Option<&Version>, looked: &Result<Observation, SourceError>) {
+        let outcome = match looked {
             Ok(Observation::Present { version, .. }) if seen == Some(version) => "unchanged",
             Ok(Observation::Present { .. }) => "changed",
             Ok(Observation::Missing(_)) => "missing",
@@ -73,8 +79,44 @@ impl Ask<'_> {
             Err(_) => "failed",
         };
         let metrics = &self.engine.metrics;
-        metrics.check(&self.managed.key, source.id(), outcome, Utc::now());
-        looked.map_err(Fault::Source)
+        let source = self.managed.source.id();
+        metrics.check(&self.managed.key, source, outcome, Utc::now());
+    }
+
+    /// Reads the newest version in the one call that also tells which one it is. A value that cannot hold a key is
+    /// asked about as if nothing had been told.
+    pub async fn read_newest(
+        &self,
+        seen: Option<&Version>,
+        told: &Told,
+    ) -> Result<(Observation, Option<NewestRead>), Fault> {
+        let path = &self.managed.config.origin.path;
+        let read = self.managed.source.read_newest(path, told.index.as_deref());
+        let read = match self.unless_stopped(read).await? {
+            Err(SourceError::Malformed(_)) => return Ok((self.observe(seen).await?, None)),
+            read => read.map(|reading| match reading {
+                Reading::Missing(why) => (Observation::Missing(why), None),
+                Reading::Present {
+                    version,
+                    written_at,
+                    document,
+                } => {
+                    let observation = Observation::Present {
+                        version: version.clone(),
+                        written_at,
+                    };
+                    let read = NewestRead {
+                        written_at,
+                        ..self.judge(version, &document)
+                    };
+                    (observation, Some(read))
+                }
+            }),
+        };
+        let observed = read.as_ref().map(|(observation, _)| observation.clone());
+        self.count(seen, &observed.map_err(Clone::clone));
+        failpoint::reach("secret_read");
+        read.map_err(Fault::Source)
     }
 
     /// Reads the newest version.

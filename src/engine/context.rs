@@ -10,6 +10,7 @@ use super::edited::Edited;
 use super::lists::Lists;
 use super::next::Next;
 use super::report::KeyReport;
+use super::told::Tellings;
 use crate::flashback::Flashback;
 use crate::lease::LeaseTable;
 use crate::model::KeyCommand;
@@ -47,6 +48,8 @@ pub struct Engine {
     pub retry: Limits,
     /// Cancelled when the process is to stop. Checks are broken off then; a push that was sent is not.
     pub stop: CancellationToken,
+    /// What events have told about keys.
+    pub told: Arc<Tellings>,
     /// Receives the changes made to keys, for notifications.
     pub changes: Changes,
     /// `true` once it was logged that Flashback does not validate keys.

@@ -26,6 +26,7 @@ pub mod report;
 mod state;
 #[cfg(test)]
 mod tests;
+mod told;
 mod write;
 mod written;
 
@@ -36,3 +37,4 @@ pub use lists::{Lists, positions};
 pub use managed_key::{KeyGuard, ManagedKey, Seen};
 pub use next::Next;
 pub use problem::BrokenOff;
+pub use told::{Tellings, Told};

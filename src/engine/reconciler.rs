@@ -12,6 +12,7 @@ use super::events;
 use super::managed_key::ManagedKey;
 use super::outcome::Written;
 use super::problem::Fault;
+use super::told::Told;
 use crate::failpoint;
 use crate::flashback::FlashbackError;
 use crate::model::{
@@ -33,6 +34,8 @@ pub struct Reconciler<'a> {
     pub(super) ask: Ask<'a>,
     /// The number of the try within its round.
     pub(super) attempt: u32,
+    /// What an event has told since the last check.
+    pub told: Option<Told>,
     /// The knowledge of the key so far.
     pub known: Knowledge,
     /// The actions so far.
@@ -68,6 +71,7 @@ impl<'a> Reconciler<'a> {
                 waited_for: true,
             },
             attempt: 1,
+            told: None,
             known: Knowledge::new(config, rules, record, Utc::now()),
             done: Done::default(),
             remembers: true,
@@ -205,10 +209,31 @@ impl<'a> Reconciler<'a> {
     }
 
     async fn observe(&mut self) -> Result<(), Fault> {
-        let seen = self.known.record.seen.as_ref();
-        self.known.observation = self.ask.observe(seen).await?;
+        let seen = self.known.record.seen.clone();
+        let told = self.told.take();
+        if let Some(at) = told.as_ref().and_then(|told| told.at)
+            && let Ok(delay) = (Utc::now() - at).to_std()
+        {
+            let source = self.ask.managed.source.id();
+            self.ask.engine.metrics.event_delay(source, delay);
+        }
+        match told.filter(|told| told.version.is_some() && told.version != seen) {
+            Some(told) => self.read_told(seen.as_ref(), &told).await?,
+            None => self.known.observation = self.ask.observe(seen.as_ref()).await?,
+        }
         if let Observation::Present { version, .. } = &self.known.observation {
             self.done.version = Some(version.clone());
+        }
+        Ok(())
+    }
+
+    /// Reads the newest version instead of asking for it first, because an event has told that it is a new one.
+    async fn read_told(&mut self, seen: Option<&Version>, told: &Told) -> Result<(), Fault> {
+        let (observation, read) = self.ask.read_newest(seen, told).await?;
+        self.known.observation = observation;
+        if let Some(read) = read {
+            (self.trimmed, self.created_at) = (read.trimmed, read.written_at);
+            self.known.newest = Some(read.found);
         }
         Ok(())
     }

@@ -224,6 +224,7 @@ impl Bench {
                 give_up_after: Duration::from_secs(60),
             },
             stop: CancellationToken::new(),
+            told: Arc::default(),
             changes: Changes::default(),
             logged_unsupported: Arc::default(),
         };

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use super::by_secret::BySecret;
 use super::context::RuntimeContext;
 use super::error::RuntimeError;
 use super::instance::Runtime;
@@ -72,6 +73,8 @@ pub fn build(
     let gone = old.map(|old| old.left_by(&managed_keys));
     let (sources, upstreams) = (builder.sources, builder.upstreams);
     Ok(Runtime {
+        feed: Arc::clone(&context.feed),
+        by_secret: BySecret::new(&managed_keys),
         config,
         engine,
         managed_keys,
@@ -113,6 +116,7 @@ impl Builder<'_> {
             logged_unsupported: old
                 .map(|old| Arc::clone(&old.engine.logged_unsupported))
                 .unwrap_or_default(),
+            told: Arc::clone(&context.told),
             changes: context.changes.clone(),
             retry: config.retry,
             stop: context.stop.clone(),

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::Changes;
+use crate::engine::{Changes, Tellings};
 use crate::lease::LeaseTable;
 use crate::progress::Checks;
 use crate::secret::Fingerprinter;
 use crate::state::StateStore;
 use crate::telemetry::metrics::Metrics;
+use crate::trigger::Feed;
 use crate::upstream::Outages;
 
 /// The parts of a process that a runtime is built on, and that stay the same across reloads.
@@ -30,6 +31,10 @@ pub struct RuntimeContext {
     pub checks: Arc<Checks>,
     /// Is notified when a service becomes unavailable and when it recovers.
     pub outages: Arc<dyn Outages>,
+    /// What the triggers have heard.
+    pub feed: Arc<Feed>,
+    /// What events have told about keys.
+    pub told: Arc<Tellings>,
     /// Is notified of changes of keys.
     pub changes: Changes,
     /// Cancelled when the process is to stop.

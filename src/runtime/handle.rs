@@ -88,7 +88,7 @@ impl Reconciler for RuntimeHandle {
             Next::In(wait) => Some(Utc::now() + wait),
         };
         if let Some(at) = next {
-            let interval = pace(&managed.config.check, at);
+            let interval = pace(&runtime.check_of(managed), at);
             runtime.engine.metrics.next_check(key, at, interval);
         }
         if !self.load().managed_keys.contains_key(key) || !runtime.engine.leases.has(key) {

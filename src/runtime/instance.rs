@@ -5,12 +5,15 @@ use std::sync::{Arc, Weak};
 
 use chrono::Utc;
 
-use crate::config::Config;
+use super::by_secret::BySecret;
+use super::credential::credential;
+use crate::config::{Check, Config};
 use crate::engine::{Engine, KeyGuard, ManagedKey};
 use crate::model::{KeyId, ReceiverId, SourceId, WorkspaceId};
 use crate::notify::Receiver;
 use crate::scheduler::{First, Scheduled, pace};
 use crate::source::Source;
+use crate::trigger::{self, Feed, Trigger, TriggerError};
 use crate::upstream::UpstreamView;
 
 /// The objects that were built from a configuration: sources, target, receivers and keys.
@@ -21,6 +24,10 @@ pub struct Runtime {
     pub engine: Arc<Engine>,
     /// The enabled keys.
     pub managed_keys: BTreeMap<KeyId, Arc<ManagedKey>>,
+    /// The enabled keys by the secrets that they read.
+    pub by_secret: BySecret,
+    /// What the triggers have heard.
+    pub feed: Arc<Feed>,
     /// The sources.
     pub sources: BTreeMap<SourceId, Arc<dyn Source>>,
     /// The receivers of notifications.
@@ -94,7 +101,7 @@ impl Runtime {
         };
         let scheduled = |(id, managed): (&KeyId, &Arc<ManagedKey>)| Scheduled {
             key: id.clone(),
-            check: managed.config.check.clone(),
+            check: self.check_of(managed),
             source: managed.config.origin.source.clone(),
             workspace: managed.config.settings.workspace_id.clone(),
             first: first(id),
@@ -104,6 +111,28 @@ impl Runtime {
             .filter(is_held)
             .map(scheduled)
             .collect()
+    }
+
+    /// Returns the times at which a key is checked at present: less often while each change in its source is heard of.
+    pub fn check_of(&self, managed: &ManagedKey) -> Check {
+        let config = &managed.config;
+        config.check_while(self.feed.is_up(&config.origin.source))
+    }
+
+    /// Builds the trigger of a source.
+    ///
+    /// # Errors
+    /// Returns [`TriggerError`] if its settings cannot be those of a trigger, or if the source has none.
+    pub fn trigger(&self, id: &SourceId) -> Result<Box<dyn Trigger>, TriggerError> {
+        let source = self.config.sources.get(id);
+        let Some((source, events)) = source.and_then(|it| Some((it, it.events.as_ref()?))) else {
+            return Err(TriggerError("it is not configured any more".to_owned()));
+        };
+        events.build(trigger::Context {
+            id,
+            source: source.kind.as_ref(),
+            secret: &|reference| credential(reference, &self.sources),
+        })
     }
 
     /// Returns the guard of a key; `None` if another task has it. A key that is not known has no guard.
@@ -157,7 +186,7 @@ impl Runtime {
 
     fn announce_next(&self, managed: &ManagedKey) {
         let now = Utc::now();
-        let interval = pace(&managed.config.check, now);
+        let interval = pace(&self.check_of(managed), now);
         self.engine.metrics.next_check(&managed.key, now, interval);
     }
 

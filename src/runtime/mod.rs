@@ -4,6 +4,7 @@
 //! and the work under way.
 
 mod build;
+mod by_secret;
 mod context;
 mod credential;
 mod error;

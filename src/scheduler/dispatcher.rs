@@ -144,6 +144,8 @@ impl Dispatcher {
             Event::Due(keys) => keys.iter().for_each(|key| self.turn(key)),
             Event::Cron(line, occurrence) => self.fire(&line, occurrence),
             Event::Changed(keys) => self.anew(keys, Again::Yes),
+            Event::Told(keys) => self.told(&keys),
+            Event::Missed(source) => self.missed(&source),
             Event::Recovered(source) => self.recovered(source.as_ref()),
             Event::Ended(epoch, key, queue, looked) if epoch == self.epoch => {
                 self.ended(&key, queue, looked);
@@ -237,6 +239,30 @@ impl Dispatcher {
         let keys = self.keys.iter().filter(|(_, key)| concerned(key));
         let keys = keys.map(|(id, _)| id.clone()).collect();
         self.anew(keys, Again::IfNotWell);
+    }
+
+    /// Reconciles the keys of a source again, but for those whose first run is to come: it will find everything.
+    fn missed(&mut self, source: &SourceId) {
+        let concerned = |key: &Key| {
+            (key.seen || key.place == Place::UnderWay) && self.queues[key.queue].source == *source
+        };
+        let keys = self.keys.iter().filter(|(_, key)| concerned(key));
+        let keys = keys.map(|(id, _)| id.clone()).collect();
+        self.anew(keys, Again::Yes);
+    }
+
+    /// Reconciles these keys now. One with a run under way has another right after it.
+    fn told(&mut self, keys: &[KeyId]) {
+        for id in keys {
+            if let Some(key) = self.keys.get_mut(id) {
+                key.not_before = Instant::now();
+                key.occurrence = None;
+                if key.place == Place::UnderWay {
+                    key.again = Again::AtOnce;
+                }
+                self.wake(id);
+            }
+        }
     }
 
     /// Reconciles these keys whatever they wait for; if a run is under way, after that.
@@ -359,6 +385,7 @@ impl Dispatcher {
         key.well = looked.well;
         let now = Instant::now();
         let wait = match key.again {
+            Again::AtOnce => Some(Duration::ZERO),
             Again::Yes => Some(SPREAD_EACH),
             // Other keys wait for the same service: their next runs are spread over this time.
             Again::IfNotWell if !looked.well => Some(SPREAD_MOST.mul_f64(rand::random::<f64>())),

@@ -19,6 +19,10 @@ pub enum Event {
     Cron(CronLine, DateTime<Utc>),
     /// These keys must be reconciled: something about them has changed, and a run that began before does not count.
     Changed(Vec<KeyId>),
+    /// These keys must be reconciled at once: an event has told of a change.
+    Told(Vec<KeyId>),
+    /// Every key of this source that has been reconciled must be once more: events may have been missed.
+    Missed(SourceId),
     /// Keys of this source (`None` for every source) that have failed may work again.
     Recovered(Option<SourceId>),
     /// A reconcile run has ended. The epoch and the queue are those in which it was begun: a panic or a new

@@ -75,6 +75,8 @@ pub enum Again {
     IfNotWell,
     /// Needed in any case: the run works on outdated knowledge.
     Yes,
+    /// Needed in any case and without a wait: an event has told of a change.
+    AtOnce,
 }
 
 /// The phase of a key: between runs, waiting for one, or in one.

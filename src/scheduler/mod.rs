@@ -105,6 +105,17 @@ impl Scheduler {
         self.send(Event::Changed(keys));
     }
 
+    /// Reconciles these keys without delay, because an event has told of a change in their source. Several events for
+    /// a key before its run begins, or during it, cause one run.
+    pub fn told(&self, keys: Vec<KeyId>) {
+        self.send(Event::Told(keys));
+    }
+
+    /// Reconciles every key of a source that was reconciled before, because events may have been missed.
+    pub fn missed(&self, source: SourceId) {
+        self.send(Event::Missed(source));
+    }
+
     /// Reconciles the keys that failed, after a service has recovered: those of this source, or of all.
     pub fn recovered(&self, source: Option<SourceId>) {
         self.send(Event::Recovered(source));

@@ -51,6 +51,8 @@ pub enum Shape {
     Ids(&'static Shape),
     /// A table with the settings of one of the kinds of source.
     Source,
+    /// A table with the settings of one of the kinds of trigger.
+    Trigger,
     /// A table whose settings depend on the one called `by`.
     Variants {
         /// The setting whose word decides.
@@ -76,6 +78,7 @@ impl Shape {
             Self::Table(_)
             | Self::Ids(_)
             | Self::Source
+            | Self::Trigger
             | Self::Variants { .. }
             | Self::OneOf(_) => None,
         }

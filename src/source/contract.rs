@@ -47,6 +47,20 @@ pub trait Source: Send + Sync {
     /// it was observed is not an error but [`Reading::Missing`].
     async fn read(&self, path: &str, version: &Version) -> Result<Reading, SourceError>;
 
+    /// Reads the newest version of the secret at `path`, for a caller that has been told of a new one: if possible in
+    /// the one call that tells the version, too. `index` is the state of the source that the answer must not be older
+    /// than, as an event of this source gave it.
+    ///
+    /// # Errors
+    /// Returns [`SourceError`] as [`observe`](Self::observe) and [`read`](Self::read) do.
+    async fn read_newest(&self, path: &str, index: Option<&str>) -> Result<Reading, SourceError> {
+        let _ = index;
+        match self.observe(path).await? {
+            Observation::Present { version, .. } => self.read(path, &version).await,
+            Observation::Missing(why) => Ok(Reading::Missing(why)),
+        }
+    }
+
     /// Signs in, for `check --connect`, and returns a line that names the identity or the way of signing in.
     ///
     /// # Errors

@@ -16,9 +16,6 @@ use crate::secret::Fingerprinter;
 use crate::setting::{Reader, Settings};
 use crate::upstream::Upstream;
 
-/// The kinds of source that a program knows.
-pub type Kinds = &'static [Kind];
-
 /// A kind of source.
 pub struct Kind {
     /// The word in `type`.

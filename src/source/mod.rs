@@ -16,7 +16,7 @@ pub mod vault;
 
 pub use contract::{Exact, GoneVersion, Previous, Reading, Source, SourceError, why_missing};
 pub use hint::{Certainty, Hint};
-pub use kind::{Context, Example, Kind, Kinds, SourceKind};
+pub use kind::{Context, Example, Kind, SourceKind};
 
 /// Every kind of source.
-pub const KINDS: Kinds = &[vault::KIND, aws::KIND, file::KIND];
+pub const KINDS: &[Kind] = &[vault::KIND, aws::KIND, file::KIND];

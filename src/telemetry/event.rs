@@ -20,6 +20,10 @@ events! {
     CONFIG_RELOADED = "config_reloaded";
     /// A new configuration is invalid; the old one stays in force.
     CONFIG_REJECTED = "config_rejected";
+    /// Changes in a source are heard of as they happen.
+    EVENTS_UP = "events_up";
+    /// Changes in a source are not heard of; it is polled instead.
+    EVENTS_DOWN = "events_down";
     /// The source has a different version than before.
     ROTATION_DETECTED = "rotation_detected";
     /// A write to Flashback begins.

@@ -44,6 +44,10 @@ pub enum Task {
     IntervalWheel,
     /// The task that watches the cron lines.
     Cron,
+    /// A task that listens to a source's events.
+    Events,
+    /// The task that makes checks of events.
+    Router,
     /// A reconcile of a key.
     Reconcile,
     /// The task that renews a source's token.
@@ -56,7 +60,7 @@ pub enum Task {
 
 impl Task {
     /// All tasks.
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 20] = [
         Self::Http,
         Self::CommandServer,
         Self::Request,
@@ -71,6 +75,8 @@ impl Task {
         Self::Scheduler,
         Self::IntervalWheel,
         Self::Cron,
+        Self::Events,
+        Self::Router,
         Self::Reconcile,
         Self::Token,
         Self::State,
@@ -93,6 +99,8 @@ impl Task {
             Self::Scheduler => "scheduler",
             Self::IntervalWheel => "ring",
             Self::Cron => "cron",
+            Self::Events => "events",
+            Self::Router => "router",
             Self::Reconcile => "look",
             Self::Token => "token",
             Self::State => "state",

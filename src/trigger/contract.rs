@@ -80,6 +80,12 @@ impl Ear {
         self.feed.up(&self.source);
     }
 
+    /// From now on changes are not heard, though the trigger still listens. `why` is for people, in words of the
+    /// rotator's own.
+    pub fn down(&self, why: &str) {
+        self.feed.down(&self.source, why);
+    }
+
     /// Takes a change.
     pub fn heard(&self, heard: Heard) {
         self.feed.heard(&self.source, heard);

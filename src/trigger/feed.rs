@@ -35,6 +35,8 @@ pub struct News {
 
 struct Pending {
     up: bool,
+    /// The reason why it is down, for people, once it was said.
+    why_down: Option<String>,
     news: News,
     /// The number of things that were left here.
     left: u64,
@@ -46,6 +48,7 @@ impl Default for Pending {
     fn default() -> Self {
         Self {
             up: false,
+            why_down: None,
             news: News::default(),
             left: 0,
             scheduled: watch::Sender::new(0),
@@ -77,24 +80,43 @@ impl Feed {
         self.sources.lock().get(source).is_some_and(|it| it.up)
     }
 
+    /// Returns the reason why changes of this source are not heard, for people; `None` if they are, or if that is not
+    /// known yet.
+    pub fn why_down(&self, source: &SourceId) -> Option<String> {
+        self.sources.lock().get(source)?.why_down.clone()
+    }
+
     /// Notes that each change of this source is heard from now on.
     pub fn up(&self, source: &SourceId) {
-        self.turn(source, true, "the events have begun");
+        self.turn(source, None);
     }
 
-    /// Notes that changes of this source are not heard any more.
-    pub fn down(&self, source: &SourceId) {
-        self.turn(source, false, "the events have ended");
+    /// Notes that changes of this source are not heard any more. `why` is for people.
+    pub fn down(&self, source: &SourceId, why: &str) {
+        self.turn(source, Some(why));
     }
 
-    fn turn(&self, source: &SourceId, up: bool, why: &'static str) {
+    fn turn(&self, source: &SourceId, why_down: Option<&str>) {
+        let up = why_down.is_none();
         self.metrics.events_up(source, up);
         self.leave(source, |pending| {
-            if std::mem::replace(&mut pending.up, up) != up {
+            let was = std::mem::replace(&mut pending.why_down, why_down.map(str::to_owned));
+            if std::mem::replace(&mut pending.up, up) != up || was != pending.why_down {
                 pending.news.turned = true;
-                pending.news.missed = Some(why);
+            }
+            if pending.news.turned {
+                pending.news.missed = Some(match up {
+                    true => "the events have begun",
+                    false => "the events have ended",
+                });
             }
         });
+    }
+
+    /// Forgets a source that is not listened to any more.
+    pub fn forget(&self, source: &SourceId) {
+        self.sources.lock().remove(source);
+        self.metrics.forget_events(source);
     }
 
     /// Takes a change. Of several of one secret the latest stands for all.

@@ -11,9 +11,6 @@ use crate::setting::{Reader, Settings};
 use crate::source::SourceKind;
 use crate::source::kind::Same;
 
-/// The kinds of trigger that a program knows.
-pub type Kinds = &'static [Kind];
-
 /// A kind of trigger.
 pub struct Kind {
     /// The word in `type`.
@@ -25,6 +22,8 @@ pub struct Kind {
     /// Its part of the reference configuration: a `[sources.….events]` table that shows each setting, with its
     /// default.
     pub reference: &'static str,
+    /// Returns the trigger that a source with these settings has without an `events` table.
+    pub implied: fn(&dyn SourceKind) -> Option<Arc<dyn TriggerKind>>,
     /// Reads its settings from an `events` table, or reports mistakes.
     pub read: fn(&mut Reader<'_, '_>) -> Option<Arc<dyn TriggerKind>>,
 }

@@ -12,7 +12,7 @@ pub mod kind;
 
 pub use contract::{Ear, Heard, Trigger, TriggerError};
 pub use feed::Feed;
-pub use kind::{Context, Kind, Kinds, TriggerKind};
+pub use kind::{Context, Kind, TriggerKind};
 
 /// Every kind of trigger that `[sources.….events]` can name.
-pub const KINDS: Kinds = &[];
+pub const KINDS: &[Kind] = &[];

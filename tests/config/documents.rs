@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use flashback_rotator::config::KINDS;
 use flashback_rotator::config::{self, Check, FlashbackAuth, SecretRef};
 use flashback_rotator::model::{KeyId, SourceId};
-use flashback_rotator::source::KINDS;
 use serde_json::Value as Json;
 
 use super::{GOOD, load, repository};

@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use flashback_rotator::config;
-use flashback_rotator::source::KINDS;
+use flashback_rotator::config::KINDS;
 
 use super::{CANARY, GOOD, load, load_directory, rendered};
 

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use flashback_rotator::config;
-use flashback_rotator::source::KINDS;
+use flashback_rotator::config::KINDS;
 
 use super::{GOOD, with};
 use crate::support::place_file;

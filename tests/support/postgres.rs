@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use flashback_rotator::config::KINDS;
 use flashback_rotator::config::{self, PostgresConfig, StateConfig};
-use flashback_rotator::source::KINDS;
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, NoTls};
 

@@ -33,6 +33,11 @@ impl Metrics {
             .set(i64::from(up));
     }
 
+    /// Removes whether each change of a source is heard of, for a source that is not listened to any more.
+    pub fn forget_events(&self, source: &SourceId) {
+        self.events_up.remove(&source_label(source));
+    }
+
     /// Counts what came from a source's events. `outcome` is one of a fixed set of words.
     pub fn event_received(&self, source: &SourceId, outcome: &'static str) {
         let label = SourceOutcome {
