@@ -142,6 +142,11 @@ impl Fingerprinter {
         ])
     }
 
+    /// Returns the digest of one secret, such as a token.
+    pub fn secret(&self, secret: &Secret) -> Fingerprint {
+        self.bytes(secret.expose().as_bytes())
+    }
+
     /// Returns the digest of a whole document, for sources without versions.
     pub fn bytes(&self, bytes: &[u8]) -> Fingerprint {
         self.digest(&[bytes])

@@ -14,6 +14,7 @@ mod credentials;
 mod detection;
 mod documentation;
 mod drift;
+mod events;
 mod flashback;
 mod health;
 mod hints;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use flashback_rotator::http::page::{Key, Overview};
-use flashback_rotator::http::{StatusSource, serve};
+use flashback_rotator::http::{Notice, NoticeTaker, Refusal, StatusSource, serve};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -74,6 +74,13 @@ impl StatusSource for Fake {
     }
 }
 
+#[async_trait]
+impl NoticeTaker for Fake {
+    async fn take(&self, _: Option<&str>, _: Notice) -> Result<(), Refusal> {
+        Err(Refusal::Off)
+    }
+}
+
 struct Page {
     status_source: Arc<Fake>,
     address: SocketAddr,
@@ -86,7 +93,12 @@ impl Page {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (status_source, stop) = (Arc::new(Fake::default()), CancellationToken::new());
-        let served = tokio::spawn(serve(listener, status_source.clone(), stop.clone()));
+        let served = tokio::spawn(serve(
+            listener,
+            status_source.clone(),
+            status_source.clone(),
+            stop.clone(),
+        ));
         Self {
             status_source,
             address,

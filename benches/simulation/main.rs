@@ -212,6 +212,7 @@ fn configs(keys: usize, period: Duration) -> Vec<(KeyId, Arc<KeyConfig>)> {
                 fields: FieldMap::default(),
             },
             check: Check::Every(period),
+            check_with_events: None,
             verify: VerifyConfig {
                 before_provider: false,
                 after_flashback: true,

@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::assignments::Assignments;
 use super::command_server::CommandServer;
 use super::edits::EditWatch;
-use super::events::{Listeners, Router};
+use super::events::{Listeners, Notices, Router};
 use super::notifier::Notifier;
 use super::reload::Reloader;
 use super::services::Services;
@@ -122,6 +122,7 @@ impl Start {
         let router = Router::new(feed.clone(), runtime.clone(), assignments.clone());
         let listeners = Listeners::new(runtime.clone(), feed.clone(), supervisor.clone());
         listeners.renew();
+        let notices = Notices::new(runtime.clone(), feed.clone());
         let reloader = Reloader::new(
             self.path,
             self.digest,
@@ -133,7 +134,7 @@ impl Start {
             self.log,
         );
         let tasks = vec![
-            services.http(self.listener, ends.tasks.clone()),
+            services.http(self.listener, notices, ends.tasks.clone()),
             services.command_server(commands),
             services.reload(reloader, hangups.clone()),
             services.router(router),

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::command_server::CommandServer;
 use super::edits::EditWatch;
-use super::events::Router;
+use super::events::{Notices, Router};
 use super::heartbeat;
 use super::notifier::Notifier;
 use super::reload::Reloader;
@@ -50,10 +50,16 @@ pub struct Services {
 
 impl Services {
     /// Starts the HTTP server, which serves health, metrics and status until `stop` is cancelled.
-    pub fn http(&self, listener: std::net::TcpListener, stop: CancellationToken) -> JoinHandle<()> {
+    pub fn http(
+        &self,
+        listener: std::net::TcpListener,
+        notices: Notices,
+        stop: CancellationToken,
+    ) -> JoinHandle<()> {
         let server = Server {
             listener,
             status_source: self.status_source.clone(),
+            notices: Arc::new(notices),
             stop,
         };
         self.start(Task::Http, server, |server| server.serve().boxed())
@@ -148,6 +154,7 @@ async fn watch(checks: &Checks) {
 struct Server {
     listener: std::net::TcpListener,
     status_source: Arc<DaemonStatusSource>,
+    notices: Arc<Notices>,
     stop: CancellationToken,
 }
 
@@ -160,7 +167,8 @@ impl Server {
                 Err(_) => tokio::time::sleep(NO_DESCRIPTOR).await,
             }
         };
-        http::serve(listener, self.status_source.clone(), self.stop.clone()).await;
+        let (status_source, notices) = (self.status_source.clone(), self.notices.clone());
+        http::serve(listener, status_source, notices, self.stop.clone()).await;
     }
 }
 

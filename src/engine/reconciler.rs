@@ -29,6 +29,14 @@ use crate::upstream::in_background;
 /// the longest one): one that did would be a defect, and must not become a loop against Flashback.
 const MOST_STEPS: usize = 32;
 
+/// The waits before a source is asked again that answers with the version from before the one that was told: a standby
+/// or a replica may be behind the server that the event came from.
+pub(super) const STALE: [Duration; 3] = [
+    Duration::from_millis(20),
+    Duration::from_millis(200),
+    Duration::from_secs(1),
+];
+
 /// One check of one key.
 pub struct Reconciler<'a> {
     pub(super) ask: Ask<'a>,
@@ -229,7 +237,15 @@ impl<'a> Reconciler<'a> {
 
     /// Reads the newest version instead of asking for it first, because an event has told that it is a new one.
     async fn read_told(&mut self, seen: Option<&Version>, told: &Told) -> Result<(), Fault> {
-        let (observation, read) = self.ask.read_newest(seen, told).await?;
+        let mut waits = STALE.into_iter();
+        let (observation, read) = loop {
+            let (observation, read) = self.ask.read_newest(seen, told).await?;
+            let is_old = matches!(&observation, Observation::Present { version, .. } if seen == Some(version));
+            match waits.next().filter(|_| is_old) {
+                Some(wait) => self.ask.unless_stopped(tokio::time::sleep(wait)).await?,
+                None => break (observation, read),
+            }
+        };
         self.known.observation = observation;
         if let Some(read) = read {
             (self.trimmed, self.created_at) = (read.trimmed, read.written_at);

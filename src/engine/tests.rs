@@ -1,6 +1,7 @@
 //! The engine over a source and a Flashback that do what a test says, and a state in memory.
 
 mod lease;
+mod told;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,6 +14,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::reconciler::STALE;
 use super::*;
 use crate::config::{Check, KeyConfig, VerifyConfig};
 use crate::document::{Document, FieldMap};
@@ -36,6 +38,18 @@ struct FakeSource {
     look: Plain<Result<&'static str, SourceError>>,
     /// The version and the secret.
     read: Plain<(&'static str, &'static str)>,
+    /// How often it still answers with the first version.
+    behind: Plain<usize>,
+    observed: AtomicUsize,
+    read_newest: AtomicUsize,
+}
+
+impl FakeSource {
+    /// Returns how often it was asked for the version, and how often for the newest value.
+    fn asked(&self) -> (usize, usize) {
+        let count = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+        (count(&self.observed), count(&self.read_newest))
+    }
 }
 
 #[async_trait]
@@ -45,6 +59,7 @@ impl Source for FakeSource {
     }
 
     async fn observe(&self, _: &str) -> Result<Observation, SourceError> {
+        self.observed.fetch_add(1, Ordering::Relaxed);
         self.look
             .lock()
             .clone()
@@ -65,6 +80,24 @@ impl Source for FakeSource {
                     .cloned()
                     .unwrap_or_default(),
             ),
+        })
+    }
+
+    async fn read_newest(&self, path: &str, _: Option<&str>) -> Result<Reading, SourceError> {
+        self.read_newest.fetch_add(1, Ordering::Relaxed);
+        let is_behind = {
+            let mut behind = self.behind.lock();
+            let is_behind = *behind > 0;
+            *behind = behind.saturating_sub(1);
+            is_behind
+        };
+        if !is_behind {
+            return self.read(path, &Version::new("newest")).await;
+        }
+        Ok(Reading::Present {
+            version: Version::new("1"),
+            written_at: None,
+            document: Document::from_text("sk-one".to_owned()),
         })
     }
 
@@ -175,6 +208,9 @@ impl Bench {
             id: SourceId::new("s"),
             look: Plain::new(Ok("1")),
             read: Plain::new(("1", "sk-one")),
+            behind: Plain::default(),
+            observed: AtomicUsize::new(0),
+            read_newest: AtomicUsize::new(0),
         });
         let config = KeyConfig {
             settings: Settings {
@@ -190,6 +226,7 @@ impl Bench {
                 fields: FieldMap::default(),
             },
             check: Check::Every(Duration::from_secs(30)),
+            check_with_events: None,
             verify: VerifyConfig {
                 before_provider: false,
                 after_flashback: false,

@@ -2,10 +2,11 @@
 //!
 //! The listener may be reachable from a network, so clients are limited: in the number of connections, in the
 //! time they may take to send a request, in its size, and in how long a connection lives. When connections
-//! run short, those that have sent no request for longest are closed first. Only the head of a request is
-//! read, and no request changes anything.
+//! run short, those that have sent no request for longest are closed first. Of the requests only `POST /notify`
+//! has a body, and none does more than to have keys checked.
 
 mod host;
+mod notify;
 pub mod page;
 mod permits;
 mod status_source;
@@ -34,6 +35,7 @@ use crate::telemetry::panics::{Task, within};
 use self::permits::{ConnectionLimit, Permit};
 use self::status_source::ANSWER_TIME;
 
+pub use self::notify::{Notice, NoticeTaker, Refusal};
 pub use self::status_source::StatusSource;
 
 /// The time a client may take to send the head of a request, or the head of the next one on the same
@@ -52,9 +54,10 @@ const CONNECTION_LIFE: Duration = Duration::from_secs(60);
 pub async fn serve(
     listener: TcpListener,
     status_source: Arc<dyn StatusSource>,
+    notices: Arc<dyn NoticeTaker>,
     stop: CancellationToken,
 ) {
-    let routes = Routes::new(&status_source);
+    let routes = Routes::new(&status_source, notices);
     let permits = ConnectionLimit::new();
     let connections = TaskTracker::new();
     loop {
@@ -125,7 +128,7 @@ struct Routes {
 }
 
 impl Routes {
-    fn new(status_source: &Arc<dyn StatusSource>) -> Self {
+    fn new(status_source: &Arc<dyn StatusSource>, notices: Arc<dyn NoticeTaker>) -> Self {
         let health = Router::new()
             .route("/livez", get(livez))
             .route("/healthz", get(healthz))
@@ -134,7 +137,8 @@ impl Routes {
             .route("/metrics", get(metrics))
             .route("/status", get(status))
             .with_state(Arc::clone(status_source))
-            .merge(page::route(Arc::clone(status_source)));
+            .merge(page::route(Arc::clone(status_source)))
+            .merge(notify::route(notices));
         let whole = |told: Router| {
             health
                 .clone()
@@ -143,7 +147,7 @@ impl Routes {
                 .fallback((StatusCode::NOT_FOUND, "there is no such page\n"))
                 .method_not_allowed_fallback((
                     StatusCode::METHOD_NOT_ALLOWED,
-                    "only GET and HEAD\n",
+                    "only GET and HEAD, and POST for /notify\n",
                 ))
                 .layer(map_response(guard))
         };

@@ -82,6 +82,7 @@ pub fn config(settings: Settings, origin: Origin, verify: VerifyConfig) -> KeyCo
         settings,
         origin,
         check: Check::Every(Duration::from_secs(30)),
+        check_with_events: None,
         verify,
         max_age: None,
         enabled: true,

@@ -8,6 +8,7 @@ use chrono::Utc;
 use super::by_secret::BySecret;
 use super::credential::credential;
 use crate::config::{Check, Config};
+use crate::credential::{SecretRef, SharedCredential};
 use crate::engine::{Engine, KeyGuard, ManagedKey};
 use crate::model::{KeyId, ReceiverId, SourceId, WorkspaceId};
 use crate::notify::Receiver;
@@ -119,6 +120,11 @@ impl Runtime {
         config.check_while(self.feed.is_up(&config.origin.source))
     }
 
+    /// Resolves a secret reference of this configuration.
+    pub fn credential(&self, reference: &SecretRef) -> SharedCredential {
+        credential(reference, &self.sources)
+    }
+
     /// Builds the trigger of a source.
     ///
     /// # Errors
@@ -131,7 +137,7 @@ impl Runtime {
         events.build(trigger::Context {
             id,
             source: source.kind.as_ref(),
-            secret: &|reference| credential(reference, &self.sources),
+            secret: &|reference| self.credential(reference),
         })
     }
 

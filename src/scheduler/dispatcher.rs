@@ -260,7 +260,10 @@ impl Dispatcher {
                 if key.place == Place::UnderWay {
                     key.again = Again::AtOnce;
                 }
-                self.wake(id);
+                match key.rests_until().filter(|_| key.place == Place::Idle) {
+                    Some(at) => self.arm(id, at),
+                    None => self.wake(id),
+                }
             }
         }
     }
@@ -385,7 +388,7 @@ impl Dispatcher {
         key.well = looked.well;
         let now = Instant::now();
         let wait = match key.again {
-            Again::AtOnce => Some(Duration::ZERO),
+            Again::AtOnce => Some(key.rests_until().map_or(Duration::ZERO, |at| at - now)),
             Again::Yes => Some(SPREAD_EACH),
             // Other keys wait for the same service: their next runs are spread over this time.
             Again::IfNotWell if !looked.well => Some(SPREAD_MOST.mul_f64(rand::random::<f64>())),

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::{Index, IndexMut};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
@@ -9,6 +10,9 @@ use tokio::time::Instant;
 use super::{First, Scheduled};
 use crate::config::Check;
 use crate::model::{KeyId, SourceId, WorkspaceId};
+
+/// The least time between two runs of a key that events cause. What is told in between is found by the later one.
+const TOLD_APART: Duration = Duration::from_millis(20);
 
 /// A key as the dispatcher sees it.
 pub struct Key {
@@ -50,6 +54,12 @@ impl Key {
             scheduled: true,
             seen: false,
         }
+    }
+
+    /// Returns the time before which an event causes no other run, if that is to come: the last one has just begun.
+    pub fn rests_until(&self) -> Option<Instant> {
+        let until = self.looked_at? + TOLD_APART;
+        (until > Instant::now()).then_some(until)
     }
 
     /// Returns how the key is scheduled, with a first run at once.

@@ -1,6 +1,7 @@
 //! Tests of the scheduler as a whole, on paused time, with a reconciler that does what the test says.
 
 mod handover;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 

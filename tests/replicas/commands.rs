@@ -6,10 +6,10 @@ use serde_json::Value;
 use super::sound;
 use crate::replicas_faults::LOCAL;
 use crate::replicas_faults::replica::{Replica, replicas};
+use crate::support::LONG;
 use crate::support::postgres::Postgres;
-use crate::support::replicas::{Replicas, metric};
+use crate::support::replicas::Replicas;
 use crate::support::test_bed::TestBed;
-use crate::support::{LONG, eventually};
 
 const NEVER: &str = "5m";
 
@@ -24,19 +24,6 @@ fn rows(document: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Waits until each key was checked once more after its first push: that check would push what comes meanwhile.
-async fn at_rest(replicas: &Replicas) {
-    let expected = 2 * u32::try_from(replicas.keys().len()).expect("few");
-    eventually("each key is at rest", async || {
-        let mut checks = 0.0;
-        for rotator in &replicas.all {
-            checks += metric(rotator, "flashback_rotator_checks_total").await;
-        }
-        (checks >= f64::from(expected)).then_some(())
-    })
-    .await;
-}
-
 fn all(keys: &[String], action: &str) -> Vec<(String, String)> {
     let row = |key: &String| (key.clone(), action.to_owned());
     keys.iter().map(row).collect()
@@ -48,7 +35,7 @@ async fn a_request_is_carried_out_by_those_that_hold_the_keys() {
     let mut replicas = Replicas::new(&database, NEVER, 12, RARELY).await;
     replicas.start(3).await;
     replicas.arrived(0).await;
-    at_rest(&replicas).await;
+    replicas.at_rest().await;
     replicas.rotate(1);
     let beside = replicas.place();
     let synced = beside.json(&["sync"]).await;
@@ -85,7 +72,7 @@ async fn a_sync_is_answered_in_its_time_by_each_replica() {
     let mut replicas = Replicas::new(&database, NEVER, 6, RARELY).await;
     replicas.start(2).await;
     replicas.arrived(0).await;
-    at_rest(&replicas).await;
+    replicas.at_rest().await;
     replicas.sandbox.fail(Rule {
         name: Some("k05".to_owned()),
         ..Rule::status(500)

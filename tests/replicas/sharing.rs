@@ -100,6 +100,7 @@ async fn a_key_on_a_cron_line_is_not_checked_again_when_it_changes_hands() {
     let mut replicas = Replicas::new(&database, NEVER, 10, yearly).await;
     replicas.start(1).await;
     replicas.arrived(0).await;
+    replicas.at_rest().await;
     replicas.rotate(1);
     replicas.add();
     replicas.evenly(2).await;

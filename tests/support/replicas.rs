@@ -111,6 +111,19 @@ impl Replicas {
         }
     }
 
+    /// Waits until each key was checked once more after its first push: that check would push what comes meanwhile.
+    pub async fn at_rest(&self) {
+        let expected = 2 * u32::try_from(self.keys.len()).expect("few");
+        eventually("each key is at rest", async || {
+            let mut checks = 0.0;
+            for rotator in &self.all {
+                checks += metric(rotator, "flashback_rotator_checks_total").await;
+            }
+            (checks >= f64::from(expected)).then_some(())
+        })
+        .await;
+    }
+
     /// Returns the daemons that have joined and were not evicted.
     pub async fn joined(&self) -> Option<Vec<Replica>> {
         let state = Postgres::open_beside(&self.state).await.ok().flatten()?;

@@ -73,6 +73,7 @@ static CONFIG: LazyLock<Arc<KeyConfig>> = LazyLock::new(|| {
             fields: FieldMap::default(),
         },
         check: Check::Every(Duration::from_secs(30)),
+        check_with_events: None,
         verify: VERIFY,
         max_age: None,
         enabled: true,

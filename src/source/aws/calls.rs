@@ -81,10 +81,11 @@ impl Calls {
         .await
     }
 
+    /// Reads a version, or the current one if none is given.
     pub(super) async fn get(
         &self,
         path: &str,
-        version: &Version,
+        version: Option<&Version>,
     ) -> Result<Answer<GetSecretValueOutput>, SourceError> {
         let call = Call {
             operation: "GetSecretValue",
@@ -94,7 +95,7 @@ impl Calls {
             client
                 .get_secret_value()
                 .secret_id(path)
-                .version_id(version.as_str())
+                .set_version_id(version.map(|version| version.as_str().to_owned()))
                 .send()
         })
         .await

@@ -5,7 +5,7 @@ use aws_config::{BehaviorVersion, ConfigLoader};
 use chrono::{DateTime, Utc};
 
 use super::batch::Gathered;
-use super::calls::{Calls, observe, take};
+use super::calls::{Calls, observe, take, version};
 use super::config::{AwsConfig, AwsLook};
 use super::error::Answer;
 use super::hints;
@@ -96,9 +96,23 @@ impl Source for AwsSource {
     }
 
     async fn read(&self, path: &str, version: &Version) -> Result<Reading, SourceError> {
-        match self.calls.get(path, version).await? {
+        match self.calls.get(path, Some(version)).await? {
             Answer::Value(value) => take(value, version),
             Answer::NotFound | Answer::WrongState => self.why_unreadable(path, version).await,
+        }
+    }
+
+    async fn read_newest(&self, path: &str, _: Option<&str>) -> Result<Reading, SourceError> {
+        match self.calls.get(path, None).await? {
+            Answer::Value(value) => {
+                let id = value.version_id().unwrap_or_default();
+                let version = version(id)?;
+                take(value, &version)
+            }
+            Answer::NotFound | Answer::WrongState => match self.observe(path).await? {
+                Observation::Present { version, .. } => self.read(path, &version).await,
+                Observation::Missing(why) => Ok(Reading::Missing(why)),
+            },
         }
     }
 

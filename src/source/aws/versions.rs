@@ -29,7 +29,7 @@ impl AwsSource {
         if !ID_LENGTH.contains(&version.as_str().len()) {
             return Ok(Exact::Gone(GoneVersion::NoSuchVersion));
         }
-        let gone = match self.calls.get(path, version).await? {
+        let gone = match self.calls.get(path, Some(version)).await? {
             Answer::Value(value) => match take(value, version)? {
                 Reading::Present {
                     written_at,

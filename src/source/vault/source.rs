@@ -287,6 +287,17 @@ impl Source for VaultSource {
         }
     }
 
+    async fn read_newest(&self, path: &str, _: Option<&str>) -> Result<Reading, SourceError> {
+        check_path(path)?;
+        let mut asking = self.asking().await?;
+        loop {
+            let result = self.read_with(asking.token(), path, None).await;
+            if asking.is_over(&result).await? {
+                return result;
+            }
+        }
+    }
+
     async fn read_exact(&self, path: &str, version: &Version) -> Result<Exact, SourceError> {
         check_path(path)?;
         if self.kv == KvVersion::V1 {

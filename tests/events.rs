@@ -1,0 +1,3 @@
+//! Events: a change that is told arrives at once, whatever the schedule says.
+
+mod notify;
