@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use crate::config::{Config, KeyConfig};
 use crate::engine::report::KeyReport;
 use crate::http::page::{Key, Replica, Service};
-use crate::model::{KeyId, Record};
+use crate::model::{KeyId, Record, ServiceHealth};
 use crate::redact::host_and_port;
 use crate::runtime::Runtime;
 use crate::state::membership;
@@ -33,6 +33,10 @@ pub fn services(runtime: &Runtime) -> Vec<Service> {
             keys: managed_keys
                 .filter(|managed| &managed.config.origin.source == id)
                 .count(),
+            health: ServiceHealth {
+                events: runtime.events(id),
+                ..health(runtime, id.as_str())
+            },
             ..standing(runtime, id.as_str())
         }
     });
@@ -47,9 +51,14 @@ fn standing(runtime: &Runtime, service: &str) -> Service {
         kind: "",
         place: String::new(),
         keys: 0,
-        health: upstream.map(UpstreamView::health).unwrap_or_default(),
+        health: health(runtime, service),
         last_outage: upstream.and_then(UpstreamView::last_outage),
     }
+}
+
+fn health(runtime: &Runtime, service: &str) -> ServiceHealth {
+    let upstream = runtime.upstreams.get(service);
+    upstream.map(UpstreamView::health).unwrap_or_default()
 }
 
 /// Returns the processes that share the keys, including commands that are running.

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::overview;
 use crate::http::StatusSource;
 use crate::http::page::{EVENTS, Overview};
-use crate::model::{ConfigurationReport, DaemonReport, Rejected, SourceId};
+use crate::model::{ConfigurationReport, DaemonReport, Rejected, ServiceHealth, SourceId};
 use crate::runtime::RuntimeHandle;
 use crate::scheduler::Scheduler;
 use crate::state::membership::Membership;
@@ -172,7 +172,16 @@ impl DaemonStatusSource {
             configuration: self.configuration.lock().clone(),
             flashback: health(FLASHBACK),
             sources: sources
-                .map(|id| (id.clone(), health(id.as_str())))
+                .map(|id| {
+                    let events = runtime.events(id);
+                    (
+                        id.clone(),
+                        ServiceHealth {
+                            events,
+                            ..health(id.as_str())
+                        },
+                    )
+                })
                 .collect(),
         }
     }

@@ -37,7 +37,7 @@ pub use self::notified::Notified;
 pub use self::record::{
     Acknowledged, CheckNote, Held, Intent, Live, Problem, ProblemKind, Record, Refusal, Shown,
 };
-pub use self::service::{Outage, ServiceHealth, ServiceStatus};
+pub use self::service::{EventsHealth, Outage, ServiceHealth, ServiceStatus};
 pub use self::stored::Stored;
 pub use self::target::{Appearance, Listed, Target, TargetKind};
 pub use self::timeline::{Mark, Timeline};

@@ -25,6 +25,18 @@ pub struct ServiceHealth {
     pub since: Option<DateTime<Utc>>,
     /// The error of the last call, if the service is down; never a value.
     pub error: Option<String>,
+    /// The events of the service, for a source that has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<EventsHealth>,
+}
+
+/// The health of a source's events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventsHealth {
+    /// `true` if each change in the source is heard of as it happens; otherwise it is polled.
+    pub up: bool,
+    /// The reason why it is not, if known; never a value.
+    pub error: Option<String>,
 }
 
 /// A time during which a service did not answer.

@@ -10,7 +10,7 @@ use super::credential::credential;
 use crate::config::{Check, Config};
 use crate::credential::{SecretRef, SharedCredential};
 use crate::engine::{Engine, KeyGuard, ManagedKey};
-use crate::model::{KeyId, ReceiverId, SourceId, WorkspaceId};
+use crate::model::{EventsHealth, KeyId, ReceiverId, SourceId, WorkspaceId};
 use crate::notify::Receiver;
 use crate::scheduler::{First, Scheduled, pace};
 use crate::source::Source;
@@ -118,6 +118,15 @@ impl Runtime {
     pub fn check_of(&self, managed: &ManagedKey) -> Check {
         let config = &managed.config;
         config.check_while(self.feed.is_up(&config.origin.source))
+    }
+
+    /// Returns the health of a source's events, if it has any.
+    pub fn events(&self, id: &SourceId) -> Option<EventsHealth> {
+        self.config.sources.get(id)?.events.as_ref()?;
+        Some(EventsHealth {
+            up: self.feed.is_up(id),
+            error: self.feed.why_down(id),
+        })
     }
 
     /// Resolves a secret reference of this configuration.

@@ -44,6 +44,8 @@ impl Service {
         let down = with(ServiceStatus::Down).count();
         let first_down = with(ServiceStatus::Down).min_by_key(|health| health.since);
         let first_up = with(ServiceStatus::Up).min_by_key(|health| health.since);
+        let events = running().filter_map(|health| health.events.clone());
+        let events = events.min_by_key(|events| events.up);
         let health = match first_down.or(first_up) {
             Some(health) => health.clone(),
             None => ServiceHealth {
@@ -52,7 +54,7 @@ impl Service {
             },
         };
         Self {
-            health,
+            health: ServiceHealth { events, ..health },
             down_at: Some(down).filter(|down| *down > 0 && *down < running().count()),
         }
     }

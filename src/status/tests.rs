@@ -20,6 +20,7 @@ fn down(since: i64, error: &str) -> ServiceHealth {
         status: ServiceStatus::Down,
         since: Some(ago(since)),
         error: Some(error.to_owned()),
+        events: None,
     }
 }
 
@@ -28,6 +29,7 @@ fn up(since: i64) -> ServiceHealth {
         status: ServiceStatus::Up,
         since: Some(ago(since)),
         error: None,
+        events: None,
     }
 }
 

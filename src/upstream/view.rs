@@ -30,11 +30,13 @@ impl UpstreamView {
                 status: ServiceStatus::Down,
                 since: Some(down.since),
                 error: Some(down.error.clone()),
+                events: None,
             },
             (None, Some(since)) => ServiceHealth {
                 status: ServiceStatus::Up,
                 since: Some(since),
                 error: None,
+                events: None,
             },
             (None, None) => ServiceHealth::default(),
         }

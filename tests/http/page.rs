@@ -98,12 +98,14 @@ pub fn overview(keys: Vec<Key>) -> Overview {
         status: ServiceStatus::Down,
         since: Some(since),
         error: Some("connection refused".to_owned()),
+        events: None,
     };
     let until = now - TimeDelta::minutes(5);
     let back = ServiceHealth {
         status: ServiceStatus::Up,
         since: Some(until),
         error: None,
+        events: None,
     };
     let recovered = Service {
         last_outage: Some(Outage {

@@ -26,6 +26,7 @@ fn report(name: &str, error: Option<&str>) -> DaemonReport {
         },
         since: Some(at(3)),
         error: error.map(str::to_owned),
+        events: None,
     };
     DaemonReport {
         name: name.to_owned(),

@@ -163,7 +163,9 @@ fn services(status: &Status) -> String {
 }
 
 fn word(health: &ServiceHealth) -> String {
+    let has_events = health.events.as_ref().is_some_and(|events| events.up);
     match health.status {
+        ServiceStatus::Up if has_events => table::green("up, events"),
         ServiceStatus::Up => table::green("up"),
         ServiceStatus::Down => table::red("down"),
         ServiceStatus::Unknown => "unknown".to_owned(),
@@ -173,10 +175,19 @@ fn word(health: &ServiceHealth) -> String {
 fn why(service: &Service, replicas: usize) -> String {
     let error = service.health.error.as_deref().map(table::plain);
     match (error, service.health.status, service.down_at) {
-        (None, _, _) => String::new(),
+        (None, _, _) => why_polled(&service.health),
         (Some(error), ServiceStatus::Unknown, _) => format!("was down: {error}"),
         (Some(error), _, Some(at)) => format!("at {at} of {replicas} replicas: {error}"),
         (Some(error), _, None) => error,
+    }
+}
+
+/// Returns why the changes of a source are not heard of as they happen, if they should be.
+fn why_polled(health: &ServiceHealth) -> String {
+    let down = health.events.as_ref().filter(|events| !events.up);
+    match down.and_then(|events| events.error.as_deref()) {
+        Some(error) => format!("polled, no events: {}", table::plain(error)),
+        None => String::new(),
     }
 }
 

@@ -66,7 +66,22 @@ fn one(service: &Service, now: DateTime<Utc>) -> Markup {
                 bdi { (service.place) } " · "
                 span.count { (plural(service.keys, "key")) }
             }
+            (events(service))
             (outage(service, now))
+        }
+    }
+}
+
+/// Renders whether changes in the source are heard of as they happen, where they should be.
+fn events(service: &Service) -> Markup {
+    let events = service.health.events.as_ref();
+    html! {
+        @if let Some(events) = events {
+            @match &events.error {
+                _ if events.up => p.from { "Changes are heard of as they happen" },
+                Some(error) => p.outage { "Polled, because events are down: " bdi { (error) } },
+                None => p.from { "Polled until the events begin" },
+            }
         }
     }
 }
