@@ -13,8 +13,10 @@ FROM ${RUST_IMAGE} AS dependencies
 ARG PROFILE
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src \
-    && echo '//! Nothing yet.' > src/lib.rs \
+COPY crates/core/Cargo.toml crates/core/
+COPY crates/sandbox/Cargo.toml crates/sandbox/
+RUN mkdir src crates/core/src crates/sandbox/src \
+    && for crate in . crates/*; do echo '//! Nothing yet.' > "$crate/src/lib.rs"; done \
     && printf '%s\n' '//! Nothing yet.' 'fn main() {}' > src/main.rs \
     && cargo build --locked --profile "${PROFILE}"
 
@@ -24,8 +26,9 @@ FROM dependencies AS build
 ARG PROFILE
 COPY config/flashback-rotator.toml config/
 COPY config/examples config/examples
+COPY crates crates
 COPY src src
-RUN touch src/main.rs src/lib.rs \
+RUN touch src/main.rs src/lib.rs crates/*/src/lib.rs \
     && cargo build --locked --profile "${PROFILE}" \
     && if [ "${PROFILE}" = dev ]; then built=debug; else built="${PROFILE}"; fi \
     && install -D -t /out "target/${built}/flashback-rotator" \

@@ -3,15 +3,12 @@
 //! Flashback cannot reject a late write. A writer must therefore know that it has leased the key, and must
 //! have finished before another replica can lease it: [`LeaseTable::write`] stops a write when the lease
 //! ends. A write that was begun and not seen to end is a *late write*, which is reported to the state as soon
-//! as the state answers. `model` explores every order of events.
+//! as the state answers. `flashback_rotator_core::lease` keeps the book, and its tests explore every
+//! order of events.
 //!
 //! The lease is measured by this process's own monotonic clock, from the moment before its renewal was
 //! requested. The state starts to count later, so the lease ends here before it ends there.
 
-mod held;
-
-#[cfg(test)]
-mod model;
 #[cfg(test)]
 mod tests;
 
@@ -21,11 +18,11 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use flashback_rotator_core::lease::HeldLeases;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use self::held::HeldLeases;
 use crate::model::{FencingToken, KeyId, Lease, ReplicaId};
 
 /// The keys leased to this process.
@@ -65,7 +62,7 @@ impl LeaseTable {
     /// Records a lease of this length, which was requested at `asked_at`.
     pub fn renewed(&self, asked_at: Instant, lease: Duration) {
         if let Some(mut held) = self.held() {
-            held.renewed(asked_at, lease);
+            held.renewed(asked_at.into_std(), lease);
         }
     }
 
@@ -124,7 +121,8 @@ impl LeaseTable {
         let mut lost = shared.lost.subscribe();
         let mut write = pin!(write);
         loop {
-            let may_write = || shared.held.lock().may_write(key, lease, Instant::now());
+            let now = || Instant::now().into_std();
+            let may_write = || shared.held.lock().may_write(key, lease, now());
             let until = may_write().ok_or(Lost)?;
             // A process that was suspended checks its lease here before it sends anything more.
             let go_on = poll_fn(|context| match may_write() {
@@ -136,7 +134,7 @@ impl LeaseTable {
                 answer = go_on => return answer,
                 // This cannot fail: the sender outlives the receiver.
                 _ = lost.changed() => {}
-                () = sleep_until(until) => {}
+                () = sleep_until(until.into()) => {}
             }
         }
     }

@@ -31,12 +31,13 @@
 //! from a configuration), [`daemon`], [`supervise`] (restarts tasks that panic), [`progress`] (detects checks that
 //! hang), [`notify`] (notifies people), [`status`], [`http`], [`telemetry`], and the commands in [`cli`].
 
+pub use flashback_rotator_core::{document, lookalike, model, reconcile, redact, secret, words};
+
 mod answerer;
 pub mod cli;
 pub mod config;
 pub mod credential;
 pub mod daemon;
-pub mod document;
 pub mod engine;
 mod error_chain;
 mod failpoint;
@@ -45,19 +46,14 @@ pub mod flashback;
 pub mod http;
 pub mod humanize;
 pub mod lease;
-pub mod lookalike;
 pub mod membership;
-pub mod model;
 pub mod notify;
 mod occurrence;
 pub mod outbound;
 pub mod progress;
-pub mod reconcile;
-pub mod redact;
 pub mod retry;
 pub mod runtime;
 pub mod scheduler;
-pub mod secret;
 pub mod setting;
 pub mod settled;
 pub mod source;
@@ -70,4 +66,3 @@ pub mod token;
 pub mod trigger;
 pub mod upstream;
 pub mod verify;
-pub mod words;

@@ -188,7 +188,7 @@ fn is_test(name: &str) -> bool {
         return false;
     };
     let file = modules.replace("::", "/");
-    let permits = ["tests", "src"].iter().flat_map(|root| {
+    let permits = ["tests", "src", "crates/core/src"].iter().flat_map(|root| {
         let path = repository().join(root).join(&file);
         [path.with_extension("rs"), path.join("mod.rs")]
     });

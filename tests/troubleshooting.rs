@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 fn sources() -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut left = vec![root];
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut left = vec![here.join("src"), here.join("crates")];
     let mut source = String::new();
     while let Some(path) = left.pop() {
         if path.is_dir() {

@@ -197,7 +197,7 @@ impl StateStore for Map {
     }
 
     async fn daemons(&self) -> Result<Daemons, StateError> {
-        Ok(Daemons::none())
+        Ok(Daemons::none(Utc::now()))
     }
 
     fn failing(&self) -> Option<StateError> {

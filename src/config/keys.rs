@@ -7,10 +7,12 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use super::key::Key;
-use super::model::{Check, CronLine, KeyConfig};
 use super::sources::Sources;
 use super::verify::Verify;
-use crate::model::{AiLlmId, AiType, KeyId, Origin, Settings, SourceId, Target, WorkspaceId};
+use crate::model::{
+    AiLlmId, AiType, Check, CronLine, KeyConfig, KeyId, Origin, Settings, SourceId, Target,
+    WorkspaceId,
+};
 use crate::setting::mask::shown_name;
 use crate::setting::value_types::time::Rhythm;
 use crate::setting::{Diagnostics, Span};

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use chrono::Utc;
 
-use super::model::{Check, Config, CronLine};
+use super::model::Config;
 use crate::model::SourceId;
+use crate::model::{Check, CronLine};
 use crate::notify::Event;
 use crate::occurrence::Schedule;
 use crate::setting::mask::shown_name;

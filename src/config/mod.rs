@@ -30,7 +30,7 @@ mod state_url;
 mod verify;
 
 pub use crate::credential::{SecretRef, ValueRef};
-pub use crate::model::VerifyConfig;
+pub use crate::model::{Check, CronLine, KeyConfig, VerifyConfig};
 pub use crate::setting::{Mistake, Report};
 pub use credentials::{CredentialPlan, Owner};
 pub use exposed::exposed;
@@ -38,7 +38,7 @@ pub use flashback::FlashbackAuth;
 pub use general::{HttpConfig, LogConfig, LogFormat};
 pub use kinds::{KINDS, Kinds};
 pub use load::{Digest, Loaded, Peeked, digest, load, locate, peek};
-pub use model::{Check, Config, CronLine, FlashbackConfig, KeyConfig, SourceConfig};
+pub use model::{Config, FlashbackConfig, SourceConfig};
 pub use notify::NotifyConfig;
 pub use reference::reference;
 pub use schema::schema;

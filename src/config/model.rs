@@ -10,7 +10,7 @@ use super::general::{HttpConfig, LogConfig};
 use super::kinds::Kinds;
 use super::notify::NotifyConfig;
 use super::state::StateConfig;
-use crate::model::{KeyId, Origin, ReceiverId, Settings, SourceId, VerifyConfig};
+use crate::model::{KeyConfig, KeyId, ReceiverId, SourceId, VerifyConfig};
 use crate::retry::Limits;
 use crate::source::SourceKind;
 use crate::trigger::TriggerKind;
@@ -79,55 +79,4 @@ impl PartialEq for SourceConfig {
             && self.events == other.events
             && *self.kind == *other.kind
     }
-}
-
-/// `[keys.…]`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct KeyConfig {
-    /// The settings that its configuration or stored key has in Flashback.
-    pub settings: Settings,
-    /// The source, path and fields of its value.
-    pub origin: Origin,
-    /// The times at which it is checked.
-    pub check: Check,
-    /// The interval at which it is checked instead while each change in its source is heard of; `None` for a key with a
-    /// `check` of its own, and for one with a cron line.
-    pub check_with_events: Option<Duration>,
-    /// Its verification: its own `verify`, completed from the general one.
-    pub verify: VerifyConfig,
-    /// The age of the live version from which on people are warned.
-    pub max_age: Option<Duration>,
-    /// `false` if it is not checked at all.
-    pub enabled: bool,
-    /// `true` if the configuration or stored key in Flashback may be created: always for a configuration, with
-    /// `create` for a stored key.
-    pub may_create: bool,
-}
-
-impl KeyConfig {
-    /// Returns the times at which it is checked. `events_up` tells if each change in its source is heard of.
-    pub fn check_while(&self, events_up: bool) -> Check {
-        match self.check_with_events.filter(|_| events_up) {
-            Some(interval) => Check::Every(interval),
-            None => self.check.clone(),
-        }
-    }
-}
-
-/// The times at which a key is checked.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Check {
-    /// At this interval.
-    Every(Duration),
-    /// At the times of a cron line.
-    Cron(CronLine),
-}
-
-/// A valid cron line that fires at least once.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct CronLine {
-    /// The line: six fields, seconds first.
-    pub expression: String,
-    /// The time zone in which the line is read.
-    pub timezone: chrono_tz::Tz,
 }

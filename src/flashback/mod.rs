@@ -12,12 +12,10 @@ mod pace;
 mod reader;
 mod reason;
 mod refresh_file;
-pub mod sandbox;
 mod second_factor;
 mod session;
 mod sign_in;
 mod stranger;
-pub mod totp;
 mod updates;
 mod wire;
 
@@ -28,6 +26,8 @@ use chrono::{DateTime, Utc};
 
 pub use account::Account;
 pub use answer::Validation;
+pub use flashback_rotator_core::totp;
+pub use flashback_rotator_sandbox as sandbox;
 pub use updates::Update;
 
 use crate::model::{AiLlmId, Listed, Settings, TargetKind, Verdict, WorkspaceId};

@@ -19,8 +19,8 @@ use tokio::time::Instant;
 use super::FlashbackError;
 use super::exchange::Exchange;
 use super::pace::Pace;
+use super::second_factor;
 use super::sign_in::{Auth, Means, SignIn, cannot_have};
-use super::{second_factor, wire};
 use crate::secret::Secret;
 use crate::token::{Ask, Issued, Issuer, Lease, Need, TokenManager};
 use crate::upstream::Upstream;
@@ -62,7 +62,7 @@ impl Session {
     pub async fn refused(&self, access: &Arc<Access>) -> FlashbackError {
         if let Auth::Token(credential) = &self.0.issuer().auth {
             let unchanged = match credential.fetch().await {
-                Ok(token) => wire::same(&token, &access.token),
+                Ok(token) => token.is_same(&access.token),
                 Err(error) => return cannot_have(&error.to_string()),
             };
             if unchanged {
@@ -208,7 +208,7 @@ impl Issuer for SignIn {
             None => Lease::unknown(now),
         };
         let known = ask.held.is_some_and(|held| {
-            wire::same(&held.token.token, &token) && held.token.accepted.load(Ordering::Relaxed)
+            held.token.token.is_same(&token) && held.token.accepted.load(Ordering::Relaxed)
         });
         Ok(match known {
             true => Issued::Renewed(lease),

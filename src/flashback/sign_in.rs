@@ -173,7 +173,7 @@ impl SignIn {
                 other => other,
             })?;
         if let Some(next) = tokens.refresh
-            && !wire::same(&next, &token)
+            && !next.is_same(&token)
         {
             means.unsaved = Some(next.clone());
             keep(path, slot, next).await?;

@@ -6,11 +6,11 @@
 use std::io::Write;
 
 use bytes::Bytes;
+use flashback_rotator_core::totp;
 use http::header::HeaderValue;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::totp;
 use crate::model::{AiType, Settings, TargetKind};
 use crate::secret::{Credentials, Secret};
 use crate::words;
@@ -205,16 +205,6 @@ pub(super) fn bearer(token: &Secret) -> Option<HeaderValue> {
 /// Writes a token to a file.
 pub(super) fn write_token(token: &Secret, file: &mut impl Write) -> std::io::Result<()> {
     file.write_all(token.expose().as_bytes())
-}
-
-/// Returns `true` if two secrets are the same text.
-pub(super) fn same(one: &Secret, other: &Secret) -> bool {
-    one.expose() == other.expose()
-}
-
-/// Returns `true` if a secret is the given text; the sandbox checks sign-ins with it.
-pub(super) fn is(secret: &Secret, text: &str) -> bool {
-    secret.expose() == text
 }
 
 /// Returns the part of a server's reason for a failure that may be shown.

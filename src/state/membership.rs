@@ -32,11 +32,7 @@ use async_trait::async_trait;
 use super::StateError;
 use crate::model::{FencingToken, KeyId, ReplicaId};
 
-pub use crate::model::LONGEST_LEASE;
-
-/// The time after a key has changed hands during which a write in flight may still arrive: the longest time
-/// that a request to Flashback is waited for, and as long again for everything in between.
-pub const LATE_WRITE: Duration = Duration::from_secs(40);
+pub use crate::model::{LATE_WRITE, LONGEST_LEASE};
 
 /// The description that a process gives of itself when it joins.
 #[derive(Clone, Debug, PartialEq, Eq)]

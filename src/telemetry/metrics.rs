@@ -1,10 +1,11 @@
 //! The metrics, with the prefix `flashback_rotator_`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -47,7 +48,7 @@ labels!(ReceiverOutcome { receiver, outcome });
 /// These labels are used at every reconcile, so no text is copied unless necessary.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SourceOutcome {
-    source: SourceId,
+    source: Arc<str>,
     outcome: &'static str,
 }
 
@@ -69,21 +70,9 @@ struct OperationLabel {
 /// These labels may exist for each key, so no text is copied unless necessary.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KeyActionOutcome {
-    key: KeyId,
+    key: Arc<str>,
     action: &'static str,
     outcome: &'static str,
-}
-
-impl EncodeLabelValue for KeyId {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
-        self.as_str().encode(encoder)
-    }
-}
-
-impl EncodeLabelValue for SourceId {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
-        self.as_str().encode(encoder)
-    }
 }
 
 /// The state of a key, as its metrics show it.
@@ -243,7 +232,7 @@ impl Metrics {
     /// Counts one check of a key. `outcome` is one of a fixed set of words.
     pub fn check(&self, key: &KeyId, source: &SourceId, outcome: &'static str, at: DateTime<Utc>) {
         let label = SourceOutcome {
-            source: source.clone(),
+            source: source.into(),
             outcome,
         };
         self.checks.get_or_create(&label).inc();
@@ -370,7 +359,7 @@ impl Metrics {
 
 fn push_label(key: &KeyId, action: Action, outcome: Outcome) -> KeyActionOutcome {
     KeyActionOutcome {
-        key: key.clone(),
+        key: key.into(),
         action: action.as_str(),
         outcome: outcome.as_str(),
     }

@@ -16,7 +16,7 @@ VALUES = ROOT / "tests/deploy/values"
 RULES = ROOT / "deploy/prometheus/rules.yaml"
 DASHBOARD = ROOT / "deploy/grafana/dashboard.json"
 VENV = pathlib.Path(sys.prefix)
-PACKAGE = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]
+PACKAGE = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]
 VERSION = PACKAGE["version"]
 LICENCE = PACKAGE["license"]
 

@@ -1,7 +1,7 @@
 //! Flashback repeats a key in every dress and in every field of its answers, on calls that have sent it
 //! and on calls that have not: no piece of it is in anything the program says or keeps.
 
-#[path = "../../src/words/tests/dresses.rs"]
+#[path = "../../crates/core/src/words/tests/dresses.rs"]
 mod dresses;
 
 use std::collections::{BTreeSet, HashMap, HashSet};

@@ -26,7 +26,7 @@ const OUT: &[(&str, &str)] = &[
 #[test]
 fn words_that_are_out_stay_out() {
     let mut found = Vec::new();
-    for path in ["src", "benches", "tests"]
+    for path in ["src", "crates", "benches", "tests"]
         .into_iter()
         .flat_map(super::files)
     {

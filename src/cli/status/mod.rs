@@ -7,6 +7,8 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 use std::time::Duration;
 
+use chrono::Utc;
+
 use super::beside::{self, Basis, Beside};
 use super::end::{End, fail, wrong};
 use super::setup;
@@ -108,7 +110,7 @@ async fn by_configuration(config: &Config, path: Option<&Path>) -> Result<Found,
             path: absolute(&path),
             error: None,
             sources: config.sources.keys().cloned().collect(),
-            daemons: Daemons::none(),
+            daemons: Daemons::none(Utc::now()),
             rows: KeyReport::of_records(&config.keys, Vec::new()),
         });
         return Ok((status, None));

@@ -41,7 +41,7 @@ impl Metrics {
     /// Counts what came from a source's events. `outcome` is one of a fixed set of words.
     pub fn event_received(&self, source: &SourceId, outcome: &'static str) {
         let label = SourceOutcome {
-            source: source.clone(),
+            source: source.into(),
             outcome,
         };
         self.events_received.get_or_create(&label).inc();
