@@ -1,23 +1,24 @@
-//! A kind of source that is not the program's own: a folder (`toy`), and a line in a list.
+//! Kinds of source and of trigger that are not the program's own: each a folder (`toy`, `bell`), and a line in a list.
 
+mod bell;
 mod toy;
 
 use std::ffi::OsString;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Output, Stdio};
 
 use flashback_rotator::config::{self, Kinds, Loaded, Report};
 use flashback_rotator::flashback::sandbox::Options;
 use flashback_rotator::source::{aws, file, vault};
-use flashback_rotator::trigger;
 use tempfile::TempDir;
 
-use crate::support::place_file;
 use crate::support::rotator::{QUICK, arrives, sandbox};
+use crate::support::{eventually, place_file};
 
 const KINDS: Kinds = Kinds {
     sources: &[vault::KIND, aws::KIND, file::KIND, toy::KIND],
-    triggers: trigger::KINDS,
+    triggers: &[bell::KIND],
 };
 
 /// Has the arguments of the rotator that this test is to be, a line each.
@@ -130,6 +131,37 @@ async fn check_plan_and_the_daemon_work_with_a_kind_of_ones_own() {
     arrives(&flashback, "one", "sk-second").await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trigger_of_ones_own_has_a_key_checked_that_would_not_be_before_tomorrow() {
+    let flashback = sandbox(Options::default()).await;
+    let directory = tempfile::tempdir().expect("a directory");
+    put(&directory, "token", "canary-flashback-token");
+    put(&directory, "first", "password=canary\n");
+    put(&directory, "second", "one: sk-first\n");
+    let bell = directory.path().join("bell.sock");
+    let text = configuration(directory.path(), &flashback.url())
+        .replace(QUICK, "[schedule]\ncheck = \"24h\"\n")
+        .replace(
+            "[keys.one]",
+            &format!(
+                "[sources.a-second.events]\ntype = \"bell\"\nsocket = \"{}\"\n[keys.one]",
+                bell.display()
+            ),
+        );
+    put(&directory, "config.toml", &text);
+    let mut daemon = rotator(&directory.path().join("config.toml"), "run");
+    let daemon = daemon.stdout(Stdio::null()).stderr(Stdio::null());
+    let _daemon = Daemon(daemon.spawn().expect("the daemon starts"));
+    arrives(&flashback, "one", "sk-first").await;
+    put(&directory, "second", "one: sk-second\n");
+    let ringer = UnixDatagram::unbound().expect("a socket");
+    eventually("it listens", || async {
+        ringer.send_to(b"one", &bell).ok()
+    })
+    .await;
+    arrives(&flashback, "one", "sk-second").await;
+}
+
 #[test]
 fn mistakes_schema_and_reference_know_the_kind() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -163,6 +195,16 @@ fn mistakes_schema_and_reference_know_the_kind() {
         ),
         (
             "[keys.one]",
+            "[sources.first.events]\ntype = \"bel\"\n[keys.one]",
+            "did you mean `bell`? It is one of `bell`",
+        ),
+        (
+            "[keys.one]",
+            "[sources.files]\ntype = \"file\"\ndir = \"/x\"\nevents.type = \"bell\"\n[keys.one]",
+            "unknown table `events` in `[sources.files]`",
+        ),
+        (
+            "[keys.one]",
             "[sources.files]\ntype = \"file\"\ndir = \"/x\"\nseparator = \":\"\n[keys.one]",
             "`separator` is for `toy` alone",
         ),
@@ -175,6 +217,8 @@ fn mistakes_schema_and_reference_know_the_kind() {
     let schema = config::schema(KINDS);
     let toy = &schema["properties"]["sources"]["additionalProperties"]["anyOf"][3];
     assert_eq!(toy["properties"]["separator"]["default"], "=");
+    let bell = &toy["properties"]["events"]["anyOf"][0];
+    assert_eq!(bell["required"], serde_json::json!(["type", "socket"]));
     let printed = config::reference(KINDS);
     put(&directory, "reference.toml", &printed);
     let reference = config::load(Some(&directory.path().join("reference.toml")), KINDS);

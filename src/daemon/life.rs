@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::assignments::Assignments;
 use super::command_server::CommandServer;
 use super::edits::EditWatch;
-use super::events::{Listeners, Notices, Router};
+use super::events::Events;
 use super::notifier::Notifier;
 use super::reload::Reloader;
 use super::services::Services;
@@ -118,26 +118,22 @@ impl Start {
             stop: ends.checks.clone(),
             status_source: status_source.clone(),
         };
-        let (feed, supervisor) = (&context.feed, &services.supervisor);
-        let router = Router::new(feed.clone(), runtime.clone(), assignments.clone());
-        let listeners = Listeners::new(runtime.clone(), feed.clone(), supervisor.clone());
-        listeners.renew();
-        let notices = Notices::new(runtime.clone(), feed.clone());
+        let events = Events::begin(&context.feed, runtime, &assignments, &services.supervisor);
         let reloader = Reloader::new(
             self.path,
             self.digest,
             runtime.clone(),
             context,
             assignments,
-            listeners,
+            events.listeners,
             status_source.clone(),
             self.log,
         );
         let tasks = vec![
-            services.http(self.listener, notices, ends.tasks.clone()),
+            services.http(self.listener, events.notices, ends.tasks.clone()),
             services.command_server(commands),
             services.reload(reloader, hangups.clone()),
-            services.router(router),
+            services.router(events.router),
             services.systemd(),
             services.heartbeat(),
             services.checks(),

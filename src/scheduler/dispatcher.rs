@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::task::TaskTracker;
 
+use self::timers::{SPREAD_EACH, SPREAD_MOST};
 use super::cron::CronTrigger;
 use super::event::Event;
 use super::key::{Again, Key, Place, QueueId, Queues};
@@ -28,12 +29,6 @@ use crate::telemetry::panics::{Task, within};
 /// The most reconcile runs under way at once in one queue. The other keys wait there by name, which is
 /// smaller than a task.
 pub const LOOKS_PER_QUEUE: usize = 64;
-
-/// Keys that are to be woken at one moment are spread over this long for each of them …
-const SPREAD_EACH: Duration = Duration::from_millis(10);
-
-/// … but no longer than this.
-const SPREAD_MOST: Duration = Duration::from_secs(2);
 
 /// The wait of a key after a reconcile run that panicked.
 const AFTER_A_PANIC: Duration = Duration::from_secs(30);
@@ -284,39 +279,6 @@ impl Dispatcher {
             }
         }
         self.spread(idle);
-    }
-
-    /// Wakes these keys at random moments instead of all at once.
-    fn spread(&mut self, keys: Vec<KeyId>) {
-        let others = u32::try_from(keys.len().saturating_sub(1)).unwrap_or(u32::MAX);
-        let over = SPREAD_EACH.saturating_mul(others).min(SPREAD_MOST);
-        let now = Instant::now();
-        for key in keys {
-            self.arm(&key, now + over.mul_f64(rand::random::<f64>()));
-        }
-    }
-
-    fn arm(&mut self, id: &KeyId, at: Instant) {
-        if let Some(key) = self.keys.get_mut(id) {
-            key.wake_at = Some(at);
-            self.later.push(Reverse((at, id.clone())));
-        }
-    }
-
-    fn wake_later(&mut self) {
-        let now = Instant::now();
-        while let Some(Reverse((at, _))) = self.later.peek()
-            && *at <= now
-        {
-            if let Some(Reverse((at, id))) = self.later.pop()
-                && self
-                    .keys
-                    .get(&id)
-                    .is_some_and(|key| key.wake_at == Some(at))
-            {
-                self.wake(&id);
-            }
-        }
     }
 
     /// Wakes a key whose interval is over. A key whose slot on the wheel has moved is skipped if it was

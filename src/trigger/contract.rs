@@ -16,10 +16,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 
 use super::feed::Feed;
-use crate::model::{SourceId, Version};
+use super::heard::Heard;
+use crate::model::SourceId;
 
 /// Listens to what a source sends out.
 #[async_trait]
@@ -29,32 +29,6 @@ pub trait Trigger: Send {
     /// # Errors
     /// Returns [`TriggerError`] when it cannot listen any longer. It is called again after a wait.
     async fn listen(&mut self, ear: &Ear) -> Result<Infallible, TriggerError>;
-}
-
-/// A change that a trigger has heard of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Heard {
-    /// The path of the secret, as a key's `path` may spell it: a source may have several names for one secret.
-    pub paths: Vec<String>,
-    /// The version that the secret has now, where it is told.
-    pub version: Option<Version>,
-    /// The time of the change according to the source.
-    pub at: Option<DateTime<Utc>>,
-    /// What to send along with the read, so that it is not answered from an older state of the source
-    /// (`X-Vault-Index`).
-    pub index: Option<String>,
-}
-
-impl Heard {
-    /// Returns a change of the secret at `path` of which nothing else is known.
-    pub fn of(path: impl Into<String>) -> Self {
-        Self {
-            paths: vec![path.into()],
-            version: None,
-            at: None,
-            index: None,
-        }
-    }
 }
 
 /// The place where a trigger leaves what it hears.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
-use super::contract::Heard;
+use super::heard::Heard;
 use crate::model::SourceId;
 use crate::telemetry::metrics::Metrics;
 

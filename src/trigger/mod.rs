@@ -8,10 +8,12 @@
 
 pub mod contract;
 pub mod feed;
+mod heard;
 pub mod kind;
 
-pub use contract::{Ear, Heard, Trigger, TriggerError};
+pub use contract::{Ear, Trigger, TriggerError};
 pub use feed::Feed;
+pub use heard::Heard;
 pub use kind::{Context, Kind, TriggerKind};
 
 /// Every kind of trigger that `[sources.….events]` can name.

@@ -7,3 +7,38 @@ mod router;
 pub use listeners::Listeners;
 pub use notices::Notices;
 pub use router::Router;
+
+use std::sync::Arc;
+
+use super::assignments::Assignments;
+use crate::runtime::RuntimeHandle;
+use crate::supervise::Supervisor;
+use crate::trigger::Feed;
+
+/// What makes checks of events.
+pub struct Events {
+    /// Makes checks of what was heard.
+    pub router: Router,
+    /// Listens to the sources.
+    pub listeners: Listeners,
+    /// Takes notices over HTTP.
+    pub notices: Notices,
+}
+
+impl Events {
+    /// Begins to listen to the sources of this runtime. Nothing is checked before the router runs.
+    pub fn begin(
+        feed: &Arc<Feed>,
+        runtime: &Arc<RuntimeHandle>,
+        assignments: &Arc<Assignments>,
+        supervisor: &Supervisor,
+    ) -> Self {
+        let listeners = Listeners::new(runtime.clone(), feed.clone(), supervisor.clone());
+        listeners.renew();
+        Self {
+            router: Router::new(feed.clone(), runtime.clone(), assignments.clone()),
+            listeners,
+            notices: Notices::new(runtime.clone(), feed.clone()),
+        }
+    }
+}

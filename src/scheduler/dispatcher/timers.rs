@@ -1,5 +1,6 @@
-//! The interval wheels and the cron trigger that a schedule asks for, and the times at which keys are due.
+//! The moments at which keys are woken: the interval wheels and the cron trigger that a schedule asks for, and the times at which keys are due.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
@@ -12,7 +13,46 @@ use crate::model::KeyId;
 use crate::scheduler::cron::{self, CronTrigger};
 use crate::scheduler::wheel::IntervalWheel;
 
+/// Keys that are to be woken at one moment are spread over this long for each of them …
+pub(super) const SPREAD_EACH: Duration = Duration::from_millis(10);
+
+/// … but no longer than this.
+pub(super) const SPREAD_MOST: Duration = Duration::from_secs(2);
+
 impl Dispatcher {
+    /// Wakes these keys at random moments instead of all at once.
+    pub(super) fn spread(&mut self, keys: Vec<KeyId>) {
+        let others = u32::try_from(keys.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        let over = SPREAD_EACH.saturating_mul(others).min(SPREAD_MOST);
+        let now = Instant::now();
+        for key in keys {
+            self.arm(&key, now + over.mul_f64(rand::random::<f64>()));
+        }
+    }
+
+    pub(super) fn arm(&mut self, id: &KeyId, at: Instant) {
+        if let Some(key) = self.keys.get_mut(id) {
+            key.wake_at = Some(at);
+            self.later.push(Reverse((at, id.clone())));
+        }
+    }
+
+    pub(super) fn wake_later(&mut self) {
+        let now = Instant::now();
+        while let Some(Reverse((at, _))) = self.later.peek()
+            && *at <= now
+        {
+            if let Some(Reverse((at, id))) = self.later.pop()
+                && self
+                    .keys
+                    .get(&id)
+                    .is_some_and(|key| key.wake_at == Some(at))
+            {
+                self.wake(&id);
+            }
+        }
+    }
+
     /// Updates the interval wheels. A wheel whose keys stay the same goes on turning. If they change, keys
     /// move to other slots, even past the hand; [`settle_in`](Self::settle_in) makes up for that.
     pub(super) fn turn_rings(&mut self) {
