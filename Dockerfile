@@ -14,8 +14,9 @@ ARG PROFILE
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY crates/core/Cargo.toml crates/core/
+COPY crates/malloc/Cargo.toml crates/malloc/
 COPY crates/sandbox/Cargo.toml crates/sandbox/
-RUN mkdir src crates/core/src crates/sandbox/src \
+RUN mkdir src crates/core/src crates/malloc/src crates/sandbox/src \
     && for crate in . crates/*; do echo '//! Nothing yet.' > "$crate/src/lib.rs"; done \
     && printf '%s\n' '//! Nothing yet.' 'fn main() {}' > src/main.rs \
     && cargo build --locked --profile "${PROFILE}"
@@ -40,7 +41,6 @@ COPY --from=build /out/flashback-rotator /usr/bin/
 COPY --from=build --chown=65532:65532 /out/state /var/lib/flashback-rotator
 # The state is where [state] url says, and here where it says nothing.
 ENV STATE_DIRECTORY=/var/lib/flashback-rotator \
-    MALLOC_ARENA_MAX=2 \
     RUST_LIB_BACKTRACE=0
 # The base's `nonroot`, by number: Kubernetes can see that it is not root.
 USER 65532:65532

@@ -11,5 +11,6 @@ use zeroizing_alloc::ZeroAlloc;
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() -> ExitCode {
+    flashback_rotator_malloc::share_heaps();
     flashback_rotator::cli::main(std::env::args_os(), flashback_rotator::config::KINDS)
 }

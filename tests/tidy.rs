@@ -189,7 +189,7 @@ fn each_dependency_has_its_one_room() {
     only_in("PoisonError", &[]);
     only_in("totp_rs", &["crates/core/src/totp.rs"]);
     only_in("sd_notify", &["src/daemon/systemd.rs"]);
-    only_in("unsafe_code", &["src/daemon/memory.rs"]);
+    only_in("unsafe_code", &["crates/malloc/src/"]);
 }
 
 #[test]

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::memory;
 use super::status_source::DaemonStatusSource;
 use crate::failpoint;
 use crate::model::BEAT;
@@ -30,7 +29,7 @@ pub async fn keep_up(handle: &RuntimeHandle, status_source: &DaemonStatusSource)
     loop {
         look.tick().await;
         if given_back.elapsed() >= GIVE_BACK {
-            memory::give_back();
+            flashback_rotator_malloc::give_back();
             given_back = Instant::now();
         }
         failpoint::reach("heartbeat");

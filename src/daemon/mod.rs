@@ -11,7 +11,6 @@ mod events;
 mod exposed;
 mod heartbeat;
 mod life;
-mod memory;
 mod notifier;
 mod overview;
 mod reload;

@@ -9,10 +9,11 @@ use super::modules::{Modules, circles};
 use super::shape::{functions, types_with_methods};
 
 /// The roots of all crates: those of which the program is made, and the benchmarks.
-const ROOTS: [&str; 7] = [
+const ROOTS: [&str; 8] = [
     "src/lib.rs",
     "src/main.rs",
     "crates/core/src/lib.rs",
+    "crates/malloc/src/lib.rs",
     "crates/sandbox/src/lib.rs",
     "benches/compare/main.rs",
     "benches/daemon/main.rs",
@@ -20,7 +21,7 @@ const ROOTS: [&str; 7] = [
 ];
 
 /// How many of the roots are part of the program.
-const SHIPPED: usize = 4;
+const SHIPPED: usize = 5;
 
 /// The most lines of a function.
 const A_SCREEN: usize = 60;

@@ -39,8 +39,6 @@ seccompProfile:
 # So that `kubectl exec … -- flashback-rotator status` needs no arguments.
 - name: FLASHBACK_ROTATOR_CONFIG
   value: /etc/flashback-rotator
-- name: MALLOC_ARENA_MAX
-  value: "2"
 - name: RUST_LIB_BACKTRACE
   value: "0"
 {{- if .Values.ca.replaceSystem }}
