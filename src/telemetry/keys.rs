@@ -151,17 +151,17 @@ impl Series<'_> {
         )?;
         self.gauge(
             "key_last_check_timestamp_seconds",
-            "Unix time of the last look at the key",
+            "Unix time of the last check of the key",
             |figures| figures.last_check.known(),
         )?;
         self.gauge(
             "key_next_check_timestamp_seconds",
-            "Unix time at which the key is looked at next",
+            "Unix time of the next check of the key",
             |figures| figures.next_check.known(),
         )?;
         self.gauge(
             "key_check_interval_seconds",
-            "Time between two looks at the key; for a cron line the mean of the next two",
+            "Time between two checks of the key; for a cron line the mean of the next two",
             |figures| figures.interval.known(),
         )
     }

@@ -129,7 +129,7 @@ macro_rules! metrics {
 
 metrics! {
     checks: Family<SourceOutcome, Counter> = Family::default(),
-        "checks", "Looks at a key in its source";
+        "checks", "Checks of a key in its source";
     pushes: Family<KeyActionOutcome, Counter> = Family::default(),
         "pushes", "Writes to Flashback";
     push_duration: Histogram = call_time(),

@@ -15,7 +15,7 @@ pub enum Event {
     /// A replica marks its late writes, renews its lease, evicts members that are late and claims a free key.
     Tick(usize),
     Release(usize),
-    Look(usize),
+    Run(usize),
     Step(usize, Call),
     /// A replica checks its lease, and is stopped before it sends.
     StepIntoGap(usize),
@@ -41,7 +41,7 @@ impl fmt::Display for Event {
             Self::LateWritesPast => f.write_str("no late write can arrive any more"),
             Self::Tick(r) => write!(f, "{} renews, or joins and claims", name(r)),
             Self::Release(r) => write!(f, "{} gives the key back", name(r)),
-            Self::Look(r) => write!(f, "{} begins a look", name(r)),
+            Self::Run(r) => write!(f, "{} begins a reconcile run", name(r)),
             Self::Step(r, Call::Fine) => write!(f, "{} takes a step", name(r)),
             Self::Step(r, Call::Lost) => write!(f, "{}'s save fails", name(r)),
             Self::Step(r, Call::Unanswered) => write!(f, "{}'s save is not answered", name(r)),
@@ -61,7 +61,7 @@ impl fmt::Display for Event {
     }
 }
 
-impl World {
+impl Situation {
     /// Returns everything that may happen next.
     pub fn possible(&self) -> Vec<Event> {
         let mut all = Vec::new();
@@ -112,12 +112,12 @@ impl World {
                 all.push(Event::Cut(r));
             }
         }
-        let Some(look) = &one.look else {
+        let Some(run) = &one.run else {
             let ours = one.held.holds(&KEY, self.state.claim);
             // Any other reconcile run would change nothing.
             let matters = one.kept.is_some() || (ours && !self.is_in_sync());
             if !one.cut && matters {
-                all.push(Event::Look(r));
+                all.push(Event::Run(r));
             }
             if !one.cut && ours && self.limits.releases > 0 {
                 all.push(Event::Release(r));
@@ -127,22 +127,22 @@ impl World {
         if faults {
             all.push(Event::Pause(r));
         }
-        if !matches!(look.stage, Stage::Sent(_)) {
+        if !matches!(run.stage, Stage::Sent(_)) {
             all.push(Event::Step(r, Call::Fine));
         }
-        if faults && matches!(look.stage, Stage::Saving(..)) && !one.cut {
+        if faults && matches!(run.stage, Stage::Saving(..)) && !one.cut {
             all.extend([Event::Step(r, Call::Lost), Event::Step(r, Call::Unanswered)]);
         }
-        if faults && matches!(look.stage, Stage::Beginning(_)) {
+        if faults && matches!(run.stage, Stage::Beginning(_)) {
             all.push(Event::StepIntoGap(r));
         }
     }
 
-    /// Returns the world after an event.
+    /// Returns the situation after an event.
     pub fn after(&self, event: Event) -> Self {
         let mut next = self.clone();
         next.happen(event);
-        next.look_for_wrong();
+        next.check_invariants();
         next
     }
 
@@ -159,7 +159,7 @@ impl World {
                     self.state.release(id);
                 }
             }
-            Event::Look(r) => self.begin_look(r),
+            Event::Run(r) => self.begin_run(r),
             Event::Step(r, call) => self.step(r, call, false),
             Event::StepIntoGap(r) => self.step(r, Call::Fine, true),
             Event::Arrive(index) => self.arrive(index, true),
@@ -280,13 +280,13 @@ impl World {
 
     /// Aborts a write that has lost its lease.
     fn break_off(&mut self, r: usize) {
-        let Some(look) = &self.replicas[r].look else {
+        let Some(run) = &self.replicas[r].run else {
             return;
         };
-        let writing = matches!(look.stage, Stage::Sent(_) | Stage::Answered(..));
-        if self.guards.bound && writing && !self.may_write(r, look.known.record.lease) {
+        let writing = matches!(run.stage, Stage::Sent(_) | Stage::Answered(..));
+        if self.guards.bound && writing && !self.may_write(r, run.known.record.lease) {
             self.late_write(r);
-            self.replicas[r].look = None;
+            self.replicas[r].run = None;
         }
     }
 
@@ -294,7 +294,7 @@ impl World {
         self.replicas[r].paused = false;
         // The step at which it was stopped comes first; then the lease is checked again.
         let one = &self.replicas[r];
-        if matches!(&one.look, Some(look) if matches!(look.stage, Stage::InTheGap(_))) {
+        if matches!(&one.run, Some(run) if matches!(run.stage, Stage::InTheGap(_))) {
             self.step(r, Call::Fine, false);
         }
         self.break_off(r);
@@ -307,18 +307,18 @@ impl World {
             self.unanswered(&request);
             return;
         }
-        if let Some(look) = &mut self.replicas[request.from].look
+        if let Some(run) = &mut self.replicas[request.from].run
             && request.awaited
-            && let Stage::Sent(push) = &look.stage
+            && let Stage::Sent(push) = &run.stage
         {
-            look.stage = Stage::Answered(push.clone(), answer);
+            run.stage = Stage::Answered(push.clone(), answer);
         }
     }
 
     /// Ends the reconcile run that waits for the request. Its intent stays.
     fn unanswered(&mut self, request: &Request) {
         if request.awaited {
-            self.replicas[request.from].look = None;
+            self.replicas[request.from].run = None;
         }
     }
 
@@ -335,8 +335,8 @@ impl World {
         loop {
             let one = &self.replicas[r];
             let alone = !one.paused
-                && one.look.as_ref().is_some_and(|look| match &look.stage {
-                    Stage::Deciding => !self.asks_somebody(look),
+                && one.run.as_ref().is_some_and(|run| match &run.stage {
+                    Stage::Deciding => !self.asks_somebody(run),
                     Stage::Answered(..) => true,
                     _ => false,
                 });

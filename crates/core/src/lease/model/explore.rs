@@ -7,35 +7,35 @@ use super::*;
 
 /// The result of a search.
 pub struct Found {
-    /// The number of different worlds.
-    pub worlds: usize,
-    /// The world of the first violation, and the events that led to it.
-    pub wrong: Option<(World, String)>,
+    /// The number of different situations.
+    pub situations: usize,
+    /// The situation of the first violation, and the events that led to it.
+    pub wrong: Option<(Situation, String)>,
 }
 
-/// The event by which a world was reached, and from which one.
+/// The event by which a situation was reached, and from which one.
 struct Node {
     parent: usize,
     event: Option<Event>,
 }
 
-/// Explores everything that can follow `start`, up to the first violation. `each` is called with every world.
-pub fn explore(start: World, mut each: impl FnMut(usize, &World)) -> Found {
+/// Explores everything that can follow `start`, up to the first violation. `each` is called with every situation.
+pub fn explore(start: Situation, mut each: impl FnMut(usize, &Situation)) -> Found {
     let mut known = HashSet::from([start.outline()]);
     let mut nodes = vec![Node {
         parent: 0,
         event: None,
     }];
     let mut left = VecDeque::from([(0, start)]);
-    while let Some((parent, world)) = left.pop_front() {
-        each(parent, &world);
-        for event in world.possible() {
-            let next = world.after(event);
+    while let Some((parent, situation)) = left.pop_front() {
+        each(parent, &situation);
+        for event in situation.possible() {
+            let next = situation.after(event);
             if let Some(what) = next.wrong {
                 let mut trace = trace(&nodes, parent);
                 let _ = write!(trace, "  {event}\n{what}");
                 return Found {
-                    worlds: nodes.len(),
+                    situations: nodes.len(),
                     wrong: Some((next, trace)),
                 };
             }
@@ -47,12 +47,12 @@ pub fn explore(start: World, mut each: impl FnMut(usize, &World)) -> Found {
         }
     }
     Found {
-        worlds: nodes.len(),
+        situations: nodes.len(),
         wrong: None,
     }
 }
 
-/// Returns the events that led to a world, one on each line.
+/// Returns the events that led to a situation, one on each line.
 fn trace(nodes: &[Node], mut index: usize) -> String {
     let mut lines = Vec::new();
     while let Some(event) = nodes[index].event {

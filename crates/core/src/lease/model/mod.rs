@@ -27,7 +27,7 @@ use std::time::Instant;
 
 use self::events::Event;
 use self::outline::Known;
-use self::replica::{Call, Look, Push, Replica, Stage, Then};
+use self::replica::{Call, Run, Push, Replica, Stage, Then};
 use self::state::State;
 use super::HeldLeases;
 use crate::document::FieldMap;
@@ -181,7 +181,7 @@ struct Request {
 }
 
 #[derive(Clone)]
-struct World {
+struct Situation {
     guards: Guards,
     limits: Limits,
     /// `true` if a replica that has written without the lease may die before it has marked the key.
@@ -200,12 +200,12 @@ struct World {
     wrong: Option<&'static str>,
 }
 
-impl World {
-    /// Returns a world in which one replica has the lease, the other one has joined, and version 1 is live.
+impl Situation {
+    /// Returns a situation in which one replica has the lease, the other one has joined, and version 1 is live.
     /// Without `made`, nothing has been pushed yet.
     fn new(guards: Guards, limits: Limits, values: [u8; 3], made: bool) -> Self {
         let now = DateTime::from_timestamp(1_700_000_000, 0).expect("a time");
-        let mut world = Self {
+        let mut situation = Self {
             guards,
             limits,
             double_faults: false,
@@ -221,11 +221,11 @@ impl World {
             wrong: None,
         };
         if made {
-            world.write(None, values[0]).expect("there is none yet");
-            let record = world.state.load().having_seen(&version(0));
+            situation.write(None, values[0]).expect("there is none yet");
+            let record = situation.state.load().having_seen(&version(0));
             let record = record.pushed(Pushed {
                 id: AiLlmId::new("id-1"),
-                value: world.stored(0),
+                value: situation.stored(0),
                 settings: CONFIG.settings.clone(),
                 what: What::Newest,
                 validate: false,
@@ -235,12 +235,12 @@ impl World {
                 created_at: None,
                 at: now,
             });
-            world.state.record = Known::of(record);
+            situation.state.record = Known::of(record);
         }
         for r in 0..2 {
-            world.tick(r);
+            situation.tick(r);
         }
-        world
+        situation
     }
 
     fn stored(&self, index: u8) -> Stored {
@@ -289,7 +289,7 @@ impl World {
     fn is_settled(&self) -> bool {
         let idle = |one: &Replica| {
             let whole = !one.dead && !one.paused && !one.cut;
-            whole && one.look.is_none() && one.kept.is_none() && !one.held.has_late_writes()
+            whole && one.run.is_none() && one.kept.is_none() && !one.held.has_late_writes()
         };
         let lease = self.state.claim;
         let held = |one: &Replica| one.held.holds(&KEY, lease);
@@ -301,7 +301,7 @@ impl World {
     }
 
     /// Checks the invariants, which must hold after every event.
-    fn look_for_wrong(&mut self) {
+    fn check_invariants(&mut self) {
         let waits = |r: usize| {
             let Replica {
                 paused, trespassed, ..

@@ -1,4 +1,4 @@
-//! A hash of the parts of a world that decide its future: worlds with equal hashes are explored once.
+//! A hash of the parts of a situation that decide its future: situations with equal hashes are explored once.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Deref;
@@ -6,7 +6,7 @@ use std::ops::Deref;
 use super::*;
 use crate::reconcile::{Read, Remote};
 
-/// A record with its hash. Many worlds share one record.
+/// A record with its hash. Many situations share one record.
 pub struct Known {
     record: Record,
     outline: u64,
@@ -31,7 +31,7 @@ impl Deref for Known {
     }
 }
 
-impl World {
+impl Situation {
     pub fn outline(&self) -> u64 {
         let mut to = DefaultHasher::new();
         (
@@ -58,7 +58,7 @@ fn replica(one: &Replica, now: Instant, to: &mut impl Hasher) {
         cut,
         held,
         id,
-        look: looking,
+        run,
         kept,
         taken,
         trespassed,
@@ -69,14 +69,14 @@ fn replica(one: &Replica, now: Instant, to: &mut impl Hasher) {
         1.hash(to);
         kept.outline.hash(to);
     }
-    if let Some(looking) = looking {
+    if let Some(run) = run {
         2.hash(to);
-        look(looking, to);
+        hash_run(run, to);
     }
 }
 
-fn look(look: &Look, to: &mut impl Hasher) {
-    let Look { known, stage } = look;
+fn hash_run(run: &Run, to: &mut impl Hasher) {
+    let Run { known, stage } = run;
     hash(&known.record, to);
     let seen = match &known.observation {
         Observation::Present { version, .. } => Some(version),
@@ -140,7 +140,7 @@ fn hash(record: &Record, to: &mut impl Hasher) {
         candidate,
         acknowledged: _,
         seen,
-        look: _,
+        run: _,
         lease,
         repair,
         edits: _,

@@ -18,48 +18,48 @@ const ONE_FAULT: Limits = Limits {
     faults: 1,
 };
 
-impl World {
+impl Situation {
     /// Removes every fault and lets the replicas do what is left to do.
     fn comes_to_rest(&self) -> Self {
-        let mut world = self.clone();
+        let mut situation = self.clone();
         for _ in 0..12 {
             for r in 0..2 {
-                let one = &world.replicas[r];
+                let one = &situation.replicas[r];
                 if one.dead {
-                    world.happen(Event::Restart(r));
+                    situation.happen(Event::Restart(r));
                 } else if one.paused {
-                    world.happen(Event::Resume(r));
+                    situation.happen(Event::Resume(r));
                 }
-                world.replicas[r].cut = false;
+                situation.replicas[r].cut = false;
             }
-            while !world.requests.is_empty() {
-                world.happen(Event::Arrive(0));
+            while !situation.requests.is_empty() {
+                situation.happen(Event::Arrive(0));
             }
-            world.happen(Event::LeasePasses);
+            situation.happen(Event::LeasePasses);
             for r in 0..2 {
-                world.happen(Event::Tick(r));
+                situation.happen(Event::Tick(r));
                 for _ in 0..40 {
-                    world.go_on(r);
+                    situation.go_on(r);
                 }
             }
-            if world.state.marks.is_waiting() {
-                world.happen(Event::LateWritesPast);
+            if situation.state.marks.is_waiting() {
+                situation.happen(Event::LateWritesPast);
             }
         }
-        world
+        situation
     }
 
     fn go_on(&mut self, r: usize) {
         if !self.requests.is_empty() {
             self.happen(Event::Arrive(0));
-        } else if self.replicas[r].look.is_some() {
+        } else if self.replicas[r].run.is_some() {
             self.happen(Event::Step(r, Call::Fine));
         } else if !self.is_in_sync() || self.replicas[r].kept.is_some() {
-            self.happen(Event::Look(r));
+            self.happen(Event::Run(r));
         }
     }
 
-    /// Asserts that the world comes to rest with the newest value in Flashback.
+    /// Asserts that the situation comes to rest with the newest value in Flashback.
     fn ends_well(&self) {
         let end = self.comes_to_rest();
         assert!(end.is_settled(), "it does not come to rest");
@@ -68,30 +68,30 @@ impl World {
     }
 }
 
-fn start(guards: Guards, values: [u8; 3]) -> World {
-    World::new(guards, ONE_FAULT, values, true)
+fn start(guards: Guards, values: [u8; 3]) -> Situation {
+    Situation::new(guards, ONE_FAULT, values, true)
 }
 
-/// Asserts that no order of events violates an invariant, and that samples of the worlds come to rest.
-fn nothing_goes_wrong(start: World) {
-    let found = explore(start, |number, world| {
+/// Asserts that no order of events violates an invariant, and that samples of the situations come to rest.
+fn nothing_goes_wrong(start: Situation) {
+    let found = explore(start, |number, situation| {
         if number % 97 == 0 {
-            world.ends_well();
+            situation.ends_well();
         }
     });
     if let Some((_, trace)) = found.wrong {
         panic!("{trace}");
     }
-    println!("{} worlds", found.worlds);
+    println!("{} situations", found.situations);
 }
 
 /// Asserts that without one of the guards an invariant is violated.
 fn is_missed(guards: Guards, values: [u8; 3], what: &str) {
-    let Found { worlds, wrong } = explore(start(guards, values), |_, _| {});
+    let Found { situations, wrong } = explore(start(guards, values), |_, _| {});
     let Some((_, trace)) = wrong else {
-        panic!("nobody misses it in {worlds} worlds: {guards:?}");
+        panic!("nobody misses it in {situations} situations: {guards:?}");
     };
-    println!("after {worlds} worlds:\n{trace}");
+    println!("after {situations} situations:\n{trace}");
     assert!(trace.ends_with(what), "{trace}");
 }
 
@@ -114,7 +114,7 @@ fn the_same_with_two_faults() {
         faults: 2,
         ..ONE_FAULT
     };
-    nothing_goes_wrong(World::new(ALL, limits, ONWARD, true));
+    nothing_goes_wrong(Situation::new(ALL, limits, ONWARD, true));
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn the_same_over_several_leases_and_with_keys_given_back() {
         releases: 1,
         ..ONE_FAULT
     };
-    nothing_goes_wrong(World::new(ALL, limits, ONWARD, true));
+    nothing_goes_wrong(Situation::new(ALL, limits, ONWARD, true));
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn only_one_configuration_is_created_when_either_replica_may_create_it() {
         rotations: 0,
         ..ONE_FAULT
     };
-    nothing_goes_wrong(World::new(ALL, limits, ONWARD, false));
+    nothing_goes_wrong(Situation::new(ALL, limits, ONWARD, false));
 }
 
 #[test]
@@ -207,25 +207,25 @@ fn without_keeping_the_outcome_a_value_is_written_twice() {
     );
 }
 
-/// Returns a world in which a replica is stopped between checking its lease and sending. A rotation, a lease
+/// Returns a situation in which a replica is stopped between checking its lease and sending. A rotation, a lease
 /// and `faults` faults may still follow.
-fn stopped_in_the_gap(faults: u8) -> World {
+fn stopped_in_the_gap(faults: u8) -> Situation {
     let limits = Limits {
         faults: 1 + faults,
         ..ONE_FAULT
     };
-    let mut world = World::new(ALL, limits, ONWARD, true);
-    world.happen(Event::Rotate);
-    world.happen(Event::Look(0));
-    let begins = |world: &World| {
-        let look = world.replicas[0].look.as_ref().expect("it looks");
-        matches!(look.stage, Stage::Beginning(_))
+    let mut situation = Situation::new(ALL, limits, ONWARD, true);
+    situation.happen(Event::Rotate);
+    situation.happen(Event::Run(0));
+    let begins = |situation: &Situation| {
+        let run = situation.replicas[0].run.as_ref().expect("it runs");
+        matches!(run.stage, Stage::Beginning(_))
     };
-    while !begins(&world) {
-        world.happen(Event::Step(0, Call::Fine));
+    while !begins(&situation) {
+        situation.happen(Event::Step(0, Call::Fine));
     }
-    world.happen(Event::StepIntoGap(0));
-    world
+    situation.happen(Event::StepIntoGap(0));
+    situation
 }
 
 #[test]
@@ -240,12 +240,12 @@ fn unleased_write_is_repaired_when_its_sender_survives_to_mark_it() {
 fn where_it_is_killed_first_the_resync_mends_it() {
     let mut start = stopped_in_the_gap(1);
     start.double_faults = true;
-    let Found { worlds, wrong } = explore(start, |_, _| {});
-    let (mut world, trace) = wrong.expect("the hole that is left");
-    println!("after {worlds} worlds:\n{trace}");
+    let Found { situations, wrong } = explore(start, |_, _| {});
+    let (mut situation, trace) = wrong.expect("the hole that is left");
+    println!("after {situations} situations:\n{trace}");
     assert!(trace.ends_with(STALE), "{trace}");
     assert!(trace.contains("A is killed"), "{trace}");
-    world.wrong = None;
-    world.now += RULES.resync;
-    world.ends_well();
+    situation.wrong = None;
+    situation.now += RULES.resync;
+    situation.ends_well();
 }

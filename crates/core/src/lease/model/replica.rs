@@ -17,7 +17,7 @@ pub struct Replica {
     pub cut: bool,
     pub held: HeldLeases,
     pub id: Option<ReplicaId>,
-    pub look: Option<Look>,
+    pub run: Option<Run>,
     /// The outcome of a write that could not be saved.
     pub kept: Option<Rc<Known>>,
     /// The value that Flashback accepted, and the lease it was written under, until that is saved.
@@ -27,7 +27,7 @@ pub struct Replica {
 }
 
 #[derive(Clone)]
-pub struct Look {
+pub struct Run {
     pub known: Rc<Knowledge>,
     pub stage: Stage,
 }
@@ -78,9 +78,9 @@ pub enum Call {
     Unanswered,
 }
 
-impl World {
+impl Situation {
     /// Begins a reconcile run: loads the record, saves a kept outcome and asks the source.
-    pub fn begin_look(&mut self, r: usize) {
+    pub fn begin_run(&mut self, r: usize) {
         let record = self.state.load();
         let lease = record.lease;
         let ours = self.replicas[r].held.holds(&key(), lease);
@@ -104,7 +104,7 @@ impl World {
             false => Stage::Saving(Known::of(known.record.having_seen(&version)), Then::Decide),
         };
         let known = Rc::new(known);
-        self.replicas[r].look = Some(Look { known, stage });
+        self.replicas[r].run = Some(Run { known, stage });
     }
 
     /// Returns the knowledge with which a check begins: the record, and the version that the source has.
@@ -122,25 +122,25 @@ impl World {
     /// Takes the next step of a reconcile run. With `gap`, the replica is stopped between checking the lease
     /// and sending.
     pub fn step(&mut self, r: usize, call: Call, gap: bool) {
-        let Some(mut look) = self.replicas[r].look.take() else {
+        let Some(mut run) = self.replicas[r].run.take() else {
             return;
         };
-        let goes_on = match look.stage.clone() {
-            Stage::Deciding => self.decide(&mut look),
-            Stage::Saving(next, then) => self.save(r, &mut look, next, then, call),
-            Stage::Beginning(push) => self.begin_write(r, &mut look, push, gap),
+        let goes_on = match run.stage.clone() {
+            Stage::Deciding => self.decide(&mut run),
+            Stage::Saving(next, then) => self.save(r, &mut run, next, then, call),
+            Stage::Beginning(push) => self.begin_write(r, &mut run, push, gap),
             Stage::InTheGap(push) => {
-                self.send(r, &mut look, push);
+                self.send(r, &mut run, push);
                 true
             }
             Stage::Sent(_) => unreachable!("it waits for its answer"),
-            Stage::Answered(push, answer) => self.answered(r, &mut look, push, answer),
+            Stage::Answered(push, answer) => self.answered(r, &mut run, push, answer),
         };
-        self.replicas[r].look = goes_on.then_some(look);
+        self.replicas[r].run = goes_on.then_some(run);
     }
 
-    fn decide(&mut self, look: &mut Look) -> bool {
-        let known = Rc::make_mut(&mut look.known);
+    fn decide(&mut self, run: &mut Run) -> bool {
+        let known = Rc::make_mut(&mut run.known);
         match decide(known) {
             Step::Rest(_) => return false,
             Step::Ask(Question::Read(_)) => {
@@ -148,7 +148,7 @@ impl World {
                 known.newest = Some(Read::Value(self.read(self.current)));
                 if known.record.seen.as_ref() != Some(&version) {
                     let next = Known::of(known.record.having_seen(&version));
-                    look.stage = Stage::Saving(next, Then::Decide);
+                    run.stage = Stage::Saving(next, Then::Decide);
                 }
             }
             Step::Ask(Question::List) => {
@@ -166,13 +166,13 @@ impl World {
                     before: Known::of(known.record.clone()),
                     push: Rc::new(*push),
                 };
-                look.stage = Stage::Saving(next, Then::Write(push));
+                run.stage = Stage::Saving(next, Then::Write(push));
             }
             Step::Conclude(conclusion @ Conclusion::Note(_)) => {
                 let next = known.conclude(&conclusion);
-                look.stage = Stage::Saving(Known::of(next), Then::Decide);
+                run.stage = Stage::Saving(Known::of(next), Then::Decide);
             }
-            step => panic!("no such step in this world: {step:?}"),
+            step => panic!("no such step in this situation: {step:?}"),
         }
         true
     }
@@ -185,9 +185,9 @@ impl World {
     }
 
     /// Returns `true` if the next step calls the source or Flashback.
-    pub fn asks_somebody(&self, look: &Look) -> bool {
+    pub fn asks_somebody(&self, run: &Run) -> bool {
         matches!(
-            decide(&look.known),
+            decide(&run.known),
             Step::Ask(Question::Read(_)) | Step::Ask(Question::List)
         )
     }
@@ -199,7 +199,7 @@ impl World {
         seen && decide(&known) == Step::Rest(Rest::InSync)
     }
 
-    fn save(&mut self, r: usize, look: &mut Look, next: Rc<Known>, then: Then, call: Call) -> bool {
+    fn save(&mut self, r: usize, run: &mut Run, next: Rc<Known>, then: Then, call: Call) -> bool {
         let call = if self.replicas[r].cut {
             Call::Lost
         } else {
@@ -227,9 +227,9 @@ impl World {
                 return false;
             }
         }
-        let known = Rc::make_mut(&mut look.known);
+        let known = Rc::make_mut(&mut run.known);
         known.record.clone_from(&next);
-        look.stage = match then {
+        run.stage = match then {
             Then::Write(push) => Stage::Beginning(push),
             Then::Decide => Stage::Deciding,
             Then::Outcome => {
@@ -244,23 +244,23 @@ impl World {
         true
     }
 
-    fn begin_write(&mut self, r: usize, look: &mut Look, push: Push, gap: bool) -> bool {
-        if self.guards.recheck && !self.may_write(r, look.known.record.lease) {
+    fn begin_write(&mut self, r: usize, run: &mut Run, push: Push, gap: bool) -> bool {
+        if self.guards.recheck && !self.may_write(r, run.known.record.lease) {
             self.late_write(r);
             return false;
         }
         if gap {
-            look.stage = Stage::InTheGap(push);
+            run.stage = Stage::InTheGap(push);
             self.replicas[r].paused = true;
         } else {
-            self.send(r, look, push);
+            self.send(r, run, push);
         }
         true
     }
 
-    fn send(&mut self, r: usize, look: &mut Look, push: Push) {
-        let lease = look.known.record.lease;
-        let out_of_the_gap = matches!(look.stage, Stage::InTheGap(_));
+    fn send(&mut self, r: usize, run: &mut Run, push: Push) {
+        let lease = run.known.record.lease;
+        let out_of_the_gap = matches!(run.stage, Stage::InTheGap(_));
         if !self.state.is_held(lease) {
             match out_of_the_gap {
                 true => self.replicas[r].trespassed = true,
@@ -280,26 +280,26 @@ impl World {
             id: push.push.id.clone(),
             value,
         });
-        look.stage = Stage::Sent(push);
+        run.stage = Stage::Sent(push);
     }
 
     fn answered(
         &mut self,
         r: usize,
-        look: &mut Look,
+        run: &mut Run,
         push: Push,
         answer: Result<AiLlmId, Rejection>,
     ) -> bool {
-        let lease = look.known.record.lease;
+        let lease = run.known.record.lease;
         if self.guards.bound && !self.may_write(r, lease) {
             self.late_write(r);
             return false;
         }
-        look.stage = match answer {
+        run.stage = match answer {
             Ok(id) => {
                 let value = self.values[usize::from(push.index())];
                 self.replicas[r].taken = lease.map(|lease| (lease, value));
-                let next = Rc::make_mut(&mut look.known).pushed(&push.push, id, None);
+                let next = Rc::make_mut(&mut run.known).pushed(&push.push, id, None);
                 Stage::Saving(Known::of(next), Then::Outcome)
             }
             Err(rejection) => {

@@ -1,4 +1,4 @@
-//! A small world: a store that rotates, providers that take some keys and not others, a Flashback
+//! A simulation: a store that rotates, providers that take some keys and not others, a Flashback
 //! with every fault of the real one, a process that dies between any two steps. [`properties`] has what holds
 //! in it in every order, and tries that in random orders.
 
