@@ -14,6 +14,8 @@
 //!   to time with what this process knows.
 //! - **A key is not worked on while it is released.** Its guard is taken first, and dropped once the state
 //!   has recorded the release.
+//!
+//! A second task, [`WakeupTask`](wakeups::WakeupTask), wakes keys of whose changes another replica has heard.
 
 pub mod balance;
 pub mod command;
@@ -24,6 +26,7 @@ mod task;
 mod tell;
 #[cfg(test)]
 mod tests;
+pub mod wakeups;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -19,6 +19,7 @@ pub mod membership;
 pub mod open;
 pub mod postgres;
 pub mod sqlite;
+pub mod wakeups;
 
 use std::fmt;
 use std::time::Duration;

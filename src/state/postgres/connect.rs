@@ -1,15 +1,18 @@
 //! Opens connections to PostgreSQL.
 
+use std::future::poll_fn;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::lookup_host;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
-use tokio_postgres::Client;
 use tokio_postgres::config::{ChannelBinding, SslMode as Encrypt, TargetSessionAttrs};
+use tokio_postgres::{AsyncMessage, Client};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::password::{self, Found};
@@ -53,6 +56,22 @@ impl Connection {
     }
 }
 
+/// What is done with the payload of each notification that a connection receives. It must not wait.
+type Hears = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Reads what the server sends until the connection ends. Notices of the server are its own words, and are left out.
+async fn read<S, T>(mut connection: tokio_postgres::Connection<S, T>, hears: Option<Hears>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+        if let (AsyncMessage::Notification(notification), Some(hears)) = (message, &hears) {
+            hears(notification.payload());
+        }
+    }
+}
+
 /// A try to connect. It begins when it is polled first.
 type Attempt<'a> = BoxFuture<'a, Result<Connection, StateError>>;
 
@@ -78,13 +97,36 @@ async fn first(attempts: Vec<Attempt<'_>>) -> Option<Result<Connection, StateErr
 }
 
 /// Makes connections.
+#[derive(Clone)]
 pub(super) struct Connector {
-    pub(super) config: PostgresConfig,
-    pub(super) password: Option<SharedCredential>,
+    config: PostgresConfig,
+    password: Option<SharedCredential>,
     pub(super) place: Place,
+    hears: Option<Hears>,
 }
 
 impl Connector {
+    pub(super) fn new(
+        config: PostgresConfig,
+        password: Option<SharedCredential>,
+        place: Place,
+    ) -> Self {
+        Self {
+            config,
+            password,
+            place,
+            hears: None,
+        }
+    }
+
+    /// Returns a connector whose connections give `hears` the payloads of notifications.
+    pub(super) fn hearing(&self, hears: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self {
+            hears: Some(Arc::new(hears)),
+            ..self.clone()
+        }
+    }
+
     /// Connects to the first host that answers, in the order in which they are named.
     pub(super) async fn connect(&self) -> Result<Connection, StateError> {
         let tls = match self.config.sslmode {
@@ -159,16 +201,17 @@ impl Connector {
         };
         let limit = self.limit();
         config.connect_timeout(limit);
+        let hears = self.hears.clone();
         let connected = async {
             match tls.filter(|_| !host.is_socket()) {
                 Some(tls) => {
                     let (client, connection) = config.connect(tls).await?;
-                    Ok((client, tokio::spawn(async { drop(connection.await) })))
+                    Ok((client, tokio::spawn(read(connection, hears))))
                 }
                 None => {
                     config.ssl_mode(Encrypt::Disable);
                     let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
-                    Ok((client, tokio::spawn(async { drop(connection.await) })))
+                    Ok((client, tokio::spawn(read(connection, hears))))
                 }
             }
         };

@@ -2,13 +2,15 @@
 //!
 //! Everything is done in single statements, or in transactions that are sent whole: nothing is kept in a
 //! session, so a pooler may stand in between (PgBouncer in transaction mode needs
-//! `ignore_startup_parameters = options`; the limits on statements are this program's alone then).
+//! `ignore_startup_parameters = options`; the limits on statements are this program's alone then, and [`listen`] hears
+//! nothing).
 //! Every wait has a time limit. If the connection breaks during an operation, it may have been carried out or
 //! not: each can be done again without harm.
 
 mod connect;
 mod daemons;
 mod edits;
+mod listen;
 mod notes;
 mod notified;
 mod own_replica;
@@ -21,6 +23,7 @@ mod schema;
 mod sharing;
 mod tls;
 mod value;
+mod wakeups;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +52,7 @@ use crate::telemetry::panics::{Task, within};
 /// A database that is open. Notes that were left after the last [`flush`](StateStore::flush) are lost when
 /// it is dropped.
 pub struct Postgres {
+    connector: Connector,
     pool: Pool,
     notes: Arc<Notes>,
     health: Arc<Health>,
@@ -89,13 +93,9 @@ impl Postgres {
             })?),
             None => None,
         };
-        let connector = Connector {
-            config: config.clone(),
-            password,
-            place,
-        };
+        let connector = Connector::new(config.clone(), password, place);
         let note_writer = NoteWriter {
-            pool: Pool::new(connector)?,
+            pool: Pool::new(connector.clone())?,
             notes: Arc::new(Notes::new()),
             health: Arc::default(),
             own_replica: Arc::default(),
@@ -103,6 +103,7 @@ impl Postgres {
         let kept = note_writer.clone();
         let writing = async move { kept.keep_writing().await };
         Ok(Self {
+            connector,
             pool: note_writer.pool.clone(),
             notes: Arc::clone(&note_writer.notes),
             health: Arc::clone(&note_writer.health),
