@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use flashback_rotator::model::Record;
 use flashback_rotator::state::postgres::Postgres;
+use flashback_rotator::state::wakeups::Wakeups as _;
 use flashback_rotator::state::{StateError, StateStore as _};
 use futures_util::future::join_all;
 
+use super::wakeups::wakeup;
 use super::{Server, database, key, note, opened};
 use crate::support::eventually;
 use crate::support::postgres::config;
@@ -52,12 +54,12 @@ async fn tables_of_a_newer_program_are_used_where_they_need_no_newer_one() {
     drop(opened(&database).await);
     let admin = Server::shared().await.admin(&database.name).await;
     let newer = "ALTER TABLE rotator_keys ADD COLUMN later json;
-        INSERT INTO rotator_schema (number, needs, program) VALUES (5, 1, '9.9.9')";
+        INSERT INTO rotator_schema (number, needs, program) VALUES (6, 1, '9.9.9')";
     admin.batch_execute(newer).await.expect("done");
     let store = opened(&database).await;
     let record = Record::new(key("a"));
     store.save(&record, None).await.expect("saved");
-    let strange = "INSERT INTO rotator_schema (number, needs, program) VALUES (6, 6, '9.9.9')";
+    let strange = "INSERT INTO rotator_schema (number, needs, program) VALUES (7, 7, '9.9.9')";
     admin.batch_execute(strange).await.expect("done");
     for error in [
         Postgres::open(&database.config()).await.err(),
@@ -66,13 +68,38 @@ async fn tables_of_a_newer_program_are_used_where_they_need_no_newer_one() {
         let newer = matches!(
             &error,
             Some(StateError::Newer {
-                found: 6,
-                known: 4,
+                found: 7,
+                known: 5,
                 ..
             })
         );
         assert!(newer, "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn tables_of_schema_4_are_added_to_once_and_keep_what_they_have() {
+    let database = database().await;
+    let record = Record::new(key("a"));
+    let store = opened(&database).await;
+    store.save(&record, None).await.expect("saved");
+    drop(store);
+    let admin = Server::shared().await.admin(&database.name).await;
+    let older = "DROP TABLE rotator_wakeups; UPDATE rotator_schema SET number = 4, needs = 4";
+    admin.batch_execute(older).await.expect("done");
+    let beside = Postgres::open_beside(&database.config()).await;
+    let beside = beside.expect("it answers").expect("there is a state");
+    assert_eq!(beside.load(&key("a")).await, Ok(record.clone()));
+    let stores = join_all((0..4).map(|_| opened(&database))).await;
+    assert_eq!(stores[0].load(&key("a")).await, Ok(record));
+    stores[3]
+        .hand_on(&[wakeup("a", "v1", None)])
+        .await
+        .expect("left");
+    // A program of schema 4 goes on working beside them.
+    let sql = "SELECT max(number), max(needs), count(*) FROM rotator_schema";
+    let row = admin.query_one(sql, &[]).await.expect("read");
+    assert_eq!((row.get(0), row.get(1), row.get(2)), (5_i64, 4_i64, 2_i64));
 }
 
 #[tokio::test]

@@ -5,11 +5,13 @@ mod crash;
 mod daemons;
 mod database;
 mod file;
+mod hand_on;
 mod marks;
 mod membership;
 mod model;
 mod requests;
 mod tls;
+mod wakeups;
 
 use std::path::PathBuf;
 use std::time::Duration;
