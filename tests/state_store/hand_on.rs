@@ -1,21 +1,17 @@
 //! The task that wakes this replica's keys of whose changes another one has heard.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use flashback_rotator::membership::wakeups::{BATCH, EVERY, WakeupTask, Woken};
 use flashback_rotator::model::{KeyId, ReplicaId};
-use flashback_rotator::state::StateError;
 use flashback_rotator::state::postgres::Postgres;
-use flashback_rotator::state::wakeups::{Receipt, Wakeup, Wakeups};
+use flashback_rotator::state::wakeups::{Wakeup, Wakeups as _};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use super::membership::{LONG, OVER, evict};
+use super::membership::{LONG, OVER, evict, sql};
 use super::wakeups::{pending, wakeup};
 use super::{Server, claim, database, joined};
 use crate::support::eventually;
@@ -42,15 +38,6 @@ impl Process {
     async fn start(database: &Database, lease: Duration, every: Duration) -> Self {
         let (store, replica) = joined(database, lease).await;
         let store = Arc::new(store);
-        Self::over(store.clone(), store, replica, every)
-    }
-
-    fn over(
-        store: Arc<Postgres>,
-        wakeups: Arc<dyn Wakeups>,
-        replica: ReplicaId,
-        every: Duration,
-    ) -> Self {
         let woken: Arc<Mutex<Vec<Woken>>> = Arc::default();
         let calls: Arc<Mutex<Vec<usize>>> = Arc::default();
         let (there, counts) = (woken.clone(), calls.clone());
@@ -58,7 +45,7 @@ impl Process {
             counts.lock().push(all.len());
             there.lock().extend(all);
         };
-        let mut task = WakeupTask::new(wakeups, every, Box::new(wake));
+        let mut task = WakeupTask::new(store.clone(), every, Box::new(wake));
         Self {
             store,
             replica,
@@ -86,22 +73,21 @@ impl Process {
     }
 }
 
-/// Waits until this many sessions listen, and ends them if `end`.
-async fn listening(database: &Database, sessions: i64, end: bool) {
+/// Does `what` to each session that listens, and returns how many there are.
+async fn sessions(database: &Database, what: &str) -> i64 {
     let admin = Server::shared().await.admin(&database.name).await;
-    let what = if end {
-        "pg_terminate_backend(pid)"
-    } else {
-        "true"
-    };
-    // What a session that listens was asked last.
+    // It is what such a session was asked last.
     let sql = format!(
         "SELECT count({what}) FROM pg_stat_activity
          WHERE datname = current_database() AND query LIKE 'LISTEN %' AND state = 'idle'"
     );
+    admin.query_one(&sql, &[]).await.expect("asked").get(0)
+}
+
+/// Does `what` to the sessions that listen, once there are this many.
+async fn listening(database: &Database, count: i64, what: &str) {
     eventually("it listens", async || {
-        let found: i64 = admin.query_one(&sql, &[]).await.expect("asked").get(0);
-        (found >= sessions).then_some(())
+        (sessions(database, what).await >= count).then_some(())
     })
     .await;
 }
@@ -114,15 +100,21 @@ async fn a_wakeup_is_told_to_the_replica_that_has_the_key() {
     let b = Process::start(&database, LONG, LONG).await;
     claim(&a.store, a.replica, &["a"]).await;
     claim(&b.store, b.replica, &["b"]).await;
-    listening(&database, 2, false).await;
+    listening(&database, 2, "true").await;
     let told = wakeup("b", "v1", None);
-    a.store.hand_on(&[told.clone()]).await.expect("left");
+    a.store
+        .hand_on(std::slice::from_ref(&told))
+        .await
+        .expect("left");
     let woken = b.woken(1).await;
     assert_eq!(woken[0].wakeup, told);
     assert!(a.woken.lock().is_empty());
     // One that comes while the first is being checked is told as well, and outlives it.
     let newer = wakeup("b", "v2", None);
-    a.store.hand_on(&[newer.clone()]).await.expect("left");
+    a.store
+        .hand_on(std::slice::from_ref(&newer))
+        .await
+        .expect("left");
     assert_eq!(b.woken(1).await[0].wakeup, newer);
 }
 
@@ -133,9 +125,9 @@ async fn a_wakeup_arrives_when_the_listening_connection_was_cut() {
     claim(&a.store, a.replica, &["a", "b"]).await;
     let (b, _) = joined(&database, LONG).await;
     for round in 0..3 {
-        listening(&database, 1, true).await;
+        listening(&database, 1, "pg_terminate_backend(pid)").await;
         let told = wakeup("a", &format!("v{round}"), None);
-        b.hand_on(&[told.clone()]).await.expect("left");
+        b.hand_on(std::slice::from_ref(&told)).await.expect("left");
         let woken = a.woken(1).await;
         assert_eq!(woken.last().map(|woken| &woken.wakeup), Some(&told));
     }
@@ -191,41 +183,31 @@ async fn ten_thousand_wakeups_at_once_come_in_bounded_parts_and_once_each() {
     assert!(a.woken.lock().is_empty());
 }
 
-/// A state that tells nothing, as behind a pooler in transaction mode.
-struct Silent(Arc<Postgres>);
-
-#[async_trait]
-impl Wakeups for Silent {
-    async fn hand_on(&self, wakeups: &[Wakeup]) -> Result<(), StateError> {
-        self.0.hand_on(wakeups).await
-    }
-
-    async fn pending(
-        &self,
-        in_hand: &[Receipt],
-        most: u32,
-    ) -> Result<Vec<(Wakeup, Receipt)>, StateError> {
-        self.0.pending(in_hand, most).await
-    }
-
-    async fn done(&self, receipts: &[Receipt]) -> Result<(), StateError> {
-        self.0.done(receipts).await
-    }
-
-    async fn listen(&self, _: Arc<Notify>) -> Infallible {
-        std::future::pending().await
-    }
-}
-
+/// What a pooler in transaction mode does to notifications, a function does here: nobody hears them.
 #[tokio::test]
-async fn a_wakeup_arrives_where_nothing_is_told() {
+async fn a_wakeup_arrives_where_notifications_do_not_come_through() {
     let database = database().await;
-    let (store, replica) = joined(&database, LONG).await;
-    let store = Arc::new(store);
-    let silent = Arc::new(Silent(store.clone()));
-    let a = Process::over(store, silent, replica, EVERY);
+    let deaf = format!(
+        "CREATE FUNCTION public.pg_notify(text, text) RETURNS void LANGUAGE sql AS '';
+         GRANT CREATE ON SCHEMA public TO rotator;
+         ALTER DATABASE {} SET search_path = public, pg_catalog",
+        database.name
+    );
+    sql(&database, &deaf).await;
+    let a = Process::start(&database, LONG, EVERY).await;
     claim(&a.store, a.replica, &["a"]).await;
-    let told = wakeup("a", "v1", None);
-    a.store.hand_on(&[told.clone()]).await.expect("left");
-    assert_eq!(a.woken(1).await[0].wakeup, told);
+    listening(&database, 1, "true").await;
+    for version in ["v1", "v2"] {
+        let told = wakeup("a", version, None);
+        a.store
+            .hand_on(std::slice::from_ref(&told))
+            .await
+            .expect("left");
+        assert_eq!(a.woken(1).await[0].wakeup, told);
+        // A connection on which nothing comes is not kept.
+        eventually("none listens", async || {
+            (sessions(&database, "true").await == 0).then_some(())
+        })
+        .await;
+    }
 }

@@ -124,9 +124,7 @@ impl Listener {
             .await
             .map_err(|_| place.no_answer(LIMIT))?
             .map_err(|error| place.explain(&error))?;
-        let mut session = self.pool.session().await?;
-        let notify = "SELECT pg_notify($1, $2)";
-        session.query(notify, &[text(CHANNEL), text(probe)]).await?;
+        self.send(&probe).await?;
         match timeout(HEARD_WITHIN, heard.recv()).await {
             Ok(Some(())) => Ok(Some(Listening {
                 _connection: connection,
@@ -135,6 +133,14 @@ impl Listener {
             Ok(None) => Err(place.failed("the connection was closed by the server")),
             Err(_) => Ok(None),
         }
+    }
+
+    /// Sends a notification on a connection of the pool.
+    async fn send(&self, payload: &str) -> Result<(), StateError> {
+        let mut session = self.pool.session().await?;
+        let notify = "SELECT pg_notify($1, $2)";
+        let parameters = [text(CHANNEL), text(payload)];
+        session.query(notify, &parameters).await.map(drop)
     }
 
     /// Says once that no notifications come.

@@ -2,8 +2,8 @@
 //!
 //! Everything is done in single statements, or in transactions that are sent whole: nothing is kept in a
 //! session, so a pooler may stand in between (PgBouncer in transaction mode needs
-//! `ignore_startup_parameters = options`; the limits on statements are this program's alone then, and [`listen`] hears
-//! nothing).
+//! `ignore_startup_parameters = options`; the limits on statements are this program's alone then, and
+//! `listen.rs` hears nothing).
 //! Every wait has a time limit. If the connection breaks during an operation, it may have been carried out or
 //! not: each can be done again without harm.
 
