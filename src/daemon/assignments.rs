@@ -138,6 +138,7 @@ impl Worker for Assignments {
             let mut at_rest = self.at_rest.lock();
             for key in keys {
                 at_rest.remove(key);
+                runtime.engine.told.forget(key);
                 runtime.retire_key(key);
             }
         }

@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::assignments::Assignments;
 use super::command_server::CommandServer;
 use super::edits::EditWatch;
-use super::events::Events;
+use super::events::{Events, Waker};
 use super::notifier::Notifier;
 use super::reload::Reloader;
 use super::services::Services;
@@ -27,6 +27,7 @@ use crate::config::{Config, Digest};
 use crate::engine::Changes;
 use crate::failpoint;
 use crate::membership::MembershipTask;
+use crate::membership::wakeups::{EVERY, WakeupTask};
 use crate::model::DaemonReport;
 use crate::runtime::{self, Runtime, RuntimeContext, RuntimeHandle};
 use crate::scheduler::Scheduler;
@@ -118,7 +119,14 @@ impl Start {
             stop: ends.checks.clone(),
             status_source: status_source.clone(),
         };
-        let events = Events::begin(&context.feed, runtime, &assignments, &services.supervisor);
+        let wakeups = self.state.shared.as_ref().map(|it| it.wakeups.clone());
+        let events = Events::begin(
+            &context.feed,
+            runtime,
+            &assignments,
+            wakeups,
+            &services.supervisor,
+        );
         let reloader = Reloader::new(
             self.path,
             self.digest,
@@ -326,6 +334,9 @@ fn share(
         assignments.renew();
         return None;
     };
+    let waker = Waker::new(services.runtime.clone(), assignments.clone());
+    let wake = Box::new(move |woken| waker.wake_for_others(woken));
+    services.wakeups(WakeupTask::new(shared.wakeups.clone(), EVERY, wake));
     Some(services.sharing(MembershipTask::new(
         shared.membership.clone(),
         state.leases.clone(),

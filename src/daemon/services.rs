@@ -23,6 +23,7 @@ use super::systemd;
 use crate::failpoint;
 use crate::http;
 use crate::membership::MembershipTask;
+use crate::membership::wakeups::WakeupTask;
 use crate::progress::{self, Checks};
 use crate::retry::{Limits, Round};
 use crate::runtime::RuntimeHandle;
@@ -75,6 +76,11 @@ impl Services {
     /// Starts the membership task, which leases keys.
     pub fn sharing(&self, task: MembershipTask) -> JoinHandle<()> {
         self.start(Task::Sharing, task, |task| task.run().boxed())
+    }
+
+    /// Starts to take what other replicas have heard.
+    pub fn wakeups(&self, task: WakeupTask) -> JoinHandle<()> {
+        self.start(Task::Wakeups, task, |task| task.run().boxed())
     }
 
     /// Starts to watch the configuration. Each of `hangups` is a SIGHUP.

@@ -14,6 +14,7 @@ use crate::membership::Terms;
 use crate::state::membership::{Member, Membership, Role};
 use crate::state::postgres::Postgres;
 use crate::state::sqlite::{Sqlite, on_host};
+use crate::state::wakeups::Wakeups;
 use crate::state::{StateError, StateStore};
 use crate::telemetry::event;
 
@@ -43,6 +44,8 @@ pub struct State {
 pub struct Shared {
     /// The processes that share the state.
     pub membership: Arc<dyn Membership>,
+    /// The wakeups that they leave each other.
+    pub wakeups: Arc<dyn Wakeups>,
     /// The terms on which this process takes part.
     pub terms: Terms,
 }
@@ -81,7 +84,8 @@ impl State {
             store: store.clone(),
             leases: Arc::new(LeaseTable::shared()),
             shared: Some(Shared {
-                membership: store,
+                membership: store.clone(),
+                wakeups: store,
                 terms: Terms { member, lease },
             }),
         }

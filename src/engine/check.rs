@@ -45,7 +45,8 @@ impl Engine {
         let retry = guard.acknowledge_retry.as_deref();
         let mut reconciler =
             Reconciler::new(self, managed, record).ordered(command, attempt, retry, planned);
-        reconciler.told = self.told.take(&managed.key);
+        let (told, _waiting) = self.told.take(&managed.key).unzip();
+        reconciler.told = told;
         // On the heap: it is large, and each future around it would hold another copy on the stack.
         let ended = on_behalf_of(&managed.key, Box::pin(reconciler.run())).await;
         Ending::of(reconciler, guard, planned).finish(ended).await

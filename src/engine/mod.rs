@@ -37,4 +37,4 @@ pub use lists::{Lists, positions};
 pub use managed_key::{KeyGuard, ManagedKey, Seen};
 pub use next::Next;
 pub use problem::BrokenOff;
-pub use told::{Tellings, Told};
+pub use told::{Tellings, Told, Waits};

@@ -1,6 +1,7 @@
 //! What events have told about keys that were not checked since.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
@@ -18,18 +19,37 @@ pub struct Told {
     pub index: Option<String>,
 }
 
+/// Something that waits for the end of a check. It is dropped then.
+pub trait Waits: fmt::Debug + Send {
+    /// Says that there will be no check here: another process has the key.
+    fn give_back(self: Box<Self>);
+}
+
+/// Those that wait for a key's next check.
+pub type Waiting = Vec<Box<dyn Waits>>;
+
 /// What events have told, until the key's next check takes it. The latest word about a key replaces the one before.
 #[derive(Debug, Default)]
-pub struct Tellings(Mutex<HashMap<KeyId, Told>>);
+pub struct Tellings(Mutex<HashMap<KeyId, (Told, Waiting)>>);
 
 impl Tellings {
-    /// Keeps what was told about a key for its next check.
-    pub fn tell(&self, key: &KeyId, told: Told) {
-        self.0.lock().insert(key.clone(), told);
+    /// Keeps what was told about a key for its next check. `waits` is dropped when that has ended.
+    pub fn tell(&self, key: &KeyId, told: Told, waits: Option<Box<dyn Waits>>) {
+        let mut tellings = self.0.lock();
+        let (latest, waiting) = tellings.entry(key.clone()).or_default();
+        *latest = told;
+        waiting.extend(waits);
     }
 
-    /// Takes what was told about a key.
-    pub(super) fn take(&self, key: &KeyId) -> Option<Told> {
+    /// Forgets what was told about a key that another process has.
+    pub fn forget(&self, key: &KeyId) {
+        let forgotten = self.0.lock().remove(key);
+        let waiting = forgotten.into_iter().flat_map(|(_, waiting)| waiting);
+        waiting.for_each(Waits::give_back);
+    }
+
+    /// Takes what was told about a key, and those that wait for the check that takes it.
+    pub(super) fn take(&self, key: &KeyId) -> Option<(Told, Waiting)> {
         self.0.lock().remove(key)
     }
 }

@@ -48,6 +48,8 @@ pub enum Task {
     Events,
     /// The task that makes checks of events.
     Router,
+    /// The task that takes what other replicas have heard.
+    Wakeups,
     /// A reconcile of a key.
     Reconcile,
     /// The task that renews a source's token.
@@ -60,7 +62,7 @@ pub enum Task {
 
 impl Task {
     /// All tasks.
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 21] = [
         Self::Http,
         Self::CommandServer,
         Self::Request,
@@ -77,6 +79,7 @@ impl Task {
         Self::Cron,
         Self::Events,
         Self::Router,
+        Self::Wakeups,
         Self::Reconcile,
         Self::Token,
         Self::State,
@@ -101,6 +104,7 @@ impl Task {
             Self::Cron => "cron",
             Self::Events => "events",
             Self::Router => "router",
+            Self::Wakeups => "wakeups",
             Self::Reconcile => "look",
             Self::Token => "token",
             Self::State => "state",

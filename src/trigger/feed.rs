@@ -120,11 +120,13 @@ impl Feed {
     }
 
     /// Takes a change. Of several of one secret the latest stands for all.
-    pub fn heard(&self, source: &SourceId, heard: Heard) {
+    pub fn heard(&self, source: &SourceId, mut heard: Heard) {
         self.count(source, "heard");
         self.leave(source, |pending| {
             let news = &mut pending.news;
-            if news.heard.len() < MOST || news.heard.contains_key(&heard.paths) {
+            let before = news.heard.get(&heard.paths);
+            if news.heard.len() < MOST || before.is_some() {
+                heard.everywhere &= before.is_none_or(|before| before.everywhere);
                 news.heard.insert(heard.paths.clone(), heard);
             } else {
                 news.missed = Some("more changed at once than is kept");

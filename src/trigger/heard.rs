@@ -16,6 +16,8 @@ pub struct Heard {
     /// What to send along with the read, so that it is not answered from an older state of the source
     /// (`X-Vault-Index`).
     pub index: Option<String>,
+    /// `true` if each replica hears of it by itself, so that it need not be handed on.
+    pub everywhere: bool,
 }
 
 impl Heard {
@@ -26,6 +28,7 @@ impl Heard {
             version: None,
             at: None,
             index: None,
+            everywhere: false,
         }
     }
 }

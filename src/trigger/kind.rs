@@ -39,12 +39,6 @@ pub trait TriggerKind: Same + fmt::Debug + Send + Sync {
     /// Returns what is listened to, for people: "the audit log /var/log/openbao/audit.log".
     fn place(&self) -> String;
 
-    /// Returns `true` if a change reaches the trigger of each replica; `false` if one of them takes it from the others,
-    /// as from a queue.
-    fn heard_by_all(&self) -> bool {
-        true
-    }
-
     /// Builds the trigger. It opens and calls nothing before it listens.
     ///
     /// # Errors

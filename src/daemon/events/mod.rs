@@ -3,15 +3,18 @@
 mod listeners;
 mod notices;
 mod router;
+mod wake;
 
 pub use listeners::Listeners;
 pub use notices::Notices;
 pub use router::Router;
+pub use wake::Waker;
 
 use std::sync::Arc;
 
 use super::assignments::Assignments;
 use crate::runtime::RuntimeHandle;
+use crate::state::wakeups::Wakeups;
 use crate::supervise::Supervisor;
 use crate::trigger::Feed;
 
@@ -31,12 +34,13 @@ impl Events {
         feed: &Arc<Feed>,
         runtime: &Arc<RuntimeHandle>,
         assignments: &Arc<Assignments>,
+        wakeups: Option<Arc<dyn Wakeups>>,
         supervisor: &Supervisor,
     ) -> Self {
         let listeners = Listeners::new(runtime.clone(), feed.clone(), supervisor.clone());
         listeners.renew();
         Self {
-            router: Router::new(feed.clone(), runtime.clone(), assignments.clone()),
+            router: Router::new(feed.clone(), runtime.clone(), assignments.clone(), wakeups),
             listeners,
             notices: Notices::new(runtime.clone(), feed.clone()),
         }

@@ -1,20 +1,29 @@
 //! The task that makes checks of what the triggers have heard.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::wake::Waker;
 use crate::daemon::assignments::Assignments;
 use crate::engine::Told;
 use crate::model::{KeyId, SourceId};
 use crate::runtime::RuntimeHandle;
+use crate::state::wakeups::{Wakeup, Wakeups};
 use crate::telemetry::event;
 use crate::trigger::feed::Taken;
 use crate::trigger::{Feed, Heard};
+
+/// The wait before the state is asked again to keep wakeups.
+const TRY_AGAIN: Duration = Duration::from_millis(500);
 
 /// Finds the keys that a change concerns, and has them checked.
 pub struct Router {
     feed: Arc<Feed>,
     runtime: Arc<RuntimeHandle>,
     assignments: Arc<Assignments>,
+    waker: Waker,
+    /// Where wakeups are left for other replicas, if there can be any.
+    wakeups: Option<Arc<dyn Wakeups>>,
 }
 
 impl Router {
@@ -23,11 +32,14 @@ impl Router {
         feed: Arc<Feed>,
         runtime: Arc<RuntimeHandle>,
         assignments: Arc<Assignments>,
+        wakeups: Option<Arc<dyn Wakeups>>,
     ) -> Self {
         Self {
+            waker: Waker::new(runtime.clone(), assignments.clone()),
             feed,
             runtime,
             assignments,
+            wakeups,
         }
     }
 
@@ -35,14 +47,14 @@ impl Router {
     pub async fn run(&mut self) {
         loop {
             for taken in self.feed.take().await {
-                self.route(&taken);
+                self.route(&taken).await;
                 self.feed.done(&taken);
             }
         }
     }
 
-    fn route(&self, Taken { source, news, .. }: &Taken) {
-        self.tell(source, &news.heard.values().collect::<Vec<_>>());
+    async fn route(&self, Taken { source, news, .. }: &Taken) {
+        self.tell(source, news.heard.values()).await;
         if news.turned {
             self.turned(source);
             // From now on the keys of the source have another interval.
@@ -79,30 +91,53 @@ impl Router {
         }
     }
 
-    /// Has the keys checked that read what has changed.
-    fn tell(&self, source: &SourceId, heard: &[&Heard]) {
+    /// Has the keys checked that read what has changed, here or by the replicas that have leased them.
+    async fn tell(&self, source: &SourceId, heard: impl Iterator<Item = &Heard>) {
         let runtime = self.runtime.load();
-        let mut wake: Vec<KeyId> = Vec::new();
+        let (mut here, mut elsewhere) = (Vec::new(), Vec::new());
         for heard in heard {
             let keys = heard
                 .paths
                 .iter()
                 .map(|path| runtime.by_secret.of(source, path));
             for managed in keys.flatten() {
-                if runtime.engine.leases.has(&managed.key) {
-                    runtime.engine.told.tell(&managed.key, told(heard));
-                    wake.push(managed.key.clone());
+                let key = managed.key.clone();
+                if runtime.engine.leases.has(&key) {
+                    here.push((key, told(heard)));
+                } else if !heard.everywhere {
+                    elsewhere.push(wakeup(key, heard));
                 }
             }
         }
-        if !wake.is_empty() {
-            self.assignments.scheduler().told(wake);
+        self.waker.wake(here);
+        if let Some(wakeups) = &self.wakeups {
+            hand_on(wakeups.as_ref(), &elsewhere).await;
         }
+    }
+}
+
+/// Leaves wakeups for other replicas, however long that takes: while the state is away, no replica can push.
+async fn hand_on(wakeups: &dyn Wakeups, elsewhere: &[Wakeup]) {
+    if elsewhere.is_empty() {
+        return;
+    }
+    while let Err(error) = wakeups.hand_on(elsewhere).await {
+        tracing::debug!(%error, "changes are handed on once the state answers");
+        tokio::time::sleep(TRY_AGAIN).await;
     }
 }
 
 fn told(heard: &Heard) -> Told {
     Told {
+        version: heard.version.clone(),
+        at: heard.at,
+        index: heard.index.clone(),
+    }
+}
+
+fn wakeup(key: KeyId, heard: &Heard) -> Wakeup {
+    Wakeup {
+        key,
         version: heard.version.clone(),
         at: heard.at,
         index: heard.index.clone(),

@@ -13,7 +13,9 @@ impl Bench {
     /// Checks the key after an event has told of this version. Returns how often the source was asked for the version
     /// alone, and how often for the newest value.
     async fn check_told(&self, version: &str) -> (usize, usize) {
-        self.engine.told.tell(&self.managed.key, told(version));
+        self.engine
+            .told
+            .tell(&self.managed.key, told(version), None);
         let before = self.source.asked();
         assert!(self.reconcile().await.well);
         let after = self.source.asked();
