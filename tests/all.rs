@@ -5,6 +5,7 @@ mod support;
 
 mod adoption;
 mod alerts;
+mod audit;
 mod beside;
 mod clock;
 mod commands;

@@ -5,8 +5,9 @@
 //! - **It never stalls its sender.** What is heard goes into the [`Ear`], which takes it without waiting and in bounded
 //!   memory, however fast it comes.
 //! - **It says when it cannot be relied on.** From [`Ear::up`] on, each change of the source reaches the ear or is
-//!   covered by [`Ear::missed`]. A trigger that cannot keep that promise returns an error; it counts as down from then
-//!   on, the source is polled as if there were no trigger, and the trigger is started again after a wait.
+//!   covered by [`Ear::missed`]. A trigger that cannot keep that promise for now says [`Ear::down`], and one that cannot
+//!   go on returns an error; it counts as down from then on, the source is polled as if there were no trigger, and after
+//!   an error the trigger is started again after a wait.
 //! - **It believes nothing.** A record is data of another process: what cannot be read is counted and skipped, a line
 //!   or message without an end is bounded, and text of it reaches a log or an error only through
 //!   [`words::shown`](crate::words::shown).

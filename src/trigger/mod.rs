@@ -6,6 +6,9 @@
 //!
 //! A new kind of trigger is a folder here, its `pub mod` and its place in [`KINDS`].
 
+pub mod audit;
+pub mod audit_file;
+pub mod audit_socket;
 pub mod contract;
 pub mod feed;
 mod heard;
@@ -17,4 +20,4 @@ pub use heard::Heard;
 pub use kind::{Context, Kind, TriggerKind};
 
 /// Every kind of trigger that `[sources.….events]` can name.
-pub const KINDS: &[Kind] = &[];
+pub const KINDS: &[Kind] = &[audit_file::KIND, audit_socket::KIND];
