@@ -22,6 +22,9 @@ const PIECES: usize = 64;
 /// How long the path may be empty while its file is rotated.
 const BETWEEN: Duration = Duration::from_secs(10);
 
+/// Why something may have been missed where a file was renamed before it was seen.
+const UNSEEN: &str = "the audit log was replaced more than once before it was read";
+
 /// What a look has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Look {
@@ -44,6 +47,8 @@ pub(super) struct Follower {
     counted: u64,
     /// The files that were begun, and whose arrival was not told yet.
     begun: u64,
+    /// `true` if the server may write to a file that is not read.
+    adrift: bool,
 }
 
 impl Follower {
@@ -68,6 +73,7 @@ impl Follower {
             arrivals,
             counted,
             begun: 0,
+            adrift: false,
         })
     }
 
@@ -77,6 +83,7 @@ impl Follower {
             return Ok(Look::More);
         }
         let Some(now) = at(&self.path)? else {
+            self.count_arrivals(ear, 0, false);
             let since = *self.gone.get_or_insert_with(Instant::now);
             if since.elapsed() > BETWEEN {
                 let path = self.path.display();
@@ -86,11 +93,12 @@ impl Follower {
         };
         self.gone = None;
         if self.opened.has_id(id(&now)) {
-            self.count_arrivals(ear);
+            self.count_arrivals(ear, 0, true);
             return Ok(Look::AtTheEnd);
         }
         if now.is_file() && now.len() == 0 {
             // The server still writes to the file that was there before.
+            self.count_arrivals(ear, 1, false);
             return Ok(Look::AtTheEnd);
         }
         // It does not any more, and this is the rest.
@@ -103,21 +111,27 @@ impl Follower {
     fn begin_the_next(&mut self, ear: &Ear) -> Result<(), TriggerError> {
         self.opened = Opened::at_the_start(&self.path)?;
         self.begun += 1;
+        if std::mem::take(&mut self.adrift) {
+            ear.missed(UNSEEN);
+        }
         if self.records.restart() {
             ear.missed("the audit log ended in the middle of a record");
         }
         Ok(())
     }
 
-    /// Compares the files that have come with those that were read: where files follow each other fast, one may have
-    /// been renamed before it was seen.
-    fn count_arrivals(&mut self, ear: &Ear) {
+    /// Compares the files that have come, but for those still `waiting` at the path, with those that were read: where
+    /// files follow each other fast, one may have been renamed before it was seen. The server may go on writing to that
+    /// one unless `here`: the file that is read is the one at the path.
+    fn count_arrivals(&mut self, ear: &Ear, waiting: u64, here: bool) {
         let arrivals = self.arrivals.load(Ordering::SeqCst);
-        if arrivals == self.counted {
+        let arrivals = arrivals.saturating_sub(waiting);
+        if arrivals <= self.counted {
             return;
         }
         if arrivals > self.counted + self.begun {
-            ear.missed("the audit log was replaced more than once before it was read");
+            ear.missed(UNSEEN);
+            self.adrift |= !here;
         }
         self.counted = arrivals;
         self.begun = 0;

@@ -196,6 +196,22 @@ fn a_file_that_was_replaced_twice_before_a_look_is_missed() {
 }
 
 #[test]
+fn a_file_that_is_gone_before_a_look_is_missed_until_the_next_one_is_read() {
+    let mut bed = Bed::new("");
+    bed.rename();
+    bed.reopen();
+    bed.write_record();
+    bed.rename();
+    assert_eq!(bed.look(), (BTreeSet::new(), Some(UNSEEN)));
+    bed.write_record();
+    bed.create();
+    assert_eq!(bed.look(), (BTreeSet::new(), None));
+    bed.reopen();
+    let next = bed.write_record();
+    assert_eq!(bed.look(), (names([&next]), Some(UNSEEN)));
+}
+
+#[test]
 fn a_record_that_was_cut_by_the_end_of_the_file_is_missed() {
     let mut bed = Bed::new("");
     bed.write(&record("half")[..30]);
