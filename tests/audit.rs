@@ -59,6 +59,12 @@ impl Listening {
         }
     }
 
+    async fn stop(mut self) {
+        self.task.abort();
+        let ended = (&mut self.task).await;
+        assert!(ended.is_err_and(|error| error.is_cancelled()));
+    }
+
     async fn is_up(&self, up: bool) {
         let what = if up { "it is heard" } else { "it is not heard" };
         eventually(what, || async {
@@ -211,11 +217,11 @@ async fn sockets_tell_each_version_while_the_server_is_connected() {
 
     // A receiver that starts again is connected to by the next request.
     let [first, tcp] = all;
-    drop(first);
-    let first = eventually("the socket is free", || async {
-        let next = Listening::start(&unix);
-        let bound = tokio::net::UnixStream::connect(&socket).await.is_ok();
-        (bound && !next.task.is_finished()).then_some(next)
+    first.stop().await;
+    let first = Listening::start(&unix);
+    eventually("it listens again", || async {
+        let connected = tokio::net::UnixStream::connect(&socket).await;
+        connected.ok()
     })
     .await;
     eventually("the server connects again", || async {
