@@ -1,3 +1,4 @@
 //! Events: a change that is told arrives at once, whatever the schedule says.
 
+mod audit;
 mod notify;
