@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::engine::{Engine, Meaning};
 use crate::model::Version;
 use crate::source::vault::version;
-use crate::trigger::contract::Heard;
+use crate::trigger::heard::Heard;
 
 /// The beginning of a record in which its kind stands in today's servers. The rest need not be read if it is a request.
 const HEAD: usize = 160;

@@ -31,6 +31,7 @@ pub const KIND: Kind = Kind {
     sources: &[vault::KIND.name],
     settings: AuditFileTable::ALL,
     reference: include_str!("reference.toml"),
+    implied: |_| None,
     read: |table| Some(Arc::new(AuditFileTable::read(table).finish()?)),
 };
 
@@ -49,11 +50,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 impl TriggerKind for AuditFileConfig {
     fn place(&self) -> String {
         format!("the audit log {}", self.path.display())
-    }
-
-    /// Returns `false`: of servers in a cluster the active one writes, and its file is on its own machine.
-    fn heard_by_all(&self) -> bool {
-        false
     }
 
     fn build(&self, context: Context<'_>) -> Result<Box<dyn Trigger>, TriggerError> {

@@ -35,6 +35,7 @@ pub const KIND: Kind = Kind {
     sources: &[vault::KIND.name],
     settings: AuditSocketTable::ALL,
     reference: include_str!("reference.toml"),
+    implied: |_| None,
     read: |table| Some(Arc::new(AuditSocketTable::read(table).finish()?)),
 };
 
@@ -53,11 +54,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 impl TriggerKind for AuditSocketConfig {
     fn place(&self) -> String {
         format!("the audit socket {}", self.listen)
-    }
-
-    /// Returns `false`: a server's audit device connects to one address, and so to one replica.
-    fn heard_by_all(&self) -> bool {
-        false
     }
 
     fn build(&self, context: Context<'_>) -> Result<Box<dyn Trigger>, TriggerError> {

@@ -151,7 +151,7 @@ impl<'a> Senders<'a> {
         }
         match open.senders.iter().any(|it| it.counts) {
             true => self.ear.missed("an audit device has closed its connection"),
-            false => self.ear.down(),
+            false => self.ear.down("no audit device is connected"),
         }
     }
 }
