@@ -11,22 +11,23 @@ use crate::setting::value_types::secret;
 use crate::setting::value_types::text::{TEXT, words};
 use crate::setting::{Choice, Described, Input, Reader, Settings, Shape, ValueType, settings};
 
-/// `[sources.….auth]` of a Vault. `mount` is where the method is mounted.
+/// `[sources.….auth]` of a Vault, with references to its secrets and values or with what they lead to. `mount` is where
+/// the method is mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum VaultAuth {
+pub enum VaultAuth<S = SecretRef, V = ValueRef> {
     /// `method = "token"`.
     Token {
         /// The token.
-        token: SecretRef,
+        token: S,
     },
     /// `method = "approle"`.
     AppRole {
         /// Default `approle`.
         mount: String,
         /// Not secret.
-        role_id: ValueRef,
+        role_id: V,
         /// The secret id; a role can do without one.
-        secret_id: Option<SecretRef>,
+        secret_id: Option<S>,
     },
     /// `method = "kubernetes"`.
     Kubernetes {
@@ -35,7 +36,7 @@ pub enum VaultAuth {
         /// The role.
         role: String,
         /// The service account's token; default: the file Kubernetes mounts in every pod.
-        jwt: SecretRef,
+        jwt: S,
     },
     /// `method = "jwt"`.
     Jwt {
@@ -44,16 +45,16 @@ pub enum VaultAuth {
         /// The role; the method's default role where left out.
         role: Option<String>,
         /// The token.
-        jwt: SecretRef,
+        jwt: S,
     },
     /// `method = "userpass"`.
     Userpass {
         /// Default `userpass`.
         mount: String,
         /// Not secret.
-        username: ValueRef,
+        username: V,
         /// The password.
-        password: SecretRef,
+        password: S,
     },
     /// `method = "cert"`.
     Cert {

@@ -27,60 +27,7 @@ use crate::source::contract::SourceError;
 use crate::source::kind::Context;
 
 /// The credentials for signing in to Vault: [`VaultAuth`] with its references resolved.
-pub enum VaultCredentials {
-    /// A token from the configuration.
-    Token {
-        /// The token.
-        token: SharedCredential,
-    },
-    /// AppRole.
-    AppRole {
-        /// The mount of the method.
-        mount: String,
-        /// The id of the role, which is not secret.
-        role_id: SharedCredential,
-        /// The secret id, which some roles do not require.
-        secret_id: Option<SharedCredential>,
-    },
-    /// A Kubernetes service account.
-    Kubernetes {
-        /// The mount of the method.
-        mount: String,
-        /// The role.
-        role: String,
-        /// The service account's token.
-        jwt: SharedCredential,
-    },
-    /// A JWT.
-    Jwt {
-        /// The mount of the method.
-        mount: String,
-        /// The role; `None` for the method's default role.
-        role: Option<String>,
-        /// The token.
-        jwt: SharedCredential,
-    },
-    /// A user name and a password.
-    Userpass {
-        /// The mount of the method.
-        mount: String,
-        /// The user name, which is not secret.
-        username: SharedCredential,
-        /// The password.
-        password: SharedCredential,
-    },
-    /// A client certificate; its files are read again when they change.
-    Cert {
-        /// The mount of the method.
-        mount: String,
-        /// The certificate role; `None` for any that matches.
-        role: Option<String>,
-        /// The certificate and its chain, in PEM.
-        cert_file: PathBuf,
-        /// The private key, in PEM.
-        key_file: PathBuf,
-    },
-}
+pub type VaultCredentials = VaultAuth<SharedCredential, SharedCredential>;
 
 /// A sign-in with its credentials fetched and checked.
 pub(super) enum Login {
