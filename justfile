@@ -15,6 +15,7 @@ lint:
     cargo fmt --check
     cargo clippy --locked --all-targets -- --deny warnings
     cargo clippy --locked --test page --test network -- --deny warnings
+    RUSTDOCFLAGS=--deny=warnings cargo doc --quiet --locked --no-deps --document-private-items
 
 # Licenses, sources and banned crates
 deny:

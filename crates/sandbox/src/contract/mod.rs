@@ -1,6 +1,6 @@
 //! The API as data: its operations, the callers that each admits, and the fields of its query and body.
 //!
-//! A new operation is a line of [`operations!`] and a handler; a new field is a line of a table.
+//! A new operation is a line of `operations!` and a handler; a new field is a line of a table.
 
 mod answer;
 mod fields;
