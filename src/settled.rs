@@ -41,6 +41,9 @@ const LARGEST: u64 = 16 << 20;
 /// The number of attempts in a row to read a file that changes while it is read.
 const TRIES: usize = 5;
 
+/// The most files of which it is kept how they were when their writers had finished.
+const MOST_FINISHED: usize = 10_000;
+
 /// The metadata that distinguish one state of a file from the next, without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
@@ -171,6 +174,13 @@ impl<C: Clone + PartialEq> Sighting<C> {
         (sighting, (!is_whole).then(|| QUIET - alone))
     }
 
+    /// Makes the last observed state the one that counts, because the kernel has told that it is complete.
+    #[must_use]
+    pub fn finished(mut self) -> Self {
+        self.whole = Some(self.state.content.clone());
+        self
+    }
+
     /// Returns the last observed state.
     pub fn state(&self) -> &State<C> {
         &self.state
@@ -196,6 +206,25 @@ impl<C> State<C> {
         let moved = is_local && !in_place && self.stamp.was_finished();
         self.stamp.size > 0 && (swapped || moved)
     }
+}
+
+/// How files were when the kernel told that their writers had finished, by their paths with all links resolved.
+static FINISHED: LazyLock<Mutex<HashMap<PathBuf, Stamp>>> = LazyLock::new(Mutex::default);
+
+/// Takes that the file at `place` was complete in this state: its last writer has closed it since its last write, or it
+/// was moved into its place.
+pub fn was_finished(place: PathBuf, stamp: Stamp) {
+    let mut finished = FINISHED.lock();
+    if finished.len() >= MOST_FINISHED {
+        finished.clear();
+    }
+    finished.insert(place, stamp);
+}
+
+/// Returns `true` if the kernel has told that the file at `place` is complete in this state. An empty file is not,
+/// because many writers begin by emptying a file and closing it.
+pub fn is_finished(place: &Path, stamp: &Stamp) -> bool {
+    stamp.size > 0 && FINISHED.lock().get(place) == Some(stamp)
 }
 
 /// Returns `true` if this machine's kernel sets the timestamps of files at `path`. Returns `false` if that

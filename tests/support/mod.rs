@@ -18,6 +18,7 @@ pub mod replicas;
 pub mod rotator;
 pub mod sandbox;
 pub mod test_bed;
+pub mod triggers;
 pub mod upstreams;
 pub mod writes;
 

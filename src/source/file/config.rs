@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::source::FileSource;
 use crate::setting::settings;
+use crate::setting::value_types::number::SWITCH;
 use crate::setting::value_types::place::PATH;
 use crate::source::contract::{Source, SourceError};
 use crate::source::hint::Hint;
@@ -32,6 +33,8 @@ settings! {
     pub struct FileConfig, read by FileTable {
         /// The directory. Each file in it is a secret: plain text, or a JSON object of fields.
         dir: PathBuf = PATH, Required;
+        /// Have the kernel tell of changes in the directory at once, by inotify.
+        watch: bool = SWITCH, Default;
     }
 }
 

@@ -121,6 +121,7 @@ impl FileSource {
         };
         let is_local = settled::is_local(&place);
         let document = text.map(Document::from_text);
+        let is_finished = settled::is_finished(&place, &stamp);
         let fingerprint = match &document {
             Some(document) => document.fingerprint(&self.fingerprinter),
             None => self.fingerprinter.bytes(b"no text"),
@@ -132,7 +133,10 @@ impl FileSource {
         };
         let mut all = self.seen();
         let before = all.get(path).map(|seen| &seen.sighting);
-        let (sighting, wait) = Sighting::next(before, state, Now::read(), is_local);
+        let (mut sighting, mut wait) = Sighting::next(before, state, Now::read(), is_local);
+        if is_finished {
+            (sighting, wait) = (sighting.finished(), None);
+        }
         let seen = Seen { sighting, at };
         all.insert(path.to_owned(), Box::new(seen.clone()));
         match (wait, document) {
