@@ -60,6 +60,7 @@ mod state_store;
 mod status;
 mod terminal;
 mod tidy;
+mod trigger_sqs;
 mod trigger_watch;
 mod troubleshooting;
 mod unfinished;

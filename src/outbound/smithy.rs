@@ -27,12 +27,25 @@ const WHOLE: Duration = Duration::from_secs(15);
 
 /// Returns an HTTP client for the SDK, with its own connections.
 pub fn http_client() -> SharedHttpClient {
-    SharedHttpClient::new(Clients::default())
+    http_client_within(WHOLE)
 }
 
-/// The clients, by the time limit for connecting that the SDK asks for: it is shorter for instance metadata.
-#[derive(Debug, Default)]
-struct Clients(Mutex<HashMap<Option<Duration>, Arc<Outbound>>>);
+/// Returns an HTTP client as [`http_client`] does, whose calls may take this long: a long poll is not answered before
+/// something has happened.
+pub fn http_client_within(whole: Duration) -> SharedHttpClient {
+    SharedHttpClient::new(Clients {
+        whole,
+        by_connect: Mutex::default(),
+    })
+}
+
+#[derive(Debug)]
+struct Clients {
+    /// The longest time of a call.
+    whole: Duration,
+    /// The clients, by the time limit for connecting that the SDK asks for: it is shorter for instance metadata.
+    by_connect: Mutex<HashMap<Option<Duration>, Arc<Outbound>>>,
+}
 
 impl HttpClient for Clients {
     fn http_connector(
@@ -41,7 +54,7 @@ impl HttpClient for Clients {
         _: &RuntimeComponents,
     ) -> SharedHttpConnector {
         let connect = settings.connect_timeout();
-        let mut clients = self.0.lock();
+        let mut clients = self.by_connect.lock();
         let outbound = clients.entry(connect).or_insert_with(|| {
             Arc::new(Outbound::new(Settings {
                 connect,
@@ -50,7 +63,8 @@ impl HttpClient for Clients {
         });
         SharedHttpConnector::new(Connector {
             outbound: Arc::clone(outbound),
-            first_byte: settings.read_timeout().unwrap_or(WHOLE),
+            first_byte: settings.read_timeout().unwrap_or(self.whole),
+            whole: self.whole,
         })
     }
 }
@@ -59,16 +73,17 @@ impl HttpClient for Clients {
 struct Connector {
     outbound: Arc<Outbound>,
     first_byte: Duration,
+    whole: Duration,
 }
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let outbound = Arc::clone(&self.outbound);
-        let first_byte = self.first_byte;
+        let (first_byte, limit) = (self.first_byte, self.whole);
         HttpConnectorFuture::new(async move {
             let late = |_| failed(CallError::Timeout);
             let whole = exchange(&outbound, request, first_byte);
-            tokio::time::timeout(WHOLE, whole).await.map_err(late)?
+            tokio::time::timeout(limit, whole).await.map_err(late)?
         })
     }
 }

@@ -13,6 +13,7 @@ pub mod contract;
 pub mod feed;
 mod heard;
 pub mod kind;
+pub mod sqs;
 pub mod watch;
 
 pub use contract::{Ear, Trigger, TriggerError};
@@ -21,4 +22,4 @@ pub use heard::Heard;
 pub use kind::{Context, Kind, TriggerKind};
 
 /// Every kind of trigger that `[sources.….events]` can name.
-pub const KINDS: &[Kind] = &[audit_file::KIND, audit_socket::KIND, watch::KIND];
+pub const KINDS: &[Kind] = &[audit_file::KIND, audit_socket::KIND, sqs::KIND, watch::KIND];

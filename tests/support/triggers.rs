@@ -42,9 +42,7 @@ impl Listening {
 
     /// Returns what is heard next.
     pub async fn news(&mut self) -> News {
-        for taken in self.taken.drain(..) {
-            self.feed.done(&taken);
-        }
+        self.idle();
         let mut taken = within("something to be heard", self.feed.take()).await;
         let news = std::mem::take(&mut taken[0].news);
         self.taken = taken;
@@ -60,6 +58,23 @@ impl Listening {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         self.news().await;
+    }
+
+    /// Waits until a change of this secret is heard, whatever was missed before.
+    pub async fn hears_of(&mut self, path: &str) {
+        loop {
+            let news = self.news().await;
+            if news.heard.into_keys().flatten().any(|heard| heard == path) {
+                return;
+            }
+        }
+    }
+
+    /// Says that all that was taken is scheduled.
+    pub fn idle(&mut self) {
+        for taken in self.taken.drain(..) {
+            self.feed.done(&taken);
+        }
     }
 
     /// Waits until a change of this secret is heard, and returns every path that was heard on the way.

@@ -25,6 +25,12 @@ pub(super) const BATCH: &str = "BatchGetSecretValue";
 /// The operation of STS that returns the owner of the credentials.
 pub(super) const IDENTITY: &str = "GetCallerIdentity";
 
+/// The operation that takes messages from a queue.
+pub(super) const RECEIVE: &str = "ReceiveMessage";
+
+/// The operation that deletes messages from a queue. The permission for it is `sqs:DeleteMessage`.
+pub(super) const DELETE: &str = "DeleteMessageBatch";
+
 /// An answer that is not a failure of the source.
 pub(super) enum Answer<T> {
     /// The requested value.
@@ -81,6 +87,7 @@ impl Call<'_> {
     fn service(&self) -> &'static str {
         match self.operation {
             IDENTITY => "AWS STS",
+            RECEIVE | DELETE => "Amazon SQS",
             _ => "AWS Secrets Manager",
         }
     }
@@ -218,12 +225,14 @@ impl Call<'_> {
             "GetSecretValue" => " (and kms:Decrypt, if the secret has a KMS key of its own)",
             _ => "",
         };
-        let service = match *operation {
-            IDENTITY => "sts",
-            _ => "secretsmanager",
+        let action = match *operation {
+            IDENTITY => "sts:GetCallerIdentity".to_owned(),
+            RECEIVE => "sqs:ReceiveMessage".to_owned(),
+            DELETE => "sqs:DeleteMessage".to_owned(),
+            _ => format!("secretsmanager:{operation}"),
         };
         let on = self.named(" on ");
-        format!("{service}:{operation}{on} is not allowed{decrypt}")
+        format!("{action}{on} is not allowed{decrypt}")
     }
 }
 

@@ -9,6 +9,7 @@
 //! it would fail. The endpoint of STS is the one in the SDK's own settings (`AWS_ENDPOINT_URL_STS`, `AWS_ENDPOINT_URL`,
 //! or `services` in the profile).
 
+mod account;
 mod batch;
 mod calls;
 mod config;
@@ -22,6 +23,7 @@ mod shown;
 mod source;
 mod versions;
 
+pub use account::{Account, QueueOperation, explain_queue};
 pub use config::{AwsConfig, AwsLook};
 pub use kind::KIND;
 pub use source::AwsSource;

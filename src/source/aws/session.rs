@@ -46,6 +46,14 @@ pub(super) struct Sessions {
 /// The time at which the present credentials expire, if they do.
 type Expiry = Arc<SyncMutex<Option<SystemTime>>>;
 
+/// What a client of any service is made of.
+pub(super) struct Base {
+    /// The SDK's settings, with the credentials.
+    pub(super) settings: SdkConfig,
+    provider: SharedCredentialsProvider,
+    region: String,
+}
+
 /// A client and the credentials behind it.
 pub(super) struct Session {
     client: Client,
@@ -105,7 +113,8 @@ impl Sessions {
         }
     }
 
-    async fn load(&self) -> Result<Session, SourceError> {
+    /// Loads what a client of any service is made of.
+    pub(super) async fn base(&self) -> Result<Base, SourceError> {
         let base = self.load_base().await;
         let (Some(region), Some(chain)) = (base.region(), base.credentials_provider()) else {
             return Err(SourceError::SignIn {
@@ -132,8 +141,22 @@ impl Sessions {
                 .clone()
                 .or_else(|| std::env::var("AWS_PROFILE").ok()),
         });
-        let mut settings = aws_sdk_secretsmanager::config::Builder::from(&base)
-            .credentials_provider(provider.clone());
+        let region = region.to_string();
+        let builder = base.into_builder().credentials_provider(provider.clone());
+        Ok(Base {
+            settings: builder.build(),
+            provider,
+            region,
+        })
+    }
+
+    async fn load(&self) -> Result<Session, SourceError> {
+        let Base {
+            settings: base,
+            provider,
+            region,
+        } = self.base().await?;
+        let mut settings = aws_sdk_secretsmanager::config::Builder::from(&base);
         if let Some(url) = &self.config.endpoint_url {
             settings = settings.endpoint_url(url);
         }
