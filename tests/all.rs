@@ -61,6 +61,7 @@ mod status;
 mod terminal;
 mod tidy;
 mod trigger_sqs;
+mod trigger_subscribe;
 mod trigger_watch;
 mod troubleshooting;
 mod unfinished;

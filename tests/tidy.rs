@@ -187,6 +187,7 @@ fn each_dependency_has_its_one_room() {
         &["src/source/aws/", "src/verify/provider/sts.rs"],
     );
     only_in("aws_sdk_sqs", &["src/trigger/sqs/"]);
+    only_in("tungstenite", &["src/trigger/subscribe/"]);
     only_in("aws_config", &["src/source/aws/", "src/verify/provider/"]);
     only_in("rusqlite", &["src/state/sqlite/"]);
     only_in("tokio_postgres", &["src/state/postgres/"]);

@@ -32,6 +32,7 @@ use http::uri::Scheme;
 use http::{HeaderMap, Request, StatusCode, Uri};
 use reqwest::redirect::Policy;
 use rustls::ClientConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::{Origin, Url};
@@ -114,6 +115,11 @@ struct Attempt {
     succeeded: bool,
 }
 
+/// A connection that speaks another protocol than HTTP.
+pub trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
+
 /// An answer whose body has not been read yet.
 #[derive(Debug)]
 pub struct Answer {
@@ -170,6 +176,25 @@ impl Outbound {
         request: Request<B>,
     ) -> Result<Answer, CallError> {
         let (config, is_near) = self.prepare(request.uri()).await?;
+        let client = self.client(config.rustls, is_near, false)?;
+        let attempt = Attempt {
+            retired: Arc::default(),
+            succeeded: false,
+        };
+        self.exchange(&client, attempt, request).await
+    }
+
+    /// Sends a request for another protocol over a connection of its own, in HTTP/1.1. An answer with the status 101 is
+    /// to be [upgraded](Answer::upgrade).
+    ///
+    /// # Errors
+    /// Returns the errors of [`send`](Self::send).
+    pub async fn send_for_upgrade<B: Into<Bytes>>(
+        &self,
+        request: Request<B>,
+    ) -> Result<Answer, CallError> {
+        let (mut config, is_near) = self.prepare(request.uri()).await?;
+        config.rustls.alpn_protocols = vec![b"http/1.1".to_vec()];
         let client = self.client(config.rustls, is_near, false)?;
         let attempt = Attempt {
             retired: Arc::default(),
@@ -278,6 +303,17 @@ impl Answer {
     /// Returns how long the service asks callers to wait (`Retry-After`).
     pub fn retry_after(&self) -> Option<Duration> {
         retry_after(self.headers())
+    }
+
+    /// Takes over the connection of an answer with the status 101. It has no limits but those of its reader.
+    ///
+    /// # Errors
+    /// Returns [`CallError::Broken`] if the connection cannot be taken over.
+    pub async fn upgrade(self) -> Result<Box<dyn Socket>, CallError> {
+        let upgraded = self.response.upgrade().await;
+        let socket =
+            upgraded.map_err(|error| CallError::Broken(error_chain::of_connection(&error)))?;
+        Ok(Box::new(socket))
     }
 
     /// Reads the next chunk of the body. Returns `None` at its end.

@@ -14,6 +14,7 @@ pub mod feed;
 mod heard;
 pub mod kind;
 pub mod sqs;
+pub mod subscribe;
 pub mod watch;
 
 pub use contract::{Ear, Trigger, TriggerError};
@@ -22,4 +23,10 @@ pub use heard::Heard;
 pub use kind::{Context, Kind, TriggerKind};
 
 /// Every kind of trigger that `[sources.….events]` can name.
-pub const KINDS: &[Kind] = &[audit_file::KIND, audit_socket::KIND, sqs::KIND, watch::KIND];
+pub const KINDS: &[Kind] = &[
+    audit_file::KIND,
+    audit_socket::KIND,
+    sqs::KIND,
+    subscribe::KIND,
+    watch::KIND,
+];

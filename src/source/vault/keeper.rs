@@ -240,7 +240,7 @@ impl SignIn {
             Login::Request(request) => {
                 let call = async {
                     let answer = request.send(&self.wire.alone(), &middle).await?;
-                    self.granted(&answer)
+                    granted(&self.credentials, &answer)
                 };
                 let mut grant = self.call_gently("login", need, call).await?;
                 middle.token = std::mem::take(&mut grant.client_token);
@@ -263,29 +263,6 @@ impl SignIn {
         self.call_gently("lookup_self", need, call).await
     }
 
-    fn granted(&self, answer: &Answer) -> Result<Grant, SourceError> {
-        let asked = self.credentials.asked();
-        let refused = |what| SourceError::SignIn {
-            what: format!("{asked}: {what}"),
-            status: answer.status.to_string(),
-        };
-        if !matches!(answer.status, 200..=299) {
-            let unless = self.credentials.what_a_denial_may_mean();
-            return Err(sign_in_refused(answer, &asked, unless));
-        }
-        let grant = answer.json::<Granted>()?.auth;
-        let grant = grant.ok_or_else(|| refused("the answer holds no token"))?;
-        if grant.client_token.is_empty() {
-            return Err(refused(
-                "no token was given: a second factor is asked for, which a daemon has not",
-            ));
-        }
-        if http::HeaderValue::from_str(&grant.client_token).is_err() {
-            return Err(refused("the answer's token cannot be one"));
-        }
-        Ok(grant)
-    }
-
     /// Makes a call that obtains a token. Its refusal counts as an outage if no other token works.
     async fn call_gently<T>(
         &self,
@@ -302,4 +279,31 @@ impl SignIn {
             .await
             .map_err(|Gentle(error)| error)
     }
+}
+
+/// Returns the token in the answer to a sign-in.
+pub(super) fn granted(
+    credentials: &VaultCredentials,
+    answer: &Answer,
+) -> Result<Grant, SourceError> {
+    let asked = credentials.asked();
+    let refused = |what| SourceError::SignIn {
+        what: format!("{asked}: {what}"),
+        status: answer.status.to_string(),
+    };
+    if !matches!(answer.status, 200..=299) {
+        let unless = credentials.what_a_denial_may_mean();
+        return Err(sign_in_refused(answer, &asked, unless));
+    }
+    let grant = answer.json::<Granted>()?.auth;
+    let grant = grant.ok_or_else(|| refused("the answer holds no token"))?;
+    if grant.client_token.is_empty() {
+        return Err(refused(
+            "no token was given: a second factor is asked for, which a daemon has not",
+        ));
+    }
+    if http::HeaderValue::from_str(&grant.client_token).is_err() {
+        return Err(refused("the answer's token cannot be one"));
+    }
+    Ok(grant)
 }

@@ -62,7 +62,7 @@ impl SourceKind for VaultConfig {
     }
 
     fn build(&self, context: Context<'_>) -> Result<Arc<dyn Source>, SourceError> {
-        let credentials = VaultCredentials::resolve(&self.auth, &context);
+        let credentials = VaultCredentials::resolve(&self.auth, context.secret);
         let source = VaultSource::new(
             context.id,
             self.clone(),

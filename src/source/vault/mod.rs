@@ -12,6 +12,7 @@
 //!   tokens; `asking`: repeats a request with another token if the first one was dead
 //! - `kv`: reads secrets; `entry`: one secret; `older`: previous versions; `deletion`: versions with a deletion time
 //! - `kv_version`: the two KV engines; `mounted`: checks which engine is mounted
+//! - `subscription`: opens a connection for events
 //! - `acknowledge`: records which version is live
 
 mod acknowledge;
@@ -30,6 +31,7 @@ mod older;
 mod refusal;
 mod sign_in;
 mod source;
+mod subscription;
 mod token;
 mod value_types;
 mod wire;
@@ -40,3 +42,5 @@ pub use kind::KIND;
 pub use kv_version::KvVersion;
 pub use sign_in::VaultCredentials;
 pub use source::VaultSource;
+pub use subscription::Subscriber;
+pub use wire::Opened;

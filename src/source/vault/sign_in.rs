@@ -22,9 +22,8 @@ use zeroize::Zeroizing;
 use super::auth::VaultAuth;
 use super::hints;
 use super::wire::{Answer, Wire};
-use crate::credential::SharedCredential;
+use crate::credential::{SecretRef, SharedCredential};
 use crate::source::contract::SourceError;
-use crate::source::kind::Context;
 
 /// The credentials for signing in to Vault: [`VaultAuth`] with its references resolved.
 pub type VaultCredentials = VaultAuth<SharedCredential, SharedCredential>;
@@ -77,11 +76,14 @@ impl Endpoint for CertLogin {
 }
 
 impl VaultCredentials {
-    /// Resolves the references in `auth`.
-    pub(super) fn resolve(auth: &VaultAuth, context: &Context<'_>) -> Self {
+    /// Resolves the references in `auth`. `secret` resolves one.
+    pub(super) fn resolve(
+        auth: &VaultAuth,
+        secret: &dyn Fn(&SecretRef) -> SharedCredential,
+    ) -> Self {
         match auth.clone() {
             VaultAuth::Token { token } => Self::Token {
-                token: context.secret(&token),
+                token: secret(&token),
             },
             VaultAuth::AppRole {
                 mount,
@@ -89,18 +91,18 @@ impl VaultCredentials {
                 secret_id,
             } => Self::AppRole {
                 mount,
-                role_id: context.value(&role_id),
-                secret_id: secret_id.as_ref().map(|id| context.secret(id)),
+                role_id: role_id.resolve(secret),
+                secret_id: secret_id.as_ref().map(secret),
             },
             VaultAuth::Kubernetes { mount, role, jwt } => Self::Kubernetes {
                 mount,
                 role,
-                jwt: context.secret(&jwt),
+                jwt: secret(&jwt),
             },
             VaultAuth::Jwt { mount, role, jwt } => Self::Jwt {
                 mount,
                 role,
-                jwt: context.secret(&jwt),
+                jwt: secret(&jwt),
             },
             VaultAuth::Userpass {
                 mount,
@@ -108,8 +110,8 @@ impl VaultCredentials {
                 password,
             } => Self::Userpass {
                 mount,
-                username: context.value(&username),
-                password: context.secret(&password),
+                username: username.resolve(secret),
+                password: secret(&password),
             },
             VaultAuth::Cert {
                 mount,

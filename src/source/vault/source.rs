@@ -402,7 +402,7 @@ fn observation(reading: Reading) -> Observation {
 
 /// Returns the address if it consists of a scheme, a host and a port. vaultrs drops a path, and credentials in an
 /// address would end up in messages.
-fn checked_address(address: &str) -> Result<String, SourceError> {
+pub(super) fn checked_address(address: &str) -> Result<String, SourceError> {
     let url = Url::parse(address).map_err(|_| invalid("`address` is not a URL"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
         return Err(invalid("`address` must begin with https:// or http://"));

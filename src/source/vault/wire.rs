@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use rustify::client::Client;
 use rustify::endpoint::Endpoint;
 use rustify::errors::ClientError;
@@ -21,7 +22,7 @@ use vaultrs::api::EndpointMiddleware;
 use zeroize::Zeroizing;
 
 use crate::answerer;
-use crate::outbound::{CallError, Outbound, Settings, retry_after};
+use crate::outbound::{CallError, Outbound, Settings, Socket, retry_after};
 use crate::redact::Pieces;
 use crate::source::contract::SourceError;
 use crate::words;
@@ -37,6 +38,14 @@ pub(super) struct Wire {
     outbound: Arc<Outbound>,
     /// Each request goes over a connection of its own.
     alone: bool,
+}
+
+/// What a server has answered to the request for another protocol.
+pub enum Opened {
+    /// The headers of the answer, and the connection.
+    Switched(HeaderMap, Box<dyn Socket>),
+    /// The status of an answer that is no switch.
+    Refused(StatusCode),
 }
 
 /// An answer of any status.
@@ -109,14 +118,33 @@ impl Wire {
         })
     }
 
+    /// Sends a request for another protocol, in HTTP/1.1.
+    pub async fn open(&self, request: Request<Bytes>) -> Result<Opened, SourceError> {
+        let sent = self.outbound.send_for_upgrade(request).await;
+        let answer = sent.map_err(|error| self.not_sent(error))?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        if status != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(Opened::Refused(status));
+        }
+        let socket = answer
+            .upgrade()
+            .await
+            .map_err(|error| self.not_sent(error))?;
+        Ok(Opened::Switched(headers, socket))
+    }
+
     /// Says what went wrong on the way.
     fn no_answer(&self, error: ClientError) -> SourceError {
-        let base = &self.base;
         let error = match error {
             ClientError::RequestError { source, .. } => source.downcast::<CallError>().ok(),
             _ => None,
         };
-        match error.unwrap_or(CallError::Unsendable) {
+        self.not_sent(error.unwrap_or(CallError::Unsendable))
+    }
+
+    fn not_sent(&self, error: CallError) -> SourceError {
+        let base = &self.base;
+        match error {
             CallError::TooLong(limit) => SourceError::Protocol {
                 what: format!("{base} answered with more than {limit} bytes"),
                 status: "too_large".to_owned(),

@@ -67,7 +67,7 @@ impl Scan {
             left: MOST,
             watch,
         };
-        walk.directory(&root, String::new(), &mut Vec::new())?;
+        walk.directory(&root, "", &mut Vec::new())?;
         if !walk.scan.dirs.contains_key(&root) {
             return Err(no_directory(dir, &io::ErrorKind::PermissionDenied.into()));
         }
@@ -97,7 +97,7 @@ impl Walk<'_> {
     fn directory(
         &mut self,
         real: &Path,
-        name: String,
+        name: &str,
         above: &mut Vec<PathBuf>,
     ) -> Result<(), TriggerError> {
         if above.iter().any(|dir| dir == real) {
@@ -119,11 +119,11 @@ impl Walk<'_> {
             return Ok(());
         };
         let names = self.scan.dirs.entry(real.to_owned()).or_default();
-        names.push(name.clone());
+        names.push(name.to_owned());
         above.push(real.to_owned());
         for entry in entries.flatten() {
             if let Some(last) = entry.file_name().to_str() {
-                self.entry(&entry.path(), join(&name, last), above)?;
+                self.entry(&entry.path(), join(name, last), above)?;
             }
         }
         above.pop();
@@ -140,7 +140,7 @@ impl Walk<'_> {
             return Ok(());
         };
         if metadata.is_dir() {
-            return self.directory(path, name, above);
+            return self.directory(path, &name, above);
         }
         if !metadata.is_symlink() {
             return self.file(path.to_owned(), &metadata, name);
@@ -154,7 +154,7 @@ impl Walk<'_> {
             return Ok(());
         }
         if metadata.is_dir() {
-            return self.directory(&real, name, above);
+            return self.directory(&real, &name, above);
         }
         let links = self.scan.links.entry(real.clone()).or_default();
         links.push(name.clone());
