@@ -66,7 +66,7 @@ pub(super) enum Found {
 }
 
 /// Returns the version with this number. Its time of creation distinguishes it and must be valid.
-pub(super) fn version(number: u64, created: &str) -> Result<Version, SourceError> {
+pub fn version(number: u64, created: &str) -> Result<Version, SourceError> {
     time(created).map(|_| Version::numbered(number, created))
 }
 

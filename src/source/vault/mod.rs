@@ -38,6 +38,7 @@ mod wire;
 
 pub use auth::VaultAuth;
 pub use config::VaultConfig;
+pub use entry::version;
 pub use kind::KIND;
 pub use kv_version::KvVersion;
 pub use sign_in::VaultCredentials;

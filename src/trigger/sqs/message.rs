@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::model::Version;
-use crate::trigger::contract::Heard;
+use crate::trigger::heard::Heard;
 
 /// The staging label of the version that is in use.
 const CURRENT: &str = "AWSCURRENT";
@@ -108,6 +108,7 @@ fn of_event(event: &Envelope<'_>) -> Message {
         version: detail.version_id.filter(is_id).map(Version::new),
         at: event.time.as_deref().and_then(time),
         index: None,
+        everywhere: false,
     })
 }
 
@@ -167,6 +168,7 @@ mod tests {
             version: Some(Version::new("a1b2c3d4-5678-90ab-cdef-EXAMPLE11111")),
             at: time("2024-02-06T16:43:48Z"),
             index: None,
+            everywhere: false,
         });
         assert_eq!(read(&example().to_string()), expected);
         let from_sns = json!({"Type": "Notification", "Message": example().to_string()});

@@ -37,10 +37,6 @@ impl TriggerKind for SqsConfig {
         format!("the queue {}", self.queue_url.url)
     }
 
-    fn heard_by_all(&self) -> bool {
-        false
-    }
-
     fn build(&self, context: Context<'_>) -> Result<Box<dyn Trigger>, TriggerError> {
         let Some(source) = context.settings_of::<AwsConfig>() else {
             return Err(TriggerError(

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use crate::source::vault::{KvVersion, VaultConfig};
-use crate::trigger::contract::Heard;
+use crate::trigger::heard::Heard;
 
 /// The longest path that is passed on, and the longest index, in bytes.
 const LONGEST: usize = 4096;
@@ -197,6 +197,7 @@ mod tests {
             version: None,
             at: moment("2023-09-12T22:19:49.394915Z"),
             index: Some("eyJjbHVzdGVyX2lkIjoiMSJ9".to_owned()),
+            everywhere: false,
         });
         assert_eq!(scope().read(&example().to_string()), expected);
     }

@@ -12,7 +12,8 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::inotify::Inotify;
 use super::tree::{Changes, Tree};
-use crate::trigger::contract::{Ear, Heard, Trigger, TriggerError};
+use crate::trigger::contract::{Ear, Trigger, TriggerError};
+use crate::trigger::heard::Heard;
 
 /// The time between two readings of the whole tree. They find what inotify does not tell: a mount over a directory, and
 /// a change of a link outside of the tree.
@@ -115,6 +116,8 @@ fn pass_on(ear: &Ear, changes: Changes, at: Option<DateTime<Utc>>) {
             version: None,
             at,
             index: None,
+            // Each replica has a directory of its own.
+            everywhere: true,
         });
     }
     if changes.overflowed {
