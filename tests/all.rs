@@ -49,6 +49,7 @@ mod sign_in_pace;
 mod source_aws;
 mod source_aws_batch;
 mod source_aws_faults;
+mod source_aws_list;
 mod source_aws_sign_in;
 mod source_aws_versions;
 mod source_file;

@@ -5,6 +5,7 @@ mod deletion;
 mod faults;
 mod kv;
 mod life;
+mod list;
 mod methods;
 mod older;
 mod tls;

@@ -20,6 +20,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
+use super::listing::{Listed, Scope};
 use crate::document::{Document, Malformed};
 use crate::model::{Missing, Observation, SourceId, Version};
 use crate::redact;
@@ -89,6 +90,26 @@ pub trait Source: Send + Sync {
         Ok(Previous::Gone(GoneVersion::NoVersions))
     }
 
+    /// Returns the secrets in this part of the source, sorted by path.
+    ///
+    /// # Errors
+    /// Returns [`SourceError`] if the source cannot be listed, or not to the end: the result is never a part of the
+    /// list. [`SourceError::Denied`] names the missing permission.
+    async fn list(&self, scope: &Scope) -> Result<Vec<Listed>, SourceError> {
+        let _ = scope;
+        Err(cannot_be_listed())
+    }
+
+    /// Returns what a list that says everything would say of the secret at `path`; `None` if it is missing and has no
+    /// metadata either.
+    ///
+    /// # Errors
+    /// Returns [`SourceError`] if the request fails.
+    async fn entry(&self, path: &str) -> Result<Option<Listed>, SourceError> {
+        let _ = path;
+        Err(cannot_be_listed())
+    }
+
     /// Returns `path` with its surroundings in the source, such as the mount, for people.
     fn place(&self, path: &str) -> String {
         format!("`{}`", redact::shown(path))
@@ -141,6 +162,12 @@ pub async fn why_missing(source: &dyn Source, path: &str, why: Missing) -> Strin
     match source.hint(path, why).await {
         Some(hint) => format!("{said}{place}: {hint}"),
         None => format!("{said}{place}"),
+    }
+}
+
+fn cannot_be_listed() -> SourceError {
+    SourceError::Invalid {
+        what: "this store cannot be listed".to_owned(),
     }
 }
 

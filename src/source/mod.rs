@@ -1,9 +1,9 @@
 //! The sources, in which keys are rotated.
 //!
 //! A source returns the current version of a secret ([`Source::observe`], which is cheap and exposes no value if that
-//! is possible), its value ([`Source::read`]) and earlier versions ([`Source::read_exact`], [`Source::previous`]). If
-//! the configuration asks for it, it records which version is live ([`Source::acknowledge`]). It decides nothing and
-//! does not know Flashback.
+//! is possible), its value ([`Source::read`]), earlier versions ([`Source::read_exact`], [`Source::previous`]) and which
+//! secrets there are ([`Source::list`]). If the configuration asks for it, it records which version is live
+//! ([`Source::acknowledge`]). It decides nothing and does not know Flashback.
 //!
 //! A new kind of source is a folder here, its `pub mod` and its place in [`KINDS`].
 
@@ -12,11 +12,13 @@ pub mod contract;
 pub mod file;
 pub mod hint;
 pub mod kind;
+pub mod listing;
 pub mod vault;
 
 pub use contract::{Exact, GoneVersion, Previous, Reading, Source, SourceError, why_missing};
 pub use hint::{Certainty, Hint};
 pub use kind::{Context, Example, Kind, SourceKind};
+pub use listing::{Listed, Scope};
 
 /// Every kind of source.
 pub const KINDS: &[Kind] = &[vault::KIND, aws::KIND, file::KIND];

@@ -13,7 +13,7 @@ const PATH: &str = "llm/openai";
 const LOOKED_UP: &str = "/v1/auth/token/lookup-self";
 
 /// A server that knows the token and answers everything else as told.
-async fn stub(answer: ResponseTemplate) -> MockServer {
+pub(super) async fn stub(answer: ResponseTemplate) -> MockServer {
     let server = MockServer::start().await;
     let about = json!({"data": {
         "ttl": 0, "creation_ttl": 0, "renewable": false, "policies": ["p"], "display_name": "d",
@@ -41,7 +41,7 @@ fn html(status: u16) -> ResponseTemplate {
     ResponseTemplate::new(status).set_body_raw("<html>canary</html>", "text/html")
 }
 
-fn body(status: u16, text: &str) -> ResponseTemplate {
+pub(super) fn body(status: u16, text: &str) -> ResponseTemplate {
     ResponseTemplate::new(status).set_body_raw(text.to_owned(), "application/json")
 }
 

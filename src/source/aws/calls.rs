@@ -1,5 +1,6 @@
 //! The calls of Secrets Manager that a source makes, and the reading of their answers.
 
+use std::collections::HashMap;
 use std::future::Future;
 
 use aws_sdk_secretsmanager::Client;
@@ -106,18 +107,21 @@ pub(super) fn observe(secret: &DescribeSecretOutput) -> Result<Observation, Sour
     if secret.deleted_date().is_some() {
         return Ok(Observation::Missing(Missing::Deleted));
     }
-    let current = secret
-        .version_ids_to_stages()
-        .into_iter()
-        .flatten()
-        .find(|(_, stages)| stages.iter().any(|stage| stage == CURRENT));
-    Ok(match current {
-        Some((id, _)) => Observation::Present {
+    Ok(match secret.version_ids_to_stages().and_then(current) {
+        Some(id) => Observation::Present {
             version: version(id)?,
             written_at: secret.last_changed_date().and_then(time),
         },
         None => Observation::Missing(Missing::NoValueYet),
     })
+}
+
+/// Returns the id of the version that is in use.
+pub(super) fn current(versions: &HashMap<String, Vec<String>>) -> Option<&str> {
+    let is_current = |stages: &[String]| stages.iter().any(|stage| stage == CURRENT);
+    let mut versions = versions.iter();
+    let found = versions.find(|(_, stages)| is_current(stages));
+    found.map(|(id, _)| id.as_str())
 }
 
 /// Returns the version with this id. AWS's ids are at most 64 letters, digits and hyphens. Other servers may use any

@@ -22,6 +22,9 @@ use crate::source::contract::SourceError;
 /// The operation that reads many secrets at once.
 pub(super) const BATCH: &str = "BatchGetSecretValue";
 
+/// The operation that lists secrets.
+pub(super) const LIST: &str = "ListSecrets";
+
 /// The operation of STS that returns the owner of the credentials.
 pub(super) const IDENTITY: &str = "GetCallerIdentity";
 
@@ -151,6 +154,12 @@ impl Call<'_> {
                     status,
                 }
             }
+            "InvalidParameterException" | "ValidationException" if *operation == LIST => {
+                SourceError::Invalid {
+                    what: "AWS Secrets Manager does not take the beginning of the names, or the tags, to list"
+                        .to_owned(),
+                }
+            }
             "InvalidParameterException" | "ValidationException" => SourceError::Invalid {
                 what: format!("AWS Secrets Manager does not take `{path}` for a secret's name"),
             },
@@ -164,7 +173,7 @@ impl Call<'_> {
         let number = raw.status().as_u16();
         let status = number.to_string();
         // A 5xx concerns one secret, unless many were requested at once or the status means an outage.
-        if number >= 500 && (operation == BATCH || is_outage(number)) {
+        if number >= 500 && (matches!(operation, BATCH | LIST) || is_outage(number)) {
             let (service, request) = (self.service(), request_id(raw));
             return SourceError::Unavailable {
                 what: format!("{service} answered {number} to {operation}{request}"),

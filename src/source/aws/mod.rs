@@ -18,6 +18,7 @@ mod error;
 mod hints;
 mod identity;
 mod kind;
+mod list;
 mod session;
 mod shown;
 mod source;

@@ -12,6 +12,7 @@ use super::hints;
 use super::session::Sessions;
 use crate::model::{Missing, Observation, SourceId, Version};
 use crate::source::contract::{Exact, Previous, Reading, Source, SourceError};
+use crate::source::listing::{Listed, Scope};
 use crate::upstream::Upstream;
 
 /// A `type = "aws-secrets-manager"` source.
@@ -122,6 +123,14 @@ impl Source for AwsSource {
 
     async fn previous(&self, path: &str, version: &Version) -> Result<Previous, SourceError> {
         self.before(path, version).await
+    }
+
+    async fn list(&self, scope: &Scope) -> Result<Vec<Listed>, SourceError> {
+        self.calls.list(scope).await
+    }
+
+    async fn entry(&self, path: &str) -> Result<Option<Listed>, SourceError> {
+        self.calls.entry(path).await
     }
 
     async fn hint(&self, path: &str, why: Missing) -> Option<String> {

@@ -9,6 +9,7 @@
 //! directory itself elsewhere), and each observation follows the links anew.
 
 mod config;
+mod list;
 mod reading;
 mod source;
 

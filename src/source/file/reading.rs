@@ -43,7 +43,7 @@ pub(super) struct Content {
 }
 
 /// The reason why a try has failed.
-enum Fault {
+pub(super) enum Fault {
     /// The directory does not exist.
     NoDirectory,
     /// The file does not exist.
@@ -182,7 +182,7 @@ impl Place {
 }
 
 /// Tries again where a swap under way could explain the failure.
-fn patiently<T>(attempt: impl Fn() -> Result<T, Fault>) -> Result<T, Fault> {
+pub(super) fn patiently<T>(attempt: impl Fn() -> Result<T, Fault>) -> Result<T, Fault> {
     for pause in PAUSES {
         match attempt() {
             Err(Fault::NoDirectory | Fault::NoFile | Fault::Torn) => std::thread::sleep(pause),
@@ -192,7 +192,7 @@ fn patiently<T>(attempt: impl Fn() -> Result<T, Fault>) -> Result<T, Fault> {
     attempt()
 }
 
-fn real_root(dir: &Path) -> Result<PathBuf, Fault> {
+pub(super) fn real_root(dir: &Path) -> Result<PathBuf, Fault> {
     let real = fs::canonicalize(dir).and_then(|root| Ok((fs::metadata(&root)?.is_dir(), root)));
     match real {
         Ok((true, root)) => Ok(root),
@@ -204,7 +204,7 @@ fn real_root(dir: &Path) -> Result<PathBuf, Fault> {
     }
 }
 
-fn failed(fault: Fault, dir: &Path) -> SourceError {
+pub(super) fn failed(fault: Fault, dir: &Path) -> SourceError {
     match fault {
         Fault::Failed(error) => error,
         Fault::NoDirectory | Fault::NoFile => SourceError::Unavailable {
@@ -219,7 +219,7 @@ fn failed(fault: Fault, dir: &Path) -> SourceError {
     }
 }
 
-fn refused(path: &Path, error: &io::Error) -> SourceError {
+pub(super) fn refused(path: &Path, error: &io::Error) -> SourceError {
     let path = path.display();
     match error.kind() {
         io::ErrorKind::PermissionDenied => SourceError::Denied {

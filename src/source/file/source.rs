@@ -1,6 +1,6 @@
 //! A source that reads the files of a directory.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Semaphore;
 
+use super::list;
 use super::reading::{self, Content, Place};
 use crate::document::{Document, Malformed};
 use crate::model::{Missing, Observation, SourceId, Version};
@@ -17,6 +18,7 @@ use crate::redact;
 use crate::secret::Fingerprinter;
 use crate::settled::{self, Now, Sighting, Stamp, State};
 use crate::source::contract::{Reading, Source, SourceError};
+use crate::source::listing::{Listed, Scope};
 use crate::upstream::Upstream;
 
 /// The time after the last change of a file for which its times are not trusted: a second write within the resolution
@@ -197,6 +199,22 @@ impl Source for FileSource {
             },
             None => Reading::Missing(Missing::NotFound),
         })
+    }
+
+    async fn list(&self, scope: &Scope) -> Result<Vec<Listed>, SourceError> {
+        let (dir, scope) = (self.dir.clone(), scope.clone());
+        self.blocking("list_files", move || list::list(&dir, &scope))
+            .await
+    }
+
+    async fn entry(&self, path: &str) -> Result<Option<Listed>, SourceError> {
+        let observed = self.observe(path).await?;
+        let is_there = matches!(observed, Observation::Present { .. });
+        Ok(is_there.then(|| Listed {
+            path: path.to_owned(),
+            observed: Some(observed),
+            metadata: Some(BTreeMap::new()),
+        }))
     }
 
     fn place(&self, path: &str) -> String {

@@ -49,8 +49,7 @@ pub(super) struct Metadata {
 }
 
 impl Engine {
-    /// Observes a secret in KV 2 by its metadata, which expose no value. The version itself is requested only if it is
-    /// or will be deleted.
+    /// Observes a secret in KV 2 by its metadata, which expose no value.
     pub async fn look_at_metadata(
         &self,
         keeper: &Keeper,
@@ -61,6 +60,18 @@ impl Engine {
             Ok(metadata) => metadata,
             Err(missing) => return Ok(Observation::Missing(missing)),
         };
+        self.judge(keeper, token, path, &metadata).await
+    }
+
+    /// Returns what the metadata of a secret in KV 2 say of its newest version, which is requested only if it is or
+    /// will be deleted.
+    pub async fn judge(
+        &self,
+        keeper: &Keeper,
+        token: &Token,
+        path: &str,
+        metadata: &Metadata,
+    ) -> Result<Observation, SourceError> {
         let number = metadata.current_version;
         if number == 0 {
             // Custom metadata was written, and no version yet.

@@ -6,11 +6,12 @@
 //!
 //! - `kind`: builds a source from its settings; `config`: the settings; `auth`: the settings for signing in;
 //!   `value_types`: the syntax of addresses and mounts
-//! - `source`: the source itself; `hints`: hints about wrong paths
+//! - `source`: the source itself; `observing`: observes secrets one by one; `hints`: hints about wrong paths
 //! - `wire`: sends one request; `refusal`: converts answers that are no success into errors
 //! - `sign_in`: the methods of signing in; `token`: a token and what is known of it; `keeper`: obtains and renews
 //!   tokens; `asking`: repeats a request with another token if the first one was dead
 //! - `kv`: reads secrets; `entry`: one secret; `older`: previous versions; `deletion`: versions with a deletion time
+//! - `list`: requests a list; `tree`: lists a part of the engine; `denials`: what a policy denies or a server does not offer
 //! - `kv_version`: the two KV engines; `mounted`: checks which engine is mounted
 //! - `subscription`: opens a connection for events
 //! - `acknowledge`: records which version is live
@@ -20,19 +21,23 @@ mod asking;
 mod auth;
 mod config;
 mod deletion;
+mod denials;
 mod entry;
 mod hints;
 mod keeper;
 mod kind;
 mod kv;
 mod kv_version;
+mod list;
 mod mounted;
+mod observing;
 mod older;
 mod refusal;
 mod sign_in;
 mod source;
 mod subscription;
 mod token;
+mod tree;
 mod value_types;
 mod wire;
 

@@ -1,12 +1,11 @@
 //! Reads the secrets of a KV engine, and records there which version is live.
 
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use url::Url;
@@ -15,17 +14,19 @@ use super::acknowledge::{self, Live};
 use super::asking::Asking;
 use super::config::VaultConfig;
 use super::deletion::Deletions;
-use super::hints;
+use super::denials::Denials;
 use super::keeper::Keeper;
 use super::kv::{Engine, check_path};
 use super::kv_version::KvVersion;
-use super::mounted::{self, DENIED_FOR};
+use super::mounted;
 use super::older;
 use super::sign_in::VaultCredentials;
 use super::token::Token;
+use super::tree;
 use crate::model::{Missing, Observation, SourceId, Version};
 use crate::secret::Fingerprinter;
 use crate::source::contract::{Exact, GoneVersion, Previous, Reading, Source, SourceError};
+use crate::source::listing::{Listed, Scope};
 use crate::supervise::Supervisor;
 use crate::telemetry::panics::Task;
 use crate::upstream::Upstream;
@@ -33,15 +34,15 @@ use crate::upstream::Upstream;
 /// A source in a KV engine of Vault or OpenBao.
 pub struct VaultSource {
     id: SourceId,
-    engine: Engine,
-    kv: KvVersion,
-    fingerprinter: Fingerprinter,
-    keeper: Arc<Keeper>,
+    pub(super) engine: Engine,
+    pub(super) kv: KvVersion,
+    pub(super) fingerprinter: Fingerprinter,
+    pub(super) keeper: Arc<Keeper>,
     tending: OnceLock<AbortHandle>,
-    /// The paths whose metadata was denied while their data was not, with the generation of the token and the time.
-    denied: Mutex<HashMap<String, (u64, Instant)>>,
+    /// The paths whose metadata was denied while their data was not, and the lists that were.
+    pub(super) denied: Denials,
     /// The generation of the token with which the mounted engine was last checked, and the time.
-    asked: Mutex<Option<(u64, Instant)>>,
+    pub(super) asked: Mutex<Option<(u64, Instant)>>,
     acknowledges: bool,
 }
 
@@ -82,7 +83,7 @@ impl VaultSource {
             fingerprinter,
             keeper: Arc::new(keeper),
             tending: OnceLock::new(),
-            denied: Mutex::default(),
+            denied: Denials::default(),
             asked: Mutex::default(),
             acknowledges: false,
         })
@@ -114,71 +115,7 @@ impl VaultSource {
         Ok(Asking::new(&self.keeper, self.token().await?))
     }
 
-    /// Observes a secret. If it is missing or denied, checks that the configured engine is the mounted one.
-    async fn look_with(&self, token: &Token, path: &str) -> Result<Observation, SourceError> {
-        let looked = self.look_at(token, path).await;
-        let is_nothing = matches!(
-            looked,
-            Ok(Observation::Missing(Missing::NotFound)) | Err(SourceError::Denied { .. })
-        );
-        if is_nothing {
-            self.check_engine(token).await?;
-        }
-        looked.map_err(|error| self.explained(path, error))
-    }
-
-    /// Adds the hint to the denial of a path that has one: the path should be corrected then, not the policy widened.
-    fn explained(&self, path: &str, error: SourceError) -> SourceError {
-        match (error, self.path_hint(path)) {
-            (SourceError::Denied { what, status }, Some(hint)) => SourceError::Denied {
-                what: format!("{hint}. As it is written, {what}"),
-                status,
-            },
-            (error, _) => error,
-        }
-    }
-
-    fn path_hint(&self, path: &str) -> Option<String> {
-        let Engine {
-            mount, namespace, ..
-        } = &self.engine;
-        let hint = hints::path(namespace.as_deref(), mount, self.kv, path);
-        let hint = hint.or_else(|| hints::kv_mount(self.kv, mount));
-        hint.map(|hint| hint.text)
-    }
-
-    async fn look_at(&self, token: &Token, path: &str) -> Result<Observation, SourceError> {
-        if self.kv == KvVersion::V1 {
-            let reading = self.read_with(token, path, None).await?;
-            return Ok(observation(reading));
-        }
-        if !self.metadata_denied(path, token) {
-            match self
-                .engine
-                .look_at_metadata(&self.keeper, token, path)
-                .await
-            {
-                Err(SourceError::Denied { .. }) => {}
-                other => {
-                    self.denials().remove(path);
-                    return other;
-                }
-            }
-        }
-        let reading = match self.read_with(token, path, None).await {
-            Err(SourceError::Denied { status, .. }) => {
-                self.denials().remove(path);
-                return Err(self.both_denied(path, status));
-            }
-            other => other?,
-        };
-        self.denials()
-            .entry(path.to_owned())
-            .or_insert_with(|| (token.generation, Instant::now()));
-        Ok(observation(reading))
-    }
-
-    async fn read_with(
+    pub(super) async fn read_with(
         &self,
         token: &Token,
         path: &str,
@@ -206,56 +143,6 @@ impl VaultSource {
                 return result;
             }
         }
-    }
-
-    /// Checks that the mounted engine is the configured one, at most once an hour for each token.
-    ///
-    /// # Errors
-    /// Returns [`SourceError::Invalid`] if it is another. Not being able to check is not an error.
-    async fn check_engine(&self, token: &Token) -> Result<(), SourceError> {
-        let has_asked = self.asked().is_some_and(|(generation, at)| {
-            generation == token.generation && at.elapsed() < DENIED_FOR
-        });
-        if has_asked {
-            return Ok(());
-        }
-        let checked = mounted::check_mounted(&self.engine, &self.keeper, token, self.kv).await;
-        if let Err(wrong @ SourceError::Invalid { .. }) = checked {
-            return Err(wrong);
-        }
-        *self.asked() = Some((token.generation, Instant::now()));
-        Ok(())
-    }
-
-    /// Locks the record of the last successful check of the mounted engine.
-    fn asked(&self) -> MutexGuard<'_, Option<(u64, Instant)>> {
-        self.asked.lock()
-    }
-
-    fn metadata_denied(&self, path: &str, token: &Token) -> bool {
-        let mut denials = self.denials();
-        let denied = denials.get(path).is_some_and(|(generation, at)| {
-            *generation == token.generation && at.elapsed() < DENIED_FOR
-        });
-        if !denied {
-            denials.remove(path);
-        }
-        denied
-    }
-
-    fn both_denied(&self, path: &str, status: String) -> SourceError {
-        let mount = &self.engine.mount;
-        let metadata = self.engine.needs(&format!("{mount}/metadata/{path}"));
-        SourceError::Denied {
-            what: format!(
-                "the token's policies lack {metadata}, and `read` on `{mount}/data/{path}` ({status})"
-            ),
-            status,
-        }
-    }
-
-    fn denials(&self) -> MutexGuard<'_, HashMap<String, (u64, Instant)>> {
-        self.denied.lock()
     }
 }
 
@@ -330,6 +217,32 @@ impl Source for VaultSource {
         }
     }
 
+    async fn list(&self, scope: &Scope) -> Result<Vec<Listed>, SourceError> {
+        let (engine, keeper) = (&self.engine, &self.keeper);
+        let mut asking = self.asking().await?;
+        loop {
+            let token = asking.token();
+            let result = tree::list(engine, keeper, token, self.kv, scope, &self.denied).await;
+            if result.as_ref().is_ok_and(Vec::is_empty) {
+                self.check_engine(token).await?;
+            }
+            if asking.is_over(&result).await? {
+                return result;
+            }
+        }
+    }
+
+    async fn entry(&self, path: &str) -> Result<Option<Listed>, SourceError> {
+        check_path(path)?;
+        let mut asking = self.asking().await?;
+        loop {
+            let result = self.entry_with(asking.token(), path).await;
+            if asking.is_over(&result).await? {
+                return result;
+            }
+        }
+    }
+
     async fn hint(&self, path: &str, why: Missing) -> Option<String> {
         match why {
             Missing::NotFound => self.path_hint(path),
@@ -383,20 +296,6 @@ impl Drop for VaultSource {
         if let Some(tending) = self.tending.get() {
             tending.abort();
         }
-    }
-}
-
-fn observation(reading: Reading) -> Observation {
-    match reading {
-        Reading::Present {
-            version,
-            written_at,
-            ..
-        } => Observation::Present {
-            version,
-            written_at,
-        },
-        Reading::Missing(missing) => Observation::Missing(missing),
     }
 }
 
