@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flashback_rotator::credential::{Plain, SecretRef, SharedCredential};
 use flashback_rotator::model::{SourceId, Version};
-use flashback_rotator::source::vault::{KvVersion, VaultAuth, VaultConfig};
+use flashback_rotator::source::vault::{KvVersion, VaultAuth, VaultConfig, VaultLook};
 use flashback_rotator::telemetry::metrics::Metrics;
 use flashback_rotator::trigger::audit_file::AuditFileConfig;
 use flashback_rotator::trigger::audit_socket::{AuditSocketConfig, Listen};
@@ -34,6 +34,7 @@ impl Listening {
             namespace: None,
             mount: "secret".to_owned(),
             kv_version: KvVersion::V2,
+            look: VaultLook::Auto,
             ca_file: None,
             auth: VaultAuth::Token {
                 token: SecretRef::Env("UNUSED".to_owned()),

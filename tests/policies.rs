@@ -88,6 +88,34 @@ async fn the_vault_policy_is_all_it_takes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_block_more_looks_at_a_folder_with_one_call() {
+    let (bao, sandbox) = (OpenBao::start().await, sandbox(Options::default()).await);
+    for path in [KEY, "llm/other"] {
+        bao.put_kv2("secret", path, json!({"api_key": "sk-one"}))
+            .await;
+    }
+    let policy = policy("vault.hcl").replace("llm/openai", "llm/*") + &policy("vault-list.hcl");
+    bao.write_policy("list", &policy).await;
+    let role = json!({"token_policies": "list", "token_no_default_policy": true});
+    let (role_id, secret_id) = bao.app_role("list", role).await;
+    let source = vault(
+        "vault",
+        &bao.address,
+        "look = \"list\"\n",
+        &app_role("list", &role_id),
+    );
+    let keys = two_keys("list", "vault", "llm");
+    let mut rotator = Rotator::new(&sandbox.url(), &format!("{QUICK}{source}{keys}"));
+    std::fs::write(rotator.path().join("secret-id"), secret_id).expect("written");
+    rotator.start();
+    arrives(&sandbox, "list openai", "sk-one").await;
+    metric(&rotator, "operation=\"list_details\",status=\"ok\"").await;
+    bao.put_kv2("secret", KEY, json!({"api_key": "sk-two"}))
+        .await;
+    arrives(&sandbox, "list openai", "sk-two").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reports_the_missing_capability_under_a_reduced_vault_policy() {
     let (bao, sandbox) = (OpenBao::start().await, sandbox(Options::default()).await);
     bao.put_kv2("secret", KEY, json!({"api_key": "sk-one"}))

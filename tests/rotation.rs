@@ -12,7 +12,7 @@ use flashback_rotator::secret::Fingerprinter;
 use flashback_rotator::source::Source;
 use flashback_rotator::source::aws::AwsConfig;
 use flashback_rotator::source::vault::{
-    KvVersion, VaultAuth, VaultConfig, VaultCredentials, VaultSource,
+    KvVersion, VaultAuth, VaultConfig, VaultCredentials, VaultLook, VaultSource,
 };
 use serde_json::json;
 use tokio::process::{Child, Command};
@@ -116,6 +116,7 @@ async fn the_job_for_vault_revokes_once_the_new_key_is_live() {
         namespace: None,
         mount: "secret".to_owned(),
         kv_version: KvVersion::V2,
+        look: VaultLook::Auto,
         ca_file: None,
         auth: VaultAuth::Token {
             token: SecretRef::Env("UNUSED".to_owned()),

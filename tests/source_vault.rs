@@ -6,6 +6,7 @@ mod faults;
 mod kv;
 mod life;
 mod list;
+mod look;
 mod methods;
 mod older;
 mod tls;
@@ -19,7 +20,7 @@ use flashback_rotator::model::{Observation, SourceId, Version};
 use flashback_rotator::retry::Limits;
 use flashback_rotator::secret::{Fingerprinter, Secret};
 use flashback_rotator::source::vault::{
-    KvVersion, VaultAuth, VaultConfig, VaultCredentials, VaultSource,
+    KvVersion, VaultAuth, VaultConfig, VaultCredentials, VaultLook, VaultSource,
 };
 use flashback_rotator::source::{Reading, Source, SourceError};
 use flashback_rotator::telemetry::metrics::Metrics;
@@ -134,6 +135,7 @@ fn config(address: &str, mount: &str) -> VaultConfig {
         namespace: None,
         mount: mount.to_owned(),
         kv_version: KvVersion::V2,
+        look: VaultLook::Auto,
         ca_file: None,
         auth: VaultAuth::Token {
             token: SecretRef::Env("UNUSED".to_owned()),

@@ -3,7 +3,7 @@
 
 use flashback_rotator::credential::SecretRef;
 use flashback_rotator::model::SourceId;
-use flashback_rotator::source::vault::{KvVersion, VaultAuth, VaultConfig};
+use flashback_rotator::source::vault::{KvVersion, VaultAuth, VaultConfig, VaultLook};
 use flashback_rotator::trigger::subscribe::Subscribe;
 use flashback_rotator::trigger::{Context, TriggerKind as _};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -49,6 +49,7 @@ impl Server {
             namespace: Some("team".to_owned()),
             mount: "secret".to_owned(),
             kv_version: KvVersion::V2,
+            look: VaultLook::Auto,
             ca_file: None,
             auth: VaultAuth::Token {
                 token: SecretRef::Env("TOKEN".to_owned()),

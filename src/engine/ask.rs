@@ -61,11 +61,15 @@ impl Ask<'_> {
             .ok_or(Fault::BrokenOff(BrokenOff::Stopped))
     }
 
-    /// Asks the source which version it has. `seen` is the version on record.
-    pub async fn observe(&self, seen: Option<&Version>) -> Result<Observation, Fault> {
+    /// Asks the source which version it has: `anew` if what it said a moment ago will not do. `seen` is the version on
+    /// record.
+    pub async fn observe(&self, seen: Option<&Version>, anew: bool) -> Result<Observation, Fault> {
         let source = &self.managed.source;
-        let observe = source.observe(&self.managed.config.origin.path);
-        let looked = self.unless_stopped(observe).await?;
+        let path = &*self.managed.config.origin.path;
+        let looked = match anew || self.waited_for {
+            true => self.unless_stopped(source.observe_anew(path)).await?,
+            false => self.unless_stopped(source.observe(path)).await?,
+        };
         self.count(seen, &looked);
         looked.map_err(Fault::Source)
     }
@@ -93,7 +97,7 @@ impl Ask<'_> {
         let path = &self.managed.config.origin.path;
         let read = self.managed.source.read_newest(path, told.index.as_deref());
         let read = match self.unless_stopped(read).await? {
-            Err(SourceError::Malformed(_)) => return Ok((self.observe(seen).await?, None)),
+            Err(SourceError::Malformed(_)) => return Ok((self.observe(seen, true).await?, None)),
             read => read.map(|reading| match reading {
                 Reading::Missing(why) => (Observation::Missing(why), None),
                 Reading::Present {

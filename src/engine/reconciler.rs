@@ -225,9 +225,12 @@ impl<'a> Reconciler<'a> {
             let source = self.ask.managed.source.id();
             self.ask.engine.metrics.event_delay(source, delay);
         }
-        match told.filter(|told| told.version.is_some() && told.version != seen) {
+        // A list from before would hide what has just been told, or what came during a push.
+        let anew = told.is_some() || self.pushed;
+        let is_new = |told: &Told| told.version.is_some() && told.version != seen;
+        match told.filter(|told| is_new(told) || told.index.is_some()) {
             Some(told) => self.read_told(seen.as_ref(), &told).await?,
-            None => self.known.observation = self.ask.observe(seen.as_ref()).await?,
+            None => self.known.observation = self.ask.observe(seen.as_ref(), anew).await?,
         }
         if let Observation::Present { version, .. } = &self.known.observation {
             self.done.version = Some(version.clone());

@@ -18,7 +18,7 @@ use crate::engine::{Engine, ManagedKey};
 use crate::failpoint;
 use crate::flashback::Flashback;
 use crate::flashback::client::{Auth, Client};
-use crate::model::{KeyId, ReceiverId, SourceId, WorkspaceId};
+use crate::model::{KeyId, ReceiverId, SourceId, Version, WorkspaceId};
 use crate::notify::Receiver;
 use crate::reconcile::Rules;
 use crate::source::{Context, Source};
@@ -203,10 +203,15 @@ impl Builder<'_> {
             secret: &|reference| self.credential(reference),
         };
         let source = config.kind.build(context);
-        source.map_err(|error| RuntimeError::Source {
+        let source = source.map_err(|error| RuntimeError::Source {
             id: id.clone(),
             error,
-        })
+        })?;
+        let (feed, id) = (Arc::clone(&self.context.feed), id.clone());
+        source.tell_changes(Arc::new(move |path: &str, version: &Version| {
+            feed.found(&id, path, version);
+        }));
+        Ok(source)
     }
 
     fn flashback(&mut self) -> Result<Arc<dyn Flashback>, RuntimeError> {

@@ -15,6 +15,7 @@
 //!   [`words::shown`](crate::words::shown) or a stricter filter, or replaced by text of the rotator's own.
 //! - The variant of a [`SourceError`] decides what is done next: see there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -39,6 +40,15 @@ pub trait Source: Send + Sync {
     /// Returns [`SourceError`] if the version cannot be determined. A missing secret is not an error but
     /// [`Observation::Missing`].
     async fn observe(&self, path: &str) -> Result<Observation, SourceError>;
+
+    /// Returns the current version like [`observe`](Self::observe), and never from an answer that was received before
+    /// this call.
+    ///
+    /// # Errors
+    /// Returns the errors of [`observe`](Self::observe).
+    async fn observe_anew(&self, path: &str) -> Result<Observation, SourceError> {
+        self.observe(path).await
+    }
 
     /// Reads the secret at `path` in `version`, or in a newer one if the source has no versions to ask for. The result
     /// holds the version that was really read, which may therefore differ from `version`.
@@ -110,6 +120,11 @@ pub trait Source: Send + Sync {
         Err(cannot_be_listed())
     }
 
+    /// Sets who is told of changes that the source sees while it observes other secrets. It replaces the one before.
+    fn tell_changes(&self, to: Changes) {
+        let _ = to;
+    }
+
     /// Returns `path` with its surroundings in the source, such as the mount, for people.
     fn place(&self, path: &str) -> String {
         format!("`{}`", redact::shown(path))
@@ -151,6 +166,9 @@ pub trait Source: Send + Sync {
         Err(cannot_acknowledge())
     }
 }
+
+/// Receives the path of a secret that has changed, and its new version. It must return at once.
+pub type Changes = Arc<dyn Fn(&str, &Version) + Send + Sync>;
 
 /// Returns why the secret at `path` is missing, for people.
 pub async fn why_missing(source: &dyn Source, path: &str, why: Missing) -> String {

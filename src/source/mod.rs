@@ -9,13 +9,16 @@
 
 pub mod aws;
 pub mod contract;
+mod entries;
 pub mod file;
 pub mod hint;
 pub mod kind;
 pub mod listing;
 pub mod vault;
 
-pub use contract::{Exact, GoneVersion, Previous, Reading, Source, SourceError, why_missing};
+pub use contract::{
+    Changes, Exact, GoneVersion, Previous, Reading, Source, SourceError, why_missing,
+};
 pub use hint::{Certainty, Hint};
 pub use kind::{Context, Example, Kind, SourceKind};
 pub use listing::{Listed, Scope};

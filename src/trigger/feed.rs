@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use super::heard::Heard;
-use crate::model::SourceId;
+use crate::model::{SourceId, Version};
 use crate::telemetry::metrics::Metrics;
 
 /// The most secrets of a source whose changes are kept for the router. What is more is missed, so that every key of
@@ -53,6 +53,19 @@ impl Default for Pending {
             left: 0,
             scheduled: watch::Sender::new(0),
         }
+    }
+}
+
+impl Pending {
+    fn keep(&mut self, mut heard: Heard) {
+        let news = &mut self.news;
+        let before = news.heard.get(&heard.paths);
+        if news.heard.len() >= MOST && before.is_none() {
+            news.missed = Some("more changed at once than is kept");
+            return;
+        }
+        heard.everywhere &= before.is_none_or(|before| before.everywhere);
+        news.heard.insert(heard.paths.clone(), heard);
     }
 }
 
@@ -120,18 +133,19 @@ impl Feed {
     }
 
     /// Takes a change. Of several of one secret the latest stands for all.
-    pub fn heard(&self, source: &SourceId, mut heard: Heard) {
+    pub fn heard(&self, source: &SourceId, heard: Heard) {
         self.count(source, "heard");
-        self.leave(source, |pending| {
-            let news = &mut pending.news;
-            let before = news.heard.get(&heard.paths);
-            if news.heard.len() < MOST || before.is_some() {
-                heard.everywhere &= before.is_none_or(|before| before.everywhere);
-                news.heard.insert(heard.paths.clone(), heard);
-            } else {
-                news.missed = Some("more changed at once than is kept");
-            }
-        });
+        self.leave(source, |pending| pending.keep(heard));
+    }
+
+    /// Takes a change that the source itself found while it was polled for another secret.
+    pub fn found(&self, source: &SourceId, path: &str, version: &Version) {
+        let heard = Heard {
+            version: Some(version.clone()),
+            everywhere: true,
+            ..Heard::of(path)
+        };
+        self.leave(source, |pending| pending.keep(heard));
     }
 
     /// Takes that something may have been missed.
@@ -198,7 +212,6 @@ impl Feed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Version;
 
     fn feed() -> (Feed, SourceId) {
         (Feed::new(Arc::default()), SourceId::new("s"))

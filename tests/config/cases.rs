@@ -292,14 +292,20 @@ pub const CASES: &[Case] = &[
     (
         "[sources.aws]",
         "[sources.v]\ntype = \"vault\"\naddress = \"https://v\"\nlook = ‸\"batch\"\n[sources.v.auth]\nmethod = \"token\"\ntoken = { env = \"T\" }\n[sources.aws]",
-        "`look` is for `aws-secrets-manager` alone",
+        "unknown value for `look`",
+        "it is one of `auto`, `metadata` or `list`",
+    ),
+    (
+        "[sources.aws]",
+        "[sources.v]\ntype = \"vault\"\naddress = \"https://v\"\nkv_version = 1\nlook = ‸\"list\"\n[sources.v.auth]\nmethod = \"token\"\ntoken = { env = \"T\" }\n[sources.aws]",
+        "KV 1 has no versions",
         "take `look` out",
     ),
     (
         "[sources.aws]",
-        "[sources.f]\ntype = \"file\"\ndir = \"/CANARY\"\nlook = ‸\"describe\"\n[sources.aws]",
-        "`look` is for `aws-secrets-manager` alone",
-        "take `look` out",
+        "[sources.f]\ntype = \"file\"\ndir = \"/CANARY\"\n‸look = \"describe\"\n[sources.aws]",
+        "unknown setting `look`",
+        "it can have",
     ),
     (
         "[sources.aws]",

@@ -35,7 +35,8 @@ async fn fill(bao: &OpenBao, mount: &str) {
     bao.put_kv2(mount, "llm/a", json!({"key": "sk-two"})).await;
     bao.ok("DELETE", &format!("{mount}/data/llm/deleted"), json!(null))
         .await;
-    bao.ok("POST", &format!("{mount}/metadata/llm/empty"), json!({}))
+    let metadata = json!({"custom_metadata": {"team": "none"}});
+    bao.ok("POST", &format!("{mount}/metadata/llm/empty"), metadata)
         .await;
 }
 

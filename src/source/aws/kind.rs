@@ -26,10 +26,7 @@ pub const KIND: Kind = Kind {
         text: include_str!("../../../config/examples/aws-role.toml"),
     },
     acknowledges: Some("AWS"),
-    alone: &[(
-        AwsTable::look.name,
-        "take `look` out; `[schedule] check` says how often the store is looked at",
-    )],
+    alone: &[],
     read,
 };
 

@@ -13,7 +13,8 @@ use super::calls::{Calls, current, observe, time, version};
 use super::error::{Answer, Call, LIST as OPERATION};
 use crate::model::{Missing, Observation};
 use crate::source::contract::SourceError;
-use crate::source::listing::{Entries, Listed, MOST_ENTRIES, Scope, short};
+use crate::source::entries::{Entries, MOST_ENTRIES, short};
+use crate::source::listing::{Listed, Scope};
 
 /// The number of secrets in a page, which is the most that AWS gives.
 const PAGE: i32 = 100;
@@ -21,67 +22,65 @@ const PAGE: i32 = 100;
 /// The number of pages after which a list is taken to have no end. A page may be short, but seldom is.
 const MOST_PAGES: usize = 10 * MOST_ENTRIES / 100;
 
-impl Calls {
-    /// Lists the secrets whose names and tags are those of the scope, without those that are scheduled for deletion.
-    pub(super) async fn list(&self, scope: &Scope) -> Result<Vec<Listed>, SourceError> {
-        let filters = filters(scope);
-        let mut entries = Entries::new(scope);
-        let mut next: Option<String> = None;
-        for _ in 0..MOST_PAGES {
-            let page = self.page(&filters, next.take()).await?;
-            let secrets = page.secret_list.unwrap_or_default();
-            entries.count(secrets.len())?;
-            for secret in secrets {
-                entries.take(listed(secret)?)?;
-            }
-            next = page.next_token;
-            if next.is_none() {
-                return Ok(entries.finish());
-            }
+/// Lists the secrets whose names and tags are those of the scope, without those that are scheduled for deletion.
+pub(super) async fn list(calls: &Calls, scope: &Scope) -> Result<Vec<Listed>, SourceError> {
+    let filters = filters(scope);
+    let mut entries = Entries::new(scope);
+    let mut next: Option<String> = None;
+    for _ in 0..MOST_PAGES {
+        let page = page(calls, &filters, next.take()).await?;
+        let secrets = page.secret_list.unwrap_or_default();
+        entries.count(secrets.len())?;
+        for secret in secrets {
+            entries.take(listed(secret)?)?;
         }
-        Err(malformed("the list has no end"))
+        next = page.next_token;
+        if next.is_none() {
+            return Ok(entries.finish());
+        }
     }
+    Err(malformed("the list has no end"))
+}
 
-    /// Returns what a list says of one secret, by describing it.
-    pub(super) async fn entry(&self, path: &str) -> Result<Option<Listed>, SourceError> {
-        let Answer::Value(secret) = self.describe(path).await? else {
-            return Ok(None);
-        };
-        Ok(Some(Listed {
-            path: path.to_owned(),
-            observed: Some(observe(&secret)?),
-            metadata: Some(tags(secret.tags)),
-        }))
-    }
+/// Returns what a list says of one secret, by describing it.
+pub(super) async fn entry(calls: &Calls, path: &str) -> Result<Option<Listed>, SourceError> {
+    let Answer::Value(secret) = calls.describe(path).await? else {
+        return Ok(None);
+    };
+    Ok(Some(Listed {
+        path: path.to_owned(),
+        observed: Some(observe(&secret)?),
+        metadata: Some(tags(secret.tags)),
+    }))
+}
 
-    async fn page(
-        &self,
-        filters: &[Filter],
-        next: Option<String>,
-    ) -> Result<ListSecretsOutput, SourceError> {
-        let call = Call {
-            operation: OPERATION,
-            path: "",
-        };
-        let answer = self.ask(call, |client| {
-            client
-                .list_secrets()
-                .max_results(PAGE)
-                .set_filters((!filters.is_empty()).then(|| filters.to_vec()))
-                .set_next_token(next.clone())
-                .send()
-        });
-        match answer.await? {
-            Answer::Value(page) => Ok(page),
-            Answer::NotFound | Answer::WrongState => {
-                Err(malformed("it was answered like a look at one secret"))
-            }
+async fn page(
+    calls: &Calls,
+    filters: &[Filter],
+    next: Option<String>,
+) -> Result<ListSecretsOutput, SourceError> {
+    let call = Call {
+        operation: OPERATION,
+        path: "",
+    };
+    let answer = calls.ask(call, |client| {
+        client
+            .list_secrets()
+            .max_results(PAGE)
+            .set_filters((!filters.is_empty()).then(|| filters.to_vec()))
+            .set_next_token(next.clone())
+            .send()
+    });
+    match answer.await? {
+        Answer::Value(page) => Ok(page),
+        Answer::NotFound | Answer::WrongState => {
+            Err(malformed("it was answered like a look at one secret"))
         }
     }
 }
 
-/// Returns the filters that AWS applies. They compare beginnings, and a tag's name and value apart from each other, so
-/// what comes back is compared once more.
+/// Returns the filters that AWS applies. They compare beginnings, and one tag narrows the list down well enough: what
+/// comes back is compared once more.
 fn filters(scope: &Scope) -> Vec<Filter> {
     let filter = |key, value: &str| Filter::builder().key(key).values(value).build();
     let mut filters = Vec::new();
@@ -89,14 +88,10 @@ fn filters(scope: &Scope) -> Vec<Filter> {
     if !scope.prefix.is_empty() && !scope.prefix.starts_with('!') {
         filters.push(filter(FilterNameStringType::Name, &scope.prefix));
     }
-    let plain = |text: &&String| !text.is_empty() && !text.starts_with('!');
-    filters.extend(
-        scope
-            .tags
-            .keys()
-            .filter(plain)
-            .map(|name| filter(FilterNameStringType::TagKey, name)),
-    );
+    let is_plain = |name: &&String| !name.is_empty() && !name.starts_with('!');
+    if let Some(name) = scope.tags.keys().find(is_plain) {
+        filters.push(filter(FilterNameStringType::TagKey, name));
+    }
     filters
 }
 

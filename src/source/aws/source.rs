@@ -9,6 +9,7 @@ use super::calls::{Calls, observe, take, version};
 use super::config::{AwsConfig, AwsLook};
 use super::error::Answer;
 use super::hints;
+use super::list;
 use super::session::Sessions;
 use crate::model::{Missing, Observation, SourceId, Version};
 use crate::source::contract::{Exact, Previous, Reading, Source, SourceError};
@@ -126,11 +127,11 @@ impl Source for AwsSource {
     }
 
     async fn list(&self, scope: &Scope) -> Result<Vec<Listed>, SourceError> {
-        self.calls.list(scope).await
+        list::list(&self.calls, scope).await
     }
 
     async fn entry(&self, path: &str) -> Result<Option<Listed>, SourceError> {
-        self.calls.entry(path).await
+        list::entry(&self.calls, path).await
     }
 
     async fn hint(&self, path: &str, why: Missing) -> Option<String> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::config::{VaultConfig, VaultTable};
+use super::config::{VaultConfig, VaultLook, VaultTable};
 use super::hints;
 use super::kv_version::KvVersion;
 use super::sign_in::VaultCredentials;
@@ -37,6 +37,14 @@ fn read(table: &mut Reader<'_, '_>) -> Option<Arc<dyn SourceKind>> {
     {
         table.diagnostics.warn(Some(span), hint.text);
     }
+    if let (Some(KvVersion::V1), Some(VaultLook::List), Some(span)) =
+        (read.kv_version.value, read.look.value, read.look.span)
+    {
+        table
+            .diagnostics
+            .mistake(span, "KV 1 has no versions, and no list of them")
+            .help("take `look` out");
+    }
     Some(Arc::new(read.finish()?))
 }
 
@@ -55,6 +63,15 @@ impl SourceKind for VaultConfig {
         }
         let namespace = self.namespace.as_deref();
         hints::path(namespace, &self.mount, self.kv_version, path)
+    }
+
+    /// Counts a call for each check, unless the configuration insists on lists: they are few, and how many folders
+    /// there are is not known here.
+    fn cost(&self, checks: f64) -> f64 {
+        match self.look {
+            VaultLook::Auto | VaultLook::Metadata => checks,
+            VaultLook::List => checks.min(1.0),
+        }
     }
 
     fn place(&self) -> String {

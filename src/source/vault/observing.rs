@@ -1,20 +1,79 @@
-//! Observes the secrets of a KV engine one by one.
+//! Observes the secrets of a KV engine, one by one or all of a folder at once.
 
 use parking_lot::MutexGuard;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+use super::config::VaultLook;
+use super::folders::{self, Made, Plan, Turn};
 use super::hints;
 use super::kv::Engine;
 use super::kv_version::KvVersion;
 use super::mounted::{self, DENIED_FOR};
 use super::source::VaultSource;
 use super::token::Token;
+use super::tree;
 use crate::model::{Missing, Observation};
+use crate::progress::in_line;
 use crate::source::contract::{Reading, SourceError};
-use crate::source::listing::{self, Listed};
+use crate::source::entries::short;
+use crate::source::listing::Listed;
 
 impl VaultSource {
+    /// Observes a secret by a request of its own.
+    pub(super) async fn observe_alone(&self, path: &str) -> Result<Observation, SourceError> {
+        let mut asking = self.asking().await?;
+        loop {
+            let result = self.look_with(asking.token(), path).await;
+            if asking.is_over(&result).await? {
+                if result.is_ok() {
+                    self.folders.note(path);
+                }
+                return result;
+            }
+        }
+    }
+
+    /// Observes a secret by the list of its folder, if there is one or it is time for one.
+    pub(super) async fn observe_with_others(&self, path: &str) -> Result<Observation, SourceError> {
+        let generation = self.token().await?.generation;
+        let made = match self.folders.plan(path, self.look, generation) {
+            Plan::Listed(observation) => return Ok(observation),
+            Plan::Alone => None,
+            Plan::Wait(made) => in_line(folders::wait(made)).await?,
+            // Large, and one in many has it: the others do not keep a place for it.
+            Plan::Make(turn) => Box::pin(self.make_list(turn)).await?,
+        };
+        let listed = made.and_then(|list| self.folders.take(path, &list));
+        match listed {
+            Some(observation) => Ok(observation),
+            None => self.observe_alone(path).await,
+        }
+    }
+
+    async fn make_list(&self, turn: Turn<'_>) -> Made {
+        let mut asking = self.asking().await?;
+        let result = loop {
+            let token = asking.token();
+            let result = tree::named(&self.engine, &self.keeper, token, turn.folder()).await;
+            if asking.is_over(&result).await? {
+                break result;
+            }
+        };
+        match result {
+            Ok(named) => Ok(Some(turn.made(named))),
+            Err(error) if self.look == VaultLook::Auto && !is_outage(&error) => {
+                turn.refused(asking.token().generation);
+                Ok(None)
+            }
+            Err(error) => {
+                let error = without_list(error);
+                turn.failed(&error);
+                Err(error)
+            }
+        }
+    }
+
     /// Observes a secret. If it is missing or denied, checks that the configured engine is the mounted one.
     pub(super) async fn look_with(
         &self,
@@ -102,7 +161,7 @@ impl VaultSource {
         Ok(is_there.then(|| Listed {
             path: path.to_owned(),
             observed: Some(observed),
-            metadata: Some(listing::short(texts(custom.unwrap_or_default()))),
+            metadata: Some(short(texts(custom.unwrap_or_default()))),
         }))
     }
 
@@ -139,6 +198,31 @@ impl VaultSource {
             ),
             status,
         }
+    }
+}
+
+/// Returns `true` if nothing else would be answered now, either. A list that takes too long may be too long.
+fn is_outage(error: &SourceError) -> bool {
+    match error {
+        SourceError::Unavailable { status, .. } => status != "timeout",
+        SourceError::SignIn { .. } | SourceError::CircuitOpen { .. } => true,
+        _ => false,
+    }
+}
+
+/// Adds what to do where `look` asks for lists and there are none.
+fn without_list(error: SourceError) -> SourceError {
+    const ELSE: &str = "or take `look = \"list\"` out of the source";
+    match error {
+        SourceError::Denied { what, status } => SourceError::Denied {
+            what: format!("{what}: grant it, {ELSE}"),
+            status,
+        },
+        SourceError::Protocol { what, status } if status == "404" => SourceError::Protocol {
+            what: format!("{what}: use such a server, {ELSE}"),
+            status,
+        },
+        error => error,
     }
 }
 

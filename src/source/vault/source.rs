@@ -12,9 +12,10 @@ use url::Url;
 
 use super::acknowledge::{self, Live};
 use super::asking::Asking;
-use super::config::VaultConfig;
+use super::config::{VaultConfig, VaultLook};
 use super::deletion::Deletions;
 use super::denials::Denials;
+use super::folders::Folders;
 use super::keeper::Keeper;
 use super::kv::{Engine, check_path};
 use super::kv_version::KvVersion;
@@ -23,9 +24,12 @@ use super::older;
 use super::sign_in::VaultCredentials;
 use super::token::Token;
 use super::tree;
+use super::wire;
 use crate::model::{Missing, Observation, SourceId, Version};
 use crate::secret::Fingerprinter;
-use crate::source::contract::{Exact, GoneVersion, Previous, Reading, Source, SourceError};
+use crate::source::contract::{
+    Changes, Exact, GoneVersion, Previous, Reading, Source, SourceError,
+};
 use crate::source::listing::{Listed, Scope};
 use crate::supervise::Supervisor;
 use crate::telemetry::panics::Task;
@@ -41,6 +45,8 @@ pub struct VaultSource {
     tending: OnceLock<AbortHandle>,
     /// The paths whose metadata was denied while their data was not, and the lists that were.
     pub(super) denied: Denials,
+    pub(super) look: VaultLook,
+    pub(super) folders: Folders,
     /// The generation of the token with which the mounted engine was last checked, and the time.
     pub(super) asked: Mutex<Option<(u64, Instant)>>,
     acknowledges: bool,
@@ -84,6 +90,11 @@ impl VaultSource {
             keeper: Arc::new(keeper),
             tending: OnceLock::new(),
             denied: Denials::default(),
+            look: match config.kv_version {
+                KvVersion::V1 => VaultLook::Metadata,
+                KvVersion::V2 => config.look,
+            },
+            folders: Folders::default(),
             asked: Mutex::default(),
             acknowledges: false,
         })
@@ -97,7 +108,7 @@ impl VaultSource {
     }
 
     /// Returns a token. The first call starts the task that keeps it alive.
-    async fn token(&self) -> Result<Arc<Token>, SourceError> {
+    pub(super) async fn token(&self) -> Result<Arc<Token>, SourceError> {
         self.tending.get_or_init(|| {
             let keeper = Arc::clone(&self.keeper);
             let tend = async move {
@@ -111,7 +122,7 @@ impl VaultSource {
     }
 
     /// Starts a request with the token in use.
-    async fn asking(&self) -> Result<Asking<'_>, SourceError> {
+    pub(super) async fn asking(&self) -> Result<Asking<'_>, SourceError> {
         Ok(Asking::new(&self.keeper, self.token().await?))
     }
 
@@ -154,13 +165,15 @@ impl Source for VaultSource {
 
     async fn observe(&self, path: &str) -> Result<Observation, SourceError> {
         check_path(path)?;
-        let mut asking = self.asking().await?;
-        loop {
-            let result = self.look_with(asking.token(), path).await;
-            if asking.is_over(&result).await? {
-                return result;
-            }
+        match self.look {
+            VaultLook::Metadata => self.observe_alone(path).await,
+            VaultLook::Auto | VaultLook::List => self.observe_with_others(path).await,
         }
+    }
+
+    async fn observe_anew(&self, path: &str) -> Result<Observation, SourceError> {
+        check_path(path)?;
+        self.observe_alone(path).await
     }
 
     async fn read(&self, path: &str, version: &Version) -> Result<Reading, SourceError> {
@@ -174,12 +187,14 @@ impl Source for VaultSource {
         }
     }
 
-    async fn read_newest(&self, path: &str, _: Option<&str>) -> Result<Reading, SourceError> {
+    async fn read_newest(&self, path: &str, index: Option<&str>) -> Result<Reading, SourceError> {
         check_path(path)?;
         let mut asking = self.asking().await?;
         loop {
-            let result = self.read_with(asking.token(), path, None).await;
+            let read = self.read_with(asking.token(), path, None);
+            let result = wire::not_before(index, read).await;
             if asking.is_over(&result).await? {
+                self.folders.note(path);
                 return result;
             }
         }
@@ -241,6 +256,10 @@ impl Source for VaultSource {
                 return result;
             }
         }
+    }
+
+    fn tell_changes(&self, to: Changes) {
+        self.folders.tell(to);
     }
 
     async fn hint(&self, path: &str, why: Missing) -> Option<String> {

@@ -1,13 +1,16 @@
 //! Lists the secrets in a part of a KV engine, folder by folder or all at once.
 
 use super::denials::Denials;
+use super::entry::incomplete;
+use super::folders::Named;
 use super::keeper::Keeper;
 use super::kv::{Engine, check_path};
 use super::kv_version::KvVersion;
 use super::list::{Info, PAGE, Page, Way, is_refused};
 use super::token::Token;
 use crate::source::contract::SourceError;
-use crate::source::listing::{Entries, Listed, Scope, short};
+use crate::source::entries::{Entries, MOST_ENTRIES, short};
+use crate::source::listing::{Listed, Scope};
 
 /// Lists the secrets in a part of the engine, in the first way that the server and the policy allow.
 pub(super) async fn list(
@@ -36,6 +39,8 @@ pub(super) async fn list(
             Err(error) if is_refused(&error) => denials.add(&name, token),
             // Folder by folder, and in pages, it may be small enough.
             Err(error) if *way == Way::Scan && is_too_large(&error) => {}
+            // A scan of a folder that does not exist looks like one of a server that knows no scan.
+            Ok(listed) if *way == Way::Scan && listed.is_empty() => {}
             listed => return listed,
         }
     }
@@ -86,6 +91,47 @@ async fn tree(
         }
     }
     Ok(entries.finish())
+}
+
+/// Lists the secrets of one folder with what an observation of each would be.
+pub(super) async fn named(
+    engine: &Engine,
+    keeper: &Keeper,
+    token: &Token,
+    folder: &str,
+) -> Result<Named, SourceError> {
+    let mut named = Named::new();
+    let mut after: Option<String> = None;
+    loop {
+        let page = Page {
+            limit: Some(PAGE),
+            after: after.as_deref(),
+        };
+        let names = engine
+            .page(keeper, token, Way::Details, folder, page)
+            .await?;
+        let (many, last) = (names.len(), names.last().cloned());
+        for (name, info) in names.into_entries() {
+            if !name.ends_with('/') {
+                let observed = info.and_then(|info| info.observed());
+                named.insert(name.into(), observed);
+            }
+        }
+        if named.len() > MOST_ENTRIES {
+            return Err(SourceError::Invalid {
+                what: format!("there are more than {MOST_ENTRIES} secrets in one folder"),
+            });
+        }
+        // A page that is short because the policy hides a part of it ends the list, too: what is not in it is asked
+        // for alone. A server without pages gives more than a page.
+        if many != PAGE {
+            return Ok(named);
+        }
+        if last == after {
+            return Err(incomplete("its pages are all the same"));
+        }
+        after = last;
+    }
 }
 
 fn is_too_large(error: &SourceError) -> bool {

@@ -162,6 +162,19 @@ impl Wire {
     }
 }
 
+tokio::task_local! {
+    static INDEX: String;
+}
+
+/// Makes requests of which Vault Enterprise answers none from an older state than that of `index`
+/// (<https://developer.hashicorp.com/vault/docs/enterprise/consistency>).
+pub async fn not_before<T>(index: Option<&str>, requests: impl Future<Output = T>) -> T {
+    match index {
+        Some(index) => INDEX.scope(index.to_owned(), requests).await,
+        None => requests.await,
+    }
+}
+
 #[async_trait]
 impl Client for Wire {
     fn base(&self) -> &str {
@@ -181,6 +194,9 @@ impl Client for Wire {
             request
                 .headers_mut()
                 .insert(header::CONTENT_TYPE, merge_patch);
+        }
+        if let Ok(Ok(index)) = INDEX.try_with(|index| HeaderValue::from_str(index)) {
+            request.headers_mut().insert("x-vault-index", index);
         }
         let sent = match self.alone {
             true => self.outbound.send_alone(request).await,

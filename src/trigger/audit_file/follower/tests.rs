@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::credential::SecretRef;
 use crate::model::SourceId;
-use crate::source::vault::{KvVersion, VaultAuth, VaultConfig};
+use crate::source::vault::{KvVersion, VaultAuth, VaultConfig, VaultLook};
 use crate::telemetry::metrics::Metrics;
 use crate::trigger::feed::Feed;
 
@@ -109,6 +109,7 @@ fn engine() -> Engine {
         mount: "secret".to_owned(),
         kv_version: KvVersion::V2,
         ca_file: None,
+        look: VaultLook::Auto,
         auth: VaultAuth::Token {
             token: SecretRef::Env("UNUSED".to_owned()),
         },

@@ -9,7 +9,7 @@ use tokio::io::{AsyncWriteExt as _, DuplexStream};
 use super::*;
 use crate::credential::SecretRef;
 use crate::model::SourceId;
-use crate::source::vault::{KvVersion, VaultAuth, VaultConfig};
+use crate::source::vault::{KvVersion, VaultAuth, VaultConfig, VaultLook};
 use crate::telemetry::metrics::Metrics;
 use crate::trigger::feed::{Feed, News};
 
@@ -31,6 +31,7 @@ impl Bed {
             mount: "secret".to_owned(),
             kv_version: KvVersion::V2,
             ca_file: None,
+            look: VaultLook::Auto,
             auth: VaultAuth::Token {
                 token: SecretRef::Env("UNUSED".to_owned()),
             },
