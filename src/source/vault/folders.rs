@@ -335,13 +335,15 @@ pub(super) async fn wait(mut made: watch::Receiver<Option<Made>>) -> Made {
 
 /// Returns the secrets that have another version in the new list than in the old one.
 fn differences<'a>(old: &Named, new: &'a Named) -> Vec<(&'a str, &'a Version)> {
-    let changed = |(name, now): (&'a Box<str>, &'a Option<Observation>)| match now {
-        Some(Observation::Present { version, .. }) if old.get(name) != Some(now) => {
-            Some((&**name, version))
+    let mut changed = Vec::new();
+    for (name, now) in new {
+        if let Some(Observation::Present { version, .. }) = now
+            && old.get(name) != Some(now)
+        {
+            changed.push((&**name, version));
         }
-        _ => None,
-    };
-    new.iter().filter_map(changed).collect()
+    }
+    changed
 }
 
 fn split(path: &str) -> (&str, &str) {
