@@ -173,7 +173,7 @@ impl Call<'_> {
         let number = raw.status().as_u16();
         let status = number.to_string();
         // A 5xx concerns one secret, unless many were requested at once or the status means an outage.
-        if number >= 500 && (matches!(operation, BATCH | LIST) || is_outage(number)) {
+        if number >= 500 && (operation == BATCH || is_outage(number)) {
             let (service, request) = (self.service(), request_id(raw));
             return SourceError::Unavailable {
                 what: format!("{service} answered {number} to {operation}{request}"),
