@@ -38,6 +38,7 @@ pub mod cli;
 pub mod config;
 pub mod credential;
 pub mod daemon;
+pub mod discovery;
 pub mod engine;
 mod error_chain;
 mod failpoint;

@@ -79,17 +79,27 @@ pub fn web<'a>(input: &mut Input<'a>, example: &str) -> Option<(&'a str, Url)> {
         ));
         return None;
     }
+    match web_problem(text) {
+        Some(problem) => {
+            input.wrong(problem).help(help);
+            None
+        }
+        None => Some((text, Url::parse(text).ok()?)),
+    }
+}
+
+/// Returns what keeps a text from being the URL that [`web`] reads, as it goes on after a setting's name.
+pub fn web_problem(text: &str) -> Option<&'static str> {
+    if has_password(text) {
+        return Some("has a user or a password in it");
+    }
     let url = Url::parse(text).ok();
     let Some(url) = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
     else {
-        input.wrong("is not an http or https URL").help(help);
-        return None;
+        return Some("is not an http or https URL");
     };
-    if url.query().is_some() || url.fragment().is_some() || text.contains(char::is_whitespace) {
-        input.wrong("has a space, a `?` or a `#` in it").help(help);
-        return None;
-    }
-    Some((text, url))
+    let has_more = url.query().is_some() || url.fragment().is_some();
+    (has_more || text.contains(char::is_whitespace)).then_some("has a space, a `?` or a `#` in it")
 }
 
 /// Returns `true` if something stands before an `@` in the host part of a URL. It may be a password even if the

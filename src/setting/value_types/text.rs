@@ -32,8 +32,7 @@ pub const FIELD: ValueType<String> = ValueType {
     shape: Shape::Text(|| json!({ "type": "string", "minLength": 1 })),
     read: |input| {
         let text = input.text("api_key")?;
-        let escapes = text.split('~').skip(1);
-        if text.starts_with('/') && !escapes.clone().all(|rest| rest.starts_with(['0', '1'])) {
+        if !is_pointer(text) {
             input
                 .wrong("is not a JSON pointer")
                 .help("in a JSON pointer write `~0` for `~`, and `~1` for a `/` in a name");
@@ -42,6 +41,12 @@ pub const FIELD: ValueType<String> = ValueType {
         Some(text.to_owned())
     },
 };
+
+/// Returns `true` unless a text begins as a JSON pointer (RFC 6901) and is none.
+pub fn is_pointer(text: &str) -> bool {
+    let mut escapes = text.split('~').skip(1);
+    !text.starts_with('/') || escapes.all(|rest| rest.starts_with(['0', '1']))
+}
 
 /// Returns the schema of a [`Choice`].
 pub fn words<T>(choice: Choice<T>) -> Json {

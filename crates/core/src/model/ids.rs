@@ -53,6 +53,10 @@ id! {
     SourceId
 }
 id! {
+    /// The name of a `[discover.…]` table.
+    RuleId
+}
+id! {
     /// The name of a `[notify.…]` table.
     ReceiverId
 }

@@ -6,6 +6,7 @@
 mod change;
 mod clock;
 mod daemon;
+mod discovered;
 mod edits;
 mod ids;
 mod key;
@@ -31,8 +32,9 @@ pub use self::clock::{is_ahead, is_over};
 pub use self::daemon::{
     BEAT, ConfigurationReport, DaemonReport, Daemons, KnownDaemon, LastReport, Rejected,
 };
+pub use self::discovered::{Discovered, DiscoveredSecret, RuleReport};
 pub use self::edits::{Edit, Edits};
-pub use self::ids::{AiLlmId, KeyId, ReceiverId, SourceId, WorkspaceId};
+pub use self::ids::{AiLlmId, KeyId, ReceiverId, RuleId, SourceId, WorkspaceId};
 pub use self::key::{Check, CronLine, KeyConfig};
 pub use self::lease::{FencingToken, LATE_WRITE, LONGEST_LEASE, Lease, Repair, ReplicaId};
 pub use self::notified::Notified;
@@ -66,6 +68,15 @@ pub enum AiType {
 }
 
 impl AiType {
+    /// Every provider.
+    pub const ALL: [Self; 5] = [
+        Self::Openai,
+        Self::Google,
+        Self::Anthropic,
+        Self::Aws,
+        Self::Other,
+    ];
+
     /// Returns the name as the API spells it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -227,6 +238,8 @@ pub enum Action {
     Update,
     /// `PUT` on an existing configuration with the key's name.
     Adopt,
+    /// `DELETE /ai/llm/{id}`: what discovery created for a secret that is gone.
+    Delete,
     /// No action: Flashback is up to date.
     None,
     /// No action: the version is held.
@@ -242,6 +255,7 @@ impl Action {
             Self::Create => "create",
             Self::Update => "update",
             Self::Adopt => "adopt",
+            Self::Delete => "delete",
             Self::None => "none",
             Self::Hold => "hold",
             Self::Error => "error",

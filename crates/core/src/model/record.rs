@@ -20,6 +20,10 @@ pub struct Record {
     pub key: KeyId,
     /// The configuration in Flashback that holds its credentials, once that is known.
     pub ai_llm_id: Option<AiLlmId>,
+    /// The configuration or stored key that this program has created last for the key. Others, which it adopted, are
+    /// never deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<AiLlmId>,
     /// The version that Flashback is known to hold.
     pub live: Option<Live>,
     /// A write that was begun and whose outcome is not known.
@@ -65,6 +69,7 @@ impl Record {
         Self {
             key,
             ai_llm_id: None,
+            created: None,
             live: None,
             intent: None,
             refusal: None,
