@@ -223,6 +223,7 @@ fn configs(keys: usize, period: Duration) -> Vec<(KeyId, Arc<KeyConfig>)> {
             max_age: None,
             enabled: true,
             may_create: true,
+            rule: None,
         };
         (KeyId::new(&id), Arc::new(config))
     };

@@ -1,6 +1,6 @@
 //! Sources and targets that answer at once, so that only the rotator itself is measured.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,9 +14,9 @@ use flashback_rotator::flashback::{
     Account, Flashback, FlashbackError, Listing, Update, Validation,
 };
 use flashback_rotator::model::{
-    AiLlmId, Appearance, CheckNote, DaemonReport, Daemons, Edit, HistoryRow, KeyCommand, KeyId,
-    Listed, Notified, Observation, Record, Settings, SourceId, TargetKind, Verifier, Version,
-    WorkspaceId,
+    AiLlmId, Appearance, CheckNote, DaemonReport, Daemons, Discovered, Edit, HistoryRow,
+    KeyCommand, KeyId, Listed, Notified, Observation, Record, RuleId, Settings, SourceId,
+    TargetKind, Verifier, Version, WorkspaceId,
 };
 use flashback_rotator::scheduler::{Reconciler, Requeue, pace};
 use flashback_rotator::secret::{Credentials, Fingerprinter};
@@ -104,6 +104,10 @@ impl Flashback for Target {
         _: &Settings,
         _: &Credentials,
     ) -> Result<(), FlashbackError> {
+        Ok(())
+    }
+
+    async fn delete(&self, _: &AiLlmId, _: TargetKind) -> Result<(), FlashbackError> {
         Ok(())
     }
 
@@ -238,6 +242,14 @@ impl StateStore for Map {
     }
 
     async fn save_notified(&self, _: &[Notified]) -> Result<(), StateError> {
+        Ok(())
+    }
+
+    async fn discovered(&self) -> Result<BTreeMap<RuleId, Discovered>, StateError> {
+        Ok(BTreeMap::new())
+    }
+
+    async fn save_discovered(&self, _: &RuleId, _: Option<&Discovered>) -> Result<(), StateError> {
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::credentials::{CredentialPlan, Held, Owner};
+use super::discover::{Discover, check_rules};
 use super::flashback::Flashback;
 use super::general::{HttpConfig, LogConfig, Retry, Schedule};
 use super::key::Key;
@@ -15,7 +16,7 @@ use super::notify::NotifyConfig;
 use super::sources::Sources;
 use super::state::StateConfig;
 use super::verify::Verify;
-use super::{key, notify, root, sources};
+use super::{discover, key, notify, root, sources};
 use crate::model::ReceiverId;
 use crate::retry::Limits;
 use crate::setting::diagnostics::{Diagnostics, REFERENCE};
@@ -50,6 +51,7 @@ struct Tables {
     defaults: Verify,
     sources: Sources,
     notify: Option<BTreeMap<ReceiverId, NotifyConfig>>,
+    discover: Vec<Discover>,
     keys: Vec<Key>,
     /// The secret references, each with the table that it stands in.
     held: Held,
@@ -96,6 +98,7 @@ impl Tables {
             defaults: root.get(&root::DEFAULTS).unwrap_or_default(),
             sources: Sources(sources),
             notify,
+            discover: discover::read(&mut root),
             keys: key::read(&mut root),
             held,
         }
@@ -133,6 +136,13 @@ pub fn assemble(
     }
     let general = tables.general();
     let credentials = CredentialPlan::new(tables.held, diagnostics);
+    if tables.keys.is_empty() && tables.discover.is_empty() {
+        diagnostics.warn(
+            None,
+            "there are no keys yet, so there is nothing to do: add `[keys.ID]`",
+        );
+    }
+    let discover = check_rules(tables.discover, sources, &general, reference, diagnostics);
     let keys = check_keys(tables.keys, sources, &general, diagnostics);
     let (flashback, retry) = (tables.flashback?, tables.retry?);
     Some(Config {
@@ -156,6 +166,7 @@ pub fn assemble(
         log: tables.log?,
         sources: tables.sources.finish()?,
         notify: tables.notify?,
+        discover: discover?,
         keys: keys?,
         credentials,
         kinds,

@@ -29,7 +29,8 @@ pub const DEFAULTS: ValueType<Verify> = ValueType {
     },
 };
 
-/// Copies the settings of `[defaults]` into every key that does not have them itself, with their places.
+/// Copies the settings of `[defaults]` into every key, and every rule that makes keys, that does not have them itself,
+/// with their places.
 pub fn inherit(tree: &mut Tree) {
     let Some(defaults) = tree.table("defaults") else {
         return;
@@ -40,11 +41,15 @@ pub fn inherit(tree: &mut Tree) {
     inherited
         .iter_mut()
         .for_each(|entry| entry.inherited = true);
-    let keys = tree.entries.iter_mut().find(|entry| entry.name == "keys");
-    let Some(Value::Table(keys)) = keys.map(|keys| &mut keys.node.value) else {
-        return;
-    };
-    for key in &mut keys.entries {
+    let inheriting = tree
+        .entries
+        .iter_mut()
+        .filter(|entry| ["keys", "discover"].contains(&entry.name.as_str()));
+    let heirs = inheriting.filter_map(|entry| match &mut entry.node.value {
+        Value::Table(heirs) => Some(&mut heirs.entries),
+        _ => None,
+    });
+    for key in heirs.flatten() {
         if let Value::Table(key) = &mut key.node.value {
             let missing = inherited
                 .iter()

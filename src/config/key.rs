@@ -100,7 +100,18 @@ fn endpoint<'a>(examples: &[&'a Tree], ai_type: AiType) -> Option<&'a str> {
     examples.iter().find(is_of)?.text(KeyTable::endpoint.name)
 }
 
-const AI_TYPES: Choice<AiType> = &[
+/// Returns the endpoints of the providers that have one, from the `[keys.…]` tables of the reference configuration.
+pub fn endpoints(reference: &Tree) -> Vec<(AiType, String)> {
+    let keys = reference.table("keys");
+    let examples: Vec<&Tree> = keys.into_iter().flat_map(Tree::tables).collect();
+    [AiType::Openai, AiType::Anthropic, AiType::Google]
+        .into_iter()
+        .filter_map(|ai_type| Some((ai_type, endpoint(&examples, ai_type)?.to_owned())))
+        .collect()
+}
+
+/// The words of the providers.
+pub const AI_TYPES: Choice<AiType> = &[
     ("OPENAI", AiType::Openai),
     ("GOOGLE", AiType::Google),
     ("ANTHROPIC", AiType::Anthropic),
@@ -161,7 +172,8 @@ settings! {
     }
 }
 
-const FIELDS: ValueType<FieldMap> = ValueType {
+/// `fields`.
+pub const FIELDS: ValueType<FieldMap> = ValueType {
     shape: Shape::Table(FieldTable::ALL),
     read: |input| {
         let mut table = input.table("`fields = { secret = \"api_key\" }`")?;

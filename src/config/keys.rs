@@ -35,12 +35,6 @@ pub fn check_keys(
     general: &General,
     diagnostics: &mut Diagnostics,
 ) -> Option<BTreeMap<KeyId, Arc<KeyConfig>>> {
-    if keys.is_empty() {
-        diagnostics.warn(
-            None,
-            "there are no keys yet, so there is nothing to do: add `[keys.ID]`",
-        );
-    }
     // In the order of the file, so that of two keys with one name the later is reported.
     keys.sort_by_key(|key| key.span);
     check_workspaces(&keys, general, diagnostics);
@@ -246,22 +240,9 @@ fn finish_key(
     workspace: Option<String>,
     general: &General,
 ) -> Option<KeyConfig> {
-    let is_general = key.table.check.value.is_none();
-    let rhythm = key.table.check.value.or_else(|| general.check.clone())?;
+    let (check, check_with_events) = check_of(key.table.check.value, general)?;
     let stored = key.table.stored.value?;
     let verify = key.table.verify.value.unwrap_or_default();
-    let check = match rhythm {
-        Rhythm::Every(interval) => Check::Every(interval),
-        Rhythm::Cron(expression) => Check::Cron(CronLine {
-            expression,
-            timezone: general.timezone?,
-        }),
-    };
-    let check_with_events = match check {
-        // Events never make a key be checked more often.
-        Check::Every(interval) if is_general => Some(interval.max(general.check_with_events?)),
-        _ => None,
-    };
     Some(KeyConfig {
         may_create: !stored || key.table.create.value?,
         settings: Settings {
@@ -286,5 +267,25 @@ fn finish_key(
         verify: verify.or(general.verify).finish()?,
         max_age: key.table.max_age.value.flatten(),
         enabled: key.table.enabled.value?,
+        rule: None,
     })
+}
+
+/// Returns the times of checks, from what a table says or the general tables, and the interval of those that are made
+/// while each change in the source is heard of.
+pub fn check_of(own: Option<Rhythm>, general: &General) -> Option<(Check, Option<Duration>)> {
+    let is_general = own.is_none();
+    let check = match own.or_else(|| general.check.clone())? {
+        Rhythm::Every(interval) => Check::Every(interval),
+        Rhythm::Cron(expression) => Check::Cron(CronLine {
+            expression,
+            timezone: general.timezone?,
+        }),
+    };
+    let with_events = match check {
+        // Events never make a key be checked more often.
+        Check::Every(interval) if is_general => Some(interval.max(general.check_with_events?)),
+        _ => None,
+    };
+    Some((check, with_events))
 }

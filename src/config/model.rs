@@ -10,7 +10,8 @@ use super::general::{HttpConfig, LogConfig};
 use super::kinds::Kinds;
 use super::notify::NotifyConfig;
 use super::state::StateConfig;
-use crate::model::{KeyConfig, KeyId, ReceiverId, SourceId, VerifyConfig};
+use crate::discovery::Rule;
+use crate::model::{Check, KeyConfig, KeyId, ReceiverId, RuleId, SourceId, VerifyConfig};
 use crate::retry::Limits;
 use crate::source::SourceKind;
 use crate::trigger::TriggerKind;
@@ -40,7 +41,9 @@ pub struct Config {
     pub sources: BTreeMap<SourceId, SourceConfig>,
     /// `[notify.…]`.
     pub notify: BTreeMap<ReceiverId, NotifyConfig>,
-    /// `[keys.…]`, including disabled keys.
+    /// `[discover.…]`.
+    pub discover: BTreeMap<RuleId, Arc<RuleConfig>>,
+    /// `[keys.…]`, including disabled keys, and the keys that rules have made.
     pub keys: BTreeMap<KeyId, Arc<KeyConfig>>,
     /// The locations of the rotator's own credentials.
     pub credentials: CredentialPlan,
@@ -79,4 +82,20 @@ impl PartialEq for SourceConfig {
             && self.events == other.events
             && *self.kind == *other.kind
     }
+}
+
+/// `[discover.…]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuleConfig {
+    /// Which secrets are keys, and what they are in Flashback.
+    pub rule: Rule,
+    /// The times at which each key is checked.
+    pub check: Check,
+    /// The interval at which each key is checked instead while each change in its source is heard of, as that of a
+    /// [`KeyConfig`].
+    pub check_with_events: Option<Duration>,
+    /// The verification of each key.
+    pub verify: VerifyConfig,
+    /// The age of a live version from which on people are warned.
+    pub max_age: Option<Duration>,
 }

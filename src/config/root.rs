@@ -1,6 +1,7 @@
 //! The tables of a configuration.
 
 use super::defaults::DEFAULTS as DEFAULTS_TABLE;
+use super::discover::DISCOVER as DISCOVER_TABLES;
 use super::flashback::{FLASHBACK as FLASHBACK_TABLE, Flashback};
 use super::general::{
     HTTP as HTTP_TABLE, HttpConfig, LOG as LOG_TABLE, LogConfig, RETRY as RETRY_TABLE, Retry,
@@ -35,6 +36,8 @@ settings! {
     SOURCES: () = "sources", SOURCE_TABLES, Default;
     /// Who is told of what happens, and of what lasts. A table's name is the receiver's id: letters, digits, `-`, `_` and `.`.
     NOTIFY: () = "notify", NOTIFY_TABLES, Default;
+    /// Rules that make keys of what a source has. A table's name is the rule's id: letters, digits, `-`, `_` and `.`.
+    DISCOVER: () = "discover", DISCOVER_TABLES, Default;
     /// The keys to keep current. A table's name is the key's id in commands, logs and metrics: letters, digits, `-`, `_` and `.`.
     KEYS: () = "keys", KEY_TABLES, Default;
 }

@@ -162,6 +162,10 @@ impl Flashback for FakeFlashback {
         self.write().await
     }
 
+    async fn delete(&self, _: &AiLlmId, _: TargetKind) -> Result<(), FlashbackError> {
+        Ok(())
+    }
+
     async fn validate(&self, _: &AiLlmId) -> Result<Validation, FlashbackError> {
         Ok(Validation::Valid)
     }
@@ -237,6 +241,7 @@ impl Bench {
             max_age: None,
             enabled: true,
             may_create: true,
+            rule: None,
         };
         let places = Arc::new(Semaphore::new(1));
         let managed = ManagedKey::new(KeyId::new("k"), config, source.clone(), places);

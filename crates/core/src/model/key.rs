@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Origin, Settings, VerifyConfig};
+use super::{Origin, RuleId, Settings, VerifyConfig};
 
 /// `[keys.…]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +25,8 @@ pub struct KeyConfig {
     /// `true` if the configuration or stored key in Flashback may be created: always for a configuration, with
     /// `create` for a stored key.
     pub may_create: bool,
+    /// The rule that has made it; `None` if it is a `[keys.…]` table.
+    pub rule: Option<RuleId>,
 }
 
 impl KeyConfig {

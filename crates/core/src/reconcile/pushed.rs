@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 
 use super::step::What;
 use crate::model::{
-    AiLlmId, Edits, Live, Record, Repair, Settings, Shown, Stage, Stored, Verification, Verifier,
+    Action, AiLlmId, Edits, Intent, Live, Record, Repair, Settings, Shown, Stage, Stored,
+    Verification, Verifier,
 };
 
 /// A push that Flashback has accepted.
@@ -50,8 +51,14 @@ pub fn pushed(record: &Record, pushed: Pushed) -> Record {
     let shown = pushed
         .shown
         .or_else(|| shown_of(record, &pushed.id, &pushed.settings));
+    let creates = |intent: &Intent| intent.action == Action::Create;
+    let created = match record.intent.as_ref().is_some_and(creates) {
+        true => Some(pushed.id.clone()),
+        false => record.created.clone(),
+    };
     let next = Record {
         ai_llm_id: Some(pushed.id),
+        created,
         live: Some(Live {
             version: pushed.value.version,
             fingerprint: pushed.value.fingerprint,

@@ -86,6 +86,7 @@ pub fn config(settings: Settings, origin: Origin, verify: VerifyConfig) -> KeyCo
         max_age: None,
         enabled: true,
         may_create: false,
+        rule: None,
     }
 }
 

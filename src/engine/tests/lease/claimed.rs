@@ -1,7 +1,11 @@
 //! The state of a key that other replicas may claim: a real one whose saves have the outcomes that the test sets.
 
+use std::collections::BTreeMap;
+
 use super::*;
-use crate::model::{CheckNote, DaemonReport, Daemons, Edit, HistoryRow, Notified, Verifier};
+use crate::model::{
+    CheckNote, DaemonReport, Daemons, Discovered, Edit, HistoryRow, Notified, RuleId, Verifier,
+};
 use crate::secret::Fingerprinter;
 use crate::state::edits::{Heard, Watch};
 use crate::state::{Request, RequestId, RequestState};
@@ -43,6 +47,18 @@ impl StateStore for Claimed {
 
     async fn flush(&self) -> Result<(), StateError> {
         self.records.flush().await
+    }
+
+    async fn discovered(&self) -> Result<BTreeMap<RuleId, Discovered>, StateError> {
+        self.records.discovered().await
+    }
+
+    async fn save_discovered(
+        &self,
+        rule: &RuleId,
+        discovered: Option<&Discovered>,
+    ) -> Result<(), StateError> {
+        self.records.save_discovered(rule, discovered).await
     }
 
     async fn leave_report(&self, report: &DaemonReport, stopped: bool) -> Result<(), StateError> {

@@ -77,6 +77,7 @@ static CONFIG: LazyLock<Arc<KeyConfig>> = LazyLock::new(|| {
         max_age: None,
         enabled: true,
         may_create: true,
+        rule: None,
     })
 });
 

@@ -131,6 +131,7 @@ fn hash(record: &Record, to: &mut impl Hasher) {
     let Record {
         key: _,
         ai_llm_id,
+        created: _,
         live,
         intent,
         refusal,

@@ -157,6 +157,7 @@ impl Simulation {
     fn knowledge(&self) -> Knowledge {
         let config = KeyConfig {
             may_create: true,
+            rule: None,
             ..scenario::config(self.settings.clone(), self.origin.clone(), self.verify)
         };
         let (config, record) = (Arc::new(config), self.record.clone());
