@@ -7,9 +7,9 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
 use super::StateError;
-use crate::model::{CheckNote, KeyId, Record};
+use crate::model::{CheckNote, Discovered, KeyId, Record};
 
-/// The version of the documents of records that this program writes.
+/// The version of the documents of records and of discoveries that this program writes.
 ///
 /// A program reads earlier versions and refuses later ones. The version stays the same if a field is added that an
 /// earlier program may drop when it saves the record.
@@ -30,12 +30,32 @@ pub(super) fn of_record(record: &Record) -> String {
     })
 }
 
+/// Returns the document of what a rule has discovered.
+pub(super) fn of_discovered(discovered: &Discovered) -> String {
+    of(&Versioned {
+        version: VERSION,
+        record: discovered,
+    })
+}
+
+/// Reads the document of what a rule has discovered.
+///
+/// # Errors
+/// Returns the errors of [`record`].
+pub(super) fn discovered(text: &str, place: &dyn fmt::Display) -> Result<Discovered, StateError> {
+    versioned(text, place)
+}
+
 /// Reads the document of a record in the state at `place`.
 ///
 /// # Errors
 /// Returns [`StateError::Newer`] if a newer program has written it, [`StateError::Corrupt`] where none has.
 fn record(text: &str, place: &dyn fmt::Display) -> Result<Record, StateError> {
-    match serde_json::from_str::<Versioned<Record>>(text) {
+    versioned(text, place)
+}
+
+fn versioned<T: DeserializeOwned>(text: &str, place: &dyn fmt::Display) -> Result<T, StateError> {
+    match serde_json::from_str::<Versioned<T>>(text) {
         Ok(found) if found.version <= VERSION => Ok(found.record),
         _ => match read::<Versioned<IgnoredAny>>(text, place)?.version {
             found if found > VERSION => Err(StateError::of_schema(found, VERSION, place)),

@@ -21,6 +21,7 @@ pub mod postgres;
 pub mod sqlite;
 pub mod wakeups;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -29,8 +30,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    CheckNote, DaemonReport, Daemons, Edit, HistoryRow, KeyCommand, KeyId, Notified, Record,
-    Verifier, WorkspaceId,
+    CheckNote, DaemonReport, Daemons, Discovered, Edit, HistoryRow, KeyCommand, KeyId, Notified,
+    Record, RuleId, Verifier, WorkspaceId,
 };
 use crate::secret::Fingerprinter;
 
@@ -137,6 +138,23 @@ pub trait StateStore: Send + Sync {
     /// # Errors
     /// Returns [`StateError`]; nothing was written then.
     async fn save_notified(&self, lines: &[Notified]) -> Result<(), StateError>;
+
+    /// Returns what each rule has discovered.
+    ///
+    /// # Errors
+    /// Returns [`StateError`].
+    async fn discovered(&self) -> Result<BTreeMap<RuleId, Discovered>, StateError>;
+
+    /// Writes what a rule has discovered in the place of what it had before; `None` where there is no such rule any
+    /// more. Durable when it returns.
+    ///
+    /// # Errors
+    /// Returns [`StateError`]; nothing was written then.
+    async fn save_discovered(
+        &self,
+        rule: &RuleId,
+        discovered: Option<&Discovered>,
+    ) -> Result<(), StateError>;
 
     /// Writes the report of this daemon in the place of the one before; `stopped` where it is the last one.
     ///

@@ -29,6 +29,7 @@ fn report(name: &str, error: Option<&str>) -> DaemonReport {
         events: None,
     };
     DaemonReport {
+        discovery: Vec::new(),
         name: name.to_owned(),
         version: "1.2.3".to_owned(),
         started_at: at(1),

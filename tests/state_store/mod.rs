@@ -231,6 +231,7 @@ fn full(name: &str, turn: i64) -> Record {
     Record {
         key: key(name),
         ai_llm_id: Some(AiLlmId::new(format!("ai-{name}"))),
+        created: Some(AiLlmId::new(format!("created-{name}"))),
         live: Some(Live {
             version: version.clone(),
             fingerprint: fingerprint("live"),

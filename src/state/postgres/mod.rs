@@ -9,6 +9,7 @@
 
 mod connect;
 mod daemons;
+mod discovered;
 mod edits;
 mod listen;
 mod notes;
@@ -25,6 +26,7 @@ mod tls;
 mod value;
 mod wakeups;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,8 +45,8 @@ use super::{Request, RequestId, RequestState, StateError, StateStore};
 use crate::config::{PostgresConfig, SecretRef};
 use crate::credential::{FromEnv, FromFile, FromSystemd, SharedCredential};
 use crate::model::{
-    CheckNote, DaemonReport, Daemons, Edit, HistoryRow, KeyId, Notified, Record, Verifier,
-    WorkspaceId,
+    CheckNote, DaemonReport, Daemons, Discovered, Edit, HistoryRow, KeyId, Notified, Record,
+    RuleId, Verifier, WorkspaceId,
 };
 use crate::secret::Fingerprinter;
 use crate::telemetry::panics::{Task, within};
@@ -213,6 +215,19 @@ impl StateStore for Postgres {
 
     async fn save_notified(&self, lines: &[Notified]) -> Result<(), StateError> {
         let put = notified::save(&self.pool, lines).await;
+        self.health.written(put)
+    }
+
+    async fn discovered(&self) -> Result<BTreeMap<RuleId, Discovered>, StateError> {
+        discovered::load(&self.pool).await
+    }
+
+    async fn save_discovered(
+        &self,
+        rule: &RuleId,
+        discovered: Option<&Discovered>,
+    ) -> Result<(), StateError> {
+        let put = discovered::save(&self.pool, rule, discovered).await;
         self.health.written(put)
     }
 

@@ -7,6 +7,7 @@
 
 mod columns;
 mod daemons;
+mod discovered;
 mod edits;
 mod lock;
 mod notes;
@@ -21,6 +22,7 @@ mod schema;
 mod tests;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -39,10 +41,10 @@ use self::saves::Save;
 use self::writer::{Job, Writer, work_through};
 use super::edits::{Heard, Watch};
 use super::health::Health;
-use super::{Request, RequestId, RequestState, StateError, StateStore};
+use super::{Request, RequestId, RequestState, StateError, StateStore, document};
 use crate::model::{
-    CheckNote, DaemonReport, Daemons, Edit, HistoryRow, KeyId, KnownDaemon, LastReport, Notified,
-    Record, Verifier, WorkspaceId,
+    CheckNote, DaemonReport, Daemons, Discovered, Edit, HistoryRow, KeyId, KnownDaemon, LastReport,
+    Notified, Record, RuleId, Verifier, WorkspaceId,
 };
 use crate::secret::Fingerprinter;
 
@@ -303,6 +305,20 @@ impl StateStore for Sqlite {
     async fn save_notified(&self, lines: &[Notified]) -> Result<(), StateError> {
         let lines = lines.to_vec();
         self.write(move |transaction| notified::save(transaction, &lines))
+            .await
+    }
+
+    async fn discovered(&self) -> Result<BTreeMap<RuleId, Discovered>, StateError> {
+        discovered::read(self.read(discovered::load).await?, &self.place)
+    }
+
+    async fn save_discovered(
+        &self,
+        rule: &RuleId,
+        discovered: Option<&Discovered>,
+    ) -> Result<(), StateError> {
+        let (rule, document) = (rule.clone(), discovered.map(document::of_discovered));
+        self.write(move |transaction| discovered::save(transaction, &rule, document.as_deref()))
             .await
     }
 
