@@ -22,7 +22,7 @@ use crate::setting::value_types::place;
 use crate::setting::value_types::text::{TEXT, words};
 use crate::setting::value_types::time::{INTERVAL, RHYTHM, Rhythm, WATCH, within};
 use crate::setting::{Choice, Diagnostics, Input, Reader, Shape, Span, ValueType, settings};
-use crate::source::listing::MOST_ENTRIES;
+use crate::source::MOST_ENTRIES;
 
 settings! {
     /// The settings of a rule, as they are written. Each text of `name`, `ai_type`, `endpoint` and `workspace_id` may have variables in it: {path}, {last}, {parent}, {meta.NAME}, {tag.NAME}.

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::model::{Config, KeyConfig};
+use super::model::Config;
 use crate::discovery::Problem;
 use crate::discovery::plan::{self, Key, Taken};
-use crate::model::{Discovered, KeyId, Origin, RuleId, Target};
+use crate::model::{Discovered, KeyConfig, KeyId, Origin, RuleId, Target};
 
 /// The discoveries of each rule.
 pub type Discoveries = BTreeMap<RuleId, Discovered>;

@@ -12,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::assignments::Assignments;
-use super::command_server::CommandServer;
+use super::discovery::DiscoveryTask;
 use super::edits::EditWatch;
 use super::events::{Events, Waker};
+use super::installer::Installer;
 use super::notifier::Notifier;
 use super::reload::Reloader;
 use super::services::Services;
@@ -23,7 +24,7 @@ use super::start_error::StartError;
 use super::state::{self, State};
 use super::status_source::{DaemonStatusSource, Identity, Watch};
 use super::{exposed, systemd};
-use crate::config::{Config, Digest};
+use crate::config::{Config, Digest, Discoveries};
 use crate::engine::Changes;
 use crate::failpoint;
 use crate::membership::MembershipTask;
@@ -32,6 +33,7 @@ use crate::model::DaemonReport;
 use crate::runtime::{self, Runtime, RuntimeContext, RuntimeHandle};
 use crate::scheduler::Scheduler;
 use crate::state::StateStore;
+use crate::state::wakeups::Wakeups;
 use crate::supervise::Supervisor;
 use crate::telemetry::event;
 use crate::telemetry::log::Handle;
@@ -74,7 +76,9 @@ impl Start {
         let ends = Ends::default();
         let watch = Arc::new(Watch::default());
         let context = context(&self.state, &watch, &ends).await?;
-        let runtime = runtime::build(Arc::clone(&self.config), &context, None)?;
+        let discoveries = self.state.store.discovered().await?;
+        let (config, _) = self.config.with(&discoveries);
+        let runtime = runtime::build(Arc::new(config), &context, None)?;
         runtime.report_services(None);
         report_start(&runtime, &self.path, self.bound(), &self.warnings);
         exposed::warn(Arc::clone(&self.config));
@@ -88,7 +92,9 @@ impl Start {
             supervisor,
             runtime,
         };
-        Ok(self.serve(services, scheduler, context, ends).await)
+        Ok(self
+            .serve(services, scheduler, context, discoveries, ends)
+            .await)
     }
 
     /// Starts the tasks beside the scheduler.
@@ -97,6 +103,7 @@ impl Start {
         services: Services,
         scheduler: Scheduler,
         context: RuntimeContext,
+        discoveries: Discoveries,
         ends: Ends,
     ) -> Daemon {
         let (runtime, status_source) = (&services.runtime, &services.status_source);
@@ -112,36 +119,32 @@ impl Start {
         // `READY=1` comes first: the service for systemd sends status lines from here on.
         systemd::ready(&runtime.load()).await;
         let (hangups, requests) = (Arc::new(Notify::new()), TaskTracker::new());
-        let commands = CommandServer {
-            runtime: runtime.clone(),
-            store: self.state.store.clone(),
-            requests: requests.clone(),
-            stop: ends.checks.clone(),
-            status_source: status_source.clone(),
-        };
-        let wakeups = self.state.shared.as_ref().map(|it| it.wakeups.clone());
         let events = Events::begin(
             &context.feed,
             runtime,
             &assignments,
-            wakeups,
+            (status_source.discovery(), self.wakeups()),
             &services.supervisor,
         );
+        let installer = Installer::new(runtime.clone(), assignments, context, discoveries);
+        let installer = Arc::new(installer);
+        let discovery = status_source.discovery().clone();
+        let discovery = DiscoveryTask::new(discovery, runtime.clone(), installer.clone());
         let reloader = Reloader::new(
             self.path,
             self.digest,
             runtime.clone(),
-            context,
-            assignments,
+            installer,
             events.listeners,
             status_source.clone(),
             self.log,
         );
         let tasks = vec![
             services.http(self.listener, events.notices, ends.tasks.clone()),
-            services.command_server(commands),
+            services.command_server(&self.state, &requests, &ends.checks),
             services.reload(reloader, hangups.clone()),
             services.router(events.router),
+            services.discovery(discovery),
             services.systemd(),
             services.heartbeat(),
             services.checks(),
@@ -159,6 +162,11 @@ impl Start {
             membership,
             ends,
         }
+    }
+
+    /// Returns where replicas leave each other wakeups, if there can be any.
+    fn wakeups(&self) -> Option<Arc<dyn Wakeups>> {
+        Some(self.state.shared.as_ref()?.wakeups.clone())
     }
 
     fn status_source(

@@ -6,10 +6,12 @@
 
 mod assignments;
 mod command_server;
+mod discovery;
 mod edits;
 mod events;
 mod exposed;
 mod heartbeat;
+mod installer;
 mod life;
 mod notifier;
 mod overview;

@@ -5,19 +5,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
 use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 
-use super::assignments::Assignments;
 use super::events::Listeners;
 use super::exposed;
+use super::installer::Installer;
 use super::status_source::DaemonStatusSource;
 use super::systemd;
 use crate::config::{self, Digest, Loaded};
 use crate::failpoint;
-use crate::runtime::{self, Runtime, RuntimeContext, RuntimeHandle};
+use crate::runtime::{Runtime, RuntimeHandle};
 use crate::telemetry::event;
 use crate::telemetry::log::Handle;
 
@@ -37,8 +36,7 @@ pub struct Reloader {
     /// alone until it stays the same.
     seen: Option<Option<Digest>>,
     runtime: Arc<RuntimeHandle>,
-    context: RuntimeContext,
-    assignments: Arc<Assignments>,
+    installer: Arc<Installer>,
     listeners: Listeners,
     status_source: Arc<DaemonStatusSource>,
     log: Handle,
@@ -49,8 +47,7 @@ impl Reloader {
         path: PathBuf,
         known: Digest,
         runtime: Arc<RuntimeHandle>,
-        context: RuntimeContext,
-        assignments: Arc<Assignments>,
+        installer: Arc<Installer>,
         listeners: Listeners,
         status_source: Arc<DaemonStatusSource>,
         log: Handle,
@@ -60,8 +57,7 @@ impl Reloader {
             known: Some(known),
             seen: None,
             runtime,
-            context,
-            assignments,
+            installer,
             listeners,
             status_source,
             log,
@@ -129,66 +125,40 @@ impl Reloader {
     fn put_in_force(&mut self, loaded: Loaded, why: &'static str) {
         self.known = Some(loaded.digest);
         failpoint::reach("config_loaded");
-        let old = self.runtime.load();
-        self.context.since = Utc::now();
-        let runtime = match runtime::build(Arc::new(loaded.config), &self.context, Some(&old)) {
-            Ok(runtime) => runtime,
-            Err(error) => return self.rejected(&error.to_string()),
+        let level = loaded.config.log.level.clone();
+        let accept = |_: &Runtime| {
+            self.log
+                .set_level(&level)
+                .map_err(|error| error.to_string())
         };
-        if let Err(error) = self.log.set_level(&runtime.config.log.level) {
-            return self.rejected(&error.to_string());
-        }
-        let added = runtime
-            .managed_keys
-            .keys()
-            .filter(|key| !old.managed_keys.contains_key(*key))
-            .count();
-        let changed: Vec<_> = runtime
-            .managed_keys
-            .iter()
-            .filter(|(key, managed)| {
-                old.managed_keys
-                    .get(*key)
-                    .is_some_and(|old| old.config != managed.config)
-            })
-            .map(|(key, _)| key.clone())
-            .collect();
-        let gone: Vec<_> = old
-            .managed_keys
-            .keys()
-            .filter(|key| !runtime.managed_keys.contains_key(*key))
-            .collect();
-        for key in &gone {
-            self.context.metrics.forget_key(key);
-        }
+        let installed = match self.installer.reload(&loaded.config, accept) {
+            Ok(installed) => installed,
+            Err(error) => return self.rejected(&error),
+        };
+        let (old, new) = (&installed.old, &installed.new);
         self.status_source.accepted();
-        self.context.metrics.reload("accepted");
+        new.engine.metrics.reload("accepted");
         tracing::info!(
             event = event::CONFIG_RELOADED,
             reason = why,
-            keys = runtime.managed_keys.len(),
-            added,
-            changed = changed.len(),
-            removed = gone.len(),
+            keys = new.managed_keys.len(),
+            added = installed.added.len(),
+            changed = installed.changed.len(),
+            removed = installed.removed.len(),
             "the configuration was reloaded"
         );
-        for warning in loaded.warnings.iter().chain(&needs_restart(&old, &runtime)) {
+        for warning in loaded.warnings.iter().chain(&needs_restart(old, new)) {
             tracing::warn!("{warning}");
         }
-        exposed::warn(Arc::clone(&runtime.config));
-        runtime.announce(Some(&old));
-        runtime.report_services(Some(&old));
-        self.runtime.replace(runtime);
+        exposed::warn(Arc::clone(&new.config));
         self.listeners.renew();
-        self.assignments.renew();
-        self.assignments.scheduler().changed(changed);
         // Keys that failed before may succeed with the new configuration.
-        self.assignments.scheduler().recovered(None);
+        self.installer.assignments().scheduler().recovered(None);
     }
 
     fn rejected(&self, error: &str) {
         self.status_source.rejected(error);
-        self.context.metrics.reload("rejected");
+        self.runtime.load().engine.metrics.reload("rejected");
         tracing::error!(
             event = event::CONFIG_REJECTED,
             config = %self.path.display(),

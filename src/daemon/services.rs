@@ -11,13 +11,16 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::command_server::CommandServer;
+use super::discovery::DiscoveryTask;
 use super::edits::EditWatch;
 use super::events::{Notices, Router};
 use super::heartbeat;
 use super::notifier::Notifier;
 use super::reload::Reloader;
+use super::state::State;
 use super::status_source::DaemonStatusSource;
 use super::systemd;
 use crate::failpoint;
@@ -67,7 +70,19 @@ impl Services {
     }
 
     /// Starts to serve the command queue.
-    pub fn command_server(&self, command_server: CommandServer) -> JoinHandle<()> {
+    pub fn command_server(
+        &self,
+        state: &State,
+        requests: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> JoinHandle<()> {
+        let command_server = CommandServer {
+            runtime: self.runtime.clone(),
+            store: state.store.clone(),
+            requests: requests.clone(),
+            stop: stop.clone(),
+            status_source: self.status_source.clone(),
+        };
         self.start(Task::CommandServer, command_server, |command_server| {
             command_server.serve().boxed()
         })
@@ -126,6 +141,11 @@ impl Services {
     /// Starts the watch for credentials that others change in Flashback.
     pub fn edits(&self, watch: EditWatch) -> JoinHandle<()> {
         self.start(Task::Edits, watch, |watch| watch.run().boxed())
+    }
+
+    /// Starts to discover keys.
+    pub fn discovery(&self, task: DiscoveryTask) -> JoinHandle<()> {
+        self.start(Task::Discovery, task, |task| task.run().boxed())
     }
 
     /// Starts to sign in to Flashback from time to time.

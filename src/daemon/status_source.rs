@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::discovery::Discovery;
 use super::overview;
 use crate::http::StatusSource;
 use crate::http::page::{EVENTS, Overview};
@@ -77,6 +78,7 @@ pub struct DaemonStatusSource {
     scheduler: Scheduler,
     supervisor: Supervisor,
     metrics: Arc<Metrics>,
+    discovery: Arc<Discovery>,
     membership: Option<Arc<dyn Membership>>,
     identity: Identity,
     configuration: Mutex<ConfigurationReport>,
@@ -114,6 +116,7 @@ impl DaemonStatusSource {
             rejected: None,
         };
         Arc::new(Self {
+            discovery: Arc::new(Discovery::new(Arc::clone(&runtime))),
             runtime,
             scheduler,
             supervisor,
@@ -126,6 +129,11 @@ impl DaemonStatusSource {
             was_ready: AtomicBool::new(false),
             state_answered: Mutex::new(Instant::now()),
         })
+    }
+
+    /// Returns the place where it is left that a source may have something new.
+    pub fn discovery(&self) -> &Arc<Discovery> {
+        &self.discovery
     }
 
     /// Records that the state has answered.
@@ -183,6 +191,7 @@ impl DaemonStatusSource {
                     )
                 })
                 .collect(),
+            discovery: self.discovery.reports(),
         }
     }
 

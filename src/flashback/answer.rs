@@ -109,7 +109,7 @@ pub(super) fn read_created(
     Ok(id.and_then(|id| usable_id(id, &sent)))
 }
 
-/// Reads the answer to a `PUT`. Its 2xx is enough: it fails only if the body says `success: false` or is a
+/// Reads the answer to a `PUT` or a `DELETE`. Its 2xx is enough: it fails only if the body says `success: false` or is a
 /// page of HTML, which is never the API's.
 pub(super) fn read_updated(body: &[u8]) -> Result<(), Odd> {
     if body.trim_ascii_start().starts_with(b"<") {

@@ -258,6 +258,14 @@ impl Flashback for Client {
         }
     }
 
+    async fn delete(&self, id: &AiLlmId, kind: TargetKind) -> Result<(), FlashbackError> {
+        let path = [place(kind).0, &[id.as_str()]].concat();
+        let operation = operation(kind, ["delete", "delete_stored_key"]);
+        let read = |body: &[u8], _: &[&Secret]| answer::read_updated(body);
+        let call = Call::new(Method::DELETE, &path);
+        self.send(operation, &call, Whole(read)).await
+    }
+
     async fn validate(&self, id: &AiLlmId) -> Result<Validation, FlashbackError> {
         let path = ["ai", "llm", id.as_str(), "validate"];
         let call = Call {

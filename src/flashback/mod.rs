@@ -82,6 +82,12 @@ pub trait Flashback: Send + Sync {
         credentials: &Credentials,
     ) -> Result<(), FlashbackError>;
 
+    /// Deletes a configuration for good (`DELETE /ai/llm/{id}`), or a stored key (`DELETE /apikeys/{uuid}`).
+    ///
+    /// # Errors
+    /// Returns [`FlashbackError`]; [`FlashbackError::Refused`] also while a repository uses it.
+    async fn delete(&self, id: &AiLlmId, kind: TargetKind) -> Result<(), FlashbackError>;
+
     /// Has Flashback try the credentials of a configuration at the provider: `POST /ai/llm/{id}/validate`.
     ///
     /// # Errors

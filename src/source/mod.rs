@@ -19,6 +19,7 @@ pub mod vault;
 pub use contract::{
     Changes, Exact, GoneVersion, Previous, Reading, Source, SourceError, why_missing,
 };
+pub use entries::MOST_ENTRIES;
 pub use hint::{Certainty, Hint};
 pub use kind::{Context, Example, Kind, SourceKind};
 pub use listing::{Listed, Scope};

@@ -36,6 +36,7 @@ fn up(since: i64) -> ServiceHealth {
 /// Returns a daemon that started long ago and wrote this report a moment ago.
 fn daemon(name: &str, alive: bool, flashback: ServiceHealth) -> KnownDaemon {
     let report = DaemonReport {
+        discovery: Vec::new(),
         name: name.to_owned(),
         version: "1.2.3".to_owned(),
         started_at: ago(1_000),

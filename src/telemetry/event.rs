@@ -64,6 +64,16 @@ events! {
     SECRET_UNREADABLE = "secret_unreadable";
     /// The secret in the source cannot be a key.
     SECRET_MALFORMED = "secret_malformed";
+    /// Keys were made of what a source has, or are gone with it.
+    KEYS_DISCOVERED = "keys_discovered";
+    /// A secret that a rule has found is not the key that it should be.
+    DISCOVERY_PROBLEM = "discovery_problem";
+    /// A source cannot be listed, or nothing can be made of the list.
+    DISCOVERY_FAILED = "discovery_failed";
+    /// A source is listed again.
+    DISCOVERY_RECOVERED = "discovery_recovered";
+    /// A configuration that discovery has created was deleted in Flashback: its secret is gone.
+    CONFIG_DELETED = "config_deleted";
     /// The rotator signed in to a service.
     SIGNED_IN = "signed_in";
     /// The rotator could not sign in to a service.

@@ -37,6 +37,7 @@ macro_rules! labels {
 
 labels!(StageOutcome { stage, outcome });
 labels!(SourceLabel { source });
+labels!(RuleLabel { rule });
 labels!(TargetLabel { target });
 labels!(OutcomeLabel { outcome });
 labels!(ServiceLabel { service });
@@ -148,6 +149,12 @@ metrics! {
         "events_received", "What came from a source's events, by what became of it";
     event_delay: EventDelays = EventDelays::new_with_constructor(call_time),
         "event_delay_seconds", "From a change in the source, by its clock, to the check that its event caused";
+    discovery_up: Family<RuleLabel, Gauge> = Family::default(),
+        "discovery_up", "1 while the source of the rule is listed, 0 while discovery stands still";
+    discovered_keys: Family<RuleLabel, Gauge> = Family::default(),
+        "discovered_keys", "Keys that the rule has made";
+    discovery_problems: Family<RuleLabel, Gauge> = Family::default(),
+        "discovery_problems", "Secrets that the rule has found and that are not the keys that they should be";
     flashback_up: Gauge = Gauge::default(),
         "flashback_up", "1 while Flashback answers";
     signed_in: Family<ServiceLabel, Gauge> = Family::default(),

@@ -50,6 +50,8 @@ pub enum Task {
     Router,
     /// The task that takes what other replicas have heard.
     Wakeups,
+    /// The task that discovers keys.
+    Discovery,
     /// A reconcile of a key.
     Reconcile,
     /// The task that renews a source's token.
@@ -62,7 +64,7 @@ pub enum Task {
 
 impl Task {
     /// All tasks.
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 22] = [
         Self::Http,
         Self::CommandServer,
         Self::Request,
@@ -80,6 +82,7 @@ impl Task {
         Self::Events,
         Self::Router,
         Self::Wakeups,
+        Self::Discovery,
         Self::Reconcile,
         Self::Token,
         Self::State,
@@ -105,6 +108,7 @@ impl Task {
             Self::Events => "events",
             Self::Router => "router",
             Self::Wakeups => "wakeups",
+            Self::Discovery => "discovery",
             Self::Reconcile => "look",
             Self::Token => "token",
             Self::State => "state",

@@ -13,6 +13,7 @@ pub use wake::Waker;
 use std::sync::Arc;
 
 use super::assignments::Assignments;
+use super::discovery::Discovery;
 use crate::runtime::RuntimeHandle;
 use crate::state::wakeups::Wakeups;
 use crate::supervise::Supervisor;
@@ -34,13 +35,19 @@ impl Events {
         feed: &Arc<Feed>,
         runtime: &Arc<RuntimeHandle>,
         assignments: &Arc<Assignments>,
-        wakeups: Option<Arc<dyn Wakeups>>,
+        (discovery, wakeups): (&Arc<Discovery>, Option<Arc<dyn Wakeups>>),
         supervisor: &Supervisor,
     ) -> Self {
         let listeners = Listeners::new(runtime.clone(), feed.clone(), supervisor.clone());
         listeners.renew();
         Self {
-            router: Router::new(feed.clone(), runtime.clone(), assignments.clone(), wakeups),
+            router: Router::new(
+                feed.clone(),
+                runtime.clone(),
+                assignments.clone(),
+                wakeups,
+                discovery.clone(),
+            ),
             listeners,
             notices: Notices::new(runtime.clone(), feed.clone()),
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::wake::Waker;
 use crate::daemon::assignments::Assignments;
+use crate::daemon::discovery::Discovery;
 use crate::engine::Told;
 use crate::model::{KeyId, SourceId};
 use crate::runtime::RuntimeHandle;
@@ -24,6 +25,7 @@ pub struct Router {
     waker: Waker,
     /// Where wakeups are left for other replicas, if there can be any.
     wakeups: Option<Arc<dyn Wakeups>>,
+    discovery: Arc<Discovery>,
 }
 
 impl Router {
@@ -33,6 +35,7 @@ impl Router {
         runtime: Arc<RuntimeHandle>,
         assignments: Arc<Assignments>,
         wakeups: Option<Arc<dyn Wakeups>>,
+        discovery: Arc<Discovery>,
     ) -> Self {
         Self {
             waker: Waker::new(runtime.clone(), assignments.clone()),
@@ -40,6 +43,7 @@ impl Router {
             runtime,
             assignments,
             wakeups,
+            discovery,
         }
     }
 
@@ -63,6 +67,7 @@ impl Router {
         if let Some(why) = news.missed {
             tracing::debug!(%source, why, "every key of the source is checked");
             self.assignments.scheduler().missed(source.clone());
+            self.discovery.missed(source);
         }
     }
 
@@ -100,13 +105,19 @@ impl Router {
                 .paths
                 .iter()
                 .map(|path| runtime.by_secret.of(source, path));
+            let mut known = false;
             for managed in keys.flatten() {
+                known = true;
                 let key = managed.key.clone();
                 if runtime.engine.leases.has(&key) {
                     here.push((key, told(heard)));
                 } else if !heard.everywhere {
                     elsewhere.push(wakeup(key, heard));
                 }
+            }
+            if !known {
+                let paths = heard.paths.iter();
+                paths.for_each(|path| self.discovery.heard(source, path));
             }
         }
         self.waker.wake(here);

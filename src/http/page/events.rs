@@ -76,6 +76,7 @@ fn change(event: &HistoryRow) -> Markup {
         Action::Create => ("Created", "Creation failed"),
         Action::Update => ("Updated", "Update failed"),
         Action::Adopt => ("Adopted", "Adoption failed"),
+        Action::Delete => ("Deleted", "Deletion failed"),
         Action::None => ("Nothing done", "Failed"),
         Action::Hold => ("Held", "Failed"),
         Action::Error => ("Failed", "Failed"),

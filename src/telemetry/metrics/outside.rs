@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::{
     FLASHBACK, Metrics, OperationLabel, OutcomeLabel, PROVIDER, ReceiverOutcome, RequestLabel,
-    ServiceLabel, ServiceOutcome, SourceLabel, SourceOutcome, TargetLabel, WorkspaceLabel,
+    RuleLabel, ServiceLabel, ServiceOutcome, SourceLabel, SourceOutcome, TargetLabel,
+    WorkspaceLabel,
 };
-use crate::model::{SourceId, WorkspaceId};
+use crate::model::{RuleId, SourceId, WorkspaceId};
 
 /// The outcomes of a notification.
 const OUTCOMES: [&str; 4] = ["delivered", "refused", "given_up", "dropped"];
@@ -24,6 +25,29 @@ impl Metrics {
                 })
                 .set(i64::from(up));
         }
+    }
+
+    /// Sets how a rule stands: whether its source is listed, how many keys it has made, and how many secrets are not the
+    /// keys that they should be.
+    pub fn discovery(&self, rule: &RuleId, up: bool, keys: usize, problems: usize) {
+        let label = RuleLabel {
+            rule: rule.to_string(),
+        };
+        let number = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        self.discovery_up.get_or_create(&label).set(i64::from(up));
+        self.discovered_keys.get_or_create(&label).set(number(keys));
+        let all = self.discovery_problems.get_or_create(&label);
+        all.set(number(problems));
+    }
+
+    /// Removes the series of a rule that is no longer configured.
+    pub fn forget_rule(&self, rule: &RuleId) {
+        let label = RuleLabel {
+            rule: rule.to_string(),
+        };
+        self.discovery_up.remove(&label);
+        self.discovered_keys.remove(&label);
+        self.discovery_problems.remove(&label);
     }
 
     /// Sets whether each change of a source is heard of.
