@@ -13,6 +13,7 @@ mod config;
 mod connections;
 mod credentials;
 mod detection;
+mod discovery;
 mod documentation;
 mod drift;
 mod events;

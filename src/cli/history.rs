@@ -6,8 +6,8 @@ use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::end::{End, fail, wrong};
-use super::setup;
 use super::table::{self, Table};
+use super::{discover, setup};
 use crate::model::{HistoryRow, KeyId, Outcome, Version};
 use crate::state;
 
@@ -42,7 +42,7 @@ pub async fn run(path: Option<&Path>, args: &Args) -> End {
 }
 
 async fn history(path: Option<&Path>, args: &Args) -> Result<End, End> {
-    let config = setup::load(path)?.config;
+    let config = discover::known(setup::load(path)?.config).await?;
     let key = args.key.as_ref().map(KeyId::new);
     let store = state::open::beside(&config.state).await.map_err(fail)?;
     let rows = async |since, limit| match &store {

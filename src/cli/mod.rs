@@ -4,6 +4,7 @@ mod answers;
 mod beside;
 mod check;
 mod demo;
+mod discover;
 mod end;
 mod health;
 mod history;

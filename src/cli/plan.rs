@@ -6,14 +6,15 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::beside::{self, Basis};
-use super::end::{End, fail};
+use super::discover::{self, ListedRule};
+use super::end::{End, fail, warn};
 use super::setup;
 use super::table::{self, Table};
 use crate::config::Config;
 use crate::engine::report::{self, KeyReport};
 use crate::model::Action;
 use crate::state::sqlite::Sqlite;
-use crate::state::{self, Request};
+use crate::state::{self, Request, StateStore};
 
 /// What `plan` takes.
 #[derive(Debug, clap::Args)]
@@ -51,22 +52,35 @@ async fn plan(path: Option<&Path>, args: &Args) -> Result<End, End> {
 
 async fn by_configuration(config: Config) -> Result<Vec<KeyReport>, End> {
     setup::quiet_log(&config)?;
-    let store = match state::open::beside(&config.state).await.map_err(fail)? {
+    let store: Arc<dyn StateStore> = match state::open::beside(&config.state).await.map_err(fail)? {
         Some(store) => store,
         None => Arc::new(Sqlite::in_memory().map_err(fail)?),
     };
-    let total = config.keys.len();
-    let runtime = setup::runtime(
-        config,
-        store,
-        Arc::new(setup::OnStderr),
-        &CancellationToken::new(),
-    )
-    .await?;
-    let bar = table::progress(total);
+    let (outages, stop) = (Arc::new(setup::OnStderr), CancellationToken::new());
+    let mut runtime = setup::runtime(config, store.clone(), outages.clone(), &stop).await?;
+    if !runtime.config.discover.is_empty() {
+        let known = store.discovered().await.map_err(fail)?;
+        let (config, listings) = discover::now(&runtime, known).await;
+        say_problems(&listings);
+        runtime = setup::runtime(config, store, outages, &stop).await?;
+    }
+    let bar = table::progress(runtime.config.keys.len());
     let rows = runtime.plan(&[], &|| bar.inc(1)).await.map_err(fail)?;
     bar.finish_and_clear();
     Ok(rows)
+}
+
+/// Prints what keeps rules from making the keys that they should make.
+fn say_problems(listings: &[ListedRule]) {
+    for listing in listings {
+        let rule = &listing.rule;
+        if let Err(error) = &listing.found {
+            warn(format!("rule {rule}: {error}"));
+        }
+        for problem in &listing.problems {
+            warn(format!("rule {rule}: {problem}"));
+        }
+    }
 }
 
 /// The table of `plan` and `sync`.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::end::{End, fail};
-use super::{setup, table, work};
+use super::{discover, setup, table, work};
 use crate::engine::report::KeyReport;
 use crate::state::{self, Request};
 
@@ -30,7 +30,7 @@ pub async fn run(path: Option<&Path>, args: &Args) -> End {
 }
 
 async fn rollback(path: Option<&Path>, args: &Args) -> Result<End, End> {
-    let config = setup::load(path)?.config;
+    let config = discover::known(setup::load(path)?.config).await?;
     let mut keys = setup::known_keys(&config, std::slice::from_ref(&args.key))?;
     let key = keys.remove(0);
     let settings = Arc::clone(&config.keys[&key]);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::end::End;
-use super::{setup, work};
+use super::{discover, setup, work};
 use crate::state::Request;
 
 /// The time that a daemon has to answer without `--timeout`.
@@ -43,7 +43,7 @@ pub async fn run(path: Option<&Path>, args: &Args) -> End {
 }
 
 async fn sync(path: Option<&Path>, args: &Args) -> Result<End, End> {
-    let config = setup::load(path)?.config;
+    let config = discover::known(setup::load(path)?.config).await?;
     let keys = setup::known_keys(&config, &args.keys)?;
     let within = args.timeout.unwrap_or(BESIDE_A_DAEMON).as_millis();
     let request = Request::Sync {

@@ -6,7 +6,7 @@
 
 mod assignments;
 mod command_server;
-mod discovery;
+pub(crate) mod discovery;
 mod edits;
 mod events;
 mod exposed;

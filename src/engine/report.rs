@@ -13,7 +13,7 @@ use super::problem::BrokenOff;
 use crate::config::KeyConfig;
 use crate::humanize::duration;
 use crate::model::{
-    Action, KeyId, Problem, ProblemKind, Record, SourceId, Stage, TargetKind, Verification,
+    Action, KeyId, Problem, ProblemKind, Record, RuleId, SourceId, Stage, TargetKind, Verification,
     Verifier, Version,
 };
 use crate::reconcile::Reason;
@@ -32,6 +32,9 @@ pub struct KeyReport {
     /// `stored-key` if the key is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub target: Option<String>,
+    /// The rule that has discovered it, if it is no table of the configuration.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rule: Option<RuleId>,
     /// `status`: the version that is live in Flashback. `plan` and `sync`: the source's, or the one that is put back.
     pub version: Option<String>,
     /// The error, if there is one; never a secret value.
@@ -248,6 +251,7 @@ impl KeyReport {
                 TargetKind::Configuration => None,
                 TargetKind::StoredKey => Some("stored-key".to_owned()),
             },
+            rule: config.rule.clone(),
             version: None,
             error: None,
             action: None,

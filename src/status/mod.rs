@@ -19,7 +19,7 @@ pub use self::service::{Service, Source};
 
 use crate::config::{KeyConfig, StateConfig};
 use crate::engine::report::KeyReport;
-use crate::model::{Daemons, KeyId, ServiceStatus, SourceId};
+use crate::model::{Daemons, KeyId, LastReport, RuleReport, ServiceStatus, SourceId};
 use crate::state::{StateError, StateStore};
 
 /// The overall status, in the form that `--json` prints.
@@ -35,6 +35,9 @@ pub struct Status {
     pub flashback: Service,
     /// The sources, by name.
     pub sources: Vec<Source>,
+    /// What the rules of discovery have come to, by the daemon's report.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub discovery: Vec<RuleReport>,
     /// The keys, by name.
     pub keys: Vec<KeyReport>,
     /// The time of the status, by the state's clock.
@@ -150,6 +153,7 @@ impl Status {
             flashback: Service::flashback(&parts.daemons),
             sources: Source::all(&parts.daemons, parts.sources),
             configuration: configuration(&parts.daemons, parts.path, parts.error),
+            discovery: discovery(&parts.daemons),
             state: parts.state,
             now: parts.daemons.now,
             daemon,
@@ -169,6 +173,14 @@ impl Status {
             && services.all(|service| service.health.status != ServiceStatus::Down)
             && !self.keys.iter().any(is_wrong)
     }
+}
+
+/// Returns what the rules have come to, by the report of the first daemon that runs.
+fn discovery(daemons: &Daemons) -> Vec<RuleReport> {
+    let alive = daemons.all.iter().filter(|daemon| daemon.alive);
+    let mut reports = alive.filter_map(|daemon| daemon.last.as_ref());
+    let rules = |last: &LastReport| last.report.discovery.clone();
+    reports.next().map(rules).unwrap_or_default()
 }
 
 /// Returns the configuration that matters most: that of a replica which refuses the newest one, if there is one.

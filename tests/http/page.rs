@@ -29,6 +29,7 @@ fn key(id: &str, state: State) -> Key {
             name: format!("Name of {id}"),
             ai_llm_id: Some("5a4db0c5".to_owned()),
             target: None,
+            rule: None,
             version: Some("3".to_owned()),
             error: (state == State::Failing).then(|| format!("what is wrong with {id}")),
             action: None,

@@ -1,15 +1,17 @@
 //! What every store keeps, whatever it is made of.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use flashback_rotator::model::{
-    AiLlmId, Edit, HistoryRow, Notified, Outcome, ReceiverId, Record, Verifier, WorkspaceId,
+    AiLlmId, Discovered, DiscoveredSecret, Edit, HistoryRow, Notified, Outcome, ReceiverId, Record,
+    RuleId, SourceId, Verifier, WorkspaceId,
 };
 use flashback_rotator::state::StateStore;
 use flashback_rotator::state::edits::{Heard, Watch};
 
-use super::{File, Kind, at, database, full, key, note, row};
+use super::{File, Kind, at, database, full, key, note, origin, row, settings};
 use crate::support::eventually;
 
 /// Each part of the contract is tried on each kind of store.
@@ -41,6 +43,7 @@ contract! {
     the_fingerprint_key_stays,
     updates_are_heard_of_once,
     notified_states_survive_reopening,
+    discoveries_survive_reopening,
 }
 
 async fn records_survive(kind: &dyn Kind) {
@@ -272,4 +275,38 @@ async fn notified_states_survive_reopening(kind: &dyn Kind) {
     let changes = [told.clone(), line("ops", "key:b", None, None)];
     store.save_notified(&changes).await.expect("saved");
     assert_eq!(sorted(&*store).await, [told, other]);
+}
+
+async fn discoveries_survive_reopening(kind: &dyn Kind) {
+    let secret = |removed: bool| DiscoveredSecret {
+        settings: settings("a"),
+        fields: origin("a").fields,
+        since: at(1),
+        absent_since: removed.then(|| at(2)),
+        removed,
+    };
+    let of = |secrets: &[(&str, bool)]| Discovered {
+        source: SourceId::new("vault"),
+        secrets: secrets
+            .iter()
+            .map(|(path, removed)| ((*path).to_owned(), secret(*removed)))
+            .collect(),
+    };
+    let (a, b) = (RuleId::new("a"), RuleId::new("b"));
+    let store = kind.open().await;
+    assert!(store.discovered().await.expect("read").is_empty());
+    let first = of(&[("llm/a", false), ("llm/\u{fc}/b", true)]);
+    let second = of(&[]);
+    for (rule, discovered) in [(&a, &second), (&b, &second), (&a, &first)] {
+        let saved = store.save_discovered(rule, Some(discovered)).await;
+        saved.expect("saved");
+    }
+    drop(store);
+    let store = kind.open().await;
+    let known = store.discovered().await.expect("read");
+    let expected = BTreeMap::from([(a.clone(), first), (b.clone(), second.clone())]);
+    assert_eq!(known, expected);
+    store.save_discovered(&a, None).await.expect("forgotten");
+    let known = store.discovered().await.expect("read");
+    assert_eq!(known, BTreeMap::from([(b, second)]));
 }

@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::join_all;
 
 use super::report::{Checked, Outcome, Report, Workspace, count};
+use crate::cli::discover::{self, ListedRule};
+use crate::config::Discoveries;
 use crate::engine::{ManagedKey, positions};
 use crate::flashback::{Flashback, Listing};
-use crate::model::{KeyId, Missing, Observation, SourceId, TargetKind, WorkspaceId};
+use crate::model::{KeyId, Missing, Observation, RuleId, SourceId, TargetKind, WorkspaceId};
 use crate::runtime::Runtime;
 use crate::source::{Reading, Source, SourceError, why_missing};
 use crate::upstream::Failure as _;
@@ -29,6 +31,7 @@ pub async fn connect(runtime: &Runtime, base_url: String, read: bool) -> Report 
         };
         (managed.key.clone(), (managed.config.clone(), outcome))
     });
+    let rules = rules(runtime, &unusable).await;
     let keys: BTreeMap<KeyId, _> = join_all(keys).await.into_iter().collect();
     let (flashback, workspaces) = flashback;
     Report {
@@ -37,6 +40,7 @@ pub async fn connect(runtime: &Runtime, base_url: String, read: bool) -> Report 
             .map(|(id, result)| (id, Outcome::of(result)))
             .collect(),
         base_url,
+        rules,
         flashback,
         workspaces,
         keys: keys
@@ -48,6 +52,21 @@ pub async fn connect(runtime: &Runtime, base_url: String, read: bool) -> Report 
             })
             .collect(),
     }
+}
+
+/// Lists what each rule is about.
+async fn rules(runtime: &Runtime, unusable: &BTreeSet<&SourceId>) -> Vec<(RuleId, Outcome)> {
+    let (_, listings) = discover::now(runtime, Discoveries::new()).await;
+    let outcome = |listing: ListedRule| {
+        let source = &runtime.config.discover[&listing.rule].rule.source;
+        let outcome = match (listing.found, &listing.problems[..]) {
+            (Err(_), _) if unusable.contains(source) => Outcome::NotChecked,
+            (found, []) => Outcome::of(found),
+            (found, problems) => Outcome::Failed(found.err().unwrap_or(problems.join("; "))),
+        };
+        (listing.rule, outcome)
+    };
+    listings.into_iter().map(outcome).collect()
 }
 
 async fn sources(runtime: &Runtime) -> BTreeMap<SourceId, Result<String, SourceError>> {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::cli::table::{self, Table};
 use crate::config::KeyConfig;
 use crate::engine::report::KeyReport;
-use crate::model::{KeyId, SourceId, TargetKind, Version, WorkspaceId};
+use crate::model::{KeyId, RuleId, SourceId, TargetKind, Version, WorkspaceId};
 
 /// The result of one call.
 pub enum Outcome {
@@ -43,6 +43,8 @@ pub struct Workspace {
 /// The results of all calls.
 pub struct Report {
     pub sources: BTreeMap<SourceId, Outcome>,
+    /// The rules whose sources were listed.
+    pub rules: Vec<(RuleId, Outcome)>,
     pub base_url: String,
     pub flashback: Outcome,
     /// Empty if Flashback failed.
@@ -89,6 +91,9 @@ impl Report {
         for (id, outcome) in &self.sources {
             add(format!("source {id}"), outcome);
         }
+        for (id, outcome) in &self.rules {
+            add(format!("rule {id}"), outcome);
+        }
         add("Flashback".to_owned(), &self.flashback);
         for workspace in &self.workspaces {
             add(format!("workspace {}", workspace.id), &workspace.outcome);
@@ -131,6 +136,9 @@ impl Report {
         };
         for (id, outcome) in &self.sources {
             row(format!("source {id}"), outcome);
+        }
+        for (id, outcome) in &self.rules {
+            row(format!("rule {id}"), outcome);
         }
         row("Flashback".to_owned(), &self.flashback);
         for workspace in &self.workspaces {
@@ -182,11 +190,17 @@ impl Report {
             };
             KeyReport::of_check(&checked.key, &checked.config, version, error)
         });
-        json!({
+        let mut document = json!({
             "sources": sources.collect::<Vec<_>>(),
             "flashback": flashback,
             "keys": keys.collect::<Vec<_>>(),
-        })
+        });
+        if !self.rules.is_empty() {
+            let rules = self.rules.iter();
+            let rules = rules.map(|(id, outcome)| with("rule", json!(id), outcome));
+            document["discovery"] = rules.collect();
+        }
+        document
     }
 }
 

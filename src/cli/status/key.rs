@@ -75,5 +75,8 @@ fn lines(status: &Status, row: &KeyReport) -> Vec<(&'static str, String)> {
         ("name", table::plain(&row.name)),
         ("configuration", table::cell(row.ai_llm_id.as_deref())),
     ]);
+    if let Some(rule) = &row.rule {
+        lines.push(("discovered by", format!("rule {rule}")));
+    }
     lines
 }

@@ -11,7 +11,7 @@ use chrono::Utc;
 
 use super::beside::{self, Basis, Beside};
 use super::end::{End, fail, wrong};
-use super::setup;
+use super::{discover, setup};
 use crate::config::{self, Config};
 use crate::engine::report::KeyReport;
 use crate::model::{Daemons, KeyId};
@@ -115,6 +115,7 @@ async fn by_configuration(config: &Config, path: Option<&Path>) -> Result<Found,
         });
         return Ok((status, None));
     };
+    let config = &discover::known_to(&*store, config.clone()).await?;
     let configured = Configured {
         path: &path,
         state: &config.state,

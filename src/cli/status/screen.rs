@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use crate::cli::table::{self, Table};
 use crate::engine::report::KeyReport;
 use crate::humanize::duration;
-use crate::model::{ServiceHealth, ServiceStatus};
+use crate::model::{RuleReport, ServiceHealth, ServiceStatus};
 use crate::status::{Configuration, Daemon, DaemonStatus, Replica, Service, Status};
 use crate::terminal::wrapped;
 
@@ -24,6 +24,9 @@ pub fn screen(status: &Status) -> String {
     }
     if status.daemon.status != DaemonStatus::NeverRun {
         parts.push(services(status));
+    }
+    if !status.discovery.is_empty() {
+        parts.push(discovery(&status.discovery, status.now));
     }
     let runs = status.daemon.status == DaemonStatus::Running;
     parts.push(keys(&status.keys, status.now, runs));
@@ -158,6 +161,29 @@ fn services(status: &Status) -> String {
     row("Flashback", &status.flashback);
     for source in &status.sources {
         row(source.source.as_str(), &source.service);
+    }
+    table.to_string()
+}
+
+/// Renders the rules of discovery: a line for each, and one for each secret that is not the key that it should be.
+fn discovery(rules: &[RuleReport], now: DateTime<Utc>) -> String {
+    let mut table = Table::new(&["RULE", "SOURCE", "KEYS", "LISTED", "WHY"]);
+    for rule in rules {
+        let at = rule.listed_at;
+        let listed = at.map_or_else(table::nothing, |at| table::ago(at, now));
+        let mut row = |why: Option<&str>| {
+            table.row([
+                rule.rule.to_string(),
+                rule.source.to_string(),
+                rule.keys.to_string(),
+                listed.clone(),
+                why.map(table::plain).unwrap_or_default(),
+            ]);
+        };
+        if rule.error.is_some() || rule.problems.is_empty() {
+            row(rule.error.as_deref());
+        }
+        rule.problems.iter().for_each(|problem| row(Some(problem)));
     }
     table.to_string()
 }

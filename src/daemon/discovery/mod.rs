@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use crate::model::{RuleId, RuleReport, SourceId};
 use crate::runtime::RuntimeHandle;
 
+pub use self::asking::list;
 pub use self::task::DiscoveryTask;
 
 /// The most secrets whose look-up may wait. What is more has the rule's source listed.
