@@ -81,7 +81,7 @@ async fn fifty_secrets_are_keys_and_more_come_and_go_without_a_restart() {
     let sandbox = sandbox(Options::default()).await;
     let rules = rule("llm", "bao", "path = \"llm/**\"\nexclude = [\"llm/tmp/*\"]");
     let mut rotator = rotator(&sandbox, &format!("{source}{rules}"));
-    let planned = rotator.json(&["plan", "--json"]).await;
+    let planned = rotator.json(&["plan"]).await;
     let keys = planned["keys"].as_array().expect("keys");
     assert_eq!(keys.len(), 50);
     assert!(
@@ -110,7 +110,7 @@ async fn fifty_secrets_are_keys_and_more_come_and_go_without_a_restart() {
         51,
         "what is there is kept, and nothing is doubled"
     );
-    let status = rotator.json(&["status", "--json"]).await;
+    let status = rotator.json(&["status"]).await;
     let of = |name: &str| {
         status["keys"]
             .as_array()
@@ -140,7 +140,7 @@ async fn a_restart_keeps_the_keys_while_the_source_cannot_be_listed() {
     rotator.start();
     rotator.event("discovery_failed", |_| true).await;
     metric(&rotator, "discovery_up{rule=\"all\"} 0").await;
-    let status = rotator.json(&["status", "--json"]).await;
+    let status = rotator.json(&["status"]).await;
     assert_eq!(status["keys"].as_array().expect("keys").len(), 2);
     std::fs::rename(&away, &secrets).expect("the directory is back");
     rotator.put("a", "sk-a-2");
@@ -173,7 +173,7 @@ async fn what_was_created_is_deleted_after_its_time_and_what_was_adopted_stays()
     let deleted = rotator.event("config_deleted", |_| true).await;
     assert_eq!(deleted["key"], "all.created");
     names_are(&sandbox, &["adopted", "stays"]).await;
-    let history = rotator.json(&["history", "--json"]).await;
+    let history = rotator.json(&["history"]).await;
     let events = history["events"].as_array().expect("events");
     assert!(
         events

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use flashback_rotator::flashback::sandbox::Options;
-use flashback_rotator::model::{Action, KeyId, Outcome, SourceId, WorkspaceId};
+use flashback_rotator::model::{Action, KeyId, Outcome, RuleId, SourceId, WorkspaceId};
 use flashback_rotator::telemetry::metrics::{Metrics, Standing};
 
 use crate::support::openbao::{OpenBao, ROOT};
@@ -277,6 +277,7 @@ fn every_metric() -> String {
     metrics.stands(&key, &standing);
     metrics.next_check(&key, Utc::now(), Duration::ZERO);
     metrics.verification("after", "works");
+    metrics.discovery(&RuleId::new("llm"), true, 1, 0);
     metrics.service_up("s", true);
     metrics.sign_in("s", true);
     metrics.retry("s");

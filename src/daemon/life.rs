@@ -126,10 +126,7 @@ impl Start {
             (status_source.discovery(), self.wakeups()),
             &services.supervisor,
         );
-        let installer = Installer::new(runtime.clone(), assignments, context, discoveries);
-        let installer = Arc::new(installer);
-        let discovery = status_source.discovery().clone();
-        let discovery = DiscoveryTask::new(discovery, runtime.clone(), installer.clone());
+        let (installer, discovery) = discovery_of(&services, assignments, context, discoveries);
         let reloader = Reloader::new(
             self.path,
             self.digest,
@@ -303,6 +300,21 @@ async fn context(
         stop: ends.checks.clone(),
         since: Utc::now(),
     })
+}
+
+/// Creates what puts configurations in force, and the task that discovers keys.
+fn discovery_of(
+    services: &Services,
+    assignments: Arc<Assignments>,
+    context: RuntimeContext,
+    discoveries: Discoveries,
+) -> (Arc<Installer>, DiscoveryTask) {
+    let runtime = &services.runtime;
+    let installer = Installer::new(runtime.clone(), assignments, context, discoveries);
+    let installer = Arc::new(installer);
+    let discovery = services.status_source.discovery().clone();
+    let task = DiscoveryTask::new(discovery, runtime.clone(), installer.clone());
+    (installer, task)
 }
 
 /// Logs that the daemon is up, and what is doubtful about its configuration.

@@ -171,7 +171,10 @@ fn in_reference() -> BTreeSet<String> {
         if line.starts_with('[') {
             let header = line.trim_matches(['[', ']']);
             table = header.split('.').map(str::to_owned).collect();
-            if matches!(table[0].as_str(), "sources" | "keys" | "notify") {
+            if matches!(
+                table[0].as_str(),
+                "sources" | "keys" | "notify" | "discover"
+            ) {
                 table[1] = "*".to_owned();
             }
             found.extend((1..=table.len()).map(|n| table[..n].join(".")));

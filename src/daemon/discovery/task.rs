@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::Instant;
 
-use super::asking::{self, Answer, Deletion};
+use super::asking::{self, Answer, Deletion, NotDeleted};
 use super::standing::Standing;
 use super::{Discovery, Pending};
 use crate::config::{Config, Discoveries};
@@ -19,6 +19,7 @@ use crate::failpoint;
 use crate::model::{Discovered, RuleId};
 use crate::redact;
 use crate::runtime::{Runtime, RuntimeHandle};
+use crate::source::{Listed, SourceError};
 use crate::telemetry::event;
 
 /// The time of absence after which what was created in Flashback is deleted.
@@ -166,18 +167,29 @@ impl DiscoveryTask {
                 }
             }
         }
-        let mut room = LOOKS.saturating_sub(self.rules.values().map(|it| it.looking.len()).sum());
+        self.look(runtime, asked);
+    }
+
+    /// Begins to look up what there is room for. A secret that is being looked up waits: it may have changed since.
+    fn look(&mut self, runtime: &Arc<Runtime>, asked: &mut Asked) {
+        let under_way: usize = self.rules.values().map(|it| it.looking.len()).sum();
+        let mut room = LOOKS.saturating_sub(under_way);
+        let mut later = BTreeSet::new();
         while room > 0
             && let Some((id, path)) = self.heard.pop_first()
         {
-            if let Some(standing) = self.rules.get_mut(&id)
-                && standing.looking.insert(path.clone())
-            {
-                room -= 1;
-                let config = Arc::clone(&standing.config);
-                asked.push(asking::looked(Arc::clone(runtime), config, path).boxed());
+            let Some(standing) = self.rules.get_mut(&id) else {
+                continue;
+            };
+            if !standing.looking.insert(path.clone()) {
+                later.insert((id, path));
+                continue;
             }
+            room -= 1;
+            let config = Arc::clone(&standing.config);
+            asked.push(asking::looked(Arc::clone(runtime), config, path).boxed());
         }
+        self.heard.append(&mut later);
     }
 
     /// Takes an answer. Returns `true` if it changes what is known.
@@ -195,25 +207,10 @@ impl DiscoveryTask {
         let known = self.known.entry(id.clone()).or_insert_with(nothing);
         let changed = match answer {
             Answer::Listed(_, began, listing) => {
-                let listing = listing.map_err(|error| error.to_string());
-                let change = listing.and_then(|listing| {
-                    let change = plan::listed(&config.rule, known, &listing, began);
-                    change.map_err(|error| error.to_string())
-                });
-                match change {
-                    Ok(change) => {
-                        standing.listed(began, change.problems);
-                        let doubtful = change.doubtful.into_iter();
-                        self.heard.extend(doubtful.map(|path| (id.clone(), path)));
-                        let changed = *known != change.discovered;
-                        *known = change.discovered;
-                        changed
-                    }
-                    Err(error) => {
-                        standing.failed(error);
-                        false
-                    }
-                }
+                let (changed, doubtful) = listed(&config.rule, standing, known, began, listing);
+                let doubtful = doubtful.into_iter();
+                self.heard.extend(doubtful.map(|path| (id.clone(), path)));
+                changed
             }
             Answer::Looked(_, path, found) => {
                 standing.looking.remove(&path);
@@ -221,20 +218,7 @@ impl DiscoveryTask {
             }
             Answer::Deleted(_, path, deletion) => {
                 standing.deleting.remove(&path);
-                match deletion {
-                    Ok(Deletion::Done) => known.secrets.remove(&path).is_some(),
-                    // The next listing finds it, and makes it a key again.
-                    Ok(Deletion::NotGone) => false,
-                    Err(error) => {
-                        tracing::warn!(
-                            rule = %id,
-                            path = redact::shown(&path),
-                            %error,
-                            "the configuration of a secret that is gone was not deleted; it is tried again"
-                        );
-                        false
-                    }
-                }
+                deleted(&config.rule, known, &path, deletion)
             }
         };
         standing.unsaved |= changed;
@@ -245,11 +229,7 @@ impl DiscoveryTask {
     fn put_in_force(&mut self) {
         match self.installer.discovered(self.known.clone()) {
             Ok(installed) => self.installed(&installed),
-            Err(error) => tracing::error!(
-                event = event::DISCOVERY_FAILED,
-                error,
-                "what was discovered cannot be put in force"
-            ),
+            Err(error) => tracing::error!(error, "what was discovered cannot be put in force"),
         }
     }
 
@@ -318,13 +298,66 @@ impl DiscoveryTask {
     }
 }
 
+/// Takes a full list that began at a time. Returns `true` if it changes what is known, and the paths to look up.
+fn listed(
+    rule: &Rule,
+    standing: &mut Standing,
+    known: &mut Discovered,
+    began: DateTime<Utc>,
+    listing: Result<Vec<Listed>, SourceError>,
+) -> (bool, Vec<String>) {
+    let listing = listing.map_err(|error| error.to_string());
+    let change = listing.and_then(|listing| {
+        let change = plan::listed(rule, known, &listing, began);
+        change.map_err(|error| error.to_string())
+    });
+    match change {
+        Ok(change) => {
+            standing.listed(began, change.problems);
+            let changed = *known != change.discovered;
+            *known = change.discovered;
+            (changed, change.doubtful)
+        }
+        Err(error) => {
+            standing.failed(error);
+            (false, Vec::new())
+        }
+    }
+}
+
+/// Takes what became of the configuration of a secret that is gone. Returns `true` if that changes what is known.
+fn deleted(
+    rule: &Rule,
+    known: &mut Discovered,
+    path: &str,
+    deletion: Result<Deletion, NotDeleted>,
+) -> bool {
+    match deletion {
+        Ok(Deletion::Done) => {
+            let is_gone = known.secrets.get(path).is_some_and(|it| it.removed);
+            is_gone && known.secrets.remove(path).is_some()
+        }
+        // The next listing finds it, and makes it a key again.
+        Ok(Deletion::NotGone) => false,
+        Err(error) => {
+            tracing::warn!(
+                rule = %rule.id,
+                path = redact::shown(path),
+                %error,
+                "the configuration of a secret that is gone was not deleted; it is tried again"
+            );
+            false
+        }
+    }
+}
+
 /// Takes what the source says of a secret by itself. Returns `true` if it changes what is known.
 fn looked(
     rule: &Rule,
     standing: &mut Standing,
     known: &mut Discovered,
     path: &str,
-    found: Result<Option<crate::source::Listed>, crate::source::SourceError>,
+    found: Result<Option<Listed>, SourceError>,
 ) -> bool {
     // What is not known now is known after the next listing.
     let Ok(found) = found else {
