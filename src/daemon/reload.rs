@@ -118,11 +118,11 @@ impl Reloader {
         self.known = digest.ok();
         match loaded {
             Err(report) => self.rejected(&report.to_string()),
-            Ok(loaded) => self.put_in_force(loaded, why),
+            Ok(loaded) => self.put_in_force(&loaded, why),
         }
     }
 
-    fn put_in_force(&mut self, loaded: Loaded, why: &'static str) {
+    fn put_in_force(&mut self, loaded: &Loaded, why: &'static str) {
         self.known = Some(loaded.digest);
         failpoint::reach("config_loaded");
         let level = loaded.config.log.level.clone();

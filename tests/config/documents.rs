@@ -185,7 +185,7 @@ fn in_reference() -> BTreeSet<String> {
         };
         for (name, value) in setting {
             let path = format!("{}.{name}", table.join("."));
-            if path == "keys.*.fields"
+            if matches!(&*path, "keys.*.fields" | "discover.*.fields")
                 && let Some(inner) = value.as_table()
             {
                 found.extend(inner.keys().map(|inner| format!("{path}.{inner}")));
