@@ -14,7 +14,6 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::task::TaskTracker;
 
-use self::timers::{SPREAD_EACH, SPREAD_MOST};
 use super::cron::CronTrigger;
 use super::event::Event;
 use super::key::{Again, Key, Place, QueueId, Queues};
@@ -29,6 +28,12 @@ use crate::telemetry::panics::{Task, within};
 /// The most reconcile runs under way at once in one queue. The other keys wait there by name, which is
 /// smaller than a task.
 pub const LOOKS_PER_QUEUE: usize = 64;
+
+/// Keys that are to be woken at one moment are spread over this long for each of them …
+const SPREAD_EACH: Duration = Duration::from_millis(10);
+
+/// … but no longer than this.
+const SPREAD_MOST: Duration = Duration::from_secs(2);
 
 /// The wait of a key after a reconcile run that panicked.
 const AFTER_A_PANIC: Duration = Duration::from_secs(30);

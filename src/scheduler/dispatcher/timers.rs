@@ -7,17 +7,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
-use super::{Dispatcher, Place};
+use super::{Dispatcher, Place, SPREAD_EACH, SPREAD_MOST};
 use crate::config::{Check, CronLine};
 use crate::model::KeyId;
 use crate::scheduler::cron::{self, CronTrigger};
 use crate::scheduler::wheel::IntervalWheel;
-
-/// Keys that are to be woken at one moment are spread over this long for each of them …
-pub(super) const SPREAD_EACH: Duration = Duration::from_millis(10);
-
-/// … but no longer than this.
-pub(super) const SPREAD_MOST: Duration = Duration::from_secs(2);
 
 impl Dispatcher {
     /// Wakes these keys at random moments instead of all at once.
