@@ -4,6 +4,7 @@
 
 mod calls;
 mod drift;
+mod events;
 mod foreign;
 mod happening;
 mod properties;
@@ -62,6 +63,10 @@ struct Simulation {
     verify: VerifyConfig,
     versions: Vec<u8>,
     current: Option<usize>,
+    /// The version with which the source answers from an older state, and how often it will.
+    stale: Option<(usize, u32)>,
+    /// The number of answers that the source gave.
+    answers: usize,
     pruned: BTreeSet<usize>,
     /// The values that do not work.
     revoked: BTreeSet<u8>,
@@ -98,6 +103,8 @@ impl Simulation {
             verify,
             versions: vec![1],
             current: Some(0),
+            stale: None,
+            answers: 0,
             pruned: BTreeSet::new(),
             revoked: BTreeSet::new(),
             settings: named(0),
@@ -118,18 +125,23 @@ impl Simulation {
         }
     }
 
-    /// Makes one check, as the engine does: each change of the record is durable when its step is
-    /// over, and everything else is lost with the process.
+    /// Makes one check of which no event has told.
     fn look(&mut self, faults: &[Fault], dies_after: Option<usize>, command: KeyCommand) -> End {
+        self.check(None, faults, dies_after, command)
+    }
+
+    /// Makes one check, as the engine does: each change of the record is durable when its step is
+    /// over, and everything else is lost with the process. An event may have told of a version.
+    fn check(
+        &mut self,
+        told: Option<&Version>,
+        faults: &[Fault],
+        dies_after: Option<usize>,
+        command: KeyCommand,
+    ) -> End {
         self.hear();
         let mut faults = faults.iter().copied();
-        let observation = match self.current {
-            None => Observation::Missing(Missing::Deleted),
-            Some(index) => Observation::Present {
-                version: version(index),
-                written_at: None,
-            },
-        };
+        let (observation, newest) = self.observe(told);
         if let Observation::Present { version, .. } = &observation
             && self.record.seen.as_ref() != Some(version)
         {
@@ -138,6 +150,7 @@ impl Simulation {
         let mut known = Knowledge {
             command,
             observation,
+            newest,
             ..self.knowledge()
         };
         for steps in 0..=LONGEST_PASS {
@@ -173,7 +186,8 @@ impl Simulation {
         match step {
             Step::Rest(rest) => return Some(End::Rested(rest)),
             Step::Ask(Question::Read(asked)) => {
-                let index = self.current.expect("something was observed");
+                self.answers += 1;
+                let index = index_of(&asked);
                 let secret = self.value(index, &self.origin);
                 known.newest = Some(Read::Value(read(asked, &self.origin, secret)));
             }
