@@ -1,4 +1,5 @@
 //! Events: a change that is told arrives at once, whatever the schedule says.
 
 mod audit;
+mod check;
 mod notify;

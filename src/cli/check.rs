@@ -1,6 +1,7 @@
 //! `check`: validates the configuration, and with `--connect` everything it points at.
 
 mod connect;
+mod events;
 mod report;
 
 use std::path::Path;
@@ -20,7 +21,7 @@ Examples:
   flashback-rotator check            # the configuration alone
   flashback-rotator check --connect  # sign in everywhere, and look at each key")]
 pub struct Args {
-    /// Also sign in to every source and to Flashback and read each key's metadata; changes nothing
+    /// Also sign in to every source and to Flashback, listen to events, and read each key's metadata; changes nothing
     #[arg(long)]
     connect: bool,
     /// With --connect: also read each key's value, to see that its fields are there and look like a key; shows none

@@ -39,6 +39,11 @@ pub trait TriggerKind: Same + fmt::Debug + Send + Sync {
     /// Returns what is listened to, for people: "the audit log /var/log/openbao/audit.log".
     fn place(&self) -> String;
 
+    /// Returns `true` if only one process can listen, so that another one that tries it is in the way.
+    fn is_exclusive(&self) -> bool {
+        false
+    }
+
     /// Builds the trigger. It opens and calls nothing before it listens.
     ///
     /// # Errors

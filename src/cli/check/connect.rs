@@ -1,10 +1,11 @@
 //! The calls of `check --connect`: to each source and to Flashback, whether they can be used, and then to the
-//! sources for each key. A call that could not succeed because another has failed is left out.
+//! sources for each key and for events. A call that could not succeed because another has failed is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
 
+use super::events::events;
 use super::report::{Checked, Outcome, Report, Workspace, count};
 use crate::cli::discover::{self, ListedRule};
 use crate::config::Discoveries;
@@ -32,13 +33,15 @@ pub async fn connect(runtime: &Runtime, base_url: String, read: bool) -> Report 
         (managed.key.clone(), (managed.config.clone(), outcome))
     });
     let rules = rules(runtime, &unusable).await;
-    let keys: BTreeMap<KeyId, _> = join_all(keys).await.into_iter().collect();
+    let (keys, events) = tokio::join!(join_all(keys), events(runtime, |id| !unusable.contains(id)));
+    let keys: BTreeMap<KeyId, _> = keys.into_iter().collect();
     let (flashback, workspaces) = flashback;
     Report {
         sources: sources
             .into_iter()
             .map(|(id, result)| (id, Outcome::of(result)))
             .collect(),
+        events,
         base_url,
         rules,
         flashback,

@@ -45,6 +45,8 @@ pub struct Report {
     pub sources: BTreeMap<SourceId, Outcome>,
     /// The rules whose sources were listed.
     pub rules: Vec<(RuleId, Outcome)>,
+    /// Of the sources that work and have an `events` table.
+    pub events: BTreeMap<SourceId, Outcome>,
     pub base_url: String,
     pub flashback: Outcome,
     /// Empty if Flashback failed.
@@ -94,6 +96,9 @@ impl Report {
         for (id, outcome) in &self.rules {
             add(format!("rule {id}"), outcome);
         }
+        for (id, outcome) in &self.events {
+            add(format!("events of {id}"), outcome);
+        }
         add("Flashback".to_owned(), &self.flashback);
         for workspace in &self.workspaces {
             add(format!("workspace {}", workspace.id), &workspace.outcome);
@@ -136,6 +141,9 @@ impl Report {
         };
         for (id, outcome) in &self.sources {
             row(format!("source {id}"), outcome);
+            if let Some(outcome) = self.events.get(id) {
+                row(format!("events of {id}"), outcome);
+            }
         }
         for (id, outcome) in &self.rules {
             row(format!("rule {id}"), outcome);
@@ -167,10 +175,13 @@ impl Report {
             document[name] = value;
             document
         };
-        let sources = self
-            .sources
-            .iter()
-            .map(|(id, outcome)| with("source", json!(id), outcome));
+        let sources = self.sources.iter().map(|(id, outcome)| {
+            let mut document = with("source", json!(id), outcome);
+            if let Some(outcome) = self.events.get(id) {
+                document["events"] = outcome.document();
+            }
+            document
+        });
         let workspaces = self.workspaces.iter().map(|workspace| {
             let mut document = with("workspace_id", json!(workspace.id), &workspace.outcome);
             document["lists"] = json!(format!("{}s", workspace.kind.noun()));

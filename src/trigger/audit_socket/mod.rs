@@ -56,6 +56,10 @@ impl TriggerKind for AuditSocketConfig {
         format!("the audit socket {}", self.listen)
     }
 
+    fn is_exclusive(&self) -> bool {
+        true
+    }
+
     fn build(&self, context: Context<'_>) -> Result<Box<dyn Trigger>, TriggerError> {
         let source = context.settings_of::<VaultConfig>();
         let source =
