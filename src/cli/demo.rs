@@ -1,11 +1,14 @@
 //! `demo`: shows the real engine at work between a directory and a sandbox.
 
+mod hearing;
+
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::end::{End, fail};
@@ -20,7 +23,7 @@ use crate::flashback::Flashback as _;
 use crate::flashback::client::{Auth, Client};
 use crate::flashback::sandbox::{Operation, Options, Rule, Sandbox, sha256_hex};
 use crate::lease::LeaseTable;
-use crate::model::{AiLlmId, AiType, Settings, Target, WorkspaceId};
+use crate::model::{AiLlmId, AiType, Settings, SourceId, Target, WorkspaceId};
 use crate::retry::Limits;
 use crate::runtime::{self, RuntimeContext, RuntimeHandle};
 use crate::scheduler::{First, Scheduler};
@@ -30,7 +33,7 @@ use crate::state::StateStore;
 use crate::state::sqlite::Sqlite;
 use crate::supervise::Supervisor;
 use crate::telemetry::metrics::Metrics;
-use crate::trigger::Feed;
+use crate::trigger::{Feed, TriggerError};
 use crate::upstream::{Terms, Upstream};
 
 /// The time limit of a step, far more than any step needs. The demo names a step that does not succeed in time.
@@ -38,6 +41,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The name of a configuration that is in Flashback before the rotator is.
 const MADE_BY_HAND: &str = "Claude for support";
+
+/// The source that tells of its changes.
+const WATCHED: &str = "watched";
 
 const WORKSPACE: &str = "workspace-demo";
 
@@ -90,7 +96,8 @@ impl Stage {
 
     async fn play(&mut self) -> Result<(), String> {
         say(
-            "A directory is the store, a local sandbox is Flashback; keys are looked at every second.",
+            "A directory is the store, a local sandbox is Flashback; keys are looked at every second. \
+             The kernel tells of changes to Claude's.",
         );
         self.creation_and_adoption().await
     }
@@ -117,17 +124,25 @@ impl Stage {
             "`Claude for support` was there, made by hand: adopted, key replaced",
         );
 
-        let started = Instant::now();
-        let openai = self.write("openai")?;
-        self.arrival("GPT for search", &openai).await?;
-        tell(
-            started,
-            "rotation",
-            "the store got a new key; Flashback has it",
-        );
+        self.rotation("GPT for search", "openai", "looked at every second")
+            .await?;
+        let watched = SourceId::new(WATCHED);
+        self.until("events", || rotator.is_heard(&watched)).await?;
+        self.rotation(MADE_BY_HAND, "claude", "heard of it (inotify)")
+            .await?;
 
         self.rotation_in_an_outage().await?;
         self.restart(rotator).await
+    }
+
+    /// A key is rotated: the time is that from the store to Flashback.
+    async fn rotation(&self, name: &str, file: &str, how: &str) -> Result<(), String> {
+        let key = self.write(file)?;
+        let started = Instant::now();
+        self.arrival(name, &key).await?;
+        let line = format!("the store got a new key; `{name}` has it: {how}");
+        tell(started, "rotation", &line);
+        Ok(())
     }
 
     async fn rotation_in_an_outage(&self) -> Result<(), String> {
@@ -210,7 +225,12 @@ impl Stage {
         let scheduler = Scheduler::start(runtime.clone(), Supervisor::new(stop.clone()));
         watch.attach(scheduler.clone());
         scheduler.replace(schedule);
+        let (listening, heard) = (runtime.clone(), scheduler.clone());
+        let events = tokio::spawn(stop.clone().run_until_cancelled_owned(async move {
+            hearing::hear(&listening, &heard, &SourceId::new(WATCHED)).await
+        }));
         Ok(Rotator {
+            events,
             runtime,
             scheduler,
             store,
@@ -295,6 +315,8 @@ impl Stage {
 
 /// The running engine.
 struct Rotator {
+    /// The task that listens to the source's events.
+    events: JoinHandle<Option<Result<(), TriggerError>>>,
     runtime: Arc<RuntimeHandle>,
     scheduler: Scheduler,
     store: Arc<Sqlite>,
@@ -302,6 +324,13 @@ struct Rotator {
 }
 
 impl Rotator {
+    /// Returns whether changes of a source are heard, once that is known.
+    fn is_heard(&self, source: &SourceId) -> Option<()> {
+        let feed = &self.runtime.load().feed;
+        let known = feed.is_up(source) || feed.why_down(source).is_some();
+        (known || self.events.is_finished()).then_some(())
+    }
+
     async fn stop(self) {
         self.stop.cancel();
         self.scheduler.drained().await;
@@ -331,6 +360,11 @@ max = "1s"
 [sources.directory]
 type = "file"
 dir = "{path}/secrets"
+watch = false
+
+[sources.{WATCHED}]
+type = "file"
+dir = "{path}/secrets"
 
 [keys.gpt]
 name = "GPT for search"
@@ -341,7 +375,7 @@ path = "openai"
 [keys.claude]
 name = "{MADE_BY_HAND}"
 ai_type = "ANTHROPIC"
-source = "directory"
+source = "{WATCHED}"
 path = "claude"
 "#
     )
