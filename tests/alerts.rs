@@ -139,10 +139,22 @@ async fn told() -> BTreeMap<String, BTreeSet<String>> {
     rotator.start();
     arrives(&sandbox, "a", "sk-a").await;
     let url = format!("{}/metrics", rotator.http().await);
+    eventually("the events are heard", || async {
+        let text = get(&url).await.ok()?.text().await.ok()?;
+        text.contains("source_events_up{source=\"files\"} 1\n")
+            .then_some(())
+    })
+    .await;
+    rotator.put("a", "sk-a2");
+    arrives(&sandbox, "a", "sk-a2").await;
     let text = eventually("a key in step", || async {
         let text = get(&url).await.ok()?.text().await.ok()?;
         // The last that a look leaves.
-        let last = ["key_in_sync{key=\"a\"} 1\n", "key_held{key=\"a\"} 0\n"];
+        let last = [
+            "key_in_sync{key=\"a\"} 1\n",
+            "key_held{key=\"a\"} 0\n",
+            "event_delay_seconds_count{source=\"files\"}",
+        ];
         last.iter().all(|one| text.contains(one)).then_some(text)
     })
     .await;

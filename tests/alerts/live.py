@@ -133,6 +133,7 @@ token = {{ file = "token" }}
 url = "sqlite://{self.directory}/state.db"
 [schedule]
 check = "1s"
+check_with_events = "1s"
 [retry]
 initial = "100ms"
 max = "500ms"
