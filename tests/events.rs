@@ -2,4 +2,5 @@
 
 mod audit;
 mod check;
+mod faults;
 mod notify;

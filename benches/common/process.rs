@@ -167,7 +167,15 @@ impl Leashed {
 
     /// Sends SIGTERM, as systemd does.
     pub fn terminate(&self) {
-        let sent = Command::new("kill").arg(self.pid.to_string()).status();
+        self.signal("TERM");
+    }
+
+    /// Sends a signal by name (`STOP`).
+    pub fn signal(&self, name: &str) {
+        let pid = self.pid.to_string();
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &pid])
+            .status();
         assert!(sent.expect("kill runs").success());
     }
 

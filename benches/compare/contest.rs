@@ -28,10 +28,10 @@ const MEDIAN: Duration = Duration::from_millis(560);
 const MOST: Duration = Duration::from_millis(1_100);
 
 /// The time after which a rotation counts as lost.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The pause before the measurements begin.
-const SETTLING: Duration = Duration::from_secs(2);
+pub const SETTLING: Duration = Duration::from_secs(2);
 
 pub async fn hold(report: &mut Report, length: &Length, plots: &Path) {
     let store = Store::start().await;
@@ -108,7 +108,7 @@ struct Rotation {
 
 /// Returns fractions of an interval in random order, spread evenly over it. If each were drawn independently,
 /// the median of 50 would be off by more than 70 ms one time in three.
-fn phases(count: usize) -> Vec<f64> {
+pub fn phases(count: usize) -> Vec<f64> {
     let mut phases: Vec<f64> = (0..count)
         .map(|index| (index as f64 + rand::random::<f64>()) / count as f64)
         .collect();

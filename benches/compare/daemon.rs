@@ -33,13 +33,7 @@ pub struct Setting<'a> {
 /// Writes the configuration and the secrets it refers to into a directory. The settings are the defaults
 /// except for the interval and a `max_rps` that is never reached.
 pub fn command(directory: &Path, http: &str, of: &Setting<'_>) -> Command {
-    let put = |name: &str, text: &str| {
-        let path = directory.join(name);
-        place_file(&path, text);
-        path
-    };
-    put("token", "token");
-    put("secret-id", &of.role.secret_id);
+    place_file(directory.join("secret-id"), &of.role.secret_id);
     let here = directory.display();
     let own = format!("sqlite://{here}/state.db");
     let auth = app_role(&of.role.mount, &of.role.role_id);
@@ -57,11 +51,18 @@ pub fn command(directory: &Path, http: &str, of: &Setting<'_>) -> Command {
     for id in (0..of.keys).map(name) {
         configuration = configuration.and(key(&id, "vault", &format!("llm/{id}")));
     }
-    let text = configuration.text().replace("{dir}", &here.to_string());
+    run(directory, &configuration)
+}
+
+/// Writes a configuration into a directory, beside the token of Flashback. `{dir}` in it is the directory.
+pub fn run(directory: &Path, configuration: &Configuration) -> Command {
+    let text = configuration.text();
+    let text = text.replace("{dir}", &directory.display().to_string());
+    let path = directory.join("config.toml");
+    place_file(directory.join("token"), "token");
+    place_file(&path, text);
     let mut command = binary();
-    command
-        .args(["run", "--config"])
-        .arg(put("config.toml", &text));
+    command.args(["run", "--config"]).arg(path);
     command
 }
 
@@ -75,9 +76,14 @@ pub struct Daemon {
 
 impl Daemon {
     pub fn start(setting: &Setting<'_>) -> Self {
+        Self::start_as(|directory, http| command(directory, http, setting))
+    }
+
+    /// Starts the command that `command` makes of a directory and the address for its HTTP server.
+    pub fn start_as(command: impl FnOnce(&Path, &str) -> Command) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let port = free_port();
-        let command = command(directory.path(), &format!("127.0.0.1:{port}"), setting);
+        let command = command(directory.path(), &format!("127.0.0.1:{port}"));
         let http = reqwest::Client::builder().tls_certs_only(Vec::new());
         Self {
             process: Leashed::start(&command, &directory.path().join("log")),
@@ -90,6 +96,16 @@ impl Daemon {
 
     pub fn pid(&self) -> u32 {
         self.process.pid()
+    }
+
+    /// Returns the URL of its HTTP server.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Sends it a signal by name (`STOP`).
+    pub fn signal(&self, name: &str) {
+        self.process.signal(name);
     }
 
     /// Returns everything it has logged.
@@ -129,7 +145,7 @@ impl Daemon {
 
     /// Waits until every key has been checked.
     pub async fn ready(&self) {
-        let url = format!("http://127.0.0.1:{}/readyz", self.port);
+        let url = format!("{}/readyz", self.url());
         let ready = || async {
             let answer = self.http.get(&url).send().await.ok()?;
             answer.status().is_success().then_some(())
@@ -140,5 +156,23 @@ impl Daemon {
             }
         };
         self.until(all).await;
+    }
+
+    /// Waits until its one source's changes are heard of as they happen.
+    pub async fn hears(&self) {
+        let url = format!("{}/metrics", self.url());
+        let heard = || async {
+            let answer = self.http.get(&url).send().await.ok()?;
+            let metrics = answer.text().await.ok()?;
+            let mut lines = metrics.lines();
+            let up = lines.find(|line| line.starts_with("flashback_rotator_source_events_up{"))?;
+            up.ends_with(" 1").then_some(())
+        };
+        let up = async {
+            while heard().await.is_none() {
+                sleep(POLL).await;
+            }
+        };
+        self.until(up).await;
     }
 }

@@ -12,9 +12,11 @@ mod contender;
 mod contest;
 mod daemon;
 mod drawing;
+mod events;
 mod flashback;
 mod large;
 mod length;
+mod lists;
 mod load;
 mod outage;
 mod outcome;
@@ -35,6 +37,14 @@ enum Section {
     Outage,
     /// Ten thousand keys in one process
     Large,
+    /// The latency of a rotation with events, beside polling and the others
+    Events,
+    /// Writes in OpenBao while the receiver of its records is stopped
+    Stalled,
+    /// Writes while whatever brings events fails
+    Faults,
+    /// Looks by lists
+    Lists,
     /// 1, 2 and 4 processes on one PostgreSQL
     Replicas,
 }
@@ -72,6 +82,18 @@ async fn main() {
     let mut report = Report::begin("compared");
     if wanted(Section::Contest) {
         contest::hold(&mut report, &length, &options.plots).await;
+    }
+    if wanted(Section::Events) {
+        events::hold(&mut report, &length).await;
+    }
+    if wanted(Section::Stalled) {
+        events::stalled::hold(&mut report, &length).await;
+    }
+    if wanted(Section::Faults) {
+        events::faults::hold(&mut report, &length).await;
+    }
+    if wanted(Section::Lists) {
+        lists::hold(&mut report, &length).await;
     }
     if wanted(Section::Outage) {
         outage::hold(&mut report, &length).await;

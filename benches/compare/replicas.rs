@@ -31,10 +31,10 @@ const SHARING: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// PostgreSQL's default durability, which the tests' servers turn off.
-const SETTINGS: &str = "fsync = on\nfull_page_writes = on\nautovacuum = on\n";
+pub const SETTINGS: &str = "fsync = on\nfull_page_writes = on\nautovacuum = on\n";
 
 /// Rules that admit every user from this machine.
-const RULES: &str = "host all all 127.0.0.1/32 trust\n";
+pub const RULES: &str = "host all all 127.0.0.1/32 trust\n";
 
 pub async fn hold(report: &mut Report, length: &Length) {
     let postgres = Postgres::start(SETTINGS, RULES).await;

@@ -2,6 +2,7 @@
 
 pub mod aws;
 pub mod configuration;
+pub mod durable;
 pub mod flood;
 pub mod front;
 pub mod hostile;
@@ -17,6 +18,7 @@ pub mod receiver;
 pub mod replicas;
 pub mod rotator;
 pub mod sandbox;
+pub mod shaken;
 pub mod test_bed;
 pub mod triggers;
 pub mod upstreams;
