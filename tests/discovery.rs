@@ -255,3 +255,22 @@ async fn tags_choose_secrets_of_aws_and_say_what_they_are() {
     assert_eq!(names(&sandbox), ["ai-one"]);
     assert_eq!(sandbox.configurations()[0].ai_type, AiType::Anthropic);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_that_an_event_tells_of_is_a_key_without_a_listing() {
+    let sandbox = sandbox(Options::default()).await;
+    let rule = rule("llm", "watched", "path = \"llm/*\"").replace("\"1s\"", "\"24h\"");
+    let tables = format!(
+        "[schedule]\ncheck = \"24h\"\n[sources.watched]\ntype = \"file\"\ndir = \"{{dir}}/secrets\"\n{rule}"
+    );
+    let mut rotator = Rotator::new(&sandbox.url(), &tables);
+    std::fs::create_dir(rotator.path().join("secrets/llm")).expect("a directory");
+    rotator.put("llm/first", "sk-first");
+    rotator.start();
+    names_are(&sandbox, &["first"]).await;
+    rotator.event("events_up", |_| true).await;
+    rotator.put("llm/second", "sk-second-0");
+    arrives(&sandbox, "second", "sk-second-0").await;
+    rotator.put("llm/second", "sk-second-1");
+    arrives(&sandbox, "second", "sk-second-1").await;
+}

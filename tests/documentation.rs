@@ -122,7 +122,7 @@ fn each_configuration_is_good() {
 fn the_policies_are_shown_as_they_are() {
     let shown: String = pages().iter().map(|page| Page::read(page).text).collect();
     let paths = files("config/policies");
-    assert_eq!(paths.len(), 7, "{paths:?}");
+    assert_eq!(paths.len(), 8, "{paths:?}");
     for path in paths {
         let text = std::fs::read_to_string(repository().join(&path)).expect("a policy");
         let times = shown.matches(&format!("\n{text}```\n")).count();
@@ -279,6 +279,9 @@ fn every_metric() -> String {
     metrics.verification("after", "works");
     metrics.discovery(&RuleId::new("llm"), true, 1, 0);
     metrics.service_up("s", true);
+    metrics.events_up(&source, true);
+    metrics.event_received(&source, "heard");
+    metrics.event_delay(&source, Duration::ZERO);
     metrics.sign_in("s", true);
     metrics.retry("s");
     metrics.listed(&WorkspaceId::new("w"), true, 0);

@@ -4,3 +4,5 @@ mod audit;
 mod check;
 mod faults;
 mod notify;
+mod replicas;
+mod watch;

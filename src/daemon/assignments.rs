@@ -32,17 +32,17 @@ pub struct Assignments {
 impl Assignments {
     /// Creates the assignments. Nothing is scheduled before the first [`renew`](Self::renew).
     pub fn new(
-        runtime: Arc<RuntimeHandle>,
-        scheduler: Scheduler,
-        status_source: Arc<DaemonStatusSource>,
-    ) -> Self {
-        Self {
-            runtime,
-            scheduler,
-            status_source,
+        runtime: &Arc<RuntimeHandle>,
+        scheduler: &Scheduler,
+        status_source: &Arc<DaemonStatusSource>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            runtime: runtime.clone(),
+            scheduler: scheduler.clone(),
+            status_source: status_source.clone(),
             at_rest: Mutex::default(),
             order: Mutex::default(),
-        }
+        })
     }
 
     /// Returns the scheduler that wakes the keys.

@@ -107,11 +107,7 @@ impl Start {
         ends: Ends,
     ) -> Daemon {
         let (runtime, status_source) = (&services.runtime, &services.status_source);
-        let assignments = Arc::new(Assignments::new(
-            runtime.clone(),
-            scheduler.clone(),
-            status_source.clone(),
-        ));
+        let assignments = Assignments::new(runtime, &scheduler, status_source);
         // The notifier subscribes to changes before any key is reconciled.
         let notifier = Notifier::new(runtime.clone(), status_source.clone(), ends.notices.clone());
         let membership = share(&services, &self.state, &assignments, &context, &ends);

@@ -35,7 +35,7 @@ pub const CASES: &[Case] = &[
         "dir = \"/run/secrets/llm\"",
         "dir = \"/CANARY\"\n‸namespace = \"CANARY\"",
         "unknown setting `namespace` in `[sources.files]`",
-        "it can have `type`, `dir` or `max_rps`",
+        "it can have `type`, `dir`, `watch` or `max_rps`",
     ),
     // Kinds.
     (

@@ -8,21 +8,20 @@ use crate::support::client;
 use crate::support::configuration::Configuration;
 use crate::support::rotator::{Rotator, arrives, file_key, sandbox};
 
-const TOKEN: &str = "canary-notify-token-0123456789";
+/// The token in the file `{dir}/token`, which is the one for Flashback, too.
+const TOKEN: &str = "canary-flashback-token";
 
-/// What follows the address in `[http]`.
-const TOKEN_FILE: &str = "\"\nnotify_token = { file = \"{dir}/secrets/notify-token\" }\n#";
+const TOKEN_FILE: &str = "notify_token = { file = \"{dir}/token\" }";
 
 /// A daemon that would not look at its key before tomorrow.
 async fn rotator(sandbox: &Sandbox, http: &str) -> Rotator {
     let mut rotator = Rotator::new(&sandbox.url(), "");
-    rotator.put("notify-token", TOKEN);
     rotator.put("one", "sk-one-0");
     let mut configuration = Configuration::new(&sandbox.url())
         .files()
         .and("[schedule]\ncheck = \"24h\"\n")
         .and(file_key("one"));
-    configuration.listen += http;
+    configuration.http = http.to_owned();
     rotator.write_config(&configuration.text());
     rotator.start();
     rotator.ready().await;

@@ -99,14 +99,13 @@ pub fn overview(keys: Vec<Key>) -> Overview {
         status: ServiceStatus::Down,
         since: Some(since),
         error: Some("connection refused".to_owned()),
-        events: None,
+        ..ServiceHealth::default()
     };
     let until = now - TimeDelta::minutes(5);
     let back = ServiceHealth {
         status: ServiceStatus::Up,
         since: Some(until),
-        error: None,
-        events: None,
+        ..ServiceHealth::default()
     };
     let recovered = Service {
         last_outage: Some(Outage {

@@ -9,6 +9,8 @@ pub struct Configuration {
     pub auth: String,
     pub state: String,
     pub listen: String,
+    /// Other lines of `[http]`.
+    pub http: String,
     pub rest: String,
 }
 
@@ -22,6 +24,7 @@ impl Configuration {
             auth: r#"token = { file = "{dir}/token" }"#.to_owned(),
             state: r#"url = "sqlite://{dir}/state.db""#.to_owned(),
             listen: "127.0.0.1:0".to_owned(),
+            http: String::new(),
             rest: String::new(),
         }
     }
@@ -38,9 +41,9 @@ impl Configuration {
         self
     }
 
-    /// Adds the source `files`: the directory `{dir}/secrets`.
+    /// Adds the source `files`: the directory `{dir}/secrets`, in which changes are found by checks alone.
     pub fn files(self) -> Self {
-        self.and("[sources.files]\ntype = \"file\"\ndir = \"{dir}/secrets\"\n")
+        self.and("[sources.files]\ntype = \"file\"\ndir = \"{dir}/secrets\"\nwatch = false\n")
     }
 
     /// Adds other tables, as they are.
@@ -57,11 +60,12 @@ impl Configuration {
             auth,
             state,
             listen,
+            http,
             rest,
         } = self;
         format!(
             "# What a test needs.\n[flashback]\nbase_url = \"{flashback}\"\nworkspace_id = \"{workspace}\"\n\
-             [flashback.auth]\n{auth}\n[state]\n{state}\n[http]\nlisten = \"{listen}\"\n{rest}"
+             [flashback.auth]\n{auth}\n[state]\n{state}\n[http]\nlisten = \"{listen}\"\n{http}\n{rest}"
         )
     }
 }

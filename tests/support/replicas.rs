@@ -23,6 +23,8 @@ pub struct Replicas {
     url: String,
     state: PostgresConfig,
     rest: String,
+    /// Lines of `[http]`.
+    pub http: String,
     secrets: TempDir,
 }
 
@@ -37,6 +39,7 @@ impl Replicas {
             url: format!("url = \"{}\"\nlease = \"{lease}\"", database.url()),
             state: database.config(),
             rest: rest.to_owned(),
+            http: String::new(),
             secrets: tempfile::tempdir().expect("a directory"),
         };
         for key in &replicas.keys {
@@ -54,10 +57,12 @@ impl Replicas {
     pub fn config(&self, keys: &[String]) -> String {
         let keys: String = keys.iter().map(|key| file_key(key)).collect();
         let secrets = self.secrets.path().display();
-        Configuration::new(&self.sandbox.url())
+        let mut configuration = Configuration::new(&self.sandbox.url());
+        configuration.http.clone_from(&self.http);
+        configuration
             .state(&self.url)
             .and(format!(
-                "[sources.files]\ntype = \"file\"\ndir = \"{secrets}\"\n"
+                "[sources.files]\ntype = \"file\"\ndir = \"{secrets}\"\nwatch = false\n"
             ))
             .and(&self.rest)
             .and(keys)
