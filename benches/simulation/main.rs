@@ -39,6 +39,7 @@ use flashback_rotator::state::StateStore;
 use flashback_rotator::state::sqlite::Sqlite;
 use flashback_rotator::supervise::Supervisor;
 use flashback_rotator::telemetry::metrics::Metrics;
+use flashback_rotator::trigger::Feed;
 use flashback_rotator::upstream::{Terms, Upstream};
 use rustix::time::{ClockId, clock_gettime};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
@@ -289,6 +290,7 @@ async fn reconciler(
             },
             retry: RETRY,
             stop,
+            feed: Arc::new(Feed::new(Arc::default())),
             told: Arc::default(),
             changes: Changes::default(),
             logged_unsupported: Arc::default(),

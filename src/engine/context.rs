@@ -20,6 +20,7 @@ use crate::retry::Limits;
 use crate::secret::Fingerprinter;
 use crate::state::StateStore;
 use crate::telemetry::metrics::Metrics;
+use crate::trigger::Feed;
 use crate::verify::Provider;
 
 /// Everything that a check of a key needs, shared by all keys.
@@ -48,6 +49,8 @@ pub struct Engine {
     pub retry: Limits,
     /// Cancelled when the process is to stop. Checks are broken off then; a push that was sent is not.
     pub stop: CancellationToken,
+    /// What the sources' events have said.
+    pub feed: Arc<Feed>,
     /// What events have told about keys.
     pub told: Arc<Tellings>,
     /// Receives the changes made to keys, for notifications.

@@ -230,12 +230,30 @@ impl<'a> Reconciler<'a> {
         let is_new = |told: &Told| told.version.is_some() && told.version != seen;
         match told.filter(|told| is_new(told) || told.index.is_some()) {
             Some(told) => self.read_told(seen.as_ref(), &told).await?,
+            None if !anew => {
+                self.known.observation = self.ask.observe(seen.as_ref(), false).await?;
+                self.doubt_events(seen.as_ref());
+            }
             None => self.known.observation = self.ask.observe(seen.as_ref(), anew).await?,
         }
         if let Observation::Present { version, .. } = &self.known.observation {
             self.done.version = Some(version.clone());
         }
         Ok(())
+    }
+
+    /// Reports a new version that a check has found before an event told of it.
+    fn doubt_events(&self, seen: Option<&Version>) {
+        if let Observation::Present {
+            version,
+            written_at,
+        } = &self.known.observation
+            && seen.is_some_and(|seen| seen != version)
+        {
+            let origin = &self.known.config.origin;
+            let feed = &self.ask.engine.feed;
+            feed.unheard(&origin.source, &origin.path, *written_at);
+        }
     }
 
     /// Reads the newest version instead of asking for it first, because an event has told that it is a new one.

@@ -31,6 +31,7 @@ use crate::source::{Reading, Source, SourceError};
 use crate::state::sqlite::Sqlite;
 use crate::state::{StateError, StateStore};
 use crate::telemetry::metrics::Metrics;
+use crate::trigger::Feed;
 use crate::verify::{Probe, Provider};
 
 struct FakeSource {
@@ -266,6 +267,7 @@ impl Bench {
                 give_up_after: Duration::from_secs(60),
             },
             stop: CancellationToken::new(),
+            feed: Arc::new(Feed::new(Arc::default())),
             told: Arc::default(),
             changes: Changes::default(),
             logged_unsupported: Arc::default(),

@@ -116,6 +116,7 @@ impl Builder<'_> {
             logged_unsupported: old
                 .map(|old| Arc::clone(&old.engine.logged_unsupported))
                 .unwrap_or_default(),
+            feed: Arc::clone(&context.feed),
             told: Arc::clone(&context.told),
             changes: context.changes.clone(),
             retry: config.retry,

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use super::heard::Heard;
+use super::unheard::Unheard;
 use crate::model::{SourceId, Version};
 use crate::telemetry::metrics::Metrics;
 
@@ -37,6 +39,10 @@ struct Pending {
     up: bool,
     /// The reason why it is down, for people, once it was said.
     why_down: Option<String>,
+    /// What checks have found that no event has told of.
+    unheard: Unheard,
+    /// `true` if it is down because an event did not come: the next that comes says that they do again.
+    silent: bool,
     news: News,
     /// The number of things that were left here.
     left: u64,
@@ -49,6 +55,8 @@ impl Default for Pending {
         Self {
             up: false,
             why_down: None,
+            unheard: Unheard::default(),
+            silent: false,
             news: News::default(),
             left: 0,
             scheduled: watch::Sender::new(0),
@@ -113,6 +121,10 @@ impl Feed {
         let up = why_down.is_none();
         self.metrics.events_up(source, up);
         self.leave(source, |pending| {
+            pending.silent = false;
+            if up {
+                pending.unheard.begin();
+            }
             let was = std::mem::replace(&mut pending.why_down, why_down.map(str::to_owned));
             if std::mem::replace(&mut pending.up, up) != up || was != pending.why_down {
                 pending.news.turned = true;
@@ -126,6 +138,30 @@ impl Feed {
         });
     }
 
+    /// Takes that a check has found a change of this time of which no event has told.
+    pub fn unheard(&self, source: &SourceId, path: &str, written_at: Option<DateTime<Utc>>) {
+        let mut sources = self.sources.lock();
+        if let Some(pending) = sources.get_mut(source).filter(|pending| pending.up) {
+            pending.unheard.found(path, written_at);
+        }
+    }
+
+    /// Notes of each source whose events do not come that its changes are not heard. To be called from time to time.
+    pub fn doubt(&self) {
+        let overdue: Vec<SourceId> = {
+            let sources = self.sources.lock();
+            let overdue = |pending: &Pending| pending.up && pending.unheard.is_overdue();
+            let all = sources.iter().filter(|(_, pending)| overdue(pending));
+            all.map(|(source, _)| source.clone()).collect()
+        };
+        for source in overdue {
+            self.down(&source, "a check has found a change that no event told of");
+            if let Some(pending) = self.sources.lock().get_mut(&source) {
+                pending.silent = true;
+            }
+        }
+    }
+
     /// Forgets a source that is not listened to any more.
     pub fn forget(&self, source: &SourceId) {
         self.sources.lock().remove(source);
@@ -135,7 +171,15 @@ impl Feed {
     /// Takes a change. Of several of one secret the latest stands for all.
     pub fn heard(&self, source: &SourceId, heard: Heard) {
         self.count(source, "heard");
-        self.leave(source, |pending| pending.keep(heard));
+        let mut was_silent = false;
+        self.leave(source, |pending| {
+            was_silent = pending.silent;
+            pending.unheard.heard(&heard.paths);
+            pending.keep(heard);
+        });
+        if was_silent {
+            self.up(source);
+        }
     }
 
     /// Takes a change that the source itself found while it was polled for another secret.

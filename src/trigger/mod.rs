@@ -15,6 +15,7 @@ mod heard;
 pub mod kind;
 pub mod sqs;
 pub mod subscribe;
+mod unheard;
 pub mod watch;
 
 pub use contract::{Ear, Trigger, TriggerError};

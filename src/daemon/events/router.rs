@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::MissedTickBehavior;
+
 use super::wake::Waker;
 use crate::daemon::assignments::Assignments;
 use crate::daemon::discovery::Discovery;
@@ -13,6 +15,9 @@ use crate::state::wakeups::{Wakeup, Wakeups};
 use crate::telemetry::event;
 use crate::trigger::feed::Taken;
 use crate::trigger::{Feed, Heard};
+
+/// The time between two questions whether the events of each source come.
+const DOUBT_EVERY: Duration = Duration::from_secs(1);
 
 /// The wait before the state is asked again to keep wakeups.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
@@ -49,8 +54,17 @@ impl Router {
 
     /// Routes until the future is dropped.
     pub async fn run(&mut self) {
+        let mut doubt = tokio::time::interval(DOUBT_EVERY);
+        doubt.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            for taken in self.feed.take().await {
+            let taken = tokio::select! {
+                taken = self.feed.take() => taken,
+                _ = doubt.tick() => {
+                    self.feed.doubt();
+                    continue;
+                }
+            };
+            for taken in taken {
                 self.route(&taken).await;
                 self.feed.done(&taken);
             }

@@ -70,3 +70,37 @@ async fn what_was_left_counts_as_scheduled_once_the_router_says_so() {
     feed.take().await.iter().for_each(|taken| feed.done(taken));
     scheduled.await;
 }
+
+/// Returns a feed whose events have begun long ago, and a time at which a change was made since.
+async fn long_up() -> (Feed, SourceId, DateTime<Utc>) {
+    let (feed, source) = feed();
+    feed.up(&source);
+    news(&feed).await;
+    (feed, source, Utc::now() + chrono::TimeDelta::minutes(1))
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_do_not_come_count_as_down_until_one_comes() {
+    let (feed, source, at) = long_up().await;
+    feed.unheard(&source, "a", Some(at));
+    feed.doubt();
+    assert!(feed.is_up(&source), "it may be on its way");
+    tokio::time::sleep(std::time::Duration::from_secs(31)).await;
+    feed.doubt();
+    assert!(!feed.is_up(&source) && news(&feed).await.turned);
+    feed.heard(&source, Heard::of("b"));
+    assert!(feed.is_up(&source) && news(&feed).await.turned);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_event_and_a_change_from_before_are_held_against_nothing() {
+    let (feed, source, at) = long_up().await;
+    feed.unheard(&source, "a", Some(at));
+    feed.unheard(&source, "b", Some(Utc::now()));
+    feed.unheard(&source, "c", None);
+    tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+    feed.heard(&source, Heard::of("a"));
+    tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+    feed.doubt();
+    assert!(feed.is_up(&source));
+}
