@@ -134,6 +134,8 @@ async fn told() -> BTreeMap<String, BTreeSet<String>> {
     let key = format!("{}max_age = \"90d\"\n", file_key("a"));
     let mut rotator = Rotator::new(&sandbox.url(), &format!("{QUICK}{notify}{key}"));
     place_file(rotator.path().join("hook"), "http://127.0.0.1:1/hook");
+    let text = std::fs::read_to_string(rotator.config()).expect("a configuration");
+    rotator.write_config(&text.replace("watch = false", "watch = true"));
     rotator.put("a", "sk-a");
     sandbox.fail(Rule::status(503).on(Operation::Create).times(2));
     rotator.start();
