@@ -1,4 +1,5 @@
-//! An OpenBao that keeps what it has over a restart: its storage is a Raft log of one member, and it is unsealed by hand.
+//! An OpenBao that keeps what it has over a restart: its storage is a Raft log of one member, and it is unsealed by
+//! hand.
 
 use std::path::Path;
 use std::process::Command;
