@@ -297,6 +297,6 @@ async fn check_reports_certain_mistakes_before_any_request() {
     assert_eq!(output.status.code(), Some(2), "{said}");
     says(&said, "error: ", "the ARN of something else");
     says(&said, "error: ", "as ECS writes it");
-    says(&said, "--> ", "config.toml:20:");
-    says(&said, "--> ", "config.toml:24:");
+    says(&said, "--> ", "config.toml:21:");
+    says(&said, "--> ", "config.toml:25:");
 }

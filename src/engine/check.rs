@@ -42,11 +42,14 @@ impl Engine {
             Err(StateError::Lost) => return self.not_ours(managed, guard, command),
             Err(error) => return self.without_state(managed, guard, command, &error),
         };
+        let changed_hands = guard.lease != record.lease;
+        guard.lease.clone_from(&record.lease);
         let retry = guard.acknowledge_retry.as_deref();
         let mut reconciler =
             Reconciler::new(self, managed, record).ordered(command, attempt, retry, planned);
         let (told, _waiting) = self.told.take(&managed.key).unzip();
         reconciler.told = told;
+        reconciler.changed_hands = changed_hands;
         // On the heap: it is large, and each future around it would hold another copy on the stack.
         let ended = on_behalf_of(&managed.key, Box::pin(reconciler.run())).await;
         Ending::of(reconciler, guard, planned).finish(ended).await

@@ -9,7 +9,7 @@ use super::acknowledge_retry::AcknowledgeRetry;
 use super::outcome::Written;
 use super::state::State;
 use crate::config::KeyConfig;
-use crate::model::{KeyId, Problem, ProblemKind, Version};
+use crate::model::{KeyId, Lease, Problem, ProblemKind, Version};
 use crate::progress::in_line;
 use crate::retry::Round;
 use crate::source::Source;
@@ -65,6 +65,8 @@ pub struct KeyMemory {
     pub(super) trimmed: Option<Box<Version>>,
     /// The failed attempts to acknowledge a version.
     pub(super) acknowledge_retry: Option<Box<AcknowledgeRetry>>,
+    /// The lease under which it was last checked: under another one a replica may have seen a newer version since.
+    pub(super) lease: Option<Lease>,
     /// The outcome of a write that could not be saved yet.
     pub(super) unsaved: Option<Box<Written>>,
 }

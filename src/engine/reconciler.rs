@@ -44,6 +44,8 @@ pub struct Reconciler<'a> {
     pub(super) attempt: u32,
     /// What an event has told since the last check.
     pub told: Option<Told>,
+    /// `true` if the key was checked under another lease before, or under none.
+    pub changed_hands: bool,
     /// The knowledge of the key so far.
     pub known: Knowledge,
     /// The actions so far.
@@ -80,6 +82,7 @@ impl<'a> Reconciler<'a> {
             },
             attempt: 1,
             told: None,
+            changed_hands: false,
             known: Knowledge::new(config, rules, record, Utc::now()),
             done: Done::default(),
             remembers: true,
@@ -225,8 +228,9 @@ impl<'a> Reconciler<'a> {
             let source = self.ask.managed.source.id();
             self.ask.engine.metrics.event_delay(source, delay);
         }
-        // A list from before would hide what has just been told, or what came during a push.
-        let anew = told.is_some() || self.pushed;
+        // A list from before would hide what has just been told, what came during a push, or what another replica
+        // has seen.
+        let anew = told.is_some() || self.pushed || self.changed_hands;
         let is_new = |told: &Told| told.version.is_some() && told.version != seen;
         match told.filter(|told| is_new(told) || told.index.is_some()) {
             Some(told) => self.read_told(seen.as_ref(), &told).await?,

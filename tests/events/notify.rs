@@ -11,7 +11,7 @@ use crate::support::rotator::{Rotator, arrives, file_key, sandbox};
 /// The token in the file `{dir}/token`, which is the one for Flashback, too.
 const TOKEN: &str = "canary-flashback-token";
 
-const TOKEN_FILE: &str = "notify_token = { file = \"{dir}/token\" }";
+const TOKEN_FILE: &str = "notify_token = { file = \"{dir}/token\" }\n";
 
 /// A daemon that would not look at its key before tomorrow.
 async fn rotator(sandbox: &Sandbox, http: &str) -> Rotator {

@@ -14,7 +14,7 @@ async fn what_one_replica_is_told_is_checked_by_those_that_have_the_keys() {
     let database = Postgres::shared().await.database().await;
     let daily = "[schedule]\ncheck = \"24h\"\n";
     let mut replicas = Replicas::new(&database, "5m", 12, daily).await;
-    replicas.http = "notify_token = { file = \"{dir}/token\" }".to_owned();
+    replicas.http = "notify_token = { file = \"{dir}/token\" }\n".to_owned();
     replicas.start(3).await;
     replicas.arrived(0).await;
     replicas.at_rest().await;

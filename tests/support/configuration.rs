@@ -9,7 +9,7 @@ pub struct Configuration {
     pub auth: String,
     pub state: String,
     pub listen: String,
-    /// Other lines of `[http]`.
+    /// Other lines of `[http]`, each with its end.
     pub http: String,
     pub rest: String,
 }
@@ -65,7 +65,7 @@ impl Configuration {
         } = self;
         format!(
             "# What a test needs.\n[flashback]\nbase_url = \"{flashback}\"\nworkspace_id = \"{workspace}\"\n\
-             [flashback.auth]\n{auth}\n[state]\n{state}\n[http]\nlisten = \"{listen}\"\n{http}\n{rest}"
+             [flashback.auth]\n{auth}\n[state]\n{state}\n[http]\nlisten = \"{listen}\"\n{http}{rest}"
         )
     }
 }
