@@ -30,7 +30,9 @@ pub async fn hold(report: &mut Report, length: &Length) {
     ];
     for way in ways {
         eprintln!("events: {way:?}");
-        rows.push(vault::measure(way, &store, roles.of(Kind::Rotator), length).await);
+        let row = vault::measure(way, &store, roles.of(Kind::Rotator), length).await;
+        eprintln!("{}", row.latency.shown());
+        rows.push(row);
         store.audit.clear();
     }
     eprintln!("events: files");

@@ -16,7 +16,8 @@ impl Latency {
         (!self.times.is_empty()).then(|| Spread::of(self.times.clone()).median())
     }
 
-    fn shown(&self) -> String {
+    /// Returns the median, the tail and what did not arrive.
+    pub fn shown(&self) -> String {
         if self.times.is_empty() {
             return "none arrived".to_owned();
         }
