@@ -12,6 +12,7 @@ pub mod audit_socket;
 pub mod contract;
 pub mod feed;
 mod heard;
+mod inotify;
 pub mod kind;
 pub mod sqs;
 pub mod subscribe;

@@ -81,6 +81,7 @@ impl Trigger for AuditFile {
         .await?;
         ear.up();
         loop {
+            watch.take()?;
             let its_ear = ear.clone();
             let look;
             (follower, look) = blocking(move || {
@@ -90,7 +91,7 @@ impl Trigger for AuditFile {
             .await?;
             if look == Look::AtTheEnd {
                 tokio::select! {
-                    () = watch.woken() => {}
+                    woken = watch.woken() => woken?,
                     () = tokio::time::sleep(LOOK_EVERY) => {}
                 }
             }

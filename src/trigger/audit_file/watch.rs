@@ -10,61 +10,93 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use notify::event::{Event, EventKind, ModifyKind, RenameMode};
-use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher as _};
-use tokio::sync::Notify;
+use rustix::fs::inotify::ReadFlags;
+use tokio::io::unix::AsyncFd;
 
 use crate::trigger::contract::TriggerError;
+use crate::trigger::inotify::{Inotify, Notice, Purpose};
 
 /// How many files have come to the path since the watch began.
 pub(super) type Arrivals = Arc<AtomicU64>;
 
 /// A watch of one path.
 pub(super) struct Watch {
-    /// The watch ends with it.
-    _watcher: RecommendedWatcher,
+    notices: AsyncFd<Inotify>,
+    names: BTreeSet<OsString>,
     arrivals: Arrivals,
-    woken: Arc<Notify>,
 }
 
 impl Watch {
     /// Watches the directory of `path`, and that of the file that it links to.
     pub fn of(path: &Path) -> Result<Self, TriggerError> {
-        let (arrivals, woken) = (Arrivals::default(), Arc::new(Notify::new()));
         let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let names = [path, &real].into_iter().filter_map(Path::file_name);
-        let names: BTreeSet<OsString> = names.map(ToOwned::to_owned).collect();
-        let watcher = notify::recommended_watcher({
-            let (arrivals, woken) = (Arc::clone(&arrivals), Arc::clone(&woken));
-            move |event: notify::Result<Event>| {
-                let (wakes, came) = event.as_ref().map_or((true, 0), |it| meaning(it, &names));
-                arrivals.fetch_add(came, Ordering::SeqCst);
-                if wakes {
-                    woken.notify_one();
-                }
-            }
-        });
-        let mut watcher = watcher.map_err(|error| failed(&error))?;
+        let names = names.map(ToOwned::to_owned).collect();
+        let inotify = Inotify::open()?;
         let directories: BTreeSet<PathBuf> = [directory(path), directory(&real)].into();
         for directory in directories {
-            watcher
-                .watch(&directory, RecursiveMode::NonRecursive)
-                .map_err(|error| failed(&error))?;
+            if inotify.watch(&directory, Purpose::Content)?.is_none() {
+                return Err(TriggerError(
+                    "the directory of the audit log does not exist yet, or may not be read"
+                        .to_owned(),
+                ));
+            }
         }
         Ok(Self {
-            _watcher: watcher,
-            arrivals,
-            woken,
+            notices: inotify.ready()?,
+            names,
+            arrivals: Arrivals::default(),
         })
     }
 
     /// Waits until something has happened to the file since the last time.
-    pub async fn woken(&self) {
-        self.woken.notified().await;
+    ///
+    /// # Errors
+    /// Returns [`TriggerError`] if the kernel's notices cannot be read.
+    pub async fn woken(&self) -> Result<(), TriggerError> {
+        loop {
+            if let Ok(mut ready) = self.notices.readable().await {
+                // Cleared before the notices are taken: those that come later make it ready again.
+                ready.clear_ready();
+            }
+            if self.take()? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Counts the files that have come to the path by now. Returns `true` if the file may have changed.
+    ///
+    /// # Errors
+    /// Returns [`TriggerError`] if the kernel's notices cannot be read.
+    pub fn take(&self) -> Result<bool, TriggerError> {
+        let mut wakes = false;
+        loop {
+            let notices = self.notices.get_ref().take()?;
+            if notices.is_empty() {
+                return Ok(wakes);
+            }
+            for notice in notices {
+                let (changed, came) = self.meaning(&notice);
+                wakes |= changed;
+                self.arrivals.fetch_add(came, Ordering::SeqCst);
+            }
+        }
     }
 
     pub fn arrivals(&self) -> Arrivals {
         Arc::clone(&self.arrivals)
+    }
+
+    /// Returns whether the file may have changed, and how many files have come to its path at least.
+    fn meaning(&self, notice: &Notice) -> (bool, u64) {
+        if notice.flags.contains(ReadFlags::QUEUE_OVERFLOW) {
+            // The kernel had more to say than it keeps.
+            return (true, 2);
+        }
+        let is_here = self.names.contains(&notice.name);
+        let comes = ReadFlags::CREATE | ReadFlags::MOVED_TO;
+        (is_here, (is_here && notice.flags.intersects(comes)).into())
     }
 }
 
@@ -74,43 +106,3 @@ fn directory(path: &Path) -> PathBuf {
         _ => PathBuf::from("."),
     }
 }
-
-/// Returns whether the file may have changed, and how many files have come to its path at least.
-fn meaning(event: &Event, names: &BTreeSet<OsString>) -> (bool, u64) {
-    if event.need_rescan() {
-        // The kernel had more to say than it keeps.
-        return (true, 2);
-    }
-    let is_here = |path: &PathBuf| path.file_name().is_some_and(|name| names.contains(name));
-    let is_here = event.paths.iter().any(is_here);
-    match event.kind {
-        EventKind::Access(_) => (false, 0),
-        EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(RenameMode::To)) => {
-            (is_here, is_here.into())
-        }
-        _ => (is_here, 0),
-    }
-}
-
-fn failed(error: &notify::Error) -> TriggerError {
-    TriggerError(match &error.kind {
-        ErrorKind::MaxFilesWatch => {
-            "the kernel watches no more files for this user: raise `fs.inotify.max_user_watches`"
-                .to_owned()
-        }
-        ErrorKind::Io(error) if error.raw_os_error() == Some(EMFILE) => {
-            "the kernel watches nothing more for this user: raise `fs.inotify.max_user_instances`"
-                .to_owned()
-        }
-        ErrorKind::PathNotFound => "the directory of the audit log does not exist yet".to_owned(),
-        ErrorKind::Io(error) => format!(
-            "the directory of the audit log cannot be watched: {}",
-            error.kind()
-        ),
-        _ => "the directory of the audit log cannot be watched".to_owned(),
-    })
-}
-
-/// The error of `inotify_init` where the user has too many instances
-/// (<https://man7.org/linux/man-pages/man2/inotify_init.2.html>).
-const EMFILE: i32 = rustix::io::Errno::MFILE.raw_os_error();

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-use super::inotify::Inotify;
 use super::tree::{Changes, Tree};
 use crate::trigger::contract::{Ear, Trigger, TriggerError};
 use crate::trigger::heard::Heard;
+use crate::trigger::inotify::Inotify;
 
 /// The time between two readings of the whole tree. They find what inotify does not tell: a mount over a directory, and
 /// a change of a link outside of the tree.
@@ -43,10 +42,7 @@ impl Listener {
 impl Trigger for Listener {
     async fn listen(&mut self, ear: &Ear) -> Result<Infallible, TriggerError> {
         let inotify = Inotify::open()?;
-        // Deprecated for types that close their descriptor early, which this one does not.
-        #[allow(deprecated)]
-        let ready = AsyncFd::with_interest(inotify.clone(), Interest::READABLE);
-        let ready = ready.map_err(|_| TriggerError("inotify cannot be used".to_owned()))?;
+        let ready = inotify.ready()?;
         let dir = self.dir.clone();
         let mut tree = blocking(move || Tree::new(inotify, dir)).await?;
         let mut deaf = tree.deaf();

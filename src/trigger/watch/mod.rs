@@ -10,7 +10,6 @@
 //! - `trust`: the file systems on which the kernel is told of every change
 //! - `listen`: the trigger
 
-mod inotify;
 mod listen;
 mod scan;
 mod tree;

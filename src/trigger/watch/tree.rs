@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::inotify::ReadFlags;
 
-use super::inotify::{Inotify, MOST, Notice, Purpose};
 use super::scan::{Found, Scan, Way, way};
 use super::watched::Watched;
 use crate::settled::{self, QUIET, Stamp};
 use crate::trigger::contract::TriggerError;
+use crate::trigger::inotify::{Inotify, MOST, Notice, Purpose};
 
 /// The waits between tries at a directory that is not there: another may be moved into its place.
 const PAUSES: [Duration; 4] = [

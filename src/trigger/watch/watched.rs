@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::inotify::{Inotify, Purpose};
 use crate::trigger::contract::TriggerError;
+use crate::trigger::inotify::{Inotify, Purpose};
 
 /// The directories that are watched. One that is mounted at several paths has one number.
 #[derive(Debug)]

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use crate::trigger::contract::TriggerError;
 
@@ -55,6 +57,17 @@ impl Inotify {
             )),
             Err(errno) => Err(failed(errno)),
         }
+    }
+
+    /// Returns the queue with what tells when there are notices in it.
+    ///
+    /// # Errors
+    /// Returns [`TriggerError`] if the runtime cannot wait for it.
+    pub(super) fn ready(&self) -> Result<AsyncFd<Self>, TriggerError> {
+        // Deprecated for types that close their descriptor early, which this one does not.
+        #[allow(deprecated)]
+        let ready = AsyncFd::with_interest(self.clone(), Interest::READABLE);
+        ready.map_err(|_| TriggerError("inotify cannot be used".to_owned()))
     }
 
     /// Watches a directory, and returns the number that its notices have: the same one for a directory that is watched
