@@ -25,11 +25,12 @@ impl Waker {
 
     /// Has these keys checked, which this process may work on.
     pub fn wake(&self, keys: Vec<(KeyId, Told)>) {
-        let told = &self.runtime.load().engine.told;
-        for (key, what) in &keys {
-            told.tell(key, what.clone(), None);
-        }
-        self.check(keys.into_iter().map(|(key, _)| key).collect());
+        let runtime = self.runtime.load();
+        let tell = |(key, told): (KeyId, Told)| {
+            runtime.engine.told.tell(&key, told, None);
+            key
+        };
+        self.check(keys.into_iter().map(tell).collect());
     }
 
     /// Has the keys checked that other replicas have heard of. One that this process may not work on any more is given
