@@ -81,7 +81,7 @@ fn key(id: &str, source: &str, path: &str) -> String {
     format!("[keys.{id}]\nai_type = \"OPENAI\"\nsource = \"{source}\"\npath = \"{path}\"\n")
 }
 
-/// A web server that knows nothing of any of this, with one page at `/ai/llm`.
+/// A web server that knows nothing of any of this, with a page at `/ai/llm`, and an API of another kind below `/other`.
 struct Website {
     url: String,
     _server: Server,
@@ -94,6 +94,9 @@ impl Website {
         std::fs::create_dir(directory.path().join("ai")).expect("a directory");
         let page = "<!doctype html><title>Welcome</title>";
         std::fs::write(directory.path().join("ai/llm"), page).expect("written");
+        std::fs::create_dir_all(directory.path().join("other/ai")).expect("a directory");
+        let other = r#"{"message": "missing authentication token"}"#;
+        std::fs::write(directory.path().join("other/ai/llm"), other).expect("written");
         let port = free_port().to_string();
         let mut command = Command::new(venv().join("bin/python3"));
         command
