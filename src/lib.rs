@@ -52,6 +52,7 @@ pub mod notify;
 mod occurrence;
 pub mod outbound;
 pub mod progress;
+pub mod provider;
 pub mod retry;
 pub mod runtime;
 pub mod scheduler;

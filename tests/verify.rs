@@ -8,7 +8,7 @@ use flashback_rotator::model::{AiType, Settings, Target, WorkspaceId};
 use flashback_rotator::retry::Limits;
 use flashback_rotator::secret::{Credentials, Secret};
 use flashback_rotator::telemetry::metrics::Metrics;
-use flashback_rotator::verify::{Probe, Prober, Provider};
+use flashback_rotator::verify::{LiveProber, Probe, Prober};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -23,7 +23,7 @@ use crate::support::{eventually, free_port};
 const CANARY: &str = "sk-canary-Zq8vXw3nL0aB";
 
 struct Bench {
-    prober: Prober,
+    prober: LiveProber,
     metrics: Arc<Metrics>,
 }
 
@@ -43,7 +43,7 @@ impl Bench {
         let url = url.to_owned();
         let region = Some(REGION.to_owned());
         let prober =
-            Prober::with_loader(Arc::clone(&metrics), retry, region, move || loader_at(&url));
+            LiveProber::with_loader(Arc::clone(&metrics), retry, region, move || loader_at(&url));
         Self {
             // Far more than any answer takes on a busy machine.
             prober: prober.timing_out_after(Duration::from_secs(60)),

@@ -222,6 +222,7 @@ fn configs(keys: usize, period: Duration) -> Vec<(KeyId, Arc<KeyConfig>)> {
                 settle: Duration::ZERO,
             },
             max_age: None,
+            rotate: None,
             enabled: true,
             may_create: true,
             rule: None,
@@ -280,7 +281,8 @@ async fn reconciler(
             flashback: Arc::new(Target(target)),
             lists: Arc::new(Lists::default()),
             edited: Arc::default(),
-            provider: Arc::new(Anything),
+            prober: Arc::new(Anything),
+            providers: std::collections::BTreeMap::new(),
             metrics,
             checks: Arc::default(),
             rules: Rules {

@@ -24,7 +24,7 @@ use flashback_rotator::source::{Reading, Source, SourceError};
 use flashback_rotator::state::edits::{Heard, Watch};
 use flashback_rotator::state::{Request, RequestId, RequestState, StateError, StateStore};
 use flashback_rotator::upstream::{Outages, Upstream};
-use flashback_rotator::verify::{Probe, Provider};
+use flashback_rotator::verify::{Probe, Prober};
 use parking_lot::Mutex;
 
 /// A source behind a real upstream. Nothing is ever rotated.
@@ -140,7 +140,7 @@ impl Flashback for Target {
 pub struct Anything;
 
 #[async_trait]
-impl Provider for Anything {
+impl Prober for Anything {
     async fn probe(&self, _: &Settings, _: &Credentials) -> Probe {
         Probe::Works
     }

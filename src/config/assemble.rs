@@ -13,10 +13,11 @@ use super::keys::{General, check_keys};
 use super::kinds::Kinds;
 use super::model::{Config, FlashbackConfig};
 use super::notify::NotifyConfig;
+use super::providers::Providers;
 use super::sources::Sources;
 use super::state::StateConfig;
 use super::verify::Verify;
-use super::{discover, key, notify, root, sources};
+use super::{discover, key, notify, providers, root, sources};
 use crate::model::ReceiverId;
 use crate::retry::Limits;
 use crate::setting::diagnostics::{Diagnostics, REFERENCE};
@@ -50,6 +51,7 @@ struct Tables {
     log: Option<LogConfig>,
     defaults: Verify,
     sources: Sources,
+    providers: Providers,
     notify: Option<BTreeMap<ReceiverId, NotifyConfig>>,
     discover: Vec<Discover>,
     keys: Vec<Key>,
@@ -74,6 +76,14 @@ impl Tables {
             keep(Owner::Source(source.id.clone()), &mut source.references);
             sources.insert(source.id, source.config);
         }
+        let mut providers = BTreeMap::new();
+        for mut provider in providers::read(&mut root, kinds) {
+            keep(
+                Owner::Provider(provider.id.clone()),
+                &mut provider.references,
+            );
+            providers.insert(provider.id, provider.config);
+        }
         let mut notify = Some(BTreeMap::new());
         for mut receiver in notify::read(&mut root) {
             keep(
@@ -97,6 +107,7 @@ impl Tables {
             log: root.get(&root::LOG),
             defaults: root.get(&root::DEFAULTS).unwrap_or_default(),
             sources: Sources(sources),
+            providers: Providers(providers),
             notify,
             discover: discover::read(&mut root),
             keys: key::read(&mut root),
@@ -143,7 +154,8 @@ pub fn assemble(
         );
     }
     let discover = check_rules(tables.discover, sources, &general, reference, diagnostics);
-    let keys = check_keys(tables.keys, sources, &general, diagnostics);
+    let providers = &tables.providers;
+    let keys = check_keys(tables.keys, sources, providers, &general, diagnostics);
     let (flashback, retry) = (tables.flashback?, tables.retry?);
     Some(Config {
         flashback: FlashbackConfig {
@@ -165,6 +177,7 @@ pub fn assemble(
         http: tables.http?,
         log: tables.log?,
         sources: tables.sources.finish()?,
+        providers: tables.providers.finish()?,
         notify: tables.notify?,
         discover: discover?,
         keys: keys?,

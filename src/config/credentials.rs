@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::credential::SecretRef;
-use crate::model::{ReceiverId, SourceId};
+use crate::model::{ProviderId, ReceiverId, SourceId};
 use crate::setting::diagnostics::{Diagnostics, Reference};
 
 /// The service that a secret opens.
@@ -20,6 +20,8 @@ pub enum Owner {
     Flashback,
     /// A source.
     Source(SourceId),
+    /// A provider.
+    Provider(ProviderId),
     /// A receiver of notifications.
     Receiver(ReceiverId),
     /// What is asked of the HTTP server.
@@ -33,6 +35,7 @@ impl fmt::Display for Owner {
             Self::Flashback => f.write_str("[flashback.auth]"),
             Self::State => f.write_str("[state]"),
             Self::Source(id) => write!(f, "[sources.{id}.auth]"),
+            Self::Provider(id) => write!(f, "[providers.{id}]"),
             Self::Http => f.write_str("[http]"),
             Self::Receiver(id) => write!(f, "[notify.{id}]"),
         }

@@ -51,6 +51,7 @@ impl Config {
             check: rule.check.clone(),
             check_with_events: rule.check_with_events,
             verify: rule.verify,
+            rotate: None,
             max_age: rule.max_age,
             enabled: true,
             may_create: true,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::rotate::{ROTATE, Rotate};
 use super::verify::{VERIFY, Verify};
 use crate::document::FieldMap;
 use crate::model::{AiType, KeyId};
@@ -39,6 +40,8 @@ settings! {
         max_age: Option<Duration> = WATCH, Optional;
         /// Its own verification; what is left out is taken from `[verify]`.
         verify: Verify = VERIFY, Optional;
+        /// How it is rotated by this program: a new key is made at its provider, stored in the source, and the old one revoked once the new one is live and verified.
+        rotate: Rotate = ROTATE, Optional;
         /// "configuration": the key is written into a configuration of its own; "stored-key": into a stored key, from which others take it.
         stored("target"): bool = TARGET, Default;
         /// The stored key's id in Flashback.

@@ -7,6 +7,8 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use super::key::Key;
+use super::providers::Providers;
+use super::rotate::check_rotations;
 use super::sources::Sources;
 use super::verify::Verify;
 use crate::model::{
@@ -32,12 +34,14 @@ pub struct General {
 pub fn check_keys(
     mut keys: Vec<Key>,
     sources: &Sources,
+    providers: &Providers,
     general: &General,
     diagnostics: &mut Diagnostics,
 ) -> Option<BTreeMap<KeyId, Arc<KeyConfig>>> {
     // In the order of the file, so that of two keys with one name the later is reported.
     keys.sort_by_key(|key| key.span);
     check_workspaces(&keys, general, diagnostics);
+    check_rotations(&keys, providers, diagnostics);
     let mut names: HashMap<(bool, String, String), Span> = HashMap::new();
     let mut configs = Some(BTreeMap::new());
     for key in keys {
@@ -243,6 +247,11 @@ fn finish_key(
     let (check, check_with_events) = check_of(key.table.check.value, general)?;
     let stored = key.table.stored.value?;
     let verify = key.table.verify.value.unwrap_or_default();
+    let rotate = match (key.table.rotate.value, key.table.rotate.span) {
+        (Some(rotate), _) => Some(Box::new(rotate.finish(general.timezone)?)),
+        (None, Some(_)) => return None,
+        (None, None) => None,
+    };
     Some(KeyConfig {
         may_create: !stored || key.table.create.value?,
         settings: Settings {
@@ -266,6 +275,7 @@ fn finish_key(
         check_with_events,
         verify: verify.or(general.verify).finish()?,
         max_age: key.table.max_age.value.flatten(),
+        rotate,
         enabled: key.table.enabled.value?,
         rule: None,
     })

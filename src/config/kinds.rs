@@ -1,20 +1,23 @@
-//! The kinds of source and of trigger that a program has.
+//! The kinds of source, trigger and provider that a program has.
 
-use crate::{source, trigger};
+use crate::{provider, source, trigger};
 
-/// The kinds of source and of trigger that a program has.
+/// The kinds of source, trigger and provider that a program has.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Kinds {
     /// The kinds of source.
     pub sources: &'static [source::Kind],
     /// The kinds of trigger.
     pub triggers: &'static [trigger::Kind],
+    /// The kinds of provider.
+    pub providers: &'static [provider::Kind],
 }
 
 /// The kinds of this program.
 pub const KINDS: Kinds = Kinds {
     sources: source::KINDS,
     triggers: trigger::KINDS,
+    providers: provider::KINDS,
 };
 
 impl Kinds {

@@ -11,7 +11,10 @@ use super::kinds::Kinds;
 use super::notify::NotifyConfig;
 use super::state::StateConfig;
 use crate::discovery::Rule;
-use crate::model::{Check, KeyConfig, KeyId, ReceiverId, RuleId, SourceId, VerifyConfig};
+use crate::model::{
+    Check, KeyConfig, KeyId, ProviderId, ReceiverId, RuleId, SourceId, VerifyConfig,
+};
+use crate::provider::{self, ProviderKind};
 use crate::retry::Limits;
 use crate::source::SourceKind;
 use crate::trigger::TriggerKind;
@@ -39,6 +42,8 @@ pub struct Config {
     pub log: LogConfig,
     /// `[sources.…]`.
     pub sources: BTreeMap<SourceId, SourceConfig>,
+    /// `[providers.…]`.
+    pub providers: BTreeMap<ProviderId, ProviderConfig>,
     /// `[notify.…]`.
     pub notify: BTreeMap<ReceiverId, NotifyConfig>,
     /// `[discover.…]`.
@@ -81,6 +86,21 @@ impl PartialEq for SourceConfig {
             && self.acknowledge == other.acknowledge
             && self.events == other.events
             && *self.kind == *other.kind
+    }
+}
+
+/// `[providers.…]`.
+#[derive(Clone, Debug)]
+pub struct ProviderConfig {
+    /// Its kind.
+    pub kind: &'static provider::Kind,
+    /// Its settings.
+    pub settings: Arc<dyn ProviderKind>,
+}
+
+impl PartialEq for ProviderConfig {
+    fn eq(&self, other: &Self) -> bool {
+        *self.settings == *other.settings
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::kinds::Kinds;
-use super::{events, root, sources};
+use super::{events, providers, root, sources};
 use crate::setting::mask::Names;
 use crate::setting::tree::Tree;
 use crate::setting::variable::Variable;
@@ -21,8 +21,10 @@ const BEHIND: &str = include_str!("reference/keys.toml");
 pub fn reference(kinds: Kinds) -> String {
     let of_sources = kinds.sources.iter().map(|kind| kind.reference);
     let of_triggers = kinds.triggers.iter().map(|kind| kind.reference);
+    let of_providers = kinds.providers.iter().map(|kind| kind.reference);
     let of_kinds = of_sources
         .chain(of_triggers)
+        .chain(of_providers)
         .filter(|part| !part.is_empty());
     let parts = [BEFORE].into_iter().chain(of_kinds).chain([BEHIND]);
     parts.collect::<Vec<_>>().join("\n")
@@ -66,6 +68,10 @@ fn collect_shape(shape: &Shape, kinds: Kinds, names: &mut HashSet<String>) {
         Shape::Trigger => {
             let kinds_of = kinds.triggers.iter();
             kinds_of.for_each(|kind| all(&events::settings_of(kind)));
+        }
+        Shape::Provider => {
+            let kinds_of = kinds.providers.iter();
+            kinds_of.for_each(|kind| all(&providers::settings_of(kind)));
         }
         Shape::Variants { of, .. } => of.iter().for_each(|(_, settings)| all(settings)),
         Shape::OneOf(lists) => lists.iter().for_each(|settings| all(settings)),

@@ -9,6 +9,7 @@ use super::general::{
 };
 use super::key::KEYS as KEY_TABLES;
 use super::notify::NOTIFY as NOTIFY_TABLES;
+use super::providers::PROVIDERS as PROVIDER_TABLES;
 use super::sources::SOURCES as SOURCE_TABLES;
 use super::state::StateConfig;
 use super::state_table::STATE as STATE_TABLE;
@@ -34,6 +35,8 @@ settings! {
     DEFAULTS: Verify = "defaults", DEFAULTS_TABLE, Default;
     /// The stores where keys are rotated. A table's name is the source's id: letters, digits, `-`, `_` and `.`.
     SOURCES: () = "sources", SOURCE_TABLES, Default;
+    /// The providers that make and revoke keys. A table's name is the provider's id: letters, digits, `-`, `_` and `.`.
+    PROVIDERS: () = "providers", PROVIDER_TABLES, Default;
     /// Who is told of what happens, and of what lasts. A table's name is the receiver's id: letters, digits, `-`, `_` and `.`.
     NOTIFY: () = "notify", NOTIFY_TABLES, Default;
     /// Rules that make keys of what a source has. A table's name is the rule's id: letters, digits, `-`, `_` and `.`.

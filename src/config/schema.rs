@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use super::key::KeyTable;
 use super::kinds::Kinds;
 use super::reference::reference;
-use super::{events, root, sources};
+use super::{events, providers, root, sources};
 use crate::setting::variable::Variable;
 use crate::setting::{Described, Need, Shape};
 
@@ -127,6 +127,11 @@ impl Writer {
                 });
                 let all = source.into_iter().flat_map(|kind| kinds.triggers_of(kind));
                 let all = all.map(|kind| (kind.name, events::settings_of(kind)));
+                self.variants("type", all, path)
+            }
+            Shape::Provider => {
+                let all = self.kinds.providers.iter();
+                let all = all.map(|kind| (kind.name, providers::settings_of(kind)));
                 self.variants("type", all, path)
             }
             Shape::Variants { by, of } => {

@@ -234,7 +234,7 @@ impl Ask<'_> {
     /// Asks the provider whether it takes a value.
     pub async fn probe(&self, value: &ReadValue) -> Result<Verdict, Fault> {
         let settings = &self.managed.config.settings;
-        let probe = self.engine.provider.probe(settings, &value.credentials);
+        let probe = self.engine.prober.probe(settings, &value.credentials);
         let verdict = match self.unless_stopped(probe).await? {
             Probe::Works => Verdict::Works,
             Probe::Rejected(said) => Verdict::Rejected(said),

@@ -1,5 +1,6 @@
 //! The inputs and the result of a check of a key.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -13,15 +14,16 @@ use super::report::KeyReport;
 use super::told::Tellings;
 use crate::flashback::Flashback;
 use crate::lease::LeaseTable;
-use crate::model::KeyCommand;
+use crate::model::{KeyCommand, ProviderId};
 use crate::progress::Checks;
+use crate::provider::Provider;
 use crate::reconcile::Rules;
 use crate::retry::Limits;
 use crate::secret::Fingerprinter;
 use crate::state::StateStore;
 use crate::telemetry::metrics::Metrics;
 use crate::trigger::Feed;
-use crate::verify::Provider;
+use crate::verify::Prober;
 
 /// Everything that a check of a key needs, shared by all keys.
 pub struct Engine {
@@ -35,8 +37,10 @@ pub struct Engine {
     pub lists: Arc<Lists>,
     /// The keys with updates in Flashback that are to be evaluated.
     pub edited: Arc<Edited>,
-    /// The client of the keys' providers.
-    pub provider: Arc<dyn Provider>,
+    /// Asks the keys' providers whether they accept them.
+    pub prober: Arc<dyn Prober>,
+    /// The providers that make and revoke keys.
+    pub providers: BTreeMap<ProviderId, Arc<dyn Provider>>,
     /// Makes the fingerprints that the state keeps.
     pub fingerprinter: Fingerprinter,
     /// The metrics.

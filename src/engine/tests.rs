@@ -3,6 +3,7 @@
 mod lease;
 mod told;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -32,7 +33,7 @@ use crate::state::sqlite::Sqlite;
 use crate::state::{StateError, StateStore};
 use crate::telemetry::metrics::Metrics;
 use crate::trigger::Feed;
-use crate::verify::{Probe, Provider};
+use crate::verify::{Probe, Prober};
 
 struct FakeSource {
     id: SourceId,
@@ -111,7 +112,7 @@ impl Source for FakeSource {
 struct FakeProvider;
 
 #[async_trait]
-impl Provider for FakeProvider {
+impl Prober for FakeProvider {
     async fn probe(&self, _: &Settings, _: &Credentials) -> Probe {
         Probe::Works
     }
@@ -240,6 +241,7 @@ impl Bench {
                 settle: Duration::ZERO,
             },
             max_age: None,
+            rotate: None,
             enabled: true,
             may_create: true,
             rule: None,
@@ -253,7 +255,8 @@ impl Bench {
             flashback: flashback.clone(),
             lists: Arc::default(),
             edited: Arc::default(),
-            provider: Arc::new(FakeProvider),
+            prober: Arc::new(FakeProvider),
+            providers: BTreeMap::new(),
             metrics: Arc::new(Metrics::new()),
             checks: Arc::default(),
             rules: Rules {

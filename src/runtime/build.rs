@@ -11,21 +11,22 @@ use super::context::RuntimeContext;
 use super::error::RuntimeError;
 use super::instance::Runtime;
 use super::readers::Readers;
-use super::{credential, lists, provider, receivers};
+use super::{credential, lists, prober, receivers};
 use crate::config::{Config, FlashbackAuth, Owner, SourceConfig};
 use crate::credential::{SecretRef, SharedCredential};
 use crate::engine::{Engine, ManagedKey};
 use crate::failpoint;
 use crate::flashback::Flashback;
 use crate::flashback::client::{Auth, Client};
-use crate::model::{KeyId, ReceiverId, SourceId, Version, WorkspaceId};
+use crate::model::{KeyId, ProviderId, ReceiverId, SourceId, Version, WorkspaceId};
 use crate::notify::Receiver;
+use crate::provider::{self, Provider};
 use crate::reconcile::Rules;
 use crate::source::{Context, Source};
 use crate::state::membership::LATE_WRITE;
 use crate::telemetry::metrics::FLASHBACK;
 use crate::upstream::{Terms, Upstream, UpstreamView};
-use crate::verify::Provider;
+use crate::verify::Prober;
 
 /// The timeout of one call to a source.
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,6 +46,18 @@ const FLASHBACK_PERMITS: usize = 64;
 /// The most calls to Flashback for one workspace under way at once. With many workspaces each has fewer, so that
 /// slow workspaces cannot use up the permits of the others.
 const WORKSPACE_PERMITS: usize = 16;
+
+/// The timeout of one call to a provider's administrative API.
+const PROVIDER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The most calls to a provider under way at once.
+const PROVIDER_PERMITS: usize = 8;
+
+/// The most calls to a provider in a second: administrative APIs have low limits.
+const PROVIDER_RPS: f64 = 10.0;
+
+/// The providers by the names of their tables.
+type Providers = BTreeMap<ProviderId, Arc<dyn Provider>>;
 
 /// Builds what `config` asks for, taking over from `old` what did not change.
 ///
@@ -66,8 +79,9 @@ pub fn build(
         builder.source(id)?;
     }
     let flashback = builder.flashback()?;
-    let provider = provider::provider(&config, &context.metrics, old);
-    let engine = Arc::new(builder.engine(flashback, provider));
+    let providers = builder.providers()?;
+    let prober = prober::prober(&config, &context.metrics, old);
+    let engine = Arc::new(builder.engine(flashback, prober, providers));
     let receivers = builder.receivers();
     let managed_keys = builder.managed_keys();
     let gone = old.map(|old| old.left_by(&managed_keys));
@@ -94,14 +108,20 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn engine(&self, flashback: Arc<dyn Flashback>, provider: Arc<dyn Provider>) -> Engine {
+    fn engine(
+        &self,
+        flashback: Arc<dyn Flashback>,
+        prober: Arc<dyn Prober>,
+        providers: Providers,
+    ) -> Engine {
         let (config, context, old) = (self.config, self.context, self.old);
         Engine {
             store: Arc::clone(&context.store),
             leases: Arc::clone(&context.leases),
             lists: lists::lists(&flashback, old),
             flashback,
-            provider,
+            prober,
+            providers,
             fingerprinter: context.fingerprinter.clone(),
             metrics: Arc::clone(&context.metrics),
             checks: Arc::clone(&context.checks),
@@ -245,6 +265,47 @@ impl Builder<'_> {
         );
         let client = Client::of_replica(base, auth, Arc::new(upstream), replica);
         Ok(Arc::new(client.map_err(RuntimeError::Flashback)?))
+    }
+
+    /// Builds the providers. One whose settings and credentials are the old ones is taken over.
+    fn providers(&mut self) -> Result<Providers, RuntimeError> {
+        let mut providers = Providers::new();
+        for (id, config) in &self.config.providers {
+            let service = format!("provider:{id}");
+            let owner = Owner::Provider(id.clone());
+            let old = self.old.and_then(|old| {
+                let is_same = old.config.providers.get(id) == Some(config);
+                let old = old.engine.providers.get(id);
+                old.filter(|_| is_same && self.same_retry() && self.same_credentials(&owner))
+            });
+            let provider = match old {
+                Some(old) => {
+                    let old = Arc::clone(old);
+                    self.same_upstream(&service);
+                    old
+                }
+                None => {
+                    let timeout = failpoint::interval(
+                        "FLASHBACK_ROTATOR_PROVIDER_TIMEOUT_MS",
+                        PROVIDER_TIMEOUT,
+                    );
+                    let upstream =
+                        self.upstream(&service, Some(PROVIDER_RPS), timeout, PROVIDER_PERMITS);
+                    let context = provider::Context {
+                        id: id.clone(),
+                        upstream,
+                        secret: &|reference| self.credential(reference),
+                    };
+                    let built = config.settings.build(context);
+                    built.map_err(|error| RuntimeError::Provider {
+                        id: id.clone(),
+                        error,
+                    })?
+                }
+            };
+            providers.insert(id.clone(), provider);
+        }
+        Ok(providers)
     }
 
     /// Returns `true` if the sources that hold the credentials of `owner` are the old ones.

@@ -1,7 +1,8 @@
 //! The errors of building a runtime from a configuration.
 
 use crate::flashback::FlashbackError;
-use crate::model::SourceId;
+use crate::model::{ProviderId, SourceId};
+use crate::provider::ProviderError;
 use crate::source::SourceError;
 
 /// The reason why a part of a valid configuration cannot be built, such as a certificate file that cannot be read.
@@ -14,6 +15,14 @@ pub enum RuntimeError {
         id: SourceId,
         /// The reason.
         error: SourceError,
+    },
+    /// A provider cannot be built.
+    #[error("provider `{id}`: {error}")]
+    Provider {
+        /// The id of the provider.
+        id: ProviderId,
+        /// The reason.
+        error: ProviderError,
     },
     /// The client of Flashback cannot be built.
     #[error("Flashback: {0}")]

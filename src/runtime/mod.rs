@@ -11,7 +11,7 @@ mod error;
 mod handle;
 mod instance;
 mod lists;
-mod provider;
+mod prober;
 mod readers;
 mod receivers;
 mod sync;

@@ -53,6 +53,8 @@ pub enum Shape {
     Source,
     /// A table with the settings of one of the kinds of trigger.
     Trigger,
+    /// A table with the settings of one of the kinds of provider.
+    Provider,
     /// A table whose settings depend on the one called `by`.
     Variants {
         /// The setting whose word decides.
@@ -79,6 +81,7 @@ impl Shape {
             | Self::Ids(_)
             | Self::Source
             | Self::Trigger
+            | Self::Provider
             | Self::Variants { .. }
             | Self::OneOf(_) => None,
         }

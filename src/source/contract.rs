@@ -22,10 +22,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::listing::{Listed, Scope};
-use crate::document::{Document, Malformed};
+use crate::document::{Document, FieldMap, Malformed};
 use crate::model::{Missing, Observation, SourceId, Version};
 use crate::redact;
 use crate::retry::Class;
+use crate::secret::Credentials;
 use crate::upstream::Failure;
 
 /// A service or directory in which keys are rotated.
@@ -136,6 +137,32 @@ pub trait Source: Send + Sync {
         None
     }
 
+    /// Writes new credentials into the secret at `path`, and nothing else: other fields, metadata, mode and owner stay as
+    /// they are. Only if the newest version is the one that is expected still, as exactly as the source can tell.
+    ///
+    /// # Errors
+    /// Returns [`SourceError`]. Unless that [is certain](SourceError::is_certain), the value may have been written, or
+    /// may be yet; a repeated call with the same token writes it once.
+    async fn store(
+        &self,
+        path: &str,
+        replacement: &Replacement<'_>,
+    ) -> Result<StoreOutcome, SourceError> {
+        let _ = (path, replacement);
+        Err(SourceError::Invalid {
+            what: "this store cannot be written".to_owned(),
+        })
+    }
+
+    /// Says whether the secret at `path` could be written, without writing it, for `check --connect`.
+    ///
+    /// # Errors
+    /// Returns [`SourceError`]; [`SourceError::Denied`] names the missing permission.
+    async fn may_store(&self, path: &str) -> Result<(), SourceError> {
+        let _ = path;
+        Ok(())
+    }
+
     /// Returns `true` if the source can record which version is live and the configuration asks for it.
     fn acknowledges(&self) -> bool {
         false
@@ -209,6 +236,28 @@ pub enum Reading {
     },
     /// The secret went missing after it was observed.
     Missing(Missing),
+}
+
+/// New credentials for a secret.
+#[derive(Debug)]
+pub struct Replacement<'a> {
+    /// The newest version that the secret must have; `None` if there must be no such secret, or none with a value.
+    pub expected: Option<&'a Version>,
+    /// The fields that hold the credentials. Without names, they are the only field, or the whole text.
+    pub fields: &'a FieldMap,
+    /// The new credentials.
+    pub credentials: &'a Credentials,
+    /// A UUID by which a repeated write is known.
+    pub token: &'a str,
+}
+
+/// The result of writing a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreOutcome {
+    /// It was written, as this version.
+    Stored(Version),
+    /// The newest version is not the one that was expected, so nothing was written.
+    Conflict,
 }
 
 /// The result of reading one version.
@@ -324,6 +373,13 @@ pub enum SourceError {
         /// The time until the next call is allowed.
         retry_in: Duration,
     },
+}
+
+impl SourceError {
+    /// Returns `true` if a write with this error has certainly changed nothing.
+    pub fn is_certain(&self) -> bool {
+        !matches!(self, Self::Unavailable { .. } | Self::Protocol { .. })
+    }
 }
 
 impl Failure for SourceError {

@@ -17,7 +17,8 @@ pub mod listing;
 pub mod vault;
 
 pub use contract::{
-    Changes, Exact, GoneVersion, Previous, Reading, Source, SourceError, why_missing,
+    Changes, Exact, GoneVersion, Previous, Reading, Replacement, Source, SourceError, StoreOutcome,
+    why_missing,
 };
 pub use entries::MOST_ENTRIES;
 pub use hint::{Certainty, Hint};

@@ -1,6 +1,6 @@
 //! Checks that a value is a usable key of its provider: by its form, and by asking the provider.
 //!
-//! [`sanity`] refuses what is plainly no key of the provider, without asking anybody. A [`Prober`]
+//! [`sanity`] refuses what is plainly no key of the provider, without asking anybody. A [`LiveProber`]
 //! makes the provider's cheapest authenticated call with the key. What follows from either is not
 //! decided here.
 
@@ -12,11 +12,11 @@ use async_trait::async_trait;
 use crate::model::Settings;
 use crate::secret::Credentials;
 
-pub use provider::Prober;
+pub use provider::LiveProber;
 
 /// Verifies keys.
 #[async_trait]
-pub trait Provider: Send + Sync {
+pub trait Prober: Send + Sync {
     /// Tries `credentials` where a configuration with `settings` would use them. It ends within the
     /// time of one call, and never with an error: what is no answer is [`Probe::Inconclusive`].
     async fn probe(&self, settings: &Settings, credentials: &Credentials) -> Probe;

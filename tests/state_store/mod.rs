@@ -229,6 +229,7 @@ fn verification(name: &str, turn: i64, stage: Stage) -> Verification {
 fn full(name: &str, turn: i64) -> Record {
     let version = Version::numbered(u64::try_from(turn).expect("a number"), "2026-11-21");
     Record {
+        rotation: None,
         key: key(name),
         ai_llm_id: Some(AiLlmId::new(format!("ai-{name}"))),
         created: Some(AiLlmId::new(format!("created-{name}"))),

@@ -45,6 +45,11 @@ impl Secret {
         (bare.len() < self.expose().len()).then(|| Self::new(bare.to_owned()))
     }
 
+    /// Returns `true` if it can be the value of which this is shown.
+    pub fn may_be(&self, shown: &Redacted) -> bool {
+        shown.may_be(self.expose())
+    }
+
     /// Returns `true` if the text is empty.
     pub fn is_empty(&self) -> bool {
         self.expose().is_empty()
@@ -54,6 +59,47 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
+    }
+}
+
+/// What is shown of a value by a server that has it: how it begins and how it ends.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Redacted {
+    head: String,
+    tail: String,
+}
+
+impl Redacted {
+    /// The fewest characters that tell two values apart.
+    const FEWEST: usize = 4;
+
+    /// Reads a value of which the middle is masked, by asterisks, dots or an ellipsis. Returns `None` if too little of
+    /// it is shown to tell keys apart.
+    pub fn of(text: &str) -> Option<Self> {
+        let is_mask = |c: char| matches!(c, '*' | '•' | '…');
+        let (from, to) = match (text.find(is_mask), text.rfind(is_mask)) {
+            (Some(from), Some(to)) => (from, to + text[to..].chars().next()?.len_utf8()),
+            _ => {
+                let from = text.find("...")?;
+                let rest = text[from..].trim_start_matches('.');
+                (from, text.len() - rest.len())
+            }
+        };
+        let (head, tail) = (text[..from].to_owned(), text[to..].to_owned());
+        (tail.chars().count() >= Self::FEWEST).then_some(Self { head, tail })
+    }
+
+    fn may_be(&self, value: &str) -> bool {
+        value.len() > self.head.len() + self.tail.len()
+            && value.starts_with(&self.head)
+            && value.ends_with(&self.tail)
+    }
+}
+
+/// Says nothing of the value.
+impl fmt::Debug for Redacted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Redacted(…)")
     }
 }
 
@@ -243,5 +289,24 @@ mod tests {
             Some(fingerprint)
         );
         assert_eq!(Fingerprint::from_hex("zz"), None);
+    }
+
+    #[test]
+    fn recognises_a_value_by_what_is_shown_of_it() {
+        let value = "sk-proj-abcdefghijklmnop1234";
+        for shown in [
+            "sk-proj-abc****1234",
+            "sk-proj-...1234",
+            "sk-…mnop1234",
+            "*******1234",
+        ] {
+            let shown = Redacted::of(shown).expect("enough is shown");
+            assert!(shown.may_be(value));
+            assert!(!shown.may_be("sk-proj-abcdefghijklmnop1235"));
+            assert!(!shown.may_be("1234"));
+        }
+        for shown in ["sk-proj-abc****", "sk-...234", "sk-proj", "", "…", "..."] {
+            assert_eq!(Redacted::of(shown), None, "{shown}");
+        }
     }
 }

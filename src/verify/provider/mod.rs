@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use self::http::Http;
 use self::not_taken::{Kind, NotTaken};
 use self::sts::Sts;
-use super::{Probe, Provider};
+use super::{Probe, Prober};
 use crate::model::{AiType, Settings};
 use crate::retry::Limits;
 use crate::secret::Credentials;
@@ -38,7 +38,7 @@ const PLACES: usize = 16;
 const MAX_RPS: f64 = 20.0;
 
 /// Verifies keys by calling their providers; one for all keys.
-pub struct Prober {
+pub struct LiveProber {
     metrics: Arc<Metrics>,
     terms: Terms,
     /// The upstream of each host that was called. The configuration names the hosts, so there are few.
@@ -47,7 +47,7 @@ pub struct Prober {
     sts: Sts,
 }
 
-impl Prober {
+impl LiveProber {
     /// Makes a prober that reads and calls nothing before the first probe. `region` is the region in which AWS keys are
     /// verified whose endpoint names none.
     pub fn new(metrics: Arc<Metrics>, retry: Limits, region: Option<String>) -> Self {
@@ -120,7 +120,7 @@ impl Prober {
 }
 
 #[async_trait]
-impl Provider for Prober {
+impl Prober for LiveProber {
     async fn probe(&self, settings: &Settings, credentials: &Credentials) -> Probe {
         match self.ask(settings, credentials).await {
             Ok(()) => Probe::Works,

@@ -57,6 +57,14 @@ id! {
     RuleId
 }
 id! {
+    /// The name of a `[providers.…]` table.
+    ProviderId
+}
+id! {
+    /// The id that a provider gave one of its keys: an access key id, a hash, the name of a slot; never a value.
+    ProviderKeyId
+}
+id! {
     /// The name of a `[notify.…]` table.
     ReceiverId
 }

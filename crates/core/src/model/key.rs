@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Origin, RuleId, Settings, VerifyConfig};
+use super::{Origin, RotateConfig, RuleId, Settings, VerifyConfig};
 
 /// `[keys.…]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +20,8 @@ pub struct KeyConfig {
     pub verify: VerifyConfig,
     /// The age of the live version from which on people are warned.
     pub max_age: Option<Duration>,
+    /// How it is rotated; `None` if others rotate it.
+    pub rotate: Option<Box<RotateConfig>>,
     /// `false` if it is not checked at all.
     pub enabled: bool,
     /// `true` if the configuration or stored key in Flashback may be created: always for a configuration, with

@@ -12,7 +12,9 @@ mod ids;
 mod key;
 mod lease;
 mod notified;
+mod provider;
 mod record;
+mod rotation;
 mod service;
 mod stored;
 mod target;
@@ -34,12 +36,18 @@ pub use self::daemon::{
 };
 pub use self::discovered::{Discovered, DiscoveredSecret, RuleReport};
 pub use self::edits::{Edit, Edits};
-pub use self::ids::{AiLlmId, KeyId, ReceiverId, RuleId, SourceId, WorkspaceId};
+pub use self::ids::{
+    AiLlmId, KeyId, ProviderId, ProviderKeyId, ReceiverId, RuleId, SourceId, WorkspaceId,
+};
 pub use self::key::{Check, CronLine, KeyConfig};
 pub use self::lease::{FencingToken, LATE_WRITE, LONGEST_LEASE, Lease, Repair, ReplicaId};
 pub use self::notified::Notified;
+pub use self::provider::{Abilities, IssuedKey, LastUse};
 pub use self::record::{
     Acknowledged, CheckNote, Held, Intent, Live, Problem, ProblemKind, Record, Refusal, Shown,
+};
+pub use self::rotation::{
+    NextKey, OldKey, OwnKey, Revoke, RotateCommand, RotateConfig, Rotation, Stuck, Times,
 };
 pub use self::service::{EventsHealth, Outage, ServiceHealth, ServiceStatus};
 pub use self::stored::Stored;

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::verification::{Verification, Verifier};
 use super::{
-    Action, AiLlmId, Appearance, Edit, Edits, KeyId, Lease, Mark, Origin, Repair, Settings,
-    SourceId, Stored, Timeline, Version,
+    Action, AiLlmId, Appearance, Edit, Edits, KeyId, Lease, Mark, Origin, Repair, Rotation,
+    Settings, SourceId, Stored, Timeline, Version,
 };
 use crate::secret::Fingerprint;
 
@@ -40,6 +40,9 @@ pub struct Record {
     pub candidate: Option<Verification>,
     /// The last acknowledgement that the source has received.
     pub acknowledged: Option<Acknowledged>,
+    /// Its rotations, if this program rotates it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<Box<Rotation>>,
     /// The version that the source was last seen to hold.
     pub seen: Option<Version>,
     /// The result of the last check, for people.
@@ -78,6 +81,7 @@ impl Record {
             verification: None,
             candidate: None,
             acknowledged: None,
+            rotation: None,
             seen: None,
             look: CheckNote::default(),
             lease: None,

@@ -84,6 +84,7 @@ pub fn config(settings: Settings, origin: Origin, verify: VerifyConfig) -> KeyCo
         check_with_events: None,
         verify,
         max_age: None,
+        rotate: None,
         enabled: true,
         may_create: false,
         rule: None,

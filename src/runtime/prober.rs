@@ -5,23 +5,23 @@ use std::sync::Arc;
 use super::instance::Runtime;
 use crate::config::Config;
 use crate::telemetry::metrics::Metrics;
-use crate::verify::{Prober, Provider};
+use crate::verify::{LiveProber, Prober};
 
 /// Returns the old client, which knows the hosts that did not answer, if none of its settings changed, and a new one
 /// otherwise.
-pub(super) fn provider(
+pub(super) fn prober(
     config: &Config,
     metrics: &Arc<Metrics>,
     old: Option<&Runtime>,
-) -> Arc<dyn Provider> {
+) -> Arc<dyn Prober> {
     let region = aws_region(config);
     if let Some(old) = old
         && aws_region(&old.config) == region
         && old.config.retry == config.retry
     {
-        return Arc::clone(&old.engine.provider);
+        return Arc::clone(&old.engine.prober);
     }
-    let prober = Prober::new(Arc::clone(metrics), config.retry, region.map(str::to_owned));
+    let prober = LiveProber::new(Arc::clone(metrics), config.retry, region.map(str::to_owned));
     Arc::new(prober)
 }
 

@@ -1,0 +1,15 @@
+//! The providers, which make and revoke keys.
+//!
+//! A provider makes a key ([`Provider::mint`]), says which keys there are ([`Provider::list`]) and when one was last used
+//! ([`Provider::last_use`]), and disables and deletes keys. It decides nothing and knows neither sources nor Flashback.
+//!
+//! A new kind of provider is a folder here, its `pub mod` and its place in [`KINDS`].
+
+pub mod contract;
+pub mod kind;
+
+pub use contract::{Minted, Provider, ProviderError};
+pub use kind::{Context, Kind, ProviderKind};
+
+/// Every kind of provider.
+pub const KINDS: &[Kind] = &[];
