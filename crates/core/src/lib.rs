@@ -4,6 +4,7 @@
 //! it so. Whatever is known comes in, and what is to be done goes out.
 //!
 //! - [`reconcile`] decides the next step for a key.
+//! - [`rotation`] decides the next step of a key's rotation: mint, store, drain, revoke.
 //! - [`lease`] says which keys a replica may write, and until when.
 //! - [`model`] and [`secret`] are the data types that all others share.
 //! - [`document`] takes the credentials out of what a source stores under a path.
@@ -17,6 +18,7 @@ pub mod lookalike;
 pub mod model;
 pub mod reconcile;
 pub mod redact;
+pub mod rotation;
 pub mod secret;
 pub mod totp;
 pub mod words;

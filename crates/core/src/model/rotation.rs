@@ -55,11 +55,11 @@ pub struct Rotation {
     pub next: Option<NextKey>,
     /// The keys that are to be revoked, the oldest first.
     pub old: Vec<OldKey>,
-    /// The live version whose key at the provider was looked for in vain.
-    pub unknown: Option<Version>,
+    /// The live value whose key at the provider was looked for in vain.
+    pub unknown: Option<Fingerprint>,
     /// The rotation that a person has asked for and that is not over.
     pub command: Option<RotateCommand>,
-    /// The reason why it does not get on, if it does not.
+    /// The reason why the next key is not made or does not become live, if there is one beside waiting.
     pub stuck: Option<Stuck>,
     /// The times of the last rotation.
     pub times: Times,
@@ -99,8 +99,8 @@ impl Rotation {
 pub struct OwnKey {
     /// Its id.
     pub id: ProviderKeyId,
-    /// The version of the source that has its value.
-    pub version: Version,
+    /// The digest of its value.
+    pub fingerprint: Fingerprint,
     /// `true` if it was made here, `false` if it was adopted.
     pub minted: bool,
 }
@@ -139,8 +139,12 @@ pub enum NextKey {
     Stored {
         /// Its id.
         id: ProviderKeyId,
+        /// The digest of its value.
+        fingerprint: Fingerprint,
         /// The version of the source that has its value.
         version: Version,
+        /// The version that the source had before.
+        expected: Option<Version>,
         /// The time at which it was stored.
         at: DateTime<Utc>,
     },
@@ -167,6 +171,10 @@ pub struct OldKey {
     pub disabled_at: Option<DateTime<Utc>>,
     /// `true` if it is to be revoked at once, whoever uses it.
     pub compromised: bool,
+    /// `true` if it is to be revoked even if its successor does not work.
+    pub even_if_broken: bool,
+    /// The reason why it cannot be revoked, if there is one beside waiting.
+    pub stuck: Option<Stuck>,
 }
 
 /// A rotation that a person has asked for.

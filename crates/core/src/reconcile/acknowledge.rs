@@ -76,7 +76,7 @@ pub fn owed(
 }
 
 /// Returns the version that is live and verified.
-fn proven<'a>(record: &'a Record, origin: &Origin) -> Option<&'a Version> {
+pub(crate) fn proven<'a>(record: &'a Record, origin: &Origin) -> Option<&'a Version> {
     let live = record.live.as_ref()?;
     let here = live.origin.source == origin.source && live.origin.path == origin.path;
     let settled = record.verification.is_none() && record.intent.is_none();

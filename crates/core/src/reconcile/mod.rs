@@ -73,6 +73,7 @@ mod verification_record;
 #[cfg(test)]
 mod verification_table;
 
+pub(crate) use self::acknowledge::proven;
 pub use self::acknowledge::{Owed, may_be_owed, owed, stands_apart};
 pub use self::compare::{compare, news};
 pub use self::decision::decide;

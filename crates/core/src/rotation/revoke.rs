@@ -1,0 +1,163 @@
+//! Whether an old key is revoked now: every reason not to comes first.
+
+use chrono::{DateTime, Utc};
+
+use super::decision::{is_ready, stuck};
+use super::situation::Situation;
+use super::step::{Change, Leaving, Question, Rest, Step};
+use crate::model::{IssuedKey, LastUse, OldKey, Revoke, is_ahead};
+
+/// Takes the old keys further, the oldest first.
+pub(super) fn revoke(s: &Situation<'_>, rest: &mut Rest) -> Option<Step> {
+    s.rotation.old.iter().find_map(|old| one(s, old, rest))
+}
+
+fn one(s: &Situation<'_>, old: &OldKey, rest: &mut Rest) -> Option<Step> {
+    let id = &old.key.id;
+    let is_done = !old.compromised || old.disabled_at.is_some();
+    if s.rotate.revoke == Revoke::None && is_done {
+        let next = s.rotation.without(id, Some(Leaving::Configured), s.now);
+        let change = Change::Left(id.clone(), Leaving::Configured);
+        return Some(Step::Save(Box::new(next), change));
+    }
+    if let Some(known) = old.stuck.as_ref()
+        && !is_ready(Some(known), s.now)
+    {
+        rest.wait(known.next_at, known.why.as_str());
+        return None;
+    }
+    if is_ahead(old.since, s.now) || old.disabled_at.is_some_and(|at| is_ahead(at, s.now)) {
+        let next = s.rotation.restarted(id, s.now);
+        return Some(Step::Save(Box::new(next), Change::Restarted));
+    }
+    if is_blocked(s, old, rest) {
+        return None;
+    }
+    let Some(list) = s.list else {
+        return Some(Step::Ask(Question::List));
+    };
+    let Some(listed) = s.listed(id) else {
+        let next = s.rotation.without(id, None, s.now);
+        return Some(Step::Save(Box::new(next), Change::Gone(id.clone())));
+    };
+    if let Some(why) = would_be_none(s, old, list) {
+        return Some(stuck(s, Some(id), &why));
+    }
+    match old.disabled_at {
+        Some(at) => of_disabled(s, old, listed, at, rest),
+        None => of_active(s, old, listed, rest),
+    }
+}
+
+/// Returns `true` if it is too early, or if the value of an old key is needed.
+fn is_blocked(s: &Situation<'_>, old: &OldKey, rest: &mut Rest) -> bool {
+    let id = &old.key.id;
+    let is_forced = old.compromised && old.even_if_broken;
+    if !is_forced && s.proof.somewhere.contains(&old.key.fingerprint) {
+        rest.blocked(format!(
+            "the value of the old key {id} is live, or is to be"
+        ));
+        return true;
+    }
+    if !is_forced && s.proof.everywhere.is_none() {
+        rest.blocked(match &s.proof.behind {
+            Some(key) => format!(
+                "the old key {id} is not revoked until the newest version is live and verified in `{key}`"
+            ),
+            None => format!("the old key {id} is not revoked until its successor is verified"),
+        });
+        return true;
+    }
+    let until = match old.disabled_at {
+        Some(at) => at + s.rotate.cool_off,
+        None if old.compromised => old.since,
+        None => old.since + s.rotate.overlap,
+    };
+    if s.now < until {
+        let what = match old.disabled_at {
+            Some(_) => format!("the old key {id} is deleted when it has cooled off"),
+            None => format!("the old key {id} is revoked when the overlap is over"),
+        };
+        rest.wait(until, what);
+        return true;
+    }
+    false
+}
+
+/// Returns the reason if nothing that works would be left without an old key.
+fn would_be_none(s: &Situation<'_>, old: &OldKey, list: &[IssuedKey]) -> Option<String> {
+    let id = &old.key.id;
+    let is_active = |key: &&IssuedKey| key.active && key.id != *id;
+    let current = s.rotation.current.as_ref().filter(|current| {
+        let value = s.proof.value();
+        value.is_none_or(|value| value == current.fingerprint)
+    });
+    match current {
+        Some(current) if current.id == *id => Some(format!(
+            "the key {id} is both live and old: nothing is done to it"
+        )),
+        Some(current)
+            if !list
+                .iter()
+                .filter(is_active)
+                .any(|key| key.id == current.id) =>
+        {
+            Some(format!(
+                "the provider does not list the live key {} as active, so the old key {id} is not revoked",
+                current.id
+            ))
+        }
+        None if !list.iter().any(|key| is_active(&key)) => Some(format!(
+            "the old key {id} is the only active one, so it is not revoked"
+        )),
+        _ => None,
+    }
+}
+
+fn of_active(s: &Situation<'_>, old: &OldKey, listed: &IssuedKey, rest: &mut Rest) -> Option<Step> {
+    let id = &old.key.id;
+    if !listed.active {
+        let next = s.rotation.disabled(id, s.now);
+        return Some(Step::Save(Box::new(next), Change::Disabled(id.clone())));
+    }
+    if !old.compromised {
+        if s.may_ask_use(listed) {
+            return Some(Step::Ask(Question::LastUse(id.clone())));
+        }
+        if let LastUse::At(used) = s.used(listed) {
+            // A use that lies ahead, by the provider's clock, is one of now.
+            let idle_at = used.min(s.now) + s.rotate.idle;
+            if s.now < idle_at {
+                rest.wait(idle_at, format!("the old key {id} was used a moment ago"));
+                return None;
+            }
+        }
+    }
+    let disables = s.abilities.disables && s.rotate.revoke != Revoke::Delete;
+    Some(match disables {
+        true => Step::Disable(id.clone()),
+        false => Step::Delete(id.clone()),
+    })
+}
+
+fn of_disabled(
+    s: &Situation<'_>,
+    old: &OldKey,
+    listed: &IssuedKey,
+    at: DateTime<Utc>,
+    rest: &mut Rest,
+) -> Option<Step> {
+    let id = &old.key.id;
+    if !listed.active {
+        return Some(Step::Delete(id.clone()));
+    }
+    // A list may be behind for a while.
+    let over = at + s.doubt;
+    if s.now < over {
+        rest.wait(over, format!("the old key {id} was disabled a moment ago"));
+        return None;
+    }
+    let next = s.rotation.without(id, Some(Leaving::EnabledAgain), s.now);
+    let change = Change::Left(id.clone(), Leaving::EnabledAgain);
+    Some(Step::Save(Box::new(next), change))
+}

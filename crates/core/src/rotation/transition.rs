@@ -1,0 +1,336 @@
+//! What a finished step changes on record.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::step::Leaving;
+use crate::model::{
+    NextKey, OldKey, OwnKey, ProviderKeyId, RotateCommand, Rotation, Stuck, Times, Version,
+};
+use crate::secret::Fingerprint;
+
+/// The wait after the first failure of a step.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+
+/// The longest wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+
+impl Rotation {
+    /// A person asks for a rotation.
+    #[must_use]
+    pub fn asked(&self, command: RotateCommand) -> Self {
+        Self {
+            command: Some(command),
+            stuck: None,
+            ..self.clone()
+        }
+    }
+
+    /// A key is to be made.
+    #[must_use]
+    pub fn minting(&self, next: NextKey, now: DateTime<Utc>) -> Self {
+        Self {
+            number: self.number + 1,
+            next: Some(next),
+            times: Times {
+                started_at: Some(now),
+                ..Times::default()
+            },
+            ..self.clone()
+        }
+    }
+
+    /// The provider has made it. `token` names the write to the source that follows.
+    #[must_use]
+    pub fn minted(
+        &self,
+        id: ProviderKeyId,
+        fingerprint: Fingerprint,
+        token: String,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let expected = match &self.next {
+            Some(NextKey::Minting { expected, .. } | NextKey::Minted { expected, .. }) => {
+                expected.clone()
+            }
+            Some(NextKey::Stored { .. }) | None => None,
+        };
+        let mut next = self.clone();
+        next.next = Some(NextKey::Minted {
+            id,
+            fingerprint,
+            expected,
+            token,
+            at: now,
+        });
+        next.times.minted_at = Some(now);
+        next.stuck = None;
+        next
+    }
+
+    /// The source has it in this version.
+    #[must_use]
+    pub fn stored(&self, version: Version, now: DateTime<Utc>) -> Self {
+        let mut next = self.clone();
+        if let Some(NextKey::Minted {
+            id,
+            fingerprint,
+            expected,
+            ..
+        }) = next.next.take()
+        {
+            next.next = Some(NextKey::Stored {
+                id,
+                fingerprint,
+                version,
+                expected,
+                at: now,
+            });
+        }
+        next.times.stored_at = Some(now);
+        next.stuck = None;
+        next
+    }
+
+    /// There is no next key any more: it was not made, or was removed.
+    #[must_use]
+    pub fn without_next(&self) -> Self {
+        Self {
+            next: None,
+            times: Times::default(),
+            ..self.clone()
+        }
+    }
+
+    /// The next key is live and verified everywhere. `live_at` is the time at which Flashback accepted it.
+    #[must_use]
+    pub fn verified(&self, live_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Self {
+        let mut next = self.clone();
+        let Some(NextKey::Stored {
+            id, fingerprint, ..
+        }) = next.next.take()
+        else {
+            return next;
+        };
+        let compromised = self.command.is_some_and(|command| command.compromised);
+        next.retire_current(compromised, false, now);
+        next.current = Some(OwnKey {
+            id,
+            fingerprint,
+            minted: true,
+        });
+        next.unknown = None;
+        next.stuck = None;
+        // A wish that came while it was under way is fulfilled by it.
+        let asked_at = self.command.map(|command| command.at);
+        next.times.started_at = next.times.started_at.max(asked_at);
+        next.times.live_at = live_at.or(Some(now));
+        next.times.verified_at = Some(now);
+        next
+    }
+
+    /// The live value is that of this key of the provider; `None` if it is not known whose it is.
+    #[must_use]
+    pub fn adopted(
+        &self,
+        id: Option<ProviderKeyId>,
+        fingerprint: Fingerprint,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let mut next = self.clone();
+        next.retire_current(false, false, now);
+        next.unknown = id.is_none().then_some(fingerprint);
+        next.stuck = None;
+        if let Some(id) = id {
+            let known = next.old.iter().find(|old| old.key.id == id);
+            let minted = known.is_some_and(|old| old.key.minted);
+            next.old.retain(|old| old.key.id != id);
+            next.current = Some(OwnKey {
+                id,
+                fingerprint,
+                minted,
+            });
+        }
+        next
+    }
+
+    /// An old key is live again. The one that was live is the next one again, in `version`.
+    #[must_use]
+    pub fn reinstated(
+        &self,
+        id: &ProviderKeyId,
+        version: Option<Version>,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let mut next = self.clone();
+        let Some(index) = next.old.iter().position(|old| old.key.id == *id) else {
+            return next;
+        };
+        let back = next.old.remove(index).key;
+        let out = next.current.replace(back);
+        next.unknown = None;
+        if let (Some(out), Some(version), None) = (&out, version, &next.next)
+            && out.minted
+        {
+            next.next = Some(NextKey::Stored {
+                id: out.id.clone(),
+                fingerprint: out.fingerprint,
+                version,
+                expected: None,
+                at: now,
+            });
+        } else if let Some(out) = out {
+            next.old.push(draining(out, false, false, now));
+        }
+        next
+    }
+
+    /// Another version is live everywhere, so the next key is an old one.
+    #[must_use]
+    pub fn superseded(&self, now: DateTime<Utc>) -> Self {
+        let mut next = self.without_next();
+        if let Some(NextKey::Stored {
+            id, fingerprint, ..
+        }) = &self.next
+        {
+            let key = OwnKey {
+                id: id.clone(),
+                fingerprint: *fingerprint,
+                minted: true,
+            };
+            next.old.push(draining(key, false, false, now));
+        }
+        next.stuck = None;
+        next
+    }
+
+    /// The current key is to be revoked though its successor does not work.
+    #[must_use]
+    pub fn forced(&self, now: DateTime<Utc>) -> Self {
+        let mut next = self.clone();
+        next.retire_current(true, true, now);
+        next
+    }
+
+    /// An old key is disabled.
+    #[must_use]
+    pub fn disabled(&self, id: &ProviderKeyId, now: DateTime<Utc>) -> Self {
+        let mut next = self.changed(id, |old| {
+            old.disabled_at = Some(now);
+            old.stuck = None;
+        });
+        next.times.revoked_at = Some(now);
+        next
+    }
+
+    /// An old key is enabled again.
+    #[must_use]
+    pub fn enabled(&self, id: &ProviderKeyId, now: DateTime<Utc>) -> Self {
+        self.changed(id, |old| {
+            old.disabled_at = None;
+            old.since = now;
+            old.stuck = None;
+        })
+    }
+
+    /// The wait for an old key begins again.
+    #[must_use]
+    pub fn restarted(&self, id: &ProviderKeyId, now: DateTime<Utc>) -> Self {
+        self.changed(id, |old| {
+            old.since = now;
+            old.disabled_at = old.disabled_at.map(|_| now);
+        })
+    }
+
+    /// An old key is not there any more, or is left to people.
+    #[must_use]
+    pub fn without(&self, id: &ProviderKeyId, why: Option<Leaving>, now: DateTime<Utc>) -> Self {
+        let mut next = self.clone();
+        next.old.retain(|old| old.key.id != *id);
+        if why.is_none() {
+            next.times.revoked_at.get_or_insert(now);
+        }
+        next
+    }
+
+    /// What a person has asked for is done, or cannot be.
+    #[must_use]
+    pub fn without_command(&self) -> Self {
+        Self {
+            command: None,
+            ..self.clone()
+        }
+    }
+
+    /// A step about an old key, or else about the next one, has failed. It is tried again after a wait that grows, or
+    /// after what the provider has asked for.
+    #[must_use]
+    pub fn failed(
+        &self,
+        id: Option<&ProviderKeyId>,
+        why: &str,
+        retry_after: Option<Duration>,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let old = |id: &ProviderKeyId| self.old.iter().find(|old| old.key.id == *id);
+        let old = id.and_then(old);
+        let known = match old {
+            Some(old) => old.stuck.as_ref(),
+            None => self.stuck.as_ref(),
+        };
+        let tries = known.map_or(0, |known| known.tries);
+        let wait = (FIRST_WAIT * 2_u32.saturating_pow(tries.min(20))).min(LONGEST_WAIT);
+        let stuck = Stuck {
+            why: why.to_owned(),
+            since: known.map_or(now, |known| known.since),
+            tries: tries + 1,
+            next_at: now + retry_after.unwrap_or_default().min(LONGEST_WAIT).max(wait),
+        };
+        match old {
+            Some(old) => self.changed(&old.key.id, |old| old.stuck = Some(stuck)),
+            None => Self {
+                stuck: Some(stuck),
+                ..self.clone()
+            },
+        }
+    }
+
+    /// What is due for its next try has no reason any more to be stuck.
+    #[must_use]
+    pub fn recovered(&self, now: DateTime<Utc>) -> Self {
+        let mut next = self.clone();
+        let is_later = |stuck: &Stuck| stuck.next_at > now;
+        next.stuck = next.stuck.filter(is_later);
+        for old in &mut next.old {
+            old.stuck = old.stuck.take().filter(is_later);
+        }
+        next
+    }
+
+    fn changed(&self, id: &ProviderKeyId, change: impl FnOnce(&mut OldKey)) -> Self {
+        let mut next = self.clone();
+        if let Some(old) = next.old.iter_mut().find(|old| old.key.id == *id) {
+            change(old);
+        }
+        next
+    }
+
+    fn retire_current(&mut self, compromised: bool, even_if_broken: bool, now: DateTime<Utc>) {
+        if let Some(key) = self.current.take() {
+            self.old
+                .push(draining(key, compromised, even_if_broken, now));
+        }
+    }
+}
+
+fn draining(key: OwnKey, compromised: bool, even_if_broken: bool, now: DateTime<Utc>) -> OldKey {
+    OldKey {
+        key,
+        since: now,
+        disabled_at: None,
+        compromised,
+        even_if_broken,
+        stuck: None,
+    }
+}
