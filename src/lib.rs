@@ -31,7 +31,9 @@
 //! from a configuration), [`daemon`], [`supervise`] (restarts tasks that panic), [`progress`] (detects checks that
 //! hang), [`notify`] (notifies people), [`status`], [`http`], [`telemetry`], and the commands in [`cli`].
 
-pub use flashback_rotator_core::{document, lookalike, model, reconcile, redact, secret, words};
+pub use flashback_rotator_core::{
+    document, lookalike, model, reconcile, redact, rotation, secret, words,
+};
 
 mod answerer;
 pub mod cli;

@@ -174,7 +174,15 @@ pub fn state(state: State) -> String {
 /// Returns an action in its colour.
 pub fn action(action: Action) -> String {
     let of = match action {
-        Action::Create | Action::Update | Action::Adopt | Action::Delete => AnsiColor::Green,
+        Action::Create
+        | Action::Update
+        | Action::Adopt
+        | Action::Delete
+        | Action::Mint
+        | Action::Store
+        | Action::Disable
+        | Action::Enable
+        | Action::Revoke => AnsiColor::Green,
         Action::Hold => AnsiColor::Yellow,
         Action::Error => AnsiColor::Red,
         Action::None => return action.as_str().to_owned(),

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::key::Key;
 use super::providers::Providers;
-use crate::model::{AiType, Check, CronLine, ProviderId, ProviderKeyId, Revoke, RotateConfig};
+use crate::model::{Check, CronLine, ProviderId, ProviderKeyId, Revoke, RotateConfig};
 use crate::setting::suggest::list;
 use crate::setting::value_types::text::{SHORT, TEXT, words};
 use crate::setting::value_types::time::{RHYTHM, Rhythm, SPAN};
@@ -126,7 +126,6 @@ pub fn check_rotations(keys: &[Key], providers: &Providers, diagnostics: &mut Di
         }
         if let Some(fields) = &table.fields.value
             && kind.pairs != fields.key.is_some()
-            && table.ai_type.value == Some(AiType::Aws)
         {
             let what = match kind.pairs {
                 true => "its keys are pairs: write `fields = { key = \"…\", secret = \"…\" }`",

@@ -95,7 +95,7 @@ impl CommandServer {
         let within = request.answer_within();
         let work = async {
             match request {
-                Request::Sync { .. } | Request::Rollback { .. } => {
+                Request::Sync { .. } | Request::Rollback { .. } | Request::Rotate { .. } => {
                     Ok(self.sync(id, &keys, command, within).await)
                 }
                 Request::Plan { .. } => self.runtime.load().plan(&keys, &|| {}).await,

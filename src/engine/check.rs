@@ -9,7 +9,7 @@ use super::next::Next;
 use super::problem::{Fault, flashback_problem, problem_of, source_problem};
 use super::reconciler::Reconciler;
 use super::report::KeyReport;
-use crate::model::KeyCommand;
+use crate::model::{KeyCommand, Record};
 use crate::retry::Round;
 use crate::state::StateError;
 use crate::upstream::on_behalf_of;
@@ -37,10 +37,15 @@ impl Engine {
         planned: Option<DateTime<Utc>>,
     ) -> Reconciled {
         let attempt = guard.round.as_deref().map_or(1, Round::attempt);
-        let record = match self.record(managed, guard).await {
+        let record = match self.asked_record(managed, guard, command).await {
             Ok(record) => record,
             Err(StateError::Lost) => return self.not_ours(managed, guard, command),
             Err(error) => return self.without_state(managed, guard, command, &error),
+        };
+        // That is on record now.
+        let command = match command {
+            KeyCommand::Rotate(_) => KeyCommand::None,
+            command => command,
         };
         let changed_hands = guard.lease != record.lease;
         guard.lease.clone_from(&record.lease);
@@ -51,8 +56,33 @@ impl Engine {
         reconciler.told = told;
         reconciler.changed_hands = changed_hands;
         // On the heap: it is large, and each future around it would hold another copy on the stack.
-        let ended = on_behalf_of(&managed.key, Box::pin(reconciler.run())).await;
-        Ending::of(reconciler, guard, planned).finish(ended).await
+        let mut ended = on_behalf_of(&managed.key, Box::pin(reconciler.run())).await;
+        let mut rotated = None;
+        if ended.is_ok() {
+            let (ask, record) = (reconciler.ask, &mut reconciler.known.record);
+            match self.rotate(ask, guard, record).await {
+                Ok(rest) => rotated = rest,
+                Err(fault) => ended = Err(fault),
+            }
+        }
+        let ending = Ending::of(reconciler, guard, planned).rotated(rotated);
+        ending.finish(ended).await
+    }
+
+    /// Returns the key's record, if this process may work on the key, with what a person asks for.
+    async fn asked_record(
+        &self,
+        managed: &ManagedKey,
+        guard: &mut KeyGuard,
+        command: KeyCommand,
+    ) -> Result<Record, StateError> {
+        let record = self.record(managed, guard).await?;
+        match (command, &managed.config.rotate) {
+            (KeyCommand::Rotate(command), Some(config)) => {
+                self.ask_for_rotation(config, command, record).await
+            }
+            _ => Ok(record),
+        }
     }
 
     /// Checks a key until its round of tries is over and what was pushed is verified or rejected, or the process is

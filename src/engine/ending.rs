@@ -18,6 +18,7 @@ use crate::flashback::FlashbackError;
 use crate::model::{CheckNote, KeyCommand, Problem, Record};
 use crate::reconcile::Rest;
 use crate::retry::Round;
+use crate::rotation;
 use crate::source::SourceError;
 use crate::telemetry::metrics::{FLASHBACK, Standing};
 use crate::upstream::Failure as _;
@@ -35,6 +36,8 @@ pub struct Ending<'a> {
     pushed: bool,
     /// The wait before the live version is acknowledged to the source.
     acknowledge_in: Option<Duration>,
+    /// What its rotation waits for, and until when.
+    rotation: Option<rotation::Rest>,
 }
 
 impl<'a> Ending<'a> {
@@ -72,7 +75,14 @@ impl<'a> Ending<'a> {
             planned,
             pushed: reconciler.pushed,
             acknowledge_in: unacknowledged.or(reconciler.settles_in),
+            rotation: None,
         }
+    }
+
+    /// Takes what the key's rotation waits for.
+    #[must_use]
+    pub fn rotated(self, rotation: Option<rotation::Rest>) -> Self {
+        Self { rotation, ..self }
     }
 
     /// Ends the check. `ended` is its result.
@@ -124,10 +134,24 @@ impl<'a> Ending<'a> {
                 next_after(rest, &self.record, grace, self.planned)
             }
         };
-        (
-            next.not_later_than(self.acknowledge_in, self.planned),
-            problem,
-        )
+        let next = next.not_later_than(self.acknowledge_in, self.planned);
+        (self.until_rotated(next), problem)
+    }
+
+    /// Returns the earlier of this time and the time at which the key's rotation goes on. A person who has asked for one
+    /// waits for it; others only wait as the schedule does.
+    fn until_rotated(&self, next: Next) -> Next {
+        let Some(until) = self.rotation.as_ref().and_then(|rest| rest.until) else {
+            return next;
+        };
+        let wait = (until - Utc::now()).to_std().unwrap_or_default();
+        let rotation = self.record.rotation.as_deref();
+        let is_asked = rotation.is_some_and(|it| it.command.is_some() && it.stuck.is_none());
+        match (self.planned, next) {
+            (None, Next::In(other)) if is_asked => Next::In(other.min(wait)),
+            (None, Next::OnSchedule) if is_asked => Next::In(wait),
+            _ => next.not_later_than(Some(wait), self.planned),
+        }
     }
 
     fn source_failed(&mut self, error: &SourceError) -> (Next, Option<Problem>) {
@@ -205,6 +229,7 @@ impl<'a> Ending<'a> {
             checked_at: Some(now),
             next_at,
             problem: problem.or_else(|| engine.lists.problem(&managed.config.settings)),
+            rotation: self.rotation.take().and_then(|rest| rest.waiting),
             ..CheckNote::default()
         };
         let before = std::mem::replace(&mut self.record.look, note);

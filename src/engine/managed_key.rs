@@ -7,6 +7,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore, SemaphorePermit};
 
 use super::acknowledge_retry::AcknowledgeRetry;
 use super::outcome::Written;
+use super::rotation::MintedValue;
 use super::state::State;
 use crate::config::KeyConfig;
 use crate::model::{KeyId, Lease, Problem, ProblemKind, Version};
@@ -24,6 +25,8 @@ pub struct ManagedKey {
     pub source: Arc<dyn Source>,
     /// The keys that read the same secret, this one among them.
     pub readers: Arc<[KeyId]>,
+    /// The other keys that read the same secret, if this one is rotated, each with whether it is enabled.
+    pub sharers: Arc<[(KeyId, bool)]>,
     /// Places for pushes to its workspace, so that one slow workspace does not fill the target's.
     permits: Arc<Semaphore>,
     memory: Arc<Mutex<KeyMemory>>,
@@ -67,6 +70,8 @@ pub struct KeyMemory {
     pub(super) acknowledge_retry: Option<Box<AcknowledgeRetry>>,
     /// The lease under which it was last checked: under another one a replica may have seen a newer version since.
     pub(super) lease: Option<Lease>,
+    /// The value of a key that was made and is not stored yet.
+    pub(super) minted: Option<Box<MintedValue>>,
     /// The outcome of a write that could not be saved yet.
     pub(super) unsaved: Option<Box<Written>>,
 }
@@ -88,6 +93,7 @@ impl ManagedKey {
             config,
             source,
             readers: Arc::default(),
+            sharers: Arc::default(),
             permits,
             memory: Arc::default(),
             seen: Arc::default(),
@@ -98,6 +104,12 @@ impl ManagedKey {
     #[must_use]
     pub fn among(self, readers: Arc<[KeyId]>) -> Self {
         Self { readers, ..self }
+    }
+
+    /// Returns the key, which is rotated, with the other keys that read the same secret.
+    #[must_use]
+    pub fn sharing(self, sharers: Arc<[(KeyId, bool)]>) -> Self {
+        Self { sharers, ..self }
     }
 
     /// Returns the key with what is known of the same key under its former configuration. A check of that still

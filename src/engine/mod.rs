@@ -23,6 +23,7 @@ mod outcome;
 mod problem;
 mod reconciler;
 pub mod report;
+mod rotation;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -37,4 +38,5 @@ pub use lists::{Lists, positions};
 pub use managed_key::{KeyGuard, ManagedKey, Seen};
 pub use next::Next;
 pub use problem::BrokenOff;
+pub use rotation::{OldKeyReport, RotationReport, due_at};
 pub use told::{Tellings, Told, Waits};

@@ -141,7 +141,7 @@ impl<'a> Reconciler<'a> {
         self.notice_observed().await?;
         match self.known.command {
             KeyCommand::Force => in_background(self.work()).await,
-            KeyCommand::None | KeyCommand::RollBack => self.work().await,
+            KeyCommand::None | KeyCommand::RollBack | KeyCommand::Rotate(_) => self.work().await,
         }
     }
 

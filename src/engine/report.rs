@@ -10,6 +10,7 @@ pub use super::state::State;
 
 use super::done::Done;
 use super::problem::BrokenOff;
+use super::rotation::RotationReport;
 use crate::config::KeyConfig;
 use crate::humanize::duration;
 use crate::model::{
@@ -93,6 +94,9 @@ pub struct Standing {
     pub checked_at: Option<DateTime<Utc>>,
     /// The time of the next check.
     pub next_check: Option<DateTime<Utc>>,
+    /// Its rotations, if this program rotates it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rotation: Option<RotationReport>,
 }
 
 /// Returns the state of a key by its record.
@@ -340,6 +344,7 @@ impl KeyReport {
                 warning: too_old(config, record, Utc::now()),
                 checked_at: record.look.checked_at,
                 next_check: record.look.next_at,
+                rotation: RotationReport::of(key, config, record),
             }),
             ..Self::new(key, config, record)
         }

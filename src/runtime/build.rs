@@ -158,7 +158,8 @@ impl Builder<'_> {
                 .or_insert_with(|| Arc::new(Semaphore::new(each)));
             let source = Arc::clone(&self.sources[&key.origin.source]);
             let managed = ManagedKey::new(id.clone(), key.clone(), source, Arc::clone(permits))
-                .among(readers.of(key));
+                .among(readers.of(key))
+                .sharing(readers.sharers(id, key));
             let managed = match self.old.and_then(|old| old.known(id)) {
                 Some(old) => managed.taking_over(&old),
                 None => managed,

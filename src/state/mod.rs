@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{
     CheckNote, DaemonReport, Daemons, Discovered, Edit, HistoryRow, KeyCommand, KeyId, Notified,
-    Record, RuleId, Verifier, WorkspaceId,
+    Record, RotateCommand, RuleId, Verifier, WorkspaceId,
 };
 use crate::secret::Fingerprinter;
 
@@ -229,6 +229,16 @@ pub enum Request {
         /// Which key.
         key: KeyId,
     },
+    /// Rotate a key at its provider now.
+    Rotate {
+        /// Which key.
+        key: KeyId,
+        /// What a person has asked for.
+        wanted: RotateCommand,
+        /// As that of `Sync`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answer_within_ms: Option<u64>,
+    },
     /// Say what a check would do, and change nothing.
     Plan {
         /// Which keys; all of them where empty.
@@ -252,6 +262,7 @@ impl Request {
                 keys, force: true, ..
             } => (keys.clone(), KeyCommand::Force),
             Self::Rollback { key } => (vec![key.clone()], KeyCommand::RollBack),
+            Self::Rotate { key, wanted, .. } => (vec![key.clone()], KeyCommand::Rotate(*wanted)),
             Self::Plan { keys } | Self::Status { keys } => (keys.clone(), KeyCommand::None),
         }
     }
@@ -260,6 +271,9 @@ impl Request {
     pub fn answer_within(&self) -> Option<Duration> {
         match self {
             Self::Sync {
+                answer_within_ms, ..
+            }
+            | Self::Rotate {
                 answer_within_ms, ..
             } => answer_within_ms.map(Duration::from_millis),
             Self::Rollback { .. } | Self::Plan { .. } | Self::Status { .. } => None,

@@ -54,6 +54,34 @@ events! {
     VERSION_HELD = "version_held";
     /// The source was told which version is live and verified.
     ACKNOWLEDGED = "acknowledged";
+    /// A key is being rotated: a new one is made at its provider.
+    ROTATION_STARTED = "rotation_started";
+    /// The provider has made a new key.
+    KEY_MINTED = "key_minted";
+    /// The source has the new key.
+    KEY_STORED = "key_stored";
+    /// A key that was made and not stored was removed at the provider.
+    KEY_DISCARDED = "key_discarded";
+    /// The new key is live and verified in every key that reads the secret.
+    ROTATION_VERIFIED = "rotation_verified";
+    /// Another version was written during a rotation, and has become live.
+    ROTATION_SUPERSEDED = "rotation_superseded";
+    /// It is known which of the provider's keys is live, or that none is known to be.
+    KEY_ADOPTED = "key_adopted";
+    /// The old key's overlap is over, and nobody is seen to use it.
+    OLD_KEY_IDLE = "old_key_idle";
+    /// The old key is disabled at its provider.
+    OLD_KEY_DISABLED = "old_key_disabled";
+    /// A disabled key is enabled again, because its value is wanted.
+    OLD_KEY_ENABLED = "old_key_enabled";
+    /// The old key is deleted at its provider.
+    OLD_KEY_DELETED = "old_key_deleted";
+    /// An old key is left as it is.
+    OLD_KEY_LEFT = "old_key_left";
+    /// A rotation does not get on.
+    ROTATION_STUCK = "rotation_stuck";
+    /// A key is not rotated any more.
+    ROTATION_ENDED = "rotation_ended";
     /// A source or Flashback does not answer.
     SOURCE_UNAVAILABLE = "source_unavailable";
     /// A source or Flashback answers again.

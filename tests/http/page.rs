@@ -35,6 +35,7 @@ fn key(id: &str, state: State) -> Key {
             action: None,
             reason: None,
             standing: Some(Standing {
+                rotation: None,
                 state,
                 workspace_id: "w".to_owned(),
                 pushed_at: Some(now - TimeDelta::hours(3)),

@@ -173,6 +173,7 @@ fn settings(name: &str) -> Settings {
 
 fn note(second: i64, problem: Option<&str>) -> CheckNote {
     CheckNote {
+        rotation: None,
         checked_at: Some(at(second)),
         next_at: Some(at(second + 30)),
         problem: problem.map(|error| Problem {

@@ -210,6 +210,15 @@ fn part(request: &str, keys: Vec<KeyId>) -> Option<Request> {
             answer_within_ms,
         },
         Request::Rollback { key } => Request::Rollback { key },
+        Request::Rotate {
+            key,
+            wanted,
+            answer_within_ms,
+        } => Request::Rotate {
+            key,
+            wanted,
+            answer_within_ms,
+        },
         Request::Plan { .. } => Request::Plan { keys },
         Request::Status { .. } => Request::Status { keys },
     })

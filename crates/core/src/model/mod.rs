@@ -248,6 +248,16 @@ pub enum Action {
     Adopt,
     /// `DELETE /ai/llm/{id}`: what discovery created for a secret that is gone.
     Delete,
+    /// A key was made at its provider.
+    Mint,
+    /// A key that was made was written into its source.
+    Store,
+    /// An old key was disabled at its provider.
+    Disable,
+    /// A disabled key was enabled again.
+    Enable,
+    /// A key was deleted at its provider.
+    Revoke,
     /// No action: Flashback is up to date.
     None,
     /// No action: the version is held.
@@ -264,6 +274,11 @@ impl Action {
             Self::Update => "update",
             Self::Adopt => "adopt",
             Self::Delete => "delete",
+            Self::Mint => "mint",
+            Self::Store => "store",
+            Self::Disable => "disable",
+            Self::Enable => "enable",
+            Self::Revoke => "revoke",
             Self::None => "none",
             Self::Hold => "hold",
             Self::Error => "error",
@@ -281,6 +296,8 @@ pub enum KeyCommand {
     Force,
     /// Restore the previous version and hold the newest.
     RollBack,
+    /// Rotate the key at its provider.
+    Rotate(RotateCommand),
 }
 
 /// One row of the audit trail.

@@ -226,6 +226,9 @@ pub struct CheckNote {
     pub next_at: Option<DateTime<Utc>>,
     /// The problem that keeps the key from being in sync, if there is one.
     pub problem: Option<Problem>,
+    /// What its rotation waits for, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<String>,
     /// The timeline of the last 24 hours, including this check.
     pub timeline: Timeline,
 }

@@ -34,7 +34,7 @@ pub fn newest(known: &Knowledge) -> Result<Desired<'_>, Rest> {
     };
     let ruled_out = match known.command {
         KeyCommand::Force => None,
-        KeyCommand::None | KeyCommand::RollBack => {
+        KeyCommand::None | KeyCommand::RollBack | KeyCommand::Rotate(_) => {
             held(known, version).or_else(|| refused(known, version))
         }
     };

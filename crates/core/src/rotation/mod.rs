@@ -51,4 +51,4 @@ pub use decision::decide;
 pub use proof::{Proof, Reader};
 pub use situation::{Newest, Situation};
 pub use stage::{Stage, stage};
-pub use step::{Change, Question, Rest, Step};
+pub use step::{Change, Leaving, Question, Rest, Step};

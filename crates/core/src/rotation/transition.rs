@@ -308,6 +308,19 @@ impl Rotation {
         next
     }
 
+    /// Returns the reasons for which something does not get on.
+    pub fn reasons(&self) -> impl Iterator<Item = &str> {
+        let old = self.old.iter().filter_map(|old| old.stuck.as_ref());
+        self.stuck.iter().chain(old).map(|stuck| stuck.why.as_str())
+    }
+
+    /// Returns the time of the next try of something that does not get on; `now` if nothing waits for one.
+    pub fn next_try(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let old = self.old.iter().filter_map(|old| old.stuck.as_ref());
+        let all = self.stuck.iter().chain(old).map(|stuck| stuck.next_at);
+        all.filter(|at| *at > now).min().unwrap_or(now)
+    }
+
     fn changed(&self, id: &ProviderKeyId, change: impl FnOnce(&mut OldKey)) -> Self {
         let mut next = self.clone();
         if let Some(old) = next.old.iter_mut().find(|old| old.key.id == *id) {

@@ -1,0 +1,244 @@
+//! Carries out the rotation of a key: asks [`rotation::decide`](crate::rotation::decide) for the next step until it rests.
+//!
+//! It runs at the end of each check, under the key's guard and lease, on the record that the check has left. The record
+//! is saved before each step with an effect at the provider or in the source, and after it. What is stored comes back as
+//! any rotation does: the source's trigger or the next check sees a new version.
+
+mod carry_out;
+mod due;
+mod events;
+mod find_out;
+mod report;
+
+pub use due::due_at;
+pub use report::{OldKeyReport, RotationReport};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::ask::Ask;
+use super::context::Engine;
+use super::managed_key::{KeyGuard, ManagedKey};
+use super::problem::Fault;
+use crate::failpoint;
+use crate::model::{
+    HistoryRow, IssuedKey, KeyId, LastUse, ProviderKeyId, Record, RotateCommand, RotateConfig,
+    Rotation,
+};
+use crate::provider::Provider;
+use crate::rotation::{Newest, Proof, Reader, Rest, Situation, Step, decide};
+use crate::secret::Credentials;
+use crate::state::StateError;
+
+/// The greatest number of steps in one check. The simulation of `rotation` knows the longest pass.
+const MOST_STEPS: usize = 32;
+
+/// The time after which a call whose answer was lost has had its effect, or never will: longer than any call may take,
+/// and than a provider's list may be behind.
+const DOUBT: Duration = Duration::from_secs(60);
+
+/// Carries out the rotation of one key.
+pub(super) struct Rotator<'a> {
+    pub ask: Ask<'a>,
+    pub guard: &'a mut KeyGuard,
+    pub record: &'a mut Record,
+    config: &'a RotateConfig,
+    provider: &'a dyn Provider,
+    proof: Proof,
+    found_out: FoundOut,
+}
+
+/// What the questions of this pass have brought to light.
+#[derive(Default)]
+struct FoundOut {
+    list: Option<Vec<IssuedKey>>,
+    found: Option<Option<ProviderKeyId>>,
+    newest: Option<Newest>,
+    last_use: BTreeMap<ProviderKeyId, LastUse>,
+}
+
+/// What comes after a step.
+enum Then {
+    /// The next one.
+    GoOn,
+    /// Nothing more in this pass: it goes on at this time.
+    Rest(Rest),
+}
+
+impl Then {
+    fn at(until: DateTime<Utc>, waiting: Option<String>) -> Self {
+        Self::Rest(Rest {
+            until: Some(until),
+            waiting,
+        })
+    }
+}
+
+impl Engine {
+    /// Takes the rotation of a key as far as it gets now. Returns until when it rests; `None` if the key is not rotated.
+    pub(super) async fn rotate(
+        &self,
+        ask: Ask<'_>,
+        guard: &mut KeyGuard,
+        record: &mut Record,
+    ) -> Result<Option<Rest>, Fault> {
+        let managed = ask.managed;
+        let config = managed.config.rotate.as_deref();
+        self.end_rotation(managed, config, record).await?;
+        let Some(config) = config else {
+            return Ok(None);
+        };
+        let provider = &self.providers[&config.provider];
+        let proof = Proof::of(
+            record,
+            &self.readers(managed).await?,
+            &managed.config.origin,
+        );
+        let rotator = Rotator {
+            ask,
+            guard,
+            record,
+            config,
+            provider: provider.as_ref(),
+            proof,
+            found_out: FoundOut::default(),
+        };
+        Box::pin(rotator.run()).await.map(Some)
+    }
+
+    /// Forgets the rotations of a key that is not rotated any more, or by another provider. Nothing is revoked.
+    async fn end_rotation(
+        &self,
+        managed: &ManagedKey,
+        config: Option<&RotateConfig>,
+        record: &mut Record,
+    ) -> Result<(), Fault> {
+        let Some(rotation) = record.rotation.as_deref() else {
+            return Ok(());
+        };
+        if config.is_some_and(|config| config.provider == rotation.provider) {
+            return Ok(());
+        }
+        events::ended(managed, rotation);
+        let next = Record {
+            rotation: None,
+            ..record.clone()
+        };
+        self.store.save(&next, None).await?;
+        *record = next;
+        Ok(())
+    }
+
+    /// Records that a person asks for a rotation.
+    pub(super) async fn ask_for_rotation(
+        &self,
+        config: &RotateConfig,
+        command: RotateCommand,
+        record: Record,
+    ) -> Result<Record, StateError> {
+        let new = || Rotation::new(config.provider.clone());
+        let rotation = record.rotation.as_deref().cloned().unwrap_or_else(new);
+        let next = Record {
+            rotation: Some(Box::new(rotation.asked(command))),
+            ..record
+        };
+        self.store.save(&next, None).await?;
+        Ok(next)
+    }
+
+    /// Returns the other keys that read the secret of a key that is rotated, with their records.
+    async fn readers(&self, managed: &ManagedKey) -> Result<Vec<Reader>, Fault> {
+        let mut readers = Vec::new();
+        for (key, enabled) in managed.sharers.iter() {
+            readers.push(Reader {
+                record: self.store.load(key).await?,
+                enabled: *enabled,
+            });
+        }
+        Ok(readers)
+    }
+
+    /// Returns the name of the `number`th key that is made for this key, by which it is known at the provider: no other
+    /// key, and no other installation, gives it.
+    fn provider_name(&self, key: &KeyId, number: u64) -> String {
+        /// The longest part of a key's id in a name: Google's ids have 63 characters at most.
+        const LONGEST: usize = 32;
+        let tag = self.fingerprinter.bytes(key.as_str().as_bytes()).short();
+        let plain = |c: char| match c.to_ascii_lowercase() {
+            c @ ('a'..='z' | '0'..='9') => c,
+            _ => '-',
+        };
+        let slug: String = key.as_str().chars().map(plain).take(LONGEST).collect();
+        format!("rotator-{}-{slug}-{number}", &tag[..8])
+    }
+}
+
+impl Rotator<'_> {
+    async fn run(mut self) -> Result<Rest, Fault> {
+        for _ in 0..MOST_STEPS {
+            let step = self.decide();
+            let then = match step {
+                Step::Rest(rest) => return Ok(rest),
+                Step::Ask(question) => self.find_out(question).await?,
+                step => self.carry_out(step).await?,
+            };
+            if let Then::Rest(rest) = then {
+                return Ok(rest);
+            }
+        }
+        // The next check goes on; the simulation knows no pass that is so long.
+        Ok(Rest::default())
+    }
+
+    fn decide(&self) -> Step {
+        let (managed, engine) = (self.ask.managed, self.ask.engine);
+        let rotation = self.rotation();
+        let seen = self.record.seen.as_ref();
+        let held = self.record.held.as_ref().map(|held| &held.version);
+        let last_use = self.found_out.last_use.iter().next();
+        decide(&Situation {
+            now: Utc::now(),
+            rotate: self.config,
+            abilities: self.provider.abilities(),
+            rotation: &rotation,
+            proof: &self.proof,
+            seen,
+            held: held.filter(|held| Some(*held) == seen),
+            due_at: due_at(&managed.key, self.config, self.record),
+            doubt: failpoint::interval("FLASHBACK_ROTATOR_DOUBT_MS", DOUBT),
+            has_value: self.value_of(&rotation).is_some(),
+            name: &engine.provider_name(&managed.key, rotation.number + 1),
+            list: self.found_out.list.as_deref(),
+            found: self.found_out.found.as_ref().map(Option::as_ref),
+            newest: self.found_out.newest.as_ref(),
+            last_use: last_use.map(|(id, last_use)| (id, *last_use)),
+        })
+    }
+
+    /// Returns the record of the rotations so far.
+    fn rotation(&self) -> Rotation {
+        let new = || Rotation::new(self.config.provider.clone());
+        self.record.rotation.as_deref().cloned().unwrap_or_else(new)
+    }
+
+    /// Saves the record with these rotations, and a line of the audit trail with it.
+    async fn save(&mut self, rotation: Rotation, row: Option<HistoryRow>) -> Result<(), Fault> {
+        let next = Record {
+            rotation: Some(Box::new(rotation)),
+            ..self.record.clone()
+        };
+        self.ask.engine.store.save(&next, row.as_ref()).await?;
+        *self.record = next;
+        Ok(())
+    }
+}
+
+/// A key that was made and is not stored yet. Its value is nowhere but here and at the provider.
+#[derive(Debug)]
+pub struct MintedValue {
+    id: ProviderKeyId,
+    credentials: Arc<Credentials>,
+}
