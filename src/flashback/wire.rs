@@ -12,6 +12,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::model::{AiType, Settings, TargetKind};
+use crate::outbound::wiped_json;
 use crate::secret::{Credentials, Secret};
 use crate::words;
 
@@ -167,31 +168,6 @@ pub(super) fn verify_body(code: &Secret) -> Bytes {
 /// Returns the code of the second factor at this Unix time.
 pub(super) fn code(seed: &Secret, unix_time: u64) -> Result<Secret, totp::NotASeed> {
     totp::code(seed.expose(), unix_time).map(Secret::new)
-}
-
-/// Returns JSON in memory that is wiped when its last handle is dropped.
-fn wiped_json(body: &impl Serialize) -> Bytes {
-    // Measured first, because a buffer that grows leaves its old memory behind unwiped.
-    let mut size = Measure(0);
-    let measured = serde_json::to_writer(&mut size, body);
-    let mut buffer = Zeroizing::new(Vec::with_capacity(size.0));
-    measured
-        .and_then(|()| serde_json::to_writer(&mut *buffer, body))
-        .expect("texts in memory can always be written as JSON");
-    Bytes::from_owner(buffer)
-}
-
-struct Measure(usize);
-
-impl Write for Measure {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Returns the value of `Authorization: Bearer …`; `None` if the token cannot be in a header.

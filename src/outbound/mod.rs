@@ -15,6 +15,7 @@
 //!
 //! This module does not interpret statuses, and knows neither services nor tokens.
 
+mod body;
 mod error;
 mod local;
 mod names;
@@ -46,6 +47,7 @@ use error::because;
 use names::Names;
 use tls::Tls;
 
+pub use body::wiped_json;
 pub use error::CallError;
 
 /// The time limit for connecting, including name resolution and the TLS handshake.
