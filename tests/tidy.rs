@@ -166,6 +166,7 @@ fn secrets_are_exposed_in_few_places() {
             "crates/sandbox/src/",
             "src/flashback/",
             "src/notify/",
+            "src/provider/",
             "src/source/vault/sign_in.rs",
             "src/state/postgres/",
             "src/verify/",

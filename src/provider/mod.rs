@@ -5,8 +5,11 @@
 //!
 //! A new kind of provider is a folder here, its `pub mod` and its place in [`KINDS`].
 
+pub mod api;
 pub mod contract;
+pub mod fields;
 pub mod kind;
+pub mod refusal;
 
 pub use contract::{Minted, Provider, ProviderError};
 pub use kind::{Context, Kind, ProviderKind};
