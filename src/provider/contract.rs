@@ -184,7 +184,10 @@ impl ProviderError {
             | Self::LimitReached { .. }
             | Self::Refused { .. }
             | Self::CircuitOpen { .. } => true,
-            Self::Unavailable { status, .. } => status == "429",
+            // Too many calls, or nothing was sent.
+            Self::Unavailable { status, .. } => {
+                matches!(status.as_str(), "429" | "connect" | "setup")
+            }
             Self::Protocol { .. } => false,
         }
     }
