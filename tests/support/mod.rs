@@ -12,6 +12,7 @@ pub mod page;
 pub mod pki;
 pub mod policies;
 pub mod postgres;
+pub mod providers;
 pub mod proxy;
 pub mod reader;
 pub mod receiver;

@@ -1,0 +1,180 @@
+//! The server of a fake.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use http::{HeaderMap, Method, Request, Response, header};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use url::form_urlencoded;
+
+use super::{Fault, Inner};
+
+/// A call of a fake.
+#[derive(Debug)]
+pub struct Call {
+    /// Its method.
+    pub method: Method,
+    /// The parts of its path, decoded.
+    pub path: Vec<String>,
+    /// Its query, decoded.
+    pub query: BTreeMap<String, String>,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+impl Call {
+    /// Returns its method and the parts of its path.
+    pub fn line(&self) -> (&str, Vec<&str>) {
+        let path = self.path.iter().map(String::as_str);
+        (self.method.as_str(), path.collect())
+    }
+
+    /// Returns the token in `Authorization: Bearer …`.
+    pub fn bearer(&self) -> Option<&str> {
+        self.header("authorization")?.strip_prefix("Bearer ")
+    }
+
+    /// Returns a header that stands there once.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut found = self.headers.get_all(name).iter();
+        match (found.next(), found.next()) {
+            (Some(value), None) => value.to_str().ok(),
+            _ => None,
+        }
+    }
+
+    /// Returns its body, which must be an object in JSON and say so.
+    pub fn json(&self) -> Option<Value> {
+        let is_json = self.header("content-type") == Some("application/json");
+        let body: Option<Value> = serde_json::from_slice(&self.body).ok();
+        body.filter(|body| is_json && body.is_object())
+    }
+}
+
+/// An answer of a fake.
+#[derive(Debug)]
+pub struct Reply {
+    /// Its status.
+    pub status: u16,
+    /// Its body; without one if it is null.
+    pub body: Value,
+}
+
+impl Reply {
+    /// Returns an answer in JSON.
+    pub fn new(status: u16, body: Value) -> Self {
+        Self { status, body }
+    }
+}
+
+/// Answers calls until it is dropped.
+pub(super) async fn serve(listener: TcpListener, inner: Arc<Inner>) {
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok((client, _)) = listener.accept().await else {
+            continue;
+        };
+        while connections.try_join_next().is_some() {}
+        let _ = client.set_nodelay(true);
+        let inner = Arc::clone(&inner);
+        connections.spawn(async move {
+            let service = service_fn(|request: Request<hyper::body::Incoming>| {
+                let inner = Arc::clone(&inner);
+                async move { answer(request.map(Body::new), &inner).await }
+            });
+            let http = hyper::server::conn::http1::Builder::new();
+            let _ = http.serve_connection(TokioIo::new(client), service).await;
+        });
+    }
+}
+
+/// Answers a call. An error ends its connection.
+async fn answer(request: Request<Body>, inner: &Inner) -> io::Result<Response<Body>> {
+    let call = read(request).await?;
+    let line = format!("{} /{}", call.method, call.path.join("/"));
+    let (fault, latency) = {
+        let mut state = inner.state.lock();
+        let at = state
+            .faults
+            .iter()
+            .position(|(begins, _)| line.starts_with(begins));
+        let fault = at.map(|at| state.faults.remove(at).1);
+        state.calls.push(line);
+        (fault, state.latency)
+    };
+    tokio::time::sleep(latency).await;
+    let dropped = || Err(io::Error::other("a fault"));
+    let refused = |status| inner.api.error(status, "The server had an error.");
+    match fault {
+        Some(Fault::Cut) => return dropped(),
+        Some(Fault::Status(status)) => return Ok(respond(&refused(status))),
+        Some(Fault::TooMany(seconds)) => {
+            let mut response = respond(&inner.api.error(429, "Too many requests."));
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, seconds.into());
+            return Ok(response);
+        }
+        Some(Fault::Elsewhere) => {
+            let response = Response::builder().status(307);
+            let response = response.header(header::LOCATION, "http://127.0.0.1:9/");
+            return Ok(response.body(Body::empty()).expect("a response"));
+        }
+        Some(Fault::Lost | Fault::Page | Fault::Half) | None => {}
+    }
+    let reply = inner.api.answer(&mut inner.state.lock().keys, &call);
+    Ok(match fault {
+        Some(Fault::Lost) => return dropped(),
+        Some(Fault::Page) => {
+            let page = "<!doctype html><title>Sign in</title>";
+            let response = Response::builder().header(header::CONTENT_TYPE, "text/html");
+            response.body(page.into()).expect("a response")
+        }
+        Some(Fault::Half) => {
+            let whole = reply.body.to_string();
+            let half = whole[..whole.len() / 2].to_owned();
+            let response = Response::builder().header(header::CONTENT_TYPE, "application/json");
+            response.body(half.into()).expect("a response")
+        }
+        _ => respond(&reply),
+    })
+}
+
+async fn read(request: Request<Body>) -> io::Result<Call> {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path().split('/').skip(1);
+    let decoded = |part: &str| {
+        percent_encoding::percent_decode_str(part)
+            .decode_utf8_lossy()
+            .into_owned()
+    };
+    let query = parts.uri.query().unwrap_or_default();
+    let body = to_bytes(body, 1 << 20).await.map_err(io::Error::other)?;
+    Ok(Call {
+        method: parts.method,
+        path: path.map(decoded).collect(),
+        query: form_urlencoded::parse(query.as_bytes())
+            .into_owned()
+            .collect(),
+        headers: parts.headers,
+        body: body.to_vec(),
+    })
+}
+
+fn respond(reply: &Reply) -> Response<Body> {
+    let response = Response::builder().status(reply.status);
+    let response = match reply.body {
+        Value::Null => response.body(Body::empty()),
+        ref body => response
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body.to_string().into()),
+    };
+    response.expect("a response")
+}
