@@ -311,10 +311,19 @@ pub enum Malformed {
         /// The name of the field, if one was requested.
         field: Option<String>,
     },
+    /// New credentials have a key id, and no field is named for it.
+    #[error(
+        "the new key has an id, and no field for it: name one with `fields = {{ key = \"…\", secret = \"…\" }}`"
+    )]
+    NoFieldForKey,
     /// The source holds bytes where a text is needed.
     #[error("the secret is binary, not a text")]
     Binary,
 }
+
+mod rewrite;
+
+pub use rewrite::{holds, merge_patch, rewritten};
 
 #[cfg(test)]
 mod tests;

@@ -25,6 +25,9 @@ pub(super) const BATCH: &str = "BatchGetSecretValue";
 /// The operation that lists secrets.
 pub(super) const LIST: &str = "ListSecrets";
 
+/// The operation that adds a version to a secret.
+pub(super) const PUT: &str = "PutSecretValue";
+
 /// The operation of STS that returns the owner of the credentials.
 pub(super) const IDENTITY: &str = "GetCallerIdentity";
 
@@ -147,7 +150,14 @@ impl Call<'_> {
                 what: self.permission(),
                 status,
             },
+            "EncryptionFailure" => self.cannot_encrypt(status),
+            _ if is_of_kms(code) && *operation == PUT => self.cannot_encrypt(status),
             _ if is_of_kms(code) => self.cannot_decrypt(status),
+            "ResourceExistsException" | "LimitExceededException" if *operation == PUT => {
+                SourceError::Invalid {
+                    what: format!("AWS Secrets Manager takes no such version of `{path}` ({code})"),
+                }
+            }
             "InvalidParameterException" if *operation == "UpdateSecretVersionStage" => {
                 SourceError::Protocol {
                     what: format!("the staging labels of `{path}` changed meanwhile"),
@@ -223,6 +233,16 @@ impl Call<'_> {
         }
     }
 
+    fn cannot_encrypt(&self, status: String) -> SourceError {
+        let path = self.path;
+        SourceError::Denied {
+            what: format!(
+                "`{path}` cannot be encrypted: its KMS key is disabled, gone, or kms:GenerateDataKey on it is not allowed"
+            ),
+            status,
+        }
+    }
+
     fn permission(&self) -> String {
         let Self { operation, .. } = self;
         if *operation == BATCH {
@@ -232,6 +252,7 @@ impl Call<'_> {
         }
         let decrypt = match *operation {
             "GetSecretValue" => " (and kms:Decrypt, if the secret has a KMS key of its own)",
+            PUT => " (and kms:GenerateDataKey, if the secret has a KMS key of its own)",
             _ => "",
         };
         let action = match *operation {

@@ -22,6 +22,7 @@ mod list;
 mod session;
 mod shown;
 mod source;
+mod store;
 mod versions;
 
 pub use account::{Account, QueueOperation, explain_queue};

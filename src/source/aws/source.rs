@@ -11,8 +11,11 @@ use super::error::Answer;
 use super::hints;
 use super::list;
 use super::session::Sessions;
+use super::store;
 use crate::model::{Missing, Observation, SourceId, Version};
-use crate::source::contract::{Exact, Previous, Reading, Source, SourceError};
+use crate::source::contract::{
+    Exact, Previous, Reading, Replacement, Source, SourceError, StoreOutcome,
+};
 use crate::source::listing::{Listed, Scope};
 use crate::upstream::Upstream;
 
@@ -147,6 +150,18 @@ impl Source for AwsSource {
             }
             Missing::Destroyed | Missing::NoValueYet => None,
         }
+    }
+
+    async fn store(
+        &self,
+        path: &str,
+        replacement: &Replacement<'_>,
+    ) -> Result<StoreOutcome, SourceError> {
+        store::store(self, path, replacement).await
+    }
+
+    async fn may_store(&self, path: &str) -> Result<(), SourceError> {
+        store::may_store(self, path).await
     }
 
     fn acknowledges(&self) -> bool {

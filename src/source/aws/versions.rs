@@ -18,7 +18,7 @@ const LIVE: &str = "FLASHBACK_LIVE";
 
 /// The permitted lengths of a version's id
 /// (<https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html>).
-const ID_LENGTH: std::ops::RangeInclusive<usize> = 32..=64;
+pub(super) const ID_LENGTH: std::ops::RangeInclusive<usize> = 32..=64;
 
 impl AwsSource {
     pub(super) async fn exactly(
@@ -90,7 +90,7 @@ impl AwsSource {
             if from == to {
                 return Ok(());
             }
-            match self.move_label(path, from, to).await {
+            match self.move_label(path, LIVE, from, to).await {
                 Ok(Answer::Value(_)) => return Ok(()),
                 Ok(Answer::NotFound) => {
                     return Err(invalid("the store no longer has the version that is live"));
@@ -102,9 +102,11 @@ impl AwsSource {
         }
     }
 
-    async fn move_label(
+    /// Moves a staging label, which AWS does only if it is where it is said to be.
+    pub(super) async fn move_label(
         &self,
         path: &str,
+        label: &str,
         from: Option<&str>,
         to: Option<&str>,
     ) -> Result<Answer<UpdateSecretVersionStageOutput>, SourceError> {
@@ -117,7 +119,7 @@ impl AwsSource {
                 client
                     .update_secret_version_stage()
                     .secret_id(path)
-                    .version_stage(LIVE)
+                    .version_stage(label)
                     .set_move_to_version_id(to.map(str::to_owned))
                     .set_remove_from_version_id(from.map(str::to_owned))
                     .send()
@@ -126,7 +128,7 @@ impl AwsSource {
     }
 
     /// Returns the description of the secret, which has no value, or the reason why the secret is missing.
-    async fn described(
+    pub(super) async fn described(
         &self,
         path: &str,
     ) -> Result<Result<DescribeSecretOutput, Missing>, SourceError> {
@@ -139,7 +141,7 @@ impl AwsSource {
 }
 
 /// Returns the id of the version that has this label.
-fn holder<'a>(secret: &'a DescribeSecretOutput, label: &str) -> Option<&'a str> {
+pub(super) fn holder<'a>(secret: &'a DescribeSecretOutput, label: &str) -> Option<&'a str> {
     let mut versions = secret.version_ids_to_stages()?.iter();
     let found = versions.find(|(_, stages)| stages.iter().any(|stage| stage == label));
     found.map(|(id, _)| id.as_str())

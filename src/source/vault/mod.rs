@@ -16,7 +16,7 @@
 //! - `list`: requests a list; `tree`: lists a part of the engine; `denials`: what a policy denies or a server does not offer
 //! - `kv_version`: the two KV engines; `mounted`: checks which engine is mounted
 //! - `subscription`: opens a connection for events
-//! - `acknowledge`: records which version is live
+//! - `acknowledge`: records which version is live; `store`: writes new credentials; `may_store`: asks if it would be allowed
 
 mod acknowledge;
 mod asking;
@@ -32,12 +32,14 @@ mod kind;
 mod kv;
 mod kv_version;
 mod list;
+mod may_store;
 mod mounted;
 mod observing;
 mod older;
 mod refusal;
 mod sign_in;
 mod source;
+mod store;
 mod subscription;
 mod token;
 mod tree;

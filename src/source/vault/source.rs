@@ -19,16 +19,18 @@ use super::folders::Folders;
 use super::keeper::Keeper;
 use super::kv::{Engine, check_path};
 use super::kv_version::KvVersion;
+use super::may_store;
 use super::mounted;
 use super::older;
 use super::sign_in::VaultCredentials;
+use super::store;
 use super::token::Token;
 use super::tree;
 use super::wire;
 use crate::model::{Missing, Observation, SourceId, Version};
 use crate::secret::Fingerprinter;
 use crate::source::contract::{
-    Changes, Exact, GoneVersion, Previous, Reading, Source, SourceError,
+    Changes, Exact, GoneVersion, Previous, Reading, Replacement, Source, SourceError, StoreOutcome,
 };
 use crate::source::listing::{Listed, Scope};
 use crate::supervise::Supervisor;
@@ -273,6 +275,42 @@ impl Source for VaultSource {
 
     fn place(&self, path: &str) -> String {
         mounted::place(&self.engine, path, self.kv)
+    }
+
+    async fn store(
+        &self,
+        path: &str,
+        replacement: &Replacement<'_>,
+    ) -> Result<StoreOutcome, SourceError> {
+        check_path(path)?;
+        let (engine, keeper) = (&self.engine, &self.keeper);
+        let mut asking = self.asking().await?;
+        loop {
+            let token = asking.token();
+            let result = match self.kv {
+                KvVersion::V1 => {
+                    let prints = &self.fingerprinter;
+                    store::store_unversioned(engine, keeper, token, path, replacement, prints).await
+                }
+                KvVersion::V2 => store::store(engine, keeper, token, path, replacement).await,
+            };
+            if asking.is_over(&result).await? {
+                self.folders.note(path);
+                return result;
+            }
+        }
+    }
+
+    async fn may_store(&self, path: &str) -> Result<(), SourceError> {
+        check_path(path)?;
+        let (engine, keeper) = (&self.engine, &self.keeper);
+        let mut asking = self.asking().await?;
+        loop {
+            let result = may_store::may_store(engine, keeper, asking.token(), self.kv, path).await;
+            if asking.is_over(&result).await? {
+                return result;
+            }
+        }
     }
 
     fn acknowledges(&self) -> bool {

@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use rustify::client::Client;
 use rustify::endpoint::Endpoint;
 use rustify::errors::ClientError;
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 use url::Url;
 use vaultrs::api::EndpointMiddleware;
 use zeroize::Zeroizing;
@@ -222,7 +222,7 @@ impl Answer {
     }
 
     /// Reads the body as what the API documents.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, SourceError> {
+    pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, SourceError> {
         // serde's error quotes the value it stumbled over, so it ends here.
         serde_json::from_slice(&self.body).map_err(|error| SourceError::Protocol {
             what: format!(
