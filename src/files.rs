@@ -1,12 +1,13 @@
-//! Access to files that belong to this program alone.
+//! Access to files that belong to this program alone, and the replacement of files of others.
 //!
 //! The program may run as root in a directory where other users may write, so a name there may lead to
 //! another user's file. Links are therefore not followed, nothing is truncated before the file has been
 //! checked, and the permissions of other users are removed.
 
-use std::fs::{File, Metadata, OpenOptions, Permissions};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -86,6 +87,79 @@ fn opened(options: &mut OpenOptions, path: &Path) -> Result<File, String> {
         ));
     }
     Ok(file)
+}
+
+/// New contents of a file, in a file beside it that takes its place at once or not at all. It is removed on drop, unless
+/// it has taken its place.
+pub struct Draft {
+    temporary: PathBuf,
+    target: PathBuf,
+    is_new: bool,
+}
+
+impl Draft {
+    /// Writes the contents to the disk, under a hidden name of `token` in the directory of `target`. They get the mode and
+    /// the owner of the file that is `like` them; without one, only this user may read them, and they take no other
+    /// file's place. What an earlier try with this token has left is removed.
+    ///
+    /// # Errors
+    /// Returns the error of the system.
+    pub fn write(
+        target: &Path,
+        token: &str,
+        contents: &[u8],
+        like: Option<&Metadata>,
+    ) -> io::Result<Self> {
+        let temporary = target.with_file_name(format!(".{token}.flashback-rotator"));
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&temporary)?;
+        let draft = Self {
+            temporary,
+            target: target.to_owned(),
+            is_new: like.is_none(),
+        };
+        file.write_all(contents)?;
+        if let Some(like) = like {
+            let own = file.metadata()?;
+            let other = |own: u32, like: u32| (own != like).then_some(like);
+            let (uid, gid) = (other(own.uid(), like.uid()), other(own.gid(), like.gid()));
+            if uid.is_some() || gid.is_some() {
+                fchown(&file, uid, gid)?;
+            }
+            file.set_permissions(Permissions::from_mode(like.mode() & 0o7777))?;
+        }
+        file.sync_all()?;
+        Ok(draft)
+    }
+
+    /// Puts the contents in place, and waits until the disk has them there.
+    ///
+    /// # Errors
+    /// Returns the error of the system: [`io::ErrorKind::AlreadyExists`] if a new file would take the place of another.
+    pub fn put(self) -> io::Result<()> {
+        match self.is_new {
+            // Unlike a rename, a link replaces nothing.
+            true => fs::hard_link(&self.temporary, &self.target)?,
+            false => fs::rename(&self.temporary, &self.target)?,
+        }
+        let directory = self.target.parent().unwrap_or(Path::new("/")).to_owned();
+        drop(self);
+        File::open(directory)?.sync_all()
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // After a rename there is nothing under this name.
+        let _ = fs::remove_file(&self.temporary);
+    }
 }
 
 #[cfg(test)]

@@ -105,6 +105,22 @@ impl Document {
         })
     }
 
+    /// Returns `true` if the credentials in it are these. A key id that is not among the new ones is not compared.
+    pub fn holds(&self, fields: &FieldMap, credentials: &Credentials) -> bool {
+        let Ok(Taken {
+            credentials: found, ..
+        }) = self.credentials(fields)
+        else {
+            return false;
+        };
+        let is_same_key = match (&credentials.key, &found.key) {
+            (Some(new), Some(found)) => new.is_same(found),
+            (Some(_), None) => false,
+            (None, _) => true,
+        };
+        is_same_key && credentials.secret.is_same(&found.secret)
+    }
+
     /// Returns the value of one field, which is named directly or by a JSON pointer.
     ///
     /// # Errors
@@ -323,7 +339,7 @@ pub enum Malformed {
 
 mod rewrite;
 
-pub use rewrite::{holds, merge_patch, rewritten};
+pub use rewrite::{merge_patch, rewritten};
 
 #[cfg(test)]
 mod tests;

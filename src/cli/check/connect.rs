@@ -155,6 +155,13 @@ async fn key(managed: &ManagedKey, read: bool) -> Outcome {
         Err(SourceError::CircuitOpen { .. }) => return Outcome::NotChecked,
         Err(error) => return Outcome::Failed(error.to_string()),
     };
+    if managed.config.rotate.is_some() {
+        match source.may_store(path).await {
+            Ok(()) => {}
+            Err(SourceError::CircuitOpen { .. }) => return Outcome::NotChecked,
+            Err(error) => return Outcome::Failed(error.to_string()),
+        }
+    }
     let label = format!("version {version}");
     if !read {
         return Outcome::Works {

@@ -12,6 +12,7 @@ mod config;
 mod list;
 mod reading;
 mod source;
+mod writing;
 
 pub use config::{FileConfig, KIND};
 pub use source::FileSource;

@@ -36,6 +36,8 @@ pub(super) struct Place {
 pub(super) struct Content {
     /// The text without one trailing newline; `None` if it is not UTF-8.
     pub(super) text: Option<String>,
+    /// The newline that the text does not have any more, or nothing.
+    pub(super) ending: &'static str,
     /// The path of the file, with every link followed.
     pub(super) place: PathBuf,
     /// The identity, size and times of the file.
@@ -92,6 +94,40 @@ impl Place {
         self.found(patiently(|| Ok(self.resolve()?.1)))
     }
 
+    /// Returns the path that the file would have if there were one: in a directory that there is, with every link followed,
+    /// and under a name that there is not.
+    pub(super) fn vacant(&self) -> Result<PathBuf, SourceError> {
+        let vacant = || {
+            let root = real_root(&self.dir)?;
+            let full = root.join(&self.path);
+            let (Some(above), Some(name)) = (full.parent(), full.file_name()) else {
+                return Err(self.invalid("is no file's name"));
+            };
+            let above = fs::canonicalize(above).map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                    self.invalid("is in a directory that does not exist: make it first")
+                }
+                _ => self.fault(&error),
+            })?;
+            if !above.starts_with(&root) {
+                return Err(self.invalid("leads out of the source's directory by a symbolic link"));
+            }
+            let place = above.join(name);
+            match fs::symlink_metadata(&place) {
+                Ok(found) if found.is_symlink() => {
+                    Err(self.invalid("is a symbolic link that leads nowhere"))
+                }
+                _ => Ok(place),
+            }
+        };
+        vacant().map_err(|fault| failed(fault, &self.dir))
+    }
+
+    /// Returns the path relative to the source's directory, for people.
+    pub(super) fn shown(&self) -> String {
+        self.path.to_string_lossy().escape_debug().to_string()
+    }
+
     fn found<T>(&self, result: Result<T, Fault>) -> Result<Option<T>, SourceError> {
         match result {
             Ok(found) => Ok(Some(found)),
@@ -141,8 +177,18 @@ impl Place {
                 None
             }
         };
+        let ending = match text.as_deref() {
+            Some(text) if text.ends_with("\r\n") => "\r\n",
+            Some(text) if text.ends_with('\n') => "\n",
+            _ => "",
+        };
         text.iter_mut().for_each(trim_one_newline);
-        Ok(Content { text, place, stamp })
+        Ok(Content {
+            text,
+            ending,
+            place,
+            stamp,
+        })
     }
 
     /// Reads all of it, into a buffer that need not grow: growing leaves copies behind.

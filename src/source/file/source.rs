@@ -12,12 +12,13 @@ use tokio::sync::Semaphore;
 
 use super::list;
 use super::reading::{self, Content, Place};
+use super::writing::{self, New};
 use crate::document::{Document, Malformed};
 use crate::model::{Missing, Observation, SourceId, Version};
 use crate::redact;
 use crate::secret::Fingerprinter;
 use crate::settled::{self, Now, Sighting, Stamp, State};
-use crate::source::contract::{Reading, Source, SourceError};
+use crate::source::contract::{Reading, Replacement, Source, SourceError, StoreOutcome};
 use crate::source::listing::{Listed, Scope};
 use crate::upstream::Upstream;
 
@@ -28,6 +29,9 @@ const RACY: Duration = Duration::from_secs(2);
 /// Threads that the work of one source may take. On a mount that does not answer each of them hangs,
 /// and those of the process are there for everybody.
 const THREADS: usize = 16;
+
+/// The most tries to replace a file that changes meanwhile.
+const TRIES: usize = 5;
 
 /// A `type = "file"` source.
 pub struct FileSource {
@@ -117,7 +121,10 @@ impl FileSource {
         let at = SystemTime::now();
         let place = Place::new(self.dir.clone(), path)?;
         let content = self.blocking("read_file", move || place.read()).await;
-        let Ok(Some(Content { text, place, stamp })) = content else {
+        let Ok(Some(Content {
+            text, place, stamp, ..
+        })) = content
+        else {
             self.seen().remove(path);
             return content.map(|_| Fetched::Nothing);
         };
@@ -199,6 +206,45 @@ impl Source for FileSource {
             },
             None => Reading::Missing(Missing::NotFound),
         })
+    }
+
+    /// Replaces the file as a whole. What another process writes between the last look at the file and the replacement,
+    /// which follow each other at once, is lost.
+    async fn store(
+        &self,
+        path: &str,
+        replacement: &Replacement<'_>,
+    ) -> Result<StoreOutcome, SourceError> {
+        for _ in 0..TRIES {
+            let found = self.fetch(path).await?;
+            let stamp = found.as_ref().map(|(seen, _)| *seen.stamp());
+            let version = found.as_ref().map(|(seen, _)| seen.version());
+            if version.as_ref() != replacement.expected {
+                let is_ours = found.is_some_and(|(_, document)| {
+                    document.holds(replacement.fields, replacement.credentials)
+                });
+                return Ok(match version.filter(|_| is_ours) {
+                    Some(version) => StoreOutcome::Stored(version),
+                    None => StoreOutcome::Conflict,
+                });
+            }
+            let new = New::of(Place::new(self.dir.clone(), path)?, stamp, replacement)?;
+            let written = self.blocking("write_file", move || new.write()).await?;
+            self.seen().remove(path);
+            if let Some(document) = written {
+                let fingerprint = document.fingerprint(&self.fingerprinter);
+                return Ok(StoreOutcome::Stored(Version::of_fingerprint(&fingerprint)));
+            }
+        }
+        Err(SourceError::Invalid {
+            what: format!("{} changes all the time", self.place(path)),
+        })
+    }
+
+    async fn may_store(&self, path: &str) -> Result<(), SourceError> {
+        let place = Place::new(self.dir.clone(), path)?;
+        self.blocking("stat_dir", move || writing::may_write(&place))
+            .await
     }
 
     async fn list(&self, scope: &Scope) -> Result<Vec<Listed>, SourceError> {

@@ -132,7 +132,9 @@ fn settled(current: &Current, new: &Replacement<'_>) -> Option<StoreOutcome> {
         return None;
     }
     let found = current.version.as_ref().zip(current.text.as_ref());
-    let ours = found.filter(|(_, text)| document::holds(text, new.fields, new.credentials));
+    let ours = found.filter(|(_, text)| {
+        Document::from_text(text.to_string()).holds(new.fields, new.credentials)
+    });
     Some(match ours {
         Some((version, _)) => StoreOutcome::Stored(version.clone()),
         None => StoreOutcome::Conflict,

@@ -103,20 +103,6 @@ pub fn merge_patch(
     Ok(Some(std::mem::take(patch)))
 }
 
-/// Returns `true` if the credentials in this text are these.
-pub fn holds(text: &str, fields: &FieldMap, credentials: &Credentials) -> bool {
-    let Ok(taken) = Document::from_text(text.to_owned()).credentials(fields) else {
-        return false;
-    };
-    let found = taken.credentials;
-    let is_same_key = match (&credentials.key, &found.key) {
-        (Some(new), Some(found)) => new.is_same(found),
-        (Some(_), None) => false,
-        (None, _) => true,
-    };
-    is_same_key && credentials.secret.is_same(&found.secret)
-}
-
 /// Joins the patches of two fields of the outermost object.
 fn joined(patches: &[Zeroizing<String>], fields: &FieldMap) -> Option<Zeroizing<String>> {
     let is_nested =
