@@ -44,6 +44,7 @@ mod replicas_faults;
 mod restart;
 mod retry;
 mod rollback;
+mod rotate;
 mod rotation;
 mod secrecy;
 mod sign_in_pace;

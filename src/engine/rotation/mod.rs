@@ -178,6 +178,10 @@ impl Engine {
 
 impl Rotator<'_> {
     async fn run(mut self) -> Result<Rest, Fault> {
+        if self.value_of(&self.rotation()).is_none() {
+            // The record is about another key meanwhile.
+            self.guard.minted = None;
+        }
         for _ in 0..MOST_STEPS {
             let step = self.decide();
             let then = match step {
