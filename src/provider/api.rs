@@ -96,6 +96,7 @@ fn header(prefix: &str, credential: &Secret) -> Result<HeaderValue, ProviderErro
 }
 
 /// A call of a provider's API.
+#[derive(Clone)]
 pub struct Call<'a> {
     operation: &'static str,
     method: Method,
@@ -235,6 +236,14 @@ impl Api {
         value: &HeaderValue,
     ) -> Result<Request<Bytes>, ProviderError> {
         let cannot = || self.unavailable(&CallError::Unsendable);
+        // A URL has no such parts: they would be left out, and the call would be another one.
+        if call
+            .path
+            .iter()
+            .any(|part| matches!(*part, "" | "." | ".."))
+        {
+            return Err(cannot());
+        }
         let mut url = self.base.clone();
         url.path_segments_mut()
             .map_err(|()| cannot())?

@@ -5,6 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
+use crate::model::LastUse;
 use crate::secret::{Redacted, Secret};
 use crate::words::too_long;
 
@@ -88,10 +89,10 @@ pub fn redacted<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Redacted>,
     Ok(text.and_then(|text| Redacted::of(text.expose())))
 }
 
-/// Reads a Unix time in seconds.
+/// Reads a Unix time in seconds; `None` if there is none.
 ///
 /// # Errors
-/// Returns an error if it is no time.
+/// Returns an error if it is there and no time.
 pub fn unix_time<'de, D: Deserializer<'de>>(input: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     let Some(seconds) = Option::<i64>::deserialize(input)? else {
         return Ok(None);
@@ -99,4 +100,23 @@ pub fn unix_time<'de, D: Deserializer<'de>>(input: D) -> Result<Option<DateTime<
     let time = DateTime::from_timestamp(seconds, 0);
     time.map(Some)
         .ok_or_else(|| D::Error::custom("not a Unix time"))
+}
+
+/// Reads the time of the last use in RFC 3339, where null means that there was none. With `serde(default)`, a field
+/// that is absent says nothing.
+///
+/// # Errors
+/// Returns an error if it is there and neither a time nor null.
+pub fn last_use<'de, D: Deserializer<'de>>(input: D) -> Result<LastUse, D::Error> {
+    let time = Option::<DateTime<Utc>>::deserialize(input)?;
+    Ok(time.map_or(LastUse::Never, LastUse::At))
+}
+
+/// Reads the time of the last use in seconds of Unix time, as [`last_use`] does.
+///
+/// # Errors
+/// Returns an error if it is there and neither a time nor null.
+pub fn last_use_unix<'de, D: Deserializer<'de>>(input: D) -> Result<LastUse, D::Error> {
+    let time = unix_time(input)?;
+    Ok(time.map_or(LastUse::Never, LastUse::At))
 }

@@ -5,14 +5,18 @@
 //!
 //! A new kind of provider is a folder here, its `pub mod` and its place in [`KINDS`].
 
+pub mod anthropic;
 pub mod api;
 pub mod contract;
 pub mod fields;
 pub mod kind;
+pub mod openai;
+pub mod openrouter;
+pub mod pages;
 pub mod refusal;
 
 pub use contract::{Minted, Provider, ProviderError};
 pub use kind::{Context, Kind, ProviderKind};
 
 /// Every kind of provider.
-pub const KINDS: &[Kind] = &[];
+pub const KINDS: &[Kind] = &[openai::KIND, openrouter::KIND, anthropic::KIND];

@@ -42,9 +42,10 @@ pub struct IssuedKey {
 }
 
 /// The last use of a key, according to its provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LastUse {
     /// The provider does not say.
+    #[default]
     Unknown,
     /// It was not used yet.
     Never,
