@@ -5,8 +5,10 @@
 //! server and what can be made to go wrong with a call (`server`). A fake also takes the keys that it has, in the
 //! cheapest call of the provider that needs one, so that a verification can be pointed at it.
 
+pub mod anthropic;
 mod keys;
 pub mod openai;
+pub mod openrouter;
 mod server;
 
 use std::net::SocketAddr;

@@ -112,12 +112,23 @@ async fn answer(request: Request<Body>, inner: &Inner) -> io::Result<Response<Bo
     };
     tokio::time::sleep(latency).await;
     let dropped = || Err(io::Error::other("a fault"));
-    let refused = |status| inner.api.error(status, "The server had an error.");
+    // No provider is as talkative as this. What it says must not be repeated.
+    let talkative = || {
+        let values = inner.state.lock().keys.all().to_vec();
+        let values = values.iter().map(|key| &*key.value).collect::<Vec<_>>();
+        let sent = call.bearer().or(call.header("x-api-key"));
+        format!(
+            "Error for {}: {}",
+            sent.unwrap_or("nobody"),
+            values.join(", ")
+        )
+    };
+    let refused = |status| inner.api.error(status, &talkative());
     match fault {
         Some(Fault::Cut) => return dropped(),
         Some(Fault::Status(status)) => return Ok(respond(&refused(status))),
         Some(Fault::TooMany(seconds)) => {
-            let mut response = respond(&inner.api.error(429, "Too many requests."));
+            let mut response = respond(&refused(429));
             let headers = response.headers_mut();
             headers.insert(header::RETRY_AFTER, seconds.into());
             return Ok(response);
