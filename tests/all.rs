@@ -35,6 +35,7 @@ mod notify;
 mod panics;
 mod platform;
 mod policies;
+mod providers;
 mod push;
 mod readme;
 mod reload;
