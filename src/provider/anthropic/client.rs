@@ -4,11 +4,12 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{AnthropicConfig, ProviderKind as _};
+use super::config::AnthropicConfig;
 use crate::credential::SharedCredential;
 use crate::model::{Abilities, IssuedKey, LastUse, ProviderKeyId};
 use crate::provider::api::{Api, Call, Static};
 use crate::provider::contract::{Minted, Provider, ProviderError};
+use crate::provider::kind::ProviderKind as _;
 use crate::provider::{fields, pages};
 use crate::secret::Redacted;
 use crate::upstream::Upstream;

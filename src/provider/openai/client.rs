@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use super::OpenAiConfig;
+use super::config::OpenAiConfig;
 use crate::credential::SharedCredential;
 use crate::model::{Abilities, IssuedKey, LastUse, ProviderKeyId};
 use crate::provider::api::{Api, Call, Static};

@@ -7,11 +7,12 @@ use chrono::{DateTime, Utc};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use super::{OpenRouterConfig, ProviderKind as _};
+use super::config::OpenRouterConfig;
 use crate::credential::SharedCredential;
 use crate::model::{Abilities, IssuedKey, LastUse, ProviderKeyId};
 use crate::provider::api::{Api, Call, Static};
 use crate::provider::contract::{Minted, Provider, ProviderError};
+use crate::provider::kind::ProviderKind as _;
 use crate::provider::{fields, pages};
 use crate::secret::{Credentials, Redacted, Secret};
 use crate::upstream::Upstream;

@@ -5,32 +5,17 @@
 //! (`openrouter` on PyPI, version 1.3). They need a management key, which serves no models.
 
 mod client;
+mod config;
 
 use std::sync::Arc;
 
 use super::contract::{Provider, ProviderError};
 use super::kind::{Context, Kind, ProviderKind};
-use crate::credential::SecretRef;
 use crate::model::AiType;
-use crate::setting::settings;
-use crate::setting::value_types::place::ENDPOINT;
-use crate::setting::value_types::secret::SECRET;
-use crate::setting::value_types::text::SHORT;
+use config::OpenRouterTable;
 
 pub use client::OpenRouter;
-
-settings! {
-    /// A provider of the type `openrouter`.
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    pub struct OpenRouterConfig, read by OpenRouterTable {
-        /// The management key.
-        admin_key: SecretRef = SECRET, Required;
-        /// The id of the workspace whose keys are made and revoked. Default: the default workspace.
-        workspace: String = SHORT, Optional;
-        /// Where the API is: of a proxy, say.
-        base_url: String = ENDPOINT, Default;
-    }
-}
+pub use config::OpenRouterConfig;
 
 /// OpenRouter.
 pub const KIND: Kind = Kind {
