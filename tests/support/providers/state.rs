@@ -1,0 +1,54 @@
+//! The API of a provider, and the state of a fake.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::call::{Call, Reply};
+use super::keys::Keys;
+
+/// What goes wrong with a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It is refused with this status, in the words of the provider, and not carried out.
+    Status(u16),
+    /// It is refused with 429 and `Retry-After`, in seconds.
+    TooMany(u64),
+    /// It is carried out, and the connection ends without an answer.
+    Lost,
+    /// The connection ends, and it is not carried out.
+    Cut,
+    /// It is carried out, and what is answered is a page of a server in between.
+    Page,
+    /// It is carried out, and the answer is not whole.
+    Half,
+    /// It is not carried out, and the caller is told to ask another server.
+    Elsewhere,
+}
+
+/// The API of a provider.
+pub trait Api: Send + Sync + 'static {
+    /// Answers a call.
+    fn answer(&self, keys: &mut Keys, call: &Call) -> Reply;
+
+    /// Returns an error as the provider says it.
+    fn error(&self, status: u16, message: &str) -> Reply;
+
+    /// Returns the settings of a provider that uses the fake at this address, beside the credential.
+    fn settings(&self, url: &str) -> String;
+}
+
+/// A fake, as its server sees it.
+pub(super) struct Inner {
+    pub api: Box<dyn Api>,
+    pub state: Mutex<State>,
+}
+
+/// The keys, and what is to go wrong.
+#[derive(Default)]
+pub(super) struct State {
+    pub keys: Keys,
+    pub faults: Vec<(String, Fault)>,
+    pub calls: Vec<String>,
+    pub latency: Duration,
+}
