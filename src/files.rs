@@ -4,7 +4,7 @@
 //! another user's file. Links are therefore not followed, nothing is truncated before the file has been
 //! checked, and the permissions of other users are removed.
 
-use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
@@ -111,7 +111,7 @@ impl Draft {
         like: Option<&Metadata>,
     ) -> io::Result<Self> {
         let temporary = target.with_file_name(format!(".{token}.flashback-rotator"));
-        match fs::remove_file(&temporary) {
+        match std::fs::remove_file(&temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
@@ -146,8 +146,8 @@ impl Draft {
     pub fn put(self) -> io::Result<()> {
         match self.is_new {
             // Unlike a rename, a link replaces nothing.
-            true => fs::hard_link(&self.temporary, &self.target)?,
-            false => fs::rename(&self.temporary, &self.target)?,
+            true => std::fs::hard_link(&self.temporary, &self.target)?,
+            false => std::fs::rename(&self.temporary, &self.target)?,
         }
         let directory = self.target.parent().unwrap_or(Path::new("/")).to_owned();
         drop(self);
@@ -158,7 +158,7 @@ impl Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         // After a rename there is nothing under this name.
-        let _ = fs::remove_file(&self.temporary);
+        let _ = std::fs::remove_file(&self.temporary);
     }
 }
 

@@ -62,6 +62,7 @@ mod start;
 mod state;
 mod state_store;
 mod status;
+mod store_back;
 mod terminal;
 mod tidy;
 mod trigger_sqs;

@@ -25,7 +25,8 @@ use crate::source::contract::{Replacement, SourceError, StoreOutcome};
 /// The staging label of a version that is to become current.
 const PENDING: &str = "FLASHBACK_PENDING";
 
-/// Writes new credentials.
+/// Writes new credentials. The calls are boxed: each of the SDK's futures is large, and so many of them beside each other
+/// would not fit on a thread's stack.
 pub(super) async fn store(
     source: &AwsSource,
     path: &str,
@@ -36,7 +37,7 @@ pub(super) async fn store(
             "the token of a new version has 32 to 64 characters",
         ));
     }
-    let secret = match source.described(path).await? {
+    let secret = match Box::pin(source.described(path)).await? {
         Ok(secret) => secret,
         Err(Missing::NotFound) if new.expected.is_none() => {
             return Err(invalid(
@@ -47,10 +48,10 @@ pub(super) async fn store(
     };
     let expected = new.expected.map(Version::as_str);
     if holder(&secret, CURRENT) != expected {
-        return conclude(source, path, new, &secret).await;
+        return Box::pin(conclude(source, path, new, &secret)).await;
     }
     let text = match expected {
-        Some(id) => match text_of(source, path, id).await? {
+        Some(id) => match Box::pin(text_of(source, path, id)).await? {
             Some(text) => Some(text),
             None => return Ok(StoreOutcome::Conflict),
         },
@@ -59,24 +60,22 @@ pub(super) async fn store(
     let text = text.as_ref().map(|text| text.as_str());
     let text =
         document::rewritten(text, new.fields, new.credentials).map_err(SourceError::Malformed)?;
-    if !put(source, path, new.token, &text).await? {
+    if !Box::pin(put(source, path, new.token, &text)).await? {
         return Ok(StoreOutcome::Conflict);
     }
-    match source
-        .move_label(path, CURRENT, expected, Some(new.token))
-        .await
-    {
+    let moved = source.move_label(path, CURRENT, expected, Some(new.token));
+    match Box::pin(moved).await {
         Ok(Answer::Value(_)) => {
-            clear(source, path, new.token).await;
+            Box::pin(clear(source, path, new.token)).await;
             Ok(StoreOutcome::Stored(calls::version(new.token)?))
         }
         // AWS says that a label is not where it was said to be, or the secret has been deleted.
         Ok(Answer::NotFound | Answer::WrongState) | Err(SourceError::Protocol { .. }) => {
-            match source.described(path).await? {
+            match Box::pin(source.described(path)).await? {
                 Ok(now) if holder(&now, CURRENT) == expected => Err(invalid(
                     "AWS Secrets Manager does not make the new version the current one",
                 )),
-                Ok(now) => conclude(source, path, new, &now).await,
+                Ok(now) => Box::pin(conclude(source, path, new, &now)).await,
                 Err(_) => Ok(StoreOutcome::Conflict),
             }
         }

@@ -1,0 +1,8 @@
+# What flashback-rotator needs beside vault.hcl for a key with `rotate`: to write the new key into the
+# secret. A patch touches no field but the key's own. Where a policy cannot have `patch`, `update` does:
+# all fields are then written as they were read. A secret that does not exist yet needs `create`, too.
+# In a KV 1 engine it is `update` on "secret/llm/openai".
+
+path "secret/data/llm/openai" {
+  capabilities = ["read", "patch"]
+}
