@@ -23,15 +23,23 @@ fn source(aws: &Aws) -> AwsSource {
 
 /// The staging labels of each version that has any.
 async fn labels(aws: &Aws, path: &str) -> BTreeMap<String, Vec<String>> {
-    let described = aws.client().describe_secret().secret_id(path).send().await;
+    let asked = aws.client().describe_secret().secret_id(path).send();
+    let described = Box::pin(asked).await;
     let stages = described.expect("described").version_ids_to_stages;
     let mut labels: BTreeMap<_, _> = stages.unwrap_or_default().into_iter().collect();
     labels.retain(|_, stages| !stages.is_empty());
     labels
 }
 
+/// The text of the current version. moto gives the version that was put last as current to a request for none, and goes by
+/// no label: so the version is named.
 async fn text(aws: &Aws, path: &str) -> String {
-    let got = aws.client().get_secret_value().secret_id(path).send().await;
+    let labels = labels(aws, path).await;
+    let is_current = |stages: &[String]| stages.iter().any(|stage| stage == "AWSCURRENT");
+    let mut current = labels.iter().filter(|(_, stages)| is_current(stages));
+    let (id, _) = current.next().expect("a current version");
+    let get = aws.client().get_secret_value().secret_id(path);
+    let got = Box::pin(get.version_id(id).send()).await;
     got.expect("got").secret_string.expect("a text")
 }
 
@@ -109,7 +117,7 @@ async fn a_version_of_others_stays_current_and_nothing_is_left_pending() {
             .client_request_token(TOKEN)
             .secret_string(NEW)
             .version_stages("FLASHBACK_PENDING");
-        pending.send().await.expect("added");
+        Box::pin(pending.send()).await.expect("added");
         assert_eq!(store(&source, path, Some(&first)).await, conflict);
         assert_eq!(labels(aws, path).await, expected, "{emulator:?}");
         assert_eq!(version(&source, path).await.as_str(), theirs);
@@ -150,24 +158,25 @@ async fn of_writers_at_the_same_time_one_makes_its_version_current() {
     }
 }
 
+/// ministack gives a secret without a value a version. AWS does not, and nor does moto
+/// (<https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html>).
 #[tokio::test]
 async fn a_secret_without_a_value_gets_its_first() {
-    for emulator in BOTH {
-        let aws = Aws::shared(emulator).await;
-        let (source, path) = (source(aws), "store/first");
-        let made = aws.client().create_secret().name(path).send().await;
-        made.expect("created");
-        let first = stored(store(&source, path, None).await);
-        assert_eq!(version(&source, path).await, first, "{emulator:?}");
-        assert_eq!(value(&source, path, "key").await, NEW);
-        assert_eq!(stored(store(&source, path, None).await), first);
-        let error = store(&source, "store/none", None)
-            .await
-            .expect_err("refused");
-        assert!(error.is_certain(), "{error:?}");
-        let gone = store(&source, "store/none", Some(&first)).await;
-        assert_eq!(gone, Ok(StoreOutcome::Conflict));
-    }
+    let aws = Aws::shared(Emulator::Moto).await;
+    let (source, path) = (source(aws), "store/first");
+    let made = aws.client().create_secret().name(path).send();
+    Box::pin(made).await.expect("created");
+    let first = stored(store(&source, path, None).await);
+    assert_eq!(version(&source, path).await, first);
+    assert!(text(aws, path).await.contains(NEW));
+    assert_eq!(stored(store(&source, path, None).await), first);
+    assert_eq!(labels(aws, path).await.len(), 1);
+    let error = store(&source, "store/none", None)
+        .await
+        .expect_err("refused");
+    assert!(error.is_certain(), "{error:?}");
+    let gone = store(&source, "store/none", Some(&first)).await;
+    assert_eq!(gone, Ok(StoreOutcome::Conflict));
 }
 
 #[tokio::test]
@@ -242,7 +251,8 @@ async fn documented_policies_suffice_and_each_missing_action_is_told() {
         let aws = Aws::start_strict(emulator).await;
         let path = "prod/llm/openai";
         let first = Version::new(aws.create(path, OLD).await);
-        let described = aws.client().describe_secret().secret_id(path).send().await;
+        let asked = aws.client().describe_secret().secret_id(path).send();
+        let described = Box::pin(asked).await;
         let arn = described.expect("there").arn.expect("an ARN");
         let may = aws.user("may", &documented(emulator, &arn, "")).await;
         let mut lesser = Vec::new();

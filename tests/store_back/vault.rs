@@ -1,5 +1,6 @@
 //! Writing into KV 2 and KV 1 of a real OpenBao.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flashback_rotator::credential::{Plain, SecretRef};
@@ -8,6 +9,7 @@ use flashback_rotator::secret::Fingerprinter;
 use flashback_rotator::source::vault::{
     KvVersion, VaultAuth, VaultConfig, VaultCredentials, VaultLook, VaultSource,
 };
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::cutting::Cutting;
@@ -60,8 +62,12 @@ async fn data(bao: &OpenBao, mount: &str) -> Value {
         .take()
 }
 
-/// What else a secret has, which must survive: numbers that no `f64` and no `u64` holds, and text of all kinds.
-const REST: &str = r#""big":123456789012345678901234567890,"price":1.10,"nested":{"deep":["ü\n",null,true]},"uni":"ключ 🔑 \u0000""#;
+/// What else a secret has, which must survive.
+const PLAIN: &str =
+    r#""n":9007199254740992,"nested":{"deep":["ü\n",null,true]},"uni":"ключ 🔑 \u0000""#;
+
+/// Numbers that no floating-point number holds.
+const NUMBERS: &str = r#""big":123456789012345678901234567890,"price":1.10,"odd":9007199254740993"#;
 
 /// Writes a secret as a text, so that numbers arrive as they are written.
 async fn put_text(bao: &OpenBao, place: &str, body: String) {
@@ -88,42 +94,48 @@ async fn text(bao: &OpenBao, place: &str) -> String {
     answer.text().await.expect("a text")
 }
 
-fn rest_is_in(answer: &str) {
-    for part in [
-        "123456789012345678901234567890",
-        "\"price\":1.10",
-        r#""nested":{"deep":["ü\n",null,true]}"#,
-        "ключ 🔑 \\u0000",
-    ] {
-        assert!(answer.contains(part), "{part} in {answer}");
+/// The other fields in an answer, as they are written there.
+fn rest(answer: &str) -> Vec<String> {
+    let mut answer: BTreeMap<String, Box<RawValue>> = serde_json::from_str(answer).expect("JSON");
+    let mut data = answer.remove("data").expect("data");
+    let inner: BTreeMap<String, Box<RawValue>> = serde_json::from_str(data.get()).expect("JSON");
+    if let Some(inner) = inner.get("data") {
+        data = inner.clone();
     }
+    let fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(data.get()).expect("JSON");
+    let others = fields.iter().filter(|(name, _)| *name != "key");
+    others
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect()
 }
 
 #[tokio::test]
 async fn kv2_gets_the_next_version_with_every_other_field_and_the_metadata_as_they_were() {
-    for (mount, rules) in [
-        ("store-patch", policy("vault-rotate.hcl")),
-        (
-            "store-update",
-            policy("vault-rotate.hcl").replace("\"patch\"", "\"update\""),
-        ),
+    let patch = policy("vault-rotate.hcl");
+    let update = patch.replace("\"patch\"", "\"update\"");
+    let both = patch.replace("\"patch\"", "\"patch\", \"update\"");
+    for (mount, rules, others) in [
+        ("store-patch", &patch, PLAIN.to_owned()),
+        ("store-update", &update, format!("{PLAIN},{NUMBERS}")),
+        ("store-numbers", &both, format!("{PLAIN},{NUMBERS}")),
     ] {
         let (bao, root) = mounted(mount, KvVersion::V2).await;
         let place = format!("{mount}/data/{PATH}");
-        let body = format!("{{\"data\":{{\"key\":\"sk-old\",{REST}}}}}");
+        let body = format!("{{\"data\":{{\"key\":\"sk-old\",{others}}}}}");
         put_text(bao, &place, body).await;
         let metadata = format!("{mount}/metadata/{PATH}");
         let custom = json!({"custom_metadata": {"owner": "ai", "flashback_live_version": "1"}});
         bao.ok("POST", &metadata, custom).await;
-        let token = with_rules(bao, mount, &(policy("vault.hcl") + &rules)).await;
+        let token = with_rules(bao, mount, &(policy("vault.hcl") + rules)).await;
         let source = source(&bao.address, mount, KvVersion::V2, &token);
 
+        let before = rest(&text(bao, &place).await);
         let first = version(&root, PATH).await;
         let second = stored(store(&source, PATH, Some(&first)).await);
         assert_eq!(second, version(&root, PATH).await, "{mount}");
         assert_eq!(second.number(), Some(2));
         assert_eq!(value(&source, PATH, "key").await, NEW);
-        rest_is_in(&text(bao, &place).await);
+        assert_eq!(rest(&text(bao, &place).await), before, "{mount}");
         let kept = bao.ok("GET", &metadata, Value::Null).await;
         let expected = json!({"owner": "ai", "flashback_live_version": "1"});
         assert_eq!(kept["data"]["custom_metadata"], expected);
@@ -326,18 +338,24 @@ async fn a_policy_that_lacks_writing_is_told_by_the_capability_before_and_after(
 async fn kv1_is_written_whole_over_the_expected_content_alone() {
     let (bao, root) = mounted("store-kv1", KvVersion::V1).await;
     let place = format!("store-kv1/{PATH}");
-    put_text(bao, &place, format!("{{\"key\":\"sk-old\",{REST}}}")).await;
+    put_text(
+        bao,
+        &place,
+        format!("{{\"key\":\"sk-old\",{PLAIN},{NUMBERS}}}"),
+    )
+    .await;
+    let before = rest(&text(bao, &place).await);
     let rules = format!(
         "path \"{place}\" {{ capabilities = [\"read\", \"update\"] }}\npath \"sys/capabilities-self\" {{ capabilities = [\"update\"] }}"
     );
-    let token = with_rules(bao, "store-kv1", &rules).await;
+    let token = with_rules(bao, "store-kv1", &(policy("vault.hcl") + &rules)).await;
     let source = source(&bao.address, "store-kv1", KvVersion::V1, &token);
     assert_eq!(source.may_store(PATH).await, Ok(()));
     let first = version(&root, PATH).await;
     let second = stored(store(&source, PATH, Some(&first)).await);
     assert_eq!(second, version(&root, PATH).await);
     assert_eq!(value(&source, PATH, "key").await, NEW);
-    rest_is_in(&text(bao, &place).await);
+    assert_eq!(rest(&text(bao, &place).await), before);
     assert_eq!(stored(store(&source, PATH, Some(&first)).await), second);
     let theirs = store_as(&source, PATH, Some(&first), "sk-other", OTHER).await;
     assert_eq!(theirs, Ok(StoreOutcome::Conflict));

@@ -121,6 +121,14 @@ impl Document {
         is_same_key && credentials.secret.is_same(&found.secret)
     }
 
+    /// Returns `true` if each number in it is whole, and one that a floating-point number holds exactly.
+    fn survives_floats(&self) -> bool {
+        match self {
+            Self::Text(_) => true,
+            Self::Fields(Fields(map)) => map.values().all(survives_floats),
+        }
+    }
+
     /// Returns the value of one field, which is named directly or by a JSON pointer.
     ///
     /// # Errors
@@ -238,6 +246,19 @@ fn wipe(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(wipe),
         Value::Object(map) => map.values_mut().for_each(wipe),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn survives_floats(value: &Value) -> bool {
+    const LARGEST: u64 = 1 << 53;
+    match value {
+        Value::Number(number) => {
+            let size = number.as_i64().map(i64::unsigned_abs).or(number.as_u64());
+            size.is_some_and(|size| size <= LARGEST)
+        }
+        Value::Array(items) => items.iter().all(survives_floats),
+        Value::Object(map) => map.values().all(survives_floats),
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
     }
 }
 

@@ -21,6 +21,7 @@ use super::versions::{ID_LENGTH, holder};
 use crate::document::{self, Malformed};
 use crate::model::{Missing, Version};
 use crate::source::contract::{Replacement, SourceError, StoreOutcome};
+use crate::upstream::Failure as _;
 
 /// The staging label of a version that is to become current.
 const PENDING: &str = "FLASHBACK_PENDING";
@@ -64,22 +65,24 @@ pub(super) async fn store(
         return Ok(StoreOutcome::Conflict);
     }
     let moved = source.move_label(path, CURRENT, expected, Some(new.token));
-    match Box::pin(moved).await {
+    let refused = match Box::pin(moved).await {
         Ok(Answer::Value(_)) => {
             Box::pin(clear(source, path, new.token)).await;
-            Ok(StoreOutcome::Stored(calls::version(new.token)?))
+            return Ok(StoreOutcome::Stored(calls::version(new.token)?));
         }
-        // AWS says that a label is not where it was said to be, or the secret has been deleted.
-        Ok(Answer::NotFound | Answer::WrongState) | Err(SourceError::Protocol { .. }) => {
-            match Box::pin(source.described(path)).await? {
-                Ok(now) if holder(&now, CURRENT) == expected => Err(invalid(
-                    "AWS Secrets Manager does not make the new version the current one",
-                )),
-                Ok(now) => Box::pin(conclude(source, path, new, &now)).await,
-                Err(_) => Ok(StoreOutcome::Conflict),
-            }
+        Ok(Answer::NotFound | Answer::WrongState) => None,
+        // The label is not where it was said to be, or there is no saying what has happened.
+        Err(error @ SourceError::Protocol { .. }) => Some(error),
+        Err(error) => return Err(error),
+    };
+    match Box::pin(source.described(path)).await? {
+        Ok(now) if holder(&now, CURRENT) != expected => {
+            Box::pin(conclude(source, path, new, &now)).await
         }
-        Err(error) => Err(error),
+        Ok(_) => Err(refused
+            .filter(|error| error.status() != "400")
+            .unwrap_or_else(|| invalid("AWS does not make the new version the current one"))),
+        Err(_) => Ok(StoreOutcome::Conflict),
     }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! KV 2 writes a version only over the one that the caller names (`cas`), so that of two writers one is told of the
 //! other. A JSON merge patch (`PATCH`) leaves the other fields to the server; where the policy has no `patch`, the server
-//! none to offer, or the field is inside a list, all fields are written as they were read. Custom metadata belong to the
+//! none to offer, the field is inside a list, or a number in the secret would not survive (OpenBao 2.7 applies a patch with
+//! floating-point numbers: 123456789012345678901234567890 becomes 1.2345678901234568e+29), all fields are written as
+//! they were read. Custom metadata belong to the
 //! secret and not to a version, and stay
 //! (<https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2#patch-secret>).
 //!

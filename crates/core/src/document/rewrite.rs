@@ -61,8 +61,9 @@ pub fn rewritten(
     Ok(spliced(text, &replaced))
 }
 
-/// Returns a JSON merge patch (RFC 7386) that puts the credentials into an object; `None` if it cannot be said as one: a
-/// pointer leads through an array.
+/// Returns a JSON merge patch (RFC 7386) that puts the credentials into an object; `None` if it cannot be said as one,
+/// because a pointer leads through an array, or if a server that applies it with floating-point numbers, as OpenBao 2.7
+/// does, would change another field.
 ///
 /// # Errors
 /// Returns the errors of [`rewritten`].
@@ -72,6 +73,9 @@ pub fn merge_patch(
     credentials: &Credentials,
 ) -> Result<Option<Zeroizing<String>>, Malformed> {
     let whole = rewritten(Some(text), fields, credentials)?;
+    if !Document::from_text(text.to_owned()).survives_floats() {
+        return Ok(None);
+    }
     let values = values(fields, credentials)?;
     if values.is_empty() {
         // The only field is the whole object.

@@ -106,6 +106,15 @@ fn a_merge_patch_names_what_changes_and_nothing_else() {
     assert_eq!(found.as_deref(), Some("{\"n\":{\"b\":\"s\"}}"));
     assert_eq!(patch(text, &map(None, Some("/l/0")), &one), None);
     assert_eq!(patch(text, &map(Some("a"), Some("/n/b")), &two), None);
+    for number in [
+        "1.10",
+        "9007199254740993",
+        "123456789012345678901234567890",
+        "1e3",
+    ] {
+        let text = format!("{{\"a\":\"x\",\"n\":[{number}]}}");
+        assert_eq!(patch(&text, &map(None, Some("a")), &one), None, "{number}");
+    }
     let flat = "{\"a\":\"x\",\"b\":\"y\",\"c\":1}";
     let found = patch(flat, &map(Some("a"), Some("b")), &two);
     assert_eq!(found.as_deref(), Some("{\"a\":\"k\",\"b\":\"s\"}"));
