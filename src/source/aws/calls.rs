@@ -7,6 +7,7 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
+use aws_sdk_secretsmanager::operation::update_secret_version_stage::UpdateSecretVersionStageOutput;
 use chrono::{DateTime, Utc};
 use zeroize::Zeroize;
 
@@ -20,6 +21,10 @@ use crate::words;
 
 /// The staging label of the version that is in use.
 pub(super) const CURRENT: &str = "AWSCURRENT";
+
+/// The permitted lengths of a version's id
+/// (<https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html>).
+pub(super) const ID_LENGTH: std::ops::RangeInclusive<usize> = 32..=64;
 
 /// Makes the calls of one source.
 pub(super) struct Calls {
@@ -46,7 +51,8 @@ impl Calls {
                 .map(Answer::Value)
                 .or_else(|error| call.explain(&error))
         };
-        let signed_in = async {
+        // The SDK's futures are large: without a box, a few calls after another would not fit on a thread's stack.
+        let signed_in = Box::pin(async {
             let (session, fresh) = self.sessions.get().await?;
             let answer = attempt(&session).await;
             if !matches!(answer, Err(SourceError::SignIn { .. })) {
@@ -58,7 +64,7 @@ impl Calls {
             }
             let (session, _) = self.sessions.get().await?;
             attempt(&session).await
-        };
+        });
         self.upstream
             .call(call.operation, async {
                 let answer = signed_in.await;
@@ -101,6 +107,49 @@ impl Calls {
         })
         .await
     }
+
+    /// Moves a staging label, which AWS does only if it is where it is said to be.
+    pub(super) async fn move_label(
+        &self,
+        path: &str,
+        label: &str,
+        from: Option<&str>,
+        to: Option<&str>,
+    ) -> Result<Answer<UpdateSecretVersionStageOutput>, SourceError> {
+        let call = Call {
+            operation: "UpdateSecretVersionStage",
+            path,
+        };
+        self.ask(call, |client| {
+            client
+                .update_secret_version_stage()
+                .secret_id(path)
+                .version_stage(label)
+                .set_move_to_version_id(to.map(str::to_owned))
+                .set_remove_from_version_id(from.map(str::to_owned))
+                .send()
+        })
+        .await
+    }
+
+    /// Returns the description of the secret, which has no value, or the reason why the secret is missing.
+    pub(super) async fn described(
+        &self,
+        path: &str,
+    ) -> Result<Result<DescribeSecretOutput, Missing>, SourceError> {
+        Ok(match self.describe(path).await? {
+            Answer::Value(secret) if secret.deleted_date().is_none() => Ok(secret),
+            Answer::Value(_) | Answer::WrongState => Err(Missing::Deleted),
+            Answer::NotFound => Err(Missing::NotFound),
+        })
+    }
+}
+
+/// Returns the id of the version that has this label.
+pub(super) fn holder<'a>(secret: &'a DescribeSecretOutput, label: &str) -> Option<&'a str> {
+    let mut versions = secret.version_ids_to_stages()?.iter();
+    let found = versions.find(|(_, stages)| stages.iter().any(|stage| stage == label));
+    found.map(|(id, _)| id.as_str())
 }
 
 pub(super) fn observe(secret: &DescribeSecretOutput) -> Result<Observation, SourceError> {

@@ -157,11 +157,11 @@ impl Source for AwsSource {
         path: &str,
         replacement: &Replacement<'_>,
     ) -> Result<StoreOutcome, SourceError> {
-        store::store(self, path, replacement).await
+        store::store(&self.calls, path, replacement).await
     }
 
     async fn may_store(&self, path: &str) -> Result<(), SourceError> {
-        store::may_store(self, path).await
+        store::may_store(&self.calls, path).await
     }
 
     fn acknowledges(&self) -> bool {

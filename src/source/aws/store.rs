@@ -14,10 +14,8 @@ use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::calls::{self, CURRENT};
+use super::calls::{CURRENT, Calls, ID_LENGTH, holder, version};
 use super::error::{Answer, Call, PUT};
-use super::source::AwsSource;
-use super::versions::{ID_LENGTH, holder};
 use crate::document::{self, Malformed};
 use crate::model::{Missing, Version};
 use crate::source::contract::{Replacement, SourceError, StoreOutcome};
@@ -26,10 +24,9 @@ use crate::upstream::Failure as _;
 /// The staging label of a version that is to become current.
 const PENDING: &str = "FLASHBACK_PENDING";
 
-/// Writes new credentials. The calls are boxed: each of the SDK's futures is large, and so many of them beside each other
-/// would not fit on a thread's stack.
+/// Writes new credentials.
 pub(super) async fn store(
-    source: &AwsSource,
+    calls: &Calls,
     path: &str,
     new: &Replacement<'_>,
 ) -> Result<StoreOutcome, SourceError> {
@@ -38,7 +35,7 @@ pub(super) async fn store(
             "the token of a new version has 32 to 64 characters",
         ));
     }
-    let secret = match Box::pin(source.described(path)).await? {
+    let secret = match Box::pin(calls.described(path)).await? {
         Ok(secret) => secret,
         Err(Missing::NotFound) if new.expected.is_none() => {
             return Err(invalid(
@@ -49,10 +46,10 @@ pub(super) async fn store(
     };
     let expected = new.expected.map(Version::as_str);
     if holder(&secret, CURRENT) != expected {
-        return Box::pin(conclude(source, path, new, &secret)).await;
+        return Box::pin(conclude(calls, path, new, &secret)).await;
     }
     let text = match expected {
-        Some(id) => match Box::pin(text_of(source, path, id)).await? {
+        Some(id) => match Box::pin(text_of(calls, path, id)).await? {
             Some(text) => Some(text),
             None => return Ok(StoreOutcome::Conflict),
         },
@@ -61,23 +58,23 @@ pub(super) async fn store(
     let text = text.as_ref().map(|text| text.as_str());
     let text =
         document::rewritten(text, new.fields, new.credentials).map_err(SourceError::Malformed)?;
-    if !Box::pin(put(source, path, new.token, &text)).await? {
+    if !Box::pin(put(calls, path, new.token, &text)).await? {
         return Ok(StoreOutcome::Conflict);
     }
-    let moved = source.move_label(path, CURRENT, expected, Some(new.token));
+    let moved = calls.move_label(path, CURRENT, expected, Some(new.token));
     let refused = match Box::pin(moved).await {
         Ok(Answer::Value(_)) => {
-            Box::pin(clear(source, path, new.token)).await;
-            return Ok(StoreOutcome::Stored(calls::version(new.token)?));
+            Box::pin(clear(calls, path, new.token)).await;
+            return Ok(StoreOutcome::Stored(version(new.token)?));
         }
         Ok(Answer::NotFound | Answer::WrongState) => None,
         // The label is not where it was said to be, or there is no saying what has happened.
         Err(error @ SourceError::Protocol { .. }) => Some(error),
         Err(error) => return Err(error),
     };
-    match Box::pin(source.described(path)).await? {
+    match Box::pin(calls.described(path)).await? {
         Ok(now) if holder(&now, CURRENT) != expected => {
-            Box::pin(conclude(source, path, new, &now)).await
+            Box::pin(conclude(calls, path, new, &now)).await
         }
         Ok(_) => Err(refused
             .filter(|error| error.status() != "400")
@@ -88,8 +85,8 @@ pub(super) async fn store(
 
 /// Checks, without writing, that nothing speaks against it: a service of AWS that owns a secret does not let others write
 /// it. Whether the policy allows to write can only be told by writing.
-pub(super) async fn may_store(source: &AwsSource, path: &str) -> Result<(), SourceError> {
-    let Ok(secret) = source.described(path).await? else {
+pub(super) async fn may_store(calls: &Calls, path: &str) -> Result<(), SourceError> {
+    let Ok(secret) = calls.described(path).await? else {
         return Ok(());
     };
     match secret.owning_service() {
@@ -103,27 +100,27 @@ pub(super) async fn may_store(source: &AwsSource, path: &str) -> Result<(), Sour
 /// Returns the outcome where another version is current than the one that was expected: it is ours, if an earlier call
 /// was answered by nobody.
 async fn conclude(
-    source: &AwsSource,
+    calls: &Calls,
     path: &str,
     new: &Replacement<'_>,
     secret: &DescribeSecretOutput,
 ) -> Result<StoreOutcome, SourceError> {
     if holder(secret, PENDING) == Some(new.token) {
-        clear(source, path, new.token).await;
+        clear(calls, path, new.token).await;
     }
     if holder(secret, CURRENT) == Some(new.token) {
-        return Ok(StoreOutcome::Stored(calls::version(new.token)?));
+        return Ok(StoreOutcome::Stored(version(new.token)?));
     }
     Ok(StoreOutcome::Conflict)
 }
 
 /// Returns the text of a version; `None` if it is gone.
 async fn text_of(
-    source: &AwsSource,
+    calls: &Calls,
     path: &str,
     id: &str,
 ) -> Result<Option<Zeroizing<String>>, SourceError> {
-    let Answer::Value(value) = source.calls.get(path, Some(&Version::new(id))).await? else {
+    let Answer::Value(value) = calls.get(path, Some(&Version::new(id))).await? else {
         return Ok(None);
     };
     let GetSecretValueOutput {
@@ -141,13 +138,12 @@ async fn text_of(
 }
 
 /// Adds a version. Returns `false` if the secret is gone.
-async fn put(source: &AwsSource, path: &str, token: &str, text: &str) -> Result<bool, SourceError> {
+async fn put(calls: &Calls, path: &str, token: &str, text: &str) -> Result<bool, SourceError> {
     let call = Call {
         operation: PUT,
         path,
     };
-    let put = source
-        .calls
+    let put = calls
         .ask(call, |client| {
             client
                 .put_secret_value()
@@ -163,8 +159,8 @@ async fn put(source: &AwsSource, path: &str, token: &str, text: &str) -> Result<
 
 /// Removes the label of a version under way. A failure costs nothing: the label changes no reading, and the next rotation
 /// moves it.
-async fn clear(source: &AwsSource, path: &str, token: &str) {
-    let _ = source.move_label(path, PENDING, Some(token), None).await;
+async fn clear(calls: &Calls, path: &str, token: &str) {
+    let _ = calls.move_label(path, PENDING, Some(token), None).await;
 }
 
 fn invalid(what: &str) -> SourceError {

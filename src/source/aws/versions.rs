@@ -4,21 +4,14 @@
 //! `FLASHBACK_LIVE` marks the live one, which AWS therefore keeps. A version without a label can be read until AWS
 //! deletes it, at a time of its own choice. Each label is on at most one version.
 
-use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
-use aws_sdk_secretsmanager::operation::update_secret_version_stage::UpdateSecretVersionStageOutput;
-
-use super::calls::{self, CURRENT, take};
-use super::error::{Answer, Call};
+use super::calls::{self, CURRENT, ID_LENGTH, holder, take};
+use super::error::Answer;
 use super::source::AwsSource;
 use crate::model::{Missing, Version};
 use crate::source::contract::{Exact, GoneVersion, Previous, Reading, SourceError};
 
 const PREVIOUS: &str = "AWSPREVIOUS";
 const LIVE: &str = "FLASHBACK_LIVE";
-
-/// The permitted lengths of a version's id
-/// (<https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html>).
-pub(super) const ID_LENGTH: std::ops::RangeInclusive<usize> = 32..=64;
 
 impl AwsSource {
     pub(super) async fn exactly(
@@ -57,7 +50,7 @@ impl AwsSource {
         path: &str,
         version: &Version,
     ) -> Result<Previous, SourceError> {
-        let secret = match self.described(path).await? {
+        let secret = match self.calls.described(path).await? {
             Ok(secret) => secret,
             Err(Missing::Deleted) => return Ok(Previous::Gone(GoneVersion::Deleted)),
             Err(_) => return Ok(Previous::Gone(GoneVersion::NoSuchVersion)),
@@ -79,7 +72,7 @@ impl AwsSource {
     ) -> Result<(), SourceError> {
         let mut is_second = false;
         loop {
-            let secret = match self.described(path).await? {
+            let secret = match self.calls.described(path).await? {
                 Ok(secret) => secret,
                 // The labels were deleted with the secret.
                 Err(_) if live.is_none() => return Ok(()),
@@ -90,7 +83,7 @@ impl AwsSource {
             if from == to {
                 return Ok(());
             }
-            match self.move_label(path, LIVE, from, to).await {
+            match self.calls.move_label(path, LIVE, from, to).await {
                 Ok(Answer::Value(_)) => return Ok(()),
                 Ok(Answer::NotFound) => {
                     return Err(invalid("the store no longer has the version that is live"));
@@ -101,50 +94,6 @@ impl AwsSource {
             }
         }
     }
-
-    /// Moves a staging label, which AWS does only if it is where it is said to be.
-    pub(super) async fn move_label(
-        &self,
-        path: &str,
-        label: &str,
-        from: Option<&str>,
-        to: Option<&str>,
-    ) -> Result<Answer<UpdateSecretVersionStageOutput>, SourceError> {
-        let call = Call {
-            operation: "UpdateSecretVersionStage",
-            path,
-        };
-        self.calls
-            .ask(call, |client| {
-                client
-                    .update_secret_version_stage()
-                    .secret_id(path)
-                    .version_stage(label)
-                    .set_move_to_version_id(to.map(str::to_owned))
-                    .set_remove_from_version_id(from.map(str::to_owned))
-                    .send()
-            })
-            .await
-    }
-
-    /// Returns the description of the secret, which has no value, or the reason why the secret is missing.
-    pub(super) async fn described(
-        &self,
-        path: &str,
-    ) -> Result<Result<DescribeSecretOutput, Missing>, SourceError> {
-        Ok(match self.calls.describe(path).await? {
-            Answer::Value(secret) if secret.deleted_date().is_none() => Ok(secret),
-            Answer::Value(_) | Answer::WrongState => Err(Missing::Deleted),
-            Answer::NotFound => Err(Missing::NotFound),
-        })
-    }
-}
-
-/// Returns the id of the version that has this label.
-pub(super) fn holder<'a>(secret: &'a DescribeSecretOutput, label: &str) -> Option<&'a str> {
-    let mut versions = secret.version_ids_to_stages()?.iter();
-    let found = versions.find(|(_, stages)| stages.iter().any(|stage| stage == label));
-    found.map(|(id, _)| id.as_str())
 }
 
 fn invalid(what: &str) -> SourceError {
