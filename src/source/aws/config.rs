@@ -52,7 +52,8 @@ const LOOK: ValueType<AwsLook> = ValueType {
     read: |input| input.choice(LOOKS),
 };
 
-const ROLE_ARN: ValueType<String> = ValueType {
+/// The ARN of a role.
+pub const ROLE_ARN: ValueType<String> = ValueType {
     shape: Shape::Text(|| json!({ "type": "string", "pattern": "^arn:[^:]+:iam::[0-9]+:role/" })),
     read: |input| {
         let text = input.text("arn:aws:iam::123456789012:role/rotator")?;

@@ -6,11 +6,11 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_secretsmanager::config::http::HttpResponse;
 use aws_sdk_secretsmanager::error::ErrorMetadata;
 
+use super::fault::SignIn;
 use super::shown::{on_the_way, plain};
 use crate::error_chain::find;
 use crate::outbound::CallError;
 use crate::redact;
-use crate::source::contract::SourceError;
 
 /// The difference between the clocks, in either direction, up to which a signature is valid
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>).
@@ -22,7 +22,7 @@ const MOST_SKEW: Duration = Duration::from_secs(5 * 60);
 pub(super) struct OfProfile(pub(super) String);
 
 /// Returns the error for missing credentials. It names the place to check and nothing that was found there.
-pub(super) fn no_credentials(error: &CredentialsError) -> SourceError {
+pub(super) fn no_credentials(error: &CredentialsError) -> SignIn {
     let profile = find::<OfProfile>(error);
     let profile = profile.map(|OfProfile(name)| format!("`{}`", redact::shown(name)));
     let (what, status) = match error {
@@ -63,7 +63,7 @@ pub(super) fn no_credentials(error: &CredentialsError) -> SourceError {
             ),
         },
     };
-    SourceError::SignIn {
+    SignIn {
         what,
         status: status.to_owned(),
     }

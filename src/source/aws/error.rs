@@ -1,22 +1,14 @@
-//! Converts the errors of the SDK.
+//! Converts the errors of Secrets Manager, and of the services that are called beside it.
 //!
-//! The SDK's errors can print the value they failed on, with `Debug` and with `DisplayErrorContext`. Only the error's
-//! code, the HTTP status and the request id are read from them. The code decides and not the status, because Secrets
-//! Manager answers 400 to nearly everything.
+//! The code decides and not the status, because Secrets Manager answers 400 to nearly everything.
 
 use std::error::Error;
-use std::time::{Duration, SystemTime};
 
-use aws_credential_types::provider::error::CredentialsError;
-use aws_sdk_secretsmanager::config::http::HttpResponse;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 
-use super::credentials::{clock_difference, no_credentials, why_refused};
-use super::shown::{identifier, on_the_way, plain};
-use crate::answerer;
-use crate::error_chain::find;
-use crate::outbound::CallError;
-use crate::retry::{Class, class_of_status, parse_retry_after};
+use super::fault::{Answered, Fault};
+use super::shown::plain;
+use crate::retry::{Class, class_of_status};
 use crate::source::contract::SourceError;
 
 /// The operation that reads many secrets at once.
@@ -62,32 +54,25 @@ impl Call<'_> {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        if let Some(refused) = find::<CredentialsError>(error) {
-            return Err(no_credentials(refused));
-        }
-        match error {
-            SdkError::TimeoutError(_) => Err(unavailable("no answer in time", "timeout")),
-            SdkError::DispatchFailure(failure) if failure.is_timeout() => {
-                Err(unavailable("no answer in time", "timeout"))
-            }
-            SdkError::DispatchFailure(_) => {
-                let why = find::<CallError>(error).unwrap_or(&CallError::Unsendable);
-                let status = match why {
-                    CallError::Unsendable => return Err(self.unsendable()),
-                    CallError::TooLong(_) => "too_large",
-                    CallError::NotHttp | CallError::Broken(_) => "broken",
-                    _ => "connect",
-                };
-                let what = format!("{}: {}", self.service(), on_the_way(why));
-                Err(unavailable(what, status))
-            }
-            SdkError::ServiceError(answer) => {
-                let code = answer.err().code().and_then(plain);
-                self.answered(code, answer.raw())
-            }
-            SdkError::ResponseError(answer) => self.answered(None, answer.raw()),
-            _ => Err(self.unsendable()),
-        }
+        Err(match Fault::of(error) {
+            Fault::SignIn(refused) => refused.of_source(),
+            Fault::Silent { why: None, status } => unavailable("no answer in time", status),
+            Fault::Silent {
+                why: Some(why),
+                status,
+            } => unavailable(format!("{}: {why}", self.service()), status),
+            Fault::Unsendable => self.unsendable(),
+            Fault::Throttled { retry_after } => SourceError::Unavailable {
+                what: format!("{} throttles this account's calls", self.service()),
+                status: "throttled".to_owned(),
+                retry_after,
+            },
+            Fault::Answered(answer) => match answer.code.as_str() {
+                "ResourceNotFoundException" => return Ok(Answer::NotFound),
+                "InvalidRequestException" => return Ok(Answer::WrongState),
+                _ => self.answered(&answer),
+            },
+        })
     }
 
     fn service(&self) -> &'static str {
@@ -116,31 +101,12 @@ impl Call<'_> {
         }
     }
 
-    fn answered<T>(
-        &self,
-        code: Option<&str>,
-        raw: &HttpResponse,
-    ) -> Result<Answer<T>, SourceError> {
+    fn answered(&self, answer: &Answered) -> SourceError {
         let Self { operation, path } = self;
-        let service = self.service();
-        let code = code.unwrap_or_default();
-        let number = raw.status().as_u16();
+        let number = answer.status;
         let status = number.to_string();
-        Err(match code {
-            "ResourceNotFoundException" => return Ok(Answer::NotFound),
-            "InvalidRequestException" => return Ok(Answer::WrongState),
-            _ if is_throttle(code) || number == 429 => SourceError::Unavailable {
-                what: format!("{service} throttles this account's calls"),
-                status: "throttled".to_owned(),
-                retry_after: retry_after(raw),
-            },
-            _ if is_sign_in(code) => SourceError::SignIn {
-                what: format!(
-                    "AWS refused the credentials ({code}): {}",
-                    why_refused(code, clock_difference(raw, SystemTime::now()))
-                ),
-                status,
-            },
+        let code = answer.code.as_str();
+        match code {
             "AccessDeniedException" | "AccessDenied" => SourceError::Denied {
                 what: self.permission(),
                 status,
@@ -173,31 +139,32 @@ impl Call<'_> {
             "InvalidParameterException" | "ValidationException" => SourceError::Invalid {
                 what: format!("AWS Secrets Manager does not take `{path}` for a secret's name"),
             },
-            _ => self.failed(code, raw),
-        })
+            _ => self.failed(answer),
+        }
     }
 
     /// Returns the error for an answer whose code concerns neither the caller nor the secret.
-    fn failed(&self, code: &str, raw: &HttpResponse) -> SourceError {
+    fn failed(&self, answer: &Answered) -> SourceError {
         let operation = self.operation;
-        let number = raw.status().as_u16();
+        let (code, number, request) = (&answer.code, answer.status, &answer.request);
         let status = number.to_string();
         // A 5xx concerns one secret, unless many were requested at once or the status means an outage.
         if number >= 500 && (operation == BATCH || is_outage(number)) {
-            let (service, request) = (self.service(), request_id(raw));
+            let service = self.service();
             return SourceError::Unavailable {
                 what: format!("{service} answered {number} to {operation}{request}"),
                 status,
-                retry_after: retry_after(raw),
+                retry_after: answer.retry_after,
             };
         }
+        let stranger = answer.stranger.as_ref();
+        let stranger = stranger.map(|words| format!(", {words}: is `endpoint_url` AWS's?"));
         SourceError::Protocol {
             what: format!(
-                "{number} {code}{}to {operation}{}{}{}",
+                "{number} {code}{}to {operation}{}{}{request}",
                 if code.is_empty() { "" } else { " " },
                 self.named(" of "),
-                stranger(code, raw),
-                request_id(raw)
+                stranger.unwrap_or_default(),
             ),
             status,
         }
@@ -266,14 +233,6 @@ impl Call<'_> {
     }
 }
 
-/// Describes the sender of an answer without a code, which cannot be AWS.
-fn stranger(code: &str, raw: &HttpResponse) -> String {
-    match (code, raw.body().bytes()) {
-        ("", Some(body)) => format!(", {}: is `endpoint_url` AWS's?", answerer::describe(body)),
-        _ => String::new(),
-    }
-}
-
 fn unavailable(what: impl Into<String>, status: &str) -> SourceError {
     SourceError::Unavailable {
         what: what.into(),
@@ -286,60 +245,7 @@ fn is_outage(status: u16) -> bool {
     matches!(class_of_status(status, None), Class::Outage { .. })
 }
 
-/// Returns `true` for the codes that AWS gives to a caller that it throttles. The retry classifier of the SDK has the
-/// same list.
-fn is_throttle(code: &str) -> bool {
-    matches!(
-        code,
-        "Throttling"
-            | "ThrottlingException"
-            | "ThrottledException"
-            | "RequestThrottled"
-            | "RequestThrottledException"
-            | "RequestLimitExceeded"
-            | "TooManyRequestsException"
-            | "SlowDown"
-    )
-}
-
 /// Returns `true` for the codes that mean that the secret cannot be decrypted.
 fn is_of_kms(code: &str) -> bool {
     code == "DecryptionFailure" || code.starts_with("KMS")
-}
-
-/// Returns `true` for the codes that concern the signature or the credentials (AWS's "Common errors").
-fn is_sign_in(code: &str) -> bool {
-    matches!(
-        code,
-        "ExpiredToken"
-            | "ExpiredTokenException"
-            | "RequestExpired"
-            | "RequestTimeTooSkewed"
-            | "InvalidToken"
-            | "UnrecognizedClientException"
-            | "InvalidClientTokenId"
-            | "InvalidAccessKeyId"
-            | "InvalidSignatureException"
-            | "SignatureDoesNotMatch"
-            | "IncompleteSignature"
-            | "IncompleteSignatureException"
-            | "MissingAuthenticationToken"
-            | "MissingAuthenticationTokenException"
-            | "AuthFailure"
-            | "NotAuthorized"
-            | "OptInRequired"
-    )
-}
-
-fn retry_after(raw: &HttpResponse) -> Option<Duration> {
-    parse_retry_after(raw.headers().get("retry-after")?, SystemTime::now())
-}
-
-/// Returns the id of the request, which AWS's support asks for.
-fn request_id(raw: &HttpResponse) -> String {
-    raw.headers()
-        .get("x-amzn-requestid")
-        .and_then(identifier)
-        .map(|id| format!(" (request {id})"))
-        .unwrap_or_default()
 }

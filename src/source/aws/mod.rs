@@ -15,6 +15,7 @@ mod calls;
 mod config;
 mod credentials;
 mod error;
+mod fault;
 mod hints;
 mod identity;
 mod kind;
@@ -26,6 +27,7 @@ mod store;
 mod versions;
 
 pub use account::{Account, QueueOperation, explain_queue};
-pub use config::{AwsConfig, AwsLook};
+pub use config::{AwsConfig, AwsLook, ROLE_ARN};
+pub use fault::{Answered, Fault, SignIn};
 pub use kind::KIND;
 pub use source::AwsSource;

@@ -118,7 +118,7 @@ impl Sessions {
         let base = self.load_base().await;
         let (Some(region), Some(chain)) = (base.region(), base.credentials_provider()) else {
             return Err(SourceError::SignIn {
-                what: "no AWS region: set `region` in the source's table, or AWS_REGION".to_owned(),
+                what: "no AWS region: set `region` in the table, or AWS_REGION".to_owned(),
                 status: "no_region".to_owned(),
             });
         };
@@ -214,7 +214,7 @@ impl Session {
     /// Fetches credentials and asks AWS for their owner. Returns a line that names the owner and their origin.
     pub(super) async fn sign_in(&self) -> Result<String, SourceError> {
         let fetched = self.provider.provide_credentials().await;
-        fetched.map_err(|error| no_credentials(&error))?;
+        fetched.map_err(|error| no_credentials(&error).of_source())?;
         let Identity {
             account,
             without_sts,
