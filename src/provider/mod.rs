@@ -7,6 +7,9 @@
 
 pub mod anthropic;
 pub mod api;
+pub mod aws;
+pub mod aws_iam;
+pub mod bedrock;
 pub mod contract;
 pub mod fields;
 pub mod kind;
@@ -19,4 +22,10 @@ pub use contract::{Minted, Provider, ProviderError};
 pub use kind::{Context, Kind, ProviderKind};
 
 /// Every kind of provider.
-pub const KINDS: &[Kind] = &[openai::KIND, openrouter::KIND, anthropic::KIND];
+pub const KINDS: &[Kind] = &[
+    openai::KIND,
+    openrouter::KIND,
+    anthropic::KIND,
+    aws_iam::KIND,
+    bedrock::KIND,
+];
