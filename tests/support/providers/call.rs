@@ -54,7 +54,7 @@ impl Call {
 pub struct Reply {
     /// Its status.
     pub status: u16,
-    /// Its body; without one if it is null.
+    /// Its body: XML if it is a text, else JSON; without one if it is null.
     pub body: Value,
 }
 

@@ -7,6 +7,7 @@
 //! it.
 
 pub mod anthropic;
+pub mod bedrock;
 mod call;
 mod fake;
 mod keys;

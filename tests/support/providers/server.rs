@@ -39,7 +39,7 @@ pub(super) async fn serve(listener: TcpListener, inner: Arc<Inner>) {
 /// Answers a call. An error ends its connection.
 async fn answer(request: Request<Body>, inner: &Inner) -> io::Result<Response<Body>> {
     let call = read(request).await?;
-    let line = format!("{} /{}", call.method, call.path.join("/"));
+    let line = inner.api.name(&call);
     let (fault, latency) = {
         let mut state = inner.state.lock();
         let at = state
@@ -89,7 +89,7 @@ async fn answer(request: Request<Body>, inner: &Inner) -> io::Result<Response<Bo
             response.body(page.into()).expect("a response")
         }
         Some(Fault::Half) => {
-            let whole = reply.body.to_string();
+            let whole = text_of(&reply).1;
             let half = whole[..whole.len() / 2].to_owned();
             let response = Response::builder().header(header::CONTENT_TYPE, "application/json");
             response.body(half.into()).expect("a response")
@@ -121,11 +121,20 @@ async fn read(request: Request<Body>) -> io::Result<Call> {
 
 fn respond(reply: &Reply) -> Response<Body> {
     let response = Response::builder().status(reply.status);
+    let (kind, text) = text_of(reply);
     let response = match reply.body {
         Value::Null => response.body(Body::empty()),
-        ref body => response
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(body.to_string().into()),
+        _ => response
+            .header(header::CONTENT_TYPE, kind)
+            .body(text.into()),
     };
     response.expect("a response")
+}
+
+/// Returns the type and the text of a body.
+fn text_of(reply: &Reply) -> (&'static str, String) {
+    match &reply.body {
+        Value::String(xml) => ("text/xml", xml.clone()),
+        json => ("application/json", json.to_string()),
+    }
 }

@@ -36,6 +36,11 @@ pub trait Api: Send + Sync + 'static {
 
     /// Returns the settings of a provider that uses the fake at this address, beside the credential.
     fn settings(&self, url: &str) -> String;
+
+    /// Returns what a call is known by: its method and its path.
+    fn name(&self, call: &Call) -> String {
+        format!("{} /{}", call.method, call.path.join("/"))
+    }
 }
 
 /// A fake, as its server sees it.
