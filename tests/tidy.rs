@@ -188,6 +188,14 @@ fn each_dependency_has_its_one_room() {
         &["src/source/aws/", "src/verify/provider/sts.rs"],
     );
     only_in("aws_sdk_sqs", &["src/trigger/sqs/"]);
+    only_in(
+        "aws_sdk_iam",
+        &[
+            "src/provider/aws/",
+            "src/provider/aws_iam/",
+            "src/provider/bedrock/",
+        ],
+    );
     only_in("tungstenite", &["src/trigger/subscribe/"]);
     only_in("aws_config", &["src/source/aws/", "src/verify/provider/"]);
     only_in("rusqlite", &["src/state/sqlite/"]);

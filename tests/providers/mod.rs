@@ -2,6 +2,12 @@
 //! client.
 
 mod anthropic;
+mod aws;
+mod aws_faults;
+mod aws_iam;
+mod aws_policies;
+mod aws_settings;
+mod bedrock;
 mod clients;
 mod faults;
 mod openai;

@@ -6,6 +6,7 @@ pub mod durable;
 pub mod flood;
 pub mod front;
 pub mod hostile;
+pub mod iam;
 pub mod namespaces;
 pub mod openbao;
 pub mod page;

@@ -62,3 +62,45 @@ pub fn time(at: &AwsTime) -> Option<DateTime<Utc>> {
     let time = DateTime::from_timestamp(at.secs(), at.subsec_nanos());
     time.filter(|_| at.secs() > 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CALL: Call<'_> = Call {
+        operation: "ListAccessKeys",
+        user: "u",
+        keys: "access keys",
+    };
+
+    #[test]
+    fn only_an_active_key_is_one_that_works() {
+        let active = |status: &str| {
+            let status = StatusType::from(status);
+            key_of(CALL, "AKIAONE", Some(&status), None).map(|key| key.active)
+        };
+        assert_eq!(active("Active"), Ok(true));
+        for status in ["Inactive", "Expired", "no value was set"] {
+            assert_eq!(active(status), Ok(false), "{status}");
+        }
+    }
+
+    #[test]
+    fn an_id_that_cannot_be_kept_is_refused_and_not_repeated() {
+        let longest = "A".repeat(LONGEST_ID);
+        assert!(key_id(CALL, &longest).is_ok());
+        for id in ["", "canary/..", "canary\u{202e}", &format!("{longest}A")] {
+            let error = key_id(CALL, id).expect_err("no id").to_string();
+            assert!(
+                !error.contains("canary") && !error.contains("AAAA"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_time_that_is_missing_is_none() {
+        assert_eq!(time(&AwsTime::from_secs(0)), None);
+        assert!(time(&AwsTime::from_secs(1_760_000_000)).is_some());
+    }
+}
