@@ -120,11 +120,12 @@ impl Provider for OpenRouter {
     }
 
     /// Lists the keys of the workspace. How many a page has is not part of the answer, so pages are asked for until one
-    /// has none that is new.
+    /// has none that is new. Each begins with the last key of the page before: where that is not in it, the list has
+    /// changed in the meantime, and keys may be missing.
     async fn list(&self) -> Result<Vec<IssuedKey>, ProviderError> {
-        let (mut found, mut known) = (Vec::new(), HashSet::new());
+        let (mut found, mut known) = (Vec::<IssuedKey>::new(), HashSet::new());
         for _ in 0..pages::MOST {
-            let offset = found.len().to_string();
+            let offset = found.len().saturating_sub(1).to_string();
             let mut call = Call::new("GET /keys", &["keys"])
                 .query("include_disabled", "true")
                 .query("offset", &offset)
@@ -134,8 +135,17 @@ impl Provider for OpenRouter {
             }
             let Data { data }: Data<Vec<Listed>> = self.api.call(call).await?;
             let before = found.len();
-            let listed = data.into_iter().map(IssuedKey::from);
-            found.extend(listed.filter(|key| known.insert(key.id.clone())));
+            let page: Vec<_> = data.into_iter().map(IssuedKey::from).collect();
+            if let Some(last) = found.last()
+                && page.iter().all(|key| key.id != last.id)
+            {
+                return Err(ProviderError::Protocol {
+                    what: "the list has changed while it was read".to_owned(),
+                    status: "pages".to_owned(),
+                });
+            }
+            let is_new = |key: &IssuedKey| known.insert(key.id.clone());
+            found.extend(page.into_iter().filter(is_new));
             if found.len() == before {
                 return Ok(found);
             }
