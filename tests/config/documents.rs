@@ -173,7 +173,7 @@ fn in_reference() -> BTreeSet<String> {
             table = header.split('.').map(str::to_owned).collect();
             if matches!(
                 table[0].as_str(),
-                "sources" | "keys" | "notify" | "discover"
+                "sources" | "providers" | "keys" | "notify" | "discover"
             ) {
                 table[1] = "*".to_owned();
             }
