@@ -117,19 +117,22 @@ impl Bedrock {
         match action {
             "CreateServiceSpecificCredential" => self.create(keys, &form),
             "ListServiceSpecificCredentials" => list(keys, text("Marker")),
-            "UpdateServiceSpecificCredential" => {
-                let active = match text("Status") {
-                    "Active" => true,
-                    "Inactive" => false,
-                    _ => return self.error(400, "Status is Active or Inactive"),
-                };
-                let changed = keys.change(text("ServiceSpecificCredentialId"), |key| {
-                    key.active = active;
-                });
-                done(action, changed.is_some())
-            }
+            "UpdateServiceSpecificCredential" => self.update(keys, &form),
             _ => done(action, keys.remove(text("ServiceSpecificCredentialId"))),
         }
+    }
+
+    fn update(&self, keys: &mut Keys, form: &Form) -> Reply {
+        let text = |name: &str| form.get(name).map_or("", String::as_str);
+        let active = match text("Status") {
+            "Active" => true,
+            "Inactive" => false,
+            _ => return self.error(400, "Status is Active or Inactive"),
+        };
+        let changed = keys.change(text("ServiceSpecificCredentialId"), |key| {
+            key.active = active;
+        });
+        done(text("Action"), changed.is_some())
     }
 
     fn create(&self, keys: &mut Keys, form: &Form) -> Reply {
