@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 
 use super::key::Key;
 use super::providers::Providers;
-use super::rotate::check_rotations;
+use super::rotations::check_rotations;
 use super::sources::Sources;
 use super::verify::Verify;
 use crate::model::{

@@ -26,6 +26,7 @@ mod providers;
 mod reference;
 mod root;
 mod rotate;
+mod rotations;
 mod schema;
 mod sources;
 mod state;

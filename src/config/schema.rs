@@ -129,11 +129,7 @@ impl Writer {
                 let all = all.map(|kind| (kind.name, events::settings_of(kind)));
                 self.variants("type", all, path)
             }
-            Shape::Provider => {
-                let all = self.kinds.providers.iter();
-                let all = all.map(|kind| (kind.name, providers::settings_of(kind)));
-                self.variants("type", all, path)
-            }
+            Shape::Provider => self.providers(path),
             Shape::Variants { by, of } => {
                 let all = of.iter().map(|(word, settings)| (*word, settings.to_vec()));
                 self.variants(by, all, path)
@@ -155,6 +151,12 @@ impl Writer {
                 json!({ "$ref": format!("#/$defs/{name}") })
             }
         }
+    }
+
+    fn providers(&mut self, path: &str) -> Json {
+        let all = self.kinds.providers.iter();
+        let all = all.map(|kind| (kind.name, providers::settings_of(kind)));
+        self.variants("type", all, path)
     }
 
     /// Returns the schema of a table whose settings depend on the word in `by`.

@@ -9,6 +9,7 @@ use super::next::Next;
 use super::problem::{Fault, flashback_problem, problem_of, source_problem};
 use super::reconciler::Reconciler;
 use super::report::KeyReport;
+use super::rotation;
 use crate::model::{KeyCommand, Record};
 use crate::retry::Round;
 use crate::state::StateError;
@@ -60,7 +61,7 @@ impl Engine {
         let mut rotated = None;
         if ended.is_ok() {
             let (ask, record) = (reconciler.ask, &mut reconciler.known.record);
-            match self.rotate(ask, guard, record).await {
+            match rotation::rotate(ask, guard, record).await {
                 Ok(rest) => rotated = rest,
                 Err(fault) => ended = Err(fault),
             }
@@ -79,7 +80,7 @@ impl Engine {
         let record = self.record(managed, guard).await?;
         match (command, &managed.config.rotate) {
             (KeyCommand::Rotate(command), Some(config)) => {
-                self.ask_for_rotation(config, command, record).await
+                rotation::ask_for_rotation(self, config, command, record).await
             }
             _ => Ok(record),
         }

@@ -22,11 +22,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::listing::{Listed, Scope};
-use crate::document::{Document, FieldMap, Malformed};
+use super::replacement::{Replacement, StoreOutcome};
+use crate::document::{Document, Malformed};
 use crate::model::{Missing, Observation, SourceId, Version};
 use crate::redact;
 use crate::retry::Class;
-use crate::secret::Credentials;
 use crate::upstream::Failure;
 
 /// A service or directory in which keys are rotated.
@@ -236,28 +236,6 @@ pub enum Reading {
     },
     /// The secret went missing after it was observed.
     Missing(Missing),
-}
-
-/// New credentials for a secret.
-#[derive(Debug)]
-pub struct Replacement<'a> {
-    /// The newest version that the secret must have; `None` if there must be no such secret, or none with a value.
-    pub expected: Option<&'a Version>,
-    /// The fields that hold the credentials. Without names, they are the only field, or the whole text.
-    pub fields: &'a FieldMap,
-    /// The new credentials.
-    pub credentials: &'a Credentials,
-    /// A UUID by which a repeated write is known.
-    pub token: &'a str,
-}
-
-/// The result of writing a secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreOutcome {
-    /// It was written, as this version.
-    Stored(Version),
-    /// The newest version is not the one that was expected, so nothing was written.
-    Conflict,
 }
 
 /// The result of reading one version.

@@ -14,16 +14,17 @@ pub mod file;
 pub mod hint;
 pub mod kind;
 pub mod listing;
+pub mod replacement;
 pub mod vault;
 
 pub use contract::{
-    Changes, Exact, GoneVersion, Previous, Reading, Replacement, Source, SourceError, StoreOutcome,
-    why_missing,
+    Changes, Exact, GoneVersion, Previous, Reading, Source, SourceError, why_missing,
 };
 pub use entries::MOST_ENTRIES;
 pub use hint::{Certainty, Hint};
 pub use kind::{Context, Example, Kind, SourceKind};
 pub use listing::{Listed, Scope};
+pub use replacement::{Replacement, StoreOutcome};
 
 /// Every kind of source.
 pub const KINDS: &[Kind] = &[vault::KIND, aws::KIND, file::KIND];

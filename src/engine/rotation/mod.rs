@@ -77,103 +77,100 @@ impl Then {
     }
 }
 
-impl Engine {
-    /// Takes the rotation of a key as far as it gets now. Returns until when it rests; `None` if the key is not rotated.
-    pub(super) async fn rotate(
-        &self,
-        ask: Ask<'_>,
-        guard: &mut KeyGuard,
-        record: &mut Record,
-    ) -> Result<Option<Rest>, Fault> {
-        let managed = ask.managed;
-        let config = managed.config.rotate.as_deref();
-        self.end_rotation(managed, config, record).await?;
-        let Some(config) = config else {
-            return Ok(None);
-        };
-        let provider = &self.providers[&config.provider];
-        let proof = Proof::of(
-            record,
-            &self.readers(managed).await?,
-            &managed.config.origin,
-        );
-        let rotator = Rotator {
-            ask,
-            guard,
-            record,
-            config,
-            provider: provider.as_ref(),
-            proof,
-            found_out: FoundOut::default(),
-        };
-        Box::pin(rotator.run()).await.map(Some)
-    }
+/// Takes the rotation of a key as far as it gets now. Returns until when it rests; `None` if the key is not rotated.
+pub(super) async fn rotate(
+    ask: Ask<'_>,
+    guard: &mut KeyGuard,
+    record: &mut Record,
+) -> Result<Option<Rest>, Fault> {
+    let (engine, managed) = (ask.engine, ask.managed);
+    let config = managed.config.rotate.as_deref();
+    end_rotation(engine, managed, config, record).await?;
+    let Some(config) = config else {
+        return Ok(None);
+    };
+    let provider = &engine.providers[&config.provider];
+    let proof = Proof::of(
+        record,
+        &readers(engine, managed).await?,
+        &managed.config.origin,
+    );
+    let rotator = Rotator {
+        ask,
+        guard,
+        record,
+        config,
+        provider: provider.as_ref(),
+        proof,
+        found_out: FoundOut::default(),
+    };
+    Box::pin(rotator.run()).await.map(Some)
+}
 
-    /// Forgets the rotations of a key that is not rotated any more, or by another provider. Nothing is revoked.
-    async fn end_rotation(
-        &self,
-        managed: &ManagedKey,
-        config: Option<&RotateConfig>,
-        record: &mut Record,
-    ) -> Result<(), Fault> {
-        let Some(rotation) = record.rotation.as_deref() else {
-            return Ok(());
-        };
-        if config.is_some_and(|config| config.provider == rotation.provider) {
-            return Ok(());
-        }
-        events::ended(managed, rotation);
-        let next = Record {
-            rotation: None,
-            ..record.clone()
-        };
-        self.store.save(&next, None).await?;
-        *record = next;
-        Ok(())
+/// Forgets the rotations of a key that is not rotated any more, or by another provider. Nothing is revoked.
+async fn end_rotation(
+    engine: &Engine,
+    managed: &ManagedKey,
+    config: Option<&RotateConfig>,
+    record: &mut Record,
+) -> Result<(), Fault> {
+    let Some(rotation) = record.rotation.as_deref() else {
+        return Ok(());
+    };
+    if config.is_some_and(|config| config.provider == rotation.provider) {
+        return Ok(());
     }
+    events::ended(managed, rotation);
+    let next = Record {
+        rotation: None,
+        ..record.clone()
+    };
+    engine.store.save(&next, None).await?;
+    *record = next;
+    Ok(())
+}
 
-    /// Records that a person asks for a rotation.
-    pub(super) async fn ask_for_rotation(
-        &self,
-        config: &RotateConfig,
-        command: RotateCommand,
-        record: Record,
-    ) -> Result<Record, StateError> {
-        let new = || Rotation::new(config.provider.clone());
-        let rotation = record.rotation.as_deref().cloned().unwrap_or_else(new);
-        let next = Record {
-            rotation: Some(Box::new(rotation.asked(command))),
-            ..record
-        };
-        self.store.save(&next, None).await?;
-        Ok(next)
-    }
+/// Records that a person asks for a rotation.
+pub(super) async fn ask_for_rotation(
+    engine: &Engine,
+    config: &RotateConfig,
+    command: RotateCommand,
+    record: Record,
+) -> Result<Record, StateError> {
+    let new = || Rotation::new(config.provider.clone());
+    let rotation = record.rotation.as_deref().cloned().unwrap_or_else(new);
+    let next = Record {
+        rotation: Some(Box::new(rotation.asked(command))),
+        ..record
+    };
+    engine.store.save(&next, None).await?;
+    Ok(next)
+}
 
-    /// Returns the other keys that read the secret of a key that is rotated, with their records.
-    async fn readers(&self, managed: &ManagedKey) -> Result<Vec<Reader>, Fault> {
-        let mut readers = Vec::new();
-        for (key, enabled) in managed.sharers.iter() {
-            readers.push(Reader {
-                record: self.store.load(key).await?,
-                enabled: *enabled,
-            });
-        }
-        Ok(readers)
+/// Returns the other keys that read the secret of a key that is rotated, with their records.
+async fn readers(engine: &Engine, managed: &ManagedKey) -> Result<Vec<Reader>, Fault> {
+    let mut readers = Vec::new();
+    for (key, enabled) in managed.sharers.iter() {
+        readers.push(Reader {
+            record: engine.store.load(key).await?,
+            enabled: *enabled,
+        });
     }
+    Ok(readers)
+}
 
-    /// Returns the name of the `number`th key that is made for this key, by which it is known at the provider: no other
-    /// key, and no other installation, gives it.
-    fn provider_name(&self, key: &KeyId, number: u64) -> String {
-        /// The longest part of a key's id in a name: Google's ids have 63 characters at most.
-        const LONGEST: usize = 32;
-        let tag = self.fingerprinter.bytes(key.as_str().as_bytes()).short();
-        let plain = |c: char| match c.to_ascii_lowercase() {
-            c @ ('a'..='z' | '0'..='9') => c,
-            _ => '-',
-        };
-        let slug: String = key.as_str().chars().map(plain).take(LONGEST).collect();
-        format!("rotator-{}-{slug}-{number}", &tag[..8])
-    }
+/// Returns the name of the `number`th key that is made for this key, by which it is known at the provider: no other
+/// key, and no other installation, gives it.
+fn provider_name(engine: &Engine, key: &KeyId, number: u64) -> String {
+    /// The longest part of a key's id in a name: Google's ids have 63 characters at most.
+    const LONGEST: usize = 32;
+    let tag = engine.fingerprinter.bytes(key.as_str().as_bytes()).short();
+    let plain = |c: char| match c.to_ascii_lowercase() {
+        c @ ('a'..='z' | '0'..='9') => c,
+        _ => '-',
+    };
+    let slug: String = key.as_str().chars().map(plain).take(LONGEST).collect();
+    format!("rotator-{}-{slug}-{number}", &tag[..8])
 }
 
 impl Rotator<'_> {
@@ -214,7 +211,7 @@ impl Rotator<'_> {
             due_at: due_at(&managed.key, self.config, self.record),
             doubt: failpoint::interval("FLASHBACK_ROTATOR_DOUBT_MS", DOUBT),
             has_value: self.value_of(&rotation).is_some(),
-            name: &engine.provider_name(&managed.key, rotation.number + 1),
+            name: &provider_name(engine, &managed.key, rotation.number + 1),
             list: self.found_out.list.as_deref(),
             found: self.found_out.found.as_ref().map(Option::as_ref),
             newest: self.found_out.newest.as_ref(),

@@ -13,10 +13,9 @@ use super::list;
 use super::session::Sessions;
 use super::store;
 use crate::model::{Missing, Observation, SourceId, Version};
-use crate::source::contract::{
-    Exact, Previous, Reading, Replacement, Source, SourceError, StoreOutcome,
-};
+use crate::source::contract::{Exact, Previous, Reading, Source, SourceError};
 use crate::source::listing::{Listed, Scope};
+use crate::source::replacement::{Replacement, StoreOutcome};
 use crate::upstream::Upstream;
 
 /// A `type = "aws-secrets-manager"` source.

@@ -18,7 +18,8 @@ use super::calls::{CURRENT, Calls, ID_LENGTH, holder, version};
 use super::error::{Answer, Call, PUT};
 use crate::document::{self, Malformed};
 use crate::model::{Missing, Version};
-use crate::source::contract::{Replacement, SourceError, StoreOutcome};
+use crate::source::contract::SourceError;
+use crate::source::replacement::{Replacement, StoreOutcome};
 use crate::upstream::Failure as _;
 
 /// The staging label of a version that is to become current.

@@ -18,8 +18,9 @@ use crate::model::{Missing, Observation, SourceId, Version};
 use crate::redact;
 use crate::secret::Fingerprinter;
 use crate::settled::{self, Now, Sighting, Stamp, State};
-use crate::source::contract::{Reading, Replacement, Source, SourceError, StoreOutcome};
+use crate::source::contract::{Reading, Source, SourceError};
 use crate::source::listing::{Listed, Scope};
+use crate::source::replacement::{Replacement, StoreOutcome};
 use crate::upstream::Upstream;
 
 /// The time after the last change of a file for which its times are not trusted: a second write within the resolution

@@ -15,7 +15,8 @@ use crate::document::{self, Document, FieldMap, Malformed};
 use crate::files::{self, Draft};
 use crate::secret::Credentials;
 use crate::settled::Stamp;
-use crate::source::contract::{Replacement, SourceError};
+use crate::source::contract::SourceError;
+use crate::source::replacement::Replacement;
 
 /// What a mount of Kubernetes leads to its files by.
 const MOUNTED: &str = "..data";

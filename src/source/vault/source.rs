@@ -30,9 +30,10 @@ use super::wire;
 use crate::model::{Missing, Observation, SourceId, Version};
 use crate::secret::Fingerprinter;
 use crate::source::contract::{
-    Changes, Exact, GoneVersion, Previous, Reading, Replacement, Source, SourceError, StoreOutcome,
+    Changes, Exact, GoneVersion, Previous, Reading, Source, SourceError,
 };
 use crate::source::listing::{Listed, Scope};
+use crate::source::replacement::{Replacement, StoreOutcome};
 use crate::supervise::Supervisor;
 use crate::telemetry::panics::Task;
 use crate::upstream::Upstream;

@@ -31,7 +31,8 @@ use super::wire::Answer;
 use crate::document::{self, Document};
 use crate::model::Version;
 use crate::secret::Fingerprinter;
-use crate::source::contract::{Replacement, SourceError, StoreOutcome};
+use crate::source::contract::SourceError;
+use crate::source::replacement::{Replacement, StoreOutcome};
 
 /// The secret as it is now.
 struct Current {

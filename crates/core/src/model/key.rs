@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Origin, RotateConfig, RuleId, Settings, VerifyConfig};
+use super::{Check, Origin, RotateConfig, RuleId, Settings, VerifyConfig};
 
 /// `[keys.…]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,22 +39,4 @@ impl KeyConfig {
             None => self.check.clone(),
         }
     }
-}
-
-/// The times at which a key is checked.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Check {
-    /// At this interval.
-    Every(Duration),
-    /// At the times of a cron line.
-    Cron(CronLine),
-}
-
-/// A valid cron line that fires at least once.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct CronLine {
-    /// The line: six fields, seconds first.
-    pub expression: String,
-    /// The time zone in which the line is read.
-    pub timezone: chrono_tz::Tz,
 }

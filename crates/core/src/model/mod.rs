@@ -4,6 +4,7 @@
 //! [`Fingerprint`], a keyed digest.
 
 mod change;
+mod check;
 mod clock;
 mod daemon;
 mod discovered;
@@ -30,6 +31,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use self::change::{Change, ChangeKind};
+pub use self::check::{Check, CronLine};
 pub use self::clock::{is_ahead, is_over};
 pub use self::daemon::{
     BEAT, ConfigurationReport, DaemonReport, Daemons, KnownDaemon, LastReport, Rejected,
@@ -39,7 +41,7 @@ pub use self::edits::{Edit, Edits};
 pub use self::ids::{
     AiLlmId, KeyId, ProviderId, ProviderKeyId, ReceiverId, RuleId, SourceId, WorkspaceId,
 };
-pub use self::key::{Check, CronLine, KeyConfig};
+pub use self::key::KeyConfig;
 pub use self::lease::{FencingToken, LATE_WRITE, LONGEST_LEASE, Lease, Repair, ReplicaId};
 pub use self::notified::Notified;
 pub use self::provider::{Abilities, IssuedKey, LastUse};
