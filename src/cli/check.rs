@@ -1,6 +1,7 @@
 //! `check`: validates the configuration, and with `--connect` everything it points at.
 
 mod connect;
+mod crowded;
 mod events;
 mod report;
 
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use self::crowded::crowded;
 use super::end::{End, fail, warn};
 use super::setup;
 use crate::config::{Loaded, exposed};
@@ -21,7 +23,7 @@ Examples:
   flashback-rotator check            # the configuration alone
   flashback-rotator check --connect  # sign in everywhere, and look at each key")]
 pub struct Args {
-    /// Also sign in to every source and to Flashback, listen to events, and read each key's metadata; changes nothing
+    /// Also sign in to every source, provider and Flashback, listen to events, and read each key's metadata; changes nothing
     #[arg(long)]
     connect: bool,
     /// With --connect: also read each key's value, to see that its fields are there and look like a key; shows none
@@ -57,7 +59,8 @@ async fn check(path: Option<&Path>, args: &Args) -> Result<End, End> {
             report::count(config.sources.len(), "source"),
         ));
     }
-    if !args.connect {
+    let is_rotated = config.keys.values().any(|key| key.rotate.is_some());
+    if !args.connect && !is_rotated {
         return Ok(End::Done);
     }
     setup::quiet_log(&config)?;
@@ -65,6 +68,10 @@ async fn check(path: Option<&Path>, args: &Args) -> Result<End, End> {
     let store = Sqlite::in_memory().map_err(fail)?;
     let (outages, stop) = (Arc::new(setup::InTheResult), CancellationToken::new());
     let runtime = setup::runtime(config, Arc::new(store), outages, &stop).await?;
+    crowded(&runtime).iter().for_each(warn);
+    if !args.connect {
+        return Ok(End::Done);
+    }
     let report = connect::connect(&runtime, base_url, args.read).await;
     match args.json {
         true => setup::print(report.document()),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::end::{End, fail, wrong};
 use super::table::{self, Table};
 use super::{discover, setup};
-use crate::model::{HistoryRow, KeyId, Outcome, Version};
+use crate::model::{Action, HistoryRow, KeyId, Outcome, Version};
 use crate::state;
 
 /// The arguments of `history`.
@@ -117,6 +117,11 @@ pub fn render(rows: &[HistoryRow]) -> String {
             Outcome::Succeeded => table::green(row.outcome.as_str()),
             Outcome::Failed => table::red(row.outcome.as_str()),
         };
+        // What is done to a key of the provider is about no version, unless it is stored.
+        let version = match row.action {
+            Action::Mint | Action::Disable | Action::Enable | Action::Revoke => table::nothing(),
+            _ => table::plain(row.version.label()),
+        };
         let why = match &row.error {
             Some(error) => format!("{}: {error}", row.reason),
             None => row.reason.clone(),
@@ -126,7 +131,7 @@ pub fn render(rows: &[HistoryRow]) -> String {
             row.key.to_string(),
             table::action(row.action),
             table::cell(row.previous_version.as_ref().map(Version::label)),
-            table::plain(row.version.label()),
+            version,
             outcome,
             format!("{} ms", row.elapsed.as_millis()),
             table::plain(&why),

@@ -10,11 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::BrokenOff;
 use crate::engine::report::{Ended, KeyReport};
-use crate::model::{KeyCommand, KeyId};
+use crate::model::{KeyCommand, KeyId, NextKey};
 use crate::runtime::Runtime;
 
 /// The time that pushes in flight have to finish after the limit is reached.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// The interval at which the other keys that read the secret of a rotated one are checked.
+const FOLLOW: Duration = Duration::from_millis(100);
 
 /// The time by which a command's work must be done.
 #[derive(Clone, Copy)]
@@ -55,7 +58,7 @@ pub async fn pass(
         so_far().push(row.clone());
         bar.inc(1);
     };
-    let sync = runtime.sync(keys, command, &each);
+    let sync = carry_out(runtime, keys, command, &each);
     tokio::pin!(sync);
     let limit = tokio::select! {
         rows = &mut sync => return rows,
@@ -72,4 +75,48 @@ pub async fn pass(
     let mut rows = so_far().clone();
     rows.retain(|row| row.ended != Ended::BrokenOff(BrokenOff::Stopped));
     runtime.complete(rows, keys, &late)
+}
+
+/// Carries out a command for these keys. While a key is rotated, those that read the same secret are checked, too: a
+/// daemon would, and here nobody else does.
+async fn carry_out(
+    runtime: &Runtime,
+    keys: &[KeyId],
+    command: KeyCommand,
+    each: &(dyn Fn(&KeyReport) + Sync),
+) -> Vec<KeyReport> {
+    let KeyCommand::Rotate(_) = command else {
+        return runtime.sync(keys, command, each).await;
+    };
+    let over = CancellationToken::new();
+    let rotate = async {
+        let rows = runtime.sync(keys, command, each).await;
+        over.cancel();
+        rows
+    };
+    let (rows, ()) = tokio::join!(rotate, follow(runtime, keys, &over));
+    rows
+}
+
+/// Checks the keys that read the secret of one that is rotated, as long as a new value is on its way to them.
+async fn follow(runtime: &Runtime, keys: &[KeyId], over: &CancellationToken) {
+    let rotated = || keys.iter().filter_map(|key| runtime.managed_keys.get(key));
+    let sharers = rotated().flat_map(|managed| managed.sharers.iter());
+    let others: Vec<KeyId> = sharers
+        .filter(|(_, enabled)| *enabled)
+        .map(|(key, _)| key.clone())
+        .collect();
+    while !others.is_empty() && !over.is_cancelled() {
+        let mut is_stored = false;
+        for managed in rotated() {
+            let record = runtime.engine.store.load(&managed.key).await.ok();
+            let rotation = record.and_then(|record| record.rotation);
+            let next = rotation.and_then(|rotation| rotation.next);
+            is_stored |= matches!(next, Some(NextKey::Stored { .. }));
+        }
+        if is_stored {
+            runtime.sync(&others, KeyCommand::None, &|_| {}).await;
+        }
+        over.run_until_cancelled(tokio::time::sleep(FOLLOW)).await;
+    }
 }

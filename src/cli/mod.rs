@@ -17,6 +17,8 @@ mod plan;
 mod reference;
 mod replicas;
 mod rollback;
+mod rotate;
+mod rotation;
 mod run;
 mod sandbox;
 mod setup;
@@ -84,6 +86,8 @@ Examples:
     History(history::Args),
     /// Put a key's previous version back, and hold the newer one until it changes again
     Rollback(rollback::Args),
+    /// Make a new key at the provider now, and revoke the old one once that is live and verified
+    Rotate(rotate::Args),
     /// Run a local Flashback to try things on
     Sandbox(sandbox::Args),
     /// Show rotations before your eyes, with nothing to set up
@@ -135,6 +139,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, kinds: Kinds) -> Exit
             Command::Status(args) => status::run(config, &args).await,
             Command::History(args) => history::run(config, &args).await,
             Command::Rollback(args) => rollback::run(config, &args).await,
+            Command::Rotate(args) => rotate::run(config, &args).await,
             Command::Sandbox(args) => sandbox::run(args).await,
             Command::Demo => demo::run().await,
             Command::Health(args) => health::run(config, &args).await,

@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use chrono::Utc;
 use tokio_util::sync::CancellationToken;
 
 use super::beside::{self, Basis};
 use super::discover::{self, ListedRule};
 use super::end::{End, fail, warn};
-use super::setup;
 use super::table::{self, Table};
+use super::{rotation, setup};
 use crate::config::Config;
 use crate::engine::report::{self, KeyReport};
 use crate::model::Action;
@@ -20,7 +21,7 @@ use crate::state::{self, Request, StateStore};
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
-  flashback-rotator plan         # what a sync would do now
+  flashback-rotator plan         # what a sync would do now, and when each rotated key is due
   flashback-rotator plan --json  # the same for a script")]
 pub struct Args {
     /// Print one JSON document
@@ -86,13 +87,19 @@ fn say_problems(listings: &[ListedRule]) {
 /// The table of `plan` and `sync`.
 pub fn render(rows: &[KeyReport]) -> String {
     let mut table = Table::new(&["KEY", "ACTION", "VERSION", "CONFIGURATION", "WHY"]);
+    let now = Utc::now();
     for row in rows {
+        let reason = table::plain(row.reason.as_deref().unwrap_or_default());
+        let why = match &row.rotates {
+            Some(rotates) => format!("{reason}; {}", rotation::line(rotates, now)),
+            None => reason,
+        };
         table.row([
             row.key.to_string(),
             table::action(row.action.unwrap_or(Action::None)),
             table::cell(row.version.as_deref()),
             table::cell(row.ai_llm_id.as_deref()),
-            table::plain(row.reason.as_deref().unwrap_or_default()),
+            why,
         ]);
     }
     table.to_string()

@@ -130,9 +130,13 @@ async fn alone(
         return Err(fail("the state is not shared"));
     };
     let (stop, leave) = (CancellationToken::new(), CancellationToken::new());
+    let wanted = match request {
+        Request::Rotate { .. } => with_sharers(&config, &keys),
+        _ => keys.clone(),
+    };
     let runtime = setup::runtime_over(config, state, Arc::new(setup::OnStderr), &stop).await?;
     let worker = Hired {
-        keys: keys.clone(),
+        keys: wanted.clone(),
         store: state.store.clone(),
     };
     let mut membership_task = MembershipTask::new(
@@ -149,7 +153,7 @@ async fn alone(
     let limit = Limit::new(timeout);
     let work = async {
         let leased = tokio::select! {
-            leased = all_held(&state.leases, &keys, shared.terms.lease) => leased,
+            leased = all_held(&state.leases, &wanted, shared.terms.lease) => leased,
             () = Limit::reached(limit) => state.leases.keys().unwrap_or_default(),
         };
         let (mine, others): (Vec<KeyId>, Vec<KeyId>) =
@@ -177,4 +181,16 @@ async fn alone(
     leave.cancel();
     let _ = tokio::time::timeout(LEAVE, sharing).await;
     rows
+}
+
+/// Returns these keys, and those that read the same secrets: an old key is revoked once all of them have the new one.
+fn with_sharers(config: &Config, keys: &BTreeSet<KeyId>) -> BTreeSet<KeyId> {
+    let origins: Vec<_> = keys.iter().map(|key| &config.keys[key].origin).collect();
+    let is_shared = |key: &KeyId| {
+        let own = &config.keys[key].origin;
+        let mut origins = origins.iter();
+        origins.any(|origin| origin.source == own.source && origin.path == own.path)
+    };
+    let all = config.keys.keys().filter(|key| config.keys[*key].enabled);
+    all.filter(|key| is_shared(key)).cloned().collect()
 }

@@ -35,28 +35,38 @@ pub async fn carry_out(
     timeout: Option<Duration>,
     json: bool,
 ) -> Result<(End, Vec<KeyReport>), End> {
-    setup::quiet_log(&config)?;
-    let rows = match config.state.clone() {
-        StateConfig::Postgres(postgres) => {
-            replicas::carry_out(command, config, &postgres, request, timeout).await?
-        }
-        StateConfig::Sqlite { path } => match Sqlite::open(&path, &holder(command)) {
-            Ok(store) => alone(config, Arc::new(store), request, timeout).await?,
-            Err(StateError::Locked {
-                holder: Some(holder),
-                ..
-            }) if holder.starts_with(DAEMON) => {
-                by_the_daemon(command, &config, &path, request).await?
-            }
-            Err(error) => return Err(fail(error)),
-        },
-    };
+    let rows = rows(command, config, request, timeout).await?;
     if json {
         setup::print(report::document(&rows));
     } else {
         setup::print(render(&rows));
     }
     Ok((setup::end_of(&rows), rows))
+}
+
+/// Has a request carried out as [`carry_out`] does, and prints nothing.
+pub async fn rows(
+    command: &str,
+    config: Config,
+    request: &Request,
+    timeout: Option<Duration>,
+) -> Result<Vec<KeyReport>, End> {
+    setup::quiet_log(&config)?;
+    match config.state.clone() {
+        StateConfig::Postgres(postgres) => {
+            replicas::carry_out(command, config, &postgres, request, timeout).await
+        }
+        StateConfig::Sqlite { path } => match Sqlite::open(&path, &holder(command)) {
+            Ok(store) => alone(config, Arc::new(store), request, timeout).await,
+            Err(StateError::Locked {
+                holder: Some(holder),
+                ..
+            }) if holder.starts_with(DAEMON) => {
+                by_the_daemon(command, &config, &path, request).await
+            }
+            Err(error) => Err(fail(error)),
+        },
+    }
 }
 
 async fn alone(

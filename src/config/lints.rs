@@ -1,14 +1,15 @@
 //! Warnings about settings that are valid by themselves and do not fit together: checks that need more requests
-//! than a source's budget, acknowledgements that nothing triggers, receivers that are not notified of outages.
+//! than a source's budget, acknowledgements that nothing triggers, rotations that never end, receivers that are not
+//! notified of outages.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use chrono::Utc;
+use humantime::format_duration;
 
 use super::model::Config;
-use crate::model::SourceId;
-use crate::model::{Check, CronLine};
+use crate::model::{Check, CronLine, KeyConfig, KeyId, RotateConfig, SourceId};
 use crate::notify::Event;
 use crate::occurrence::Schedule;
 use crate::setting::mask::shown_name;
@@ -35,6 +36,8 @@ pub fn warnings(config: &Config) -> Vec<String> {
     });
     too_much
         .chain(unverified(config))
+        .chain(endless(config))
+        .chain(older_than_allowed(config))
         .chain(unannounced(config))
         .collect()
 }
@@ -72,6 +75,50 @@ fn unverified(config: &Config) -> impl Iterator<Item = String> {
     })
 }
 
+/// Warns of each rotated key whose secret is read by one that nothing verifies: the old key would never be revoked.
+fn endless(config: &Config) -> impl Iterator<Item = String> {
+    rotated(config).flat_map(|(id, rotated, _)| {
+        let origin = &rotated.origin;
+        let readers = config.keys.iter().filter(|(_, key)| {
+            let is_shared = key.origin.source == origin.source && key.origin.path == origin.path;
+            let verifies = key.verify.before_provider || key.verify.after_flashback;
+            key.enabled && is_shared && !verifies
+        });
+        readers.map(|(reader, _)| {
+            format!(
+                "key `{}`: it is rotated, and nothing verifies a new key in `{}`: no rotation ends, and no old key is revoked. Set `after = \"flashback\"` or `before = \"provider\"` there",
+                shown_name(id.as_str()),
+                shown_name(reader.as_str())
+            )
+        })
+    })
+}
+
+/// Warns of each rotated key that is older than its `max_age` before it is rotated.
+fn older_than_allowed(config: &Config) -> impl Iterator<Item = String> {
+    rotated(config).filter_map(|(id, key, rotate)| {
+        let max_age = key.max_age?;
+        let every = match rotate.every.as_ref()? {
+            Check::Every(interval) => *interval,
+            Check::Cron(line) => period_of(line),
+        };
+        (max_age < every).then(|| {
+            format!(
+                "key `{}`: it is rotated every {}, and reported as too old after {} (max_age): make `max_age` longer, or `every` shorter",
+                shown_name(id.as_str()),
+                format_duration(every),
+                format_duration(max_age)
+            )
+        })
+    })
+}
+
+/// Returns the enabled keys that are rotated, each with how that is done.
+fn rotated(config: &Config) -> impl Iterator<Item = (&KeyId, &KeyConfig, &RotateConfig)> {
+    let keys = config.keys.iter().filter(|(_, key)| key.enabled);
+    keys.filter_map(|(id, key)| Some((id, &**key, key.rotate.as_deref()?)))
+}
+
 fn describe(id: &SourceId, keys: usize, rate: f64, budget: f64, round: f64) -> String {
     format!(
         "source `{id}`: looking at its {} as often as asked needs {} requests/s, and its max_rps is {budget}: a round over all of them takes {} s, so changes are seen later than the checks say. Raise max_rps if the source bears it, or check less often",
@@ -89,7 +136,7 @@ fn plural(keys: usize) -> String {
 }
 
 /// Returns the time between the next two firings of a cron line.
-fn period_of(line: &CronLine) -> Duration {
+pub fn period_of(line: &CronLine) -> Duration {
     let gap = Schedule::parse(&line.expression, line.timezone).and_then(|schedule| {
         let first = schedule.next_after(Utc::now())?.at();
         let second = schedule.next_after(first)?.at();

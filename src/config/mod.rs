@@ -43,6 +43,7 @@ pub use exposed::exposed;
 pub use flashback::FlashbackAuth;
 pub use general::{HttpConfig, LogConfig, LogFormat};
 pub use kinds::{KINDS, Kinds};
+pub use lints::period_of;
 pub use load::{Digest, Loaded, Peeked, digest, load, locate, peek};
 pub use model::{Config, FlashbackConfig, ProviderConfig, RuleConfig, SourceConfig};
 pub use notify::NotifyConfig;

@@ -9,7 +9,7 @@ use super::next::Next;
 use super::problem::{Fault, flashback_problem, problem_of, source_problem};
 use super::reconciler::Reconciler;
 use super::report::KeyReport;
-use super::rotation;
+use super::rotation::{self, RotationReport};
 use crate::model::{KeyCommand, Record};
 use crate::retry::Round;
 use crate::state::StateError;
@@ -125,12 +125,9 @@ impl Engine {
                 return Ok(KeyReport::broken_off(&managed.key, &managed.config, why));
             }
         };
-        Ok(KeyReport::of_run(
-            &managed.key,
-            &managed.config,
-            &reconciler.known.record,
-            &reconciler.done,
-            problem.as_ref(),
-        ))
+        let (key, config, record) = (&managed.key, &managed.config, &reconciler.known.record);
+        let report = KeyReport::of_run(key, config, record, &reconciler.done, problem.as_ref());
+        let rotates = RotationReport::of(key, config, record);
+        Ok(KeyReport { rotates, ..report })
     }
 }

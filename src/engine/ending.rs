@@ -139,14 +139,17 @@ impl<'a> Ending<'a> {
     }
 
     /// Returns the earlier of this time and the time at which the key's rotation goes on. A person who has asked for one
-    /// waits for it; others only wait as the schedule does.
+    /// waits for it, unless it has been stuck for a while; others only wait as the schedule does.
     fn until_rotated(&self, next: Next) -> Next {
         let Some(until) = self.rotation.as_ref().and_then(|rest| rest.until) else {
             return next;
         };
         let wait = (until - Utc::now()).to_std().unwrap_or_default();
         let rotation = self.record.rotation.as_deref();
-        let is_asked = rotation.is_some_and(|it| it.command.is_some() && it.stuck.is_none());
+        let is_asked = rotation.is_some_and(|it| {
+            let gets_on = it.stuck().all(|stuck| !stuck.is_lasting());
+            it.command.is_some() && gets_on
+        });
         match (self.planned, next) {
             (None, Next::In(other)) if is_asked => Next::In(other.min(wait)),
             (None, Next::OnSchedule) if is_asked => Next::In(wait),

@@ -46,6 +46,9 @@ pub struct KeyReport {
     /// `plan`, `sync`: the reason.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
+    /// `plan`: its rotations, if this program rotates it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rotates: Option<RotationReport>,
     /// `status`: the key's state in detail.
     #[serde(flatten)]
     pub standing: Option<Standing>,
@@ -260,6 +263,7 @@ impl KeyReport {
             error: None,
             action: None,
             reason: None,
+            rotates: None,
             standing: None,
             ended: Ended::Done,
         }
@@ -325,6 +329,9 @@ impl KeyReport {
         let live = record.live.as_ref();
         let held = held(record);
         let state = state(config, record);
+        let rotation = RotationReport::of(key, config, record);
+        let trouble = rotation.as_ref().and_then(RotationReport::trouble);
+        let trouble = trouble.map(|why| format!("its rotation does not get on: {why}"));
         Self {
             version: live.map(|live| Version::label(&live.version).to_owned()),
             error: record
@@ -341,10 +348,10 @@ impl KeyReport {
                 held_version: held.map(|(version, _)| version.label().to_owned()),
                 held_reason: held.map(|(_, why)| why.to_owned()),
                 version_created_at: live.and_then(|live| live.created_at),
-                warning: too_old(config, record, Utc::now()),
+                warning: too_old(config, record, Utc::now()).or(trouble),
                 checked_at: record.look.checked_at,
                 next_check: record.look.next_at,
-                rotation: RotationReport::of(key, config, record),
+                rotation,
             }),
             ..Self::new(key, config, record)
         }

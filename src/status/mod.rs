@@ -166,8 +166,12 @@ impl Status {
     pub fn is_well(&self) -> bool {
         let sources = self.sources.iter().map(|source| &source.service);
         let mut services = sources.chain([&self.flashback]);
-        let is_wrong =
-            |row: &KeyReport| row.standing.as_ref().is_some_and(|of| of.state.is_wrong());
+        let is_wrong = |row: &KeyReport| {
+            let standing = row.standing.as_ref();
+            let rotation = standing.and_then(|of| of.rotation.as_ref());
+            let is_stuck = rotation.is_some_and(|rotation| rotation.trouble().is_some());
+            is_stuck || standing.is_some_and(|of| of.state.is_wrong())
+        };
         self.state.exists
             && self.daemon.is_well()
             && services.all(|service| service.health.status != ServiceStatus::Down)

@@ -34,6 +34,7 @@ fn key(id: &str, state: State) -> Key {
             error: (state == State::Failing).then(|| format!("what is wrong with {id}")),
             action: None,
             reason: None,
+            rotates: None,
             standing: Some(Standing {
                 rotation: None,
                 state,

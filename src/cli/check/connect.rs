@@ -1,4 +1,4 @@
-//! The calls of `check --connect`: to each source and to Flashback, whether they can be used, and then to the
+//! The calls of `check --connect`: to each source, each provider and Flashback, whether they can be used, and then to the
 //! sources for each key and for events. A call that could not succeed because another has failed is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,9 @@ use crate::cli::discover::{self, ListedRule};
 use crate::config::Discoveries;
 use crate::engine::{ManagedKey, positions};
 use crate::flashback::{Flashback, Listing};
-use crate::model::{KeyId, Missing, Observation, RuleId, SourceId, TargetKind, WorkspaceId};
+use crate::model::{
+    KeyId, Missing, Observation, ProviderId, RuleId, SourceId, TargetKind, WorkspaceId,
+};
 use crate::runtime::Runtime;
 use crate::source::{Reading, Source, SourceError, why_missing};
 use crate::upstream::Failure as _;
@@ -19,7 +21,8 @@ use crate::verify::sanity;
 
 /// Makes all calls; with `read`, also reads the keys' values.
 pub async fn connect(runtime: &Runtime, base_url: String, read: bool) -> Report {
-    let (sources, flashback) = tokio::join!(sources(runtime), flashback(runtime));
+    let (sources, providers, flashback) =
+        tokio::join!(sources(runtime), providers(runtime), flashback(runtime));
     let unusable: BTreeSet<&SourceId> = sources
         .iter()
         .filter(|(_, result)| result.is_err())
@@ -42,6 +45,7 @@ pub async fn connect(runtime: &Runtime, base_url: String, read: bool) -> Report 
             .map(|(id, result)| (id, Outcome::of(result)))
             .collect(),
         events,
+        providers,
         base_url,
         rules,
         flashback,
@@ -77,6 +81,15 @@ async fn sources(runtime: &Runtime) -> BTreeMap<SourceId, Result<String, SourceE
         .sources
         .iter()
         .map(async |(id, source)| (id.clone(), source.connect().await));
+    join_all(asked).await.into_iter().collect()
+}
+
+async fn providers(runtime: &Runtime) -> BTreeMap<ProviderId, Outcome> {
+    let asked = runtime
+        .engine
+        .providers
+        .iter()
+        .map(async |(id, provider)| (id.clone(), Outcome::of(provider.connect().await)));
     join_all(asked).await.into_iter().collect()
 }
 

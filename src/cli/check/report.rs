@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::cli::table::{self, Table};
 use crate::config::KeyConfig;
 use crate::engine::report::KeyReport;
-use crate::model::{KeyId, RuleId, SourceId, TargetKind, Version, WorkspaceId};
+use crate::model::{KeyId, ProviderId, RuleId, SourceId, TargetKind, Version, WorkspaceId};
 
 /// The result of one call.
 pub enum Outcome {
@@ -47,6 +47,8 @@ pub struct Report {
     pub rules: Vec<(RuleId, Outcome)>,
     /// Of the sources that work and have an `events` table.
     pub events: BTreeMap<SourceId, Outcome>,
+    /// The providers that make and revoke keys.
+    pub providers: BTreeMap<ProviderId, Outcome>,
     pub base_url: String,
     pub flashback: Outcome,
     /// Empty if Flashback failed.
@@ -99,6 +101,9 @@ impl Report {
         for (id, outcome) in &self.events {
             add(format!("events of {id}"), outcome);
         }
+        for (id, outcome) in &self.providers {
+            add(format!("provider {id}"), outcome);
+        }
         add("Flashback".to_owned(), &self.flashback);
         for workspace in &self.workspaces {
             add(format!("workspace {}", workspace.id), &workspace.outcome);
@@ -147,6 +152,9 @@ impl Report {
         }
         for (id, outcome) in &self.rules {
             row(format!("rule {id}"), outcome);
+        }
+        for (id, outcome) in &self.providers {
+            row(format!("provider {id}"), outcome);
         }
         row("Flashback".to_owned(), &self.flashback);
         for workspace in &self.workspaces {
@@ -206,6 +214,11 @@ impl Report {
             "flashback": flashback,
             "keys": keys.collect::<Vec<_>>(),
         });
+        if !self.providers.is_empty() {
+            let providers = self.providers.iter();
+            let providers = providers.map(|(id, outcome)| with("provider", json!(id), outcome));
+            document["providers"] = providers.collect();
+        }
         if !self.rules.is_empty() {
             let rules = self.rules.iter();
             let rules = rules.map(|(id, outcome)| with("rule", json!(id), outcome));

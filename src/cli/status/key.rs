@@ -2,9 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::screen::{head, labelled, moment, next};
-use crate::cli::history;
-use crate::cli::table;
+use super::screen::{head, labelled, next};
+use crate::cli::{history, rotation, table};
 use crate::engine::report::KeyReport;
 use crate::model::{HistoryRow, Verifier};
 use crate::status::{DaemonStatus, Status};
@@ -27,7 +26,7 @@ fn lines(status: &Status, row: &KeyReport) -> Vec<(&'static str, String)> {
     let now = status.now;
     let standing = row.standing.as_ref();
     let at = |at: Option<DateTime<Utc>>| {
-        let shown = |at| format!("{} ({})", moment(at), table::ago(at, now));
+        let shown = |at| format!("{} ({})", rotation::moment(at), table::ago(at, now));
         at.map_or_else(table::nothing, shown)
     };
     let held = standing.and_then(|standing| standing.held_version.as_deref());
@@ -75,6 +74,9 @@ fn lines(status: &Status, row: &KeyReport) -> Vec<(&'static str, String)> {
         ("name", table::plain(&row.name)),
         ("configuration", table::cell(row.ai_llm_id.as_deref())),
     ]);
+    if let Some(report) = standing.and_then(|standing| standing.rotation.as_ref()) {
+        lines.extend(rotation::lines(report, now));
+    }
     if let Some(rule) = &row.rule {
         lines.push(("discovered by", format!("rule {rule}")));
     }

@@ -1,8 +1,9 @@
 //! The output of `status`: the daemon, the state and the configuration, then Flashback and the sources, then
 //! the keys.
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::cli::rotation::{moment, rotations};
 use crate::cli::table::{self, Table};
 use crate::engine::report::KeyReport;
 use crate::humanize::duration;
@@ -30,6 +31,7 @@ pub fn screen(status: &Status) -> String {
     }
     let runs = status.daemon.status == DaemonStatus::Running;
     parts.push(keys(&status.keys, status.now, runs));
+    parts.extend(rotations(&status.keys, status.now));
     parts.join("\n\n")
 }
 
@@ -259,11 +261,6 @@ pub fn next(at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> String {
 
 fn since(at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> String {
     at.map_or_else(table::nothing, |at| table::ago(at, now))
-}
-
-/// Formats a time for people.
-pub fn moment(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// Formats a line: a label and the text after it, wrapped to fit the terminal.

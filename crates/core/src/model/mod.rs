@@ -49,7 +49,8 @@ pub use self::record::{
     Acknowledged, CheckNote, Held, Intent, Live, Problem, ProblemKind, Record, Refusal, Shown,
 };
 pub use self::rotation::{
-    NextKey, OldKey, OwnKey, Revoke, RotateCommand, RotateConfig, Rotation, Stuck, Times,
+    EndedKey, Fate, NextKey, OldKey, OwnKey, Revoke, RotateCommand, RotateConfig, Rotation, Stuck,
+    Times,
 };
 pub use self::service::{EventsHealth, Outage, ServiceHealth, ServiceStatus};
 pub use self::stored::Stored;

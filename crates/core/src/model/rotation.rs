@@ -201,9 +201,53 @@ pub struct Stuck {
     pub next_at: DateTime<Utc>,
 }
 
-/// The times of a rotation.
+impl Stuck {
+    /// The number of tries after which a reason is one for people: those before take some seconds.
+    const LASTING: u32 = 4;
+
+    /// Returns `true` if it will hardly get on by itself: it was tried some times.
+    pub fn is_lasting(&self) -> bool {
+        self.tries >= Self::LASTING
+    }
+}
+
+/// An old key that is not kept track of any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedKey {
+    /// Its id.
+    pub id: ProviderKeyId,
+    /// What became of it.
+    pub fate: Fate,
+    /// `true` if it was revoked at once, because others knew it.
+    pub compromised: bool,
+    /// The time at which it was disabled.
+    pub disabled_at: Option<DateTime<Utc>>,
+    /// The time at which it was deleted or left.
+    pub at: DateTime<Utc>,
+}
+
+/// What became of an old key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// It was deleted, here or by others.
+    Deleted,
+    /// It is left as it is, to people.
+    Left,
+}
+
+/// The times of a rotation, and what it was about.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Times {
+    /// What a person has asked for, if the rotation is, or was, its answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<RotateCommand>,
+    /// The provider's key that was live before, if it was made or adopted here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<ProviderKeyId>,
+    /// The old keys that have come to their end since it was begun.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended: Vec<EndedKey>,
     /// The time at which it was begun.
     pub started_at: Option<DateTime<Utc>>,
     /// The time at which the provider had made the key.

@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 
 use super::step::Leaving;
 use crate::model::{
-    NextKey, OldKey, OwnKey, ProviderKeyId, RotateCommand, Rotation, Stuck, Times, Version,
+    EndedKey, Fate, NextKey, OldKey, OwnKey, ProviderKeyId, RotateCommand, Rotation, Stuck, Times,
+    Version,
 };
 use crate::secret::Fingerprint;
 
@@ -30,10 +31,13 @@ impl Rotation {
     /// A key is to be made.
     #[must_use]
     pub fn minting(&self, next: NextKey, now: DateTime<Utc>) -> Self {
+        let begun = self.times.started_at;
+        let is_new = |command: &RotateCommand| begun.is_none_or(|begun| begun < command.at);
         Self {
             number: self.number + 1,
             next: Some(next),
             times: Times {
+                asked: self.command.filter(is_new),
                 started_at: Some(now),
                 ..Times::default()
             },
@@ -114,6 +118,9 @@ impl Rotation {
             return next;
         };
         let compromised = self.command.is_some_and(|command| command.compromised);
+        if let Some(current) = &self.current {
+            next.times.replaced = Some(current.id.clone());
+        }
         next.retire_current(compromised, false, now);
         next.current = Some(OwnKey {
             id,
@@ -125,6 +132,7 @@ impl Rotation {
         // A wish that came while it was under way is fulfilled by it.
         let asked_at = self.command.map(|command| command.at);
         next.times.started_at = next.times.started_at.max(asked_at);
+        next.times.asked = self.command.or(next.times.asked);
         next.times.live_at = live_at.or(Some(now));
         next.times.verified_at = Some(now);
         next
@@ -209,6 +217,8 @@ impl Rotation {
     #[must_use]
     pub fn forced(&self, now: DateTime<Utc>) -> Self {
         let mut next = self.clone();
+        next.times.asked = self.command.or(next.times.asked);
+        next.times.replaced = self.current.as_ref().map(|key| key.id.clone());
         next.retire_current(true, true, now);
         next
     }
@@ -247,6 +257,17 @@ impl Rotation {
     #[must_use]
     pub fn without(&self, id: &ProviderKeyId, why: Option<Leaving>, now: DateTime<Utc>) -> Self {
         let mut next = self.clone();
+        let ended = self.old.iter().filter(|old| old.key.id == *id);
+        next.times.ended.extend(ended.map(|old| EndedKey {
+            id: id.clone(),
+            fate: match why {
+                None => Fate::Deleted,
+                Some(_) => Fate::Left,
+            },
+            compromised: old.compromised,
+            disabled_at: old.disabled_at,
+            at: now,
+        }));
         next.old.retain(|old| old.key.id != *id);
         if why.is_none() {
             next.times.revoked_at.get_or_insert(now);
@@ -308,16 +329,20 @@ impl Rotation {
         next
     }
 
+    /// Returns what does not get on.
+    pub fn stuck(&self) -> impl Iterator<Item = &Stuck> {
+        let old = self.old.iter().filter_map(|old| old.stuck.as_ref());
+        self.stuck.iter().chain(old)
+    }
+
     /// Returns the reasons for which something does not get on.
     pub fn reasons(&self) -> impl Iterator<Item = &str> {
-        let old = self.old.iter().filter_map(|old| old.stuck.as_ref());
-        self.stuck.iter().chain(old).map(|stuck| stuck.why.as_str())
+        self.stuck().map(|stuck| stuck.why.as_str())
     }
 
     /// Returns the time of the next try of something that does not get on; `now` if nothing waits for one.
     pub fn next_try(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        let old = self.old.iter().filter_map(|old| old.stuck.as_ref());
-        let all = self.stuck.iter().chain(old).map(|stuck| stuck.next_at);
+        let all = self.stuck().map(|stuck| stuck.next_at);
         all.filter(|at| *at > now).min().unwrap_or(now)
     }
 
