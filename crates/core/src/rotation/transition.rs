@@ -33,13 +33,14 @@ impl Rotation {
     pub fn minting(&self, next: NextKey, now: DateTime<Utc>) -> Self {
         let begun = self.times.started_at;
         let is_new = |command: &RotateCommand| begun.is_none_or(|begun| begun < command.at);
+        let times = self.of_wish();
         Self {
             number: self.number + 1,
             next: Some(next),
             times: Times {
-                asked: self.command.filter(is_new),
+                asked: self.command.filter(is_new).or(times.asked),
                 started_at: Some(now),
-                ..Times::default()
+                ..times
             },
             ..self.clone()
         }
@@ -102,8 +103,28 @@ impl Rotation {
     pub fn without_next(&self) -> Self {
         Self {
             next: None,
-            times: Times::default(),
+            times: self.of_wish(),
             ..self.clone()
+        }
+    }
+
+    /// Returns what stays of the times as long as what a person has asked for is not done: a key that was made for it
+    /// may not work, and another one be made.
+    fn of_wish(&self) -> Times {
+        let Times {
+            asked,
+            replaced,
+            ended,
+            ..
+        } = &self.times;
+        match asked.is_some() && *asked == self.command {
+            true => Times {
+                asked: *asked,
+                replaced: replaced.clone(),
+                ended: ended.clone(),
+                ..Times::default()
+            },
+            false => Times::default(),
         }
     }
 
