@@ -21,6 +21,10 @@ use crate::source::{Replacement, StoreOutcome};
 impl Rotator<'_> {
     /// Carries out a step that is no question.
     pub(super) async fn carry_out(&mut self, step: Step) -> Result<Then, Fault> {
+        if !matches!(step, Step::Save(..) | Step::Ask(_) | Step::Rest(_)) {
+            // What was found out is of before: a new key would be taken for one that the source does not have.
+            drop(std::mem::take(&mut self.found_out));
+        }
         match step {
             Step::Save(rotation, change) => {
                 let before = self.rotation();
