@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use chrono::Utc;
 use flashback_rotator::flashback::sandbox::Options;
-use flashback_rotator::model::{Action, KeyId, Outcome, RuleId, SourceId, WorkspaceId};
-use flashback_rotator::telemetry::metrics::{Metrics, Standing};
+use flashback_rotator::model::{Action, KeyId, Outcome, ProviderId, RuleId, SourceId, WorkspaceId};
+use flashback_rotator::telemetry::metrics::{Metrics, RotationStanding, Standing, service_of};
 
 use crate::support::openbao::{OpenBao, ROOT};
 use crate::support::page::{Page, blocks};
@@ -259,6 +259,14 @@ fn metrics_are_named_as_they_are() {
     assert_eq!(named, known);
 }
 
+fn rotation() -> RotationStanding {
+    RotationStanding {
+        stage: "draining",
+        due_at: Some(Utc::now()),
+        overlap_ends_at: Some(Utc::now()),
+    }
+}
+
 /// `/metrics` with a sample of each family: one that has none is not shown.
 fn every_metric() -> String {
     let metrics = Metrics::new();
@@ -273,12 +281,14 @@ fn every_metric() -> String {
         pushed_at: Some(Utc::now()),
         created_at: Some(Utc::now()),
         max_age: Some(Duration::from_secs(1)),
+        rotation: Some(rotation()),
     };
     metrics.stands(&key, &standing);
     metrics.next_check(&key, Utc::now(), Duration::ZERO);
     metrics.verification("after", "works");
     metrics.discovery(&RuleId::new("llm"), true, 1, 0);
     metrics.service_up("s", true);
+    metrics.service_up(&service_of(&ProviderId::new("p")), true);
     metrics.events_up(&source, true);
     metrics.event_received(&source, "heard");
     metrics.event_delay(&source, Duration::ZERO);

@@ -14,6 +14,7 @@ use super::problem::{
 };
 use super::reconciler::Reconciler;
 use super::report::{self, KeyReport, State};
+use super::rotation::standing;
 use crate::flashback::FlashbackError;
 use crate::model::{CheckNote, KeyCommand, Problem, Record};
 use crate::reconcile::Rest;
@@ -244,6 +245,7 @@ impl<'a> Ending<'a> {
             problem: record.look.problem.as_ref().map(|problem| problem.kind),
             at: now,
             created_at: record.live.as_ref().and_then(|live| live.created_at),
+            rotation: record.rotation.as_deref().map(rotation::stage),
         });
         let mut note = record.look;
         note.mark(before, state.mark());
@@ -269,6 +271,7 @@ impl<'a> Ending<'a> {
             pushed_at: record.live.as_ref().map(|live| live.pushed_at),
             created_at: record.live.as_ref().and_then(|live| live.created_at),
             max_age: managed.config.max_age,
+            rotation: standing(&managed.key, &managed.config, record),
         };
         self.engine.metrics.stands(&managed.key, &standing);
         state

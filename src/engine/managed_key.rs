@@ -13,6 +13,7 @@ use crate::config::KeyConfig;
 use crate::model::{KeyId, Lease, Problem, ProblemKind, Version};
 use crate::progress::in_line;
 use crate::retry::Round;
+use crate::rotation::Stage;
 use crate::source::Source;
 
 /// A configured key with what this process knows of it.
@@ -44,6 +45,8 @@ pub struct Seen {
     pub at: DateTime<Utc>,
     /// The time since which the source has the live value.
     pub created_at: Option<DateTime<Utc>>,
+    /// The stage of its rotation, if it is rotated.
+    pub rotation: Option<Stage>,
 }
 
 impl Default for Seen {
@@ -53,6 +56,7 @@ impl Default for Seen {
             problem: None,
             at: DateTime::UNIX_EPOCH,
             created_at: None,
+            rotation: None,
         }
     }
 }

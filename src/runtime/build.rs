@@ -24,7 +24,7 @@ use crate::provider::{self, Provider};
 use crate::reconcile::Rules;
 use crate::source::{Context, Source};
 use crate::state::membership::LATE_WRITE;
-use crate::telemetry::metrics::FLASHBACK;
+use crate::telemetry::metrics::{FLASHBACK, service_of};
 use crate::upstream::{Terms, Upstream, UpstreamView};
 use crate::verify::Prober;
 
@@ -272,7 +272,7 @@ impl Builder<'_> {
     fn providers(&mut self) -> Result<Providers, RuntimeError> {
         let mut providers = Providers::new();
         for (id, config) in &self.config.providers {
-            let service = format!("provider:{id}");
+            let service = service_of(id);
             let owner = Owner::Provider(id.clone());
             let old = self.old.and_then(|old| {
                 let is_same = old.config.providers.get(id) == Some(config);

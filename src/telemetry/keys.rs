@@ -1,19 +1,33 @@
 //! The metrics of each key.
 //!
-//! A key has ten series, which make up most of the metrics where there are many keys. The values of a key are
-//! therefore kept together in one small entry, and become series only when metrics are read.
+//! A key has ten series, and up to four more if it is rotated, which make up most of the metrics where there are many
+//! keys. The values of a key are therefore kept together in one small entry, and become series only when metrics are
+//! read.
 
 use std::collections::BTreeMap;
 use std::fmt::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet};
 use prometheus_client::metrics::MetricType;
 
 use crate::model::{KeyId, SourceId, WorkspaceId};
+
+/// The rotation of a key, as its metrics show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RotationStanding {
+    /// The word for the stage that it is in, one of a fixed set. There is a series for this stage alone, so that
+    /// thousands of keys have thousands of series, and not eight times as many.
+    pub stage: &'static str,
+    /// The time at which the next rotation is due; `None` if only a person asks for one.
+    pub due_at: Option<DateTime<Utc>>,
+    /// The time at which the overlap of the oldest old key that still works is over; `None` if there is no such key.
+    pub overlap_ends_at: Option<DateTime<Utc>>,
+}
 
 /// The values of one key's metrics, as far as they are known.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +42,8 @@ pub(super) struct Figures {
     pub last_check: Seconds,
     pub next_check: Seconds,
     pub interval: Seconds,
+    /// Boxed, because most keys have none.
+    pub rotation: Option<Box<RotationStanding>>,
 }
 
 /// A Unix time or a length of time, in seconds. It is NaN until it is known, which takes less memory than an
@@ -45,6 +61,11 @@ impl Seconds {
     /// Converts a length of time, if there is one.
     pub fn of(length: Option<Duration>) -> Self {
         Self(length.map_or(f64::NAN, |length| length.as_secs_f64()))
+    }
+
+    /// Converts a time.
+    pub fn at(time: DateTime<Utc>) -> Self {
+        Self(time.timestamp_micros() as f64 / 1e6)
     }
 
     fn known(self) -> Option<f64> {
@@ -66,8 +87,9 @@ impl Figures {
             last_check,
             next_check,
             interval,
+            rotation,
         } = self;
-        let switches = in_sync.or(*held).or(*verified).is_some();
+        let switches = in_sync.or(*held).or(*verified).is_some() || rotation.is_some();
         let times = [
             created, max_age, last_push, last_check, next_check, interval,
         ];
@@ -163,6 +185,39 @@ impl Series<'_> {
             "key_check_interval_seconds",
             "Time between two checks of the key; for a cron line the mean of the next two",
             |figures| figures.interval.known(),
+        )?;
+        self.rotations()
+    }
+
+    /// Writes what only keys have that are rotated.
+    fn rotations(&mut self) -> Result<(), Error> {
+        let now = Seconds::at(Utc::now()).0;
+        let all = self.all.iter().filter_map(|(key, figures)| {
+            let rotation = figures.rotation.as_ref()?;
+            Some(([("key", key.as_str()), ("stage", rotation.stage)], 1_i64))
+        });
+        let help = "1 for the stage that the rotation of the key is in; of keys that are rotated";
+        write(&mut self.encoder, "rotation_stage", help, all)?;
+        self.gauge(
+            "key_age_seconds",
+            "Time since which the source has what is live; of keys that are rotated",
+            |figures| {
+                figures.rotation.as_ref()?;
+                figures
+                    .created
+                    .known()
+                    .map(|created| (now - created).max(0.0))
+            },
+        )?;
+        self.gauge(
+            "rotation_due_timestamp_seconds",
+            "Unix time at which the next rotation of the key is due",
+            |figures| time(figures, |rotation| rotation.due_at),
+        )?;
+        self.gauge(
+            "old_key_overlap_end_timestamp_seconds",
+            "Unix time at which the overlap is over of the oldest old key that still works",
+            |figures| time(figures, |rotation| rotation.overlap_ends_at),
         )
     }
 
@@ -201,6 +256,11 @@ impl Series<'_> {
         });
         write(&mut self.encoder, name, help, all)
     }
+}
+
+fn time(figures: &Figures, of: impl Fn(&RotationStanding) -> Option<DateTime<Utc>>) -> Option<f64> {
+    let time = of(figures.rotation.as_ref()?)?;
+    Seconds::at(time).known()
 }
 
 /// Writes one metric, unless no key has it.

@@ -17,16 +17,26 @@ use super::keys::{Figures, Keys, Seconds};
 use super::panics;
 use super::process::Process;
 use super::writer;
-use crate::model::{Action, KeyId, Outcome, SourceId, WorkspaceId};
+use crate::model::{Action, KeyId, Outcome, ProviderId, SourceId, WorkspaceId};
+
+pub use super::keys::RotationStanding;
 
 /// The name of Flashback in metrics and reports, where sources have their ids.
 pub const FLASHBACK: &str = "flashback";
 
-/// The name of the keys' providers in metrics. They are not sources.
+/// The name of the keys' providers in metrics where keys are verified. They are not sources.
 pub const PROVIDER: &str = "provider";
+
+/// What the names in metrics and reports begin with of the providers that make and revoke keys. Their ids follow.
+const MAKER: &str = "provider:";
 
 /// The name of the receivers of notifications in metrics. They are not sources either.
 pub const RECEIVER: &str = "notify";
+
+/// Returns the name of a provider of `[providers]` where sources have their ids.
+pub fn service_of(provider: &ProviderId) -> String {
+    format!("{MAKER}{provider}")
+}
 
 macro_rules! labels {
     ($name:ident { $($field:ident),* }) => {
@@ -37,6 +47,7 @@ macro_rules! labels {
 
 labels!(StageOutcome { stage, outcome });
 labels!(SourceLabel { source });
+labels!(ProviderLabel { provider });
 labels!(RuleLabel { rule });
 labels!(TargetLabel { target });
 labels!(OutcomeLabel { outcome });
@@ -91,6 +102,8 @@ pub struct Standing {
     pub created_at: Option<DateTime<Utc>>,
     /// The age that the live version may reach.
     pub max_age: Option<Duration>,
+    /// Its rotation, if it is rotated.
+    pub rotation: Option<RotationStanding>,
 }
 
 /// The prefix of this program's own metrics.
@@ -143,6 +156,8 @@ metrics! {
         "retries", "Repetitions after a failure";
     source_up: Family<SourceLabel, Gauge> = Family::default(),
         "source_up", "1 while the source answers";
+    provider_up: Family<ProviderLabel, Gauge> = Family::default(),
+        "provider_up", "1 while the provider that makes and revokes keys answers";
     events_up: Family<SourceLabel, Gauge> = Family::default(),
         "source_events_up", "1 while each change in the source is heard of, 0 while it is only polled";
     events_received: Family<SourceOutcome, Counter> = Family::default(),
@@ -244,7 +259,7 @@ impl Metrics {
         };
         self.checks.get_or_create(&label).inc();
         self.keys
-            .change(key, |figures| figures.last_check = unix_seconds(at));
+            .change(key, |figures| figures.last_check = Seconds::at(at));
     }
 
     /// Counts one write to Flashback.
@@ -257,7 +272,7 @@ impl Metrics {
     /// Sets the time of a key's last push.
     pub fn last_push(&self, key: &KeyId, at: DateTime<Utc>) {
         self.keys
-            .change(key, |figures| figures.last_push = unix_seconds(at));
+            .change(key, |figures| figures.last_push = Seconds::at(at));
     }
 
     /// Records the time from the source's timestamp of a version to Flashback's answer.
@@ -277,10 +292,11 @@ impl Metrics {
             figures.in_sync = Some(standing.in_sync);
             figures.held = Some(standing.held);
             figures.verified = Some(standing.verified);
-            figures.created = standing.created_at.map(unix_seconds).unwrap_or_default();
+            figures.created = standing.created_at.map(Seconds::at).unwrap_or_default();
             figures.max_age = Seconds::of(standing.max_age);
+            figures.rotation = standing.rotation.map(Box::new);
             if let Some(at) = standing.pushed_at {
-                figures.last_push = unix_seconds(at);
+                figures.last_push = Seconds::at(at);
             }
         });
     }
@@ -297,7 +313,7 @@ impl Metrics {
     /// Sets the time of a key's next check, and the time between its checks.
     pub fn next_check(&self, key: &KeyId, at: DateTime<Utc>, interval: Duration) {
         self.keys.change(key, |figures| {
-            figures.next_check = unix_seconds(at);
+            figures.next_check = Seconds::at(at);
             figures.interval = Seconds(interval.as_secs_f64());
         });
     }
@@ -334,7 +350,7 @@ impl Metrics {
         });
     }
 
-    /// Removes the series of a source that is no longer configured.
+    /// Removes the series of a source, or of a provider by [its name](service_of), that is no longer configured.
     pub fn forget_source(&self, source: &SourceId) {
         self.signed_in.remove(&ServiceLabel {
             service: source.to_string(),
@@ -342,6 +358,10 @@ impl Metrics {
         self.source_up.remove(&SourceLabel {
             source: source.to_string(),
         });
+        if let Some(provider) = source.as_str().strip_prefix(MAKER) {
+            let provider = provider.to_owned();
+            self.provider_up.remove(&ProviderLabel { provider });
+        }
     }
 
     /// Counts one reload of the configuration: `accepted` or `rejected`.
@@ -370,10 +390,6 @@ fn push_label(key: &KeyId, action: Action, outcome: Outcome) -> KeyActionOutcome
         action: action.as_str(),
         outcome: outcome.as_str(),
     }
-}
-
-fn unix_seconds(at: DateTime<Utc>) -> Seconds {
-    Seconds(at.timestamp_micros() as f64 / 1e6)
 }
 
 mod outside;

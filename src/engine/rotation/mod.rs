@@ -11,7 +11,7 @@ mod find_out;
 mod report;
 
 pub use due::due_at;
-pub use report::{OldKeyReport, RotationReport};
+pub use report::{OldKeyReport, RotationReport, standing};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

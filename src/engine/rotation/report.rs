@@ -9,6 +9,7 @@ use crate::model::{
     RotateConfig, Stuck, Times,
 };
 use crate::rotation::{Stage, stage};
+use crate::telemetry::metrics::RotationStanding;
 
 /// The rotations of a key, as `status` shows them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +36,23 @@ pub struct RotationReport {
     pub old: Vec<OldKeyReport>,
     /// The times of the last rotation.
     pub times: Times,
+}
+
+/// Returns what metrics show of a key's rotation; `None` if it is not rotated by this program.
+pub fn standing(key: &KeyId, config: &KeyConfig, record: &Record) -> Option<RotationStanding> {
+    let rotate = config.rotate.as_deref()?;
+    let rotation = record.rotation.as_deref();
+    let old = rotation.map_or(&[][..], |rotation| &rotation.old);
+    let working = old.iter().filter(|old| old.disabled_at.is_none());
+    let ends = working.map(|old| match old.compromised {
+        true => old.since,
+        false => old.since + rotate.overlap,
+    });
+    Some(RotationStanding {
+        stage: rotation.map_or(Stage::Idle, stage).as_str(),
+        due_at: due_at(key, rotate, record),
+        overlap_ends_at: ends.min(),
+    })
 }
 
 /// A key that is to be revoked.

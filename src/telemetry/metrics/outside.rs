@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use super::{
-    FLASHBACK, Metrics, OperationLabel, OutcomeLabel, PROVIDER, ReceiverOutcome, RequestLabel,
-    RuleLabel, ServiceLabel, ServiceOutcome, SourceLabel, SourceOutcome, TargetLabel,
-    WorkspaceLabel,
+    FLASHBACK, MAKER, Metrics, OperationLabel, OutcomeLabel, PROVIDER, ProviderLabel, RECEIVER,
+    ReceiverOutcome, RequestLabel, RuleLabel, ServiceLabel, ServiceOutcome, SourceLabel,
+    SourceOutcome, TargetLabel, WorkspaceLabel,
 };
 use crate::model::{RuleId, SourceId, WorkspaceId};
 
@@ -14,11 +14,16 @@ use crate::model::{RuleId, SourceId, WorkspaceId};
 const OUTCOMES: [&str; 4] = ["delivered", "refused", "given_up", "dropped"];
 
 impl Metrics {
-    /// Sets whether a service answers. `service` is a source's id or [`FLASHBACK`].
+    /// Sets whether a service answers. `service` is a source's id, [`FLASHBACK`] or a provider's
+    /// [name](super::service_of).
     pub fn service_up(&self, service: &str, up: bool) {
         if service == FLASHBACK {
             self.flashback_up.set(i64::from(up));
-        } else if service != PROVIDER {
+        } else if let Some(provider) = service.strip_prefix(MAKER) {
+            let provider = provider.to_owned();
+            let label = ProviderLabel { provider };
+            self.provider_up.get_or_create(&label).set(i64::from(up));
+        } else if ![PROVIDER, RECEIVER].contains(&service) {
             self.source_up
                 .get_or_create(&SourceLabel {
                     source: service.to_owned(),
