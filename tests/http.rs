@@ -2,6 +2,7 @@
 
 mod crowd;
 mod page;
+mod page_rotation;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -140,6 +141,29 @@ async fn until_closed(stream: &mut TcpStream) -> String {
     let read = tokio::time::timeout(LONG, stream.read_to_end(&mut bytes));
     let _ = read.await.expect("it is closed in time");
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The text of a document without its tags, style and script.
+fn text(html: &str) -> String {
+    let mut text = String::new();
+    let mut rest = html;
+    while let Some((before, after)) = rest.split_once('<') {
+        text.push_str(before);
+        let end = ["style>", "script>"]
+            .into_iter()
+            .find(|tag| after.starts_with(tag));
+        let after = end.map_or(after, |tag| {
+            after.split_once(&format!("</{tag}")).expect("an end").1
+        });
+        rest = if end.is_some() {
+            after
+        } else {
+            after.split_once('>').expect("a tag's end").1
+        };
+        text.push(' ');
+    }
+    text.push_str(rest);
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[tokio::test]

@@ -6,16 +6,17 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::config::{Config, KeyConfig};
+use crate::engine::ManagedKey;
 use crate::engine::report::KeyReport;
 use crate::http::page::{Key, Replica, Service};
 use crate::model::{KeyId, Record, ServiceHealth};
 use crate::redact::host_and_port;
 use crate::runtime::Runtime;
 use crate::state::membership;
-use crate::telemetry::metrics::FLASHBACK;
+use crate::telemetry::metrics::{FLASHBACK, service_of};
 use crate::upstream::UpstreamView;
 
-/// Returns Flashback, then the sources by name.
+/// Returns Flashback, then the sources by name, then the providers by name.
 pub fn services(runtime: &Runtime) -> Vec<Service> {
     let flashback = Service {
         name: "Flashback".to_owned(),
@@ -40,7 +41,22 @@ pub fn services(runtime: &Runtime) -> Vec<Service> {
             ..standing(runtime, id.as_str())
         }
     });
-    std::iter::once(flashback).chain(sources).collect()
+    let providers = runtime.config.providers.iter().map(|(id, config)| {
+        let by = |managed: &&Arc<ManagedKey>| {
+            let rotate = managed.config.rotate.as_deref();
+            rotate.is_some_and(|rotate| rotate.provider == *id)
+        };
+        Service {
+            name: id.to_string(),
+            kind: config.kind.title,
+            place: config.settings.place(),
+            keys: runtime.managed_keys.values().filter(by).count(),
+            makes_keys: true,
+            ..standing(runtime, &service_of(id))
+        }
+    });
+    let sources = std::iter::once(flashback).chain(sources);
+    sources.chain(providers).collect()
 }
 
 /// Returns a service of which only the health and the last outage are filled in.
@@ -51,6 +67,7 @@ fn standing(runtime: &Runtime, service: &str) -> Service {
         kind: "",
         place: String::new(),
         keys: 0,
+        makes_keys: false,
         health: health(runtime, service),
         last_outage: upstream.and_then(UpstreamView::last_outage),
     }

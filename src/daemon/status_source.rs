@@ -22,7 +22,7 @@ use crate::state::membership::Membership;
 use crate::status::{Configured, Status};
 use crate::supervise::Supervisor;
 use crate::telemetry::event;
-use crate::telemetry::metrics::{FLASHBACK, Metrics};
+use crate::telemetry::metrics::{FLASHBACK, Metrics, service_of};
 use crate::upstream::{Outages, UpstreamView};
 
 /// The time without a sign of life after which the dispatcher counts as stuck; it gives one each second.
@@ -172,6 +172,7 @@ impl DaemonStatusSource {
             upstream.map(UpstreamView::health).unwrap_or_default()
         };
         let sources = runtime.config.sources.keys();
+        let providers = runtime.config.providers.keys();
         DaemonReport {
             name: self.identity.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -190,6 +191,9 @@ impl DaemonStatusSource {
                         },
                     )
                 })
+                .collect(),
+            providers: providers
+                .map(|id| (id.clone(), health(&service_of(id))))
                 .collect(),
             discovery: self.discovery.reports(),
         }

@@ -22,7 +22,7 @@ use crate::engine::report::State;
 use crate::failpoint;
 use crate::http::StatusSource as _;
 use crate::runtime::{Runtime, RuntimeHandle};
-use crate::telemetry::metrics::FLASHBACK;
+use crate::telemetry::metrics::{FLASHBACK, service_of};
 use crate::upstream::UpstreamView;
 
 /// The interval at which the status line is rebuilt; it is sent only if it has changed.
@@ -31,7 +31,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The time limit for systemd to accept a message.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The largest number of sources that the status line names one by one.
+/// The largest number of sources, or of providers, that the status line names one by one.
 const NAMED: usize = 8;
 
 /// Reports that the daemon is up: its configuration is loaded, its state open, its port bound and its engine
@@ -103,7 +103,7 @@ fn note(status_source: &DaemonStatusSource) -> &'static str {
     }
 }
 
-/// Returns the status line, such as `12 keys: 11 in sync, 1 failing; Flashback up; vault up, aws down`,
+/// Returns the status line, such as `12 keys: 11 in sync, 1 failing; Flashback up; vault up, aws down; openai up`,
 /// followed by `note`. The state of keys that other replicas have leased is not known here.
 fn status(runtime: &Runtime, note: &str) -> String {
     let mut counts: BTreeMap<State, usize> = BTreeMap::new();
@@ -128,28 +128,34 @@ fn status(runtime: &Runtime, note: &str) -> String {
         let separator = if counts.is_empty() { ":" } else { "," };
         let _ = write!(text, "{separator} {elsewhere} with other replicas");
     }
-    let up = |is_up| if is_up { "up" } else { "down" };
-    let flashback = runtime
-        .upstreams
-        .get(FLASHBACK)
-        .is_none_or(UpstreamView::is_up);
-    let _ = write!(text, "; Flashback {}", up(flashback));
-    let sources: Vec<(&String, bool)> = runtime
-        .upstreams
-        .iter()
-        .filter(|(service, _)| *service != FLASHBACK)
-        .map(|(service, upstream)| (service, upstream.is_up()))
-        .collect();
-    if sources.len() > NAMED {
-        let down = sources.iter().filter(|(_, is_up)| !is_up).count();
-        let _ = write!(text, "; {down} of {} sources down", sources.len());
-    } else {
-        for (number, (service, is_up)) in sources.iter().enumerate() {
-            let separator = if number == 0 { ";" } else { "," };
-            let _ = write!(text, "{separator} {service} {}", up(*is_up));
-        }
-    }
+    let flashback = runtime.upstreams.get(FLASHBACK);
+    let flashback = flashback.is_none_or(UpstreamView::is_up);
+    text += &services("", &[("Flashback".to_owned(), flashback)]);
+    let upstreams = &runtime.upstreams;
+    let of = |id: &str, service: &str| Some((id.to_owned(), upstreams.get(service)?.is_up()));
+    let sources = runtime.sources.keys();
+    let sources = sources.filter_map(|id| of(id.as_str(), id.as_str()));
+    let providers = runtime.engine.providers.keys();
+    let providers = providers.filter_map(|id| of(id.as_str(), &service_of(id)));
+    text += &services("sources", &sources.collect::<Vec<_>>());
+    text += &services("providers", &providers.collect::<Vec<_>>());
     text + note
+}
+
+/// Returns the part of the status line about these services, each with whether it is up: each of them, or how many are
+/// down where there are more than [`NAMED`].
+fn services(kind: &str, all: &[(String, bool)]) -> String {
+    let word = |is_up| if is_up { "up" } else { "down" };
+    if all.len() > NAMED {
+        let down = all.iter().filter(|(_, is_up)| !is_up).count();
+        return format!("; {down} of {} {kind} down", all.len());
+    }
+    let mut text = String::new();
+    for (number, (id, is_up)) in all.iter().enumerate() {
+        let separator = if number == 0 { ";" } else { "," };
+        let _ = write!(text, "{separator} {id} {}", word(*is_up));
+    }
+    text
 }
 
 /// Sends a message to systemd. A failure is logged once, since systemd notices it by itself. A systemd that

@@ -1,4 +1,4 @@
-//! The overall status: the daemon, the state, the configuration, Flashback, the sources and the keys.
+//! The overall status: the daemon, the state, the configuration, Flashback, the sources, the providers and the keys.
 //!
 //! The command `status` and the endpoint `/status` show it. It is built from the state alone: a running daemon
 //! leaves its own view there, and the state's lock or leases say whether the daemon runs. The status is
@@ -15,11 +15,11 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 pub use self::daemon::{Daemon, DaemonStatus, Replica};
-pub use self::service::{Service, Source};
+pub use self::service::{Provider, Service, Source};
 
 use crate::config::{KeyConfig, StateConfig};
 use crate::engine::report::KeyReport;
-use crate::model::{Daemons, KeyId, LastReport, RuleReport, ServiceStatus, SourceId};
+use crate::model::{Daemons, KeyId, LastReport, ProviderId, RuleReport, ServiceStatus, SourceId};
 use crate::state::{StateError, StateStore};
 
 /// The overall status, in the form that `--json` prints.
@@ -35,6 +35,9 @@ pub struct Status {
     pub flashback: Service,
     /// The sources, by name.
     pub sources: Vec<Source>,
+    /// The providers that make and revoke keys, by name: those of the daemons, and those that a key here is rotated by.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub providers: Vec<Provider>,
     /// What the rules of discovery have come to, by the daemon's report.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub discovery: Vec<RuleReport>,
@@ -152,6 +155,7 @@ impl Status {
         Self {
             flashback: Service::flashback(&parts.daemons),
             sources: Source::all(&parts.daemons, parts.sources),
+            providers: Provider::all(&parts.daemons, rotated_by(&rows)),
             configuration: configuration(&parts.daemons, parts.path, parts.error),
             discovery: discovery(&parts.daemons),
             state: parts.state,
@@ -165,7 +169,8 @@ impl Status {
     /// is wrong.
     pub fn is_well(&self) -> bool {
         let sources = self.sources.iter().map(|source| &source.service);
-        let mut services = sources.chain([&self.flashback]);
+        let providers = self.providers.iter().map(|provider| &provider.service);
+        let mut services = sources.chain(providers).chain([&self.flashback]);
         let is_wrong = |row: &KeyReport| {
             let standing = row.standing.as_ref();
             let rotation = standing.and_then(|of| of.rotation.as_ref());
@@ -177,6 +182,13 @@ impl Status {
             && services.all(|service| service.health.status != ServiceStatus::Down)
             && !self.keys.iter().any(is_wrong)
     }
+}
+
+/// Returns the providers of the keys that are rotated.
+fn rotated_by(rows: &[KeyReport]) -> impl Iterator<Item = ProviderId> {
+    let standing = rows.iter().filter_map(|row| row.standing.as_ref());
+    let rotations = standing.filter_map(|standing| standing.rotation.as_ref());
+    rotations.map(|rotation| rotation.provider.clone())
 }
 
 /// Returns what the rules have come to, by the report of the first daemon that runs.

@@ -1,10 +1,10 @@
-//! The status of Flashback and of the sources, as the running daemons have found it.
+//! The status of Flashback, of the sources and of the providers, as the running daemons have found it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::model::{DaemonReport, Daemons, ServiceHealth, ServiceStatus, SourceId};
+use crate::model::{DaemonReport, Daemons, ProviderId, ServiceHealth, ServiceStatus, SourceId};
 
 /// The status of a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -22,6 +22,16 @@ pub struct Service {
 pub struct Source {
     /// The name of the source.
     pub source: SourceId,
+    /// The status of its service.
+    #[serde(flatten)]
+    pub service: Service,
+}
+
+/// A provider that makes and revokes keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Provider {
+    /// The name of the provider.
+    pub provider: ProviderId,
     /// The status of its service.
     #[serde(flatten)]
     pub service: Service,
@@ -63,14 +73,38 @@ impl Service {
 impl Source {
     /// Returns the sources of the running daemons and those in `configured`.
     pub(super) fn all(daemons: &Daemons, configured: Vec<SourceId>) -> Vec<Self> {
-        let running = daemons.all.iter().filter(|one| one.alive);
-        let reports = running.filter_map(|one| Some(&one.last.as_ref()?.report));
-        let known = reports.flat_map(|report| report.sources.keys().cloned());
-        let names: BTreeSet<SourceId> = known.chain(configured).collect();
+        let names = names(daemons, |report| &report.sources, configured);
         let source = |source: SourceId| Self {
             service: Service::of(daemons, |report| report.sources.get(&source)),
             source,
         };
         names.into_iter().map(source).collect()
     }
+}
+
+impl Provider {
+    /// Returns the providers of the running daemons and those in `configured`.
+    pub(super) fn all(
+        daemons: &Daemons,
+        configured: impl IntoIterator<Item = ProviderId>,
+    ) -> Vec<Self> {
+        let names = names(daemons, |report| &report.providers, configured);
+        let provider = |provider: ProviderId| Self {
+            service: Service::of(daemons, |report| report.providers.get(&provider)),
+            provider,
+        };
+        names.into_iter().map(provider).collect()
+    }
+}
+
+/// Returns the ids of the services that the running daemons have reported, and those in `configured`.
+fn names<Id: Clone + Ord>(
+    daemons: &Daemons,
+    of: impl Fn(&DaemonReport) -> &BTreeMap<Id, ServiceHealth>,
+    configured: impl IntoIterator<Item = Id>,
+) -> BTreeSet<Id> {
+    let running = daemons.all.iter().filter(|one| one.alive);
+    let reports = running.filter_map(|one| Some(&one.last.as_ref()?.report));
+    let known = reports.flat_map(|report| of(report).keys().cloned());
+    known.chain(configured).collect()
 }

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use super::*;
 use crate::model::{
-    ConfigurationReport, DaemonReport, KnownDaemon, LastReport, Rejected, ServiceHealth,
+    ConfigurationReport, DaemonReport, KnownDaemon, LastReport, ProviderId, Rejected, ServiceHealth,
 };
 
 fn ago(seconds: i64) -> DateTime<Utc> {
@@ -47,6 +47,7 @@ fn daemon(name: &str, alive: bool, flashback: ServiceHealth) -> KnownDaemon {
             rejected: None,
         },
         flashback,
+        providers: BTreeMap::from([(ProviderId::new("openai"), up(800))]),
         sources: BTreeMap::from([(SourceId::new("vault"), up(900))]),
     };
     KnownDaemon {
@@ -102,6 +103,29 @@ fn a_service_down_for_any_replica_is_shown_as_down() {
     ]);
     assert_eq!(all.flashback.health, down(30, "500"));
     assert_eq!(all.flashback.down_at, None);
+}
+
+#[test]
+fn a_provider_down_for_any_replica_is_shown_as_down() {
+    let mut one = daemon("a", true, up(60));
+    let report = &mut one.last.as_mut().expect("there").report;
+    let id = ProviderId::new("openai");
+    report.providers.insert(id.clone(), down(9, "503"));
+    let found = status(vec![one, daemon("b", true, up(60))]);
+    let [provider] = &found.providers[..] else {
+        panic!("{:?}", found.providers);
+    };
+    assert_eq!(
+        (&provider.provider, provider.service.down_at),
+        (&id, Some(1))
+    );
+    assert_eq!(provider.service.health, down(9, "503"));
+    assert!(!found.is_well());
+    let json = serde_json::to_value(&found).expect("JSON");
+    assert_eq!(json["providers"][0]["provider"], "openai");
+    assert_eq!(json["providers"][0]["status"], "down");
+    let none = serde_json::to_value(status(Vec::new())).expect("JSON");
+    assert!(none.get("providers").is_none(), "where there are none");
 }
 
 #[test]

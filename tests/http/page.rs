@@ -14,13 +14,13 @@ use flashback_rotator::model::{
 use reqwest::Method;
 use tokio::io::AsyncWriteExt as _;
 
-use super::{Page, until_closed};
+use super::{Page, text, until_closed};
 use crate::support::LONG;
 
 /// What would be a tag, an attribute's end or a script, if it were not escaped.
 const EVIL: &str = "\"><script>alert(1)</script><img src=x onerror='alert(2)'>&lt;\u{202e}";
 
-fn key(id: &str, state: State) -> Key {
+pub fn key(id: &str, state: State) -> Key {
     let now = Utc::now();
     Key {
         row: KeyReport {
@@ -63,6 +63,7 @@ fn service(name: &str, health: ServiceHealth) -> Service {
         kind: "Vault or OpenBao",
         place: "vault.internal:8200/secret".to_owned(),
         keys: 2,
+        makes_keys: false,
         health,
         last_outage: None,
     }
@@ -117,6 +118,12 @@ pub fn overview(keys: Vec<Key>) -> Overview {
         }),
         ..service("aws", back)
     };
+    let provider = Service {
+        kind: "OpenAI",
+        place: "the project proj_abc".to_owned(),
+        makes_keys: true,
+        ..service("openai", ServiceHealth::default())
+    };
     Overview {
         at: now,
         started_at: now - TimeDelta::hours(5),
@@ -128,6 +135,7 @@ pub fn overview(keys: Vec<Key>) -> Overview {
             service("Flashback", ServiceHealth::default()),
             service("vault", away),
             recovered,
+            provider,
         ],
         replicas: vec![replica("host-1/17", true), replica("host-2/4", false)],
         keys,
@@ -139,40 +147,17 @@ pub fn overview(keys: Vec<Key>) -> Overview {
 }
 
 impl Page {
-    async fn with(keys: Vec<Key>) -> Self {
+    pub async fn with(keys: Vec<Key>) -> Self {
         let page = Self::start().await;
         *page.status_source.keys.lock() = keys;
         page
     }
 
-    async fn html(&self, query: &str) -> String {
+    pub async fn html(&self, query: &str) -> String {
         let (status, html) = self.get(&format!("/{query}")).await;
         assert_eq!(status, 200, "{html}");
         html
     }
-}
-
-/// The text of a document without its tags, style and script.
-fn text(html: &str) -> String {
-    let mut text = String::new();
-    let mut rest = html;
-    while let Some((before, after)) = rest.split_once('<') {
-        text.push_str(before);
-        let end = ["style>", "script>"]
-            .into_iter()
-            .find(|tag| after.starts_with(tag));
-        let after = end.map_or(after, |tag| {
-            after.split_once(&format!("</{tag}")).expect("an end").1
-        });
-        rest = if end.is_some() {
-            after
-        } else {
-            after.split_once('>').expect("a tag's end").1
-        };
-        text.push(' ');
-    }
-    text.push_str(rest);
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[tokio::test]
@@ -253,6 +238,9 @@ async fn foreign_text_on_the_page_is_escaped() {
     evil.path = EVIL.to_owned();
     evil.seen = Some(format!("{EVIL}2"));
     evil.held = Some(format!("{EVIL}3"));
+    if let Some(standing) = &mut evil.row.standing {
+        standing.rotation = Some(super::page_rotation::of_text(EVIL));
+    }
     let page = Page::with(vec![evil]).await;
     let plain = page.html("").await;
     let asked = page

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use flashback_rotator::model::{
-    ConfigurationReport, DaemonReport, Daemons, ServiceHealth, ServiceStatus, SourceId,
+    ConfigurationReport, DaemonReport, Daemons, ProviderId, ServiceHealth, ServiceStatus, SourceId,
 };
 use flashback_rotator::state::StateStore as _;
 use flashback_rotator::state::membership::{Member, Membership as _, Role};
@@ -40,7 +40,8 @@ fn report(name: &str, error: Option<&str>) -> DaemonReport {
             rejected: None,
         },
         flashback: health.clone(),
-        sources: BTreeMap::from([(SourceId::new("vault"), health)]),
+        sources: BTreeMap::from([(SourceId::new("vault"), health.clone())]),
+        providers: BTreeMap::from([(ProviderId::new("openai"), health)]),
     }
 }
 

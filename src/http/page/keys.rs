@@ -6,9 +6,10 @@ use maud::{Markup, html};
 use super::mark::{icon, moment};
 use super::overview::{Key, Overview};
 use super::query::{ORDER, Query};
-use super::timeline;
+use super::{rotation, timeline};
 use crate::engine::report::{Standing, State};
 use crate::humanize::{ago, ahead, duration};
+use crate::rotation::Stage;
 
 /// The number of keys on one page.
 const PAGE: usize = 100;
@@ -133,7 +134,7 @@ fn filters(overview: &Overview, query: &Query) -> Markup {
     }
 }
 
-/// Renders one key: a row, and below it what is wrong.
+/// Renders one key: a row, and below it what is wrong, and the rotation that is under way.
 fn group(key: &Key, now: DateTime<Utc>) -> Markup {
     let state = state(key);
     let row = &key.row;
@@ -146,7 +147,7 @@ fn group(key: &Key, now: DateTime<Utc>) -> Markup {
                     span.from { bdi { (row.source) } " · " bdi { (key.path) } }
                 }
                 td.state role="cell" { (badge(state)) }
-                td role="cell" data-label=(COLUMNS[2]) { (version(key)) }
+                td role="cell" data-label=(COLUMNS[2]) { (version(key, now)) }
                 (times(row.standing.as_ref(), state, now))
                 td.day role="cell" { (timeline::picture(&key.timeline, now)) }
             }
@@ -154,6 +155,13 @@ fn group(key: &Key, now: DateTime<Utc>) -> Markup {
                 tr.problem role="row" {
                     td colspan=(COLUMNS.len()) role="cell" aria-colspan=(COLUMNS.len()) {
                         (error)
+                    }
+                }
+            }
+            @if let Some((stuck, words)) = under_way(key, now) {
+                tr.rotation.stuck[stuck] role="row" {
+                    td colspan=(COLUMNS.len()) role="cell" aria-colspan=(COLUMNS.len()) {
+                        (words)
                     }
                 }
             }
@@ -168,7 +176,16 @@ pub fn badge(state: State) -> Markup {
     }
 }
 
-fn version(key: &Key) -> Markup {
+/// Renders the rotation of a key that is under way, and returns whether it is stuck.
+fn under_way(key: &Key, now: DateTime<Utc>) -> Option<(bool, Markup)> {
+    let rotation = key.row.standing.as_ref()?.rotation.as_ref()?;
+    let words = rotation::under_way(rotation, now)?;
+    Some((rotation.stage == Stage::Stuck, words))
+}
+
+fn version(key: &Key, now: DateTime<Utc>) -> Markup {
+    let standing = key.row.standing.as_ref();
+    let rotation = standing.and_then(|standing| standing.rotation.as_ref());
     let live = key.row.version.as_deref();
     html! {
         @match live {
@@ -178,6 +195,7 @@ fn version(key: &Key) -> Markup {
         @if let Some(seen) = key.seen.as_deref().filter(|seen| Some(*seen) != live) {
             span.from { "store has " bdi.version { (seen) } }
         }
+        @if let Some(rotation) = rotation { (rotation::due(rotation, now)) }
     }
 }
 

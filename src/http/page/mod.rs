@@ -11,6 +11,7 @@ mod layout;
 mod mark;
 mod overview;
 mod query;
+mod rotation;
 mod services;
 mod timeline;
 

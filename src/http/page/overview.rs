@@ -24,7 +24,7 @@ pub struct Overview {
     pub state: Option<String>,
     /// `true` if the newest configuration was refused and a previous one is in force.
     pub refused: bool,
-    /// Flashback, followed by the sources.
+    /// Flashback, followed by the sources and by the providers.
     pub services: Vec<Service>,
     /// The processes that share the keys; empty where this one has all of them.
     pub replicas: Vec<Replica>,
@@ -34,10 +34,10 @@ pub struct Overview {
     pub events: Vec<HistoryRow>,
 }
 
-/// Flashback or a source.
+/// Flashback, a source or a provider.
 #[derive(Clone, Debug)]
 pub struct Service {
-    /// Its name: a source's id, or "Flashback".
+    /// Its name: the id of a source or provider, or "Flashback".
     pub name: String,
     /// The kind of the service.
     pub kind: &'static str,
@@ -45,6 +45,8 @@ pub struct Service {
     pub place: String,
     /// The number of enabled keys that need it.
     pub keys: usize,
+    /// `true` if it is a provider, which makes and revokes keys.
+    pub makes_keys: bool,
     /// Its health.
     pub health: ServiceHealth,
     /// The latest outage that is over, since the service was last configured differently.

@@ -1,4 +1,4 @@
-//! The sections on Flashback and the sources, and on the replicas.
+//! The sections on Flashback, the sources and the providers, and on the replicas.
 
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
@@ -9,15 +9,22 @@ use crate::engine::report::State;
 use crate::humanize::{ago, duration};
 use crate::model::{Outage, ServiceStatus};
 
-/// Renders the section on Flashback and the sources.
+/// Renders the section on Flashback, the sources and the providers.
 pub fn section(services: &[Service], now: DateTime<Utc>) -> Markup {
     html! {
         section aria-labelledby="services" {
-            h2 #services { "Flashback and sources" }
+            h2 #services { (title(services)) }
             ul.services role="list" {
                 @for service in services { (one(service, now)) }
             }
         }
+    }
+}
+
+fn title(services: &[Service]) -> &'static str {
+    match services.iter().any(|service| service.makes_keys) {
+        true => "Flashback, sources and providers",
+        false => "Flashback and sources",
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{RuleReport, ServiceHealth, SourceId};
+use super::{ProviderId, RuleReport, ServiceHealth, SourceId};
 
 /// The interval at which a daemon writes a report if nothing has changed.
 pub const BEAT: Duration = Duration::from_secs(60);
@@ -30,6 +30,9 @@ pub struct DaemonReport {
     pub flashback: ServiceHealth,
     /// The health of each source.
     pub sources: BTreeMap<SourceId, ServiceHealth>,
+    /// The health of each provider that makes and revokes keys.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub providers: BTreeMap<ProviderId, ServiceHealth>,
     /// What discovery has come to, by rule.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub discovery: Vec<RuleReport>,
