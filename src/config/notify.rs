@@ -22,7 +22,7 @@ settings! {
         url: SecretRef = SECRET, Required;
         /// How a notice is written: slack or cloudevents.
         format: Format = FORMAT, Required;
-        /// What is told. States, once they have lasted for `after`: failing, held, missing, old, source_down, flashback_down, state_failing, config_rejected. Changes, at once: rotated, rolled_back, drift_repaired. The end of a state that was told: recovered.
+        /// What is told. States, once they have lasted for `after`: failing, held, missing, old, rotation_stuck, source_down, flashback_down, state_failing, config_rejected. Changes, at once: rotated, rolled_back, drift_repaired, old_key_revoked. The end of a state that was told: recovered.
         on: BTreeSet<Event> = ON, Default;
         /// How long a state lasts before it is told; and how often a change of the same kind and key is told at most.
         after: Duration = SPAN, Default;

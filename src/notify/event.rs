@@ -35,6 +35,8 @@ events! {
     Missing = "missing";
     /// A state: the live version is older than the key's `max_age`.
     Old = "old";
+    /// A state: something keeps the rotation of a key from getting on.
+    RotationStuck = "rotation_stuck";
     /// A state: a source does not answer, or rejects the rotator's credentials.
     SourceDown = "source_down";
     /// A state: Flashback does not answer, or rejects the rotator's credentials.
@@ -49,6 +51,8 @@ events! {
     RolledBack = "rolled_back";
     /// A change: a change that others had made in Flashback was undone.
     DriftRepaired = "drift_repaired";
+    /// A change: an old key does not work any more, because it was disabled or deleted at its provider.
+    OldKeyRevoked = "old_key_revoked";
     /// The end of a state of which the receiver was notified.
     Recovered = "recovered";
 }
@@ -70,6 +74,8 @@ pub enum Subject {
     Key(KeyId),
     /// The age of a key's live version.
     Age(KeyId),
+    /// A key's rotation.
+    Rotation(KeyId),
     /// A source.
     Source(SourceId),
     /// Flashback.
@@ -84,7 +90,7 @@ impl Subject {
     /// Returns the key that the subject is about, if any.
     pub fn key(&self) -> Option<&KeyId> {
         match self {
-            Self::Key(key) | Self::Age(key) => Some(key),
+            Self::Key(key) | Self::Age(key) | Self::Rotation(key) => Some(key),
             _ => None,
         }
     }
@@ -100,6 +106,7 @@ impl Subject {
         Some(match text.split_once(':') {
             Some(("key", id)) => Self::Key(KeyId::new(id)),
             Some(("age", id)) => Self::Age(KeyId::new(id)),
+            Some(("rotation", id)) => Self::Rotation(KeyId::new(id)),
             Some(("source", id)) => Self::Source(SourceId::new(id)),
             None if text == "flashback" => Self::Flashback,
             None if text == "state" => Self::State,
@@ -115,6 +122,7 @@ impl fmt::Display for Subject {
         match self {
             Self::Key(id) => write!(f, "key:{id}"),
             Self::Age(id) => write!(f, "age:{id}"),
+            Self::Rotation(id) => write!(f, "rotation:{id}"),
             Self::Source(id) => write!(f, "source:{id}"),
             Self::Flashback => f.write_str("flashback"),
             Self::State => f.write_str("state"),
@@ -132,6 +140,7 @@ mod tests {
         for subject in [
             Subject::Key(KeyId::new("a:b.c")),
             Subject::Age(KeyId::new("k")),
+            Subject::Rotation(KeyId::new("k")),
             Subject::Source(SourceId::new("vault")),
             Subject::Flashback,
             Subject::State,

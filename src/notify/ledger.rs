@@ -331,6 +331,7 @@ fn event_of(kind: ChangeKind) -> Event {
         ChangeKind::Rotated => Event::Rotated,
         ChangeKind::RolledBack => Event::RolledBack,
         ChangeKind::DriftRepaired => Event::DriftRepaired,
+        ChangeKind::OldKeyRevoked => Event::OldKeyRevoked,
     }
 }
 

@@ -63,7 +63,7 @@ impl About {
     /// Returns the noun of the subject, such as `key openai`, `source vault` or `Flashback`.
     fn noun(&self) -> String {
         match &self.subject {
-            Subject::Key(id) | Subject::Age(id) => format!("key {id}"),
+            Subject::Key(id) | Subject::Age(id) | Subject::Rotation(id) => format!("key {id}"),
             Subject::Source(id) => format!("source {id}"),
             Subject::Flashback => "Flashback".to_owned(),
             Subject::State => "the state".to_owned(),
@@ -75,7 +75,7 @@ impl About {
     /// kind.
     fn id(&self) -> String {
         match &self.subject {
-            Subject::Key(id) | Subject::Age(id) => id.to_string(),
+            Subject::Key(id) | Subject::Age(id) | Subject::Rotation(id) => id.to_string(),
             Subject::Source(id) => id.to_string(),
             _ => self.noun(),
         }
@@ -131,6 +131,7 @@ impl Notice {
             Event::Held => format!("version {version} of {noun} is held, and is not pushed"),
             Event::Missing => format!("the source has nothing to push for {noun}"),
             Event::Old => noun,
+            Event::RotationStuck => format!("the rotation of {noun} does not get on"),
             Event::SourceDown | Event::FlashbackDown => format!("{noun} does not answer"),
             Event::StateFailing => "the state cannot be used".to_owned(),
             Event::ConfigRejected => {
@@ -149,7 +150,11 @@ impl Notice {
             Event::DriftRepaired => {
                 format!("{noun} had been changed in Flashback, and was put right")
             }
+            Event::OldKeyRevoked => format!("an old key of {noun} does not work any more"),
             Event::Recovered => match (self.was, &about.subject) {
+                (_, Subject::Rotation(_)) => {
+                    format!("the rotation of {noun} is not stuck any more")
+                }
                 (_, Subject::Age(_)) => {
                     format!("the live version of {noun} is no longer too old")
                 }
@@ -174,12 +179,14 @@ impl Notice {
             Event::Held => "have a version that is held",
             Event::Missing => "have nothing to push in their source",
             Event::Old => "have a live version that is too old",
+            Event::RotationStuck => "have a rotation that does not get on",
             Event::SourceDown | Event::FlashbackDown => "do not answer",
             Event::StateFailing => "cannot be used",
             Event::ConfigRejected => "are refused",
             Event::Rotated => "were rotated",
             Event::RolledBack => "were rolled back",
             Event::DriftRepaired => "had been changed in Flashback, and were put right",
+            Event::OldKeyRevoked => "have an old key that does not work any more",
             Event::Recovered => "are well again",
         };
         let what = match all.first().map(|about| &about.subject) {
@@ -209,6 +216,9 @@ impl Notice {
                 "Write the secret again, or take the key out of the configuration. Flashback keeps the version it has.",
             ),
             Event::Old => Some("Rotate the key in its source."),
+            Event::RotationStuck => {
+                Some("What works stays, and no old key is revoked. It is tried again by itself.")
+            }
             Event::SourceDown => Some(
                 "Flashback keeps the keys it has; rotations are noticed when the source answers. `flashback-rotator check --connect` says what is wrong.",
             ),
@@ -225,7 +235,7 @@ impl Notice {
                 "Revoke no older version. See why the newer one does not work, and rotate the key once more.",
             ),
             Event::DriftRepaired => Some("See who changes keys in Flashback by hand."),
-            Event::Rotated | Event::Recovered => None,
+            Event::Rotated | Event::OldKeyRevoked | Event::Recovered => None,
         }
     }
 
@@ -237,11 +247,12 @@ impl Notice {
             }
             Event::Held | Event::RolledBack => Some("docs/operations.md#flashbackrotatorkeyheld"),
             Event::Old => Some("docs/operations.md#flashbackrotatorkeyold"),
+            Event::RotationStuck => Some("docs/operations.md#flashbackrotatorrotationstuck"),
             Event::SourceDown => Some("docs/operations.md#flashbackrotatorsourcedown"),
             Event::FlashbackDown => Some("docs/operations.md#flashbackrotatorflashbackdown"),
             Event::StateFailing => Some("docs/operations.md#flashbackrotatorstatedown"),
             Event::ConfigRejected => Some("docs/operations.md#flashbackrotatorconfigrejected"),
-            Event::Rotated | Event::DriftRepaired | Event::Recovered => None,
+            Event::Rotated | Event::DriftRepaired | Event::OldKeyRevoked | Event::Recovered => None,
         }
     }
 }

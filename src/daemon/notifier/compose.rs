@@ -54,7 +54,7 @@ async fn look_up(about: &mut About, event: Event, runtime: &Runtime) {
         upstream.health().error
     };
     match &about.subject {
-        Subject::Key(key) | Subject::Age(key) => {
+        Subject::Key(key) | Subject::Age(key) | Subject::Rotation(key) => {
             let key = key.clone();
             of_key(about, event, &key, runtime).await;
         }
@@ -93,6 +93,9 @@ async fn of_key(about: &mut About, event: Event, key: &KeyId, runtime: &Runtime)
             about.detail = standing.held_reason;
         }
         Event::Old => about.detail = standing.warning,
+        Event::RotationStuck => {
+            about.detail = standing.rotation.and_then(|rotation| rotation.waiting);
+        }
         Event::Recovered => {}
         _ => about.detail = row.error,
     }

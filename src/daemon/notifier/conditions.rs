@@ -9,6 +9,7 @@ use crate::engine::report::State;
 use crate::engine::{ManagedKey, Seen};
 use crate::model::{KeyId, Outage, ProblemKind, ServiceStatus, SourceId};
 use crate::notify::{Event, Subject};
+use crate::rotation::Stage;
 use crate::runtime::Runtime;
 use crate::telemetry::metrics::FLASHBACK;
 
@@ -18,7 +19,9 @@ pub type Found = (Subject, Option<Event>);
 /// Checks that the subject is in the configuration.
 pub fn is_there(runtime: &Runtime, subject: &Subject) -> bool {
     match subject {
-        Subject::Key(key) | Subject::Age(key) => runtime.managed_keys.contains_key(key),
+        Subject::Key(key) | Subject::Age(key) | Subject::Rotation(key) => {
+            runtime.managed_keys.contains_key(key)
+        }
         Subject::Source(source) => runtime.sources.contains_key(source),
         Subject::Flashback | Subject::State | Subject::Configuration => true,
     }
@@ -33,7 +36,7 @@ pub fn is_told(runtime: &Runtime, subject: &Subject, leased: &BTreeSet<KeyId>) -
         None => !runtime.engine.leases.is_shared(),
     };
     match subject {
-        Subject::Key(key) | Subject::Age(key) => leased.contains(key),
+        Subject::Key(key) | Subject::Age(key) | Subject::Rotation(key) => leased.contains(key),
         Subject::Source(source) => has(first_of(runtime, source).or(first(runtime))),
         Subject::Flashback => has(first(runtime)),
         Subject::State | Subject::Configuration => true,
@@ -101,8 +104,10 @@ impl Conditions {
             let key = of_key(managed, &seen, runtime).filter(|_| is_known);
             let age = of_age(managed, &seen, now).filter(|_| is_known);
             let key = key.map(|event| (Subject::Key(managed.key.clone()), event));
+            let rotation = of_rotation(managed.config.rotate.is_some(), &seen).filter(|_| is_known);
             key.into_iter()
                 .chain(age.map(|event| (Subject::Age(managed.key.clone()), event)))
+                .chain(rotation.map(|event| (Subject::Rotation(managed.key.clone()), event)))
         });
         own.into_iter().chain(flashback).chain(sources).chain(keys)
     }
@@ -160,4 +165,33 @@ fn of_age(managed: &ManagedKey, seen: &Seen, now: DateTime<Utc>) -> Option<Optio
     let max_age = TimeDelta::from_std(max_age).ok()?;
     let is_old = now - seen.created_at? > max_age;
     Some(is_old.then_some(Event::Old))
+}
+
+/// Returns [`Event::RotationStuck`] if the rotation of a key is stuck: `None` if that is not known, `Some(None)` if it
+/// is not stuck.
+fn of_rotation(is_rotated: bool, seen: &Seen) -> Option<Option<Event>> {
+    let is_unseen = seen.at == Seen::default().at;
+    let is_stuck = is_rotated && seen.rotation == Some(Stage::Stuck);
+    (!is_rotated || !is_unseen).then_some(is_stuck.then_some(Event::RotationStuck))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rotation_is_known_to_be_stuck_or_not_once_the_key_was_checked() {
+        let unseen = Seen::default();
+        let seen = |rotation| Seen {
+            at: Utc::now(),
+            rotation,
+            ..unseen
+        };
+        assert_eq!(of_rotation(true, &unseen), None);
+        assert_eq!(of_rotation(true, &seen(None)), Some(None));
+        assert_eq!(of_rotation(true, &seen(Some(Stage::Draining))), Some(None));
+        let stuck = seen(Some(Stage::Stuck));
+        assert_eq!(of_rotation(true, &stuck), Some(Some(Event::RotationStuck)));
+        assert_eq!(of_rotation(false, &stuck), Some(None), "not any more");
+    }
 }

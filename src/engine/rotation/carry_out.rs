@@ -7,7 +7,7 @@ use chrono::Utc;
 use tokio::time::Instant;
 use uuid::Builder;
 
-use super::{MintedValue, Rotator, Then, events};
+use super::{MintedValue, Rotator, Then, events, revoked};
 use crate::engine::problem::{BrokenOff, Fault};
 use crate::failpoint;
 use crate::lease::Lost;
@@ -30,7 +30,9 @@ impl Rotator<'_> {
                 let before = self.rotation();
                 self.save(*rotation, None).await?;
                 failpoint::reach("rotation_saved");
-                events::changed(self.ask.managed, &before, &self.rotation(), &change);
+                let (engine, managed) = (self.ask.engine, self.ask.managed);
+                events::changed(managed, &before, &self.rotation(), &change);
+                revoked::report_change(engine, managed, &before, self.record, &change);
                 Ok(Then::GoOn)
             }
             Step::Mint(next) => self.mint(next).await,
@@ -189,9 +191,11 @@ impl Rotator<'_> {
         }
         failpoint::reach("key_disabled");
         let row = self.row(Action::Disable, id, begun.elapsed());
-        self.save(self.rotation().disabled(id, Utc::now()), row)
-            .await?;
-        events::disabled(self.ask.managed, id);
+        let before = self.rotation();
+        self.save(before.disabled(id, Utc::now()), row).await?;
+        let (engine, managed) = (self.ask.engine, self.ask.managed);
+        events::disabled(managed, id);
+        revoked::report(engine, managed, &before, self.record, id, "disabled");
         Ok(Then::GoOn)
     }
 
@@ -216,9 +220,11 @@ impl Rotator<'_> {
         }
         failpoint::reach("key_deleted");
         let row = self.row(Action::Revoke, id, begun.elapsed());
-        self.save(self.rotation().without(id, None, Utc::now()), row)
-            .await?;
-        events::deleted(self.ask.managed, id);
+        let before = self.rotation();
+        self.save(before.without(id, None, Utc::now()), row).await?;
+        let (engine, managed) = (self.ask.engine, self.ask.managed);
+        events::deleted(managed, id);
+        revoked::report(engine, managed, &before, self.record, id, "deleted");
         Ok(Then::GoOn)
     }
 

@@ -9,6 +9,7 @@ mod due;
 mod events;
 mod find_out;
 mod report;
+mod revoked;
 
 pub use due::due_at;
 pub use report::{OldKeyReport, RotationReport, standing};

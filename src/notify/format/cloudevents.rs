@@ -56,7 +56,7 @@ fn body(notice: &Notice) -> Vec<u8> {
 /// Returns the `subject` attribute: `keys/openai`, `sources/vault`, `flashback`, `state` or `configuration`.
 fn path(subject: &Subject) -> String {
     match subject {
-        Subject::Key(id) | Subject::Age(id) => format!("keys/{id}"),
+        Subject::Key(id) | Subject::Age(id) | Subject::Rotation(id) => format!("keys/{id}"),
         Subject::Source(id) => format!("sources/{id}"),
         other => other.to_string(),
     }

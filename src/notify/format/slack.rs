@@ -39,8 +39,12 @@ fn text(notice: &Notice) -> String {
 /// Returns the emoji that shows how serious the event is.
 fn mark(event: Event) -> &'static str {
     match event {
-        Event::Recovered | Event::Rotated => ":white_check_mark:",
-        Event::Old | Event::RolledBack | Event::DriftRepaired | Event::Held => ":warning:",
+        Event::Recovered | Event::Rotated | Event::OldKeyRevoked => ":white_check_mark:",
+        Event::Old
+        | Event::RolledBack
+        | Event::DriftRepaired
+        | Event::Held
+        | Event::RotationStuck => ":warning:",
         _ => ":red_circle:",
     }
 }

@@ -112,3 +112,29 @@ fn an_id_is_that_of_the_event_and_of_no_other() {
             .all(|id| id.starts_with("msg_") && !id.contains('.'))
     );
 }
+
+#[test]
+fn a_rotation_is_named_by_its_key() {
+    let of = |event, was, detail: Option<&str>| Notice {
+        was,
+        ..notice(
+            event,
+            vec![About {
+                detail: detail.map(str::to_owned),
+                ..About::of(
+                    Subject::Rotation(KeyId::new("openai")),
+                    DateTime::UNIX_EPOCH,
+                )
+            }],
+        )
+    };
+    let stuck = of(Event::RotationStuck, None, Some("provider `openai`: 401"));
+    let text = slack(&stuck);
+    let said = "the rotation of key openai does not get on: provider `openai`: 401.";
+    assert!(text.starts_with(&format!(":warning: {said}")), "{text}");
+    let event = written("cloudevents", &stuck);
+    assert_eq!(event["subject"], "keys/openai");
+    assert_eq!(event["data"]["key"], "openai");
+    let over = of(Event::Recovered, Some(Event::RotationStuck), None);
+    assert!(slack(&over).contains("the rotation of key openai is not stuck any more."));
+}

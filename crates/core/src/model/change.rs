@@ -1,10 +1,10 @@
-//! The changes that the rotator makes to a key in Flashback.
+//! The changes that the rotator makes to a key in Flashback, and at its provider.
 
 use chrono::{DateTime, Utc};
 
 use super::{AiLlmId, KeyId, SourceId, Version, WorkspaceId};
 
-/// Something that was done to a key in Flashback, for receivers of notifications.
+/// Something that was done to a key, for receivers of notifications.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// The kind of change.
@@ -38,4 +38,6 @@ pub enum ChangeKind {
     RolledBack,
     /// A change by another user was undone.
     DriftRepaired,
+    /// An old key was disabled or deleted at its provider.
+    OldKeyRevoked,
 }
