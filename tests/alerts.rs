@@ -4,7 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use chrono::Utc;
 use flashback_rotator::flashback::sandbox::{Operation, Options, Rule};
+use flashback_rotator::model::{KeyId, ProviderId};
+use flashback_rotator::telemetry::metrics::{Metrics, RotationStanding, Standing, service_of};
 use serde_json::Value;
 
 use crate::support::page::{Page, blocks};
@@ -160,6 +163,7 @@ async fn told() -> BTreeMap<String, BTreeSet<String>> {
         last.iter().all(|one| text.contains(one)).then_some(text)
     })
     .await;
+    let text = format!("{text}{}", of_rotations());
     let mut told: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let names = line.split('{').next().unwrap_or_default();
@@ -170,6 +174,28 @@ async fn told() -> BTreeMap<String, BTreeSet<String>> {
         known.extend(labels.map(str::to_owned));
     }
     told
+}
+
+/// What is told of a key that is rotated and of its provider, beside what that process tells.
+fn of_rotations() -> String {
+    let metrics = Metrics::new();
+    let now = Some(Utc::now());
+    let standing = Standing {
+        in_sync: true,
+        held: false,
+        verified: true,
+        pushed_at: now,
+        created_at: now,
+        max_age: None,
+        rotation: Some(RotationStanding {
+            stage: "draining",
+            due_at: now,
+            overlap_ends_at: now,
+        }),
+    };
+    metrics.stands(&KeyId::new("a"), &standing);
+    metrics.service_up(&service_of(&ProviderId::new("p")), true);
+    metrics.render()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
