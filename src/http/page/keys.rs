@@ -179,7 +179,7 @@ pub fn badge(state: State) -> Markup {
 /// Renders the rotation of a key that is under way, and returns whether it is stuck.
 fn under_way(key: &Key, now: DateTime<Utc>) -> Option<(bool, Markup)> {
     let rotation = key.row.standing.as_ref()?.rotation.as_ref()?;
-    let words = rotation::under_way(rotation, now)?;
+    let words = rotation::under_way(rotation, key.row.remark(), now)?;
     Some((rotation.stage == Stage::Stuck, words))
 }
 

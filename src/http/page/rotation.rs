@@ -24,10 +24,17 @@ pub fn due(rotation: &RotationReport, now: DateTime<Utc>) -> Markup {
 }
 
 /// Renders the rotation that is under way, with the ids of the provider's keys; `None` if none is, and nothing is in
-/// its way.
-pub fn under_way(rotation: &RotationReport, now: DateTime<Utc>) -> Option<Markup> {
+/// its way. What the key's `remark` says is not repeated.
+pub fn under_way(
+    rotation: &RotationReport,
+    remark: Option<&str>,
+    now: DateTime<Utc>,
+) -> Option<Markup> {
     let waiting = rotation.waiting.as_deref();
-    (rotation.stage != Stage::Idle || waiting.is_some()).then(|| {
+    let is_idle = rotation.stage == Stage::Idle && waiting.is_none();
+    let is_news = |waiting: &&str| remark.is_none_or(|remark| !remark.contains(*waiting));
+    let waiting = waiting.filter(is_news);
+    (!is_idle).then(|| {
         html! {
             (word(rotation.stage)) " by " bdi { (rotation.provider) }
             @if let Some(waiting) = waiting { ": " bdi { (waiting) } }
