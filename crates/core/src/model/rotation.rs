@@ -132,7 +132,10 @@ pub enum NextKey {
         expected: Option<Version>,
         /// A random UUID by which the source knows a repeated write.
         token: String,
-        /// The time at which it was made.
+        /// `true` if storing it has failed, so that a write may be on its way.
+        #[serde(default)]
+        doubtful: bool,
+        /// The time at which it was made, or at which storing it was tried again.
         at: DateTime<Utc>,
     },
     /// The source has it in this version, which is delivered and verified as any other.
@@ -151,6 +154,13 @@ pub enum NextKey {
 }
 
 impl NextKey {
+    /// Returns the time at which its stage was begun.
+    pub fn at(&self) -> DateTime<Utc> {
+        match self {
+            Self::Minting { at, .. } | Self::Minted { at, .. } | Self::Stored { at, .. } => *at,
+        }
+    }
+
     /// Returns its id, once that is known.
     pub fn id(&self) -> Option<&ProviderKeyId> {
         match self {
@@ -167,14 +177,25 @@ pub struct OldKey {
     pub key: OwnKey,
     /// The time at which its successor was first seen live and verified everywhere.
     pub since: DateTime<Utc>,
-    /// The time at which it was disabled.
+    /// The time at which it was disabled, or may have been.
     pub disabled_at: Option<DateTime<Utc>>,
+    /// The time at which disabling it was begun, as long as it is not known whether the provider has done so, or may
+    /// do so yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabling: Option<DateTime<Utc>>,
     /// `true` if it is to be revoked at once, whoever uses it.
     pub compromised: bool,
     /// `true` if it is to be revoked even if its successor does not work.
     pub even_if_broken: bool,
     /// The reason why it cannot be revoked, if there is one beside waiting.
     pub stuck: Option<Stuck>,
+}
+
+impl OldKey {
+    /// Returns the time since which it is known to be disabled.
+    pub fn disabled_since(&self) -> Option<DateTime<Utc>> {
+        self.disabled_at.filter(|_| self.disabling.is_none())
+    }
 }
 
 /// A rotation that a person has asked for.

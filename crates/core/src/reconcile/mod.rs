@@ -61,7 +61,7 @@ mod drift_table;
 #[cfg(test)]
 mod repair_table;
 #[cfg(test)]
-mod scenario;
+pub(crate) mod scenario;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]

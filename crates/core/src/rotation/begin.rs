@@ -33,6 +33,11 @@ pub(super) fn begin(s: &Situation<'_>, rest: &mut Rest) -> Option<Step> {
     let Some(list) = s.list else {
         return Some(Step::Ask(Question::List));
     };
+    if let (Some(told), Some(value)) = (s.told(), s.proof.value()) {
+        let next = s.rotation.adopted(Some(told.clone()), value, s.now);
+        let change = Change::Adopted(Some(told.clone()));
+        return Some(Step::Save(Box::new(next), change));
+    }
     let slot = match s.abilities.slots {
         true => match slot(s, list, rest) {
             Ok(slot) => Some(slot),
@@ -66,6 +71,10 @@ fn is_due(s: &Situation<'_>, rest: &mut Rest) -> bool {
         rest.until = Some(rest.until.map_or(due_at, |until| until.min(due_at)));
         return false;
     }
+    if s.rotation.command.is_some() {
+        rest.blocked("a rotation is due, and waits for the end of the one that was asked for");
+        return false;
+    }
     let is_settled = s
         .proof
         .everywhere
@@ -92,6 +101,15 @@ fn slot(
         let why = "it is not known which of the provider's slots is live: say so by `adopt`";
         return Err(Some(stuck(s, None, why)));
     };
+    // Making a key revokes the one whose slot it takes.
+    let is_forced = s.asked().is_some_and(|command| command.even_if_broken);
+    if s.proof.value() != Some(current.fingerprint) && !is_forced {
+        rest.blocked(match &s.proof.behind {
+            Some(key) => format!("no slot is free until `{key}` has the newest version"),
+            None => "no slot is free until the newest version is verified".to_owned(),
+        });
+        return Err(None);
+    }
     let is_draining = |id: &ProviderKeyId| s.rotation.old.iter().any(|old| old.key.id == *id);
     let mut others = list.iter().filter(|key| key.id != current.id);
     match others.find(|key| !is_draining(&key.id)) {
@@ -107,11 +125,20 @@ fn slot(
 fn make_room(s: &Situation<'_>, limit: usize, rest: &mut Rest) -> Option<Step> {
     let is_urgent = s.asked().is_some_and(|command| command.compromised);
     let mut disabled = s.rotation.old.iter().filter(|old| {
-        let is_dead = old.disabled_at.is_some() && is_ready(old.stuck.as_ref(), s.now);
-        is_dead && !s.proof.somewhere.contains(&old.key.fingerprint)
+        let is_dead = s.listed(&old.key.id).is_some_and(|key| !key.active);
+        let is_known = old.disabled_since().is_some() && is_ready(old.stuck.as_ref(), s.now);
+        is_dead && is_known && !s.proof.somewhere.contains(&old.key.fingerprint)
     });
-    if let Some(old) = disabled.next().filter(|_| is_urgent) {
-        return Some(Step::Delete(old.key.id.clone()));
+    if let Some(old) = disabled
+        .next()
+        .filter(|_| is_urgent && s.proof.everywhere.is_some())
+    {
+        let Some(newest) = s.newest else {
+            return Some(Step::Ask(Question::Newest));
+        };
+        if newest.fingerprint != Some(old.key.fingerprint) {
+            return Some(Step::Delete(old.key.id.clone()));
+        }
     }
     if !s.rotation.old.is_empty() {
         rest.blocked(format!(

@@ -3,10 +3,11 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::begin::begin;
-use super::revoke::revoke;
+use super::revoke::{is_live_again, revoke};
 use super::situation::Situation;
 use super::step::{Change, Question, Rest, Step};
-use crate::model::{IssuedKey, LastUse, NextKey, OldKey, ProviderKeyId, Stuck};
+use super::transition::is_due_again;
+use crate::model::{IssuedKey, LastUse, NextKey, OldKey, ProviderKeyId, Stuck, is_ahead};
 use crate::secret::Fingerprint;
 
 /// How much earlier than the intent a key may seem to have been made, by the provider's clock.
@@ -69,29 +70,34 @@ fn unstick(s: &Situation<'_>) -> Option<Step> {
 
 /// Brings the record in step with what is live.
 fn upkeep(s: &Situation<'_>) -> Option<Step> {
-    let wanted = |key: &&OldKey| {
-        let is_wanted = s.proof.somewhere.contains(&key.key.fingerprint);
-        key.disabled_at.is_some() && is_wanted && !key.compromised
-    };
-    let ready = |key: &&OldKey| is_ready(key.stuck.as_ref(), s.now);
-    if let Some(old) = s.rotation.old.iter().filter(wanted).find(ready) {
+    if let Some(old) = s.rotation.old.iter().find(|old| is_to_be_enabled(s, old)) {
         return Some(Step::Enable(old.key.id.clone()));
     }
+    if let Some(old) = s.rotation.old.iter().find(|old| is_live_again(s, old)) {
+        let next = s.rotation.restarted(&old.key.id, s.now);
+        return Some(Step::Save(Box::new(next), Change::Restarted));
+    }
     let (version, value) = s.proof.everywhere.as_ref()?;
+    match &s.rotation.next {
+        // It was stored, and the answer lost.
+        Some(NextKey::Minted { fingerprint, .. }) if fingerprint == value => {
+            let next = s.rotation.stored(version.clone(), s.now);
+            return Some(Step::Save(Box::new(next), Change::Stored));
+        }
+        Some(NextKey::Stored { fingerprint, .. }) if fingerprint == value => {
+            let next = s.rotation.verified(s.proof.live_at, s.now);
+            return Some(Step::Save(Box::new(next), Change::Verified));
+        }
+        _ => {}
+    }
     let current = s.rotation.current.as_ref();
     if current.is_some_and(|key| key.fingerprint == *value) || s.rotation.unknown == Some(*value) {
         return superseded(s);
     }
-    if let Some(NextKey::Stored { fingerprint, .. }) = &s.rotation.next
-        && fingerprint == value
-    {
-        let next = s.rotation.verified(s.proof.live_at, s.now);
-        return Some(Step::Save(Box::new(next), Change::Verified));
-    }
     let mut old = s.rotation.old.iter();
     if let Some(old) = old.find(|old| old.key.fingerprint == *value) {
-        // One that is dead, or is to die whatever is live, does not come back.
-        if old.disabled_at.is_some() || old.compromised {
+        // One that is dead, or may be yet, or is to die whatever is live, does not come back.
+        if old.disabled_at.is_some() || old.disabling.is_some() || old.compromised {
             return None;
         }
         // What was live is held now: it is the newest of the source still.
@@ -103,41 +109,44 @@ fn upkeep(s: &Situation<'_>) -> Option<Step> {
     adopt(s, *value)
 }
 
+/// Returns `true` for an old key that is wanted again and is disabled, or may have been since it was enabled.
+fn is_to_be_enabled(s: &Situation<'_>, old: &OldKey) -> bool {
+    let is_wanted = s.proof.somewhere.contains(&old.key.fingerprint) && !old.compromised;
+    let may_be_late = old.disabling.is_some_and(|at| s.now >= s.settled_at(at));
+    let may_be_disabled = old.disabled_at.is_some() || may_be_late;
+    is_wanted && may_be_disabled && s.abilities.disables && is_ready(old.stuck.as_ref(), s.now)
+}
+
 /// Looks for the provider's key behind a live value that was not stored by a rotation.
 fn adopt(s: &Situation<'_>, value: Fingerprint) -> Option<Step> {
     if !is_ready(s.rotation.stuck.as_ref(), s.now) {
         return None;
     }
-    let Some(list) = s.list else {
+    if s.list.is_none() {
         return Some(Step::Ask(Question::List));
-    };
+    }
     let Some(found) = s.found else {
         return Some(Step::Ask(Question::Find));
     };
-    let told = s.rotate.adopt.as_ref().filter(|told| {
-        let is_first = s.rotation.number == 0 && s.rotation.current.is_none();
-        is_first && !s.rotation.knows(told) && list.iter().any(|key| key.id == **told)
-    });
-    let found = found.or(told).cloned();
+    let found = found.or_else(|| s.told()).cloned();
     let next = s.rotation.adopted(found.clone(), value, s.now);
     Some(Step::Save(Box::new(next), Change::Adopted(found)))
 }
 
-/// Notices that another version than the next key's has become live everywhere since that was stored.
+/// Notices that another value than the next key's has become live everywhere since that was stored.
 fn superseded(s: &Situation<'_>) -> Option<Step> {
-    let (version, _) = s.proof.everywhere.as_ref()?;
+    let (version, value) = s.proof.everywhere.as_ref()?;
     match &s.rotation.next {
         Some(NextKey::Stored {
             id,
             fingerprint,
-            version: stored,
-            expected,
             at,
+            ..
         }) if s.seen == Some(version)
-            && version != stored
+            && value != fingerprint
             && !s.proof.somewhere.contains(fingerprint)
             // What was seen before it was stored is no news, unless it stays so.
-            && (expected.as_ref() != Some(version) || s.now >= *at + s.doubt) =>
+            && s.now >= *at + s.doubt =>
         {
             let next = s.rotation.superseded(s.now);
             Some(Step::Save(Box::new(next), Change::Superseded(id.clone())))
@@ -154,6 +163,10 @@ fn next(s: &Situation<'_>, rest: &mut Rest) -> Option<Step> {
             let stuck = s.rotation.stuck.as_ref()?;
             rest.wait(stuck.next_at, stuck.why.as_str());
             None
+        }
+        Some(next) if is_ahead(next.at(), s.now) => {
+            let next = s.rotation.redated(s.now);
+            Some(Step::Save(Box::new(next), Change::Restarted))
         }
         Some(NextKey::Minting { .. }) => recover_mint(s, rest),
         Some(NextKey::Minted { .. }) => recover_store(s, rest),
@@ -185,33 +198,50 @@ fn recover_mint(s: &Situation<'_>, rest: &mut Rest) -> Option<Step> {
     let Some(list) = s.list else {
         return Some(Step::Ask(Question::List));
     };
-    let is_it = |key: &&IssuedKey| match s.abilities.names {
-        true => key.name.as_ref() == Some(name),
-        false => {
-            let is_new = !before.contains(&key.id) && !s.rotation.knows(&key.id);
-            is_new && key.created_at.is_none_or(|made| made >= *at - SKEW)
-        }
+    let is_it = |key: &&IssuedKey| {
+        let is_new = !before.contains(&key.id) && !s.rotation.knows(&key.id);
+        is_new
+            && match s.abilities.names {
+                true => key.name.as_ref() == Some(name),
+                false => key
+                    .created_at
+                    .is_none_or(|made| made >= *at - SKEW && made <= over + SKEW),
+            }
     };
     let candidates: Vec<_> = list.iter().filter(is_it).collect();
-    if let Some(key) = candidates.iter().find(|key| s.may_ask_use(key)) {
+    // A name says enough.
+    let tells = |key: &&&IssuedKey| !s.abilities.names && s.may_ask_use(key);
+    if let Some(key) = candidates.iter().find(tells) {
         return Some(Step::Ask(Question::LastUse(key.id.clone())));
     }
     // What was used is not the key whose value nobody has seen.
-    let unused = |key: &&&IssuedKey| !matches!(s.used(key), LastUse::At(_));
-    let mut unused = candidates.iter().filter(unused);
+    let is_used = |key: &IssuedKey| match s.used(key) {
+        LastUse::At(used) => !s.abilities.names && !is_ahead(used, s.now),
+        LastUse::Never | LastUse::Unknown => false,
+    };
+    let is_doubtful = |key: &IssuedKey| !s.abilities.names && matches!(s.used(key), LastUse::At(_));
+    let mut unused = candidates.iter().filter(|key| !is_used(key));
     match (unused.next(), unused.next()) {
-        (Some(_), Some(_)) if !s.abilities.names => Some(stuck(
+        (Some(_), Some(_)) => Some(stuck(
             s,
             None,
             "the answer of the provider was lost, and more than one key was made at the time: delete the one that nobody uses",
         )),
-        (Some(key), _) => Some(Step::Discard(key.id.clone())),
-        (None, _) if s.now >= over => not_made(),
-        (None, _) => {
-            rest.wait(
-                look_again(*at, s.now).min(over),
-                "the answer of the provider was lost",
+        // Without a name, another hand's new key is told from it by its use, and has some time to be used.
+        (Some(key), None) if s.now >= over && is_doubtful(key) => {
+            let why = format!(
+                "the answer of the provider was lost, and it cannot be told whether the key {} is used: delete it if nobody uses it",
+                key.id
             );
+            Some(stuck(s, None, &why))
+        }
+        (Some(key), None) if s.abilities.names || s.now >= over => {
+            Some(Step::Discard(key.id.clone()))
+        }
+        (None, _) if s.now >= over => not_made(),
+        _ => {
+            let until = look_again(*at, s.now).min(over);
+            rest.wait(until, "the answer of the provider was lost");
             None
         }
     }
@@ -222,44 +252,62 @@ fn recover_store(s: &Situation<'_>, rest: &mut Rest) -> Option<Step> {
     let Some(NextKey::Minted {
         id,
         fingerprint,
+        expected,
+        doubtful,
         at,
         ..
     }) = &s.rotation.next
     else {
         return None;
     };
+    let store = || match s.is_fresh(*at) {
+        true => Step::Store,
+        false => Step::Save(Box::new(s.rotation.redated(s.now)), Change::Begun),
+    };
+    // A write may have come, or be under way, unless the only one was refused.
+    let may_be_stored = !s.has_value || *doubtful;
     let Some(newest) = s.newest else {
-        return Some(match s.has_value {
-            true => Step::Store,
-            false => Step::Ask(Question::Newest),
+        return Some(match may_be_stored {
+            true => Step::Ask(Question::Newest),
+            false => store(),
         });
     };
     if let (Some(version), true) = (&newest.version, newest.fingerprint == Some(*fingerprint)) {
         let next = s.rotation.stored(version.clone(), s.now);
         return Some(Step::Save(Box::new(next), Change::Stored));
     }
-    if s.proof.somewhere.contains(fingerprint) {
-        rest.blocked("the new key was stored, and replaced at once; its value is live");
+    let is_unchanged = newest.version == *expected;
+    if !may_be_stored {
+        return Some(match is_unchanged {
+            true => stuck(
+                s,
+                None,
+                "the source refuses the new key because of another version, and shows none",
+            ),
+            false => Step::Discard(id.clone()),
+        });
+    }
+    if s.has_value && is_unchanged {
+        return Some(store());
+    }
+    let settled_at = s.settled_at(*at);
+    if s.now < settled_at {
+        let why = "it is not known yet whether the new key was stored";
+        rest.wait(settled_at, why);
         return None;
     }
-    if s.has_value || s.now >= *at + s.doubt {
+    if is_unchanged && !s.proof.somewhere.contains(fingerprint) {
         return Some(Step::Discard(id.clone()));
     }
-    rest.wait(
-        *at + s.doubt,
-        "the new key's value was lost before it was known to be stored",
-    );
-    None
+    // Somebody may have read it in between.
+    let next = s.rotation.superseded(s.now);
+    Some(Step::Save(Box::new(next), Change::Superseded(id.clone())))
 }
 
 /// Waits until what was stored is live and verified everywhere.
 fn deliver(s: &Situation<'_>, rest: &mut Rest) -> Option<Step> {
     let Some(NextKey::Stored {
-        id,
-        fingerprint,
-        version,
-        at,
-        ..
+        id, version, at, ..
     }) = &s.rotation.next
     else {
         return None;
@@ -275,6 +323,11 @@ fn deliver(s: &Situation<'_>, rest: &mut Rest) -> Option<Step> {
         );
         return None;
     }
+    // Another one is made only if a person asks for it: what is wrong may not be the key.
+    if s.asked().is_some() {
+        let next = s.rotation.superseded(s.now);
+        return Some(Step::Save(Box::new(next), Change::Superseded(id.clone())));
+    }
     let command = s.rotation.command;
     if let Some(current) = &s.rotation.current
         && command.is_some_and(|command| command.compromised && command.even_if_broken)
@@ -284,16 +337,6 @@ fn deliver(s: &Situation<'_>, rest: &mut Rest) -> Option<Step> {
             Box::new(next),
             Change::Forced(current.id.clone()),
         ));
-    }
-    // Another one is made only if a person asks for it: what is wrong may not be the key.
-    if s.asked().is_some() {
-        return Some(match s.proof.somewhere.contains(fingerprint) {
-            true => {
-                let next = s.rotation.superseded(s.now);
-                Step::Save(Box::new(next), Change::Superseded(id.clone()))
-            }
-            false => Step::Discard(id.clone()),
-        });
     }
     Some(stuck(
         s,
@@ -305,13 +348,14 @@ fn deliver(s: &Situation<'_>, rest: &mut Rest) -> Option<Step> {
 /// Ends what a person has asked for when all of it is done.
 fn done(s: &Situation<'_>) -> Option<Step> {
     let command = s.rotation.command?;
-    let is_alive = |old: &OldKey| old.compromised && old.disabled_at.is_none();
+    let is_alive = |old: &OldKey| old.compromised && old.disabled_since().is_none();
     let is_over = s.rotation.next.is_none()
         && s.rotation.times.verified_at.is_some()
         && s.asked().is_none()
         && !s.rotation.old.iter().any(is_alive);
     let is_forced = command.even_if_broken
         && s.asked().is_none()
+        && s.rotation.current.is_none()
         && s.rotation.times.revoked_at.is_some()
         && !s.rotation.old.iter().any(is_alive);
     (is_over || is_forced).then(|| Step::Save(Box::new(s.rotation.without_command()), Change::Done))
@@ -319,5 +363,5 @@ fn done(s: &Situation<'_>) -> Option<Step> {
 
 /// Returns `true` unless something that has failed is to wait for its next try.
 pub(super) fn is_ready(stuck: Option<&Stuck>, now: DateTime<Utc>) -> bool {
-    stuck.is_none_or(|stuck| stuck.next_at <= now)
+    stuck.is_none_or(|stuck| is_due_again(stuck, now))
 }

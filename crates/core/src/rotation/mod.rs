@@ -42,9 +42,13 @@ mod begin;
 mod decision;
 mod proof;
 mod revoke;
+#[cfg(test)]
+mod simulation;
 mod situation;
 mod stage;
 mod step;
+#[cfg(test)]
+mod table;
 mod transition;
 
 pub use decision::decide;

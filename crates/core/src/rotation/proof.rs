@@ -43,7 +43,13 @@ impl Proof {
             let intended = record.intent.as_ref().map(|intent| intent.fingerprint);
             let instead = record.held.as_ref().and_then(|held| held.instead.as_ref());
             let instead = instead.map(|stored| stored.fingerprint);
-            let all = [live, intended, instead].into_iter().flatten();
+            // A rollback would put it back.
+            let previous = record
+                .previous
+                .as_ref()
+                .filter(|_| record.verification.is_some());
+            let previous = previous.map(|stored| stored.fingerprint);
+            let all = [live, intended, instead, previous].into_iter().flatten();
             proof.somewhere.extend(all);
         }
         for other in others {
@@ -51,8 +57,7 @@ impl Proof {
             if !other.enabled && other.record.live.is_none() && other.record.intent.is_none() {
                 continue;
             }
-            let is_behind = !other.enabled || proven(&other.record, origin) != proven(key, origin);
-            if is_behind {
+            if proven(&other.record, origin) != proven(key, origin) {
                 everywhere = None;
                 proof.behind.get_or_insert_with(|| other.record.key.clone());
             }

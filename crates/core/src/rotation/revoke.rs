@@ -1,11 +1,16 @@
 //! Whether an old key is revoked now: every reason not to comes first.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
 use super::decision::{is_ready, stuck};
 use super::situation::Situation;
 use super::step::{Change, Leaving, Question, Rest, Step};
-use crate::model::{IssuedKey, LastUse, OldKey, Revoke, is_ahead};
+use crate::model::{IssuedKey, LastUse, OldKey, ProviderKeyId, Revoke, is_ahead};
+
+/// The shortest time after which the wait for an old key that is live again begins anew.
+const LEAST_PAUSE: Duration = Duration::from_secs(15);
 
 /// Takes the old keys further, the oldest first.
 pub(super) fn revoke(s: &Situation<'_>, rest: &mut Rest) -> Option<Step> {
@@ -14,11 +19,11 @@ pub(super) fn revoke(s: &Situation<'_>, rest: &mut Rest) -> Option<Step> {
 
 fn one(s: &Situation<'_>, old: &OldKey, rest: &mut Rest) -> Option<Step> {
     let id = &old.key.id;
-    let is_done = !old.compromised || old.disabled_at.is_some();
-    if s.rotate.revoke == Revoke::None && is_done {
-        let next = s.rotation.without(id, Some(Leaving::Configured), s.now);
-        let change = Change::Left(id.clone(), Leaving::Configured);
-        return Some(Step::Save(Box::new(next), change));
+    let is_done = !old.compromised || old.disabled_since().is_some();
+    let is_left = s.rotate.revoke == Revoke::None && is_done;
+    // A slot is free to be taken once its key is not on record, so that has to wait.
+    if is_left && !s.abilities.slots {
+        return Some(leave(s, id, Leaving::Configured));
     }
     if let Some(known) = old.stuck.as_ref()
         && !is_ready(Some(known), s.now)
@@ -33,20 +38,38 @@ fn one(s: &Situation<'_>, old: &OldKey, rest: &mut Rest) -> Option<Step> {
     if is_blocked(s, old, rest) {
         return None;
     }
+    if is_left {
+        return Some(leave(s, id, Leaving::Configured));
+    }
     let Some(list) = s.list else {
         return Some(Step::Ask(Question::List));
     };
     let Some(listed) = s.listed(id) else {
+        // A list may not show a new key for a while.
+        let over = old.since + s.doubt;
+        if s.now < over {
+            rest.wait(over, format!("the provider does not list the old key {id}"));
+            return None;
+        }
         let next = s.rotation.without(id, None, s.now);
         return Some(Step::Save(Box::new(next), Change::Gone(id.clone())));
     };
     if let Some(why) = would_be_none(s, old, list) {
         return Some(stuck(s, Some(id), &why));
     }
-    match old.disabled_at {
+    match old.disabled_since() {
         Some(at) => of_disabled(s, old, listed, at, rest),
         None => of_active(s, old, listed, rest),
     }
+}
+
+/// Returns `true` if the wait for an old key began while its value was not live any more, and it is again. It begins anew
+/// as long as it is, though not with each check.
+pub(super) fn is_live_again(s: &Situation<'_>, old: &OldKey) -> bool {
+    let is_live = s.proof.somewhere.contains(&old.key.fingerprint);
+    let is_draining = old.disabled_at.is_none() && !old.compromised;
+    let pause = (s.rotate.overlap / 8).max(LEAST_PAUSE);
+    is_live && is_draining && s.now >= old.since + pause
 }
 
 /// Returns `true` if it is too early, or if the value of an old key is needed.
@@ -54,9 +77,11 @@ fn is_blocked(s: &Situation<'_>, old: &OldKey, rest: &mut Rest) -> bool {
     let id = &old.key.id;
     let is_forced = old.compromised && old.even_if_broken;
     if !is_forced && s.proof.somewhere.contains(&old.key.fingerprint) {
-        rest.blocked(format!(
-            "the value of the old key {id} is live, or is to be"
-        ));
+        let why = format!("the value of the old key {id} is live, or is to be");
+        match old.disabling {
+            Some(at) if s.now < s.settled_at(at) => rest.wait(s.settled_at(at), why),
+            _ => rest.blocked(why),
+        }
         return true;
     }
     if !is_forced && s.proof.everywhere.is_none() {
@@ -68,13 +93,13 @@ fn is_blocked(s: &Situation<'_>, old: &OldKey, rest: &mut Rest) -> bool {
         });
         return true;
     }
-    let until = match old.disabled_at {
+    let until = match old.disabled_since() {
         Some(at) => at + s.rotate.cool_off,
         None if old.compromised => old.since,
         None => old.since + s.rotate.overlap,
     };
     if s.now < until {
-        let what = match old.disabled_at {
+        let what = match old.disabled_since() {
             Some(_) => format!("the old key {id} is deleted when it has cooled off"),
             None => format!("the old key {id} is revoked when the overlap is over"),
         };
@@ -133,10 +158,18 @@ fn of_active(s: &Situation<'_>, old: &OldKey, listed: &IssuedKey, rest: &mut Res
             }
         }
     }
-    let disables = s.abilities.disables && s.rotate.revoke != Revoke::Delete;
-    Some(match disables {
+    if let Some(step) = is_newest(s, old, rest) {
+        return step;
+    }
+    if !s.abilities.disables || s.rotate.revoke == Revoke::Delete {
+        return Some(Step::Delete(id.clone()));
+    }
+    Some(match old.disabling.is_some_and(|at| s.is_fresh(at)) {
         true => Step::Disable(id.clone()),
-        false => Step::Delete(id.clone()),
+        false => {
+            let next = s.rotation.disabling(id, s.now);
+            Step::Save(Box::new(next), Change::Begun)
+        }
     })
 }
 
@@ -149,7 +182,10 @@ fn of_disabled(
 ) -> Option<Step> {
     let id = &old.key.id;
     if !listed.active {
-        return Some(Step::Delete(id.clone()));
+        return match is_newest(s, old, rest) {
+            Some(step) => step,
+            None => Some(Step::Delete(id.clone())),
+        };
     }
     // A list may be behind for a while.
     let over = at + s.doubt;
@@ -157,7 +193,29 @@ fn of_disabled(
         rest.wait(over, format!("the old key {id} was disabled a moment ago"));
         return None;
     }
-    let next = s.rotation.without(id, Some(Leaving::EnabledAgain), s.now);
-    let change = Change::Left(id.clone(), Leaving::EnabledAgain);
-    Some(Step::Save(Box::new(next), change))
+    Some(leave(s, id, Leaving::EnabledAgain))
+}
+
+/// Asks whether the newest version has the value of an old key, which the keys that read it are about to take then, and
+/// waits if it has; `None` if it has not.
+fn is_newest(s: &Situation<'_>, old: &OldKey, rest: &mut Rest) -> Option<Option<Step>> {
+    if old.compromised && old.even_if_broken {
+        return None;
+    }
+    let Some(newest) = s.newest else {
+        return Some(Some(Step::Ask(Question::Newest)));
+    };
+    if newest.fingerprint != Some(old.key.fingerprint) {
+        return None;
+    }
+    let id = &old.key.id;
+    rest.blocked(format!(
+        "the newest version has the value of the old key {id}"
+    ));
+    Some(None)
+}
+
+fn leave(s: &Situation<'_>, id: &ProviderKeyId, why: Leaving) -> Step {
+    let next = s.rotation.without(id, Some(why), s.now);
+    Step::Save(Box::new(next), Change::Left(id.clone(), why))
 }

@@ -10,10 +10,11 @@ use crate::model::{
 };
 use crate::secret::Fingerprint;
 
-/// All that is known when a step is decided. What a question of this pass has brought to light is `Some`.
+/// All that is known when a step is decided. What a question of this pass has brought to light is `Some`, until a step
+/// has an effect at the provider or in the source.
 #[derive(Clone, Debug)]
 pub struct Situation<'a> {
-    /// The time.
+    /// The time. No answer below is older.
     pub now: DateTime<Utc>,
     /// How the key is rotated.
     pub rotate: &'a RotateConfig,
@@ -29,9 +30,10 @@ pub struct Situation<'a> {
     pub held: Option<&'a Version>,
     /// The time at which the next rotation is due; `None` if only a person asks for one.
     pub due_at: Option<DateTime<Utc>>,
-    /// The time after which a call whose answer was lost has had its effect, or never will.
+    /// The time after which a call whose answer was lost has had its effect, or never will, counted from what was saved
+    /// before it; and after which the provider's list shows it.
     pub doubt: Duration,
-    /// `true` if the value of the key that was minted is in memory.
+    /// `true` if the value of the key that is `Minted` is in memory, and not that of another one.
     pub has_value: bool,
     /// The name of the next key that is made.
     pub name: &'a str,
@@ -41,8 +43,8 @@ pub struct Situation<'a> {
     pub found: Option<Option<&'a ProviderKeyId>>,
     /// What the source has now.
     pub newest: Option<&'a Newest>,
-    /// The last use of a key.
-    pub last_use: Option<(&'a ProviderKeyId, LastUse)>,
+    /// The last use of each key that was asked for.
+    pub last_uses: &'a [(ProviderKeyId, LastUse)],
 }
 
 /// What a source has now.
@@ -71,15 +73,30 @@ impl<'a> Situation<'a> {
 
     /// Returns what is known of the last use of a key: what was asked, or else what the list says.
     pub(super) fn used(&self, key: &IssuedKey) -> LastUse {
-        match self.last_use {
-            Some((id, last_use)) if *id == key.id => last_use,
-            _ => key.last_use,
-        }
+        let asked = self.last_uses.iter().find(|(id, _)| *id == key.id);
+        asked.map_or(key.last_use, |(_, last_use)| *last_use)
     }
 
     /// Returns `true` if the last use of a key can be asked for and was not yet.
     pub(super) fn may_ask_use(&self, key: &IssuedKey) -> bool {
-        let asked = self.last_use.is_some_and(|(id, _)| *id == key.id);
+        let asked = self.last_uses.iter().any(|(id, _)| *id == key.id);
         self.abilities.last_use && !asked && key.last_use == LastUse::Unknown
+    }
+
+    /// Returns `true` if a call may be made that is on record as begun at `at`. Later the record has to say so anew.
+    pub(super) fn is_fresh(&self, at: DateTime<Utc>) -> bool {
+        self.now < at + self.doubt
+    }
+
+    /// Returns the time after which a call that is on record as begun at `at` has no effect any more.
+    pub(super) fn settled_at(&self, at: DateTime<Utc>) -> DateTime<Utc> {
+        at + self.doubt * 2
+    }
+
+    /// Returns the listed key that the configuration names as the one that is live before the first rotation.
+    pub(super) fn told(&self) -> Option<&'a ProviderKeyId> {
+        let is_first = self.rotation.number == 0 && self.rotation.current.is_none();
+        let told = self.rotate.adopt.as_ref().filter(|_| is_first);
+        told.filter(|told| !self.rotation.knows(told) && self.listed(told).is_some())
     }
 }

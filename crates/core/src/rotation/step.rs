@@ -15,7 +15,9 @@ pub enum Step {
     Save(Box<Rotation>, Change),
     /// Save that this key is being made, make it, and save what came of it.
     Mint(NextKey),
-    /// Write the value in memory into the source, and save what came of it.
+    /// Write the value in memory into the source, and save what came of it. If the source has another version than is
+    /// expected, that is a failure to save where the record is doubtful already, and where it is not, a reason to ask for
+    /// the newest version and to decide again.
     Store,
     /// Remove a key whose value nobody has, and save that there is no next key.
     Discard(ProviderKeyId),
@@ -53,7 +55,7 @@ pub enum Change {
     Reinstated(ProviderKeyId),
     /// The source has the value of the next key, as a crash has left it.
     Stored,
-    /// Another hand has rotated meanwhile: the next key is an old one.
+    /// Another hand has rotated meanwhile, or a person wants another one: the next key is an old one.
     Superseded(ProviderKeyId),
     /// Nothing came of making a key.
     NotMade,
@@ -73,8 +75,10 @@ pub enum Change {
     Stuck,
     /// What kept one from getting on is over.
     Recovered,
-    /// A clock was set back: the wait for an old key begins again.
+    /// A wait begins again, because a clock was set back or an old key's value was live again.
     Restarted,
+    /// A call is about to be made whose effect may come late.
+    Begun,
 }
 
 /// The reason why an old key is left as it is.

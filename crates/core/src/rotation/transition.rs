@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::step::Leaving;
 use crate::model::{
     EndedKey, Fate, NextKey, OldKey, OwnKey, ProviderKeyId, RotateCommand, Rotation, Stuck, Times,
-    Version,
+    Version, is_ahead,
 };
 use crate::secret::Fingerprint;
 
@@ -21,16 +21,32 @@ impl Rotation {
     /// A person asks for a rotation.
     #[must_use]
     pub fn asked(&self, command: RotateCommand) -> Self {
+        // What is under way was begun before it, also by a clock that was set back since.
+        let under_way = self.next.is_some();
+        let times = if under_way {
+            self.times.clone()
+        } else {
+            Times::default()
+        };
+        let after = times
+            .started_at
+            .map(|begun| begun + TimeDelta::milliseconds(1));
         Self {
-            command: Some(command),
+            command: Some(RotateCommand {
+                at: after.map_or(command.at, |after| after.max(command.at)),
+                ..command
+            }),
             stuck: None,
+            times,
             ..self.clone()
         }
     }
 
-    /// A key is to be made.
+    /// A key is to be made. `now` is the time right before the provider is called.
     #[must_use]
     pub fn minting(&self, next: NextKey, now: DateTime<Utc>) -> Self {
+        // A clock that was set back has not begun it before it was asked for.
+        let asked_at = self.command.map(|command| command.at);
         let begun = self.times.started_at;
         let is_new = |command: &RotateCommand| begun.is_none_or(|begun| begun < command.at);
         let times = self.of_wish();
@@ -39,11 +55,27 @@ impl Rotation {
             next: Some(next),
             times: Times {
                 asked: self.command.filter(is_new).or(times.asked),
-                started_at: Some(now),
+                started_at: Some(now).max(asked_at),
                 ..times
             },
             ..self.clone()
         }
+        .redated(now)
+    }
+
+    /// The stage that the next key is in begins now.
+    #[must_use]
+    pub fn redated(&self, now: DateTime<Utc>) -> Self {
+        let mut next = self.clone();
+        match &mut next.next {
+            Some(
+                NextKey::Minting { at, .. }
+                | NextKey::Minted { at, .. }
+                | NextKey::Stored { at, .. },
+            ) => *at = now,
+            None => {}
+        }
+        next
     }
 
     /// The provider has made it. `token` names the write to the source that follows.
@@ -67,6 +99,7 @@ impl Rotation {
             fingerprint,
             expected,
             token,
+            doubtful: false,
             at: now,
         });
         next.times.minted_at = Some(now);
@@ -138,11 +171,11 @@ impl Rotation {
         else {
             return next;
         };
-        let compromised = self.command.is_some_and(|command| command.compromised);
         if let Some(current) = &self.current {
             next.times.replaced = Some(current.id.clone());
         }
-        next.retire_current(compromised, false, now);
+        next.retire_current(self.is_compromised(), false, now);
+        next.old.retain(|old| old.key.id != id);
         next.current = Some(OwnKey {
             id,
             fingerprint,
@@ -168,13 +201,18 @@ impl Rotation {
         now: DateTime<Utc>,
     ) -> Self {
         let mut next = self.clone();
-        next.retire_current(false, false, now);
+        // What was live when a person called it compromised is, whoever has replaced it.
+        next.retire_current(self.is_compromised(), false, now);
         next.unknown = id.is_none().then_some(fingerprint);
         next.stuck = None;
         if let Some(id) = id {
             let known = next.old.iter().find(|old| old.key.id == id);
-            let minted = known.is_some_and(|old| old.key.minted);
+            let is_next = next.next.as_ref().and_then(NextKey::id) == Some(&id);
+            let minted = is_next || known.is_some_and(|old| old.key.minted);
             next.old.retain(|old| old.key.id != id);
+            if is_next {
+                next.next = None;
+            }
             next.current = Some(OwnKey {
                 id,
                 fingerprint,
@@ -215,13 +253,18 @@ impl Rotation {
         next
     }
 
-    /// Another version is live everywhere, so the next key is an old one.
+    /// Another version is the newest, so the next key is an old one.
     #[must_use]
     pub fn superseded(&self, now: DateTime<Utc>) -> Self {
         let mut next = self.without_next();
-        if let Some(NextKey::Stored {
-            id, fingerprint, ..
-        }) = &self.next
+        if let Some(
+            NextKey::Minted {
+                id, fingerprint, ..
+            }
+            | NextKey::Stored {
+                id, fingerprint, ..
+            },
+        ) = &self.next
         {
             let key = OwnKey {
                 id: id.clone(),
@@ -244,22 +287,34 @@ impl Rotation {
         next
     }
 
+    /// An old key is to be disabled: from now on it may be.
+    #[must_use]
+    pub fn disabling(&self, id: &ProviderKeyId, now: DateTime<Utc>) -> Self {
+        self.changed(id, |old| {
+            old.disabled_at = Some(now);
+            old.disabling = Some(now);
+        })
+    }
+
     /// An old key is disabled.
     #[must_use]
     pub fn disabled(&self, id: &ProviderKeyId, now: DateTime<Utc>) -> Self {
         let mut next = self.changed(id, |old| {
             old.disabled_at = Some(now);
+            old.disabling = None;
             old.stuck = None;
         });
-        next.times.revoked_at = Some(now);
+        next.revoked(self.old(id), now);
         next
     }
 
-    /// An old key is enabled again.
+    /// An old key is enabled again. If disabling it may still have its effect, which it cannot after `doubt` twice,
+    /// that stays on record.
     #[must_use]
-    pub fn enabled(&self, id: &ProviderKeyId, now: DateTime<Utc>) -> Self {
+    pub fn enabled(&self, id: &ProviderKeyId, doubt: Duration, now: DateTime<Utc>) -> Self {
         self.changed(id, |old| {
             old.disabled_at = None;
+            old.disabling = old.disabling.filter(|at| now < *at + doubt * 2);
             old.since = now;
             old.stuck = None;
         })
@@ -271,6 +326,7 @@ impl Rotation {
         self.changed(id, |old| {
             old.since = now;
             old.disabled_at = old.disabled_at.map(|_| now);
+            old.disabling = old.disabling.map(|_| now);
         })
     }
 
@@ -290,8 +346,8 @@ impl Rotation {
             at: now,
         }));
         next.old.retain(|old| old.key.id != *id);
-        if why.is_none() {
-            next.times.revoked_at.get_or_insert(now);
+        if why.is_none() && next.times.revoked_at.is_none() {
+            next.revoked(self.old(id), now);
         }
         next
     }
@@ -315,8 +371,7 @@ impl Rotation {
         retry_after: Option<Duration>,
         now: DateTime<Utc>,
     ) -> Self {
-        let old = |id: &ProviderKeyId| self.old.iter().find(|old| old.key.id == *id);
-        let old = id.and_then(old);
+        let old = id.and_then(|id| self.old(id));
         let known = match old {
             Some(old) => old.stuck.as_ref(),
             None => self.stuck.as_ref(),
@@ -331,10 +386,14 @@ impl Rotation {
         };
         match old {
             Some(old) => self.changed(&old.key.id, |old| old.stuck = Some(stuck)),
-            None => Self {
-                stuck: Some(stuck),
-                ..self.clone()
-            },
+            None => {
+                let mut next = self.clone();
+                next.stuck = Some(stuck);
+                if let Some(NextKey::Minted { doubtful, .. }) = &mut next.next {
+                    *doubtful = true;
+                }
+                next
+            }
         }
     }
 
@@ -342,7 +401,7 @@ impl Rotation {
     #[must_use]
     pub fn recovered(&self, now: DateTime<Utc>) -> Self {
         let mut next = self.clone();
-        let is_later = |stuck: &Stuck| stuck.next_at > now;
+        let is_later = |stuck: &Stuck| !is_due_again(stuck, now);
         next.stuck = next.stuck.filter(is_later);
         for old in &mut next.old {
             old.stuck = old.stuck.take().filter(is_later);
@@ -367,6 +426,27 @@ impl Rotation {
         all.filter(|at| *at > now).min().unwrap_or(now)
     }
 
+    fn old(&self, id: &ProviderKeyId) -> Option<&OldKey> {
+        self.old.iter().find(|old| old.key.id == *id)
+    }
+
+    /// Returns `true` if the keys that are live until the next rotation is over are known to others.
+    fn is_compromised(&self) -> bool {
+        let is_open = self.times.verified_at.is_none();
+        is_open && self.command.is_some_and(|command| command.compromised)
+    }
+
+    /// Notes when the key was revoked that the last rotation has replaced, and not one from before.
+    fn revoked(&mut self, old: Option<&OldKey>, now: DateTime<Utc>) {
+        if old.is_some_and(|old| {
+            self.times
+                .started_at
+                .is_some_and(|begun| begun <= old.since)
+        }) {
+            self.times.revoked_at = Some(now);
+        }
+    }
+
     fn changed(&self, id: &ProviderKeyId, change: impl FnOnce(&mut OldKey)) -> Self {
         let mut next = self.clone();
         if let Some(old) = next.old.iter_mut().find(|old| old.key.id == *id) {
@@ -383,11 +463,17 @@ impl Rotation {
     }
 }
 
+/// Returns `true` if it is time for the next try. A wait that lasts too long is one of a clock that was set back.
+pub(super) fn is_due_again(stuck: &Stuck, now: DateTime<Utc>) -> bool {
+    stuck.next_at <= now || is_ahead(stuck.next_at, now + LONGEST_WAIT)
+}
+
 fn draining(key: OwnKey, compromised: bool, even_if_broken: bool, now: DateTime<Utc>) -> OldKey {
     OldKey {
         key,
         since: now,
         disabled_at: None,
+        disabling: None,
         compromised,
         even_if_broken,
         stuck: None,
