@@ -28,6 +28,10 @@ fn old(id: &str, disabled_hours_ago: Option<i64>) -> OldKeyReport {
         id: ProviderKeyId::new(id),
         since: hours_ago(9),
         disabled_at: disabled_hours_ago.map(hours_ago),
+        compromised: false,
+        revoke_after: None,
+        delete_after: None,
+        stuck: None,
     }
 }
 
@@ -41,6 +45,8 @@ fn rotation(stage: Stage, waiting: Option<&str>) -> RotationReport {
         stage,
         due_at: Some(Utc::now() + TimeDelta::days(12) + TimeDelta::hours(1)),
         waiting: waiting.map(str::to_owned),
+        stuck: None,
+        asked: None,
         current: Some(ProviderKeyId::new("key_current")),
         next: None,
         old: Vec::new(),

@@ -7,7 +7,7 @@ use chrono::Utc;
 use tokio::time::Instant;
 use uuid::Builder;
 
-use super::{MintedValue, Rotator, Then, events, revoked};
+use super::{FoundOut, MintedValue, Rotator, Then, doubt, events, revoked};
 use crate::engine::problem::{BrokenOff, Fault};
 use crate::failpoint;
 use crate::lease::Lost;
@@ -21,10 +21,6 @@ use crate::source::{Replacement, StoreOutcome};
 impl Rotator<'_> {
     /// Carries out a step that is no question.
     pub(super) async fn carry_out(&mut self, step: Step) -> Result<Then, Fault> {
-        if !matches!(step, Step::Save(..) | Step::Ask(_) | Step::Rest(_)) {
-            // What was found out is of before: a new key would be taken for one that the source does not have.
-            drop(std::mem::take(&mut self.found_out));
-        }
         match step {
             Step::Save(rotation, change) => {
                 let before = self.rotation();
@@ -35,14 +31,29 @@ impl Rotator<'_> {
                 revoked::report_change(engine, managed, &before, self.record, &change);
                 Ok(Then::GoOn)
             }
+            Step::Ask(question) => self.find_out(question).await,
+            Step::Rest(rest) => Ok(Then::Rest(rest)),
+            step => {
+                // What was found out is of before, and the next decision must not go by it.
+                self.found_out = FoundOut::begin();
+                let then = self.take_effect(step).await;
+                if self.found_out.newest.is_none() {
+                    self.found_out = FoundOut::begin();
+                }
+                then
+            }
+        }
+    }
+
+    async fn take_effect(&mut self, step: Step) -> Result<Then, Fault> {
+        match step {
             Step::Mint(next) => self.mint(next).await,
             Step::Store => self.store().await,
             Step::Discard(id) => self.discard(&id).await,
             Step::Disable(id) => self.disable(&id).await,
             Step::Enable(id) => self.enable(&id).await,
             Step::Delete(id) => self.delete(&id).await,
-            Step::Ask(question) => self.find_out(question).await,
-            Step::Rest(rest) => Ok(Then::Rest(rest)),
+            Step::Save(..) | Step::Ask(_) | Step::Rest(_) => Ok(Then::GoOn),
         }
     }
 
@@ -82,7 +93,7 @@ impl Rotator<'_> {
                     .fingerprinter
                     .credentials(&minted.credentials);
                 self.guard.minted = Some(Box::new(MintedValue {
-                    id: minted.id.clone(),
+                    fingerprint,
                     credentials: Arc::new(minted.credentials),
                 }));
                 let token = Builder::from_random_bytes(rand::random()).into_uuid();
@@ -107,7 +118,7 @@ impl Rotator<'_> {
     pub(super) fn value_of(&self, rotation: &Rotation) -> Option<Arc<Credentials>> {
         let minted = self.guard.minted.as_deref()?;
         match &rotation.next {
-            Some(NextKey::Minted { id, .. }) if *id == minted.id => {
+            Some(NextKey::Minted { fingerprint, .. }) if *fingerprint == minted.fingerprint => {
                 Some(Arc::clone(&minted.credentials))
             }
             _ => None,
@@ -123,13 +134,14 @@ impl Rotator<'_> {
                 id,
                 expected,
                 token,
+                doubtful,
                 ..
             }),
         ) = (self.value_of(&rotation), &rotation.next)
         else {
             return Ok(Then::GoOn);
         };
-        let origin = &managed.config.origin;
+        let (origin, doubtful) = (&managed.config.origin, *doubtful);
         let begun = Instant::now();
         let stored = {
             let replacement = Replacement {
@@ -158,6 +170,11 @@ impl Rotator<'_> {
                 let feed = &self.ask.engine.feed;
                 feed.found(managed.source.id(), &origin.path, &version);
                 Ok(Then::at(Utc::now(), None))
+            }
+            // It may be an earlier write of ours that is in the way.
+            Ok(StoreOutcome::Conflict) if doubtful => {
+                let why = "the source has another version than was expected";
+                self.failed(None, why, None).await
             }
             Ok(StoreOutcome::Conflict) => match self.newest().await? {
                 Ok(newest) => {
@@ -206,8 +223,8 @@ impl Rotator<'_> {
         }
         failpoint::reach("key_enabled");
         let row = self.row(Action::Enable, id, begun.elapsed());
-        self.save(self.rotation().enabled(id, Utc::now()), row)
-            .await?;
+        let next = self.rotation().enabled(id, doubt(), Utc::now());
+        self.save(next, row).await?;
         events::enabled(self.ask.managed, id);
         Ok(Then::GoOn)
     }
@@ -232,7 +249,7 @@ impl Rotator<'_> {
     fn say_idle(&self, id: &ProviderKeyId) {
         let rotation = self.rotation();
         let is_active =
-            |old: &&OldKey| old.key.id == *id && old.disabled_at.is_none() && !old.compromised;
+            |old: &&OldKey| old.key.id == *id && old.disabled_since().is_none() && !old.compromised;
         if let Some(old) = rotation.old.iter().find(is_active) {
             events::idle(self.ask.managed, old, self.config);
         }

@@ -124,7 +124,11 @@ pub(super) fn changed(managed: &ManagedKey, before: &Rotation, now: &Rotation, c
                 "the rotation that was asked for is not possible");
         }
         Change::Stuck => stuck(managed, before, now),
-        Change::Stored | Change::NotMade | Change::Done | Change::Recovered | Change::Restarted => {
-        }
+        Change::Stored
+        | Change::NotMade
+        | Change::Done
+        | Change::Recovered
+        | Change::Restarted
+        | Change::Begun => {}
     }
 }

@@ -23,8 +23,7 @@ impl Rotator<'_> {
                 let asked = self.provider.last_use(&id);
                 match self.ask.unless_stopped(asked).await? {
                     Ok(last_use) => {
-                        self.found_out.last_use.clear();
-                        self.found_out.last_use.insert(id, last_use);
+                        self.found_out.last_uses.push((id, last_use));
                     }
                     Err(error) => return self.provider_failed(Some(&id), &error).await,
                 }
@@ -42,7 +41,7 @@ impl Rotator<'_> {
     async fn find(&mut self) -> Result<Then, Fault> {
         let Some(value) = self.live_value().await? else {
             // The value has changed since, or the source does not answer: a later check tells.
-            return Ok(Then::at(Utc::now() + super::DOUBT, None));
+            return Ok(Then::at(Utc::now() + super::doubt(), None));
         };
         let list = self.found_out.list.as_deref().unwrap_or_default();
         let asked = self.provider.find(list, &value);

@@ -14,7 +14,6 @@ mod revoked;
 pub use due::due_at;
 pub use report::{OldKeyReport, RotationReport, standing};
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +30,7 @@ use crate::model::{
 };
 use crate::provider::Provider;
 use crate::rotation::{Newest, Proof, Reader, Rest, Situation, Step, decide};
-use crate::secret::Credentials;
+use crate::secret::{Credentials, Fingerprint};
 use crate::state::StateError;
 
 /// The greatest number of steps in one check. The simulation of `rotation` knows the longest pass.
@@ -53,12 +52,26 @@ pub(super) struct Rotator<'a> {
 }
 
 /// What the questions of this pass have brought to light.
-#[derive(Default)]
 struct FoundOut {
+    /// The time before the first of them.
+    since: DateTime<Utc>,
     list: Option<Vec<IssuedKey>>,
     found: Option<Option<ProviderKeyId>>,
     newest: Option<Newest>,
-    last_use: BTreeMap<ProviderKeyId, LastUse>,
+    last_uses: Vec<(ProviderKeyId, LastUse)>,
+}
+
+impl FoundOut {
+    /// Begins to find things out.
+    fn begin() -> Self {
+        Self {
+            since: Utc::now(),
+            list: None,
+            found: None,
+            newest: None,
+            last_uses: Vec::new(),
+        }
+    }
 }
 
 /// What comes after a step.
@@ -103,7 +116,7 @@ pub(super) async fn rotate(
         config,
         provider: provider.as_ref(),
         proof,
-        found_out: FoundOut::default(),
+        found_out: FoundOut::begin(),
     };
     Box::pin(rotator.run()).await.map(Some)
 }
@@ -200,9 +213,8 @@ impl Rotator<'_> {
         let rotation = self.rotation();
         let seen = self.record.seen.as_ref();
         let held = self.record.held.as_ref().map(|held| &held.version);
-        let last_use = self.found_out.last_use.iter().next();
         decide(&Situation {
-            now: Utc::now(),
+            now: self.found_out.since,
             rotate: self.config,
             abilities: self.provider.abilities(),
             rotation: &rotation,
@@ -210,13 +222,13 @@ impl Rotator<'_> {
             seen,
             held: held.filter(|held| Some(*held) == seen),
             due_at: due_at(&managed.key, self.config, self.record),
-            doubt: failpoint::interval("FLASHBACK_ROTATOR_DOUBT_MS", DOUBT),
+            doubt: doubt(),
             has_value: self.value_of(&rotation).is_some(),
             name: &provider_name(engine, &managed.key, rotation.number + 1),
             list: self.found_out.list.as_deref(),
             found: self.found_out.found.as_ref().map(Option::as_ref),
             newest: self.found_out.newest.as_ref(),
-            last_use: last_use.map(|(id, last_use)| (id, *last_use)),
+            last_uses: &self.found_out.last_uses,
         })
     }
 
@@ -238,9 +250,14 @@ impl Rotator<'_> {
     }
 }
 
+/// Returns [`DOUBT`], which tests shorten.
+fn doubt() -> Duration {
+    failpoint::interval("FLASHBACK_ROTATOR_DOUBT_MS", DOUBT)
+}
+
 /// A key that was made and is not stored yet. Its value is nowhere but here and at the provider.
 #[derive(Debug)]
 pub struct MintedValue {
-    id: ProviderKeyId,
+    fingerprint: Fingerprint,
     credentials: Arc<Credentials>,
 }

@@ -39,7 +39,7 @@ pub(super) fn report_change(
 
 /// Returns what is said of the old key `id`; `None` if it did not work before.
 fn reason(before: &Rotation, id: &ProviderKeyId, how: &str) -> Option<String> {
-    let worked = |old: &&OldKey| old.key.id == *id && old.disabled_at.is_none();
+    let worked = |old: &&OldKey| old.key.id == *id && old.disabled_since().is_none();
     let old = before.old.iter().find(worked)?;
     let (id, provider) = (&old.key.id, &before.provider);
     Some(format!(
@@ -68,6 +68,7 @@ mod tests {
             key,
             since: Utc::now(),
             disabled_at: None,
+            disabling: None,
             compromised: false,
             even_if_broken: false,
             stuck: None,
