@@ -86,7 +86,7 @@ Examples:
     History(history::Args),
     /// Put a key's previous version back, and hold the newer one until it changes again
     Rollback(rollback::Args),
-    /// Make a new key at the provider now, and revoke the old one once that is live and verified
+    /// Make a new key at the provider now, and revoke the old one
     Rotate(rotate::Args),
     /// Run a local Flashback to try things on
     Sandbox(sandbox::Args),

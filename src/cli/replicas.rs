@@ -130,10 +130,7 @@ async fn alone(
         return Err(fail("the state is not shared"));
     };
     let (stop, leave) = (CancellationToken::new(), CancellationToken::new());
-    let wanted = match request {
-        Request::Rotate { .. } => with_sharers(&config, &keys),
-        _ => keys.clone(),
-    };
+    let wanted = to_lease(request, &config, &keys);
     let runtime = setup::runtime_over(config, state, Arc::new(setup::OnStderr), &stop).await?;
     let worker = Hired {
         keys: wanted.clone(),
@@ -183,8 +180,12 @@ async fn alone(
     rows
 }
 
-/// Returns these keys, and those that read the same secrets: an old key is revoked once all of them have the new one.
-fn with_sharers(config: &Config, keys: &BTreeSet<KeyId>) -> BTreeSet<KeyId> {
+/// Returns the keys of a request and, if it is for a rotation, those that read the same secret: an old key is revoked
+/// once all of them have the new one.
+fn to_lease(request: &Request, config: &Config, keys: &BTreeSet<KeyId>) -> BTreeSet<KeyId> {
+    if !matches!(request, Request::Rotate { .. }) {
+        return keys.clone();
+    }
     let origins: Vec<_> = keys.iter().map(|key| &config.keys[key].origin).collect();
     let is_shared = |key: &KeyId| {
         let own = &config.keys[key].origin;
