@@ -4,6 +4,7 @@
 //! hold a new key. No redirect is followed. The answer is read into memory that is wiped, and is either the JSON that
 //! the API promises, a [`Refusal`] that the caller has asked to see, or a [`ProviderError`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -155,7 +156,7 @@ impl<'a> Call<'a> {
 /// The API of a provider.
 pub struct Api {
     outbound: Outbound,
-    upstream: Upstream,
+    upstream: Arc<Upstream>,
     base: Url,
     authorization: Box<dyn Authorization>,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -168,7 +169,7 @@ impl Api {
     /// Returns [`ProviderError::Refused`] if `base_url` is not an http or https URL.
     pub fn new(
         base_url: &str,
-        upstream: Upstream,
+        upstream: impl Into<Arc<Upstream>>,
         authorization: impl Authorization + 'static,
     ) -> Result<Self, ProviderError> {
         let base = Url::parse(base_url).ok();
@@ -184,7 +185,7 @@ impl Api {
                 ),
                 ..Settings::default()
             }),
-            upstream,
+            upstream: upstream.into(),
             base,
             authorization: Box::new(authorization),
             headers: Vec::new(),
