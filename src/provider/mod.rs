@@ -9,10 +9,13 @@ pub mod anthropic;
 pub mod api;
 pub mod aws;
 pub mod aws_iam;
+pub mod azure_openai;
 pub mod bedrock;
 pub mod contract;
 pub mod fields;
+pub mod google;
 pub mod kind;
+pub mod oauth;
 pub mod openai;
 pub mod openrouter;
 pub mod pages;
@@ -25,7 +28,9 @@ pub use kind::{Context, Kind, ProviderKind};
 pub const KINDS: &[Kind] = &[
     openai::KIND,
     openrouter::KIND,
-    anthropic::KIND,
     aws_iam::KIND,
     bedrock::KIND,
+    google::KIND,
+    azure_openai::KIND,
+    anthropic::KIND,
 ];
