@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Method, Request, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -263,6 +263,10 @@ impl Api {
         }
         if call.body.is_some() {
             request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        if call.body.is_none() && call.method == Method::POST {
+            // Servers may insist on it, and the HTTP client leaves it out.
+            request = request.header(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         let body = call.body.clone().unwrap_or_default();
         request.body(body).map_err(|_| cannot())
