@@ -4,6 +4,7 @@
 //! it ends, and renews it ahead of time. The call goes through the provider's [`Upstream`] and over a connection of its
 //! own, since it holds the administrative credential.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -180,6 +181,10 @@ struct Refused {
     error: String,
     #[serde(default, deserialize_with = "fields::any_secret")]
     error_description: Option<Secret>,
+    /// The numbers of Entra ID's errors
+    /// (<https://learn.microsoft.com/entra/identity-platform/reference-error-codes>).
+    #[serde(default)]
+    error_codes: Vec<u32>,
 }
 
 /// The error of a sign-in ahead of time: while the old token works, a refusal opens no circuit.
@@ -288,7 +293,10 @@ fn judge(
     let what = match &said {
         Some(said) => {
             let sent: Vec<_> = sent.iter().map(Secret::expose).collect();
-            let error = words::shown(&said.error, &sent);
+            let mut error = words::shown(&said.error, &sent);
+            if let Some(number) = said.error_codes.first() {
+                let _ = write!(error, ", AADSTS{number}");
+            }
             match said.error_description.as_ref().map(Secret::expose) {
                 Some(why) => format!("{code} from {host}: {} ({error})", words::shown(why, &sent)),
                 None => format!("{code} from {host}: {error}"),

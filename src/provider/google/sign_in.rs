@@ -16,7 +16,7 @@ use crate::setting::value_types::place::web_problem;
 /// (<https://cloud.google.com/api-keys/docs/reference/rest/v2/projects.locations.keys/create>).
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 
-/// The token endpoint, for a key that does not name it.
+/// The token endpoint: the audience of each assertion, wherever it is sent, and the address for a key that names none.
 const TOKEN_URL: &str = "https://oauth2.googleapis.com/token";
 
 /// Where the metadata server gives out tokens of the service account of a machine or of a pod
@@ -68,12 +68,12 @@ impl Grant for ServiceAccount {
     async fn ask(&self) -> Result<TokenCall, ProviderError> {
         let text = self.admin_key.fetch().await?;
         let key = KeyFile::read(&text)?;
-        let audience = key.token_uri.as_deref().unwrap_or(TOKEN_URL);
-        if web_problem(audience).is_some() {
+        let token_url = key.token_uri.as_deref().unwrap_or(TOKEN_URL);
+        if web_problem(token_url).is_some() {
             return Err(not_a_key("its `token_uri` is not an http or https URL"));
         }
-        let assertion = key.assertion(audience)?;
-        let url = self.login_url.as_deref().unwrap_or(audience);
+        let assertion = key.assertion()?;
+        let url = self.login_url.as_deref().unwrap_or(token_url);
         Ok(TokenCall::post(url)
             .field("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
             .secret("assertion", assertion))
@@ -95,12 +95,12 @@ impl KeyFile {
         }
     }
 
-    fn assertion(&self, audience: &str) -> Result<Secret, ProviderError> {
+    fn assertion(&self) -> Result<Secret, ProviderError> {
         let now = Utc::now().timestamp();
         let claims = Claims {
             iss: &self.client_email,
             scope: SCOPE,
-            aud: audience,
+            aud: TOKEN_URL,
             iat: now,
             exp: now + ASSERTED,
         };
