@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use http::{HeaderMap, Method};
 use serde_json::Value;
 
+/// The administrative credential that the fakes take, unless theirs has a form.
+pub const ADMIN: &str = "sk-admin-canary-5f2c9e7ab1d04836";
+
 /// A call of a fake.
 #[derive(Debug)]
 pub struct Call {

@@ -45,6 +45,11 @@ impl Fake {
         self.inner.api.settings(&self.url())
     }
 
+    /// Returns the administrative credential that it takes.
+    pub fn admin_key(&self) -> String {
+        self.inner.api.admin_key(&self.url())
+    }
+
     /// Returns the keys that there are, in the order in which they were made.
     pub fn keys(&self) -> Vec<FakeKey> {
         self.inner.state.lock().keys.all().to_vec()

@@ -7,9 +7,11 @@
 //! it.
 
 pub mod anthropic;
+pub mod azure;
 pub mod bedrock;
 mod call;
 mod fake;
+pub mod google;
 mod keys;
 pub mod openai;
 pub mod openrouter;
@@ -18,10 +20,7 @@ mod state;
 
 use call::unknown;
 
-pub use call::{Call, Reply};
+pub use call::{ADMIN, Call, Reply};
 pub use fake::Fake;
 pub use keys::{FakeKey, Keys};
 pub use state::{Api, Fault};
-
-/// The administrative credential that the fakes take, unless theirs is a token.
-pub const ADMIN: &str = "sk-admin-canary-5f2c9e7ab1d04836";

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::call::{Call, Reply};
+use super::call::{ADMIN, Call, Reply};
 use super::keys::Keys;
 
 /// What goes wrong with a call.
@@ -36,6 +36,11 @@ pub trait Api: Send + Sync + 'static {
 
     /// Returns the settings of a provider that uses the fake at this address, beside the credential.
     fn settings(&self, url: &str) -> String;
+
+    /// Returns the administrative credential of a fake at this address.
+    fn admin_key(&self, _url: &str) -> String {
+        ADMIN.to_owned()
+    }
 
     /// Returns what a call is known by: its method and its path.
     fn name(&self, call: &Call) -> String {
