@@ -14,7 +14,7 @@ use super::problem::{
 };
 use super::reconciler::Reconciler;
 use super::report::{self, KeyReport, State};
-use super::rotation::standing;
+use super::rotation_report::standing;
 use crate::flashback::FlashbackError;
 use crate::model::{CheckNote, KeyCommand, Problem, Record};
 use crate::reconcile::Rest;

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore, SemaphorePermit};
 
 use super::acknowledge_retry::AcknowledgeRetry;
+use super::minted::MintedValue;
 use super::outcome::Written;
-use super::rotation::MintedValue;
 use super::state::State;
 use crate::config::KeyConfig;
 use crate::model::{KeyId, Lease, Problem, ProblemKind, Version};

@@ -10,7 +10,7 @@ pub use super::state::State;
 
 use super::done::Done;
 use super::problem::BrokenOff;
-use super::rotation::RotationReport;
+use super::rotation_report::RotationReport;
 use crate::config::KeyConfig;
 use crate::humanize::duration;
 use crate::model::{

@@ -7,16 +7,20 @@ use chrono::Utc;
 use tokio::time::Instant;
 use uuid::Builder;
 
-use super::{FoundOut, MintedValue, Rotator, Then, doubt, events, revoked};
+use super::find_out::FoundOut;
+use super::{Rotator, Then, doubt, events, revoked};
+use crate::engine::minted::MintedValue;
 use crate::engine::problem::{BrokenOff, Fault};
 use crate::failpoint;
 use crate::lease::Lost;
 use crate::model::{
     Action, HistoryRow, NextKey, OldKey, Outcome, ProviderKeyId, Rotation, Version,
 };
-use crate::rotation::Step;
+use crate::provider::ProviderError;
+use crate::rotation::{Question, Step};
 use crate::secret::Credentials;
-use crate::source::{Replacement, StoreOutcome};
+use crate::source::{Replacement, SourceError, StoreOutcome};
+use crate::upstream::Failure as _;
 
 impl Rotator<'_> {
     /// Carries out a step that is no question.
@@ -31,7 +35,7 @@ impl Rotator<'_> {
                 revoked::report_change(engine, managed, &before, self.record, &change);
                 Ok(Then::GoOn)
             }
-            Step::Ask(question) => self.find_out(question).await,
+            Step::Ask(question) => self.ask(question).await,
             Step::Rest(rest) => Ok(Then::Rest(rest)),
             step => {
                 // What was found out is of before, and the next decision must not go by it.
@@ -156,35 +160,40 @@ impl Rotator<'_> {
         failpoint::reach("store_answered");
         match stored {
             Ok(StoreOutcome::Stored(version)) => {
-                self.guard.minted = None;
-                let row = self.row(Action::Store, id, begun.elapsed());
-                let row = row.map(|row| HistoryRow {
-                    version: version.clone(),
-                    ..row
-                });
-                let next = rotation.stored(version.clone(), Utc::now());
-                self.save(next, row).await?;
-                events::stored(managed, id, &version);
-                failpoint::reach("store_recorded");
-                // Every key that reads the secret is woken, this one too.
-                let feed = &self.ask.engine.feed;
-                feed.found(managed.source.id(), &origin.path, &version);
-                Ok(Then::at(Utc::now(), None))
+                let id = id.clone();
+                self.stored(&id, version, begun.elapsed()).await
             }
             // It may be an earlier write of ours that is in the way.
             Ok(StoreOutcome::Conflict) if doubtful => {
                 let why = "the source has another version than was expected";
                 self.failed(None, why, None).await
             }
-            Ok(StoreOutcome::Conflict) => match self.newest().await? {
-                Ok(newest) => {
-                    self.found_out.newest = Some(newest);
-                    Ok(Then::GoOn)
-                }
-                Err(error) => self.source_failed(&error).await,
-            },
+            Ok(StoreOutcome::Conflict) => self.ask(Question::Newest).await,
             Err(error) => self.source_failed(&error).await,
         }
+    }
+
+    async fn stored(
+        &mut self,
+        id: &ProviderKeyId,
+        version: Version,
+        elapsed: Duration,
+    ) -> Result<Then, Fault> {
+        let managed = self.ask.managed;
+        self.guard.minted = None;
+        let row = self.row(Action::Store, id, elapsed);
+        let row = row.map(|row| HistoryRow {
+            version: version.clone(),
+            ..row
+        });
+        let next = self.rotation().stored(version.clone(), Utc::now());
+        self.save(next, row).await?;
+        events::stored(managed, id, &version);
+        failpoint::reach("store_recorded");
+        // Every key that reads the secret is woken, this one too.
+        let feed = &self.ask.engine.feed;
+        feed.found(managed.source.id(), &managed.config.origin.path, &version);
+        Ok(Then::at(Utc::now(), None))
     }
 
     async fn discard(&mut self, id: &ProviderKeyId) -> Result<Then, Fault> {
@@ -255,8 +264,24 @@ impl Rotator<'_> {
         }
     }
 
+    /// Records that the provider does not answer, or refuses; the pass ends.
+    pub(super) async fn provider_failed(
+        &mut self,
+        id: Option<&ProviderKeyId>,
+        error: &ProviderError,
+    ) -> Result<Then, Fault> {
+        let why = format!("provider `{}`: {error}", self.config.provider);
+        self.failed(id, &why, error.class().retry_after()).await
+    }
+
+    /// Records that the source does not answer, or refuses; the pass ends.
+    pub(super) async fn source_failed(&mut self, error: &SourceError) -> Result<Then, Fault> {
+        let why = format!("source `{}`: {error}", self.ask.managed.source.id());
+        self.failed(None, &why, error.class().retry_after()).await
+    }
+
     /// Records that a step about an old key, or about the next one, has failed; the pass ends.
-    pub(super) async fn failed(
+    async fn failed(
         &mut self,
         id: Option<&ProviderKeyId>,
         why: &str,

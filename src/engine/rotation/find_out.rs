@@ -1,59 +1,95 @@
-//! The questions of a rotation, to the provider and to the source.
+//! The questions of a rotation, to the provider and to the source. They change nothing.
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 
-use super::{Rotator, Then};
+use crate::engine::ask::Ask;
 use crate::engine::problem::Fault;
-use crate::model::{Observation, ProviderKeyId};
-use crate::provider::ProviderError;
+use crate::model::{IssuedKey, LastUse, Observation, ProviderKeyId, Record};
+use crate::provider::{Provider, ProviderError};
 use crate::rotation::{Newest, Question};
 use crate::secret::Credentials;
 use crate::source::{Reading, SourceError};
-use crate::upstream::Failure as _;
 
-impl Rotator<'_> {
-    /// Finds out what is asked for. Without an answer, the pass ends.
-    pub(super) async fn find_out(&mut self, question: Question) -> Result<Then, Fault> {
-        match question {
-            Question::List => match self.ask.unless_stopped(self.provider.list()).await? {
-                Ok(list) => self.found_out.list = Some(list),
-                Err(error) => return self.provider_failed(None, &error).await,
-            },
-            Question::LastUse(id) => {
-                let asked = self.provider.last_use(&id);
-                match self.ask.unless_stopped(asked).await? {
-                    Ok(last_use) => {
-                        self.found_out.last_uses.push((id, last_use));
-                    }
-                    Err(error) => return self.provider_failed(Some(&id), &error).await,
+/// What the questions of a pass have brought to light since the last step with an effect.
+pub(super) struct FoundOut {
+    /// The time before the first of them.
+    pub since: DateTime<Utc>,
+    pub list: Option<Vec<IssuedKey>>,
+    pub found: Option<Option<ProviderKeyId>>,
+    pub newest: Option<Newest>,
+    pub last_uses: Vec<(ProviderKeyId, LastUse)>,
+}
+
+/// The reason why a question has no answer.
+pub(super) enum Unanswered {
+    /// The provider gives none, about this key if it was about one.
+    Provider(Option<ProviderKeyId>, ProviderError),
+    /// The source gives none.
+    Source(SourceError),
+    /// The live value cannot be read now.
+    Later,
+}
+
+/// Whom the questions are asked.
+pub(super) struct Asking<'a> {
+    pub ask: Ask<'a>,
+    pub provider: &'a dyn Provider,
+    pub record: &'a Record,
+}
+
+impl FoundOut {
+    /// Begins to find things out.
+    pub fn begin() -> Self {
+        Self {
+            since: Utc::now(),
+            list: None,
+            found: None,
+            newest: None,
+            last_uses: Vec::new(),
+        }
+    }
+
+    /// Finds out what is asked for.
+    pub async fn find_out(
+        &mut self,
+        question: Question,
+        asking: &Asking<'_>,
+    ) -> Result<Result<(), Unanswered>, Fault> {
+        let (ask, provider) = (asking.ask, asking.provider);
+        let of_provider = |error| Unanswered::Provider(None, error);
+        Ok(match question {
+            Question::List => {
+                let list = ask.unless_stopped(provider.list()).await?;
+                list.map(|list| self.list = Some(list)).map_err(of_provider)
+            }
+            Question::LastUse(id) => match ask.unless_stopped(provider.last_use(&id)).await? {
+                Ok(last_use) => {
+                    self.last_uses.push((id, last_use));
+                    Ok(())
                 }
-            }
-            Question::Find => return self.find().await,
-            Question::Newest => match self.newest().await? {
-                Ok(newest) => self.found_out.newest = Some(newest),
-                Err(error) => return self.source_failed(&error).await,
+                Err(error) => Err(Unanswered::Provider(Some(id), error)),
             },
-        }
-        Ok(Then::GoOn)
-    }
-
-    /// Asks which of the listed keys has the live value.
-    async fn find(&mut self) -> Result<Then, Fault> {
-        let Some(value) = self.live_value().await? else {
-            // The value has changed since, or the source does not answer: a later check tells.
-            return Ok(Then::at(Utc::now() + super::doubt(), None));
-        };
-        let list = self.found_out.list.as_deref().unwrap_or_default();
-        let asked = self.provider.find(list, &value);
-        match self.ask.unless_stopped(asked).await? {
-            Ok(found) => {
-                self.found_out.found = Some(found);
-                Ok(Then::GoOn)
+            Question::Find => {
+                let Some(value) = asking.live_value().await? else {
+                    return Ok(Err(Unanswered::Later));
+                };
+                let list = self.list.as_deref().unwrap_or_default();
+                let found = ask.unless_stopped(provider.find(list, &value)).await?;
+                found
+                    .map(|found| self.found = Some(found))
+                    .map_err(of_provider)
             }
-            Err(error) => self.provider_failed(None, &error).await,
-        }
+            Question::Newest => {
+                let newest = asking.newest().await?;
+                newest
+                    .map(|newest| self.newest = Some(newest))
+                    .map_err(Unanswered::Source)
+            }
+        })
     }
+}
 
+impl Asking<'_> {
     /// Reads the live value, if the source still has it.
     async fn live_value(&self) -> Result<Option<Credentials>, Fault> {
         let Some(live) = &self.record.live else {
@@ -74,7 +110,7 @@ impl Rotator<'_> {
     }
 
     /// Asks what the source has now.
-    pub(super) async fn newest(&self) -> Result<Result<Newest, SourceError>, Fault> {
+    pub async fn newest(&self) -> Result<Result<Newest, SourceError>, Fault> {
         let managed = self.ask.managed;
         let (source, origin) = (&managed.source, &managed.config.origin);
         let ask = async {
@@ -98,21 +134,5 @@ impl Rotator<'_> {
             })
         };
         self.ask.unless_stopped(ask).await
-    }
-
-    /// Records that the provider does not answer, or refuses; the pass ends.
-    pub(super) async fn provider_failed(
-        &mut self,
-        id: Option<&ProviderKeyId>,
-        error: &ProviderError,
-    ) -> Result<Then, Fault> {
-        let why = format!("provider `{}`: {error}", self.config.provider);
-        self.failed(id, &why, error.class().retry_after()).await
-    }
-
-    /// Records that the source does not answer, or refuses; the pass ends.
-    pub(super) async fn source_failed(&mut self, error: &SourceError) -> Result<Then, Fault> {
-        let why = format!("source `{}`: {error}", self.ask.managed.source.id());
-        self.failed(None, &why, error.class().retry_after()).await
     }
 }

@@ -5,33 +5,26 @@
 //! any rotation does: the source's trigger or the next check sees a new version.
 
 mod carry_out;
-mod due;
 mod events;
 mod find_out;
-mod report;
 mod revoked;
 
-pub use due::due_at;
-pub use report::{OldKeyReport, RotationReport, standing};
-
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use super::ask::Ask;
 use super::context::Engine;
+use super::due::due_at;
 use super::managed_key::{KeyGuard, ManagedKey};
 use super::problem::Fault;
 use crate::failpoint;
-use crate::model::{
-    HistoryRow, IssuedKey, KeyId, LastUse, ProviderKeyId, Record, RotateCommand, RotateConfig,
-    Rotation,
-};
+use crate::model::{HistoryRow, KeyId, Record, RotateCommand, RotateConfig, Rotation};
 use crate::provider::Provider;
-use crate::rotation::{Newest, Proof, Reader, Rest, Situation, Step, decide};
-use crate::secret::{Credentials, Fingerprint};
+use crate::rotation::{Proof, Question, Reader, Rest, Situation, Step, decide};
 use crate::state::StateError;
+
+use find_out::{Asking, FoundOut, Unanswered};
 
 /// The greatest number of steps in one check. The simulation of `rotation` knows the longest pass.
 const MOST_STEPS: usize = 32;
@@ -49,29 +42,6 @@ pub(super) struct Rotator<'a> {
     provider: &'a dyn Provider,
     proof: Proof,
     found_out: FoundOut,
-}
-
-/// What the questions of this pass have brought to light.
-struct FoundOut {
-    /// The time before the first of them.
-    since: DateTime<Utc>,
-    list: Option<Vec<IssuedKey>>,
-    found: Option<Option<ProviderKeyId>>,
-    newest: Option<Newest>,
-    last_uses: Vec<(ProviderKeyId, LastUse)>,
-}
-
-impl FoundOut {
-    /// Begins to find things out.
-    fn begin() -> Self {
-        Self {
-            since: Utc::now(),
-            list: None,
-            found: None,
-            newest: None,
-            last_uses: Vec::new(),
-        }
-    }
 }
 
 /// What comes after a step.
@@ -197,7 +167,7 @@ impl Rotator<'_> {
             let step = self.decide();
             let then = match step {
                 Step::Rest(rest) => return Ok(rest),
-                Step::Ask(question) => self.find_out(question).await?,
+                Step::Ask(question) => self.ask(question).await?,
                 step => self.carry_out(step).await?,
             };
             if let Then::Rest(rest) = then {
@@ -232,6 +202,21 @@ impl Rotator<'_> {
         })
     }
 
+    /// Finds out what is asked for. Without an answer, the pass ends.
+    async fn ask(&mut self, question: Question) -> Result<Then, Fault> {
+        let asking = Asking {
+            ask: self.ask,
+            provider: self.provider,
+            record: self.record,
+        };
+        match self.found_out.find_out(question, &asking).await? {
+            Ok(()) => Ok(Then::GoOn),
+            Err(Unanswered::Provider(id, error)) => self.provider_failed(id.as_ref(), &error).await,
+            Err(Unanswered::Source(error)) => self.source_failed(&error).await,
+            Err(Unanswered::Later) => Ok(Then::at(Utc::now() + doubt(), None)),
+        }
+    }
+
     /// Returns the record of the rotations so far.
     fn rotation(&self) -> Rotation {
         let new = || Rotation::new(self.config.provider.clone());
@@ -253,11 +238,4 @@ impl Rotator<'_> {
 /// Returns [`DOUBT`], which tests shorten.
 fn doubt() -> Duration {
     failpoint::interval("FLASHBACK_ROTATOR_DOUBT_MS", DOUBT)
-}
-
-/// A key that was made and is not stored yet. Its value is nowhere but here and at the provider.
-#[derive(Debug)]
-pub struct MintedValue {
-    fingerprint: Fingerprint,
-    credentials: Arc<Credentials>,
 }

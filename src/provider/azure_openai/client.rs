@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::AzureOpenAiConfig;
+use super::config::AzureOpenAiConfig;
 use super::sign_in::Application;
 use crate::credential::SharedCredential;
 use crate::model::{Abilities, IssuedKey, LastUse, ProviderKeyId};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 
-use super::AzureOpenAiConfig;
+use super::config::AzureOpenAiConfig;
 use crate::credential::{Credential as _, FromFile, SharedCredential};
 use crate::provider::contract::ProviderError;
 use crate::provider::oauth::{Grant, TokenCall, refused};

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::GoogleConfig;
+use super::config::GoogleConfig;
 use super::operation::{Operation, Outcome, after};
 use super::sign_in::{Metadata, ServiceAccount};
 use crate::credential::SharedCredential;

@@ -1,9 +1,8 @@
 //! Errors of credentials: why the chain finds none, or why AWS refuses them.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
-use aws_sdk_secretsmanager::config::http::HttpResponse;
 use aws_sdk_secretsmanager::error::ErrorMetadata;
 
 use super::fault::SignIn;
@@ -11,10 +10,6 @@ use super::shown::{on_the_way, plain};
 use crate::error_chain::find;
 use crate::outbound::CallError;
 use crate::redact;
-
-/// The difference between the clocks, in either direction, up to which a signature is valid
-/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>).
-const MOST_SKEW: Duration = Duration::from_secs(5 * 60);
 
 /// The profile whose credentials were requested, in an error of the chain.
 #[derive(Debug, thiserror::Error)]
@@ -92,14 +87,4 @@ pub(super) fn why_refused(code: &str, ahead: Option<i64>) -> String {
         _ => "they expired, were revoked, or this machine's clock is wrong",
     };
     why.to_owned()
-}
-
-/// Returns the number of seconds by which `now` is ahead of the server's clock, if that is too much for a signature.
-pub(super) fn clock_difference(raw: &HttpResponse, now: SystemTime) -> Option<i64> {
-    let theirs = httpdate::parse_http_date(raw.headers().get("date")?).ok()?;
-    let ahead = match now.duration_since(theirs) {
-        Ok(ahead) => i64::try_from(ahead.as_secs()).ok()?,
-        Err(behind) => -i64::try_from(behind.duration().as_secs()).ok()?,
-    };
-    (ahead.unsigned_abs() > MOST_SKEW.as_secs()).then_some(ahead)
 }

@@ -10,7 +10,8 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_secretsmanager::config::http::HttpResponse;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 
-use super::credentials::{clock_difference, no_credentials, why_refused};
+use super::clock::clock_difference;
+use super::credentials::{no_credentials, why_refused};
 use super::shown::{identifier, on_the_way, plain};
 use crate::answerer;
 use crate::error_chain::find;

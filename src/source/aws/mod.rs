@@ -12,6 +12,7 @@
 mod account;
 mod batch;
 mod calls;
+mod clock;
 mod config;
 mod credentials;
 mod error;
