@@ -8,6 +8,8 @@
 //! `/_sandbox/` (`GET /_sandbox` describes how). Those paths require no token, so bind it to the loopback
 //! address.
 //!
+//! [`provider`] is the other end of a rotation: the administrative API of a provider of keys.
+//!
 //! A request enters at `server`, is recorded in the `journal`, and is either answered by a fault or checked
 //! against the `contract` and carried out by its handler in `api` on the `records`.
 
@@ -19,6 +21,7 @@ mod faults;
 mod journal;
 mod odd;
 mod options;
+pub mod provider;
 mod records;
 mod server;
 mod shared;

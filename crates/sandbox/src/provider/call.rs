@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use http::{HeaderMap, Method};
+use axum::http::{HeaderMap, Method};
 use serde_json::Value;
 
 /// The administrative credential that the fakes take, unless theirs has a form.

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
-use http::{Request, Response, header};
+use axum::http::{Request, Response, header};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;

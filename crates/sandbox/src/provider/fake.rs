@@ -1,4 +1,4 @@
-//! A fake, as a test sees it.
+//! A fake, as its user sees it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,6 +22,9 @@ pub struct Fake {
 
 impl Fake {
     /// Starts a provider that has no keys.
+    ///
+    /// # Panics
+    /// Panics if there is no free port.
     pub async fn start(api: impl Api) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let inner = Arc::new(Inner {
@@ -78,6 +81,9 @@ impl Fake {
     }
 
     /// Sets the last use of a key.
+    ///
+    /// # Panics
+    /// Panics if a caller with this value is not served.
     pub fn used_at(&self, value: &str, at: DateTime<Utc>) {
         assert!(self.inner.state.lock().keys.used(value, at), "a live key");
     }
