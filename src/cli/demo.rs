@@ -1,9 +1,11 @@
 //! `demo`: shows the real engine at work between a directory and a sandbox.
 
+mod configuration;
+mod directory;
 mod hearing;
+mod minting;
+mod show;
 
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,9 +13,13 @@ use chrono::Utc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use self::configuration::{MADE_BY_HAND, WATCHED, WORKSPACE, configuration};
+use self::directory::{Directory, place, random_key, text};
+use self::minting::Minting;
+use self::show::{arrival, say, tell, until};
 use super::end::{End, fail};
 use super::kinds::kinds;
-use super::{setup, status, table};
+use super::{setup, status};
 use crate::config;
 use crate::credential::Plain;
 use crate::daemon::status_source::Watch;
@@ -21,7 +27,9 @@ use crate::engine::Changes;
 use crate::engine::report::KeyReport;
 use crate::flashback::Flashback as _;
 use crate::flashback::client::{Auth, Client};
-use crate::flashback::sandbox::{Operation, Options, Rule, Sandbox, sha256_hex};
+use crate::flashback::sandbox::provider::openai::OpenAi;
+use crate::flashback::sandbox::provider::{ADMIN, Fake};
+use crate::flashback::sandbox::{Operation, Options, Rule, Sandbox};
 use crate::lease::LeaseTable;
 use crate::model::{AiLlmId, AiType, Settings, SourceId, Target, WorkspaceId};
 use crate::retry::Limits;
@@ -36,17 +44,6 @@ use crate::telemetry::metrics::Metrics;
 use crate::trigger::{Feed, TriggerError};
 use crate::upstream::{Terms, Upstream};
 
-/// The time limit of a step, far more than any step needs. The demo names a step that does not succeed in time.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// The name of a configuration that is in Flashback before the rotator is.
-const MADE_BY_HAND: &str = "Claude for support";
-
-/// The source that tells of its changes.
-const WATCHED: &str = "watched";
-
-const WORKSPACE: &str = "workspace-demo";
-
 pub async fn run() -> End {
     match Stage::set().await {
         Ok(mut stage) => match stage.play().await {
@@ -57,41 +54,30 @@ pub async fn run() -> End {
     }
 }
 
-/// A directory as the source, a sandbox as Flashback, and the rotator between them.
+/// A directory as the source, a sandbox as Flashback, a provider of keys, and the rotator between them.
 struct Stage {
     directory: Directory,
     sandbox: Sandbox,
-}
-
-/// A directory that is removed with all that is in it, however the demo ends.
-struct Directory(PathBuf);
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+    provider: Fake,
 }
 
 impl Stage {
     async fn set() -> Result<Self, String> {
-        let name = format!("flashback-rotator-demo-{:016x}", rand::random::<u64>());
-        let path = std::env::temp_dir().join(name);
-        // Others may write in the directory above: this one is new, and only this user can enter it.
-        std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&path)
-            .map_err(text)?;
-        let directory = Directory(path);
+        let directory = Directory::new()?;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await
             .map_err(text)?;
         let sandbox = Sandbox::start(listener, Options::default()).map_err(text)?;
-        let path = &directory.0;
-        std::fs::create_dir(path.join("secrets")).map_err(text)?;
-        place(&path.join("token"), &random_key("token"))?;
-        let configuration = configuration(path, &sandbox.url());
-        place(&path.join("config.toml"), &configuration)?;
-        Ok(Self { directory, sandbox })
+        let provider = Fake::start(OpenAi::default()).await;
+        place(&directory.path("token"), &random_key("token"))?;
+        place(&directory.path("admin"), ADMIN)?;
+        let configuration = configuration(directory.root(), &sandbox.url(), &provider.settings());
+        place(&directory.path("config.toml"), &configuration)?;
+        Ok(Self {
+            directory,
+            sandbox,
+            provider,
+        })
     }
 
     async fn play(&mut self) -> Result<(), String> {
@@ -106,15 +92,18 @@ impl Stage {
         let by_hand = self.create_by_hand().await?;
         let openai = self.write("openai")?;
         let claude = self.write("claude")?;
+        let code = random_key("code");
+        self.provider.make("made by hand", &code);
+        place(&self.directory.secret("code"), &code)?;
         let started = Instant::now();
         let rotator = self.start().await?;
-        self.arrival("GPT for search", &openai).await?;
+        arrival(&self.sandbox, "GPT for search", &openai).await?;
         tell(
             started,
             "creation",
             "`GPT for search` was not in Flashback: created with its key",
         );
-        let adopted = self.arrival(MADE_BY_HAND, &claude).await?;
+        let adopted = arrival(&self.sandbox, MADE_BY_HAND, &claude).await?;
         if adopted != by_hand.as_str() {
             return Err("a second configuration was made".to_owned());
         }
@@ -127,19 +116,28 @@ impl Stage {
         self.rotation("GPT for search", "openai", "looked at every second")
             .await?;
         let watched = SourceId::new(WATCHED);
-        self.until("events", || rotator.is_heard(&watched)).await?;
+        until("events", || rotator.is_heard(&watched)).await?;
         self.rotation(MADE_BY_HAND, "claude", "heard of it (inotify)")
             .await?;
 
         self.rotation_in_an_outage().await?;
-        self.restart(rotator).await
+        let rotator = self.restart(rotator).await?;
+        let minting = Minting {
+            provider: &self.provider,
+            sandbox: &self.sandbox,
+            secret: &self.directory.secret("code"),
+            runtime: rotator.runtime.load(),
+            store: rotator.store.as_ref(),
+        };
+        minting.show().await?;
+        self.end(rotator).await
     }
 
     /// A key is rotated: the time is that from the store to Flashback.
     async fn rotation(&self, name: &str, file: &str, how: &str) -> Result<(), String> {
         let key = self.write(file)?;
         let started = Instant::now();
-        self.arrival(name, &key).await?;
+        arrival(&self.sandbox, name, &key).await?;
         let line = format!("the store got a new key; `{name}` has it: {how}");
         tell(started, "rotation", &line);
         Ok(())
@@ -150,7 +148,7 @@ impl Stage {
         self.sandbox.fail(Rule::status(503));
         let started = Instant::now();
         let openai = self.write("openai")?;
-        self.until("a push that fails", || {
+        until("a push that fails", || {
             (self.writes() >= before + 3).then_some(())
         })
         .await?;
@@ -162,7 +160,7 @@ impl Stage {
         );
         self.sandbox.heal();
         let started = Instant::now();
-        self.arrival("GPT for search", &openai).await?;
+        arrival(&self.sandbox, "GPT for search", &openai).await?;
         tell(
             started,
             "recovery",
@@ -171,12 +169,12 @@ impl Stage {
         Ok(())
     }
 
-    async fn restart(&self, rotator: Rotator) -> Result<(), String> {
+    async fn restart(&self, rotator: Rotator) -> Result<Rotator, String> {
         rotator.stop().await;
         let before = self.writes();
         let started = Instant::now();
         let rotator = self.start().await?;
-        self.until("every key looked at", || {
+        until("every key looked at", || {
             (rotator.scheduler.unseen() == 0).then_some(())
         })
         .await?;
@@ -189,6 +187,11 @@ impl Stage {
             "restart",
             "every key looked at again, nothing pushed",
         );
+        Ok(rotator)
+    }
+
+    /// Shows how each key stands, and stops.
+    async fn end(&self, rotator: Rotator) -> Result<(), String> {
         let records = rotator.store.load_all().await.map_err(text)?;
         let rows = KeyReport::of_records(&rotator.runtime.load().config.keys, records);
         setup::print(format!("\n{}", status::keys(&rows, Utc::now(), true)));
@@ -197,7 +200,7 @@ impl Stage {
     }
 
     async fn start(&self) -> Result<Rotator, String> {
-        let path = self.directory.0.join("config.toml");
+        let path = self.directory.path("config.toml");
         let config = config::load(Some(&path), kinds()).map_err(text)?.config;
         let store = Arc::new(
             Sqlite::open(state::open::file(&config.state).map_err(text)?, "the demo")
@@ -241,7 +244,7 @@ impl Stage {
     /// Writes a new key into the source.
     fn write(&self, name: &str) -> Result<String, String> {
         let key = random_key(name);
-        place(&self.directory.0.join("secrets").join(name), &key)?;
+        place(&self.directory.secret(name), &key)?;
         Ok(key)
     }
 
@@ -276,19 +279,6 @@ impl Stage {
         client.create(&settings, &credentials).await.map_err(text)
     }
 
-    /// Waits until Flashback has this key under this name. Returns the configuration's id.
-    async fn arrival(&self, name: &str, key: &str) -> Result<String, String> {
-        let digest = sha256_hex(key);
-        let arrived = || {
-            let all = self.sandbox.configurations();
-            let there = all
-                .into_iter()
-                .find(|one| one.name == name && one.secret_sha256 == digest);
-            there.map(|one| one.ai_llm_id)
-        };
-        self.until(name, arrived).await
-    }
-
     /// Returns how many requests would have changed Flashback, carried out or not.
     fn writes(&self) -> usize {
         let write = |operation| matches!(operation, Operation::Create | Operation::Update);
@@ -297,19 +287,6 @@ impl Stage {
             .iter()
             .filter(|entry| write(entry.operation))
             .count()
-    }
-
-    async fn until<T>(&self, what: &str, condition: impl Fn() -> Option<T>) -> Result<T, String> {
-        let started = Instant::now();
-        loop {
-            if let Some(value) = condition() {
-                return Ok(value);
-            }
-            if started.elapsed() > PATIENCE {
-                return Err(format!("{what}: not within {} s", PATIENCE.as_secs()));
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
     }
 }
 
@@ -335,78 +312,4 @@ impl Rotator {
         self.stop.cancel();
         self.scheduler.drained().await;
     }
-}
-
-fn configuration(path: &Path, url: &str) -> String {
-    let path = path.display();
-    format!(
-        r#"[flashback]
-base_url = "{url}"
-workspace_id = "{WORKSPACE}"
-
-[flashback.auth]
-token = {{ file = "{path}/token" }}
-
-[state]
-url = "sqlite://{path}/state.db"
-
-[schedule]
-check = "1s"
-
-[retry]
-initial = "200ms"
-max = "1s"
-
-[sources.directory]
-type = "file"
-dir = "{path}/secrets"
-watch = false
-
-[sources.{WATCHED}]
-type = "file"
-dir = "{path}/secrets"
-
-[keys.gpt]
-name = "GPT for search"
-ai_type = "OPENAI"
-source = "directory"
-path = "openai"
-
-[keys.claude]
-name = "{MADE_BY_HAND}"
-ai_type = "ANTHROPIC"
-source = "{WATCHED}"
-path = "claude"
-"#
-    )
-}
-
-/// Returns a random key, which no provider has ever issued.
-fn random_key(kind: &str) -> String {
-    format!("demo-{kind}-{:032x}", rand::random::<u128>())
-}
-
-fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
-}
-
-/// Writes a file and moves it into place, as a careful writer does. The kernel's clock ticks in between,
-/// which shows that the file was complete before it was moved.
-fn place(path: &Path, content: &str) -> Result<(), String> {
-    let next = path.with_extension("next");
-    std::fs::write(&next, content).map_err(text)?;
-    std::thread::sleep(Duration::from_millis(20));
-    std::fs::rename(&next, path).map_err(text)
-}
-
-fn say(line: &str) {
-    setup::print(format!("{}\n", table::dim(line)));
-}
-
-fn tell(started: Instant, what: &str, line: &str) {
-    let took = format!("{:>5} ms", started.elapsed().as_millis());
-    setup::print(format!(
-        "{took}  {} {line}",
-        table::green(&format!("{what:<9}"))
-    ));
 }
