@@ -35,6 +35,7 @@ mod notify;
 mod panics;
 mod platform;
 mod policies;
+mod provider_kind;
 mod providers;
 mod push;
 mod readme;
