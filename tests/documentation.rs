@@ -122,7 +122,7 @@ fn each_configuration_is_good() {
 fn the_policies_are_shown_as_they_are() {
     let shown: String = pages().iter().map(|page| Page::read(page).text).collect();
     let paths = files("config/policies");
-    assert_eq!(paths.len(), 10, "{paths:?}");
+    assert_eq!(paths.len(), 12, "{paths:?}");
     for path in paths {
         let text = std::fs::read_to_string(repository().join(&path)).expect("a policy");
         let times = shown.matches(&format!("\n{text}```\n")).count();
