@@ -62,7 +62,7 @@ impl New {
         let Some(stamp) = self.stamp else {
             let place = self.place.vacant()?;
             check_mount(&self.place, &place)?;
-            return self.replace(&place, rewritten(None)?, "", None);
+            return self.replace(&place, &rewritten(None)?, "", None);
         };
         let Some(found) = self.place.read()?.filter(|found| found.stamp == stamp) else {
             return Ok(None);
@@ -72,7 +72,7 @@ impl New {
         let metadata = check_file(&self.place, &found.place)?;
         self.replace(
             &found.place,
-            rewritten(Some(&text))?,
+            &rewritten(Some(&text))?,
             found.ending,
             Some(&metadata),
         )
@@ -81,7 +81,7 @@ impl New {
     fn replace(
         &self,
         place: &Path,
-        text: Zeroizing<String>,
+        text: &Zeroizing<String>,
         ending: &str,
         like: Option<&Metadata>,
     ) -> Result<Option<Document>, SourceError> {
