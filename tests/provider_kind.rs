@@ -111,7 +111,7 @@ async fn a_provider_of_ones_own_rotates_a_key() {
     place_file(directory.path().join("secrets/one"), "sk-toy-by-hand");
     place_file(directory.path().join("provider/by-hand"), "sk-toy-by-hand");
     let config = directory.path().join("config.toml");
-    place_file(&config, &configuration(directory.path(), &flashback.url()));
+    place_file(&config, configuration(directory.path(), &flashback.url()));
 
     for (command, expected) in [
         ("check", "is valid: 1 key"),

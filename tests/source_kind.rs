@@ -18,7 +18,7 @@ use crate::support::{eventually, place_file};
 
 const KINDS: Kinds = Kinds {
     sources: &[vault::KIND, aws::KIND, file::KIND, toy::KIND],
-    providers: &[],
+    providers: flashback_rotator::provider::KINDS,
     triggers: &[bell::KIND],
 };
 

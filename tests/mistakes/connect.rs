@@ -81,7 +81,7 @@ fn key(id: &str, source: &str, path: &str) -> String {
     format!("[keys.{id}]\nai_type = \"OPENAI\"\nsource = \"{source}\"\npath = \"{path}\"\n")
 }
 
-/// A web server that knows nothing of any of this, with a page at `/ai/llm`, and an API of another kind below `/other`.
+/// A web server that knows nothing of any of this, with a page at `/ai/llm`, and a plain text below `/other`.
 struct Website {
     url: String,
     _server: Server,
@@ -95,8 +95,7 @@ impl Website {
         let page = "<!doctype html><title>Welcome</title>";
         std::fs::write(directory.path().join("ai/llm"), page).expect("written");
         std::fs::create_dir_all(directory.path().join("other/ai")).expect("a directory");
-        let other = r#"{"message": "missing authentication token"}"#;
-        std::fs::write(directory.path().join("other/ai/llm"), other).expect("written");
+        std::fs::write(directory.path().join("other/ai/llm"), "OK\n").expect("written");
         let port = free_port().to_string();
         let mut command = Command::new(venv().join("bin/python3"));
         command

@@ -5,11 +5,28 @@ use std::time::Duration;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_secretsmanager::error::ErrorMetadata;
 
-use super::fault::SignIn;
 use super::shown::{on_the_way, plain};
 use crate::error_chain::find;
 use crate::outbound::CallError;
 use crate::redact;
+use crate::source::contract::SourceError;
+
+/// The error of credentials that are missing or refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignIn {
+    /// The reason, for people.
+    pub what: String,
+    /// The status for metrics.
+    pub status: String,
+}
+
+impl SignIn {
+    /// Returns it as the error of a source.
+    pub(super) fn of_source(self) -> SourceError {
+        let Self { what, status } = self;
+        SourceError::SignIn { what, status }
+    }
+}
 
 /// The profile whose credentials were requested, in an error of the chain.
 #[derive(Debug, thiserror::Error)]

@@ -11,13 +11,12 @@ use aws_sdk_secretsmanager::config::http::HttpResponse;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 
 use super::clock::clock_difference;
-use super::credentials::{no_credentials, why_refused};
+use super::credentials::{SignIn, no_credentials, why_refused};
 use super::shown::{identifier, on_the_way, plain};
 use crate::answerer;
 use crate::error_chain::find;
 use crate::outbound::CallError;
 use crate::retry::parse_retry_after;
-use crate::source::contract::SourceError;
 
 /// The meaning of an error of the SDK, as far as it is the same for every service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,15 +41,6 @@ pub enum Fault {
     Answered(Answered),
 }
 
-/// The error of credentials that are missing or refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SignIn {
-    /// The reason, for people.
-    pub what: String,
-    /// The status for metrics.
-    pub status: String,
-}
-
 /// An answer that is an error of the service, or none of AWS's at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answered {
@@ -64,14 +54,6 @@ pub struct Answered {
     pub request: String,
     /// A description of the sender of an answer without a code, which cannot be AWS.
     pub stranger: Option<&'static str>,
-}
-
-impl SignIn {
-    /// Returns it as the error of a source.
-    pub(super) fn of_source(self) -> SourceError {
-        let Self { what, status } = self;
-        SourceError::SignIn { what, status }
-    }
 }
 
 impl Fault {

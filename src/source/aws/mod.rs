@@ -29,6 +29,7 @@ mod versions;
 
 pub use account::{Account, QueueOperation, explain_queue};
 pub use config::{AwsConfig, AwsLook, ROLE_ARN};
-pub use fault::{Answered, Fault, SignIn};
+pub use credentials::SignIn;
+pub use fault::{Answered, Fault};
 pub use kind::KIND;
 pub use source::AwsSource;

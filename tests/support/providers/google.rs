@@ -71,13 +71,7 @@ impl Api for Google {
         match (method, &path[..]) {
             ("POST", ["token"]) => return self.exchange(call),
             ("GET", ["computeMetadata", ..]) => return self.metadata(call),
-            ("GET", ["v1beta", "models"]) => {
-                let value = call.header("x-goog-api-key").unwrap_or_default();
-                return match keys.used(value, Utc::now()) {
-                    true => Reply::new(200, json!({ "models": [] })),
-                    false => self.error(400, "API key not valid. Please pass a valid API key."),
-                };
-            }
+            ("GET", ["v1beta", "models"]) => return self.models(keys, call),
             _ => {}
         }
         let mut state = self.state.lock();
@@ -172,6 +166,14 @@ impl Api for Google {
 }
 
 impl Google {
+    fn models(&self, keys: &mut Keys, call: &Call) -> Reply {
+        let value = call.header("x-goog-api-key").unwrap_or_default();
+        match keys.used(value, Utc::now()) {
+            true => Reply::new(200, json!({ "models": [] })),
+            false => self.error(400, "API key not valid. Please pass a valid API key."),
+        }
+    }
+
     /// Returns an API whose operations that make keys fail with this code.
     pub fn failing(code: u16) -> Self {
         Self {

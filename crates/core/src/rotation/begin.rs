@@ -1,6 +1,6 @@
 //! Whether a key is made now.
 
-use super::decision::{is_ready, stuck};
+use super::pace::{is_ready, stuck};
 use super::situation::Situation;
 use super::step::{Change, Question, Rest, Step};
 use crate::model::{IssuedKey, NextKey, ProviderKeyId};

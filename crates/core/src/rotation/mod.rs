@@ -39,8 +39,14 @@
 //! every key that reads the secret, and the provider lists that one, or at least another one, as active.
 
 mod begin;
+#[cfg(test)]
+mod case;
 mod decision;
+mod pace;
 mod proof;
+mod recover;
+#[cfg(test)]
+mod revocation_table;
 mod revoke;
 #[cfg(test)]
 mod simulation;

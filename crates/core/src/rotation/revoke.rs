@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::decision::{is_ready, stuck};
+use super::pace::{is_ready, stuck};
 use super::situation::Situation;
 use super::step::{Change, Leaving, Question, Rest, Step};
 use crate::model::{IssuedKey, LastUse, OldKey, ProviderKeyId, Revoke, is_ahead};

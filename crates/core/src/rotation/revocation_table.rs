@@ -1,0 +1,188 @@
+//! The table of what becomes of an old key.
+
+use super::case::*;
+use crate::model::*;
+use crate::reconcile::scenario::{at, digest};
+
+#[test]
+fn old_key_is_revoked_when_nobody_needs_it() {
+    let both = || [issued("live", true), issued("old", true)];
+    let drained = || case().old(old("old")).at(3600);
+    let ready = || {
+        drained()
+            .listing(&both())
+            .used("old", LastUse::Never)
+            .newest("1", "live")
+    };
+    let begun = |case: Case| {
+        case.with(|case| case.rotation.old[0].disabled_at = Some(at(3590)))
+            .with(|case| case.rotation.old[0].disabling = Some(at(3590)))
+    };
+    let dead = |case: Case| case.with(|case| case.rotation.old[0].disabled_at = Some(at(3600)));
+    let off = || [issued("live", true), issued("old", false)];
+    let day = 3600 + 24 * 3600;
+    let revoke = |how: Revoke| ready().with(|case| case.rotate.revoke = how);
+    let urgent = |forced: bool| {
+        case().with(|case| {
+            case.rotation.old.push(OldKey {
+                compromised: true,
+                even_if_broken: forced,
+                ..old("old")
+            });
+        })
+    };
+    check(&[
+        (drained(), "list"),
+        (drained().listing(&both()), "ask for the last use of old"),
+        (
+            drained().listing(&both()).used("old", LastUse::Never),
+            "ask for the newest",
+        ),
+        (ready(), "save Begun"),
+        (begun(ready()), "disable old"),
+        (revoke(Revoke::Delete), "delete old"),
+        (revoke(Revoke::None), "save Left(\"old\", Configured)"),
+        (
+            ready().with(|case| case.abilities.disables = false),
+            "delete old",
+        ),
+        (drained().listing(&off()), "save Disabled(\"old\")"),
+        (
+            drained().listing(&[issued("live", true)]),
+            "save Gone(\"old\")",
+        ),
+        // Disabled, and then deleted.
+        (
+            dead(drained()),
+            "rest for 86400 s: the old key old is deleted when it has cooled off",
+        ),
+        (
+            dead(drained()).at(day).listing(&off()),
+            "ask for the newest",
+        ),
+        (
+            dead(drained()).at(day).listing(&off()).newest("1", "live"),
+            "delete old",
+        ),
+        (
+            dead(drained()).at(day).listing(&both()),
+            "save Left(\"old\", EnabledAgain)",
+        ),
+        // At once, if it is compromised.
+        (urgent(false).listing(&both()), "ask for the newest"),
+        (
+            urgent(false).listing(&both()).newest("1", "live"),
+            "save Begun",
+        ),
+        (urgent(true).listing(&both()).behind("old"), "save Begun"),
+    ]);
+}
+
+#[test]
+fn every_refusal_to_revoke_says_why() {
+    let both = || [issued("live", true), issued("old", true)];
+    let drained = || case().old(old("old")).at(3600);
+    let listed = || drained().listing(&both());
+    let ready = || listed().used("old", LastUse::Never).newest("1", "live");
+    let urgent = |case: Case| case.with(|case| case.rotation.old[0].compromised = true);
+    let failed = |case: Case| {
+        case.with(|case| {
+            case.rotation = case
+                .rotation
+                .failed(Some(&id("old")), "503", None, at(3600))
+        })
+    };
+    let dead = |case: Case| case.with(|case| case.rotation.old[0].disabled_at = Some(at(0)));
+    check(&[
+        (
+            case().old(old("old")),
+            "rest for 3600 s: the old key old is revoked when the overlap is over",
+        ),
+        (
+            listed().used("old", LastUse::At(at(3599))),
+            "rest for 1799 s: the old key old was used a moment ago",
+        ),
+        (
+            listed().used("old", LastUse::At(at(9000))),
+            "rest for 1800 s: the old key old was used a moment ago",
+        ),
+        (
+            ready().behind("live"),
+            "rest: the old key old is not revoked until the newest version is live and verified in `other`",
+        ),
+        (
+            ready().behind("live").with(|case| case.proof.behind = None),
+            "rest: the old key old is not revoked until its successor is verified",
+        ),
+        (
+            urgent(ready()).behind("old"),
+            "rest: the value of the old key old is live, or is to be",
+        ),
+        (
+            ready().newest("3", "old"),
+            "rest: the newest version has the value of the old key old",
+        ),
+        (
+            urgent(ready()).newest("3", "old"),
+            "rest: the newest version has the value of the old key old",
+        ),
+        (
+            ready().listing(&[issued("live", false), issued("old", true)]),
+            "stuck: the provider does not list the live key live as active, so the old key old is not revoked",
+        ),
+        (
+            ready()
+                .live("1", "x")
+                .listing(&[issued("old", true)])
+                .with(|case| {
+                    case.rotation.current = None;
+                    case.rotation.unknown = Some(digest("x"));
+                }),
+            "stuck: the old key old is the only active one, so it is not revoked",
+        ),
+        (
+            ready().with(|case| case.rotation.old[0].key.id = id("live")),
+            "stuck: the key live is both live and old: nothing is done to it",
+        ),
+        (failed(ready()), "rest for 1 s: 503"),
+        // It is live again: the wait begins anew, and a dead one is brought back.
+        (ready().behind("old"), "save Restarted"),
+        (dead(ready()).behind("old"), "enable old"),
+        (
+            dead(ready())
+                .behind("old")
+                .with(|case| case.abilities.disables = false),
+            "rest: the value of the old key old is live, or is to be",
+        ),
+        (
+            ready().with(|case| case.rotation.old[0].since = at(9000)),
+            "save Restarted",
+        ),
+    ]);
+}
+
+#[test]
+fn wish_is_over_when_the_old_key_is_dead() {
+    let over = |compromised: bool| {
+        case().asked(compromised, false).with(|case| {
+            case.rotation.times.started_at = Some(at(0));
+            case.rotation.times.verified_at = Some(at(0));
+        })
+    };
+    let alive = OldKey {
+        compromised: true,
+        ..old("old")
+    };
+    check(&[
+        (over(false), "save Done"),
+        (over(false).old(old("old")), "save Done"),
+        (over(true).old(alive.clone()), "list"),
+        (
+            over(true).old(OldKey {
+                disabled_at: Some(at(0)),
+                ..alive
+            }),
+            "save Done",
+        ),
+    ]);
+}
