@@ -204,7 +204,8 @@ impl Rotator<'_> {
         failpoint::reach("key_discarded");
         self.guard.minted = None;
         let row = self.row(Action::Revoke, id, begun.elapsed());
-        self.save(self.rotation().without_next(), row).await?;
+        let next = self.rotation().discarded(Utc::now());
+        self.save(next, row).await?;
         events::discarded(self.ask.managed, id);
         Ok(Then::GoOn)
     }

@@ -82,10 +82,9 @@ impl Api for Google {
             *left = left.saturating_sub(1);
         }
         if let ("GET", ["v2", "operations", id]) = (method, &path[..]) {
-            return match state.operations.get(*id) {
-                Some((_, left)) => Reply::new(200, self.operation(id, *left)),
-                None => self.error(404, "Operation not found."),
-            };
+            let left = state.operations.get(*id).map(|(_, left)| *left);
+            let none = || self.error(404, "Operation not found.");
+            return left.map_or_else(none, |left| Reply::new(200, self.operation(id, left)));
         }
         let [
             "v2",
@@ -109,9 +108,11 @@ impl Api for Google {
         match (method, rest) {
             ("POST", []) => self.make(keys, call, &mut state),
             ("GET", []) => {
-                let mut listed = keys.listed();
-                listed.retain(|key| !under_way(&key.id));
-                self.list(&listed, call)
+                let listed = keys.listed().into_iter();
+                self.list(
+                    &listed.filter(|key| !under_way(&key.id)).collect::<Vec<_>>(),
+                    call,
+                )
             }
             ("GET", [id]) => match keys.get(id).filter(|_| !under_way(id)) {
                 Some(key) => Reply::new(200, shown(key)),

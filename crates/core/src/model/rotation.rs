@@ -57,41 +57,16 @@ pub struct Rotation {
     pub old: Vec<OldKey>,
     /// The live value whose key at the provider was looked for in vain.
     pub unknown: Option<Fingerprint>,
+    /// The time at which a key was last deleted here. An earlier call about it, whose answer was lost, may have its
+    /// effect after that, on whatever has its slot then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<DateTime<Utc>>,
     /// The rotation that a person has asked for and that is not over.
     pub command: Option<RotateCommand>,
     /// The reason why the next key is not made or does not become live, if there is one beside waiting.
     pub stuck: Option<Stuck>,
     /// The times of the last rotation.
     pub times: Times,
-}
-
-impl Rotation {
-    /// Returns the record of a key that was not rotated yet.
-    pub fn new(provider: ProviderId) -> Self {
-        Self {
-            provider,
-            number: 0,
-            current: None,
-            next: None,
-            old: Vec::new(),
-            unknown: None,
-            command: None,
-            stuck: None,
-            times: Times::default(),
-        }
-    }
-
-    /// Returns `true` if this key of the provider is on record.
-    pub fn knows(&self, id: &ProviderKeyId) -> bool {
-        let current = self.current.as_ref().map(|key| &key.id);
-        let next = self.next.as_ref().and_then(NextKey::id);
-        let old = self.old.iter().map(|old| &old.key.id);
-        current
-            .into_iter()
-            .chain(next)
-            .chain(old)
-            .any(|known| known == id)
-    }
 }
 
 /// A provider's key that may be revoked by this program, because it was made or adopted here.

@@ -3,7 +3,7 @@
 use super::pace::{is_ready, stuck};
 use super::situation::Situation;
 use super::step::{Change, Question, Rest, Step};
-use crate::model::{IssuedKey, NextKey, ProviderKeyId};
+use crate::model::{IssuedKey, NextKey, ProviderKeyId, is_ahead};
 
 /// Begins a rotation that is due or asked for.
 pub(super) fn begin(s: &Situation<'_>, rest: &mut Rest) -> Option<Step> {
@@ -103,11 +103,23 @@ fn slot(
     };
     // Making a key revokes the one whose slot it takes.
     let is_forced = s.asked().is_some_and(|command| command.even_if_broken);
-    if s.proof.value() != Some(current.fingerprint) && !is_forced {
+    let is_settled =
+        s.proof.everywhere.as_ref().is_some_and(|(version, value)| {
+            *value == current.fingerprint && s.seen == Some(version)
+        });
+    if !is_settled && !is_forced {
         rest.blocked(match &s.proof.behind {
             Some(key) => format!("no slot is free until `{key}` has the newest version"),
             None => "no slot is free until the newest version is verified".to_owned(),
         });
+        return Err(None);
+    }
+    if let Some(at) = s.rotation.deleted_at
+        && s.is_fresh(at)
+        && !is_ahead(at, s.now)
+    {
+        let why = "a call about the slot whose answer was lost may have its effect yet";
+        rest.wait(at + s.doubt, why);
         return Err(None);
     }
     let is_draining = |id: &ProviderKeyId| s.rotation.old.iter().any(|old| old.key.id == *id);

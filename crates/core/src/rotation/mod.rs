@@ -42,6 +42,7 @@ mod begin;
 #[cfg(test)]
 mod case;
 mod decision;
+mod old;
 mod pace;
 mod proof;
 mod recover;

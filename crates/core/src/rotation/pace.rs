@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::old::is_due_again;
 use super::situation::Situation;
 use super::step::{Change, Rest, Step};
-use super::transition::is_due_again;
 use crate::model::{ProviderKeyId, Stuck};
 
 /// The wait before a list is asked for again that does not show yet what became of a call, and the shortest one before

@@ -1,23 +1,41 @@
-//! What a finished step changes on record.
-
-use std::time::Duration;
+//! What a finished step about the live and the next key changes on record.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::step::Leaving;
 use crate::model::{
-    EndedKey, Fate, NextKey, OldKey, OwnKey, ProviderKeyId, RotateCommand, Rotation, Stuck, Times,
-    Version, is_ahead,
+    NextKey, OldKey, OwnKey, ProviderId, ProviderKeyId, RotateCommand, Rotation, Times, Version,
 };
 use crate::secret::Fingerprint;
 
-/// The wait after the first failure of a step.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-
-/// The longest wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
-
 impl Rotation {
+    /// Returns the record of a key that was not rotated yet.
+    pub fn new(provider: ProviderId) -> Self {
+        Self {
+            provider,
+            number: 0,
+            current: None,
+            next: None,
+            old: Vec::new(),
+            unknown: None,
+            deleted_at: None,
+            command: None,
+            stuck: None,
+            times: Times::default(),
+        }
+    }
+
+    /// Returns `true` if this key of the provider is on record.
+    pub fn knows(&self, id: &ProviderKeyId) -> bool {
+        let current = self.current.as_ref().map(|key| &key.id);
+        let next = self.next.as_ref().and_then(NextKey::id);
+        let old = self.old.iter().map(|old| &old.key.id);
+        current
+            .into_iter()
+            .chain(next)
+            .chain(old)
+            .any(|known| known == id)
+    }
+
     /// A person asks for a rotation.
     #[must_use]
     pub fn asked(&self, command: RotateCommand) -> Self {
@@ -129,6 +147,15 @@ impl Rotation {
         next.times.stored_at = Some(now);
         next.stuck = None;
         next
+    }
+
+    /// The next key was deleted: its value was lost, or it does not work.
+    #[must_use]
+    pub fn discarded(&self, now: DateTime<Utc>) -> Self {
+        Self {
+            deleted_at: Some(now),
+            ..self.without_next()
+        }
     }
 
     /// There is no next key any more: it was not made, or was removed.
@@ -287,71 +314,6 @@ impl Rotation {
         next
     }
 
-    /// An old key is to be disabled: from now on it may be.
-    #[must_use]
-    pub fn disabling(&self, id: &ProviderKeyId, now: DateTime<Utc>) -> Self {
-        self.changed(id, |old| {
-            old.disabled_at = Some(now);
-            old.disabling = Some(now);
-        })
-    }
-
-    /// An old key is disabled.
-    #[must_use]
-    pub fn disabled(&self, id: &ProviderKeyId, now: DateTime<Utc>) -> Self {
-        let mut next = self.changed(id, |old| {
-            old.disabled_at = Some(now);
-            old.disabling = None;
-            old.stuck = None;
-        });
-        next.revoked(self.old(id), now);
-        next
-    }
-
-    /// An old key is enabled again. If disabling it may still have its effect, which it cannot after `doubt` twice,
-    /// that stays on record.
-    #[must_use]
-    pub fn enabled(&self, id: &ProviderKeyId, doubt: Duration, now: DateTime<Utc>) -> Self {
-        self.changed(id, |old| {
-            old.disabled_at = None;
-            old.disabling = old.disabling.filter(|at| now < *at + doubt * 2);
-            old.since = now;
-            old.stuck = None;
-        })
-    }
-
-    /// The wait for an old key begins again.
-    #[must_use]
-    pub fn restarted(&self, id: &ProviderKeyId, now: DateTime<Utc>) -> Self {
-        self.changed(id, |old| {
-            old.since = now;
-            old.disabled_at = old.disabled_at.map(|_| now);
-            old.disabling = old.disabling.map(|_| now);
-        })
-    }
-
-    /// An old key is not there any more, or is left to people.
-    #[must_use]
-    pub fn without(&self, id: &ProviderKeyId, why: Option<Leaving>, now: DateTime<Utc>) -> Self {
-        let mut next = self.clone();
-        let ended = self.old.iter().filter(|old| old.key.id == *id);
-        next.times.ended.extend(ended.map(|old| EndedKey {
-            id: id.clone(),
-            fate: match why {
-                None => Fate::Deleted,
-                Some(_) => Fate::Left,
-            },
-            compromised: old.compromised,
-            disabled_at: old.disabled_at,
-            at: now,
-        }));
-        next.old.retain(|old| old.key.id != *id);
-        if why.is_none() && next.times.revoked_at.is_none() {
-            next.revoked(self.old(id), now);
-        }
-        next
-    }
-
     /// What a person has asked for is done, or cannot be.
     #[must_use]
     pub fn without_command(&self) -> Self {
@@ -361,98 +323,10 @@ impl Rotation {
         }
     }
 
-    /// A step about an old key, or else about the next one, has failed. It is tried again after a wait that grows, or
-    /// after what the provider has asked for.
-    #[must_use]
-    pub fn failed(
-        &self,
-        id: Option<&ProviderKeyId>,
-        why: &str,
-        retry_after: Option<Duration>,
-        now: DateTime<Utc>,
-    ) -> Self {
-        let old = id.and_then(|id| self.old(id));
-        let known = match old {
-            Some(old) => old.stuck.as_ref(),
-            None => self.stuck.as_ref(),
-        };
-        let tries = known.map_or(0, |known| known.tries);
-        let wait = (FIRST_WAIT * 2_u32.saturating_pow(tries.min(20))).min(LONGEST_WAIT);
-        let stuck = Stuck {
-            why: why.to_owned(),
-            since: known.map_or(now, |known| known.since),
-            tries: tries + 1,
-            next_at: now + retry_after.unwrap_or_default().min(LONGEST_WAIT).max(wait),
-        };
-        match old {
-            Some(old) => self.changed(&old.key.id, |old| old.stuck = Some(stuck)),
-            None => {
-                let mut next = self.clone();
-                next.stuck = Some(stuck);
-                if let Some(NextKey::Minted { doubtful, .. }) = &mut next.next {
-                    *doubtful = true;
-                }
-                next
-            }
-        }
-    }
-
-    /// What is due for its next try has no reason any more to be stuck.
-    #[must_use]
-    pub fn recovered(&self, now: DateTime<Utc>) -> Self {
-        let mut next = self.clone();
-        let is_later = |stuck: &Stuck| !is_due_again(stuck, now);
-        next.stuck = next.stuck.filter(is_later);
-        for old in &mut next.old {
-            old.stuck = old.stuck.take().filter(is_later);
-        }
-        next
-    }
-
-    /// Returns what does not get on.
-    pub fn stuck(&self) -> impl Iterator<Item = &Stuck> {
-        let old = self.old.iter().filter_map(|old| old.stuck.as_ref());
-        self.stuck.iter().chain(old)
-    }
-
-    /// Returns the reasons for which something does not get on.
-    pub fn reasons(&self) -> impl Iterator<Item = &str> {
-        self.stuck().map(|stuck| stuck.why.as_str())
-    }
-
-    /// Returns the time of the next try of something that does not get on; `now` if nothing waits for one.
-    pub fn next_try(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        let all = self.stuck().map(|stuck| stuck.next_at);
-        all.filter(|at| *at > now).min().unwrap_or(now)
-    }
-
-    fn old(&self, id: &ProviderKeyId) -> Option<&OldKey> {
-        self.old.iter().find(|old| old.key.id == *id)
-    }
-
     /// Returns `true` if the keys that are live until the next rotation is over are known to others.
     fn is_compromised(&self) -> bool {
         let is_open = self.times.verified_at.is_none();
         is_open && self.command.is_some_and(|command| command.compromised)
-    }
-
-    /// Notes when the key was revoked that the last rotation has replaced, and not one from before.
-    fn revoked(&mut self, old: Option<&OldKey>, now: DateTime<Utc>) {
-        if old.is_some_and(|old| {
-            self.times
-                .started_at
-                .is_some_and(|begun| begun <= old.since)
-        }) {
-            self.times.revoked_at = Some(now);
-        }
-    }
-
-    fn changed(&self, id: &ProviderKeyId, change: impl FnOnce(&mut OldKey)) -> Self {
-        let mut next = self.clone();
-        if let Some(old) = next.old.iter_mut().find(|old| old.key.id == *id) {
-            change(old);
-        }
-        next
     }
 
     fn retire_current(&mut self, compromised: bool, even_if_broken: bool, now: DateTime<Utc>) {
@@ -461,11 +335,6 @@ impl Rotation {
                 .push(draining(key, compromised, even_if_broken, now));
         }
     }
-}
-
-/// Returns `true` if it is time for the next try. A wait that lasts too long is one of a clock that was set back.
-pub(super) fn is_due_again(stuck: &Stuck, now: DateTime<Utc>) -> bool {
-    stuck.next_at <= now || is_ahead(stuck.next_at, now + LONGEST_WAIT)
 }
 
 fn draining(key: OwnKey, compromised: bool, even_if_broken: bool, now: DateTime<Utc>) -> OldKey {

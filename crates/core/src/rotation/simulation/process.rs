@@ -59,9 +59,14 @@ impl Simulation {
         self.passes += 1;
         // A pass is a part of a check, which observes the source first.
         self.readers[0].record.seen = Some(self.versions[self.newest].0.clone());
-        for reader in &self.readers {
-            self.seen_live.insert(reader.live, self.now);
-        }
+        // What a lost answer has left in Flashback is not on record.
+        let is_known = |reader: &&SimulatedReader| {
+            let live = reader.record.live.as_ref();
+            live.is_some_and(|live| live.fingerprint == print_of(reader.live))
+        };
+        let known = self.readers.iter().filter(is_known);
+        let seen: Vec<_> = known.map(|reader| reader.live).collect();
+        let began = self.now;
         let mut pass = Pass {
             faults,
             left: dies_after.unwrap_or(usize::MAX),
@@ -82,6 +87,9 @@ impl Simulation {
                     return End::Died;
                 }
                 Err(End::Rested(rest)) => {
+                    // One that died may have saved nothing of what it saw.
+                    self.seen_live
+                        .extend(seen.iter().map(|value| (*value, began)));
                     if rest.until.is_some_and(|until| until <= self.clock()) {
                         self.breach(format!("a rest that is over: {rest:?}"));
                     }
@@ -205,7 +213,7 @@ impl Simulation {
                 if answer != Answer::Done {
                     return self.failed(None, pass);
                 }
-                self.save(self.rotation.without_next(), pass)
+                self.save(self.rotation.discarded(self.clock()), pass)
             }
             Step::Disable(id) => {
                 self.guard_revoke(&id);

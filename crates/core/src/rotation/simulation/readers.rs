@@ -128,7 +128,8 @@ impl Simulation {
         };
         let value = reader.previous;
         if !self.works(value) {
-            let rightly = self.destroyed.contains(&value) || self.is_forced(value);
+            // Where another hand has taken the newer key away, there is nothing left to go back to.
+            let rightly = !self.destroyed.is_empty() || self.is_forced(value);
             if !rightly
                 && self
                     .rotation
