@@ -89,7 +89,7 @@ fn every_refusal_to_revoke_says_why() {
         case.with(|case| {
             case.rotation = case
                 .rotation
-                .failed(Some(&id("old")), "503", None, at(3600))
+                .failed(Some(&id("old")), "503", None, at(3600));
         })
     };
     let dead = |case: Case| case.with(|case| case.rotation.old[0].disabled_at = Some(at(0)));

@@ -129,7 +129,7 @@ fn lost_answer_is_cleared_up_by_the_list() {
                     before: vec![id("live"), id("new")],
                     expected: None,
                     at: at(0),
-                })
+                });
             }),
             "save NotMade",
         ),

@@ -57,10 +57,10 @@ impl Simulation {
         };
         let old = self.rotation.old.iter().find(|old| old.key.id == *id);
         let Some(old) = old.cloned() else {
-            return self.breach(format!("{id} is no old key"));
+            return self.breach(&format!("{id} is no old key"));
         };
         if key.by != Maker::Rotator && !self.adopted.contains(id) {
-            self.breach(format!(
+            self.breach(&format!(
                 "{id} is revoked, and was neither made nor adopted here"
             ));
         }
@@ -72,13 +72,13 @@ impl Simulation {
             .iter()
             .any(|other| other.active && other.id != *id);
         if key.active && is_last && !meddled {
-            self.breach(format!("{id} is revoked, and is the only active one"));
+            self.breach(&format!("{id} is revoked, and is the only active one"));
         }
         if self.is_forced(key.value) {
             return;
         }
         if let Some(at) = self.needs(key.value) {
-            self.breach(format!("{id} is revoked, and reader {at} needs it"));
+            self.breach(&format!("{id} is revoked, and reader {at} needs it"));
         }
         let live = self.readers[0].record.live.clone();
         let is_verified = |reader: &SimulatedReader| {
@@ -97,7 +97,7 @@ impl Simulation {
                 || self.is_forced(reader.live)
         };
         if let Some(at) = self.readers.iter().position(|reader| !is_verified(reader)) {
-            self.breach(format!(
+            self.breach(&format!(
                 "{id} is revoked, and its successor is not verified in reader {at}"
             ));
         }
@@ -111,11 +111,11 @@ impl Simulation {
         let tells = self.setting.abilities.last_use
             && matches!(self.setting.telling, Telling::Truth | Telling::Listed);
         if tells && key.used_at.is_some_and(|used| within(used, IDLE)) {
-            self.breach(format!("{id} is revoked, and was used a moment ago"));
+            self.breach(&format!("{id} is revoked, and was used a moment ago"));
         }
         let seen_live = self.seen_live.get(&key.value).copied();
         if seen_live.is_some_and(|at| within(at, OVERLAP / 8 * 7)) {
-            self.breach(format!("{id} is revoked, and the overlap is not over"));
+            self.breach(&format!("{id} is revoked, and the overlap is not over"));
         }
     }
 
@@ -125,11 +125,11 @@ impl Simulation {
             return;
         };
         if key.by != Maker::Rotator {
-            self.breach(format!("{id} is removed, and was not made here"));
+            self.breach(&format!("{id} is removed, and was not made here"));
         }
         let at = self.needs(key.value);
         if let Some(at) = at.filter(|_| key.active && !self.destroyed.contains(&key.value)) {
-            self.breach(format!("{id} is removed, and reader {at} needs it"));
+            self.breach(&format!("{id} is removed, and reader {at} needs it"));
         }
     }
 
@@ -143,7 +143,7 @@ impl Simulation {
             .command
             .is_some_and(|command| command.even_if_broken);
         if let Some(at) = self.needs(key.value).filter(|_| !forced) {
-            self.breach(format!(
+            self.breach(&format!(
                 "the slot {} is taken, and reader {at} needs its key",
                 key.id
             ));

@@ -150,7 +150,7 @@ impl Simulation {
                 self.readers[at].enabled = *enabled || at == 0;
             }
             Happening::Away { seconds } => {
-                self.away_until = self.now + TimeDelta::seconds(*seconds)
+                self.away_until = self.now + TimeDelta::seconds(*seconds);
             }
             Happening::ClockAhead { seconds } => {
                 self.pause(150);
@@ -206,7 +206,7 @@ impl Simulation {
                     self.use_key(value);
                 }
             }
-            Happening::DeleteKey { key } => self.destroy(*key, |world, id| world.delete(id)),
+            Happening::DeleteKey { key } => self.destroy(*key, Self::delete),
             Happening::DisableKey { key } if self.setting.abilities.disables => {
                 self.destroy(*key, |world, id| {
                     world.set_active(id, false);

@@ -190,7 +190,7 @@ impl Simulation {
         self.now + self.ahead
     }
 
-    fn breach(&mut self, what: String) {
+    fn breach(&mut self, what: &str) {
         let at = (self.now.timestamp() - 1_700_000_000).to_string();
         let trace = self.trace.as_deref().unwrap_or_default().join("\n");
         self.breach

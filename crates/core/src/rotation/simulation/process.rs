@@ -91,14 +91,14 @@ impl Simulation {
                     self.seen_live
                         .extend(seen.iter().map(|value| (*value, began)));
                     if rest.until.is_some_and(|until| until <= self.clock()) {
-                        self.breach(format!("a rest that is over: {rest:?}"));
+                        self.breach(&format!("a rest that is over: {rest:?}"));
                     }
                     return End::Rested(rest);
                 }
                 Err(end) => return end,
             }
         }
-        self.breach(format!("a pass that does not end: {:?}", self.rotation));
+        self.breach(&format!("a pass that does not end: {:?}", self.rotation));
         End::Failed
     }
 

@@ -136,7 +136,7 @@ impl Simulation {
                     .command
                     .is_none_or(|command| !command.even_if_broken)
             {
-                self.breach(format!("value {value} is put back, and was revoked"));
+                self.breach(&format!("value {value} is put back, and was revoked"));
             }
             return;
         }
