@@ -3,14 +3,51 @@
 //! Of a body no more is taken than whether it is a list of models, or which of the reasons below it
 //! gives; nothing of it is repeated.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::not_taken::NotTaken;
 use crate::model::AiType;
 
-/// An answer to the question for the list of models.
+/// What a provider is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Its models.
+    Models,
+    /// The key itself, where everybody may list the models.
+    Key,
+}
+
+impl Asked {
+    /// Returns the last part of the path.
+    pub(super) fn page(self) -> &'static str {
+        match self {
+            Self::Models => "models",
+            Self::Key => "key",
+        }
+    }
+
+    /// Returns the request, as metrics name it.
+    pub(super) fn operation(self) -> &'static str {
+        match self {
+            Self::Models => "GET /models",
+            Self::Key => "GET /key",
+        }
+    }
+
+    fn describe(self) -> &'static str {
+        match self {
+            Self::Models => "list of models",
+            Self::Key => "word about the key",
+        }
+    }
+}
+
+/// An answer to the question.
 pub(super) struct Answer<'a> {
+    pub asked: Asked,
     pub ai_type: AiType,
     pub host: &'a str,
     pub status: u16,
@@ -30,9 +67,10 @@ impl Answer<'_> {
             Err(NotTaken::rejected(what, &status.to_string()))
         };
         match status {
-            200..=299 if self.is_list() => Ok(()),
+            200..=299 if self.is_given() => Ok(()),
             200..=299 => unclear(format!(
-                "{status} from {host}, but without a list of models"
+                "{status} from {host}, but without a {}",
+                self.asked.describe()
             )),
             300..=399 => unclear(format!(
                 "{status} from {host}: it points elsewhere, where the key is not sent"
@@ -48,16 +86,22 @@ impl Answer<'_> {
                 )),
                 None => rejected(),
             },
-            404 => unclear(format!("404 from {host}: it has no list of models there")),
+            404 => unclear(format!(
+                "404 from {host}: it has no {} there",
+                self.asked.describe()
+            )),
             429 => unclear(format!("429 from {host}: too many calls, or no credit")),
             _ => unclear(format!("{status} from {host}")),
         }
     }
 
-    fn is_list(&self) -> bool {
+    fn is_given(&self) -> bool {
         let Some(body) = self.body else {
             return false;
         };
+        if self.asked == Asked::Key {
+            return serde_json::from_slice::<AboutKey>(body).is_ok();
+        }
         // Some gateways answer with the bare list.
         serde_json::from_slice::<Vec<IgnoredAny>>(body).is_ok()
             || serde_json::from_slice::<Listed>(body)
@@ -85,6 +129,13 @@ pub(super) fn is_version(part: &str) -> bool {
 struct Listed {
     data: Option<Vec<IgnoredAny>>,
     models: Option<Vec<IgnoredAny>>,
+}
+
+/// OpenRouter's answer about a key.
+#[derive(Deserialize)]
+struct AboutKey {
+    #[serde(rename = "data")]
+    _data: BTreeMap<String, IgnoredAny>,
 }
 
 /// Google's gateways wrap their errors in a list at times.
@@ -154,6 +205,7 @@ mod tests {
 
     fn judge(ai_type: AiType, status: u16, body: &str) -> Result<(), NotTaken> {
         Answer {
+            asked: Asked::Models,
             ai_type,
             host: "api.example.com",
             status,
@@ -186,6 +238,27 @@ mod tests {
         ] {
             let found = kind(AiType::Openai, 200, body);
             assert_eq!(found, Some(Kind::Unclear), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_word_about_the_key_is_an_object() {
+        let given = |body: &str| {
+            let answer = Answer {
+                asked: Asked::Key,
+                ai_type: AiType::Other,
+                host: "openrouter.ai",
+                status: 200,
+                is_page: false,
+                body: Some(body.as_bytes()),
+            };
+            answer.judge().is_ok()
+        };
+        assert!(given(
+            r#"{"data":{"label":"sk-or-v1-0e6...1c9","usage":0}}"#
+        ));
+        for body in ["", "[]", "{}", r#"{"data":[{"id":"m"}]}"#, r#"{"data":1}"#] {
+            assert!(!given(body), "{body}");
         }
     }
 

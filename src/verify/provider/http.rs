@@ -6,7 +6,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue}
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::answer::{self, Answer};
+use super::answer::{self, Answer, Asked};
 use super::not_taken::NotTaken;
 use crate::model::{AiType, Settings as KeySettings};
 use crate::outbound::{CallError, Outbound, Settings};
@@ -36,6 +36,7 @@ impl Default for Http {
 
 /// One question, with the key in it.
 pub(super) struct Question {
+    asked: Asked,
     ai_type: AiType,
     url: Url,
     host: String,
@@ -48,10 +49,15 @@ impl Question {
     pub(super) fn host(&self) -> &str {
         &self.host
     }
+
+    /// Returns the request, as metrics name it.
+    pub(super) fn operation(&self) -> &'static str {
+        self.asked.operation()
+    }
 }
 
 impl Http {
-    /// Returns the request for the provider's list of models with this key.
+    /// Returns the request for the provider's list of models, or for the key itself, with this key.
     pub(super) fn question(
         &self,
         settings: &KeySettings,
@@ -76,6 +82,7 @@ impl Http {
             })?;
         key.set_sensitive(true);
         Ok(Question {
+            asked: asked(&url),
             ai_type: settings.ai_type,
             host: url.authority().to_owned(),
             url,
@@ -113,6 +120,7 @@ impl Http {
             Err(error) => return Err(silent(error)),
         };
         Answer {
+            asked: question.asked,
             ai_type: question.ai_type,
             host,
             status: status.as_u16(),
@@ -123,13 +131,14 @@ impl Http {
     }
 }
 
-/// Returns the address of the list of models below the key's endpoint. Anthropic's and Google's default endpoints end
+/// Returns the address of what is asked for below the key's endpoint. Anthropic's and Google's default endpoints end
 /// before the API's version and a gateway's may end after it, so it is added if it is missing.
 fn address(settings: &KeySettings) -> Option<Url> {
     let mut url = Url::parse(&settings.endpoint).ok()?;
     let last = url.path_segments()?.rev().find(|part| !part.is_empty());
     let is_versioned = last.is_some_and(answer::is_version);
-    let (version, page) = match settings.ai_type {
+    let page = asked(&url).page();
+    let (version, query) = match settings.ai_type {
         AiType::Anthropic => (Some("v1"), Some(("limit", "1"))),
         AiType::Google => (Some("v1beta"), Some(("pageSize", "1"))),
         AiType::Openai | AiType::Other | AiType::Aws => (None, None),
@@ -138,11 +147,20 @@ fn address(settings: &KeySettings) -> Option<Url> {
         .ok()?
         .pop_if_empty()
         .extend(version.filter(|_| !is_versioned))
-        .push("models");
-    if let Some((name, value)) = page {
+        .push(page);
+    if let Some((name, value)) = query {
         url.query_pairs_mut().append_pair(name, value);
     }
     Some(url)
+}
+
+/// Returns what a provider is asked for. OpenRouter lists its models to everybody and says of a key what it is
+/// (<https://openrouter.ai/docs/api-reference/api-keys/get-current-key>).
+fn asked(url: &Url) -> Asked {
+    match url.host_str() {
+        Some("openrouter.ai") => Asked::Key,
+        _ => Asked::Models,
+    }
 }
 
 /// Returns the outcome for a missing or incomplete answer.
@@ -181,6 +199,11 @@ mod tests {
                 AiType::Other,
                 "https://gw.example.com",
                 "https://gw.example.com/models",
+            ),
+            (
+                AiType::Other,
+                "https://openrouter.ai/api/v1",
+                "https://openrouter.ai/api/v1/key",
             ),
             (
                 AiType::Anthropic,

@@ -114,7 +114,7 @@ impl LiveProber {
         let question = self.http.question(settings, credentials)?;
         let host = question.host();
         let call = self.http.ask(&question);
-        let asked = self.upstream(host).call("GET /models", call).await;
+        let asked = self.upstream(host).call(question.operation(), call).await;
         asked.map_err(|error| error.naming(host))
     }
 }
