@@ -78,13 +78,8 @@ impl Api for Google {
         if !call.bearer().is_some_and(|it| state.tokens.contains(it)) {
             return self.error(401, "Request had invalid authentication credentials.");
         }
-        for (_, left) in state.operations.values_mut() {
-            *left = left.saturating_sub(1);
-        }
-        if let ("GET", ["v2", "operations", id]) = (method, &path[..]) {
-            let left = state.operations.get(*id).map(|(_, left)| *left);
-            let none = || self.error(404, "Operation not found.");
-            return left.map_or_else(none, |left| Reply::new(200, self.operation(id, left)));
+        if let Some(reply) = self.polled(&mut state, method, &path) {
+            return reply;
         }
         let [
             "v2",
@@ -167,6 +162,19 @@ impl Api for Google {
 }
 
 impl Google {
+    /// Lets time pass for what is under way, and answers a question about it.
+    fn polled(&self, state: &mut State, method: &str, path: &[&str]) -> Option<Reply> {
+        for (_, left) in state.operations.values_mut() {
+            *left = left.saturating_sub(1);
+        }
+        if let ("GET", ["v2", "operations", id]) = (method, &path[..]) {
+            let left = state.operations.get(*id).map(|(_, left)| *left);
+            let none = || self.error(404, "Operation not found.");
+            return Some(left.map_or_else(none, |left| Reply::new(200, self.operation(id, left))));
+        }
+        None
+    }
+
     fn models(&self, keys: &mut Keys, call: &Call) -> Reply {
         let value = call.header("x-goog-api-key").unwrap_or_default();
         match keys.used(value, Utc::now()) {

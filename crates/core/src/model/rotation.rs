@@ -61,6 +61,10 @@ pub struct Rotation {
     /// effect after that, on whatever has its slot then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<DateTime<Utc>>,
+    /// The time of the last wish that was taken down, by which the same one is known if it comes again: a request that a
+    /// crash has cut off is carried out anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<DateTime<Utc>>,
     /// The rotation that a person has asked for and that is not over.
     pub command: Option<RotateCommand>,
     /// The reason why the next key is not made or does not become live, if there is one beside waiting.

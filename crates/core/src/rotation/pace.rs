@@ -12,7 +12,7 @@ use crate::model::{ProviderKeyId, Stuck};
 const LOOK_AGAIN: TimeDelta = TimeDelta::milliseconds(200);
 
 /// The longest of these waits.
-const LONGEST_LOOK: TimeDelta = TimeDelta::seconds(15);
+const LONGEST_LOOK: TimeDelta = TimeDelta::minutes(5);
 
 impl Rest {
     /// Waits until `until` at the latest.

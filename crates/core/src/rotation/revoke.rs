@@ -42,7 +42,7 @@ fn one(s: &Situation<'_>, old: &OldKey, rest: &mut Rest) -> Option<Step> {
         return Some(leave(s, id, Leaving::Configured));
     }
     let Some(list) = s.list else {
-        return Some(Step::Ask(Question::List));
+        return ask_for_list(s, old, rest);
     };
     let Some(listed) = s.listed(id) else {
         // A list may not show a new key for a while.
@@ -70,6 +70,17 @@ pub(super) fn is_live_again(s: &Situation<'_>, old: &OldKey) -> bool {
     let is_draining = old.disabled_at.is_none() && !old.compromised;
     let pause = (s.rotate.overlap / 8).max(LEAST_PAUSE);
     is_live && is_draining && s.now >= old.since + pause
+}
+
+/// Asks for the list, unless the provider has not answered a moment ago and there is time.
+fn ask_for_list(s: &Situation<'_>, old: &OldKey, rest: &mut Rest) -> Option<Step> {
+    match &s.rotation.stuck {
+        Some(stuck) if !old.compromised && !is_ready(Some(stuck), s.now) => {
+            rest.wait(stuck.next_at, stuck.why.as_str());
+            None
+        }
+        _ => Some(Step::Ask(Question::List)),
+    }
 }
 
 /// Returns `true` if it is too early, or if the value of an old key is needed.
@@ -132,6 +143,10 @@ fn would_be_none(s: &Situation<'_>, old: &OldKey, list: &[IssuedKey]) -> Option<
                 current.id
             ))
         }
+        // A list may be behind, and show as active what was deleted a moment ago.
+        None if s.rotation.deleted_at.is_some_and(|at| s.is_fresh(at)) => Some(format!(
+            "another key was deleted a moment ago, so the old key {id} is not revoked yet"
+        )),
         None if !list.iter().any(|key| is_active(&key)) => Some(format!(
             "the old key {id} is the only active one, so it is not revoked"
         )),

@@ -18,6 +18,7 @@ impl Rotation {
             old: Vec::new(),
             unknown: None,
             deleted_at: None,
+            asked_at: None,
             command: None,
             stuck: None,
             times: Times::default(),
@@ -36,9 +37,12 @@ impl Rotation {
             .any(|known| known == id)
     }
 
-    /// A person asks for a rotation.
+    /// A person asks for a rotation. The same wish twice is one.
     #[must_use]
     pub fn asked(&self, command: RotateCommand) -> Self {
+        if self.asked_at == Some(command.at) {
+            return self.clone();
+        }
         // What is under way was begun before it, also by a clock that was set back since.
         let under_way = self.next.is_some();
         let times = if under_way {
@@ -54,6 +58,7 @@ impl Rotation {
                 at: after.map_or(command.at, |after| after.max(command.at)),
                 ..command
             }),
+            asked_at: Some(command.at),
             stuck: None,
             times,
             ..self.clone()

@@ -74,7 +74,8 @@ impl Simulation {
         if key.active && is_last && !meddled {
             self.breach(&format!("{id} is revoked, and is the only active one"));
         }
-        if self.is_forced(key.value) {
+        if self.is_forced(key.value) || old.compromised && old.even_if_broken {
+            self.forced.insert(key.value);
             return;
         }
         if let Some(at) = self.needs(key.value) {

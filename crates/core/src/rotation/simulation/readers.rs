@@ -128,16 +128,7 @@ impl Simulation {
         };
         let value = reader.previous;
         if !self.works(value) {
-            // Where another hand has taken the newer key away, there is nothing left to go back to.
-            let rightly = !self.destroyed.is_empty() || self.is_forced(value);
-            if !rightly
-                && self
-                    .rotation
-                    .command
-                    .is_none_or(|command| !command.even_if_broken)
-            {
-                self.breach(&format!("value {value} is put back, and was revoked"));
-            }
+            // There is nothing to go back to. Whether it was rightly revoked was asked when it was.
             return;
         }
         hold(&mut self.readers[at], version, &previous, value, clock);
