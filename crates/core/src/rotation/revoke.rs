@@ -144,9 +144,11 @@ fn would_be_none(s: &Situation<'_>, old: &OldKey, list: &[IssuedKey]) -> Option<
             ))
         }
         // A list may be behind, and show as active what was deleted a moment ago.
-        None if s.rotation.deleted_at.is_some_and(|at| s.is_fresh(at)) => Some(format!(
-            "another key was deleted a moment ago, so the old key {id} is not revoked yet"
-        )),
+        None if !old.even_if_broken && s.rotation.deleted_at.is_some_and(|at| s.is_fresh(at)) => {
+            Some(format!(
+                "another key was deleted a moment ago, so the old key {id} is not revoked yet"
+            ))
+        }
         None if !list.iter().any(|key| is_active(&key)) => Some(format!(
             "the old key {id} is the only active one, so it is not revoked"
         )),
