@@ -167,7 +167,7 @@ impl Google {
         for (_, left) in state.operations.values_mut() {
             *left = left.saturating_sub(1);
         }
-        if let ("GET", ["v2", "operations", id]) = (method, &path[..]) {
+        if let ("GET", ["v2", "operations", id]) = (method, path) {
             let left = state.operations.get(*id).map(|(_, left)| *left);
             let none = || self.error(404, "Operation not found.");
             return Some(left.map_or_else(none, |left| Reply::new(200, self.operation(id, left))));
