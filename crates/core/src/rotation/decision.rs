@@ -39,7 +39,7 @@ fn unstick(s: &Situation<'_>, rest: &Rest) -> Option<Step> {
 /// Brings the record in step with what is live.
 fn upkeep(s: &Situation<'_>, rest: &mut Rest) -> Option<Step> {
     if let Some(old) = s.rotation.old.iter().find(|old| is_to_be_enabled(s, old)) {
-        return Some(Step::Enable(old.key.id.clone()));
+        return Some(enable(s, old));
     }
     if let Some(old) = s.rotation.old.iter().find(|old| is_live_again(s, old)) {
         let next = s.rotation.restarted(&old.key.id, s.now);
@@ -83,6 +83,22 @@ fn is_to_be_enabled(s: &Situation<'_>, old: &OldKey) -> bool {
     let may_be_late = old.disabling.is_some_and(|at| s.now >= s.settled_at(at));
     let may_be_disabled = old.disabled_at.is_some() || may_be_late;
     is_wanted && may_be_disabled && s.abilities.disables && is_ready(old.stuck.as_ref(), s.now)
+}
+
+/// Enables an old key again. Where that has failed, the list is asked whether there is anything to be enabled.
+fn enable(s: &Situation<'_>, old: &OldKey) -> Step {
+    let id = &old.key.id;
+    let has_failed = old.stuck.is_some();
+    if has_failed && s.list.is_none() && is_ready(s.rotation.stuck.as_ref(), s.now) {
+        return Step::Ask(Question::List);
+    }
+    if has_failed && s.list.is_some() && s.listed(id).is_none() {
+        let why = format!(
+            "the value of the old key {id} is live, and the provider does not list it any more"
+        );
+        return stuck(s, Some(id), &why);
+    }
+    Step::Enable(id.clone())
 }
 
 /// Looks for the provider's key behind a live value that was not stored by a rotation.

@@ -93,6 +93,12 @@ fn every_refusal_to_revoke_says_why() {
         })
     };
     let dead = |case: Case| case.with(|case| case.rotation.old[0].disabled_at = Some(at(0)));
+    let refused = |case: Case| {
+        case.with(|case| {
+            let failed = case.rotation.failed(Some(&id("old")), "404", None, at(0));
+            case.rotation = failed;
+        })
+    };
     check(&[
         (
             case().old(old("old")),
@@ -153,6 +159,22 @@ fn every_refusal_to_revoke_says_why() {
                 .behind("old")
                 .with(|case| case.abilities.disables = false),
             "rest: the value of the old key old is live, or is to be",
+        ),
+        // Enabling it has failed: there may be nothing to be enabled.
+        (refused(dead(drained()).behind("old")), "list"),
+        (
+            refused(dead(drained()).behind("old")).listing(&both()),
+            "enable old",
+        ),
+        (
+            refused(dead(drained()).behind("old")).listing(&[issued("live", true)]),
+            "stuck: the value of the old key old is live, and the provider does not list it any more",
+        ),
+        (
+            refused(dead(drained()).behind("old")).with(|case| {
+                case.rotation = case.rotation.failed(None, "503", None, at(3600));
+            }),
+            "enable old",
         ),
         (
             ready().with(|case| case.rotation.old[0].since = at(9000)),
