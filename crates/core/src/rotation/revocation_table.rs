@@ -43,6 +43,14 @@ fn old_key_is_revoked_when_nobody_needs_it() {
         (revoke(Revoke::Delete), "delete old"),
         (revoke(Revoke::None), "save Left(\"old\", Configured)"),
         (
+            dead(revoke(Revoke::None)).at(3659),
+            "rest for 1 s: the old key old was disabled a moment ago",
+        ),
+        (
+            dead(revoke(Revoke::None)).at(3660),
+            "save Left(\"old\", Configured)",
+        ),
+        (
             ready().with(|case| case.abilities.disables = false),
             "delete old",
         ),

@@ -21,6 +21,15 @@ fn one(s: &Situation<'_>, old: &OldKey, rest: &mut Rest) -> Option<Step> {
     let id = &old.key.id;
     let is_done = !old.compromised || old.disabled_since().is_some();
     let is_left = s.rotate.revoke == Revoke::None && is_done;
+    // A list may show as active what was disabled a moment ago: it stays known here until it does not any more.
+    let shown_at = old.disabled_since().map(|at| at + s.doubt);
+    if let Some(shown_at) = shown_at.filter(|at| is_left && s.now < *at) {
+        rest.wait(
+            shown_at,
+            format!("the old key {id} was disabled a moment ago"),
+        );
+        return None;
+    }
     // A slot is free to be taken once its key is not on record, so that has to wait.
     if is_left && !s.abilities.slots {
         return Some(leave(s, id, Leaving::Configured));
