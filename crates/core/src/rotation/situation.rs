@@ -97,6 +97,11 @@ impl<'a> Situation<'a> {
     pub(super) fn told(&self) -> Option<&'a ProviderKeyId> {
         let is_first = self.rotation.number == 0 && self.rotation.current.is_none();
         let told = self.rotate.adopt.as_ref().filter(|_| is_first);
-        told.filter(|told| !self.rotation.knows(told) && self.listed(told).is_some())
+        // What was an old key once is not the live one, though the configuration names it still.
+        let is_over = |told: &ProviderKeyId| {
+            let mut ended = self.rotation.times.ended.iter();
+            self.rotation.knows(told) || ended.any(|ended| ended.id == *told)
+        };
+        told.filter(|told| !is_over(told) && self.listed(told).is_some())
     }
 }

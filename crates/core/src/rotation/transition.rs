@@ -48,7 +48,7 @@ impl Rotation {
         let times = if under_way {
             self.times.clone()
         } else {
-            Times::default()
+            self.before_first()
         };
         let after = times
             .started_at
@@ -190,6 +190,19 @@ impl Rotation {
                 ..Times::default()
             },
             false => Times::default(),
+        }
+    }
+
+    /// Returns what stays of the times if another rotation is asked for: before the first one the old keys that have
+    /// come to their end, as the configuration may name one of them as the live key still.
+    fn before_first(&self) -> Times {
+        let ended = match self.number {
+            0 => self.times.ended.clone(),
+            _ => Vec::new(),
+        };
+        Times {
+            ended,
+            ..Times::default()
         }
     }
 
