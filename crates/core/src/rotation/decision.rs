@@ -109,6 +109,14 @@ fn adopt(s: &Situation<'_>, value: Fingerprint, rest: &mut Rest) -> Option<Step>
         rest.wait(stuck.next_at, stuck.why.as_str());
         return None;
     }
+    if let Some(at) = s.rotation.deleted_at
+        && s.is_fresh(at)
+        && !is_ahead(at, s.now)
+    {
+        let why = "it is not known yet whose the live value is: a list may show what was deleted a moment ago";
+        rest.wait(at + s.doubt, why);
+        return None;
+    }
     if s.list.is_none() {
         return Some(Step::Ask(Question::List));
     }

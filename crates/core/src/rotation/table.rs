@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 
 use super::case::*;
+use super::step::Leaving;
 use crate::model::*;
 use crate::reconcile::scenario::{at, digest};
 
@@ -298,6 +299,31 @@ fn live_value_of_another_hand_is_adopted() {
                 .listing(&both())
                 .with(|case| case.found = Some(None)),
             "save Adopted(Some(\"told\"))",
+        ),
+        (
+            foreign().with(|case| case.rotation.deleted_at = Some(at(-59))),
+            "rest for 1 s: it is not known yet whose the live value is: a list may show what was deleted a moment ago",
+        ),
+        (
+            foreign().with(|case| case.rotation.deleted_at = Some(at(-60))),
+            "list",
+        ),
+        // Not one that was an old key before the first rotation.
+        (
+            told(fresh())
+                .with(|case| {
+                    case.rotation.old.push(old("told"));
+                    let left = Some(Leaving::Configured);
+                    case.rotation = case.rotation.without(&id("told"), left, at(0));
+                })
+                .asked(false, false)
+                .with(|case| {
+                    let command = case.rotation.command.take().expect("it was asked for");
+                    case.rotation = case.rotation.asked(command);
+                })
+                .listing(&both())
+                .with(|case| case.found = Some(None)),
+            "save Adopted(None)",
         ),
         // Only the first key is told.
         (
