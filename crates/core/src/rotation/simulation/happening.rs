@@ -239,9 +239,15 @@ impl Simulation {
         Some(value)
     }
 
-    /// Who brings back a value that is dead wants it so.
-    fn brought_back(&mut self, value: Value) {
-        if !self.works(value) {
+    /// Who brings back a value that is dead wants it so. So does who brings back that of a slot that a call under way
+    /// is about to fill: no call can be taken back, and nobody is told of it before.
+    pub(super) fn brought_back(&mut self, value: Value) {
+        let slot = self.key_of(value).map(|key| &key.id);
+        let fills = |late: &(DateTime<Utc>, Late)| match &late.1 {
+            Late::Mint { slot: filled, .. } => filled.is_some() && filled.as_ref() == slot,
+            _ => false,
+        };
+        if !self.works(value) || self.late.iter().any(fills) {
             self.destroyed.insert(value);
         }
     }
@@ -310,23 +316,27 @@ impl Simulation {
     }
 
     /// The source takes a value; `None` if it has another version than was expected.
+    ///
+    /// A write that comes again makes no second version. Where another hand has brought back the one from before
+    /// meanwhile, it makes its own the newest again: AWS moves the label to it, and a file or KV 1, whose versions are
+    /// the digests of their content, has the same content again.
     pub(super) fn store(
         &mut self,
         value: Value,
         token: &str,
         expected: Option<&Version>,
     ) -> Option<Version> {
-        let (newest, _, last) = &self.versions[self.newest];
-        if last.as_deref() == Some(token) {
-            return Some(newest.clone());
-        }
-        let is_known = self
-            .versions
-            .iter()
-            .any(|(_, _, known)| known.as_deref() == Some(token));
-        if is_known || self.setting.compares && Some(newest) != expected {
+        let is_ours =
+            |(_, _, known): &(Version, Value, Option<String>)| known.as_deref() == Some(token);
+        let ours = self.versions.iter().position(is_ours);
+        let newest = &self.versions[self.newest].0;
+        if ours != Some(self.newest) && self.setting.compares && Some(newest) != expected {
             return None;
         }
-        Some(self.write(value, Some(token.to_owned())))
+        let Some(ours) = ours else {
+            return Some(self.write(value, Some(token.to_owned())));
+        };
+        self.newest = ours;
+        Some(self.versions[ours].0.clone())
     }
 }

@@ -12,6 +12,7 @@
 
 mod guards;
 mod happening;
+mod histories;
 mod process;
 mod properties;
 mod provider;
@@ -38,7 +39,10 @@ const GRACE: Duration = Duration::from_secs(45);
 const OVERLAP: Duration = Duration::from_secs(300);
 const IDLE: Duration = Duration::from_secs(120);
 const COOL_OFF: Duration = Duration::from_secs(600);
+/// The most steps of a pass, and of it for each old key: all may have been kept from getting on by the same reason, and
+/// get on in the pass in which that is over. After each call, what it may have changed is asked for again.
 const LONGEST_PASS: usize = 24;
+const STEPS_OF_OLD: usize = 6;
 
 /// A value of the secret. What is no provider's key works nowhere.
 type Value = u32;

@@ -77,7 +77,7 @@ impl Simulation {
             newest: None,
             last_uses: Vec::new(),
         };
-        for _ in 0..LONGEST_PASS {
+        for _ in 0..LONGEST_PASS + STEPS_OF_OLD * self.rotation.old.len() {
             let step = self.decide(&pass, due);
             self.trace(|_| format!("{step:?}"));
             match self.carry_out(step, &mut pass) {
@@ -349,12 +349,10 @@ impl Simulation {
                     .live
                     .as_ref()
                     .map(|live| live.fingerprint);
-                let listed = pass.list.as_deref().unwrap_or_default();
-                let is_it = |key: &&IssuedHere| {
-                    Some(print_of(key.value)) == live
-                        && listed.iter().any(|other| other.id == key.id)
-                };
-                let found = self.keys.iter().find(is_it).map(|key| key.id.clone());
+                // It is the list that shows what a value is like, so it finds what is not there any more.
+                let is_it = |key: &&IssuedHere| Some(print_of(key.value)) == live;
+                let shown = self.shown_before(pass.lag);
+                let found = shown.iter().find(is_it).map(|key| key.id.clone());
                 pass.found = Some(found.filter(|_| self.setting.findable));
             }
             Question::Newest => pass.newest = Some(self.newest_of()),

@@ -160,7 +160,7 @@ fn setting() -> impl Strategy<Value = Setting> {
 
 impl Simulation {
     /// Lets everything work again, and nothing happen any more, for some hours.
-    fn calm_down(&mut self) -> End {
+    pub(super) fn calm_down(&mut self) -> End {
         self.was_ahead |= self.ahead < TimeDelta::zero();
         self.ahead = TimeDelta::zero();
         self.away_until = self.now;
@@ -195,7 +195,7 @@ impl Simulation {
     }
 
     /// Returns why what it has come to in the end is wrong.
-    fn fault_in_the_end(&self, end: &End) -> Option<String> {
+    pub(super) fn fault_in_the_end(&self, end: &End) -> Option<String> {
         let End::Rested(rest) = end else {
             return Some(format!("it ends with {end:?}: {:?}", self.rotation));
         };

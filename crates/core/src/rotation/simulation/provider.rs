@@ -113,11 +113,15 @@ impl Simulation {
             .is_some_and(|key| key.active && key.created_at <= fresh)
     }
 
-    /// Returns the list as it was so many seconds ago.
-    pub(super) fn list(&self, lag: i64) -> Vec<IssuedKey> {
+    /// Returns the keys that there were so many seconds ago.
+    pub(super) fn shown_before(&self, lag: i64) -> &[IssuedHere] {
         let at = self.now - TimeDelta::seconds(lag);
         let shown = self.shown.iter().rev().find(|(since, _)| *since <= at);
-        let shown = shown.map_or(&[][..], |(_, keys)| keys.as_slice());
+        shown.map_or(&[], |(_, keys)| keys)
+    }
+
+    /// Returns the list as it was so many seconds ago.
+    pub(super) fn list(&self, lag: i64) -> Vec<IssuedKey> {
         let in_list = self.setting.abilities.last_use && self.setting.telling == Telling::Listed;
         let issued = |key: &IssuedHere| IssuedKey {
             id: key.id.clone(),
@@ -130,7 +134,7 @@ impl Simulation {
             },
             redacted: None,
         };
-        shown.iter().map(issued).collect()
+        self.shown_before(lag).iter().map(issued).collect()
     }
 
     pub(super) fn last_use(&self, id: &ProviderKeyId) -> LastUse {

@@ -146,10 +146,7 @@ impl Simulation {
             return;
         };
         let (version, value) = (live.version.clone(), reader.previous);
-        if !self.works(value) {
-            // Who goes back to a key that is dead wants it so.
-            self.destroyed.insert(value);
-        }
+        self.brought_back(value);
         let reader = &mut self.readers[at];
         hold(reader, &version, &previous, value, clock);
         reader.by_hand = true;
