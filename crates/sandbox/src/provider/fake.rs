@@ -100,6 +100,26 @@ impl Fake {
         state.faults.push((call.to_owned(), fault));
     }
 
+    /// Has every call whose method and path begin so go wrong, until [`heal`](Self::heal) is called.
+    pub fn fail_always(&self, call: &str, fault: Fault) {
+        self.inner.state.lock().lasting = Some((call.to_owned(), fault));
+    }
+
+    /// Has nothing go wrong any more.
+    pub fn heal(&self) {
+        let mut state = self.inner.state.lock();
+        state.lasting = None;
+        state.faults.clear();
+        state.latency = Duration::ZERO;
+        state.keys.limit = None;
+        state.keys.hidden.clear();
+    }
+
+    /// Has a key that there is be left out of the lists.
+    pub fn hide(&self, id: &str) {
+        self.inner.state.lock().keys.hidden.insert(id.to_owned());
+    }
+
     /// Has each change be hidden from so many answers to lists after it.
     pub fn lag(&self, answers: usize) {
         self.inner.state.lock().keys.lag(answers);

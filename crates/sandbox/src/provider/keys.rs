@@ -1,5 +1,7 @@
 //! The keys of a fake.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, SubsecRound as _, Utc};
 
 /// A key that a fake has.
@@ -32,6 +34,8 @@ impl FakeKey {
 pub struct Keys {
     /// The most keys there may be.
     pub limit: Option<usize>,
+    /// The ids of keys that lists do not show.
+    pub hidden: BTreeSet<String>,
     made: u64,
     there: Vec<FakeKey>,
     lag: usize,
@@ -47,13 +51,15 @@ impl Keys {
 
     /// Returns the keys as a list shows them, which may lag behind. Each call is one answer.
     pub fn listed(&mut self) -> Vec<FakeKey> {
-        match &mut self.stale {
+        let mut listed = match &mut self.stale {
             Some((old, left)) if *left > 0 => {
                 *left -= 1;
                 old.clone()
             }
             _ => self.there.clone(),
-        }
+        };
+        listed.retain(|key| !self.hidden.contains(&key.id));
+        listed
     }
 
     /// Returns `true` if there may be no more.

@@ -40,16 +40,7 @@ pub(super) async fn serve(listener: TcpListener, inner: Arc<Inner>) {
 async fn answer(request: Request<Body>, inner: &Inner) -> io::Result<Response<Body>> {
     let call = read(request).await?;
     let line = inner.api.name(&call);
-    let (fault, latency) = {
-        let mut state = inner.state.lock();
-        let at = state
-            .faults
-            .iter()
-            .position(|(begins, _)| line.starts_with(begins));
-        let fault = at.map(|at| state.faults.remove(at).1);
-        state.calls.push(line);
-        (fault, state.latency)
-    };
+    let (fault, latency) = inner.state.lock().called(line);
     tokio::time::sleep(latency).await;
     let dropped = || Err(io::Error::other("a fault"));
     // No provider is as talkative as this. What it says must not be repeated.

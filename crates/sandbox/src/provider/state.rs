@@ -59,6 +59,20 @@ pub(super) struct Inner {
 pub(super) struct State {
     pub keys: Keys,
     pub faults: Vec<(String, Fault)>,
+    /// What goes wrong with every call that begins so.
+    pub lasting: Option<(String, Fault)>,
     pub calls: Vec<String>,
     pub latency: Duration,
+}
+
+impl State {
+    /// Notes a call by its line, and returns what goes wrong with it and how long it takes.
+    pub fn called(&mut self, line: String) -> (Option<Fault>, Duration) {
+        let is_of = |(begins, _): &&(String, Fault)| line.starts_with(begins.as_str());
+        let lasting = self.lasting.iter().find(is_of).map(|(_, fault)| *fault);
+        let at = self.faults.iter().position(|fault| is_of(&fault));
+        let fault = at.map(|at| self.faults.remove(at).1).or(lasting);
+        self.calls.push(line);
+        (fault, self.latency)
+    }
 }
