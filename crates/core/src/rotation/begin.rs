@@ -1,5 +1,7 @@
 //! Whether a key is made now.
 
+use chrono::TimeDelta;
+
 use super::pace::{is_ready, stuck};
 use super::situation::Situation;
 use super::step::{Change, Question, Rest, Step};
@@ -50,9 +52,28 @@ pub(super) fn begin(s: &Situation<'_>, rest: &mut Rest) -> Option<Step> {
     {
         return make_room(s, limit, rest);
     }
+    mint(s, list, slot, rest)
+}
+
+/// Makes a key, unless something is to be delivered first.
+fn mint(
+    s: &Situation<'_>,
+    list: &[IssuedKey],
+    slot: Option<ProviderKeyId>,
+    rest: &mut Rest,
+) -> Option<Step> {
     let Some(newest) = s.newest else {
         return Some(Step::Ask(Question::Newest));
     };
+    // It would be replaced before anybody had it, and its key be nobody's. One that cannot be read is never delivered.
+    if newest.fingerprint.is_some() && newest.version.as_ref() != s.seen {
+        let soon = s.now + TimeDelta::seconds(1);
+        rest.wait(
+            soon,
+            "another version was written meanwhile, and is delivered first",
+        );
+        return None;
+    }
     Some(Step::Mint(NextKey::Minting {
         name: s.name.to_owned(),
         slot,

@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 
+use super::Newest;
 use super::case::*;
 use super::step::Leaving;
 use crate::model::*;
@@ -38,6 +39,19 @@ fn key_is_made_when_it_is_due_or_asked_for() {
         (case().due().listing(&live()), "ask for the newest"),
         (
             case().due().listing(&live()).newest("1", "live"),
+            "mint new",
+        ),
+        (
+            case().due().listing(&live()).newest("2", "theirs"),
+            "rest for 1 s: another version was written meanwhile, and is delivered first",
+        ),
+        (
+            case().due().listing(&live()).with(|case| {
+                case.newest = Some(Newest {
+                    version: Some(version("2")),
+                    fingerprint: None,
+                });
+            }),
             "mint new",
         ),
         (case().asked(false, false), "list"),
