@@ -62,6 +62,27 @@ async fn a_key_is_made_disabled_enabled_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_list_that_changes_between_two_pages_is_read_again() {
+    let (fake, provider) = fake().await;
+    let [gone, kept] = ["one", "two"].map(|name| fake.make(name, &format!("sk-or-v1-{name}-0001")));
+    // The first page is of before the deletion, the second one of after it.
+    fake.lag(1);
+    provider
+        .delete(&ProviderKeyId::new(&gone.id))
+        .await
+        .expect("deleted");
+    let ids: Vec<_> = listed(&provider)
+        .await
+        .into_iter()
+        .map(|key| key.id)
+        .collect();
+    assert_eq!(ids, [ProviderKeyId::new(&kept.id)]);
+    let pages = fake.calls();
+    let pages = pages.iter().filter(|call| call.starts_with("GET"));
+    assert_eq!(pages.count(), 4, "two and two");
+}
+
+#[tokio::test]
 async fn the_last_use_is_unknown_where_the_server_does_not_tell() {
     let at: DateTime<Utc> = "2026-11-30T06:00:00Z".parse().expect("a time");
     for hides_use in [false, true] {

@@ -20,6 +20,9 @@ use crate::upstream::Upstream;
 /// What every call needs.
 const NEEDS: &str = "a management key";
 
+/// How often a list is read that changes while it is read.
+const READINGS: usize = 4;
+
 /// The keys of a workspace.
 pub struct OpenRouter {
     api: Api,
@@ -87,6 +90,38 @@ impl OpenRouter {
         })
     }
 
+    /// Reads the list once; `None` if it has changed in the meantime, so that keys may be missing.
+    ///
+    /// How many a page has is not part of the answer, so pages are asked for until one has none that is new. Each begins
+    /// with the last key of the page before, or the list has changed.
+    async fn read(&self) -> Result<Option<Vec<IssuedKey>>, ProviderError> {
+        let (mut found, mut known) = (Vec::<IssuedKey>::new(), HashSet::new());
+        for _ in 0..pages::MOST {
+            let offset = found.len().saturating_sub(1).to_string();
+            let mut call = Call::new("GET /keys", &["keys"])
+                .query("include_disabled", "true")
+                .query("offset", &offset)
+                .needs(NEEDS);
+            if let Some(workspace) = &self.workspace {
+                call = call.query("workspace_id", workspace);
+            }
+            let Data { data }: Data<Vec<Listed>> = self.api.call(call).await?;
+            let before = found.len();
+            let page: Vec<_> = data.into_iter().map(IssuedKey::from).collect();
+            if let Some(last) = found.last()
+                && page.iter().all(|key| key.id != last.id)
+            {
+                return Ok(None);
+            }
+            let is_new = |key: &IssuedKey| known.insert(key.id.clone());
+            found.extend(page.into_iter().filter(is_new));
+            if found.len() == before {
+                return Ok(Some(found));
+            }
+        }
+        Err(pages::endless())
+    }
+
     /// Disables or enables a key. One that is not there counts as disabled.
     async fn set(&self, key: &ProviderKeyId, disabled: bool) -> Result<(), ProviderError> {
         let path = ["keys", key.as_str()];
@@ -119,38 +154,16 @@ impl Provider for OpenRouter {
         }
     }
 
-    /// Lists the keys of the workspace. How many a page has is not part of the answer, so pages are asked for until one
-    /// has none that is new. Each begins with the last key of the page before: where that is not in it, the list has
-    /// changed in the meantime, and keys may be missing.
     async fn list(&self) -> Result<Vec<IssuedKey>, ProviderError> {
-        let (mut found, mut known) = (Vec::<IssuedKey>::new(), HashSet::new());
-        for _ in 0..pages::MOST {
-            let offset = found.len().saturating_sub(1).to_string();
-            let mut call = Call::new("GET /keys", &["keys"])
-                .query("include_disabled", "true")
-                .query("offset", &offset)
-                .needs(NEEDS);
-            if let Some(workspace) = &self.workspace {
-                call = call.query("workspace_id", workspace);
-            }
-            let Data { data }: Data<Vec<Listed>> = self.api.call(call).await?;
-            let before = found.len();
-            let page: Vec<_> = data.into_iter().map(IssuedKey::from).collect();
-            if let Some(last) = found.last()
-                && page.iter().all(|key| key.id != last.id)
-            {
-                return Err(ProviderError::Protocol {
-                    what: "the list has changed while it was read".to_owned(),
-                    status: "pages".to_owned(),
-                });
-            }
-            let is_new = |key: &IssuedKey| known.insert(key.id.clone());
-            found.extend(page.into_iter().filter(is_new));
-            if found.len() == before {
+        for _ in 0..READINGS {
+            if let Some(found) = self.read().await? {
                 return Ok(found);
             }
         }
-        Err(pages::endless())
+        Err(ProviderError::Protocol {
+            what: "the list has changed whenever it was read".to_owned(),
+            status: "pages".to_owned(),
+        })
     }
 
     async fn mint(
