@@ -76,4 +76,126 @@ def anthropic(one, two):
         raise AssertionError("it is archived")
 
 
-{"openai": openai, "openrouter": openrouter, "anthropic": anthropic}[part](*arguments)
+def google(project, other):
+    import json
+
+    from google.api_core.exceptions import NotFound
+    from google.cloud.api_keys_v2 import ApiKeysClient, Key, ListKeysRequest
+    from google.cloud.api_keys_v2.services.api_keys.transports import ApiKeysRestTransport
+    from google.oauth2.service_account import Credentials
+
+    scope = "https://www.googleapis.com/auth/cloud-platform"
+    account = Credentials.from_service_account_info(json.loads(admin), scopes=[scope])
+    # A sign-in of Google's own library, with a signed assertion.
+    transport = ApiKeysRestTransport(
+        host=url.removeprefix("http://"), url_scheme="http", credentials=account
+    )
+    client = ApiKeysClient(transport=transport)
+    parent = f"projects/{project}/locations/global"
+    made = client.create_key(
+        parent=parent, key=Key(display_name="by the client"), key_id="by-the-client"
+    ).result(timeout=60)
+    assert made.name.endswith("/by-the-client") and made.key_string, made.name
+    string = client.get_key_string(name=f"{parent}/keys/by-the-client").key_string
+    assert string == made.key_string
+    listed = [key.name.rpartition("/")[2] for key in client.list_keys(parent=parent)]
+    assert listed == [other, "by-the-client"], listed
+    client.delete_key(name=f"{parent}/keys/{other}").result(timeout=60)
+    assert len(list(client.list_keys(parent=parent))) == 1
+    shown = ListKeysRequest(parent=parent, show_deleted=True)
+    deleted = [bool(key.delete_time) for key in client.list_keys(request=shown)]
+    assert deleted == [True, False], deleted
+    client.undelete_key(request={"name": f"{parent}/keys/{other}"}).result(timeout=60)
+    client.delete_key(name=f"{parent}/keys/by-the-client").result(timeout=60)
+    try:
+        client.get_key(name=f"{parent}/keys/unknown")
+    except NotFound:
+        pass
+    else:
+        raise AssertionError("there is no such key")
+
+
+def azure(tenant, client_id, subscription, group, account):
+    import time
+
+    import requests
+    from azure.core.credentials import AccessToken
+    from azure.core.pipeline.policies import BearerTokenCredentialPolicy
+    from azure.mgmt.cognitiveservices import CognitiveServicesManagementClient
+
+    class Signed:
+        def get_token(self, *scopes, **_):
+            form = {
+                "client_id": client_id,
+                "client_secret": admin,
+                "grant_type": "client_credentials",
+                "scope": " ".join(scopes),
+            }
+            answer = requests.post(f"{url}/{tenant}/oauth2/v2.0/token", data=form, timeout=60)
+            answer.raise_for_status()
+            granted = answer.json()
+            return AccessToken(granted["access_token"], int(time.time()) + granted["expires_in"])
+
+    scope = "https://management.azure.com/.default"
+    client = CognitiveServicesManagementClient(
+        Signed(),
+        subscription,
+        base_url=url,
+        api_version="2024-10-01",
+        authentication_policy=BearerTokenCredentialPolicy(Signed(), scope),
+        retry_total=0,
+    )
+    plain = {"enforce_https": False}
+    before = client.accounts.list_keys(group, account, **plain)
+    after = client.accounts.regenerate_key(group, account, "Key2", **plain)
+    assert after.key1 == before.key1 and after.key2 != before.key2
+    again = client.accounts.list_keys(group, account, **plain)
+    assert (again.key1, again.key2) == (after.key1, after.key2)
+
+
+def bedrock(user, other):
+    import boto3
+    from botocore.config import Config
+
+    client = boto3.client(
+        "iam",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+    service = {"UserName": user, "ServiceName": "bedrock.amazonaws.com"}
+    made = client.create_service_specific_credential(**service, CredentialAgeDays=30)
+    made = made["ServiceSpecificCredential"]
+    assert made["ServiceCredentialSecret"].startswith("ABSK"), made["ServiceCredentialAlias"]
+    days = (made["ExpirationDate"] - made["CreateDate"]).days
+    assert days == 30, days
+    try:
+        client.create_service_specific_credential(**service)
+    except client.exceptions.LimitExceededException:
+        pass
+    else:
+        raise AssertionError("two keys are the limit")
+    ids, marker = [], {}
+    while True:
+        page = client.list_service_specific_credentials(**service, **marker)
+        ids += [it["ServiceSpecificCredentialId"] for it in page["ServiceSpecificCredentials"]]
+        if not page["IsTruncated"]:
+            break
+        marker = {"Marker": page["Marker"]}
+    one = made["ServiceSpecificCredentialId"]
+    assert ids == [other, one], ids
+    named = {"UserName": user, "ServiceSpecificCredentialId": one}
+    client.update_service_specific_credential(**named, Status="Inactive")
+    client.delete_service_specific_credential(UserName=user, ServiceSpecificCredentialId=other)
+    try:
+        client.delete_service_specific_credential(UserName=user, ServiceSpecificCredentialId=other)
+    except client.exceptions.NoSuchEntityException:
+        pass
+    else:
+        raise AssertionError("it is deleted")
+
+
+parts = [openai, openrouter, anthropic, google, azure, bedrock]
+{function.__name__: function for function in parts}[part](*arguments)

@@ -69,7 +69,7 @@ impl Api for Bedrock {
 impl Bedrock {
     fn iam(&self, keys: &mut Keys, call: &Call) -> Reply {
         let kind = call.header("content-type").unwrap_or_default();
-        if kind != "application/x-www-form-urlencoded" {
+        if !kind.starts_with("application/x-www-form-urlencoded") {
             return self.error(400, "not a form");
         }
         let signed = call.header("authorization").unwrap_or_default();
@@ -156,7 +156,9 @@ impl Bedrock {
         let [one, other]: [u128; 2] = rand::random();
         let secret = format!("{alias}:canary{one:032x}{other:032x}");
         let value = format!("ABSK{}", STANDARD.encode(secret));
-        let key = keys.add(&alias, &value);
+        let added = keys.add(&alias, &value).id;
+        let id = format!("ACCA{:0>17}", added.trim_start_matches("key_"));
+        let key = keys.change(&added, |key| key.id = id).expect("a key");
         let expires = days.and_then(|days| key.created_at.checked_add_days(Days::new(days)));
         let expires = expires.map_or_else(String::new, |at| element("ExpirationDate", &time(at)));
         let secret = element("ServiceCredentialSecret", &value);

@@ -3,10 +3,11 @@
 //! <https://developers.google.com/identity/protocols/oauth2/service-account#httprest>,
 //! <https://cloud.google.com/compute/docs/metadata/overview>).
 //!
-//! A key that is made is there once its operation is done, which takes some calls.
+//! A key that is made is there once its operation is done, which takes a moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
@@ -35,8 +36,8 @@ static KEY: LazyLock<KeyPair> = LazyLock::new(|| {
     KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).expect("a key")
 });
 
-/// The calls that an operation takes.
-const CALLS: usize = 2;
+/// How long an operation takes.
+const TAKES: Duration = Duration::from_millis(300);
 
 /// Google's API.
 #[derive(Debug, Default)]
@@ -49,9 +50,25 @@ pub struct Google {
 #[derive(Debug, Default)]
 struct State {
     tokens: BTreeSet<String>,
-    /// The ids of keys that are being made, and the calls that this takes still.
-    operations: BTreeMap<String, (Option<String>, usize)>,
+    operations: BTreeMap<String, Operation>,
     made: usize,
+}
+
+/// A change that is under way.
+#[derive(Debug)]
+struct Operation {
+    /// The key that is changed, unless the change fails.
+    key: Option<String>,
+    /// The key is made by it, and not there before it is done.
+    makes: bool,
+    /// When it is done.
+    done_at: Instant,
+}
+
+impl Operation {
+    fn is_under_way(&self) -> bool {
+        Instant::now() < self.done_at
+    }
 }
 
 #[derive(Deserialize)]
@@ -78,7 +95,7 @@ impl Api for Google {
         if !call.bearer().is_some_and(|it| state.tokens.contains(it)) {
             return self.error(401, "Request had invalid authentication credentials.");
         }
-        if let Some(reply) = self.polled(&mut state, method, &path) {
+        if let Some(reply) = self.polled(keys, &state, method, &path) {
             return reply;
         }
         let [
@@ -98,7 +115,7 @@ impl Api for Google {
         }
         let under_way = |id: &str| {
             let mut all = state.operations.values();
-            all.any(|(of, left)| of.as_deref() == Some(id) && *left > 0)
+            all.any(|it| it.makes && it.key.as_deref() == Some(id) && it.is_under_way())
         };
         match (method, rest) {
             ("POST", []) => self.make(keys, call, &mut state),
@@ -163,14 +180,12 @@ impl Api for Google {
 
 impl Google {
     /// Lets time pass for what is under way, and answers a question about it.
-    fn polled(&self, state: &mut State, method: &str, path: &[&str]) -> Option<Reply> {
-        for (_, left) in state.operations.values_mut() {
-            *left = left.saturating_sub(1);
-        }
+    fn polled(&self, keys: &Keys, state: &State, method: &str, path: &[&str]) -> Option<Reply> {
         if let ("GET", ["v2", "operations", id]) = (method, path) {
-            let left = state.operations.get(*id).map(|(_, left)| *left);
-            let none = || self.error(404, "Operation not found.");
-            return Some(left.map_or_else(none, |left| Reply::new(200, self.operation(id, left))));
+            let Some(operation) = state.operations.get(*id) else {
+                return Some(self.error(404, "Operation not found."));
+            };
+            return Some(Reply::new(200, self.operation(keys, id, operation)));
         }
         None
     }
@@ -248,24 +263,37 @@ impl Google {
         }
     }
 
-    fn operation(&self, id: &str, left: usize) -> Value {
+    /// Returns `google.longrunning.Operation`. What it holds in the end is the whole key.
+    fn operation(&self, keys: &Keys, id: &str, operation: &Operation) -> Value {
         let name = format!("operations/{id}");
-        match (left, self.fails) {
-            (1.., _) => json!({ "name": name, "metadata": {} }),
-            (0, None) => json!({ "name": name, "done": true, "response": {} }),
-            (0, Some(code)) => {
+        match (operation.is_under_way(), self.fails) {
+            (true, _) => json!({ "name": name }),
+            (false, None) => {
+                let id = operation.key.as_deref().unwrap_or_default();
+                let key = keys.get(id).expect("a key");
+                let mut response = shown(key);
+                response["@type"] = json!("type.googleapis.com/google.api.apikeys.v2.Key");
+                response["keyString"] = json!(key.value);
+                json!({ "name": name, "done": true, "response": response })
+            }
+            (false, Some(code)) => {
                 let error = json!({ "code": code, "message": "It did not work." });
                 json!({ "name": name, "done": true, "error": error })
             }
         }
     }
 
-    fn begin(&self, of: Option<&str>, state: &mut State) -> Reply {
+    fn begin(&self, keys: &Keys, key: Option<&str>, makes: bool, state: &mut State) -> Reply {
         state.made += 1;
         let id = format!("akmf.p7-{NUMBER}-{}", state.made);
-        let of = of.map(str::to_owned);
-        state.operations.insert(id.clone(), (of, CALLS));
-        Reply::new(200, self.operation(&id, CALLS))
+        let operation = Operation {
+            key: key.map(str::to_owned),
+            makes,
+            done_at: Instant::now() + TAKES,
+        };
+        let body = self.operation(keys, &id, &operation);
+        state.operations.insert(id, operation);
+        Reply::new(200, body)
     }
 
     fn make(&self, keys: &mut Keys, call: &Call, state: &mut State) -> Reply {
@@ -301,12 +329,12 @@ impl Google {
             return self.error(409, "Requested entity already exists.");
         }
         if self.fails.is_some() {
-            return self.begin(None, state);
+            return self.begin(keys, None, true, state);
         }
         let is_bound = body.get("serviceAccountEmail").is_some();
         let key = keys.mint(display, if is_bound { "AQ.Ab" } else { "AIza" });
         keys.change(&key.id, |key| id.clone_into(&mut key.id));
-        self.begin(Some(id), state)
+        self.begin(keys, Some(id), true, state)
     }
 
     fn list(&self, all: &[FakeKey], call: &Call) -> Reply {
@@ -349,7 +377,7 @@ impl Google {
             Some(key) if key.active == active => self.error(400, "It is in this state already."),
             Some(_) => {
                 keys.change(id, |key| key.active = active);
-                self.begin(None, state)
+                self.begin(keys, Some(id), false, state)
             }
         }
     }
