@@ -5,8 +5,6 @@
 //! `FLASHBACK_ROTATOR_TEST_ROTATIONS=4` makes it the whole measurement: 88 values.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
 
 use flashback_rotator::flashback::sandbox::{Account, Options, Sandbox, Seed};
@@ -19,6 +17,7 @@ use crate::support::configuration::{Configuration, aws, vault};
 use crate::support::front::Front;
 use crate::support::openbao::OpenBao;
 use crate::support::pki::Authority;
+use crate::support::process_memory::each_chunk;
 use crate::support::rotator::{QUICK, Rotator, arrives, sandbox};
 use crate::support::sandbox::{EMAIL, TOKEN, secret};
 
@@ -28,7 +27,6 @@ const GONE_WITHIN: Duration = Duration::from_secs(60);
 /// Each value is made of pieces, so that what is left of one is found, too.
 const MARK: &str = "Vq9z";
 const PIECE: usize = 10;
-const PAGE: usize = 4096;
 
 /// The keys of one daemon: the source, and whether the provider is asked.
 const KEYS: [(&str, bool); 11] = [
@@ -70,36 +68,18 @@ fn number(bytes: &[u8]) -> Option<usize> {
 
 /// The values in the memory of a process, each with where a piece of it is.
 fn found(process: u32) -> BTreeMap<usize, Vec<String>> {
-    let maps = std::fs::read_to_string(format!("/proc/{process}/maps")).expect("its maps");
-    let memory = File::open(format!("/proc/{process}/mem")).expect("its memory, as root");
     let mut found: BTreeMap<usize, Vec<String>> = BTreeMap::new();
-    let mut chunk = vec![0; 256 * PAGE + PIECE];
-    for line in maps.lines().filter(|line| line.contains(" rw")) {
-        let (range, name) = line.split_once(' ').expect("a range");
-        let name = name.split_whitespace().nth(4).unwrap_or("anonymous");
-        let (from, to) = range.split_once('-').expect("a range");
-        let [mut at, to] = [from, to].map(|number| u64::from_str_radix(number, 16).expect("hex"));
-        while at < to {
-            // What was unmapped meanwhile is not there any more.
-            let length = memory.read_at(&mut chunk, at).unwrap_or(0);
-            for begin in (0..length.min(256 * PAGE)).step_by(PAGE) {
-                let end = (begin + PAGE).min(length);
-                if chunk[begin..end] == [0; PAGE][..end - begin] {
-                    continue;
-                }
-                let mut from = begin;
-                while let Some(next) = chunk[from..end].iter().position(|byte| *byte == b'V') {
-                    from += next + 1;
-                    if let Some(number) = number(&chunk[from - 1..length]) {
-                        let before = &chunk[from.saturating_sub(100)..from - 1];
-                        let place = format!("{name}: {}", before.escape_ascii());
-                        found.entry(number).or_default().push(place);
-                    }
-                }
+    each_chunk(process, PIECE, |chunk, name| {
+        let mut from = 0;
+        while let Some(next) = chunk[from..].iter().position(|byte| *byte == b'V') {
+            from += next + 1;
+            if let Some(number) = number(&chunk[from - 1..]) {
+                let before = &chunk[from.saturating_sub(100)..from - 1];
+                let place = format!("{name}: {}", before.escape_ascii());
+                found.entry(number).or_default().push(place);
             }
-            at += 256 * PAGE as u64;
         }
-    }
+    });
     found
 }
 

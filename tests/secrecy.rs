@@ -5,11 +5,11 @@
 //! binary works with them, the log as loud as it goes; then everything it said and every file it
 //! wrote is searched for any piece of any of them, plain or encoded.
 
-mod canary;
+pub mod canary;
 mod misplaced;
-mod process;
+pub mod process;
 mod server;
 mod stubs;
 mod tap;
 mod words;
-mod work;
+pub mod work;

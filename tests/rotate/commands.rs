@@ -309,7 +309,7 @@ async fn what_cannot_be_rotated_says_what_is_missing() {
          rotate = {{ provider = \"openai\" }}\n\
          [keys.claude]\nai_type = \"ANTHROPIC\"\nsource = \"files\"\npath = \"claude\"\n\
          rotate = {{ provider = \"anthropic\" }}\n\
-         [providers.anthropic]\ntype = \"anthropic\"\nadmin_key = {{ file = \"{{dir}}/admin\" }}\n"
+         [providers.anthropic]\ntype = \"anthropic\"\nadmin_key = {{ file = \"{{dir}}/admin-openai\" }}\n"
     );
     let world = world("rotate-refused", Place::File, &more).await;
     let refused = [
@@ -350,7 +350,7 @@ async fn check_warns_of_rotations_that_never_end_and_tries_each_provider() {
     let shown = stdout(&world.rotator.command(&["check", "--connect"]).await);
     assert!(shown.contains("provider openai"), "{shown}");
 
-    std::fs::write(world.rotator.path().join("admin"), "sk-of-nobody").expect("written");
+    std::fs::write(world.admin("openai"), "sk-of-nobody").expect("written");
     let output = world.rotator.command(&["check", "--connect"]).await;
     assert_eq!(output.status.code(), Some(1));
     let said = stderr(&output);

@@ -1,5 +1,7 @@
 //! A process that dies at each step of a rotation, or whose answer is lost, goes on where it was.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 
 use super::kills::POINTS;
@@ -15,7 +17,7 @@ async fn rotates(mut world: World, environment: &[(&str, &str)]) {
     world.rotator.environment.push(short);
     let first = world.stored("a").await;
     world.rotator.start_with(environment);
-    let watch = world.watch();
+    let watch = world.watch(Duration::ZERO);
     eventually("the first key is live", || async {
         let row = world.row("a").await;
         (row["verified_by"].is_string() && row["rotation"]["current"].is_string()).then_some(())

@@ -1,133 +1,187 @@
-//! A provider, the sources and a Flashback, and a daemon that rotates keys between them.
+//! Providers, the sources and a Flashback, and a daemon that rotates keys between them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use flashback_rotator::flashback::sandbox::{Options, Sandbox, sha256_hex};
-use serde_json::{Value, json};
-use tokio::task::JoinHandle;
+use flashback_rotator::flashback::sandbox::{Options, Sandbox};
+use serde_json::Value;
 
-use crate::support::configuration::{token_in, vault};
-use crate::support::openbao::{OpenBao, ROOT};
-use crate::support::providers::openai::OpenAi;
-use crate::support::providers::{ADMIN, Fake};
+use super::account::{Account, Kind, Stored};
+pub use super::place::Place;
+use super::place::Places;
+use super::watch::{Watch, digests};
+use crate::support::configuration::Configuration;
+use crate::support::openbao::ROOT;
+use crate::support::place_file;
+use crate::support::postgres::Database;
+use crate::support::providers::Fake;
 use crate::support::rotator::{Rotator, sandbox};
-use crate::support::{eventually, place_file};
 
-/// Where a key's secret is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// A file.
-    File,
-    /// OpenBao, KV 2, beside another field.
-    Vault,
+/// A key that is rotated.
+#[derive(Clone, Debug)]
+pub struct Key {
+    pub name: String,
+    pub place: Place,
+    pub kind: Kind,
+}
+
+impl Key {
+    /// Returns the id of its provider.
+    pub fn provider(&self) -> String {
+        match self.kind.is_shared() {
+            true => self.kind.word().to_owned(),
+            false => format!("{}-{}", self.kind.word(), self.name),
+        }
+    }
 }
 
 /// Everything that a rotation touches.
 pub struct World {
+    /// The OpenAI of this world.
     pub provider: Arc<Fake>,
     pub flashback: Arc<Sandbox>,
     pub rotator: Rotator,
-    bao: &'static OpenBao,
-    /// The folder of this world in OpenBao.
-    folder: String,
-    keys: Vec<(String, Place)>,
+    pub keys: Vec<Key>,
+    /// Other lines of `[state]` than those of a file.
+    state: Option<String>,
+    places: Places,
+    /// By the ids of the providers.
+    accounts: BTreeMap<String, Arc<Account>>,
 }
 
 impl World {
-    /// Makes a world with these keys, each live at the provider and in its source. `schedule` are other tables of the
-    /// configuration, and `rotate` the lines of each `rotate` table beside `provider`.
+    /// Makes a world with these keys of OpenAI, each live at the provider and in its source. `rotate` are the lines of
+    /// each `rotate` table beside `provider`, and other tables after it.
     pub async fn new(folder: &str, keys: &[(&str, Place)], rotate: &str) -> Self {
-        let bao = OpenBao::shared().await;
-        let provider = Arc::new(Fake::start(OpenAi::default()).await);
+        let key = |(name, place): &(&str, Place)| Key {
+            name: (*name).to_owned(),
+            place: *place,
+            kind: Kind::OpenAi,
+        };
+        Self::of(folder, keys.iter().map(key).collect(), rotate).await
+    }
+
+    /// Makes a world with these keys of any providers.
+    pub async fn of(folder: &str, keys: Vec<Key>, rotate: &str) -> Self {
+        let openai = Account::open(Kind::OpenAi, "").await;
         let flashback = Arc::new(sandbox(Options::default()).await);
-        let keys: Vec<_> = keys
-            .iter()
-            .map(|(name, place)| ((*name).to_owned(), *place))
-            .collect();
+        let needed: Vec<_> = keys.iter().map(|key| key.place).collect();
         let mut world = Self {
             rotator: Rotator::new(&flashback.url(), ""),
-            provider,
+            provider: Arc::clone(openai.fake()),
             flashback,
-            bao,
-            folder: folder.to_owned(),
             keys,
+            state: None,
+            places: Places::new(folder, &needed).await,
+            accounts: BTreeMap::from([("openai".to_owned(), Arc::new(openai))]),
         };
+        for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
+            let variable = (name.to_owned(), "test".to_owned());
+            world.rotator.environment.push(variable);
+        }
         place_file(world.rotator.path().join("vault-token"), ROOT);
-        place_file(world.rotator.path().join("admin"), ADMIN);
-        for (number, (name, place)) in world.keys.clone().into_iter().enumerate() {
-            // What the provider shows of a value is its end, which tells these apart.
-            let value = format!(
-                "sk-svcacct-canary-{:016x}-{number:04}",
-                rand::random::<u64>()
-            );
-            world.provider.make(&name, &value);
-            world.put(&name, place, &value).await;
+        for (number, key) in world.keys.clone().iter().enumerate() {
+            let id = key.provider();
+            if !world.accounts.contains_key(&id) {
+                let account = Account::open(key.kind, &format!("{folder}-{}", key.name)).await;
+                world.accounts.insert(id.clone(), Arc::new(account));
+            }
+            let value = world.accounts[&id].make(&key.name, number).await;
+            world.put(key, &value).await;
+        }
+        for (id, account) in &world.accounts {
+            if let Account::Fake { fake, .. } = &**account {
+                place_file(world.admin(id), fake.admin_key());
+            }
         }
         world.configure(rotate);
         world
     }
 
+    /// Returns the file of a provider's credential.
+    pub fn admin(&self, provider: &str) -> std::path::PathBuf {
+        self.rotator.path().join(format!("admin-{provider}"))
+    }
+
     /// Writes the configuration in which each key is rotated by these settings.
     pub fn configure(&mut self, rotate: &str) {
-        let mut text = format!(
-            "[schedule]\ncheck = \"1s\"\n[retry]\ninitial = \"50ms\"\nmax = \"200ms\"\n{}\
-             [providers.openai]\nadmin_key = {{ file = \"{{dir}}/admin\" }}\n{}",
-            vault("vault", &self.bao.address, "", &token_in("vault-token")),
-            self.provider.settings(),
+        let mut text = String::from(
+            "[schedule]\ncheck = \"1s\"\n[retry]\ninitial = \"50ms\"\nmax = \"200ms\"\n",
         );
-        for (name, place) in &self.keys {
-            let (source, path, fields) = match place {
-                Place::File => ("files", name.clone(), ""),
-                Place::Vault => (
-                    "vault",
-                    format!("{}/{name}", self.folder),
-                    "fields = { secret = \"api_key\" }\n",
-                ),
-            };
+        text += &self.places.tables();
+        for (id, account) in &self.accounts {
+            let admin = self.admin(id).display().to_string();
+            text += &format!("[providers.{id}]\n{}", account.settings(&admin));
+        }
+        for key in &self.keys {
+            let place = self.places.of_key(&key.name, key.place, key.kind);
             text += &format!(
-                "[keys.{name}]\nai_type = \"OPENAI\"\nsource = \"{source}\"\npath = \"{path}\"\n{fields}\
-                 [keys.{name}.rotate]\nprovider = \"openai\"\n{rotate}\n"
+                "[keys.{name}]\n{}{place}[keys.{name}.rotate]\nprovider = \"{}\"\n{rotate}\n",
+                key.kind.of_key(),
+                key.provider(),
+                name = key.name
             );
         }
-        self.rotator.configure(&self.flashback.url(), &text);
+        let mut configuration = Configuration::new(&self.flashback.url()).files();
+        if let Some(state) = &self.state {
+            configuration = configuration.state(state);
+        }
+        self.rotator.write_config(&configuration.and(text).text());
+    }
+
+    /// Keeps the state in this database, so that there can be replicas, from the next configuration on.
+    pub fn share(&mut self, database: &Database, lease: &str) {
+        self.state = Some(format!("url = \"{}\"\nlease = \"{lease}\"", database.url()));
+    }
+
+    /// Returns a daemon with the same configuration and a directory of its own, which does not run.
+    pub fn replica(&self) -> Rotator {
+        let mut replica = Rotator::new(&self.flashback.url(), "");
+        replica.environment.clone_from(&self.rotator.environment);
+        let config = std::fs::read_to_string(self.rotator.config()).expect("a configuration");
+        replica.write_config(&config);
+        replica
+    }
+
+    /// Adds tables to the configuration.
+    pub fn add(&self, tables: &str) {
+        let config = std::fs::read_to_string(self.rotator.config()).expect("a configuration");
+        self.rotator.write_config(&format!("{config}\n{tables}"));
+    }
+
+    /// Returns the names of the files of the credentials, below the rotator's directory.
+    pub fn admins(&self) -> Vec<String> {
+        let ids = self.accounts.keys();
+        ids.map(|id| format!("admin-{id}")).collect()
     }
 
     /// Writes a value into a source, as a person does.
-    pub async fn put(&self, name: &str, place: Place, value: &str) {
-        match place {
-            Place::File => self.rotator.put(name, value),
-            Place::Vault => {
-                let data = json!({ "api_key": value, "owner": "team-a" });
-                let path = format!("{}/{name}", self.folder);
-                self.bao.put_kv2("secret", &path, data).await;
-            }
-        }
+    pub async fn put(&self, key: &Key, value: &Stored) {
+        let Key { name, place, .. } = key;
+        self.places.put(&self.rotator, name, *place, value).await;
+    }
+
+    /// Returns the account in which the keys of this one are made.
+    pub fn account(&self, key: &Key) -> &Arc<Account> {
+        &self.accounts[&key.provider()]
+    }
+
+    /// Returns the key of this name.
+    pub fn key(&self, name: &str) -> &Key {
+        let key = self.keys.iter().find(|key| key.name == name);
+        key.expect("a key")
+    }
+
+    /// Returns the value that a source has, with the id where it is a pair.
+    pub async fn pair(&self, name: &str) -> Stored {
+        let place = self.key(name).place;
+        self.places.stored(&self.rotator, name, place).await
     }
 
     /// Returns the value that a source has.
     pub async fn stored(&self, name: &str) -> String {
-        let place = self
-            .keys
-            .iter()
-            .find(|(key, _)| key == name)
-            .expect("a key")
-            .1;
-        match place {
-            Place::File => {
-                let path = self.rotator.path().join("secrets").join(name);
-                std::fs::read_to_string(path).expect("a secret")
-            }
-            Place::Vault => {
-                let path = format!("secret/data/{}/{name}", self.folder);
-                let answer = self.bao.ok("GET", &path, Value::Null).await;
-                let data = &answer["data"]["data"];
-                assert_eq!(data["owner"], "team-a", "another field is as it was");
-                data["api_key"].as_str().expect("a value").to_owned()
-            }
-        }
+        self.pair(name).await.secret
     }
 
     /// Returns the digests of the values that Flashback has, by the names of the keys.
@@ -138,93 +192,69 @@ impl World {
     /// Returns the row of a key in `status`.
     pub async fn row(&self, name: &str) -> Value {
         let status = self.rotator.json(&["status"]).await;
-        let rows = status["keys"].as_array().cloned().unwrap_or_default();
-        rows.into_iter()
-            .find(|row| row["key"] == name)
-            .unwrap_or_default()
+        row(&status, name)
     }
 
-    /// Waits until nothing is under way, and asserts that the provider has one key for each of ours, that each source
-    /// has it, and Flashback too.
+    /// Waits until nothing is under way, each source has a key that works, Flashback has it, too, and the providers have
+    /// no others.
     pub async fn settles(&self) {
-        for (name, _) in &self.keys {
-            eventually(&format!("{name} is at rest"), || async {
-                let row = self.row(name).await;
-                let is_idle = row["rotation"]["stage"] == "idle" && row["state"] == "in_sync";
-                (is_idle && row["verified_by"].is_string()).then_some(())
-            })
-            .await;
+        let mut last = String::new();
+        for _ in 0..300 {
+            let Err(why) = self.is_settled().await else {
+                return;
+            };
+            last = why;
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        let keys = self.provider.keys();
+        panic!("not within a minute: {last}");
+    }
+
+    async fn is_settled(&self) -> Result<(), String> {
+        let status = self.rotator.json(&["status"]).await;
         let live = self.live();
-        let mut wanted = Vec::new();
-        for (name, _) in &self.keys {
-            let value = self.stored(name).await;
-            assert!(self.provider.is_live(&value), "{name} has a live key");
-            assert_eq!(live[name], sha256_hex(&value), "{name} is delivered");
-            wanted.push(value);
-        }
-        let orphans: Vec<_> = keys
-            .iter()
-            .filter(|key| !wanted.contains(&key.value))
-            .map(|key| (&key.id, &key.name))
-            .collect();
-        assert!(
-            orphans.is_empty(),
-            "no key is left at the provider: {orphans:?}"
-        );
-        assert_eq!(keys.len(), self.keys.len());
-    }
-
-    /// Watches that what Flashback has is live at the provider at every moment, until the watch is ended.
-    pub fn watch(&self) -> Watch {
-        let over = Arc::new(AtomicBool::new(false));
-        let (provider, flashback) = (Arc::clone(&self.provider), Arc::clone(&self.flashback));
-        let is_over = Arc::clone(&over);
-        let watches = tokio::spawn(async move {
-            let mut looks = 0_u64;
-            while !is_over.load(Ordering::Relaxed) {
-                let before = digests(&flashback);
-                let alive: Vec<_> = provider
-                    .keys()
-                    .into_iter()
-                    .filter(|key| key.active)
-                    .map(|key| sha256_hex(&key.value))
-                    .collect();
-                let after = digests(&flashback);
-                for (name, digest) in &before {
-                    // One that was replaced meanwhile may be dead already.
-                    let is_same = after.get(name) == Some(digest);
-                    assert!(
-                        !is_same || alive.contains(digest),
-                        "what Flashback has of {name} is dead"
-                    );
-                }
-                looks += 1;
-                tokio::time::sleep(Duration::from_millis(1)).await;
+        let mut wanted: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for key in &self.keys {
+            let row = row(&status, &key.name);
+            let is_idle = row["rotation"]["stage"] == "idle" && row["state"] == "in_sync";
+            if !is_idle || !row["verified_by"].is_string() {
+                return Err(format!("{} is not at rest: {row:#}", key.name));
             }
-            looks
-        });
-        Watch { over, watches }
+            let digest = self.pair(&key.name).await.digest();
+            if live.get(&key.name) != Some(&digest) {
+                return Err(format!("{} is not delivered", key.name));
+            }
+            wanted.entry(key.provider()).or_default().insert(digest);
+        }
+        for (id, account) in &self.accounts {
+            let wanted = wanted.remove(id).unwrap_or_default();
+            if !account.live().await.is_superset(&wanted) {
+                return Err(format!("{id}: not each key works"));
+            }
+            let kept = account.kept().await;
+            let mut left = account.listed().await;
+            left.retain(|key| kept.contains(&key.digest) && !wanted.contains(&key.digest));
+            if !left.is_empty() {
+                return Err(format!("{id}: keys are left: {left:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Watches each provider until the watch is ended. `overlap` is how long an old key lives at the least.
+    pub fn watch(&self, overlap: Duration) -> Watch {
+        let mut accounts: BTreeMap<String, (Arc<Account>, Vec<String>)> = BTreeMap::new();
+        for key in &self.keys {
+            let entry = accounts.entry(key.provider());
+            let entry = entry.or_insert_with(|| (Arc::clone(self.account(key)), Vec::new()));
+            entry.1.push(key.name.clone());
+        }
+        Watch::of(&self.flashback, accounts.into_values().collect(), overlap)
     }
 }
 
-/// A watch that runs.
-pub struct Watch {
-    over: Arc<AtomicBool>,
-    watches: JoinHandle<u64>,
-}
-
-impl Watch {
-    /// Ends it, and fails if it has seen something dead.
-    pub async fn end(self) {
-        self.over.store(true, Ordering::Relaxed);
-        let looks = self.watches.await.expect("nothing dead was seen");
-        assert!(looks > 0, "it has looked");
-    }
-}
-
-fn digests(flashback: &Sandbox) -> BTreeMap<String, String> {
-    let all = flashback.configurations().into_iter();
-    all.map(|one| (one.name, one.secret_sha256)).collect()
+fn row(status: &Value, name: &str) -> Value {
+    let rows = status["keys"].as_array().cloned().unwrap_or_default();
+    rows.into_iter()
+        .find(|row| row["key"] == name)
+        .unwrap_or_default()
 }

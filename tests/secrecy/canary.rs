@@ -90,6 +90,17 @@ impl Said {
         self.0.push((place.into(), bytes.into()));
     }
 
+    /// Fails with every place in which a word is, in any case.
+    pub fn nowhere(&self, word: &str) {
+        let is_there = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes).to_lowercase();
+            text.contains(word)
+        };
+        let places = self.0.iter().filter(|(_, bytes)| is_there(bytes));
+        let places: Vec<_> = places.map(|(place, _)| place).collect();
+        assert!(places.is_empty(), "{word} is in {places:?}");
+    }
+
     /// What a command printed.
     pub fn output(&mut self, command: &[&str], output: Output) {
         let command = command.join(" ");

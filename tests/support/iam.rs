@@ -6,6 +6,7 @@
 use aws_config::BehaviorVersion;
 use aws_sdk_iam::Client;
 use aws_sdk_iam::config::{Credentials as Pair, Region, retry::RetryConfig};
+use aws_sdk_iam::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_iam::types::StatusType;
 use chrono::{DateTime, Utc};
 use flashback_rotator::outbound::smithy;
@@ -51,6 +52,11 @@ impl Users {
         }
     }
 
+    /// Returns the endpoint of the emulator.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Creates a user that has no keys and no policy.
     pub async fn create(&self, user: &str) {
         let created = self.client.create_user().user_name(user).send().await;
@@ -71,7 +77,12 @@ impl Users {
         for key in listed.expect("a list").access_key_metadata() {
             let id = key.access_key_id().expect("an id");
             let used = self.client.get_access_key_last_used().access_key_id(id);
-            let used = used.send().await.expect("an answer").access_key_last_used;
+            let used = match used.send().await.map_err(SdkError::into_service_error) {
+                Ok(used) => used.access_key_last_used,
+                // It was deleted meanwhile.
+                Err(error) if error.code() == Some("NoSuchEntity") => continue,
+                Err(error) => panic!("no answer: {error:?}"),
+            };
             let at = used.and_then(|used| used.last_used_date);
             keys.push(UserKey {
                 id: id.to_owned(),

@@ -13,6 +13,7 @@ pub mod page;
 pub mod pki;
 pub mod policies;
 pub mod postgres;
+pub mod process_memory;
 pub mod providers;
 pub mod proxy;
 pub mod reader;

@@ -179,7 +179,16 @@ impl Rotator {
 
     /// Returns the log lines that carry an event.
     pub fn events(&self) -> Vec<Value> {
-        let lines = self.log();
+        self.events_since(&mut 0)
+    }
+
+    /// Returns the whole lines that carry an event in what the log has beyond `read` bytes, and moves `read` to their
+    /// end.
+    pub fn events_since(&self, read: &mut usize) -> Vec<Value> {
+        let log = self.log();
+        let lines = &log[*read..];
+        let lines = &lines[..lines.rfind('\n').map_or(0, |end| end + 1)];
+        *read += lines.len();
         let parsed = lines
             .lines()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok());
