@@ -1,6 +1,7 @@
 //! What must hold whenever the process is about to take a key away.
 
 use super::*;
+use crate::model::is_over;
 
 impl Simulation {
     /// Notes what a saved change says of keys.
@@ -117,6 +118,16 @@ impl Simulation {
         let seen_live = self.seen_live.get(&key.value).copied();
         if seen_live.is_some_and(|at| within(at, OVERLAP / 8 * 7)) {
             self.breach(&format!("{id} is revoked, and the overlap is not over"));
+        }
+    }
+
+    /// Deleting a key that was disabled before. One whose place is needed at once goes earlier.
+    pub(super) fn guard_cool_off(&mut self, id: &ProviderKeyId) {
+        let disabled_at = self.key(id).and_then(|key| key.disabled_at);
+        let is_over = disabled_at.is_none_or(|at| is_over(at, COOL_OFF, self.now));
+        let is_urgent = self.rotation.command.is_some_and(|it| it.compromised);
+        if !is_over && !is_urgent && !self.was_ahead {
+            self.breach(&format!("{id} is deleted, and has not cooled off"));
         }
     }
 

@@ -239,15 +239,20 @@ impl Simulation {
         Some(value)
     }
 
-    /// Who brings back a value that is dead wants it so. So does who brings back that of a slot that a call under way
-    /// is about to fill: no call can be taken back, and nobody is told of it before.
+    /// Who brings back a value that is dead for good wants it so. So does who brings back one that a call under way is
+    /// about to take for good: no call can be taken back, and nobody is told of it before. What is disabled is enabled
+    /// again if it is an old key here, and not compromised.
     pub(super) fn brought_back(&mut self, value: Value) {
-        let slot = self.key_of(value).map(|key| &key.id);
-        let fills = |late: &(DateTime<Utc>, Late)| match &late.1 {
-            Late::Mint { slot: filled, .. } => filled.is_some() && filled.as_ref() == slot,
-            _ => false,
-        };
-        if !self.works(value) || self.late.iter().any(fills) {
+        let id = self.key_of(value).map(|key| key.id.clone());
+        let mut old = self.rotation.old.iter();
+        let old = old.find(|old| Some(&old.key.id) == id.as_ref());
+        let comes_back = self.setting.abilities.disables && old.is_some_and(|old| !old.compromised);
+        let is_taken = self.late.iter().any(|(_, late)| match late {
+            Late::Mint { slot, .. } => slot.is_some() && *slot == id,
+            Late::Active(disabled, false) => Some(disabled) == id.as_ref() && !comes_back,
+            Late::Active(_, true) | Late::Store { .. } | Late::Delete(_) => false,
+        });
+        if !self.works(value) && !comes_back || is_taken {
             self.destroyed.insert(value);
         }
     }

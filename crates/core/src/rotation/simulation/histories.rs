@@ -139,7 +139,7 @@ fn key_that_was_left_is_not_adopted_for_another_value() {
     let history = [
         WriteOther,
         Deliver,
-        pass(false),
+        wait(5),
         Deliver,
         command(false),
         pass(false),
@@ -204,4 +204,29 @@ fn value_may_die_that_is_brought_back_while_its_slot_is_filled() {
         RollBack { reader: 0 },
     ];
     play(slots(), &history);
+}
+
+/// Nor about a compromised key that people go back to while the call that disables it is under way.
+#[test]
+fn compromised_key_may_die_that_is_brought_back_while_it_is_disabled() {
+    let late = Fault::Late {
+        seconds: 2,
+        taken_over: false,
+    };
+    let setting = Setting {
+        revoke: Revoke::None,
+        ..limited()
+    };
+    let history = [
+        pass(true),
+        command(true),
+        pass(false),
+        Deliver,
+        wait(5),
+        Deliver,
+        with_faults(false, &[Fault::Fine, Fault::Fine, late]),
+        RollBack { reader: 0 },
+        WriteOlder { back: 1 },
+    ];
+    play(setting, &history);
 }

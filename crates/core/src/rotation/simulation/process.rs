@@ -222,6 +222,7 @@ impl Simulation {
             Step::Enable(id) => self.switch(&id, true, pass),
             Step::Delete(id) => {
                 self.guard_revoke(&id);
+                self.guard_cool_off(&id);
                 let late = Late::Delete(id.clone());
                 let answer = self.call(pass, true, late, |world| {
                     world.delete(&id);

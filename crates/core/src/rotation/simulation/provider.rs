@@ -12,6 +12,8 @@ pub(super) struct IssuedHere {
     pub(super) by: Maker,
     pub(super) created_at: DateTime<Utc>,
     pub(super) active: bool,
+    /// The time since which it is not active.
+    pub(super) disabled_at: Option<DateTime<Utc>>,
     pub(super) used_at: Option<DateTime<Utc>>,
 }
 
@@ -47,6 +49,7 @@ impl Simulation {
             by,
             created_at: self.now,
             active: true,
+            disabled_at: None,
             used_at: None,
         });
         self.show();
@@ -71,6 +74,7 @@ impl Simulation {
             by,
             created_at: now,
             active: true,
+            disabled_at: None,
             used_at: None,
         };
         self.show();
@@ -94,6 +98,8 @@ impl Simulation {
             return false;
         };
         key.active = active;
+        let since = key.disabled_at.unwrap_or(self.now);
+        key.disabled_at = (!active).then_some(since);
         self.show();
         true
     }
