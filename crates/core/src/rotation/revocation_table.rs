@@ -1,5 +1,7 @@
 //! The table of what becomes of an old key.
 
+use std::time::Duration;
+
 use super::case::*;
 use crate::model::*;
 use crate::reconcile::scenario::{at, digest};
@@ -19,6 +21,7 @@ fn old_key_is_revoked_when_nobody_needs_it() {
             .with(|case| case.rotation.old[0].disabling = Some(at(3590)))
     };
     let dead = |case: Case| case.with(|case| case.rotation.old[0].disabled_at = Some(at(3600)));
+    let fleeting = |case: Case| case.with(|case| case.rotate.cool_off = Duration::ZERO);
     let off = || [issued("live", true), issued("old", false)];
     let day = 3600 + 24 * 3600;
     let revoke = |how: Revoke| ready().with(|case| case.rotate.revoke = how);
@@ -76,6 +79,19 @@ fn old_key_is_revoked_when_nobody_needs_it() {
             dead(drained()).at(day).listing(&both()),
             "save Left(\"old\", EnabledAgain)",
         ),
+        // A list may be behind, though nothing else is waited for.
+        (
+            fleeting(dead(drained())).at(3659).listing(&both()),
+            "rest for 1 s: the old key old was disabled a moment ago",
+        ),
+        (
+            fleeting(dead(drained())).at(3660).listing(&both()),
+            "save Left(\"old\", EnabledAgain)",
+        ),
+        (
+            urgent(false).at(59).listing(&[issued("live", true)]),
+            "rest for 1 s: the provider does not list the old key old",
+        ),
         // At once, if it is compromised.
         (urgent(false).listing(&both()), "ask for the newest"),
         (
@@ -101,6 +117,12 @@ fn every_refusal_to_revoke_says_why() {
         })
     };
     let dead = |case: Case| case.with(|case| case.rotation.old[0].disabled_at = Some(at(0)));
+    let unknown = |case: Case| {
+        case.live("1", "x").with(|case| {
+            case.rotation.current = None;
+            case.rotation.unknown = Some(digest("x"));
+        })
+    };
     let refused = |case: Case| {
         case.with(|case| {
             let failed = case.rotation.failed(Some(&id("old")), "404", None, at(0));
@@ -145,14 +167,16 @@ fn every_refusal_to_revoke_says_why() {
             "stuck: the provider does not list the live key live as active, so the old key old is not revoked",
         ),
         (
-            ready()
-                .live("1", "x")
-                .listing(&[issued("old", true)])
-                .with(|case| {
-                    case.rotation.current = None;
-                    case.rotation.unknown = Some(digest("x"));
-                }),
+            unknown(ready()).listing(&[issued("old", true)]),
             "stuck: the old key old is the only active one, so it is not revoked",
+        ),
+        (
+            unknown(ready()).with(|case| case.rotation.deleted_at = Some(at(3541))),
+            "stuck: another key was deleted a moment ago, so the old key old is not revoked yet",
+        ),
+        (
+            unknown(ready()).with(|case| case.rotation.deleted_at = Some(at(3540))),
+            "save Begun",
         ),
         (
             ready().with(|case| case.rotation.old[0].key.id = id("live")),
@@ -162,6 +186,21 @@ fn every_refusal_to_revoke_says_why() {
         // It is live again: the wait begins anew, and a dead one is brought back.
         (ready().behind("old"), "save Restarted"),
         (dead(ready()).behind("old"), "enable old"),
+        // A call of before it was enabled may have disabled it since.
+        (
+            ready().behind("old").with(|case| {
+                case.rotation.old[0].since = at(3590);
+                case.rotation.old[0].disabling = Some(at(3480));
+            }),
+            "enable old",
+        ),
+        (
+            ready().behind("old").with(|case| {
+                case.rotation.old[0].since = at(3590);
+                case.rotation.old[0].disabling = Some(at(3481));
+            }),
+            "rest for 1 s: the value of the old key old is live, or is to be",
+        ),
         (
             dead(ready())
                 .behind("old")

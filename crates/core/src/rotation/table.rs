@@ -241,6 +241,11 @@ fn value_is_stored_or_its_key_removed() {
             "rest for 120 s: it is not known yet whether the new key was stored",
         ),
         (lost().at(120).newest("1", "live"), "discard new"),
+        // It was moved back, and another key that reads the secret has it.
+        (
+            lost().behind("new").at(120).newest("1", "live"),
+            "save Superseded(\"new\")",
+        ),
         (
             lost().at(120).newest("2", "theirs"),
             "save Superseded(\"new\")",
