@@ -275,6 +275,14 @@ fn new_key_is_waited_for_and_does_not_come_twice() {
             "rest for 0 s: the new key is not live and verified yet",
         ),
         (waits().live("3", "live").at(60), "save Superseded(\"new\")"),
+        // It is not an old one as long as a key may go back to it.
+        (
+            waits()
+                .live("3", "live")
+                .with(|case| case.proof.somewhere.push(digest("new")))
+                .at(60),
+            "rest for 15 s: the new key is not live and verified yet",
+        ),
         (
             waits().live("3", "live").behind("new").at(60),
             "rest for 15 s: the new key is not live and verified in `other` yet",
