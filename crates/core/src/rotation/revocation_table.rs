@@ -255,3 +255,19 @@ fn wish_is_over_when_the_old_key_is_dead() {
         ),
     ]);
 }
+
+#[test]
+fn compromised_key_is_one_whoever_replaces_it() {
+    let asked = |compromised: bool| case().asked(compromised, false).rotation;
+    for compromised in [false, true] {
+        let rotation = asked(compromised);
+        let adopted = rotation.adopted(Some(id("theirs")), digest("theirs"), at(1));
+        let unknown = rotation.adopted(None, digest("theirs"), at(1));
+        let minted = case().next(stored(0)).asked(compromised, false).rotation;
+        let verified = minted.verified(None, at(1));
+        for next in [adopted, unknown, verified] {
+            let old: Vec<_> = next.old.iter().map(|old| old.compromised).collect();
+            assert_eq!(old, [compromised]);
+        }
+    }
+}
