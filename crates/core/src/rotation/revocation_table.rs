@@ -247,6 +247,10 @@ fn wish_is_over_when_the_old_key_is_dead() {
         (over(false).old(old("old")), "save Done"),
         (over(true).old(alive.clone()), "list"),
         (
+            over(true).old(alive.clone()).behind("old"),
+            "rest: the value of the old key old is live, or is to be",
+        ),
+        (
             over(true).old(OldKey {
                 disabled_at: Some(at(0)),
                 ..alive
@@ -270,4 +274,28 @@ fn compromised_key_is_one_whoever_replaces_it() {
             assert_eq!(old, [compromised]);
         }
     }
+}
+
+#[test]
+fn key_that_is_to_die_whatever_comes_of_it_is_so_on_record() {
+    let next = case().asked(true, true).rotation.forced(at(1));
+    let old: Vec<_> = next
+        .old
+        .iter()
+        .map(|old| (old.compromised, old.even_if_broken))
+        .collect();
+    assert_eq!(old, [(true, true)]);
+    assert_eq!(next.current, None);
+}
+
+#[test]
+fn key_that_was_live_is_the_next_one_again_if_the_source_has_it() {
+    let back = case().old(old("back")).rotation;
+    let held = back.reinstated(&id("back"), Some(version("2")), at(1));
+    let next = held.next.as_ref().and_then(NextKey::id);
+    assert_eq!((next, held.old.len()), (Some(&id("live")), 0));
+    // One that the source has not any more is an old key.
+    let gone = back.reinstated(&id("back"), None, at(1));
+    let old = gone.old.first().map(|old| &old.key.id);
+    assert_eq!((gone.next, old), (None, Some(&id("live"))));
 }
