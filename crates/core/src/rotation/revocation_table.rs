@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::case::*;
+use super::step::Leaving;
 use crate::model::*;
 use crate::reconcile::scenario::{at, digest};
 
@@ -298,4 +299,17 @@ fn key_that_was_live_is_the_next_one_again_if_the_source_has_it() {
     let gone = back.reinstated(&id("back"), None, at(1));
     let old = gone.old.first().map(|old| &old.key.id);
     assert_eq!((gone.next, old), (None, Some(&id("live"))));
+}
+
+#[test]
+fn call_that_may_come_late_stays_on_record() {
+    let doubt = Duration::from_secs(60);
+    let disabling = case().old(old("old")).rotation.disabling(&id("old"), at(0));
+    let enabled = |now| disabling.enabled(&id("old"), doubt, at(now)).old[0].disabling;
+    assert_eq!((enabled(119), enabled(120)), (Some(at(0)), None));
+    let discarded = case().next(minted(0)).rotation.discarded(at(1));
+    let deleted = disabling.without(&id("old"), None, at(1));
+    let left = disabling.without(&id("old"), Some(Leaving::Configured), at(1));
+    assert_eq!(discarded.deleted_at, Some(at(1)));
+    assert_eq!((deleted.deleted_at, left.deleted_at), (Some(at(1)), None));
 }

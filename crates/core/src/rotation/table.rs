@@ -175,6 +175,17 @@ fn lost_answer_is_cleared_up_by_the_list() {
                 .used("new", LastUse::At(at(0) + hour)),
             "stuck: the answer of the provider was lost, and it cannot be told whether the key new is used: delete it if nobody uses it",
         ),
+        // One that was made long before is another one, though no list has shown it before.
+        (
+            nameless().at(60).listing(&[
+                issued("live", true),
+                IssuedKey {
+                    created_at: Some(at(-301)),
+                    ..issued("new", true)
+                },
+            ]),
+            "save NotMade",
+        ),
         (
             nameless()
                 .at(60)
