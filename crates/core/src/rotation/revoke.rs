@@ -132,7 +132,14 @@ fn is_blocked(s: &Situation<'_>, old: &OldKey, rest: &mut Rest) -> bool {
 /// Returns the reason if nothing that works would be left without an old key.
 fn would_be_none(s: &Situation<'_>, old: &OldKey, list: &[IssuedKey]) -> Option<String> {
     let id = &old.key.id;
-    let is_active = |key: &&IssuedKey| key.active && key.id != *id;
+    // A list may show as active what was disabled here a moment ago.
+    let disabled = s
+        .rotation
+        .old
+        .iter()
+        .filter(|old| old.disabled_at.is_some());
+    let disabled: Vec<_> = disabled.map(|old| &old.key.id).collect();
+    let is_active = |key: &&IssuedKey| key.active && key.id != *id && !disabled.contains(&&key.id);
     let current = s.rotation.current.as_ref().filter(|current| {
         let value = s.proof.value();
         value.is_none_or(|value| value == current.fingerprint)

@@ -230,3 +230,34 @@ fn compromised_key_may_die_that_is_brought_back_while_it_is_disabled() {
     ];
     play(setting, &history);
 }
+
+/// The list still shows the key that was disabled in the same pass.
+#[test]
+fn key_that_is_to_die_stays_if_the_others_were_disabled_a_moment_ago() {
+    let mut setting = setting();
+    setting.abilities.names = false;
+    let history = [
+        pass(true),
+        wait(3),
+        Deliver,
+        Deliver,
+        pass(false),
+        Command {
+            compromised: true,
+            even_if_broken: true,
+        },
+        pass(false),
+        DeleteKey { key: 2 },
+        pass(false),
+        Force { reader: 0 },
+        wait(297),
+        Deliver,
+        Pass {
+            faults: Vec::new(),
+            dies_after: None,
+            lag: 1,
+            due: false,
+        },
+    ];
+    play(setting, &history);
+}
