@@ -35,13 +35,14 @@ impl Rotation {
         next
     }
 
-    /// An old key is enabled again. If disabling it may still have its effect, which it cannot after `doubt` twice,
-    /// that stays on record.
+    /// An old key is enabled again. If a call that disables it may still have its effect, which it cannot after `doubt`
+    /// twice, that stays on record: also if a later one was answered.
     #[must_use]
     pub fn enabled(&self, id: &ProviderKeyId, doubt: Duration, now: DateTime<Utc>) -> Self {
         self.changed(id, |old| {
+            let begun = old.disabling.or(old.disabled_at);
+            old.disabling = begun.filter(|at| now < *at + doubt * 2);
             old.disabled_at = None;
-            old.disabling = old.disabling.filter(|at| now < *at + doubt * 2);
             old.since = now;
             old.stuck = None;
         })

@@ -307,6 +307,9 @@ fn call_that_may_come_late_stays_on_record() {
     let disabling = case().old(old("old")).rotation.disabling(&id("old"), at(0));
     let enabled = |now| disabling.enabled(&id("old"), doubt, at(now)).old[0].disabling;
     assert_eq!((enabled(119), enabled(120)), (Some(at(0)), None));
+    let disabled = disabling.disabled(&id("old"), at(1));
+    let enabled = |now| disabled.enabled(&id("old"), doubt, at(now)).old[0].disabling;
+    assert_eq!((enabled(120), enabled(121)), (Some(at(1)), None));
     let discarded = case().next(minted(0)).rotation.discarded(at(1));
     let deleted = disabling.without(&id("old"), None, at(1));
     let left = disabling.without(&id("old"), Some(Leaving::Configured), at(1));

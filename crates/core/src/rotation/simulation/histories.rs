@@ -261,3 +261,33 @@ fn key_that_is_to_die_stays_if_the_others_were_disabled_a_moment_ago() {
     ];
     play(setting, &history);
 }
+
+#[test]
+fn key_is_enabled_once_more_when_an_earlier_call_that_disables_it_comes_late() {
+    let late = Fault::Late {
+        seconds: 3,
+        taken_over: false,
+    };
+    let mut setting = setting();
+    setting.findable = true;
+    setting.compares = false;
+    setting.adopt = false;
+    setting.readers = 2;
+    let history = [
+        pass(true),
+        Deliver,
+        pass(false),
+        pass(false),
+        Deliver,
+        pass(false),
+        Wait { seconds: 300 },
+        with_faults(false, &[Fault::Fine, Fault::Fine, late]),
+        // It is disabled by a second call, which is answered.
+        pass(false),
+        RollBack { reader: 0 },
+        WriteOlder { back: 1 },
+        pass(false),
+    ];
+    let simulation = play(setting, &history);
+    assert!(simulation.works(simulation.readers[0].live));
+}
