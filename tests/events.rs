@@ -4,5 +4,6 @@ mod audit;
 mod check;
 mod faults;
 mod notify;
+mod queue;
 mod replicas;
 mod watch;

@@ -16,6 +16,8 @@ pub mod postgres;
 pub mod process_memory;
 pub mod providers;
 pub mod proxy;
+pub mod queue;
+pub mod queued;
 pub mod reader;
 pub mod receiver;
 pub mod replicas;

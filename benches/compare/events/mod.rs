@@ -2,6 +2,7 @@
 //! loop. One after the other, all with as many keys, rotations at random moments, and one OpenBao with both of
 //! its audit devices.
 
+mod discovered;
 pub mod faults;
 mod others;
 mod queue;
@@ -44,6 +45,11 @@ pub async fn hold(report: &mut Report, length: &Length) {
         rows.push(others::contender(kind, &store, &roles, length).await);
         store.audit.clear();
     }
+    eprintln!("events: discovery");
+    // The secrets of the other ways are not to be discovered.
+    let empty = Store::start().await;
+    let lists = empty.listing_role("rotator").await;
+    let discovered = discovered::measure(&empty, &lists, length).await;
     let (keys, rotations) = length.events;
     println!("\n{keys} keys, {rotations} rotations of each:");
     report.table(&[
@@ -56,4 +62,5 @@ pub async fn hold(report: &mut Report, length: &Length) {
     for row in rows {
         row.print(report, unit);
     }
+    discovered.print(report, unit);
 }

@@ -5,21 +5,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_sqs::config::{BehaviorVersion, Region};
 use chrono::{DateTime, Utc};
-use flashback_rotator::outbound::smithy;
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::sleep;
-use url::Url;
 
 use super::rotations::{self, Rotation};
 use super::row::{Latency, Row};
 use crate::common::store::{name, secret};
-use crate::common::support::aws::{Aws, Emulator, REGION, administrator};
-use crate::common::support::client;
+use crate::common::support::aws::{Aws, Emulator};
 use crate::common::support::configuration::{Configuration, aws as source, key};
+use crate::common::support::queue::{Queue, send_rotations};
 use crate::contest::{PATIENCE, SETTLING};
 use crate::daemon::{Daemon, run};
 use crate::flashback::Flashback;
@@ -27,6 +24,9 @@ use crate::length::Length;
 
 /// The expected latency beyond the queue's.
 const BEYOND: Duration = Duration::from_millis(50);
+
+/// The seconds after which a message that was not deleted is delivered again.
+const AGAIN: u32 = 30;
 
 /// The time at which an event of each version was received.
 type Received = Arc<Mutex<HashMap<String, DateTime<Utc>>>>;
@@ -43,16 +43,20 @@ pub async fn measure(length: &Length) -> [Row; 2] {
     made.buffer_unordered(8)
         .for_each(async |made| drop(made.expect("created")))
         .await;
-    let queues = Queues::make(&aws).await;
+    let [queue, bare] = [
+        Queue::new(&aws, "daemon", AGAIN).await,
+        Queue::new(&aws, "bare", AGAIN).await,
+    ];
+    send_rotations(&aws, &[&queue, &bare]).await;
     let flashback = Flashback::with(keys).await;
-    let daemon = start(keys, &aws, &queues.daemon, &flashback);
+    let daemon = start(keys, &aws, &queue.url, &flashback);
     let filled = flashback.filled(keys, "first", PATIENCE);
     let stale = daemon.until(filled).await;
     assert_eq!(stale, 0, "a queue: not every key arrives at first");
     daemon.ready().await;
     daemon.hears().await;
     let received = Received::default();
-    let reads = tokio::spawn(read(queues.client.clone(), queues.bare, received.clone()));
+    let reads = tokio::spawn(read(bare, received.clone()));
     sleep(SETTLING).await;
 
     let versions = Mutex::new(HashMap::new());
@@ -128,51 +132,11 @@ fn start(keys: usize, aws: &Aws, queue: &str, flashback: &Flashback) -> Daemon {
     })
 }
 
-struct Queues {
-    client: aws_sdk_sqs::Client,
-    daemon: String,
-    bare: String,
-}
-
-impl Queues {
-    /// Makes a rule, and two queues that get what it selects.
-    async fn make(aws: &Aws) -> Self {
-        let config = aws_sdk_sqs::Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .http_client(smithy::http_client())
-            .region(Region::new(REGION))
-            .endpoint_url(aws.url())
-            .credentials_provider(administrator());
-        let client = aws_sdk_sqs::Client::from_conf(config.build());
-        let rule = json!({
-            "Name": "rotations",
-            "EventPattern": json!({"source": ["aws.secretsmanager"]}).to_string(),
-        });
-        event_bridge(aws, "PutRule", rule).await;
-        let mut urls = Vec::new();
-        let mut targets = Vec::new();
-        for name in ["daemon", "bare"] {
-            let made = client.create_queue().queue_name(name).send().await;
-            let made = made.expect("made");
-            let url = Url::parse(made.queue_url().expect("a URL")).expect("a URL");
-            urls.push(format!("{}{}", aws.url(), url.path()));
-            let arn = format!("arn:aws:sqs:{REGION}:000000000000:{name}");
-            targets.push(json!({"Id": name, "Arn": arn}));
-        }
-        let body = json!({"Rule": "rotations", "Targets": targets});
-        event_bridge(aws, "PutTargets", body).await;
-        Self {
-            client,
-            bare: urls.pop().expect("two"),
-            daemon: urls.pop().expect("two"),
-        }
-    }
-}
-
 /// Receives events until it is aborted.
-async fn read(client: aws_sdk_sqs::Client, queue: String, received: Received) {
+async fn read(queue: Queue, received: Received) {
+    let Queue { client, url } = queue;
     loop {
-        let request = client.receive_message().queue_url(&queue);
+        let request = client.receive_message().queue_url(&url);
         let request = request.wait_time_seconds(20).max_number_of_messages(10);
         let Ok(answer) = request.send().await else {
             continue;
@@ -186,27 +150,10 @@ async fn read(client: aws_sdk_sqs::Client, queue: String, received: Received) {
             {
                 received.lock().entry(version.to_owned()).or_insert(now);
             }
-            let delete = client.delete_message().queue_url(&queue);
+            let delete = client.delete_message().queue_url(&url);
             let handle = message.receipt_handle().expect("a handle");
             let deleted = delete.receipt_handle(handle).send().await;
             deleted.expect("deleted");
         }
     }
-}
-
-/// Calls EventBridge, for which there is no client here.
-async fn event_bridge(aws: &Aws, operation: &str, body: Value) {
-    let authorization = format!(
-        "AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/events/aws4_request, SignedHeaders=host, Signature=0"
-    );
-    let answer = client()
-        .post(aws.url())
-        .header("content-type", "application/x-amz-json-1.1")
-        .header("x-amz-target", format!("AWSEvents.{operation}"))
-        .header("authorization", authorization)
-        .body(body.to_string())
-        .send()
-        .await
-        .expect("an answer");
-    assert!(answer.status().is_success(), "{operation}: {answer:?}");
 }
