@@ -69,6 +69,16 @@ impl Kind {
         }
     }
 
+    /// Returns the beginning of the call by which a fake makes a key.
+    pub fn making(self) -> &'static str {
+        match self {
+            Self::Google => "POST /v2/projects",
+            Self::Azure => "POST /subscriptions",
+            Self::Bedrock => "POST Create",
+            Self::OpenAi | Self::OpenRouter | Self::Anthropic | Self::AwsIam => "POST",
+        }
+    }
+
     /// Returns `true` if its keys are pairs.
     pub fn is_pair(self) -> bool {
         self == Self::AwsIam

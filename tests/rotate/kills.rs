@@ -92,7 +92,7 @@ async fn kills_leave_no_orphan_and_break_no_key() {
             0 => &environment,
             _ => &[],
         });
-        let life = Duration::from_millis(rand::random_range(100..1_500));
+        let life = Duration::from_millis(rand::random_range(100..1_200));
         let died = tokio::time::timeout(life, world.rotator.ended()).await;
         world.rotator.kill();
         watch.goes_on();
@@ -102,6 +102,7 @@ async fn kills_leave_no_orphan_and_break_no_key() {
             (Err(_), false) => {}
         }
     }
+    world.heal();
     world.configure(&busy.replace("1s", "1h"));
     world.rotator.start();
     world.settles().await;
@@ -117,8 +118,10 @@ async fn kills_leave_no_orphan_and_break_no_key() {
 fn lose_answers(world: &World, start: usize) {
     let key = &world.keys[start / 2 % world.keys.len()];
     if let Account::Fake { fake, .. } = &**world.account(key) {
+        // None of those before are left.
+        fake.heal();
         match start % 8 {
-            0 => fake.fail_next("POST", Fault::Lost),
+            0 => fake.fail_next(key.kind.making(), Fault::Lost),
             2 => fake.fail_next("DELETE", Fault::Lost),
             4 => fake.fail_next("PATCH", Fault::Lost),
             _ => {}

@@ -167,6 +167,15 @@ impl World {
         &self.accounts[&key.provider()]
     }
 
+    /// Has no fake go wrong any more.
+    pub fn heal(&self) {
+        for account in self.accounts.values() {
+            if let Account::Fake { fake, .. } = &**account {
+                fake.heal();
+            }
+        }
+    }
+
     /// Returns the key of this name.
     pub fn key(&self, name: &str) -> &Key {
         let key = self.keys.iter().find(|key| key.name == name);
