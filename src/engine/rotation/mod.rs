@@ -26,7 +26,7 @@ use crate::state::StateError;
 
 use find_out::{Asking, FoundOut, Unanswered};
 
-/// The greatest number of steps in one check. The simulation of `rotation` knows the longest pass.
+/// The greatest number of steps in one check. Only a key with many old ones has more to do, and goes on at the next one.
 const MOST_STEPS: usize = 32;
 
 /// The time after which a call whose answer was lost has had its effect, or never will: longer than any call may take,
@@ -174,7 +174,6 @@ impl Rotator<'_> {
                 return Ok(rest);
             }
         }
-        // The next check goes on; the simulation knows no pass that is so long.
         Ok(Rest::default())
     }
 
