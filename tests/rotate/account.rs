@@ -240,9 +240,32 @@ impl Account {
 
     /// Returns the digests of the keys that work.
     pub async fn live(&self) -> BTreeSet<String> {
-        let mut keys = self.listed().await;
-        keys.retain(|key| key.active);
-        keys.into_iter().map(|key| key.digest).collect()
+        match self {
+            Self::Fake { fake, .. } => {
+                let mut keys = fake.keys();
+                keys.retain(|key| key.active);
+                keys.iter().map(|key| sha256_hex(&key.value)).collect()
+            }
+            Self::User { .. } => {
+                let mut keys = self.listed().await;
+                keys.retain(|key| key.active);
+                keys.into_iter().map(|key| key.digest).collect()
+            }
+        }
+    }
+
+    /// Returns `true` if the key of this id works.
+    pub async fn serves(&self, id: &str) -> bool {
+        match self {
+            Self::Fake { fake, .. } => {
+                let keys = fake.keys();
+                keys.iter().any(|key| key.id == id && key.active)
+            }
+            Self::User { .. } => {
+                let keys = self.listed().await;
+                keys.iter().any(|key| key.id == id && key.active)
+            }
+        }
     }
 
     /// Returns the digests of the keys that there should be none of beside those of the secrets.

@@ -13,8 +13,6 @@ const ONCE: &str = "overlap = \"0s\"\nidle = \"0s\"";
 
 /// Rotates a key once, and waits until nothing of it is left.
 async fn rotates(mut world: World, environment: &[(&str, &str)]) {
-    let short = ("FLASHBACK_ROTATOR_DOUBT_MS".to_owned(), "500".to_owned());
-    world.rotator.environment.push(short);
     let first = world.stored("a").await;
     world.rotator.start_with(environment);
     let watch = world.watch(Duration::ZERO);

@@ -32,8 +32,6 @@ async fn world(folder: &str, kind: Kind, rotate: &str) -> World {
 }
 
 async fn start(world: &mut World) {
-    let short = ("FLASHBACK_ROTATOR_DOUBT_MS".to_owned(), "500".to_owned());
-    world.rotator.environment.push(short);
     world.rotator.start();
     eventually("the first key is live", || async {
         let row = world.row("k").await;

@@ -73,8 +73,6 @@ async fn kills_leave_no_orphan_and_break_no_key() {
     let overlap = Duration::from_millis(200);
     let busy = "every = \"1s\"\noverlap = \"200ms\"\nidle = \"0s\"\ncool_off = \"100ms\"";
     let mut world = World::of("kills", keys(), busy).await;
-    let short = ("FLASHBACK_ROTATOR_DOUBT_MS".to_owned(), "500".to_owned());
-    world.rotator.environment.push(short);
     world.rotator.start();
     world.rotator.ready().await;
     let watch = world.watch(overlap);

@@ -64,8 +64,6 @@ async fn another_replica_goes_on_with_a_rotation_and_makes_no_second_key() {
     let database = postgres.database().await;
     let busy = "every = \"2s\"\noverlap = \"200ms\"\nidle = \"0s\"\ncool_off = \"100ms\"";
     let mut world = World::of("rotate-replicas", keys(), busy).await;
-    let short = ("FLASHBACK_ROTATOR_DOUBT_MS".to_owned(), "500".to_owned());
-    world.rotator.environment.push(short);
     world.share(&database, "3s");
     world.configure(busy);
     world.rotator.start();

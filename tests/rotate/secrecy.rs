@@ -89,8 +89,6 @@ async fn admin_keys_and_minted_values_are_said_nowhere_and_forgotten() {
         world.rotator.environment.push(variable);
     }
     world.add(&log);
-    let short = ("FLASHBACK_ROTATOR_DOUBT_MS".to_owned(), "500".to_owned());
-    world.rotator.environment.push(short);
     // Each fake repeats all that it knows where it refuses something.
     for key in &world.keys {
         if let Account::Fake { fake, .. } = &**world.account(key) {

@@ -80,6 +80,9 @@ impl World {
             let variable = (name.to_owned(), "test".to_owned());
             world.rotator.environment.push(variable);
         }
+        // What is waited for in case a call comes late takes a minute otherwise.
+        let short = ("FLASHBACK_ROTATOR_DOUBT_MS".to_owned(), "500".to_owned());
+        world.rotator.environment.push(short);
         place_file(world.rotator.path().join("vault-token"), ROOT);
         for (number, key) in world.keys.clone().iter().enumerate() {
             let id = key.provider();
