@@ -61,6 +61,10 @@ pub struct Rotation {
     /// effect after that, on whatever has its slot then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<DateTime<Utc>>,
+    /// The time at which the source had a new key after more writes than one. An earlier one, whose answer was lost, may
+    /// come after that, and in a source that does not compare replace whatever is there then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewritten_at: Option<DateTime<Utc>>,
     /// The time of the last wish that was taken down, by which the same one is known if it comes again: a request that a
     /// crash has cut off is carried out anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -62,6 +62,15 @@ fn mint(
     slot: Option<ProviderKeyId>,
     rest: &mut Rest,
 ) -> Option<Step> {
+    // It would replace the one that is made now.
+    if let Some(at) = s.rotation.rewritten_at
+        && s.now < s.settled_at(at)
+        && !is_ahead(at, s.now)
+    {
+        let why = "a write to the source whose answer was lost may come yet";
+        rest.wait(s.settled_at(at), why);
+        return None;
+    }
     let Some(newest) = s.newest else {
         return Some(Step::Ask(Question::Newest));
     };

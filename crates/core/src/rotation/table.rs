@@ -54,6 +54,12 @@ fn key_is_made_when_it_is_due_or_asked_for() {
             }),
             "mint new",
         ),
+        (
+            case().due().listing(&live()).with(|case| {
+                case.rotation.rewritten_at = Some(at(-60));
+            }),
+            "rest for 60 s: a write to the source whose answer was lost may come yet",
+        ),
         (case().asked(false, false), "list"),
         (
             case().behind("live").due(),

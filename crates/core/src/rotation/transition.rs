@@ -18,6 +18,7 @@ impl Rotation {
             old: Vec::new(),
             unknown: None,
             deleted_at: None,
+            rewritten_at: None,
             asked_at: None,
             command: None,
             stuck: None,
@@ -138,9 +139,11 @@ impl Rotation {
             id,
             fingerprint,
             expected,
+            doubtful,
             ..
         }) = next.next.take()
         {
+            next.rewritten_at = doubtful.then_some(now);
             next.next = Some(NextKey::Stored {
                 id,
                 fingerprint,

@@ -122,12 +122,14 @@ impl Simulation {
     }
 
     /// Deleting a key that was disabled here. One whose place is needed at once goes earlier, and so does one that the
-    /// configuration wants deleted and not disabled. Of one that another hand has disabled the list may not say so yet.
+    /// configuration wants deleted and not disabled. Of one that another hand has disabled the list may not say so yet,
+    /// and one that another hand has enabled is disabled again by an earlier call that comes late.
     pub(super) fn guard_cool_off(&mut self, id: &ProviderKeyId) {
         let key = self.key(id);
         let key = key.filter(|key| !self.destroyed.contains(&key.value));
         let disabled_at = key.and_then(|key| key.disabled_at);
-        let is_over = disabled_at.is_none_or(|at| is_over(at, COOL_OFF, self.now));
+        let late = Duration::from_secs(LATEST.unsigned_abs());
+        let is_over = disabled_at.is_none_or(|at| is_over(at, COOL_OFF - late, self.now));
         let is_urgent = self.rotation.command.is_some_and(|it| it.compromised);
         let disables = self.rotate.revoke != Revoke::Delete;
         if disables && !is_over && !is_urgent && !self.was_ahead {

@@ -2,6 +2,7 @@
 
 use super::happening::Happening::*;
 use super::happening::{Fault, Happening};
+use super::readers::Pushing;
 use super::*;
 
 /// A provider that keeps names, and a source that one key reads.
@@ -290,4 +291,41 @@ fn key_is_enabled_once_more_when_an_earlier_call_that_disables_it_comes_late() {
     ];
     let simulation = play(setting, &history);
     assert!(simulation.works(simulation.readers[0].live));
+}
+
+#[test]
+fn new_key_is_not_made_while_a_write_of_the_one_before_may_come() {
+    let late = Fault::Late {
+        seconds: 12,
+        taken_over: false,
+    };
+    let mut setting = setting();
+    setting.compares = false;
+    setting.adopt = false;
+    let wish = |compromised| Command {
+        compromised,
+        even_if_broken: false,
+    };
+    let history = [
+        with_faults(true, &[Fault::Fine, Fault::Fine, Fault::Fine, late]),
+        pass(false),
+        pass(false),
+        pass(false),
+        Check {
+            reader: 0,
+            pushing: Pushing::Fine,
+        },
+        Deliver,
+        pass(false),
+        wish(false),
+        pass(false),
+        Deliver,
+        Wait { seconds: 2 },
+        Deliver,
+        wish(true),
+        pass(false),
+    ];
+    let simulation = play(setting, &history);
+    let newest = simulation.versions[simulation.newest].1;
+    assert_eq!(simulation.readers[0].live, newest);
 }
