@@ -21,6 +21,8 @@ pub enum Outcome {
     NotRevoked,
     /// The old key is dead, and the new one is not known to work.
     Broken,
+    /// The new key has not stayed: an older one, or another one, went live again.
+    TakenBack,
     /// It does not get on.
     Stuck,
     /// It is under way.
@@ -35,6 +37,7 @@ impl Outcome {
             Self::Done => "done",
             Self::NotRevoked => "not_revoked",
             Self::Broken => "broken",
+            Self::TakenBack => "taken_back",
             Self::Stuck => "stuck",
             Self::Unfinished => "unfinished",
             Self::NotTaken => "not_taken",
@@ -54,7 +57,8 @@ impl Outcome {
             return Self::NotTaken;
         }
         match times.verified_at {
-            None => Self::Broken,
+            None if wanted.even_if_broken => Self::Broken,
+            None => Self::TakenBack,
             Some(_) if wanted.compromised && times.replaced.is_none() => Self::NotRevoked,
             Some(_) => Self::Done,
         }
@@ -100,6 +104,7 @@ impl RotationRecord {
             Outcome::Done => String::new(),
             Outcome::NotRevoked => "the new key is live and verified; the old one is not known here and was NOT revoked: revoke it at the provider yourself, and name it by `adopt` the next time".to_owned(),
             Outcome::Broken => "the old key is dead, as you wanted, and the new one is not known to work".to_owned(),
+            Outcome::TakenBack => "the new key has not stayed, because another version went live: `rotate` makes another one".to_owned(),
             Outcome::Stuck => format!(
                 "the rotation does not get on, and what worked goes on working: {}",
                 waiting.or(why).unwrap_or("`status` may say why")

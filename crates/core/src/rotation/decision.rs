@@ -223,5 +223,19 @@ fn done(s: &Situation<'_>) -> Option<Step> {
         && s.rotation.current.is_none()
         && s.rotation.times.revoked_at.is_some()
         && !s.rotation.old.iter().any(is_alive);
-    (is_over || is_forced).then(|| Step::Save(Box::new(s.rotation.without_command()), Change::Done))
+    // Another hand has put an old key back, or another one in its place.
+    let is_taken_back = s.rotation.next.is_none()
+        && s.rotation.times.verified_at.is_none()
+        && s.rotation.current.is_some()
+        && s.asked().is_none()
+        && !s.rotation.old.iter().any(is_alive);
+    let change = match is_over || is_forced {
+        true => Change::Done,
+        false if is_taken_back => Change::Refused(
+            "the key that was made for it has not stayed, because another version went live: `rotate` makes another one"
+                .to_owned(),
+        ),
+        false => return None,
+    };
+    Some(Step::Save(Box::new(s.rotation.without_command()), change))
 }

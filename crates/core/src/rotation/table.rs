@@ -71,7 +71,7 @@ fn key_is_made_when_it_is_due_or_asked_for() {
                 .due()
                 .asked(true, false)
                 .with(|case| case.rotation.times.started_at = Some(at(0))),
-            "rest: a rotation is due, and waits for the end of the one that was asked for",
+            "save Refused(\"the key that was made for it has not stayed, because another version went live: `rotate` makes another one\")",
         ),
         (failed(case().due()), "rest for 1 s: 503"),
         (failed(case().due()).at(1), "list"),

@@ -120,7 +120,7 @@ fn a_compromised_key_that_is_not_known_is_not_said_to_be_dead() {
 }
 
 #[test]
-fn what_is_stuck_broken_or_not_taken_says_so() {
+fn what_is_stuck_broken_taken_back_or_not_taken_says_so() {
     let stuck = RotationReport {
         asked: Some(wanted(true)),
         stuck: Some(Stuck {
@@ -142,7 +142,14 @@ fn what_is_stuck_broken_or_not_taken_says_so() {
 
     let mut broken = over(true);
     broken.times.verified_at = None;
-    assert_eq!(record(broken, wanted(true)).outcome, Outcome::Broken);
+    let forced = RotateCommand {
+        even_if_broken: true,
+        ..wanted(true)
+    };
+    assert_eq!(record(broken.clone(), forced).outcome, Outcome::Broken);
+    let taken_back = record(broken, wanted(true));
+    assert_eq!(taken_back.outcome, Outcome::TakenBack);
+    assert!(taken_back.reason().contains("`rotate` makes another one"));
 
     let later = RotateCommand {
         at: at(10_000),
