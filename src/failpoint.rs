@@ -38,11 +38,29 @@ pub fn reach_in(stage: &str, point: &str) {
     static PANIC: LazyLock<Wanted> = LazyLock::new(|| Wanted::read("FLASHBACK_ROTATOR_PANIC_AT"));
 
     if KILL.is_now(stage, point) {
+        if let Some(last) = LAST.get() {
+            last();
+        }
         let _ = kill_process(getpid(), Signal::KILL);
     }
     // The message stands for one that holds a secret: tests check that it is never shown.
     assert!(!PANIC.is_now(stage, point), "canary of a panic at {point}");
 }
+
+/// What is done before the process is killed at a point.
+#[cfg(debug_assertions)]
+static LAST: std::sync::OnceLock<Box<dyn Fn() + Send + Sync>> = std::sync::OnceLock::new();
+
+/// Sets what is done before the process is killed at a point, once: a test that counts the lines of the log needs
+/// those that were on their way.
+#[cfg(debug_assertions)]
+pub fn before_kill(last: impl Fn() + Send + Sync + 'static) {
+    let _ = LAST.set(Box::new(last));
+}
+
+/// Does nothing: a release build has no failpoints.
+#[cfg(not(debug_assertions))]
+pub fn before_kill(_last: impl Fn() + Send + Sync + 'static) {}
 
 /// Waits for ever if the environment names this point.
 #[cfg(debug_assertions)]

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use self::configuration::{MADE_BY_HAND, WATCHED, WORKSPACE, configuration};
 use self::directory::{Directory, place, random_key, text};
 use self::minting::Minting;
-use self::show::{arrival, say, tell, until};
+use self::show::{arrival, say, tell, until, until_known};
 use super::end::{End, fail};
 use super::kinds::kinds;
 use super::{setup, status};
@@ -192,8 +192,17 @@ impl Stage {
 
     /// Shows how each key stands, and stops.
     async fn end(&self, rotator: Rotator) -> Result<(), String> {
-        let records = rotator.store.load_all().await.map_err(text)?;
-        let rows = KeyReport::of_records(&rotator.runtime.load().config.keys, records);
+        let runtime = rotator.runtime.load();
+        let all_are_due = |rows: &[KeyReport]| {
+            let due = |row: &KeyReport| row.standing.as_ref()?.next_check;
+            rows.iter().all(|row| due(row).is_some())
+        };
+        let rows = until_known("the next checks", async || {
+            let records = rotator.store.load_all().await.map_err(text)?;
+            let rows = KeyReport::of_records(&runtime.config.keys, records);
+            Ok(Some(rows).filter(|rows| all_are_due(rows)))
+        })
+        .await?;
         setup::print(format!("\n{}", status::keys(&rows, Utc::now(), true)));
         rotator.stop().await;
         Ok(())

@@ -25,6 +25,7 @@ use super::panics;
 pub use super::writer::LastLines;
 use super::writer::LogWriter;
 use crate::config::LogFormat;
+use crate::failpoint;
 use crate::terminal::Wrapped;
 use crate::words::is_invisible;
 
@@ -88,6 +89,8 @@ pub fn init_unblocked(
 ) -> Result<(Handle, LastLines), LogError> {
     let writer = LogWriter::to_stderr().map_err(LogError::Thread)?;
     let last = LastLines(writer.clone());
+    let dying = writer.clone();
+    failpoint::before_kill(move || drop(LastLines(dying.clone())));
     set(format, level, move || writer.clone()).map(|handle| (handle, last))
 }
 

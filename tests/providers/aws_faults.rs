@@ -1,6 +1,5 @@
 //! What a provider makes of an IAM that fails.
 
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::aws::{access_keys, iam};
 use crate::support::aws::administrator;
+use crate::support::free_port;
 use crate::support::upstreams::{Bench, calls, upstream};
 
 const CANARY: &str = "sk-canary-value";
@@ -118,9 +118,7 @@ async fn answers_that_are_not_iams_are_told_from_its_own() {
 
 #[tokio::test]
 async fn each_call_is_counted_and_an_absent_service_is_not_an_answer() {
-    let port = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("http://{}", port.local_addr().expect("an address"));
-    drop(port);
+    let url = format!("http://127.0.0.1:{}", free_port());
     let bench = Bench::new("iam", Duration::from_secs(30));
     let way = iam(&url, "u", bench.upstream, administrator);
     let error = AccessKeys::new(way).list().await.expect_err("nobody");

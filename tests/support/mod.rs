@@ -37,11 +37,15 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 /// The time after which a test gives up waiting. It is far longer than any condition needs, and is only
 /// reached when the condition will never hold.
-pub const LONG: Duration = Duration::from_secs(60);
+pub const LONG: Duration = Duration::from_secs(120);
+
+/// The number of ports from which [`free_port`] takes one.
+const PORTS: u32 = 10_000;
 
 /// Returns the virtual environment with the test servers.
 pub fn venv() -> PathBuf {
@@ -57,10 +61,24 @@ pub fn venv() -> PathBuf {
     path
 }
 
-/// Returns a port that was free a moment ago.
+/// Returns a port on which nobody listens, for a server that is yet to start, or for none.
+///
+/// It lies below the range from which the kernel gives ports to connections, and to listeners that ask for any: it
+/// could give away a port of that range again before the server is up. A process is given each port once.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range");
+    let range = range.expect("the range of the kernel's ports");
+    let end = range.split_whitespace().next().expect("its first port");
+    let end: u32 = end.parse().expect("a port");
+    // Two processes begin far from each other.
+    let own = std::process::id().wrapping_mul(389);
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let mut ports = (0..PORTS).map(|_| {
+        let number = own.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        u16::try_from(end - 1 - number % PORTS).expect("a port")
+    });
+    ports.find(is_free).expect("a free port")
 }
 
 /// Returns an HTTP client for the servers of a test. It reads no authorities, which without optimization takes

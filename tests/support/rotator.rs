@@ -2,14 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flashback_rotator::flashback::sandbox::{Operation, Options, Sandbox, sha256_hex};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::configuration::{Configuration, key};
-use super::{eventually, get, place_file};
+use super::{LONG, eventually, get, place_file};
+
+/// The lines of a daemon's log that a failed test shows.
+const SHOWN: usize = 40;
 
 /// Returns a command for the binary under test.
 pub fn binary() -> Command {
@@ -269,13 +272,14 @@ impl Rotator {
 
     /// Waits until it has ended without being stopped.
     pub async fn ended(&mut self) -> ExitStatus {
-        for _ in 0..6_000 {
+        let began = Instant::now();
+        loop {
             if let Some(status) = self.exited() {
                 return status;
             }
+            assert!(began.elapsed() < LONG, "the daemon did not end");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("the daemon did not end; its log is\n{}", self.log());
     }
 
     /// Stops it as systemd would.
@@ -311,6 +315,12 @@ impl Rotator {
 
 impl Drop for Rotator {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let from = log.lines().count().saturating_sub(SHOWN);
+            let end: Vec<&str> = log.lines().skip(from).collect();
+            eprintln!("the end of a daemon's log:\n{}", end.join("\n"));
+        }
         self.kill();
     }
 }

@@ -3,6 +3,8 @@
 use super::*;
 use crate::support::sandbox as login;
 
+const TIMEOUT: &str = "FLASHBACK_ROTATOR_TIMEOUT_MS";
+
 /// Does one harm after the other to one operation of Flashback. After each, it works again.
 async fn flashback(what: &str, aim: &'static str, harms: &[Harm]) {
     let sandbox = sandbox(Options::default()).await;
@@ -14,6 +16,7 @@ async fn flashback(what: &str, aim: &'static str, harms: &[Harm]) {
     });
     let keys: String = keys.collect();
     let mut rotator = bounded(server.url(), &format!("{QUICK}{keys}"));
+    gives_up_soon(&mut rotator, TIMEOUT);
     // A list is asked for where a key has no configuration yet.
     if what != "list" {
         for harm in harms {
@@ -49,6 +52,7 @@ async fn flashback_login(harm: Harm) {
     let sandbox = sandbox(login::options()).await;
     let server = Hostile::before(&sandbox.url(), "POST /user/login", Some(harm)).await;
     let mut rotator = bounded(server.url(), "");
+    gives_up_soon(&mut rotator, TIMEOUT);
     let auth = "email = \"rotator@example.com\"\npassword = { file = \"{dir}/password\" }";
     std::fs::write(rotator.path().join("password"), login::PASSWORD).expect("written");
     rotator.configure_signing_in(server.url(), auth, &format!("{QUICK}{}", file_key("k")));
