@@ -3,6 +3,7 @@
 mod crowd;
 mod page;
 mod page_rotation;
+mod page_rules;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

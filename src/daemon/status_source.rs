@@ -335,6 +335,7 @@ impl StatusSource for DaemonStatusSource {
             refused: self.is_refused(),
             services: overview::services(&runtime),
             replicas: overview::replicas(replicas),
+            rules: self.discovery.reports(),
             keys: overview::keys(&runtime.config, records, at),
             events,
         })

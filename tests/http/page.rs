@@ -18,7 +18,7 @@ use super::{Page, text, until_closed};
 use crate::support::LONG;
 
 /// What would be a tag, an attribute's end or a script, if it were not escaped.
-const EVIL: &str = "\"><script>alert(1)</script><img src=x onerror='alert(2)'>&lt;\u{202e}";
+pub const EVIL: &str = "\"><script>alert(1)</script><img src=x onerror='alert(2)'>&lt;\u{202e}";
 
 pub fn key(id: &str, state: State) -> Key {
     let now = Utc::now();
@@ -138,6 +138,7 @@ pub fn overview(keys: Vec<Key>) -> Overview {
             provider,
         ],
         replicas: vec![replica("host-1/17", true), replica("host-2/4", false)],
+        rules: super::page_rules::rules(),
         keys,
         events: vec![
             event("newest", Outcome::Failed),

@@ -144,7 +144,10 @@ fn group(key: &Key, now: DateTime<Utc>) -> Markup {
                 th scope="row" role="rowheader" {
                     bdi.id { (row.key) }
                     @if row.name != row.key.as_str() { bdi.name { (row.name) } }
-                    span.from { bdi { (row.source) } " · " bdi { (key.path) } }
+                    span.from {
+                        bdi { (row.source) } " · " bdi { (key.path) }
+                        @if let Some(rule) = &row.rule { " · by " bdi { (rule) } }
+                    }
                 }
                 td.state role="cell" { (badge(state)) }
                 td role="cell" data-label=(COLUMNS[2]) { (version(key, now)) }

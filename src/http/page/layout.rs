@@ -7,7 +7,7 @@ use super::assets::{BUILD, SCRIPT, STYLE};
 use super::mark::{SYMBOLS, icon, plural, rfc3339};
 use super::overview::Overview;
 use super::query::{ORDER, Query};
-use super::{events, keys, services};
+use super::{events, keys, rules, services};
 use crate::engine::report::State;
 use crate::humanize::duration;
 use crate::model::ServiceStatus;
@@ -44,6 +44,7 @@ pub fn page(overview: &Overview, query: &Query) -> Markup {
         }
         (services::section(&overview.services, overview.at))
         (services::replicas(&overview.replicas))
+        (rules::section(&overview.rules, overview.at))
         (keys::section(overview, query))
         (events::section(&overview.events))
     };

@@ -12,6 +12,7 @@ mod mark;
 mod overview;
 mod query;
 mod rotation;
+mod rules;
 mod services;
 mod timeline;
 

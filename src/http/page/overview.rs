@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::engine::report::KeyReport;
 use crate::model::timeline::SLOTS;
-use crate::model::{HistoryRow, Mark, Outage, ServiceHealth};
+use crate::model::{HistoryRow, Mark, Outage, RuleReport, ServiceHealth};
 
 /// The number of audit trail rows that the page shows.
 pub const EVENTS: u32 = 50;
@@ -28,7 +28,9 @@ pub struct Overview {
     pub services: Vec<Service>,
     /// The processes that share the keys; empty where this one has all of them.
     pub replicas: Vec<Replica>,
-    /// Every configured key.
+    /// The rules of discovery.
+    pub rules: Vec<RuleReport>,
+    /// Every key, configured or discovered.
     pub keys: Vec<Key>,
     /// The last [`EVENTS`] rows of the audit trail, newest first.
     pub events: Vec<HistoryRow>,
