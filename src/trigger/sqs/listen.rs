@@ -78,10 +78,11 @@ impl Trigger for Listener {
             if !messages.is_empty() {
                 hear(ear, &messages);
                 ear.scheduled().await;
-                queue.delete(messages).await?;
             }
             let asked_at = Instant::now();
-            messages = queue.receive(POLL).await?;
+            // The next ones are not kept waiting for the end of these.
+            let deleted = queue.delete(messages);
+            ((), messages) = tokio::try_join!(deleted, queue.receive(POLL))?;
             if messages.is_empty() {
                 tokio::time::sleep_until(asked_at + PAUSE).await;
             }
@@ -114,6 +115,9 @@ impl Open<'_> {
 
     /// Deletes messages. One that cannot be deleted is delivered again, which costs a check.
     async fn delete(&self, messages: Vec<Received>) -> Result<(), Failure> {
+        if messages.is_empty() {
+            return Ok(());
+        }
         let receipts = messages
             .into_iter()
             .filter_map(|message| message.receipt_handle);
