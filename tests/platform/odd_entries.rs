@@ -4,6 +4,7 @@ use flashback_rotator::flashback::sandbox::{OddEntry, Oddity, Operation, Options
 use serde_json::{Value, json};
 
 use super::{OFTEN, stands};
+use crate::support::get;
 use crate::support::rotator::{QUICK, Rotator, arrives, file_key, sandbox};
 
 /// What stands beside the keys: an entry, and whether it can be read.
@@ -98,7 +99,7 @@ async fn beside_an_odd_entry_keys_are_created_adopted_and_repaired() {
         assert_eq!(said.contains("entry 1 cannot be read"), !readable, "{what}: {said}");
         let incomplete: Vec<_> = rotator.events().into_iter().filter(|line| line["event"] == "listing_incomplete").collect();
         assert_eq!(incomplete.len(), usize::from(!readable), "{what}: said once");
-        let metrics = reqwest::get(format!("{}/metrics", rotator.http().await)).await.expect("an answer");
+        let metrics = get(format!("{}/metrics", rotator.http().await)).await.expect("an answer");
         let metrics = metrics.text().await.expect("a text");
         let line = format!("flashback_rotator_listing_unreadable_entries{{workspace_id=\"w\"}} {}", usize::from(!readable));
         assert!(metrics.contains(&line), "{what}: {metrics}");
@@ -244,9 +245,7 @@ async fn an_unlistable_workspace_is_reported_and_blocks_no_rotation() {
         ),
         ("/", "does not list"),
     ] {
-        let answer = reqwest::get(format!("{http}{page}"))
-            .await
-            .expect("an answer");
+        let answer = get(format!("{http}{page}")).await.expect("an answer");
         let text = answer.text().await.expect("a text");
         assert!(text.contains(words), "{page}: {text}");
     }

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::stored_keys::{held, rotator, shared, stores};
 use super::{OFTEN, requests, row, stands};
-use crate::support::eventually;
 use crate::support::openbao::OpenBao;
 use crate::support::rotator::{QUICK, Rotator, sandbox};
+use crate::support::{client, eventually};
 
 /// The first row of a command's document.
 async fn first(rotator: &Rotator, arguments: &[&str]) -> Value {
@@ -67,7 +67,7 @@ async fn delete(sandbox: &Sandbox, users: &[String]) {
     }
     let key = sandbox.stored_keys()[0].api_key_id.clone();
     let url = format!("{}/apikeys/{key}", sandbox.url());
-    let request = reqwest::Client::new().delete(url).bearer_auth("somebody");
+    let request = client().delete(url).bearer_auth("somebody");
     let answer = request.send().await.expect("an answer");
     assert!(answer.status().is_success(), "{answer:?}");
 }

@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use rand::RngExt as _;
 
+use crate::support::get;
 use crate::support::rotator::Rotator;
 
 /// A piece this long of a secret, or of an encoding of it, is a leak. Bytes.
@@ -110,7 +111,7 @@ impl Said {
 
     /// An answer with its headers.
     pub async fn page(&mut self, url: &str) {
-        let answer = reqwest::get(url).await.expect("an answer");
+        let answer = get(url).await.expect("an answer");
         let head = format!("{} {:?}", answer.status(), answer.headers());
         self.add(format!("{url}, its head"), head);
         self.add(url, answer.bytes().await.expect("a body"));

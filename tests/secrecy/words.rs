@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::server::{Stub, answer, json};
 use crate::support::rotator::{QUICK, Rotator, file_key};
-use crate::support::{eventually, place_file};
+use crate::support::{eventually, get, place_file};
 
 /// Neither has a word in it.
 const SECRETS: [&str; 2] = ["qzKx7vWp3mTbR9ydLfGh2", "qzkxvwpmtbrydlfgh"];
@@ -140,9 +140,7 @@ async fn everything(rotator: &mut Rotator) -> String {
     let http = rotator.http().await;
     let mut said = String::new();
     for path in ["/status", "/metrics", "/", "/readyz"] {
-        let answer = reqwest::get(format!("{http}{path}"))
-            .await
-            .expect("an answer");
+        let answer = get(format!("{http}{path}")).await.expect("an answer");
         said += &answer.text().await.expect("a text");
     }
     for command in [

@@ -8,9 +8,9 @@ use super::canary::{Said, Search, key, random};
 use super::process;
 use super::tap::Tap;
 use crate::support::aws::{Aws, Emulator, REGION};
-use crate::support::eventually;
 use crate::support::openbao::OpenBao;
 use crate::support::rotator::{Rotator, arrives, sandbox};
+use crate::support::{client, eventually};
 
 /// All that a user can ask the log for.
 pub const LOUD: &str = "trace,flashback_rotator=trace,hyper=trace,hyper_util=trace,reqwest=trace,h2=trace,rustls=trace,aws_config=trace,aws_sdk_secretsmanager=trace,aws_smithy_runtime=trace,aws_smithy_http_client=trace,vaultrs=trace,rustify=trace,tokio_cron_scheduler=trace,[request]=trace";
@@ -272,7 +272,7 @@ async fn be_refused(rotator: &Rotator, sandbox: &Sandbox, secret: &str) {
 
 async fn log_in(sandbox: &Sandbox, account: &Value) -> String {
     let url = format!("{}/user/login", sandbox.url());
-    let answer = reqwest::Client::new().post(url).json(account).send().await;
+    let answer = client().post(url).json(account).send().await;
     let answer: Value = answer.expect("an answer").json().await.expect("JSON");
     answer["refreshToken"].as_str().expect("a token").to_owned()
 }
