@@ -24,6 +24,10 @@ use crate::telemetry::panics::Task;
 /// The shortest time between two slots: a timer that fires more often costs more than it spreads.
 const FINEST: Duration = Duration::from_millis(20);
 
+/// The most slots of a wheel. With ten thousand keys, a process that is woken for each few of them spends most of its
+/// time on that.
+const MOST_SLOTS: u32 = 300;
+
 /// A longer delay is a stall. A shorter one is caught up: the burst is no larger than what a source's call
 /// budget lets through at once.
 const STALL: Duration = Duration::from_millis(100);
@@ -56,9 +60,9 @@ impl IntervalWheel {
         events: mpsc::UnboundedSender<Event>,
         supervisor: &Supervisor,
     ) -> Self {
-        let finest = period.as_nanos() / FINEST.as_nanos();
-        let most = usize::try_from(finest).unwrap_or(usize::MAX).max(1);
-        let slots = keys.len().clamp(1, most);
+        let finest = FINEST.max(period / MOST_SLOTS);
+        let most = period.div_duration_f64(finest) as usize;
+        let slots = keys.len().clamp(1, most.max(1));
         let step = period.div_f64(slots as f64);
         let position = position * slots as f64;
         let slot = (position as usize).min(slots - 1);
@@ -169,7 +173,7 @@ fn keys_of(slot: usize, keys: usize, slots: usize) -> Range<usize> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::{BTreeSet, HashMap};
 
     use super::*;
 
@@ -229,6 +233,14 @@ mod tests {
         }
         assert_eq!(count.len(), 1_000);
         assert!(count.values().all(|turns| *turns == 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_turn_has_few_slots() {
+        let period = Duration::from_secs(30);
+        let seen = turns(10_000, period, period + Duration::from_millis(1)).await;
+        let times: BTreeSet<_> = seen.iter().map(|(at, _)| *at).collect();
+        assert_eq!((seen.len(), times.len()), (10_000, 300));
     }
 
     #[tokio::test(start_paused = true)]
