@@ -262,6 +262,10 @@ impl DiscoveryTask {
 
     /// Tells people how the rules stand.
     fn report(&self) {
+        if self.rules.is_empty() {
+            self.discovery.report(Vec::new());
+            return;
+        }
         let runtime = self.runtime.load();
         let mut keys: BTreeMap<&RuleId, usize> = BTreeMap::new();
         for rule in runtime
