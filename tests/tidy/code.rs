@@ -50,7 +50,8 @@ pub fn closing(tokens: &[Token], open: usize) -> usize {
     panic!("a bracket in line {} is not closed", tokens[open].line);
 }
 
-fn all_tokens(text: &str) -> Vec<Token> {
+/// Returns the tokens of `text`, with its unit tests.
+pub fn all_tokens(text: &str) -> Vec<Token> {
     let mut found = Vec::new();
     let mut line = 1;
     let mut at = 0;

@@ -2,9 +2,10 @@
 //! simulations that they run are not held to this.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use super::files;
 use super::modules::{Modules, circles};
 use super::shape::{functions, types_with_methods};
 
@@ -18,6 +19,13 @@ const ROOTS: [&str; 8] = [
     "benches/compare/main.rs",
     "benches/daemon/main.rs",
     "benches/simulation/main.rs",
+];
+
+/// The roots of the tests that run the program.
+const TEST_ROOTS: [&str; 3] = [
+    "tests/all.rs",
+    "tests/network/main.rs",
+    "tests/page/main.rs",
 ];
 
 /// How many of the roots are part of the program.
@@ -43,6 +51,28 @@ static CRATES: LazyLock<Vec<Modules>> = LazyLock::new(|| {
 /// Fails with what is found.
 fn none(found: &BTreeMap<String, String>, advice: &str) {
     assert!(found.is_empty(), "{advice}:\n{:#?}", found.values());
+}
+
+/// A file that no `mod` names is not compiled, and a test in it holds nothing.
+#[test]
+fn every_file_is_a_module_of_a_crate() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let named: BTreeSet<PathBuf> = ROOTS
+        .iter()
+        .chain(&TEST_ROOTS)
+        .flat_map(|root| {
+            let modules = Modules::with_tests(&here.join(root));
+            let files = modules.iter().map(|(_, module)| module.file.canonicalize());
+            files.collect::<Result<Vec<_>, _>>().expect("files")
+        })
+        .collect();
+    for file in ["src", "crates", "tests", "benches"]
+        .into_iter()
+        .flat_map(files)
+    {
+        let file = file.canonicalize().expect("a file");
+        assert!(named.contains(&file), "no `mod` names {}", file.display());
+    }
 }
 
 #[test]

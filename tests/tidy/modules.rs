@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::code::{Token, closing, is_word, tokens};
+use super::code::{Token, all_tokens, closing, is_word, tokens};
 
 /// The modules of one crate that are compiled into the program, by path: `crate::cli::status`.
 pub struct Modules(BTreeMap<String, Module>);
@@ -30,10 +30,17 @@ struct Import {
 pub type Edges = BTreeMap<(String, String), String>;
 
 impl Modules {
-    /// Reads the crate whose root is `file`.
+    /// Reads what is compiled into the program of the crate whose root is `file`.
     pub fn of(file: &Path) -> Self {
         let mut modules = Self(BTreeMap::new());
-        modules.read("crate", file, file.parent().expect("a folder"));
+        modules.read("crate", file, file.parent().expect("a folder"), tokens);
+        modules
+    }
+
+    /// Reads the crate whose root is `file`, with its unit tests.
+    pub fn with_tests(file: &Path) -> Self {
+        let mut modules = Self(BTreeMap::new());
+        modules.read("crate", file, file.parent().expect("a folder"), all_tokens);
         modules
     }
 
@@ -42,7 +49,7 @@ impl Modules {
     }
 
     /// Reads the module `path`, whose submodules are below `folder`.
-    fn read(&mut self, path: &str, file: &Path, folder: &Path) {
+    fn read(&mut self, path: &str, file: &Path, folder: &Path, tokens: fn(&str) -> Vec<Token>) {
         let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{file:?}: {error}"));
         let module = Module::of(file, tokens(&text));
         let declared = submodules(&module.tokens);
@@ -51,7 +58,7 @@ impl Modules {
             let path = format!("{path}::{name}");
             if let Some(named) = named_file(&text, &name) {
                 let file = file.with_file_name(named);
-                self.read(&path, &file, file.parent().expect("a folder"));
+                self.read(&path, &file, file.parent().expect("a folder"), tokens);
                 continue;
             }
             let below = folder.join(&name);
@@ -61,7 +68,7 @@ impl Modules {
             } else {
                 below.join("mod.rs")
             };
-            self.read(&path, &file, &below);
+            self.read(&path, &file, &below, tokens);
         }
     }
 
@@ -239,7 +246,7 @@ fn named_file<'a>(text: &'a str, name: &str) -> Option<&'a str> {
         let path = line
             .strip_prefix("#[path = \"")
             .and_then(|rest| rest.strip_suffix("\"]"));
-        named = path.or(named.filter(|_| line.starts_with("#[")));
+        named = path.or(named.filter(|_| !line.is_empty() && !line.ends_with([';', '}'])));
     }
     named
 }

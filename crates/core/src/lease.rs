@@ -1,6 +1,9 @@
 //! The state of a replica's lease. It reads no clock and does not wait, so that the model can present it with
 //! every order of events.
 
+#[cfg(test)]
+mod model;
+
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 

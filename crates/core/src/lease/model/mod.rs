@@ -27,13 +27,14 @@ use std::time::Instant;
 
 use self::events::Event;
 use self::outline::Known;
-use self::replica::{Call, Run, Push, Replica, Stage, Then};
+use self::replica::{Call, Push, Replica, Run, Stage, Then};
 use self::state::State;
 use super::HeldLeases;
 use crate::document::FieldMap;
 use crate::model::{
-    Action, AiLlmId, AiType, Appearance, Check, KeyConfig, KeyId, Lease, Listed, Observation, Origin, Record,
-    ReplicaId, Settings, SourceId, Stored, Target, VerifyConfig, Version, WorkspaceId,
+    Action, AiLlmId, AiType, Appearance, Check, KeyConfig, KeyId, Lease, Listed, Observation,
+    Origin, Record, ReplicaId, Settings, SourceId, Stored, Target, VerifyConfig, Version,
+    WorkspaceId,
 };
 use crate::reconcile::{self, Pushed, Rejection, Rules, What};
 use crate::secret::{Credentials, Fingerprint, Fingerprinter, Secret};
@@ -75,6 +76,7 @@ static CONFIG: LazyLock<Arc<KeyConfig>> = LazyLock::new(|| {
         check_with_events: None,
         verify: VERIFY,
         max_age: None,
+        rotate: None,
         enabled: true,
         may_create: true,
         rule: None,

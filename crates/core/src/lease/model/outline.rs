@@ -140,15 +140,16 @@ fn hash(record: &Record, to: &mut impl Hasher) {
         verification,
         candidate,
         acknowledged: _,
+        rotation,
         seen,
-        run: _,
+        look: _,
         lease,
         repair,
         edits: _,
         unheard: _,
         heard: _,
     } = record;
-    assert!(held.is_none() && verification.is_none() && candidate.is_none());
+    assert!(held.is_none() && verification.is_none() && candidate.is_none() && rotation.is_none());
     let live = live.as_ref();
     let live = live.map(|live| (&live.version, live.fingerprint));
     let intent = intent.as_ref();

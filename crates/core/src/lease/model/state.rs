@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::Guards;
 use super::outline::Known;
-use crate::model::{FencingToken, Lease, Record, Repair, ReplicaId};
 use crate::model::LATE_WRITE;
+use crate::model::{FencingToken, Lease, Record, Repair, ReplicaId};
 
 /// The simulated state.
 #[derive(Clone)]
