@@ -11,14 +11,24 @@
 //!   right after the gap. Any other line goes on by the clock; if it would then be silent for longer than the
 //!   gap, it fires right after the gap as well.
 
-use chrono::{DateTime, NaiveDateTime, Offset as _, TimeZone as _, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, FixedOffset, Utc};
 use croner::Cron;
 use croner::parser::{CronParser, Seconds};
+use jiff::Timestamp;
+use jiff::tz::{Offset, TimeZone};
 
-/// The step in which a zone's changes are searched for, in seconds. No zone changes its offset twice in a
-/// day.
-const STRIDE: i64 = 24 * 60 * 60;
+use crate::config::CronLine;
+
+/// Tells whether `name` is a name of the time zone database, letter by letter.
+pub fn is_timezone(name: &str) -> bool {
+    TimeZone::get(name).is_ok_and(|zone| zone.iana_name() == Some(name))
+}
+
+/// Returns the names of the time zone database.
+pub fn timezones() -> Vec<String> {
+    let names = jiff::tz::db().available();
+    names.map(|name| name.to_string()).collect()
+}
 
 /// A time at which a cron line fires, known to be later than the time after which it was searched for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,15 +49,20 @@ impl Occurrence {
 #[derive(Clone, Debug)]
 pub struct Schedule {
     cron: Cron,
-    timezone: Tz,
+    timezone: TimeZone,
     /// `true` if seconds, minutes and hours are numbers or lists of numbers.
     set_times: bool,
 }
 
 impl Schedule {
-    /// Parses a line of six fields, seconds first, as the scheduler's cron trigger does. Returns `None` if it
-    /// is invalid.
-    pub fn parse(expression: &str, timezone: Tz) -> Option<Self> {
+    /// Returns when `line` fires. `None` if it is invalid.
+    pub fn of(line: &CronLine) -> Option<Self> {
+        Self::parse(&line.expression, &line.timezone)
+    }
+
+    /// Parses a line of six fields, seconds first, as the scheduler's cron trigger does. Returns `None` if it or the name
+    /// of the time zone is invalid.
+    pub fn parse(expression: &str, timezone: &str) -> Option<Self> {
         let cron = CronParser::builder()
             .seconds(Seconds::Required)
             .dom_and_dow(true)
@@ -57,7 +72,7 @@ impl Schedule {
         let is_set = |field: &str| field.chars().all(|c| c.is_ascii_digit() || c == ',');
         Some(Self {
             cron,
-            timezone,
+            timezone: TimeZone::get(timezone).ok()?,
             set_times: expression.split_whitespace().take(3).all(is_set),
         })
     }
@@ -68,22 +83,27 @@ impl Schedule {
         Occurrence::new(DateTime::from_timestamp(at, 0)?, now)
     }
 
+    /// Returns how far the zone's clock is ahead of UTC.
+    pub fn offset(&self, at: DateTime<Utc>) -> Option<FixedOffset> {
+        FixedOffset::east_opt(self.seconds_ahead(at.timestamp())?.try_into().ok()?)
+    }
+
     /// Returns the first occurrence after `from`, or at `from` itself if `inclusive`. Times are in seconds
     /// since 1970.
     fn search(&self, mut from: i64, mut inclusive: bool) -> Option<i64> {
         loop {
-            let offset = self.offset(from)?;
+            let offset = self.seconds_ahead(from)?;
             let start = DateTime::from_timestamp(from + offset, 0)?;
             let local = self.cron.find_next_occurrence(&start, inclusive).ok()?;
             let at = local.timestamp() - offset;
             let Some(change) = self.change_between(from, at) else {
-                if !self.set_times || !self.is_shown_again(local.naive_utc(), at) {
+                if !self.set_times || !self.is_shown_again(at + offset, at) {
                     return Some(at);
                 }
                 (from, inclusive) = (at, false);
                 continue;
             };
-            let gap = self.offset(change)? - offset;
+            let gap = self.seconds_ahead(change)? - offset;
             let is_left_out = at < change + gap;
             if is_left_out {
                 let goes_on = || {
@@ -100,38 +120,26 @@ impl Schedule {
     }
 
     /// Returns `true` if the zone's clock has shown the local time `local` before it shows it at `at`.
-    fn is_shown_again(&self, local: NaiveDateTime, at: i64) -> bool {
-        let first = self.timezone.from_local_datetime(&local).earliest();
-        first.is_some_and(|first| first.timestamp() < at)
+    fn is_shown_again(&self, local: i64, at: i64) -> bool {
+        let local = Timestamp::from_second(local).map(|local| Offset::UTC.to_datetime(local));
+        let first = local.and_then(|local| self.timezone.to_ambiguous_timestamp(local).earlier());
+        first.is_ok_and(|first| first.as_second() < at)
     }
 
     /// Returns the first time after `from`, and not after `to`, at which the offset changes.
     fn change_between(&self, from: i64, to: i64) -> Option<i64> {
-        let offset = self.offset(from)?;
-        let mut same = from;
-        while same < to {
-            let mut other = (same + STRIDE).min(to);
-            if self.offset(other)? == offset {
-                same = other;
-                continue;
-            }
-            while other - same > 1 {
-                let middle = same + (other - same) / 2;
-                match self.offset(middle)? == offset {
-                    true => same = middle,
-                    false => other = middle,
-                }
-            }
-            return Some(other);
-        }
-        None
+        let offset = self.seconds_ahead(from)?;
+        self.timezone
+            .following(Timestamp::from_second(from).ok()?)
+            .take_while(|change| change.timestamp().as_second() <= to)
+            .find(|change| i64::from(change.offset().seconds()) != offset)
+            .map(|change| change.timestamp().as_second())
     }
 
-    /// Returns the number of seconds by which the zone is ahead of UTC.
-    fn offset(&self, at: i64) -> Option<i64> {
-        let at = DateTime::from_timestamp(at, 0)?.naive_utc();
-        let offset = self.timezone.offset_from_utc_datetime(&at).fix();
-        Some(offset.local_minus_utc().into())
+    /// Returns the number of seconds by which the zone's clock is ahead of UTC.
+    fn seconds_ahead(&self, at: i64) -> Option<i64> {
+        let at = Timestamp::from_second(at).ok()?;
+        Some(self.timezone.to_offset(at).seconds().into())
     }
 }
 

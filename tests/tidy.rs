@@ -180,6 +180,7 @@ fn each_dependency_has_its_one_room() {
     only_in("backoff::", &["src/retry.rs"]);
     only_in("tokio_cron_scheduler", &["src/scheduler/cron.rs"]);
     only_in("croner::", &["src/occurrence.rs"]);
+    only_in("jiff::", &["src/occurrence.rs"]);
     only_in("vaultrs::", &["src/source/vault/"]);
     only_in("rustify::", &["src/source/vault/"]);
     only_in("aws_sdk_secretsmanager", &["src/source/aws/"]);

@@ -124,7 +124,7 @@ impl Tables {
             workspace_id: flashback.and_then(|it| it.workspace_id.value.clone()),
             check: schedule.and_then(|it| it.check.value.clone()),
             check_with_events: schedule.and_then(|it| it.check_with_events.value),
-            timezone: schedule.and_then(|it| it.timezone.value),
+            timezone: schedule.and_then(|it| it.timezone.value.clone()),
             verify: self.defaults.or(self.verify),
         }
     }

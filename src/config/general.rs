@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use chrono_tz::Tz;
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
@@ -23,7 +22,7 @@ settings! {
         /// The interval instead of `check` while each change in a key's source is heard of: for keys without a `check` of their own.
         check_with_events: Duration = INTERVAL, Default;
         /// The time zone of cron lines; daylight saving is honoured.
-        timezone: Tz = TIMEZONE, Default;
+        timezone: String = TIMEZONE, Default;
         /// After how long a key is pushed again even when unchanged: it repairs edits made in Flashback.
         resync: Duration = INTERVAL, Default;
     }

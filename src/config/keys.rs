@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono_tz::Tz;
-
 use super::key::Key;
 use super::providers::Providers;
 use super::rotations::check_rotations;
@@ -26,7 +24,7 @@ pub struct General {
     pub workspace_id: Option<String>,
     pub check: Option<Rhythm>,
     pub check_with_events: Option<Duration>,
-    pub timezone: Option<Tz>,
+    pub timezone: Option<String>,
     pub verify: Verify,
 }
 
@@ -248,7 +246,7 @@ fn finish_key(
     let stored = key.table.stored.value?;
     let verify = key.table.verify.value.unwrap_or_default();
     let rotate = match (key.table.rotate.value, key.table.rotate.span) {
-        (Some(rotate), _) => Some(Box::new(rotate.finish(general.timezone)?)),
+        (Some(rotate), _) => Some(Box::new(rotate.finish(general.timezone.as_deref())?)),
         (None, Some(_)) => return None,
         (None, None) => None,
     };
@@ -289,7 +287,7 @@ pub fn check_of(own: Option<Rhythm>, general: &General) -> Option<(Check, Option
         Rhythm::Every(interval) => Check::Every(interval),
         Rhythm::Cron(expression) => Check::Cron(CronLine {
             expression,
-            timezone: general.timezone?,
+            timezone: general.timezone.clone()?,
         }),
     };
     let with_events = match check {

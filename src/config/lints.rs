@@ -137,7 +137,7 @@ fn plural(keys: usize) -> String {
 
 /// Returns the time between the next two firings of a cron line.
 pub fn period_of(line: &CronLine) -> Duration {
-    let gap = Schedule::parse(&line.expression, line.timezone).and_then(|schedule| {
+    let gap = Schedule::of(line).and_then(|schedule| {
         let first = schedule.next_after(Utc::now())?.at();
         let second = schedule.next_after(first)?.at();
         (second - first).to_std().ok()

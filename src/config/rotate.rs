@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use chrono_tz::Tz;
 use serde_json::json;
 
 use crate::model::{Check, CronLine, ProviderId, ProviderKeyId, Revoke, RotateConfig};
@@ -55,12 +54,12 @@ const REVOKE: ValueType<Revoke> = ValueType {
 
 impl Rotate {
     /// Returns the settings, where nothing that is needed is missing or wrong.
-    pub fn finish(self, timezone: Option<Tz>) -> Option<RotateConfig> {
+    pub fn finish(self, timezone: Option<&str>) -> Option<RotateConfig> {
         let every = match self.every.value {
             Some(Rhythm::Every(interval)) => Some(Check::Every(interval)),
             Some(Rhythm::Cron(expression)) => Some(Check::Cron(CronLine {
                 expression,
-                timezone: timezone?,
+                timezone: timezone?.to_owned(),
             })),
             // What is written and wrong has been reported.
             None if self.every.span.is_some() => return None,

@@ -20,7 +20,7 @@ pub fn due_at(key: &KeyId, config: &RotateConfig, record: &Record) -> Option<Dat
     match config.every.as_ref()? {
         Check::Every(interval) => Some(from + *interval + jitter(key, *interval / 20)),
         Check::Cron(line) => {
-            let schedule = Schedule::parse(&line.expression, line.timezone)?;
+            let schedule = Schedule::of(line)?;
             let at = schedule.next_after(from)?.at();
             let after = schedule.next_after(at).map(|next| next.at() - at);
             let between = after.and_then(|after| after.to_std().ok());

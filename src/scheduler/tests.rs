@@ -382,7 +382,7 @@ async fn a_cron_line_wakes_its_keys_once() {
     let bench = Bench::new();
     let line = crate::config::CronLine {
         expression: "0 0 0 1 1 *".into(),
-        timezone: chrono_tz::UTC,
+        timezone: "UTC".to_owned(),
     };
     let mut keys = hourly(&["a"]);
     keys.extend(["b", "c"].map(|key| Scheduled {

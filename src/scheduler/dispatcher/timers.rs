@@ -131,7 +131,7 @@ impl Dispatcher {
             })
             .collect();
         let mut lines: Vec<CronLine> = lines.into_iter().cloned().collect();
-        lines.sort_by_cached_key(|line| (line.expression.clone(), line.timezone.name()));
+        lines.sort_by_cached_key(|line| (line.expression.clone(), line.timezone.clone()));
         if self.cron.as_ref().is_some_and(|cron| cron.lines() == lines) {
             return;
         }

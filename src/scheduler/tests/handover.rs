@@ -6,7 +6,7 @@ use crate::config::CronLine;
 fn line(expression: &str) -> CronLine {
     CronLine {
         expression: expression.into(),
-        timezone: chrono_tz::UTC,
+        timezone: "UTC".to_owned(),
     }
 }
 

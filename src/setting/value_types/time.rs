@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use chrono::Utc;
-use chrono_tz::Tz;
 use serde_json::json;
 
-use crate::occurrence::Schedule;
+use crate::occurrence::{Schedule, is_timezone, timezones};
 use crate::setting::declaration::{Shape, ValueType};
 use crate::setting::input::Input;
 use crate::setting::suggest::suggest;
@@ -98,13 +97,13 @@ pub const RHYTHM: ValueType<Rhythm> = ValueType {
 };
 
 /// A name of the time zone database.
-pub const TIMEZONE: ValueType<Tz> = ValueType {
+pub const TIMEZONE: ValueType<String> = ValueType {
     shape: Shape::Text(|| json!({ "type": "string", "examples": ["UTC", "Europe/Berlin"] })),
     read: |input| {
         let text = input.text("UTC")?;
-        let zone = text.parse::<Tz>();
-        if zone.is_err() {
-            let near = suggest(text, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()));
+        if !is_timezone(text) {
+            let names = timezones();
+            let near = suggest(text, names.iter().map(String::as_str));
             let general =
                 "write a name of the time zone database, such as `UTC` or `Europe/Berlin`";
             let help = near.map_or_else(
@@ -112,8 +111,9 @@ pub const TIMEZONE: ValueType<Tz> = ValueType {
                 |zone| format!("did you mean `{zone}`?"),
             );
             input.wrong("is no time zone").help(help);
+            return None;
         }
-        zone.ok()
+        Some(text.to_owned())
     },
 };
 
@@ -158,7 +158,7 @@ fn cron(input: &mut Input<'_>, fields: &[&str]) -> Option<String> {
             return None;
         }
     };
-    let Some(schedule) = Schedule::parse(&line, Tz::UTC) else {
+    let Some(schedule) = Schedule::parse(&line, "UTC") else {
         input.wrong("is not a cron line").help(FIELDS);
         return None;
     };

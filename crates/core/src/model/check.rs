@@ -16,6 +16,6 @@ pub enum Check {
 pub struct CronLine {
     /// The line: six fields, seconds first.
     pub expression: String,
-    /// The time zone in which the line is read.
-    pub timezone: chrono_tz::Tz,
+    /// The time zone in which the line is read: a name of the time zone database.
+    pub timezone: String,
 }
