@@ -71,10 +71,7 @@ pub struct Discover {
 }
 
 /// The settings of `[discover.…]`, for the schema.
-pub const DISCOVER: ValueType<()> = ValueType {
-    shape: Shape::Ids(&Shape::Table(RuleTable::ALL)),
-    read: |_| None,
-};
+pub const DISCOVER: ValueType<()> = ValueType::described(Shape::Ids(&Shape::Table(RuleTable::ALL)));
 
 /// Reads all `[discover.…]` tables.
 pub fn read(root: &mut Reader<'_, '_>) -> Vec<Discover> {

@@ -2,30 +2,18 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
-
-use super::kinds::Kinds;
-use crate::setting::suggest::list;
+use super::kinds::{KIND, Kinds, choose};
 use crate::setting::{Described, Input, Reader, Setting, Shape, ValueType, settings};
 use crate::source::{self, SourceKind};
 use crate::trigger::{self, TriggerKind};
 
 settings! {
     /// What is listened to.
-    TYPE: () = "type", TYPE_WORD, Required;
+    TYPE: () = "type", KIND, Required;
 }
 
-/// The word of a kind. [`read`] knows which words there are.
-const TYPE_WORD: ValueType<()> = ValueType {
-    shape: Shape::Text(|| json!({ "type": "string" })),
-    read: |_| None,
-};
-
 /// The settings of `[sources.….events]`, for the schema.
-pub const EVENTS: ValueType<()> = ValueType {
-    shape: Shape::Trigger,
-    read: |_| None,
-};
+pub const EVENTS: ValueType<()> = ValueType::described(Shape::Trigger);
 
 /// Returns the settings of a kind's table.
 pub fn settings_of(kind: &trigger::Kind) -> Vec<&'static dyn Described> {
@@ -58,16 +46,7 @@ fn read_one(
         .triggers_of(source)
         .map(|kind| (kind.name, kind))
         .collect();
-    let names = list(words.iter().map(|(name, _)| *name)).replace('`', "");
-    let about = format!("{}: {names}", TYPE.about.trim().trim_end_matches('.'));
-    let kind = table.get_with(&TYPE, &about, |input| input.choice(&words));
-    let Some(kind) = kind else {
-        // The kind is unknown, so the settings of every kind are accepted.
-        let any = kinds.triggers.iter().flat_map(settings_of);
-        table.only(&any.collect::<Vec<_>>());
-        return None;
-    };
-    table.of_variant(TYPE.name, kind.name);
+    let kind = choose(&mut table, &TYPE, &words, settings_of)?;
     table.only(&settings_of(kind));
     (kind.read)(&mut table)
 }

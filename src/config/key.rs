@@ -66,10 +66,7 @@ pub struct Key {
 }
 
 /// The settings of `[keys.…]`, for the schema.
-pub const KEYS: ValueType<()> = ValueType {
-    shape: Shape::Ids(&Shape::Table(KeyTable::ALL)),
-    read: |_| None,
-};
+pub const KEYS: ValueType<()> = ValueType::described(Shape::Ids(&Shape::Table(KeyTable::ALL)));
 
 /// Reads all `[keys.…]` tables.
 pub fn read(root: &mut Reader<'_, '_>) -> Vec<Key> {

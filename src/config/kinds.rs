@@ -1,6 +1,13 @@
-//! The kinds of source, trigger and provider that a program has.
+//! The kinds of source, trigger and provider that a program has, and how a table selects one.
 
+use serde_json::json;
+
+use crate::setting::suggest::list;
+use crate::setting::{Described, Reader, Setting, Shape, ValueType};
 use crate::{provider, source, trigger};
+
+/// The value type of `type`. [`choose`] knows which words there are.
+pub const KIND: ValueType<()> = ValueType::described(Shape::Text(|| json!({ "type": "string" })));
 
 /// The kinds of source, trigger and provider that a program has.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,4 +37,28 @@ impl Kinds {
         let triggers = self.triggers.iter();
         triggers.filter(move |trigger| trigger.sources.contains(&name))
     }
+}
+
+/// Returns the description of `type`, with the names of the kinds.
+pub fn about(setting: &dyn Described, names: impl Iterator<Item = &'static str>) -> String {
+    let about = setting.about().trim().trim_end_matches('.');
+    format!("{about}: {}", list(names).replace('`', ""))
+}
+
+/// Reads the kind that `type` selects, one of `kinds`. Where it selects none, the settings of all of them are accepted.
+pub fn choose<K>(
+    table: &mut Reader<'_, '_>,
+    setting: &Setting<()>,
+    kinds: &[(&'static str, &'static K)],
+    settings_of: impl Fn(&'static K) -> Vec<&'static dyn Described>,
+) -> Option<&'static K> {
+    let about = about(setting, kinds.iter().map(|(name, _)| *name));
+    let Some(kind) = table.get_with(setting, &about, |input| input.choice(kinds)) else {
+        let any = kinds.iter().flat_map(|(_, kind)| settings_of(kind));
+        table.only(&any.collect::<Vec<_>>());
+        return None;
+    };
+    let (word, _) = kinds.iter().find(|(_, one)| std::ptr::eq(*one, kind))?;
+    table.of_variant(setting.name, word);
+    Some(kind)
 }

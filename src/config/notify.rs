@@ -42,10 +42,7 @@ pub struct Receiver {
 }
 
 /// The settings of `[notify.…]`, for the schema.
-pub const NOTIFY: ValueType<()> = ValueType {
-    shape: Shape::Ids(&Shape::Table(NotifyTable::ALL)),
-    read: |_| None,
-};
+pub const NOTIFY: ValueType<()> = ValueType::described(Shape::Ids(&Shape::Table(NotifyTable::ALL)));
 
 /// Reads all `[notify.…]` tables.
 pub fn read(root: &mut Reader<'_, '_>) -> Vec<Receiver> {

@@ -3,32 +3,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::json;
-
-use super::kinds::Kinds;
+use super::kinds::{KIND, Kinds, choose};
 use super::model::ProviderConfig;
 use crate::model::ProviderId;
 use crate::provider::{Kind, ProviderKind};
 use crate::setting::diagnostics::{Diagnostics, Reference};
-use crate::setting::suggest::{list, suggest};
+use crate::setting::suggest::which_there_are;
 use crate::setting::{Described, Input, Reader, Shape, Span, ValueType, settings};
 
 settings! {
     /// Which provider it is.
-    TYPE: () = "type", TYPE_WORD, Required;
+    TYPE: () = "type", KIND, Required;
 }
 
-/// The word of a kind. [`read`] knows which words there are.
-const TYPE_WORD: ValueType<()> = ValueType {
-    shape: Shape::Text(|| json!({ "type": "string" })),
-    read: |_| None,
-};
-
 /// The settings of `[providers.…]`, for the schema.
-pub const PROVIDERS: ValueType<()> = ValueType {
-    shape: Shape::Ids(&Shape::Provider),
-    read: |_| None,
-};
+pub const PROVIDERS: ValueType<()> = ValueType::described(Shape::Ids(&Shape::Provider));
 
 /// Returns the settings of a kind's table.
 pub fn settings_of(kind: &Kind) -> Vec<&'static dyn Described> {
@@ -56,21 +45,8 @@ pub fn read(root: &mut Reader<'_, '_>, kinds: Kinds) -> Vec<Provider> {
 
 fn read_one(input: &mut Input<'_>, kinds: Kinds) -> Option<ProviderConfig> {
     let mut table = input.table("`type`, and what belongs to it, below `[providers.ID]`")?;
-    let words: Vec<_> = kinds
-        .providers
-        .iter()
-        .map(|kind| (kind.name, kind))
-        .collect();
-    let names = list(words.iter().map(|(name, _)| *name)).replace('`', "");
-    let about = format!("{}: {names}", TYPE.about.trim().trim_end_matches('.'));
-    let kind = table.get_with(&TYPE, &about, |input| input.choice(&words));
-    let Some(kind) = kind else {
-        // The kind is unknown, so the settings of every kind are accepted.
-        let any = kinds.providers.iter().flat_map(settings_of);
-        table.only(&any.collect::<Vec<_>>());
-        return None;
-    };
-    table.of_variant(TYPE.name, kind.name);
+    let words = kinds.providers.iter().map(|kind| (kind.name, kind));
+    let kind = choose(&mut table, &TYPE, &words.collect::<Vec<_>>(), settings_of)?;
     table.only(&settings_of(kind));
     let settings: Arc<dyn ProviderKind> = (kind.read)(&mut table)?;
     Some(ProviderConfig { kind, settings })
@@ -92,15 +68,9 @@ impl Providers {
             return config.as_ref();
         }
         let names = self.0.keys().map(ProviderId::as_str);
-        let help = match suggest(id.as_str(), names.clone()) {
-            Some(name) => format!("did you mean `{name}`?"),
-            None if self.0.is_empty() => "there is none yet: add `[providers.ID]`".to_owned(),
-            None if self.0.len() == 1 => format!("the only provider is {}", list(names)),
-            None => format!("the providers are {}", list(names).replace(" or ", " and ")),
-        };
         diagnostics
             .missing(span, "there is no such provider")
-            .help(help);
+            .help(which_there_are(id.as_str(), "provider", names));
         None
     }
 

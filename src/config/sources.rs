@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
-
 use super::events;
-use super::kinds::Kinds;
+use super::kinds::{self, KIND, Kinds, choose};
 use super::model::SourceConfig;
 use crate::credential::SecretRef;
 use crate::model::SourceId;
 use crate::setting::diagnostics::{Diagnostics, Reference};
-use crate::setting::suggest::{list, suggest};
+use crate::setting::suggest::{list, which_there_are};
 use crate::setting::tree::Value;
 use crate::setting::value_types::number::{RATE, SWITCH};
 use crate::setting::{Described, Input, Reader, Shape, Span, ValueType, settings};
@@ -18,7 +16,7 @@ use crate::source::{Certainty, Hint, Kind, SourceKind};
 
 settings! {
     /// What kind of store it is.
-    TYPE: () = "type", TYPE_WORD, Required;
+    TYPE: () = "type", KIND, Required;
     /// The calls a second that are made to it, failures and retries included.
     MAX_RPS: f64 = "max_rps", RATE, Default;
     /// Tell the store which version is live, so that whoever rotates knows when the old key can go.
@@ -27,17 +25,8 @@ settings! {
     EVENTS: () = "events", events::EVENTS, Optional;
 }
 
-/// The word of a kind. [`read`] knows which words there are.
-const TYPE_WORD: ValueType<()> = ValueType {
-    shape: Shape::Text(|| json!({ "type": "string" })),
-    read: |_| None,
-};
-
 /// The settings of `[sources.…]`, for the schema.
-pub const SOURCES: ValueType<()> = ValueType {
-    shape: Shape::Ids(&Shape::Source),
-    read: |_| None,
-};
+pub const SOURCES: ValueType<()> = ValueType::described(Shape::Ids(&Shape::Source));
 
 /// The labels that metrics use for other services, which are not available as ids of sources.
 const TAKEN: [(&str, &str); 3] = [
@@ -67,8 +56,8 @@ pub fn settings_of(kind: &Kind, kinds: Kinds) -> Vec<&'static dyn Described> {
 pub fn about(setting: &dyn Described, kinds: Kinds) -> String {
     let about = setting.about().trim();
     if setting.name() == TYPE.name {
-        let names = list(kinds.sources.iter().map(|kind| kind.name)).replace('`', "");
-        return format!("{}: {names}.", about.trim_end_matches('.'));
+        let names = kinds.sources.iter().map(|kind| kind.name);
+        return format!("{}.", kinds::about(setting, names));
     }
     if setting.name() == ACKNOWLEDGE.name {
         return format!("{about} {} can be told.", who_acknowledges(kinds));
@@ -117,16 +106,9 @@ pub fn read(root: &mut Reader<'_, '_>, kinds: Kinds) -> Vec<Source> {
 
 fn read_one(input: &mut Input<'_>, kinds: Kinds) -> Option<SourceConfig> {
     let mut table = input.table("`type`, and what belongs to it, below `[sources.ID]`")?;
-    let words: Vec<_> = kinds.sources.iter().map(|kind| (kind.name, kind)).collect();
-    let kind = table.get_with(&TYPE, &about(&TYPE, kinds), |input| input.choice(&words));
-    let Some(kind) = kind else {
-        // The kind is unknown, so the settings of every kind are accepted.
-        let mut any: Vec<&dyn Described> = ALL.to_vec();
-        any.extend(kinds.sources.iter().flat_map(|kind| kind.settings));
-        table.only(&any);
-        return None;
-    };
-    table.of_variant(TYPE.name, kind.name);
+    let words = kinds.sources.iter().map(|kind| (kind.name, kind));
+    let any = |kind: &'static Kind| [ALL, kind.settings].concat();
+    let kind = choose(&mut table, &TYPE, &words.collect::<Vec<_>>(), any)?;
     report_misplaced(&mut table, kind, kinds);
     let max_rps = table.get(&MAX_RPS);
     let acknowledge = match kind.acknowledges {
@@ -212,15 +194,9 @@ impl Sources {
             return true;
         }
         let names = self.0.keys().map(SourceId::as_str);
-        let help = match suggest(id.as_str(), names.clone()) {
-            Some(name) => format!("did you mean `{name}`?"),
-            None if self.0.is_empty() => "there is none yet: add `[sources.ID]`".to_owned(),
-            None if self.0.len() == 1 => format!("the only source is {}", list(names)),
-            None => format!("the sources are {}", list(names).replace(" or ", " and ")),
-        };
         diagnostics
             .missing(span, "there is no such source")
-            .help(help);
+            .help(which_there_are(id.as_str(), "source", names));
         false
     }
 

@@ -176,6 +176,14 @@ pub enum ProviderError {
 }
 
 impl ProviderError {
+    /// Creates the error of an operation that the provider does not have.
+    pub fn unsupported(what: &str) -> Self {
+        Self::Refused {
+            what: what.to_owned(),
+            status: "unsupported".to_owned(),
+        }
+    }
+
     /// Returns `true` if the call has certainly changed nothing.
     pub fn is_certain(&self) -> bool {
         match self {

@@ -39,6 +39,16 @@ pub struct ValueType<T: 'static> {
     pub read: fn(&mut Input<'_>) -> Option<T>,
 }
 
+impl ValueType<()> {
+    /// A value whose syntax the schema shows, and which is read by a function of its own.
+    pub const fn described(shape: Shape) -> Self {
+        Self {
+            shape,
+            read: |_| None,
+        }
+    }
+}
+
 /// The syntax of a value, for the schema and for the list of known names.
 pub enum Shape {
     /// A plain text, which may come from an environment variable.

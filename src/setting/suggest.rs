@@ -11,6 +11,21 @@ pub fn suggest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&
         .map(|(candidate, _)| candidate)
 }
 
+/// Returns what to do about a name that no `[whats.NAME]` has: the name that is likely meant, or those that there are.
+pub fn which_there_are<'w>(
+    name: &str,
+    what: &str,
+    known: impl Iterator<Item = &'w str> + Clone,
+) -> String {
+    let names = list(known.clone()).replace(" or ", " and ");
+    match (suggest(name, known.clone()), known.count()) {
+        (Some(near), _) => format!("did you mean `{near}`?"),
+        (None, 0) => format!("there is none yet: add `[{what}s.ID]`"),
+        (None, 1) => format!("the only {what} is {names}"),
+        (None, _) => format!("the {what}s are {names}"),
+    }
+}
+
 /// Returns the words as a sentence has them: `a`, `b` or `c`.
 pub fn list<'w>(words: impl Iterator<Item = &'w str>) -> String {
     let words: Vec<_> = words.map(|word| format!("`{word}`")).collect();

@@ -5,7 +5,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_iam::config::Credentials as Pair;
 use aws_sdk_iam::config::Region;
 use flashback_rotator::provider::Provider;
-use flashback_rotator::provider::aws::{Iam, Way};
+use flashback_rotator::provider::aws::{Iam, IamUser};
 use flashback_rotator::provider::aws_iam::AccessKeys;
 use flashback_rotator::provider::bedrock::{BedrockKeys, Days};
 use flashback_rotator::source::aws::{Account, AwsConfig};
@@ -27,12 +27,12 @@ pub fn iam(
             .region(Region::new(REGION))
             .credentials_provider(SharedCredentialsProvider::new(credentials()))
     });
-    let way = Way {
-        sign_in: AwsConfig::default(),
+    let user = IamUser {
         base_url: Some(url.to_owned()),
         user: user.to_owned(),
+        ..IamUser::default()
     };
-    Iam::in_account(account, way, upstream)
+    Iam::in_account(account, &user, upstream)
 }
 
 /// Returns the access keys of `user`.

@@ -147,11 +147,9 @@ impl Provider for Anthropic {
         _name: &str,
         _slot: Option<&ProviderKeyId>,
     ) -> Result<Minted, ProviderError> {
-        Err(ProviderError::Refused {
-            what: "Anthropic has no call that makes a key: make it in the console, and write it to the source"
-                .to_owned(),
-            status: "unsupported".to_owned(),
-        })
+        Err(ProviderError::unsupported(
+            "Anthropic has no call that makes a key: make it in the console, and write it to the source",
+        ))
     }
 
     async fn last_use(&self, _key: &ProviderKeyId) -> Result<LastUse, ProviderError> {

@@ -8,7 +8,7 @@ use aws_sdk_iam::error::{ProvideErrorMetadata, SdkError};
 use tokio::sync::Mutex;
 
 use super::error::{Answer, Call, of_source};
-use super::settings::Way;
+use super::settings::IamUser;
 use crate::provider::contract::ProviderError;
 use crate::source::aws::Account;
 use crate::upstream::Upstream;
@@ -25,18 +25,17 @@ pub struct Iam {
 
 impl Iam {
     /// Returns the way to the keys of a user. Nothing is read or called before it is used.
-    pub fn new(way: Way, upstream: Upstream) -> Self {
-        let account = Account::new(way.sign_in.clone());
-        Self::in_account(account, way, upstream)
+    pub fn new(user: &IamUser, upstream: Upstream) -> Self {
+        Self::in_account(Account::new(user.sign_in()), user, upstream)
     }
 
     /// Returns the way to the keys of a user, signed in to `account` in place of the one that the settings have.
-    pub fn in_account(account: Account, way: Way, upstream: Upstream) -> Self {
+    pub fn in_account(account: Account, user: &IamUser, upstream: Upstream) -> Self {
         Self {
             upstream,
             account,
-            base_url: way.base_url,
-            user: way.user,
+            base_url: user.base_url.clone(),
+            user: user.user.clone(),
             client: Mutex::new(None),
         }
     }

@@ -17,7 +17,7 @@ mod value;
 
 pub use client::Iam;
 pub use error::{Answer, Call, of_source};
-pub use settings::{REGION, USER, Way, check_role};
+pub use settings::{IamUser, IamUserTable};
 pub use value::{key_id, key_of, missing, time};
 
 /// The most keys of a kind that a user of IAM can have, disabled ones included: access keys, and Bedrock API keys. It

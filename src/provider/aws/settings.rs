@@ -3,14 +3,16 @@
 use serde_json::json;
 
 use crate::redact::host_and_port;
-use crate::setting::{Field, Reader, Shape, ValueType};
-use crate::source::aws::AwsConfig;
+use crate::setting::value_types::place::ENDPOINT;
+use crate::setting::value_types::text::TEXT;
+use crate::setting::{Reader, Shape, ValueType, settings};
+use crate::source::aws::{AwsConfig, ROLE_ARN};
 
 /// The longest name of a user (<https://docs.aws.amazon.com/IAM/latest/APIReference/API_User.html>).
 const LONGEST_USER: usize = 64;
 
 /// The name of a user of IAM.
-pub const USER: ValueType<String> = ValueType {
+const USER: ValueType<String> = ValueType {
     shape: Shape::Text(
         || json!({ "type": "string", "pattern": "^[A-Za-z0-9_+=,.@-]+$", "minLength": 1, "maxLength": LONGEST_USER }),
     ),
@@ -28,7 +30,7 @@ pub const USER: ValueType<String> = ValueType {
 };
 
 /// A region, such as `eu-west-1`.
-pub const REGION: ValueType<String> = ValueType {
+const REGION: ValueType<String> = ValueType {
     shape: Shape::Text(|| json!({ "type": "string", "pattern": "^[a-z0-9-]+$" })),
     read: |input| {
         let text = input.text("eu-west-1")?;
@@ -43,18 +45,49 @@ pub const REGION: ValueType<String> = ValueType {
     },
 };
 
-/// The way to IAM, and the user there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Way {
-    /// The sign-in.
-    pub sign_in: AwsConfig,
-    /// Another endpoint than IAM's own.
-    pub base_url: Option<String>,
-    /// The user whose keys are made and revoked.
-    pub user: String,
+settings! {
+    /// A user of IAM, and the way to it.
+    #[derive(Clone, Debug, Default, PartialEq, Eq)]
+    pub struct IamUser, read by IamUserTable {
+        /// The IAM user whose keys are made and revoked: its name. Nobody else should make keys of it.
+        user: String = USER, Required;
+        /// A region of the partition that has the user. Default: what the standard AWS chain finds.
+        region: String = REGION, Optional;
+        /// A profile of the shared configuration files.
+        profile: String = TEXT, Optional;
+        /// A role to assume with the credentials the standard AWS chain finds.
+        assume_role_arn: String = ROLE_ARN, Optional;
+        /// The external id that role asks for.
+        external_id: String = TEXT, Optional;
+        /// Another endpoint of IAM than the region's.
+        base_url: String = ENDPOINT, Optional;
+    }
 }
 
-impl Way {
+impl IamUser {
+    /// Reads it from the table of a provider, or reports mistakes.
+    pub fn of(table: &mut Reader<'_, '_>) -> Option<Self> {
+        let read = IamUserTable::read(table);
+        if let (Some(span), None) = (read.external_id.span, read.assume_role_arn.span) {
+            table
+                .diagnostics
+                .mistake(span, "`external_id` is for a role, and there is none")
+                .help("write `assume_role_arn` too, or take `external_id` out");
+        }
+        read.finish()
+    }
+
+    /// Returns how it is signed in.
+    pub fn sign_in(&self) -> AwsConfig {
+        AwsConfig {
+            region: self.region.clone(),
+            profile: self.profile.clone(),
+            assume_role_arn: self.assume_role_arn.clone(),
+            external_id: self.external_id.clone(),
+            ..AwsConfig::default()
+        }
+    }
+
     /// Returns whose keys they are, for people: "the IAM user flashback-llm".
     pub fn place(&self) -> String {
         let user = format!("the IAM user {}", self.user);
@@ -62,15 +95,5 @@ impl Way {
             Some(url) => format!("{user}, {}", host_and_port(url)),
             None => user,
         }
-    }
-}
-
-/// Reports an external id without a role that it would be for.
-pub fn check_role(role: &Field<String>, external_id: &Field<String>, table: &mut Reader<'_, '_>) {
-    if let (Some(span), None) = (external_id.span, role.span) {
-        table
-            .diagnostics
-            .mistake(span, "`external_id` is for a role, and there is none")
-            .help("write `assume_role_arn` too, or take `external_id` out");
     }
 }

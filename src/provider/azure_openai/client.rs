@@ -114,7 +114,9 @@ impl Slot {
     fn of(id: &ProviderKeyId) -> Result<Self, ProviderError> {
         let slots = [Self::One, Self::Two];
         let slot = slots.into_iter().find(|slot| slot.id() == *id);
-        slot.ok_or_else(|| unsupported("the slots of an account are `key1` and `key2`"))
+        slot.ok_or_else(|| {
+            ProviderError::unsupported("the slots of an account are `key1` and `key2`")
+        })
     }
 
     fn id(self) -> ProviderKeyId {
@@ -167,7 +169,8 @@ impl Provider for AzureOpenAi {
         _name: &str,
         slot: Option<&ProviderKeyId>,
     ) -> Result<Minted, ProviderError> {
-        let slot = slot.ok_or_else(|| unsupported("a key is made in one of the slots"))?;
+        let slot =
+            slot.ok_or_else(|| ProviderError::unsupported("a key is made in one of the slots"))?;
         let secret = self.regenerate(Slot::of(slot)?).await?;
         Ok(Minted {
             id: slot.clone(),
@@ -219,12 +222,5 @@ impl Provider for AzureOpenAi {
 }
 
 fn cannot_disable() -> ProviderError {
-    unsupported("Azure OpenAI cannot disable a key, only replace it")
-}
-
-fn unsupported(what: &str) -> ProviderError {
-    ProviderError::Refused {
-        what: what.to_owned(),
-        status: "unsupported".to_owned(),
-    }
+    ProviderError::unsupported("Azure OpenAI cannot disable a key, only replace it")
 }

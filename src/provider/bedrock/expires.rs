@@ -30,7 +30,7 @@ impl Days {
 }
 
 /// A whole number of days.
-pub(super) const EXPIRES: ValueType<Days> = ValueType {
+pub(super) const DAYS: ValueType<Days> = ValueType {
     shape: Shape::Text(|| json!({ "type": "string", "examples": ["90d", "365d"] })),
     read: |input| {
         let length = humantime::parse_duration(input.text("90d")?).ok();

@@ -18,15 +18,12 @@ mod value;
 
 use std::sync::Arc;
 
-use super::aws::{Iam, REGION, USER, Way, check_role};
+use super::aws::{Iam, IamUser, IamUserTable};
 use super::contract::{Provider, ProviderError};
 use super::kind::{Context, Kind, ProviderKind};
 use crate::model::AiType;
-use crate::setting::value_types::place::ENDPOINT;
-use crate::setting::value_types::text::TEXT;
-use crate::setting::{Reader, settings};
-use crate::source::aws::{AwsConfig, ROLE_ARN};
-use expires::EXPIRES;
+use crate::setting::settings;
+use expires::DAYS;
 
 pub use expires::Days;
 pub use keys::BedrockKeys;
@@ -35,63 +32,44 @@ pub use keys::BedrockKeys;
 pub const KIND: Kind = Kind {
     name: "bedrock",
     title: "Amazon Bedrock",
-    settings: BedrockTable::ALL,
+    settings: &[
+        &IamUserTable::user,
+        &EXPIRES,
+        &IamUserTable::region,
+        &IamUserTable::profile,
+        &IamUserTable::assume_role_arn,
+        &IamUserTable::external_id,
+        &IamUserTable::base_url,
+    ],
     reference: include_str!("reference.toml"),
     ai_types: &[AiType::Other],
     pairs: false,
-    read,
+    read: |table| {
+        let expires = table.get(&EXPIRES);
+        let user = IamUser::of(table)?;
+        Some(Arc::new(BedrockConfig { user, expires }))
+    },
 };
 
 settings! {
-    /// A provider of the type `bedrock`.
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    pub struct BedrockConfig, read by BedrockTable {
-        /// The IAM user whose Bedrock API keys are made and revoked: its name. Nobody else should make keys of it.
-        user: String = USER, Required;
-        /// How long a key lives, whoever forgets it: whole days, longer than a rotation takes to come. Default: it does not expire.
-        expires: Days = EXPIRES, Optional;
-        /// A region of the partition that has the user. Default: what the standard AWS chain finds.
-        region: String = REGION, Optional;
-        /// A profile of the shared configuration files.
-        profile: String = TEXT, Optional;
-        /// A role to assume with the credentials the standard AWS chain finds.
-        assume_role_arn: String = ROLE_ARN, Optional;
-        /// The external id that role asks for.
-        external_id: String = TEXT, Optional;
-        /// Another endpoint of IAM than the region's.
-        base_url: String = ENDPOINT, Optional;
-    }
+    /// How long a key lives, whoever forgets it: whole days, longer than a rotation takes to come. Default: it does not expire.
+    EXPIRES: Days = "expires", DAYS, Optional;
 }
 
-fn read(table: &mut Reader<'_, '_>) -> Option<Arc<dyn ProviderKind>> {
-    let read = BedrockTable::read(table);
-    check_role(&read.assume_role_arn, &read.external_id, table);
-    Some(Arc::new(read.finish()?))
-}
-
-impl BedrockConfig {
-    fn way(&self) -> Way {
-        Way {
-            sign_in: AwsConfig {
-                region: self.region.clone(),
-                profile: self.profile.clone(),
-                assume_role_arn: self.assume_role_arn.clone(),
-                external_id: self.external_id.clone(),
-                ..AwsConfig::default()
-            },
-            base_url: self.base_url.clone(),
-            user: self.user.clone(),
-        }
-    }
+/// A provider of the type `bedrock`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BedrockConfig {
+    user: IamUser,
+    expires: Option<Days>,
 }
 
 impl ProviderKind for BedrockConfig {
     fn place(&self) -> String {
-        self.way().place()
+        self.user.place()
     }
 
     fn build(&self, context: Context<'_>) -> Result<Arc<dyn Provider>, ProviderError> {
-        let iam = Iam::new(self.way(), context.upstream);
+        let iam = Iam::new(&self.user, context.upstream);
         Ok(Arc::new(BedrockKeys::new(iam, self.expires)))
     }
 }

@@ -74,6 +74,17 @@ impl OpenAi {
             service_account: config.service_account.clone(),
         })
     }
+
+    fn path<'a>(&'a self, key: &'a ProviderKeyId) -> [&'a str; 5] {
+        let project = self.project.as_str();
+        [
+            "organization",
+            "projects",
+            project,
+            "api_keys",
+            key.as_str(),
+        ]
+    }
 }
 
 #[async_trait]
@@ -128,14 +139,7 @@ impl Provider for OpenAi {
     }
 
     async fn last_use(&self, key: &ProviderKeyId) -> Result<LastUse, ProviderError> {
-        let project = self.project.as_str();
-        let path = [
-            "organization",
-            "projects",
-            project,
-            "api_keys",
-            key.as_str(),
-        ];
+        let path = self.path(key);
         let call = Call::new("GET /api_keys/{id}", &path).needs(NEEDS);
         let listed: Listed = self.api.call(call).await?;
         Ok(listed.last_used_at)
@@ -152,14 +156,7 @@ impl Provider for OpenAi {
     /// Deletes a key. The reference says that this works for a service account's key, too; until 2026 it said that this
     /// is an error, and that deleting the account is the way. That would be the account that people have set up.
     async fn delete(&self, key: &ProviderKeyId) -> Result<(), ProviderError> {
-        let project = self.project.as_str();
-        let path = [
-            "organization",
-            "projects",
-            project,
-            "api_keys",
-            key.as_str(),
-        ];
+        let path = self.path(key);
         let call = Call::new("DELETE /api_keys/{id}", &path)
             .needs(NEEDS)
             .tells(&[400, 404]);
@@ -197,8 +194,5 @@ impl From<Listed> for IssuedKey {
 }
 
 fn cannot_disable() -> ProviderError {
-    ProviderError::Refused {
-        what: "OpenAI cannot disable a key, only delete it".to_owned(),
-        status: "unsupported".to_owned(),
-    }
+    ProviderError::unsupported("OpenAI cannot disable a key, only delete it")
 }
