@@ -1,6 +1,7 @@
 //! The record of a rotation that a person has asked for: for people, and as a document to keep.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cli::rotation;
@@ -13,7 +14,8 @@ use crate::model::{EndedKey, Fate, KeyId, ProviderKeyId, RotateCommand};
 const FORM: u32 = 1;
 
 /// What has come of the wish.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The new key is live and verified. A compromised old key is dead, another one will be.
     Done,
@@ -32,18 +34,6 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::NotRevoked => "not_revoked",
-            Self::Broken => "broken",
-            Self::TakenBack => "taken_back",
-            Self::Stuck => "stuck",
-            Self::Unfinished => "unfinished",
-            Self::NotTaken => "not_taken",
-        }
-    }
-
     fn of(wanted: &RotateCommand, report: &RotationReport) -> Self {
         let is_ours = |command: &RotateCommand| command.at >= wanted.at;
         if report.asked.as_ref().is_some_and(is_ours) {
@@ -234,7 +224,7 @@ impl RotationRecord {
             "even_if_broken": wanted.even_if_broken,
             "asked_at": precise(wanted.at),
             "asked_by": { "user": user(), "uid": uid(), "host": host() },
-            "outcome": self.outcome.as_str(),
+            "outcome": self.outcome,
             "reason": reason,
             "stage": report.stage,
             "times": times,
