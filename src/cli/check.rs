@@ -6,15 +6,11 @@ mod events;
 mod report;
 
 use std::path::Path;
-use std::sync::Arc;
-
-use tokio_util::sync::CancellationToken;
 
 use self::crowded::crowded;
 use super::end::{End, fail, warn};
 use super::setup;
 use crate::config::{Loaded, exposed};
-use crate::state::sqlite::Sqlite;
 
 /// The arguments of `check`.
 #[derive(Debug, clap::Args)]
@@ -34,13 +30,7 @@ pub struct Args {
     json: bool,
 }
 
-pub async fn run(path: Option<&Path>, args: &Args) -> End {
-    match check(path, args).await {
-        Ok(end) | Err(end) => end,
-    }
-}
-
-async fn check(path: Option<&Path>, args: &Args) -> Result<End, End> {
+pub async fn run(path: Option<&Path>, args: &Args) -> Result<End, End> {
     let Loaded {
         config,
         files,
@@ -65,9 +55,7 @@ async fn check(path: Option<&Path>, args: &Args) -> Result<End, End> {
     }
     setup::quiet_log(&config)?;
     let base_url = config.flashback.base_url.clone();
-    let store = Sqlite::in_memory().map_err(fail)?;
-    let (outages, stop) = (Arc::new(setup::InTheResult), CancellationToken::new());
-    let runtime = setup::runtime(config, Arc::new(store), outages, &stop).await?;
+    let runtime = setup::runtime_without_state(config).await?;
     crowded(&runtime).iter().for_each(warn);
     if !args.connect {
         return Ok(End::Done);

@@ -22,15 +22,14 @@ use super::kinds::kinds;
 use super::{setup, status};
 use crate::config;
 use crate::credential::Plain;
+use crate::daemon::state::State;
 use crate::daemon::status_source::Watch;
-use crate::engine::Changes;
 use crate::engine::report::KeyReport;
 use crate::flashback::Flashback as _;
 use crate::flashback::client::{Auth, Client};
 use crate::flashback::sandbox::provider::openai::OpenAi;
 use crate::flashback::sandbox::provider::{ADMIN, Fake};
 use crate::flashback::sandbox::{Operation, Options, Rule, Sandbox};
-use crate::lease::LeaseTable;
 use crate::model::{AiLlmId, AiType, Settings, SourceId, Target, WorkspaceId};
 use crate::retry::Limits;
 use crate::runtime::{self, RuntimeContext, RuntimeHandle};
@@ -40,18 +39,13 @@ use crate::state;
 use crate::state::StateStore;
 use crate::state::sqlite::Sqlite;
 use crate::supervise::Supervisor;
-use crate::telemetry::metrics::Metrics;
-use crate::trigger::{Feed, TriggerError};
+use crate::trigger::TriggerError;
 use crate::upstream::{Terms, Upstream};
 
-pub async fn run() -> End {
-    match Stage::set().await {
-        Ok(mut stage) => match stage.play().await {
-            Ok(()) => End::Done,
-            Err(error) => fail(error),
-        },
-        Err(error) => fail(error),
-    }
+pub async fn run() -> Result<End, End> {
+    let mut stage = Stage::set().await.map_err(fail)?;
+    stage.play().await.map_err(fail)?;
+    Ok(End::Done)
 }
 
 /// A directory as the source, a sandbox as Flashback, a provider of keys, and the rotator between them.
@@ -85,10 +79,6 @@ impl Stage {
             "A directory is the store, a local sandbox is Flashback; keys are looked at every second. \
              The kernel tells of changes to Claude's.",
         );
-        self.creation_and_adoption().await
-    }
-
-    async fn creation_and_adoption(&mut self) -> Result<(), String> {
         let by_hand = self.create_by_hand().await?;
         let openai = self.write("openai")?;
         let claude = self.write("claude")?;
@@ -216,20 +206,11 @@ impl Stage {
                 .map_err(text)?,
         );
         let (watch, stop) = (Arc::new(Watch::default()), CancellationToken::new());
-        let metrics = Arc::new(Metrics::new());
+        let state = State::unshared(store.clone());
+        let context = setup::context(&state, watch.clone(), &stop).await;
         let context = RuntimeContext {
-            fingerprinter: store.fingerprinter().await.map_err(text)?,
-            store: store.clone(),
-            leases: Arc::new(LeaseTable::alone()),
-            replica: None,
-            feed: Arc::new(Feed::new(Arc::clone(&metrics))),
-            metrics,
-            checks: Arc::default(),
-            outages: watch.clone(),
-            told: Arc::default(),
-            changes: Changes::default(),
-            stop: stop.clone(),
             since: Utc::now(),
+            ..context.map_err(text)?
         };
         let runtime = runtime::build(Arc::new(config), &context, None).map_err(text)?;
         let schedule = runtime.schedule(|_| First::Now);

@@ -46,11 +46,8 @@ pub struct Args {
     url: Option<String>,
 }
 
-pub async fn run(path: Option<&Path>, args: &Args) -> End {
-    let base = match base(path, args.url.as_deref()).await {
-        Ok(base) => base,
-        Err(why) => return wrong(why),
-    };
+pub async fn run(path: Option<&Path>, args: &Args) -> Result<End, End> {
+    let base = base(path, args.url.as_deref()).await.map_err(wrong)?;
     let ask = async |page: &str| {
         let url = format!("{}/{page}", base.trim_end_matches('/'));
         (ask(&url).await, url)
@@ -63,17 +60,12 @@ pub async fn run(path: Option<&Path>, args: &Args) -> End {
     match answer {
         Ok((status, said)) if status.is_success() => {
             setup::print(said);
-            End::Done
+            return Ok(End::Done);
         }
-        Ok((_, said)) => {
-            setup::print(format_args!("unwell: {said}"));
-            End::Failed
-        }
-        Err(why) => {
-            setup::print(format_args!("no answer at {url}: {why}"));
-            End::Failed
-        }
+        Ok((_, said)) => setup::print(format_args!("unwell: {said}")),
+        Err(why) => setup::print(format_args!("no answer at {url}: {why}")),
     }
+    Err(End::Failed)
 }
 
 async fn base(path: Option<&Path>, url: Option<&str>) -> Result<String, &'static str> {

@@ -35,13 +35,7 @@ pub struct Args {
     json: bool,
 }
 
-pub async fn run(path: Option<&Path>, args: &Args) -> End {
-    match history(path, args).await {
-        Ok(end) | Err(end) => end,
-    }
-}
-
-async fn history(path: Option<&Path>, args: &Args) -> Result<End, End> {
+pub async fn run(path: Option<&Path>, args: &Args) -> Result<End, End> {
     let config = discover::known(setup::load(path)?.config).await?;
     let key = args.key.as_ref().map(KeyId::new);
     let store = state::open::beside(&config.state).await.map_err(fail)?;

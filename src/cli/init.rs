@@ -32,13 +32,16 @@ pub fn offer(command: Command, kinds: Kinds) -> Command {
     })
 }
 
-pub fn run(args: &Args) -> End {
+pub fn run(args: &Args) -> Result<End, End> {
     let mut kinds = kinds().sources.iter();
     let Some(kind) = kinds.find(|kind| kind.example.name == args.source) else {
-        return wrong(format!("no kind of source is called `{}`", args.source));
+        return Err(wrong(format!(
+            "no kind of source is called `{}`",
+            args.source
+        )));
     };
     setup::print(without_schema(kind.example.text).trim_end());
-    End::Done
+    Ok(End::Done)
 }
 
 /// Returns a file of the repository without its first line, if that names the schema beside it.

@@ -132,7 +132,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, kinds: Kinds) -> Exit
         match cli.command {
             Command::Run => run::run(config).await,
             Command::Init(args) => init::run(&args),
-            Command::Config(args) => reference::run(&args),
+            Command::Config(args) => Ok(reference::run(&args)),
             Command::Check(args) => check::run(config, &args).await,
             Command::Plan(args) => plan::run(config, &args).await,
             Command::Sync(args) => sync::run(config, &args).await,
@@ -143,10 +143,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, kinds: Kinds) -> Exit
             Command::Sandbox(args) => sandbox::run(args).await,
             Command::Demo => demo::run().await,
             Command::Health(args) => health::run(config, &args).await,
-            Command::Completions(args) => pages::completions(&command(), &args),
-            Command::Man(args) => pages::man(command(), &args),
+            Command::Completions(args) => Ok(pages::completions(&command(), &args)),
+            Command::Man(args) => Ok(pages::man(command(), &args)),
         }
     });
+    let (Ok(end) | Err(end)) = end;
     // A blocking read that hangs (a dead network mount) must not keep the process alive.
     runtime.shutdown_background();
     end.into()

@@ -29,13 +29,7 @@ pub struct Args {
     json: bool,
 }
 
-pub async fn run(path: Option<&Path>, args: &Args) -> End {
-    match plan(path, args).await {
-        Ok(end) | Err(end) => end,
-    }
-}
-
-async fn plan(path: Option<&Path>, args: &Args) -> Result<End, End> {
+pub async fn run(path: Option<&Path>, args: &Args) -> Result<End, End> {
     let rows = match beside::load(path).await? {
         Basis::Config(config) => by_configuration(*config).await?,
         Basis::Daemon(daemon) => {
@@ -43,12 +37,17 @@ async fn plan(path: Option<&Path>, args: &Args) -> Result<End, End> {
             beside::ask(&*daemon.store, &Request::Plan { keys }).await?
         }
     };
-    if args.json {
-        setup::print(report::document(&rows));
-    } else {
-        setup::print(render(&rows));
+    Ok(show(&rows, args.json))
+}
+
+/// Prints the reports of `plan` and `sync`, as a table or as JSON, and the error of each key that failed. Returns the
+/// outcome of the command.
+pub fn show(rows: &[KeyReport], json: bool) -> End {
+    match json {
+        true => setup::print(report::document(rows)),
+        false => setup::print(render(rows)),
     }
-    Ok(setup::end_of(&rows))
+    setup::end_of(rows)
 }
 
 async fn by_configuration(config: Config) -> Result<Vec<KeyReport>, End> {
@@ -85,7 +84,7 @@ fn say_problems(listings: &[ListedRule]) {
 }
 
 /// The table of `plan` and `sync`.
-pub fn render(rows: &[KeyReport]) -> String {
+fn render(rows: &[KeyReport]) -> String {
     let mut table = Table::new(&["KEY", "ACTION", "VERSION", "CONFIGURATION", "WHY"]);
     let now = Utc::now();
     for row in rows {

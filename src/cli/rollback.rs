@@ -23,20 +23,14 @@ pub struct Args {
     json: bool,
 }
 
-pub async fn run(path: Option<&Path>, args: &Args) -> End {
-    match rollback(path, args).await {
-        Ok(end) | Err(end) => end,
-    }
-}
-
-async fn rollback(path: Option<&Path>, args: &Args) -> Result<End, End> {
+pub async fn run(path: Option<&Path>, args: &Args) -> Result<End, End> {
     let config = discover::known(setup::load(path)?.config).await?;
     let mut keys = setup::known_keys(&config, std::slice::from_ref(&args.key))?;
     let key = keys.remove(0);
     let settings = Arc::clone(&config.keys[&key]);
     let state = config.state.clone();
     let request = Request::Rollback { key: key.clone() };
-    let (end, _) = work::carry_out("rollback", config, &request, None, args.json).await?;
+    let end = work::carry_out("rollback", config, &request, None, args.json).await?;
     if matches!(end, End::Done)
         && !args.json
         && let Some(store) = state::open::beside(&state).await.map_err(fail)?

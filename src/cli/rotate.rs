@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use tokio_util::sync::CancellationToken;
 
 use self::record::{Outcome, RotationRecord};
 use super::end::{End, fail, wrong};
@@ -16,7 +15,6 @@ use crate::config::Config;
 use crate::engine::RotationReport;
 use crate::model::{KeyId, Record, RotateCommand};
 use crate::setting::mask::shown_name;
-use crate::state::sqlite::Sqlite;
 use crate::state::{self, Request};
 
 /// The time that a daemon has to answer without `--timeout`.
@@ -52,13 +50,7 @@ pub struct Args {
     json: bool,
 }
 
-pub async fn run(path: Option<&Path>, args: &Args) -> End {
-    match rotate(path, args).await {
-        Ok(end) | Err(end) => end,
-    }
-}
-
-async fn rotate(path: Option<&Path>, args: &Args) -> Result<End, End> {
+pub async fn run(path: Option<&Path>, args: &Args) -> Result<End, End> {
     let config = discover::known(setup::load(path)?.config).await?;
     let mut keys = setup::known_keys(&config, std::slice::from_ref(&args.key))?;
     let key = keys.remove(0);
@@ -137,9 +129,7 @@ async fn makes_keys(config: &Config, key: &KeyId) -> Result<(), End> {
     let Some(rotate) = &config.keys[key].rotate else {
         return Ok(());
     };
-    let store = Sqlite::in_memory().map_err(fail)?;
-    let (outages, stop) = (Arc::new(setup::InTheResult), CancellationToken::new());
-    let runtime = setup::runtime(config.clone(), Arc::new(store), outages, &stop).await?;
+    let runtime = setup::runtime_without_state(config.clone()).await?;
     if runtime.engine.providers[&rotate.provider].abilities().mints {
         return Ok(());
     }

@@ -8,22 +8,17 @@ use crate::config;
 use crate::daemon::{self, StartError};
 use crate::telemetry::log;
 
-pub async fn run(path: Option<&Path>) -> End {
-    let loaded = match setup::load(path) {
-        Ok(loaded) => loaded,
-        Err(end) => return end,
-    };
+pub async fn run(path: Option<&Path>) -> Result<End, End> {
+    let loaded = setup::load(path)?;
     let wanted = &loaded.config.log;
-    let (log, mut last) = match log::init_unblocked(wanted.format, &wanted.level) {
-        Ok(log) => log,
-        Err(error) => return fail(error),
-    };
+    let log = log::init_unblocked(wanted.format, &wanted.level);
+    let (log, mut last) = log.map_err(fail)?;
     match daemon::run(config::locate(path), loaded, log).await {
-        Ok(()) => End::Done,
+        Ok(()) => Ok(End::Done),
         Err(error @ StartError::Unresolvable(_)) => {
             fail_on(&mut last.0, error);
-            End::Wrong
+            Err(End::Wrong)
         }
-        Err(error) => fail_on(&mut last.0, error),
+        Err(error) => Err(fail_on(&mut last.0, error)),
     }
 }

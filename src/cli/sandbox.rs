@@ -28,19 +28,15 @@ pub struct Args {
     token: Option<String>,
 }
 
-pub async fn run(args: Args) -> End {
-    let listener = match tokio::net::TcpListener::bind(args.listen).await {
-        Ok(listener) => listener,
-        Err(error) => return fail(format!("cannot listen on {}: {error}", args.listen)),
-    };
+pub async fn run(args: Args) -> Result<End, End> {
+    let listener = tokio::net::TcpListener::bind(args.listen).await;
+    let listener =
+        listener.map_err(|error| fail(format!("cannot listen on {}: {error}", args.listen)))?;
     let options = Options {
         token: args.token.map(Secret::new),
         ..Options::default()
     };
-    let sandbox = match Sandbox::start(listener, options) {
-        Ok(sandbox) => sandbox,
-        Err(error) => return fail(error),
-    };
+    let sandbox = Sandbox::start(listener, options).map_err(fail)?;
     let url = sandbox.url();
     setup::print(format!("A local Flashback is at {url}, until Ctrl-C."));
     setup::print(format!(
@@ -52,11 +48,7 @@ pub async fn run(args: Args) -> End {
     setup::print(format!(
         "  curl {url}/_sandbox/journal     what it was asked"
     ));
-    match tokio::signal::ctrl_c().await {
-        Ok(()) => {
-            sandbox.shutdown().await;
-            End::Done
-        }
-        Err(error) => fail(error),
-    }
+    tokio::signal::ctrl_c().await.map_err(fail)?;
+    sandbox.shutdown().await;
+    Ok(End::Done)
 }

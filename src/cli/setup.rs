@@ -14,10 +14,10 @@ use crate::config::{self, Config, Loaded};
 use crate::daemon::state::State;
 use crate::engine::Changes;
 use crate::engine::report::KeyReport;
-use crate::lease::LeaseTable;
 use crate::model::KeyId;
 use crate::runtime::{self, Runtime, RuntimeContext};
-use crate::state::StateStore;
+use crate::state::sqlite::Sqlite;
+use crate::state::{StateError, StateStore};
 use crate::telemetry::log;
 use crate::telemetry::metrics::Metrics;
 use crate::trigger::Feed;
@@ -52,11 +52,18 @@ impl Outages for OnStderr {
 }
 
 /// Ignores outages: each call is made once, and the command prints its error.
-pub struct InTheResult;
+struct InTheResult;
 
 impl Outages for InTheResult {
     fn unavailable(&self, _: &str, _: &str, _: Duration) {}
     fn recovered(&self, _: &str, _: Duration) {}
+}
+
+/// Builds the runtime of a configuration over an empty state in memory, for commands that look at what is configured.
+pub async fn runtime_without_state(config: Config) -> Result<Runtime, End> {
+    let store = Sqlite::in_memory().map_err(fail)?;
+    let (outages, stop) = (Arc::new(InTheResult), CancellationToken::new());
+    runtime(config, Arc::new(store), outages, &stop).await
 }
 
 /// Builds the runtime of a configuration over a state that no other process works on. Reconcile runs are
@@ -67,12 +74,7 @@ pub async fn runtime(
     outages: Arc<dyn Outages>,
     stop: &CancellationToken,
 ) -> Result<Runtime, End> {
-    let state = State {
-        store,
-        leases: Arc::new(LeaseTable::alone()),
-        shared: None,
-    };
-    runtime_over(config, &state, outages, stop).await
+    runtime_over(config, &State::unshared(store), outages, stop).await
 }
 
 /// Builds the runtime of a configuration over a state that other processes may share.
@@ -82,9 +84,22 @@ pub async fn runtime_over(
     outages: Arc<dyn Outages>,
     stop: &CancellationToken,
 ) -> Result<Runtime, End> {
+    let context = context(state, outages, stop).await.map_err(fail)?;
+    runtime::build(Arc::new(config), &context, None).map_err(fail)
+}
+
+/// Returns what a runtime is built over beside its configuration.
+///
+/// # Errors
+/// Returns the error of the state.
+pub async fn context(
+    state: &State,
+    outages: Arc<dyn Outages>,
+    stop: &CancellationToken,
+) -> Result<RuntimeContext, StateError> {
     let metrics = Arc::new(Metrics::new());
-    let context = RuntimeContext {
-        fingerprinter: state.store.fingerprinter().await.map_err(fail)?,
+    Ok(RuntimeContext {
+        fingerprinter: state.store.fingerprinter().await?,
         store: state.store.clone(),
         leases: state.leases.clone(),
         replica: state.name(),
@@ -97,8 +112,7 @@ pub async fn runtime_over(
         stop: stop.clone(),
         // A `sync` that cron runs is no reason to try again what was refused before.
         since: DateTime::<Utc>::MIN_UTC,
-    };
-    runtime::build(Arc::new(config), &context, None).map_err(fail)
+    })
 }
 
 /// Parses a length of time given on the command line, in the format of the configuration.

@@ -36,13 +36,7 @@ pub struct Args {
     json: bool,
 }
 
-pub async fn run(path: Option<&Path>, args: &Args) -> End {
-    match sync(path, args).await {
-        Ok(end) | Err(end) => end,
-    }
-}
-
-async fn sync(path: Option<&Path>, args: &Args) -> Result<End, End> {
+pub async fn run(path: Option<&Path>, args: &Args) -> Result<End, End> {
     let config = discover::known(setup::load(path)?.config).await?;
     let keys = setup::known_keys(&config, &args.keys)?;
     let within = args.timeout.unwrap_or(BESIDE_A_DAEMON).as_millis();
@@ -51,6 +45,5 @@ async fn sync(path: Option<&Path>, args: &Args) -> Result<End, End> {
         force: args.force,
         answer_within_ms: Some(u64::try_from(within).unwrap_or(u64::MAX)),
     };
-    let done = work::carry_out("sync", config, &request, args.timeout, args.json).await;
-    done.map(|(end, _)| end)
+    work::carry_out("sync", config, &request, args.timeout, args.json).await
 }

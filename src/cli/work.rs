@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 use super::answers::{patience, rows_for, unanswered};
 use super::end::{End, fail};
 use super::limit::{Limit, pass};
-use super::plan::render;
+use super::plan::show;
 use super::signals::{STOPPED_AT_ONCE, second_signal};
 use super::{replicas, setup, table};
 use crate::config::{Config, StateConfig};
 use crate::daemon::state::holder;
-use crate::engine::report::{self, KeyReport};
+use crate::engine::report::KeyReport;
 use crate::model::KeyId;
 use crate::state::sqlite::{DAEMON, Sqlite};
 use crate::state::{Request, RequestState, StateError, StateStore};
@@ -34,14 +34,9 @@ pub async fn carry_out(
     request: &Request,
     timeout: Option<Duration>,
     json: bool,
-) -> Result<(End, Vec<KeyReport>), End> {
+) -> Result<End, End> {
     let rows = rows(command, config, request, timeout).await?;
-    if json {
-        setup::print(report::document(&rows));
-    } else {
-        setup::print(render(&rows));
-    }
-    Ok((setup::end_of(&rows), rows))
+    Ok(show(&rows, json))
 }
 
 /// Has a request carried out as [`carry_out`] does, and prints nothing.

@@ -51,6 +51,15 @@ pub struct Shared {
 }
 
 impl State {
+    /// Returns a state that no other process works on.
+    pub fn unshared(store: Arc<dyn StateStore>) -> Self {
+        Self {
+            store,
+            leases: Arc::new(LeaseTable::alone()),
+            shared: None,
+        }
+    }
+
     /// Returns this process's name among those that share the state; `None` if it is not shared.
     pub fn name(&self) -> Option<String> {
         let shared = self.shared.as_ref()?;
@@ -64,11 +73,7 @@ impl State {
     /// Returns [`StateError`] if a person has to fix the problem.
     pub async fn open(config: &StateConfig) -> Result<Self, StateError> {
         match config {
-            StateConfig::Sqlite { path } => Ok(Self {
-                store: Arc::new(open_file(path).await?),
-                leases: Arc::new(LeaseTable::alone()),
-                shared: None,
-            }),
+            StateConfig::Sqlite { path } => Ok(Self::unshared(Arc::new(open_file(path).await?))),
             StateConfig::Postgres(config) => {
                 let store = wait_for(config).await?;
                 Ok(Self::shared(Arc::new(store), config, Role::Daemon))

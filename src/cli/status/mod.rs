@@ -51,13 +51,11 @@ pub struct Args {
     json: bool,
 }
 
-pub async fn run(path: Option<&Path>, args: &Args) -> End {
+pub async fn run(path: Option<&Path>, args: &Args) -> Result<End, End> {
     loop {
-        let end = match status(path, args).await {
-            Ok(end) | Err(end) => end,
-        };
+        let end = status(path, args).await;
         // Wrong arguments and an invalid configuration do not get right by themselves.
-        if !args.watch || matches!(end, End::Wrong) {
+        if !args.watch || matches!(end, Err(End::Wrong)) {
             return end;
         }
         tokio::time::sleep(AGAIN).await;
