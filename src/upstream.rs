@@ -78,6 +78,14 @@ pub trait Outages: Send + Sync {
     fn recovered(&self, service: &str, after: Duration);
 }
 
+/// Reports no outage: each call's error says what happened.
+pub struct Unreported;
+
+impl Outages for Unreported {
+    fn unavailable(&self, _: &str, _: &str, _: Duration) {}
+    fn recovered(&self, _: &str, _: Duration) {}
+}
+
 /// The limits of the calls to a service.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {

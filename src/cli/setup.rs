@@ -21,7 +21,7 @@ use crate::state::{StateError, StateStore};
 use crate::telemetry::log;
 use crate::telemetry::metrics::Metrics;
 use crate::trigger::Feed;
-use crate::upstream::Outages;
+use crate::upstream::{Outages, Unreported};
 
 /// Loads the configuration, and prints every error in it.
 pub fn load(path: Option<&Path>) -> Result<Loaded, End> {
@@ -51,18 +51,10 @@ impl Outages for OnStderr {
     }
 }
 
-/// Ignores outages: each call is made once, and the command prints its error.
-struct InTheResult;
-
-impl Outages for InTheResult {
-    fn unavailable(&self, _: &str, _: &str, _: Duration) {}
-    fn recovered(&self, _: &str, _: Duration) {}
-}
-
 /// Builds the runtime of a configuration over an empty state in memory, for commands that look at what is configured.
 pub async fn runtime_without_state(config: Config) -> Result<Runtime, End> {
     let store = Sqlite::in_memory().map_err(fail)?;
-    let (outages, stop) = (Arc::new(InTheResult), CancellationToken::new());
+    let (outages, stop) = (Arc::new(Unreported), CancellationToken::new());
     runtime(config, Arc::new(store), outages, &stop).await
 }
 

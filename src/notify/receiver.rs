@@ -17,7 +17,7 @@ use crate::model::ReceiverId;
 use crate::outbound::{CallError, Outbound, Settings};
 use crate::retry::{Class, Limits, class_of_status};
 use crate::telemetry::metrics::{Metrics, RECEIVER};
-use crate::upstream::{Failure, Outages, Upstream};
+use crate::upstream::{Failure, Unreported, Upstream};
 use crate::words;
 
 /// The time limit of one POST.
@@ -49,25 +49,15 @@ pub struct Way {
 
 /// A notice that did not arrive. The texts hold no secrets and may be shown.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum Undelivered {
-    /// The receiver refused it, and would refuse it if it were sent again.
-    #[error("{what}")]
-    Refused {
-        /// The description of the refusal.
-        what: String,
-        /// The label for metrics.
-        status: String,
-    },
-    /// The notice may arrive if it is sent again.
-    #[error("{what}")]
-    Failed {
-        /// The description of the failure.
-        what: String,
-        /// The label for metrics.
-        status: String,
-        /// The wait that the receiver asks for.
-        retry_after: Option<Duration>,
-    },
+#[error("{what}")]
+pub struct Undelivered {
+    /// The description of the refusal or failure.
+    what: String,
+    /// The label for metrics.
+    status: String,
+    /// Whether the notice may arrive if it is sent again. No failure is an outage: the notifier itself waits after a
+    /// receiver's failure, one notice at a time.
+    class: Class,
 }
 
 impl Way {
@@ -80,7 +70,8 @@ impl Way {
             retry,
         };
         Self {
-            upstream: Upstream::new(RECEIVER, terms, metrics, Arc::new(Untold)),
+            // The notifier logs the fate of its notices itself.
+            upstream: Upstream::new(RECEIVER, terms, metrics, Arc::new(Unreported)),
             outbound: Outbound::new(Settings {
                 user_agent: Some(
                     concat!("flashback-rotator/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -125,25 +116,20 @@ fn judge(status: StatusCode, said: &str, retry_after: Option<Duration>) -> Undel
         "" => String::new(),
         said => format!(": {said}"),
     };
-    if status.is_redirection() {
-        return Undelivered::Refused {
-            what: format!(
-                "the receiver redirects ({code}), which is not followed: write its own address"
-            ),
-            status: code.to_string(),
-        };
-    }
-    let (what, status) = (
-        format!("the receiver answered {code}{said}"),
-        code.to_string(),
-    );
-    match class_of_status(code, retry_after) {
-        Class::Refused => Undelivered::Refused { what, status },
-        Class::Outage { retry_after } | Class::Transient { retry_after } => Undelivered::Failed {
-            what,
-            status,
-            retry_after,
-        },
+    let what = match status.is_redirection() {
+        true => {
+            format!("the receiver redirects ({code}), which is not followed: write its own address")
+        }
+        false => format!("the receiver answered {code}{said}"),
+    };
+    let class = match class_of_status(code, retry_after) {
+        Class::Outage { retry_after } => Class::Transient { retry_after },
+        class => class,
+    };
+    Undelivered {
+        what,
+        status: code.to_string(),
+        class,
     }
 }
 
@@ -181,30 +167,21 @@ async fn request(receiver: &Receiver, notice: &Notice) -> Result<Request<Bytes>,
 
 impl Undelivered {
     fn failed(what: String, status: &str) -> Self {
-        Self::Failed {
+        Self {
             what,
             status: status.to_owned(),
-            retry_after: None,
+            class: Class::Transient { retry_after: None },
         }
     }
 }
 
 impl Failure for Undelivered {
-    /// Classifies no failure as an outage: the notifier itself waits after a receiver's failure, one notice
-    /// at a time.
     fn class(&self) -> Class {
-        match self {
-            Self::Refused { .. } => Class::Refused,
-            Self::Failed { retry_after, .. } => Class::Transient {
-                retry_after: *retry_after,
-            },
-        }
+        self.class
     }
 
     fn status(&self) -> String {
-        match self {
-            Self::Refused { status, .. } | Self::Failed { status, .. } => status.clone(),
-        }
+        self.status.clone()
     }
 
     fn timed_out(after: Duration) -> Self {
@@ -213,20 +190,12 @@ impl Failure for Undelivered {
     }
 
     fn circuit_open(retry_in: Duration, cause: &str) -> Self {
-        Self::Failed {
-            what: cause.to_owned(),
-            status: "held_back".to_owned(),
-            retry_after: Some(retry_in),
+        let retry_after = Some(retry_in);
+        Self {
+            class: Class::Transient { retry_after },
+            ..Self::failed(cause.to_owned(), "held_back")
         }
     }
-}
-
-/// Reports no outages: the notifier logs the fate of its notices itself.
-struct Untold;
-
-impl Outages for Untold {
-    fn unavailable(&self, _: &str, _: &str, _: Duration) {}
-    fn recovered(&self, _: &str, _: Duration) {}
 }
 
 #[cfg(test)]
@@ -244,14 +213,12 @@ mod tests {
         };
         for code in [301, 307, 400, 401, 403, 404, 410, 422] {
             let refused = judged(code, None);
-            assert!(matches!(refused, Undelivered::Refused { .. }), "{code}");
+            assert_eq!(refused.class(), Class::Refused, "{code}");
         }
         let asked = Some(Duration::from_secs(7));
         for code in [408, 425, 429, 500, 502, 503, 504] {
-            match judged(code, asked) {
-                Undelivered::Failed { retry_after, .. } => assert_eq!(retry_after, asked),
-                other @ Undelivered::Refused { .. } => panic!("{code}: {other}"),
-            }
+            let transient = Class::Transient { retry_after: asked };
+            assert_eq!(judged(code, asked).class(), transient, "{code}");
         }
     }
 }

@@ -30,7 +30,7 @@ pub struct RotationStanding {
 }
 
 /// The values of one key's metrics, as far as they are known.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Figures {
     pub info: Option<(SourceId, WorkspaceId)>,
     pub in_sync: Option<bool>,
@@ -57,6 +57,13 @@ impl Default for Seconds {
     }
 }
 
+/// Two lengths that are not known are equal.
+impl PartialEq for Seconds {
+    fn eq(&self, other: &Self) -> bool {
+        self.known() == other.known()
+    }
+}
+
 impl Seconds {
     /// Converts a length of time, if there is one.
     pub fn of(length: Option<Duration>) -> Self {
@@ -76,24 +83,7 @@ impl Seconds {
 impl Figures {
     /// Returns `true` if any value is known.
     pub fn is_known(&self) -> bool {
-        let Self {
-            info,
-            in_sync,
-            held,
-            verified,
-            created,
-            max_age,
-            last_push,
-            last_check,
-            next_check,
-            interval,
-            rotation,
-        } = self;
-        let switches = in_sync.or(*held).or(*verified).is_some() || rotation.is_some();
-        let times = [
-            created, max_age, last_push, last_check, next_check, interval,
-        ];
-        info.is_some() || switches || times.iter().any(|time| time.known().is_some())
+        *self != Self::default()
     }
 }
 

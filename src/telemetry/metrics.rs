@@ -42,6 +42,12 @@ macro_rules! labels {
     ($name:ident { $($field:ident),* }) => {
         #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
         struct $name { $($field: String),* }
+
+        impl $name {
+            fn of($($field: impl ToString),*) -> Self {
+                Self { $($field: $field.to_string()),* }
+            }
+        }
     };
 }
 
@@ -232,19 +238,14 @@ impl Metrics {
         own.register("panics", help, panics::COUNT.clone());
         let help = "Log lines that standard error did not take in time";
         own.register("log_lines_dropped", help, writer::DROPPED.clone());
-        let version = env!("CARGO_PKG_VERSION").to_owned();
-        metrics
-            .build
-            .get_or_create(&VersionLabel { version })
-            .set(1);
+        let version = VersionLabel::of(env!("CARGO_PKG_VERSION"));
+        metrics.build.get_or_create(&version).set(1);
         // A counter with an alert must exist before it is increased for the first time.
-        for outcome in RELOADS.map(str::to_owned) {
-            let _ = metrics.reloads.get_or_create(&OutcomeLabel { outcome });
+        for outcome in RELOADS.map(OutcomeLabel::of) {
+            let _ = metrics.reloads.get_or_create(&outcome);
         }
-        for outcome in RENEWALS.map(str::to_owned) {
-            let _ = metrics
-                .lease_renewals
-                .get_or_create(&OutcomeLabel { outcome });
+        for outcome in RENEWALS.map(OutcomeLabel::of) {
+            let _ = metrics.lease_renewals.get_or_create(&outcome);
         }
         metrics.last_reload.set(1);
         metrics.state_up.set(1);
@@ -303,10 +304,7 @@ impl Metrics {
 
     /// Counts one verification of a key. `stage` and `outcome` are words of a fixed set each.
     pub fn verification(&self, stage: &'static str, outcome: &'static str) {
-        let label = StageOutcome {
-            stage: stage.to_owned(),
-            outcome: outcome.to_owned(),
-        };
+        let label = StageOutcome::of(stage, outcome);
         self.verifications.get_or_create(&label).inc();
     }
 
@@ -352,25 +350,16 @@ impl Metrics {
 
     /// Removes the series of a source, or of a provider by [its name](service_of), that is no longer configured.
     pub fn forget_source(&self, source: &SourceId) {
-        self.signed_in.remove(&ServiceLabel {
-            service: source.to_string(),
-        });
-        self.source_up.remove(&SourceLabel {
-            source: source.to_string(),
-        });
+        self.signed_in.remove(&ServiceLabel::of(source));
+        self.source_up.remove(&SourceLabel::of(source));
         if let Some(provider) = source.as_str().strip_prefix(MAKER) {
-            let provider = provider.to_owned();
-            self.provider_up.remove(&ProviderLabel { provider });
+            self.provider_up.remove(&ProviderLabel::of(provider));
         }
     }
 
     /// Counts one reload of the configuration: `accepted` or `rejected`.
     pub fn reload(&self, outcome: &'static str) {
-        self.reloads
-            .get_or_create(&OutcomeLabel {
-                outcome: outcome.to_owned(),
-            })
-            .inc();
+        self.reloads.get_or_create(&OutcomeLabel::of(outcome)).inc();
         self.last_reload.set(i64::from(outcome == RELOADS[0]));
     }
 

@@ -10,10 +10,11 @@ use tokio::time::Instant;
 use super::compose::compose;
 use crate::model::{Change, ReceiverId};
 use crate::notify::{Dispatch, Ledger, Notice, Receiver, Undelivered, Way};
-use crate::retry::{Limits, Round};
+use crate::retry::{Class, Limits, Round};
 use crate::runtime::{Runtime, RuntimeHandle};
 use crate::telemetry::event;
 use crate::telemetry::metrics::{Metrics, RECEIVER};
+use crate::upstream::Failure as _;
 
 /// The waits between attempts at one notice. After a day it is of no use any more.
 const RETRY: Limits = Limits {
@@ -163,12 +164,12 @@ async fn tell(
             }
             Err(error) => error,
         };
-        let Undelivered::Failed { retry_after, .. } = error else {
-            said.failed(round.attempt(), &error);
-            return Outcome::Refused;
-        };
         let attempt = round.attempt();
-        let Some(wait) = round.next_wait(retry_after) else {
+        if error.class() == Class::Refused {
+            said.failed(attempt, &error);
+            return Outcome::Refused;
+        }
+        let Some(wait) = round.next_wait(error.class().retry_after()) else {
             said.failed(attempt, &error);
             return Outcome::GivenUp;
         };

@@ -20,25 +20,18 @@ impl Metrics {
         if service == FLASHBACK {
             self.flashback_up.set(i64::from(up));
         } else if let Some(provider) = service.strip_prefix(MAKER) {
-            let provider = provider.to_owned();
-            let label = ProviderLabel { provider };
+            let label = ProviderLabel::of(provider);
             self.provider_up.get_or_create(&label).set(i64::from(up));
         } else if ![PROVIDER, RECEIVER].contains(&service) {
-            self.source_up
-                .get_or_create(&SourceLabel {
-                    source: service.to_owned(),
-                })
-                .set(i64::from(up));
+            let label = SourceLabel::of(service);
+            self.source_up.get_or_create(&label).set(i64::from(up));
         }
     }
 
     /// Sets how a rule stands: whether its source is listed, how many keys it has made, and how many secrets are not the
     /// keys that they should be.
     pub fn discovery(&self, rule: &RuleId, up: bool, keys: usize, problems: usize) {
-        let label = RuleLabel {
-            rule: rule.to_string(),
-        };
-        let number = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        let label = RuleLabel::of(rule);
         self.discovery_up.get_or_create(&label).set(i64::from(up));
         self.discovered_keys.get_or_create(&label).set(number(keys));
         let all = self.discovery_problems.get_or_create(&label);
@@ -47,9 +40,7 @@ impl Metrics {
 
     /// Removes the series of a rule that is no longer configured.
     pub fn forget_rule(&self, rule: &RuleId) {
-        let label = RuleLabel {
-            rule: rule.to_string(),
-        };
+        let label = RuleLabel::of(rule);
         self.discovery_up.remove(&label);
         self.discovered_keys.remove(&label);
         self.discovery_problems.remove(&label);
@@ -58,13 +49,13 @@ impl Metrics {
     /// Sets whether each change of a source is heard of.
     pub fn events_up(&self, source: &SourceId, up: bool) {
         self.events_up
-            .get_or_create(&source_label(source))
+            .get_or_create(&SourceLabel::of(source))
             .set(i64::from(up));
     }
 
     /// Removes whether each change of a source is heard of, for a source that is not listened to any more.
     pub fn forget_events(&self, source: &SourceId) {
-        self.events_up.remove(&source_label(source));
+        self.events_up.remove(&SourceLabel::of(source));
     }
 
     /// Counts what came from a source's events. `outcome` is one of a fixed set of words.
@@ -79,43 +70,35 @@ impl Metrics {
     /// Records the time from a change in a source to the check that its event caused.
     pub fn event_delay(&self, source: &SourceId, elapsed: Duration) {
         self.event_delay
-            .get_or_create(&source_label(source))
+            .get_or_create(&SourceLabel::of(source))
             .observe(elapsed.as_secs_f64());
     }
 
     /// Counts one sign-in that was answered. `service` is a source's id or [`FLASHBACK`].
     pub fn sign_in(&self, service: &str, succeeded: bool) {
-        let service = service.to_owned();
         let outcome = match succeeded {
             true => "succeeded",
             false => "failed",
         };
-        let label = ServiceOutcome {
-            service: service.clone(),
-            outcome: outcome.to_owned(),
-        };
+        let label = ServiceOutcome::of(service, outcome);
         self.sign_ins.get_or_create(&label).inc();
+        let label = ServiceLabel::of(service);
         self.signed_in
-            .get_or_create(&ServiceLabel { service })
+            .get_or_create(&label)
             .set(i64::from(succeeded));
     }
 
     /// Sets whether Flashback lists a workspace, and how many entries of the lists could not be read.
     pub fn listed(&self, workspace: &WorkspaceId, came: bool, unreadable: usize) {
-        let workspace_id = workspace.to_string();
-        let label = WorkspaceLabel { workspace_id };
+        let label = WorkspaceLabel::of(workspace);
         self.listed.get_or_create(&label).set(i64::from(came));
-        let unreadable = i64::try_from(unreadable).unwrap_or(i64::MAX);
-        self.unreadable.get_or_create(&label).set(unreadable);
+        let entries = self.unreadable.get_or_create(&label);
+        entries.set(number(unreadable));
     }
 
     /// Counts one repetition after a failure.
     pub fn retry(&self, target: &str) {
-        self.retries
-            .get_or_create(&TargetLabel {
-                target: target.to_owned(),
-            })
-            .inc();
+        self.retries.get_or_create(&TargetLabel::of(target)).inc();
     }
 
     /// Counts one call to an outside service and records its time.
@@ -150,7 +133,7 @@ impl Metrics {
 
     /// Counts notifications to a receiver that ended with `outcome`, one of a fixed set of words.
     pub fn notifications(&self, receiver: &str, outcome: &'static str, count: u64) {
-        let label = receiver_outcome(receiver, outcome);
+        let label = ReceiverOutcome::of(receiver, outcome);
         self.notifications.get_or_create(&label).inc_by(count);
     }
 
@@ -158,7 +141,7 @@ impl Metrics {
     pub fn forget_receiver(&self, receiver: &str) {
         for outcome in OUTCOMES {
             self.notifications
-                .remove(&receiver_outcome(receiver, outcome));
+                .remove(&ReceiverOutcome::of(receiver, outcome));
         }
     }
 
@@ -170,32 +153,22 @@ impl Metrics {
     /// Sets the number of processes that share the keys, and the number of keys leased to this one.
     pub fn sharing(&self, replicas: u32, held: usize) {
         self.replicas.set(replicas.into());
-        self.keys_held.set(i64::try_from(held).unwrap_or(i64::MAX));
+        self.keys_held.set(number(held));
     }
 
     /// Sets the number of configured keys that no process works on.
     pub fn keys_free(&self, keys: usize) {
-        self.keys_free.set(i64::try_from(keys).unwrap_or(i64::MAX));
+        self.keys_free.set(number(keys));
     }
 
     /// Counts one renewal of the lease: `renewed`, `lost` or `failed`.
     pub fn lease_renewal(&self, outcome: &'static str) {
-        let outcome = outcome.to_owned();
-        self.lease_renewals
-            .get_or_create(&OutcomeLabel { outcome })
-            .inc();
+        let label = OutcomeLabel::of(outcome);
+        self.lease_renewals.get_or_create(&label).inc();
     }
 }
 
-fn receiver_outcome(receiver: &str, outcome: &str) -> ReceiverOutcome {
-    ReceiverOutcome {
-        receiver: receiver.to_owned(),
-        outcome: outcome.to_owned(),
-    }
-}
-
-fn source_label(source: &SourceId) -> SourceLabel {
-    SourceLabel {
-        source: source.to_string(),
-    }
+/// Converts a count into the value of a gauge.
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

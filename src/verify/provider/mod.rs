@@ -26,7 +26,7 @@ use crate::model::{AiType, Settings};
 use crate::retry::Limits;
 use crate::secret::Credentials;
 use crate::telemetry::metrics::{Metrics, PROVIDER};
-use crate::upstream::{Outages, Terms, Upstream};
+use crate::upstream::{Terms, Unreported, Upstream};
 
 /// The timeout of one call.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -94,7 +94,7 @@ impl LiveProber {
                 PROVIDER,
                 self.terms,
                 metrics,
-                Arc::new(Untold),
+                Arc::new(Unreported),
             ))
         });
         Arc::clone(upstream)
@@ -132,12 +132,4 @@ impl Prober for LiveProber {
             Err(NotTaken { what, .. }) => Probe::Inconclusive(what),
         }
     }
-}
-
-/// Ignores outages of providers: the result of each probe says what happened.
-struct Untold;
-
-impl Outages for Untold {
-    fn unavailable(&self, _: &str, _: &str, _: Duration) {}
-    fn recovered(&self, _: &str, _: Duration) {}
 }
