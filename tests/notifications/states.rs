@@ -1,6 +1,8 @@
 //! States: told once, whoever tells them, and not for each key where one thing is away.
 
 use flashback_rotator::flashback::sandbox::Rule;
+use flashback_rotator::state::StateStore as _;
+use flashback_rotator::state::sqlite::Sqlite;
 
 use super::*;
 use crate::support::get;
@@ -25,7 +27,16 @@ async fn notifies_once_of_a_lasting_state_across_restarts() {
         data["runbook"],
         "docs/operations.md#flashbackrotatorkeyoutofsync"
     );
-    rotator.event("notification_sent", |_| true).await;
+    // What was told and is not on record yet would be told once more after a kill.
+    let state = Sqlite::open_beside(&rotator.path().join("state.db"));
+    let state = state.expect("a state").expect("one that is there");
+    eventually("what was told is on record", || async {
+        let notified = state.notified().await.expect("what was told");
+        let told = notified.iter().filter_map(|line| line.told.as_deref());
+        told.into_iter().find(|told| *told == "failing").map(drop)
+    })
+    .await;
+    drop(state);
     for kills in [true, false] {
         match kills {
             true => rotator.kill(),
