@@ -272,7 +272,7 @@ fn no_firing_is_lost_or_doubled_around_any_change_of_any_zone() {
     assert!(gaps > 1_000 && all.len() - gaps > 1_000, "{gaps}");
     for (zone, change) in &all {
         let line = "0 0,30 0,1,2,3,4,22,23 * * *";
-        check(*zone, line, *change, change.size() + 10 * MINUTE, MINUTE);
+        check(zone, line, *change, change.size() + 10 * MINUTE, MINUTE);
     }
     let mut firings = vec![0; LINES.len()];
     for (zone, change) in distinct(&all) {
