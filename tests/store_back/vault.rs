@@ -325,8 +325,8 @@ async fn a_policy_that_lacks_writing_is_told_by_the_capability_before_and_after(
                     .await
                     .expect_err("denied");
                 assert!(error.is_certain() && matches!(error, SourceError::Denied { .. }));
-                let error = error.to_string();
-                assert!(error.contains(needs) && error.contains(&place), "{error}");
+                let (error, lacks) = (error.to_string(), format!("lack {needs} on {place}"));
+                assert!(error.contains(&lacks), "{error}");
             }
         }
     }

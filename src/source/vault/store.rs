@@ -225,7 +225,7 @@ async fn send<T: Send>(
         match answer.status {
             200..=299 => written(&answer),
             status if is_denial(status) => {
-                Err(denied(&answer, &format!("`{needs}` on `{place}`{inside}")))
+                Err(denied(&answer, &format!("{needs} on `{place}`{inside}")))
             }
             _ => Err(unexpected(&answer, &format!("writing `{place}`{inside}"))),
         }
