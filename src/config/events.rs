@@ -47,6 +47,7 @@ fn read_one(
         .map(|kind| (kind.name, kind))
         .collect();
     let kind = choose(&mut table, &TYPE, &words, settings_of)?;
+    table.of_variant(TYPE.name, kind.name);
     table.only(&settings_of(kind));
     (kind.read)(&mut table)
 }

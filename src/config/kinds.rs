@@ -53,12 +53,10 @@ pub fn choose<K>(
     settings_of: impl Fn(&'static K) -> Vec<&'static dyn Described>,
 ) -> Option<&'static K> {
     let about = about(setting, kinds.iter().map(|(name, _)| *name));
-    let Some(kind) = table.get_with(setting, &about, |input| input.choice(kinds)) else {
+    let kind = table.get_with(setting, &about, |input| input.choice(kinds));
+    if kind.is_none() {
         let any = kinds.iter().flat_map(|(_, kind)| settings_of(kind));
         table.only(&any.collect::<Vec<_>>());
-        return None;
-    };
-    let (word, _) = kinds.iter().find(|(_, one)| std::ptr::eq(*one, kind))?;
-    table.of_variant(setting.name, word);
-    Some(kind)
+    }
+    kind
 }

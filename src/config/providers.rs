@@ -47,6 +47,7 @@ fn read_one(input: &mut Input<'_>, kinds: Kinds) -> Option<ProviderConfig> {
     let mut table = input.table("`type`, and what belongs to it, below `[providers.ID]`")?;
     let words = kinds.providers.iter().map(|kind| (kind.name, kind));
     let kind = choose(&mut table, &TYPE, &words.collect::<Vec<_>>(), settings_of)?;
+    table.of_variant(TYPE.name, kind.name);
     table.only(&settings_of(kind));
     let settings: Arc<dyn ProviderKind> = (kind.read)(&mut table)?;
     Some(ProviderConfig { kind, settings })

@@ -109,6 +109,7 @@ fn read_one(input: &mut Input<'_>, kinds: Kinds) -> Option<SourceConfig> {
     let words = kinds.sources.iter().map(|kind| (kind.name, kind));
     let any = |kind: &'static Kind| [ALL, kind.settings].concat();
     let kind = choose(&mut table, &TYPE, &words.collect::<Vec<_>>(), any)?;
+    table.of_variant(TYPE.name, kind.name);
     report_misplaced(&mut table, kind, kinds);
     let max_rps = table.get(&MAX_RPS);
     let acknowledge = match kind.acknowledges {
